@@ -1,0 +1,1 @@
+//! Coze authentication over `ureq`.
