@@ -1,0 +1,158 @@
+//! Device apps: a program without a browser shows a user code, a person approves it elsewhere, and the
+//! program polls until they have (RFC 8628).
+
+pub mod poll;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+pub use self::poll::DevicePoll;
+use crate::endpoint::{Endpoints, WorkspaceId, identifier};
+use crate::envelope::Answer;
+use crate::error::{ConfigError, Error};
+use crate::flow::Call;
+use crate::refresh::refresh;
+use crate::secret::{DeviceCode, RefreshToken};
+use crate::time::{Now, SteadyTime};
+use crate::token::TokenGrant;
+use crate::wire;
+
+/// A device app (设备码授权). It has no secret.
+#[derive(Clone, Debug)]
+pub struct DeviceApp {
+    endpoints: Endpoints,
+    client_id: String,
+}
+
+impl DeviceApp {
+    /// An app as Coze's console shows it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the client id is empty or has control characters.
+    pub fn new(endpoints: Endpoints, client_id: impl Into<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            endpoints,
+            client_id: identifier("client id", client_id)?,
+        })
+    }
+
+    /// Asks for a device code and a user code.
+    pub fn start(&self) -> Call<DeviceAuthorization> {
+        self.start_at(None)
+    }
+
+    /// Like [`start`](Self::start), for a token that sees one workspace only (enterprise plans).
+    pub fn start_in(&self, workspace: &WorkspaceId) -> Call<DeviceAuthorization> {
+        self.start_at(Some(workspace))
+    }
+
+    fn start_at(&self, workspace: Option<&WorkspaceId>) -> Call<DeviceAuthorization> {
+        #[derive(Serialize)]
+        struct StartRequest<'a> {
+            client_id: &'a str,
+        }
+        let body = StartRequest {
+            client_id: &self.client_id,
+        };
+        let request = wire::post(self.endpoints.device_code(workspace), None, &body);
+        Call::repeatable(request, |answer, now| {
+            DeviceAuthorization::read(&answer, now)
+        })
+    }
+
+    /// Polls until the person has answered or the code has expired.
+    pub fn poll(&self, started: &DeviceAuthorization) -> DevicePoll {
+        #[derive(Serialize)]
+        struct PollRequest<'a> {
+            client_id: &'a str,
+            grant_type: &'static str,
+            device_code: &'a str,
+        }
+        let body = PollRequest {
+            client_id: &self.client_id,
+            grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+            device_code: started.device_code.expose(),
+        };
+        DevicePoll::new(wire::post(self.endpoints.token(), None, &body), started)
+    }
+
+    /// Trades a refresh token for a new grant, and spends it: store the new one before anything else.
+    pub fn refresh(&self, token: &RefreshToken) -> Call<TokenGrant> {
+        refresh(&self.endpoints, &self.client_id, None, token)
+    }
+}
+
+/// A device authorization under way: show [`user_code`](Self::user_code) and
+/// [`verification_uri`](Self::verification_uri), then poll.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeviceAuthorization {
+    /// What the program polls with.
+    pub device_code: DeviceCode,
+    /// What the person types, such as `VIK-AZC-ZTV`.
+    pub user_code: String,
+    /// The page where they type it.
+    pub verification_uri: String,
+    /// The same page with the user code filled in, for a link or QR code.
+    pub verification_uri_complete: String,
+    /// How long the codes live, from `received_at`.
+    pub expires_in: Duration,
+    /// The least pause between two polls.
+    pub interval: Duration,
+    /// When the answer arrived.
+    pub received_at: SteadyTime,
+}
+
+/// The pause when the server names none (RFC 8628 §3.2, protocol §3.2).
+const DEFAULT_INTERVAL: i64 = 5;
+/// `expires_in` of a device code is a duration (protocol §3.2); what is longer than this is a moment.
+const LONGEST: i64 = 1_000_000_000;
+
+impl DeviceAuthorization {
+    fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
+        let user_code = answer.text_or_number("user_code")?.into_owned();
+        if user_code.chars().any(char::is_control) {
+            return Err(answer.bad("user_code"));
+        }
+        let page = |name, text: &str| match Url::parse(text) {
+            // It is opened in a browser: no `javascript:`, no `file:`.
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+            _ => Err(answer.bad(name)),
+        };
+        let verification_uri = page("verification_uri", answer.text("verification_uri")?)?;
+        let mut complete = verification_uri.clone();
+        match answer.optional_text("verification_uri_complete")? {
+            Some(given) => complete = page("verification_uri_complete", given)?,
+            // Coze gives none, but its page takes the code this way (protocol §3.2).
+            None => {
+                complete
+                    .query_pairs_mut()
+                    .append_pair("user_code", &user_code);
+            }
+        }
+        let seconds = |name, secs: i64, least| match u64::try_from(secs) {
+            Ok(duration) if (least..LONGEST).contains(&secs) => Ok(Duration::from_secs(duration)),
+            _ => Err(answer.bad(name)),
+        };
+        Ok(Self {
+            device_code: DeviceCode::new(answer.text("device_code")?)
+                .map_err(|_| answer.bad("device_code"))?,
+            verification_uri: verification_uri.into(),
+            verification_uri_complete: complete.into(),
+            expires_in: seconds("expires_in", answer.integer("expires_in")?, 1)?,
+            interval: seconds(
+                "interval",
+                answer
+                    .optional_integer("interval")?
+                    .unwrap_or(DEFAULT_INTERVAL),
+                0,
+            )?
+            .max(Duration::from_secs(1)),
+            received_at: now.steady,
+            user_code,
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! Coze's hosts and paths (protocol §1, §2).
+
+use std::fmt;
+
+use http::Uri;
+use url::{Host, Url};
+
+use crate::error::{ConfigError, Problem};
+
+/// One of Coze's two separate services. Credentials of one mean nothing to the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // Coze has two; anything else is a custom base
+pub enum Region {
+    /// `api.coze.cn`, `www.coze.cn` (扣子).
+    Cn,
+    /// `api.coze.com`, `www.coze.com`.
+    Com,
+}
+
+/// Where Coze is: the API base, for token requests, and the www base, for pages that people open.
+///
+/// A base may have a path (`http://127.0.0.1:9777/t/team-a`); slashes at its end mean nothing.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Endpoints {
+    api: Url,
+    www: Option<Url>,
+    insecure: bool,
+}
+
+impl Endpoints {
+    /// `https://api.coze.cn` and `https://www.coze.cn`.
+    pub fn cn() -> Self {
+        Self::official("https://api.coze.cn", "https://www.coze.cn")
+    }
+
+    /// `https://api.coze.com` and `https://www.coze.com`.
+    pub fn com() -> Self {
+        Self::official("https://api.coze.com", "https://www.coze.com")
+    }
+
+    /// An API base of your own. The www base follows from it where it can: the host's first label
+    /// `api` becomes `www`, and a base on this machine serves both; else name it with
+    /// [`with_www`](Self::with_www).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is no `https` URL (`http` to this machine is allowed: 127.0.0.0/8,
+    /// `[::1]`, `localhost`), or has user info, a query or a fragment.
+    pub fn custom(api: &str) -> Result<Self, ConfigError> {
+        Self::parse(api, false)
+    }
+
+    /// Like [`custom`](Self::custom), with `http` allowed to any host: whoever can listen on the way
+    /// gets every secret.
+    ///
+    /// # Errors
+    ///
+    /// As for [`custom`](Self::custom), plain `http` aside.
+    pub fn custom_insecure(api: &str) -> Result<Self, ConfigError> {
+        Self::parse(api, true)
+    }
+
+    fn official(api: &str, www: &str) -> Self {
+        let url = |text| Url::parse(text).expect("a constant");
+        Self {
+            api: url(api),
+            www: Some(url(www)),
+            insecure: false,
+        }
+    }
+
+    fn parse(api: &str, insecure: bool) -> Result<Self, ConfigError> {
+        let api = base("API base", api, insecure)?;
+        // protocol §1.2: every SDK guesses the www host in a way of its own; only the first label is meant.
+        let www = match api.host_str().and_then(|host| host.strip_prefix("api.")) {
+            Some(rest) => {
+                let mut www = api.clone();
+                www.set_host(Some(&format!("www.{rest}")))
+                    .ok()
+                    .map(|()| www)
+            }
+            None => is_loopback(api.host()).then(|| api.clone()),
+        };
+        Ok(Self { api, www, insecure })
+    }
+
+    /// Names the base of the pages that people open.
+    ///
+    /// # Errors
+    ///
+    /// As for the API base.
+    pub fn with_www(mut self, www: &str) -> Result<Self, ConfigError> {
+        self.www = Some(base("www base", www, self.insecure)?);
+        Ok(self)
+    }
+
+    /// The host of the API base, with its port if it names one: what an assertion's `aud` says (protocol §1.3).
+    pub fn api_host(&self) -> String {
+        let host = self.api.host_str().unwrap_or_default();
+        self.api
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The API base, without a slash at its end.
+    pub fn api_base(&self) -> &str {
+        trimmed(&self.api)
+    }
+
+    pub(crate) fn token(&self) -> Uri {
+        self.api_uri(format_args!("/api/permission/oauth2/token"))
+    }
+
+    pub(crate) fn account_token(&self, account: &AccountId) -> Uri {
+        self.api_uri(format_args!(
+            "/api/permission/oauth2/account/{}/token",
+            account.as_str()
+        ))
+    }
+
+    pub(crate) fn enterprise_token(&self, enterprise: &EnterpriseId) -> Uri {
+        self.api_uri(format_args!(
+            "/api/permission/oauth2/enterprise_id/{}/token",
+            enterprise.as_str()
+        ))
+    }
+
+    pub(crate) fn device_code(&self, workspace: Option<&WorkspaceId>) -> Uri {
+        self.api_uri(format_args!(
+            "/api/permission/oauth2{}/device/code",
+            WorkspacePath(workspace)
+        ))
+    }
+
+    pub(crate) fn users_me(&self) -> Uri {
+        self.api_uri(format_args!("/v1/users/me"))
+    }
+
+    fn api_uri(&self, path: fmt::Arguments<'_>) -> Uri {
+        let text = format!("{}{path}", self.api_base());
+        text.parse()
+            .expect("a checked base and checked segments make a URI")
+    }
+
+    pub(crate) fn authorize(&self, workspace: Option<&WorkspaceId>) -> Result<Url, ConfigError> {
+        let www = self
+            .www
+            .as_ref()
+            .ok_or_else(|| ConfigError::new("www base", Problem::NoWww))?;
+        let mut url = www.clone();
+        let base = www.path().trim_end_matches('/');
+        url.set_path(&format!(
+            "{base}/api/permission/oauth2{}/authorize",
+            WorkspacePath(workspace)
+        ));
+        Ok(url)
+    }
+}
+
+impl From<Region> for Endpoints {
+    fn from(region: Region) -> Self {
+        match region {
+            Region::Cn => Self::cn(),
+            Region::Com => Self::com(),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let www = self.www.as_ref().map(trimmed);
+        f.debug_struct("Endpoints")
+            .field("api", &self.api_base())
+            .field("www", &www)
+            .finish()
+    }
+}
+
+/// Whether a request to this address stays on this machine, so that no proxy can serve it.
+pub fn is_loopback_uri(uri: &Uri) -> bool {
+    uri.host()
+        .and_then(|host| Host::parse(host).ok())
+        .is_some_and(|host| is_loopback(Some(host)))
+}
+
+fn is_loopback(host: Option<Host<impl AsRef<str>>>) -> bool {
+    match host {
+        Some(Host::Domain(name)) => name.as_ref().eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A base URL: http or https, with a host, and with nothing that a request would carry along unseen.
+fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigError> {
+    let bad = |problem| Err(ConfigError::new(what, problem));
+    let text = text.trim();
+    if text.is_empty() {
+        return bad(Problem::Empty);
+    }
+    let Ok(mut url) = Url::parse(text) else {
+        return bad(Problem::NotAUrl);
+    };
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return bad(Problem::NotAUrl);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return bad(Problem::UrlPart("user name or password"));
+    }
+    if url.query().is_some() {
+        return bad(Problem::UrlPart("query"));
+    }
+    if url.fragment().is_some() {
+        return bad(Problem::UrlPart("fragment"));
+    }
+    if url.scheme() == "http" && !insecure && !is_loopback(url.host()) {
+        return bad(Problem::Insecure);
+    }
+    // A slash too many makes `//api/…`, which is another path (protocol §1.4).
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    // `url` lets through a few characters that `http` does not.
+    match trimmed(&url).parse::<Uri>() {
+        Ok(_) => Ok(url),
+        Err(_) => bad(Problem::NotAUrl),
+    }
+}
+
+fn trimmed(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
+}
+
+/// `/workspace_id/{id}` or nothing.
+struct WorkspacePath<'a>(Option<&'a WorkspaceId>);
+
+impl fmt::Display for WorkspacePath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .map_or(Ok(()), |id| write!(f, "/workspace_id/{}", id.as_str()))
+    }
+}
+
+/// Defines an id that becomes one segment of a path.
+macro_rules! path_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+        pub struct $name(String);
+
+        impl $name {
+            #[doc = concat!("Takes a ", $what, ": letters, digits, `-`, `.`, `_` and `~`.")]
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError`] if it is empty or has another character: the id becomes a part of a path,
+            /// and an empty one would call another endpoint (protocol §2.1).
+            pub fn new(id: impl Into<String>) -> Result<Self, ConfigError> {
+                let id = id.into();
+                segment($what, &id).map(|()| Self(id))
+            }
+
+            /// The id.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+path_id! {
+    /// A workspace (空间): a login can be limited to one (enterprise plans, protocol §2.1 E2, E7).
+    WorkspaceId, "workspace id"
+}
+path_id! {
+    /// An account to get a JWT grant for: the UID of a workspace's owner, or an organisation (protocol §2.1 E4).
+    AccountId, "account id"
+}
+path_id! {
+    /// An enterprise to get a JWT grant for, such as `volcano_2101950001` (protocol §2.1 E5).
+    EnterpriseId, "enterprise id"
+}
+
+fn segment(what: &'static str, id: &str) -> Result<(), ConfigError> {
+    let problem = match id
+        .bytes()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)))
+    {
+        _ if id.is_empty() => Problem::Empty,
+        Some(at) => Problem::Character { at },
+        // `.` and `..` are no names but directions.
+        None if matches!(id, "." | "..") => Problem::Character { at: 0 },
+        None => return Ok(()),
+    };
+    Err(ConfigError::new(what, problem))
+}
+
+/// A client id, app id, key id or name: not empty, no control characters.
+pub(crate) fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
+    let id = id.into();
+    match id
+        .char_indices()
+        .find(|(_, character)| character.is_control())
+    {
+        _ if id.is_empty() => Err(ConfigError::new(what, Problem::Empty)),
+        Some((at, _)) => Err(ConfigError::new(what, Problem::Character { at })),
+        None => Ok(id),
+    }
+}

@@ -1,0 +1,41 @@
+//! Randomness, handed in by the caller and spent once.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// 32 random bytes for one attempt: the seed of a `state` and a code verifier, or of a `jti`.
+///
+/// Take the bytes from the operating system (the adapters do, with `getrandom`). The value is not
+/// `Clone` and every use takes it, so two attempts cannot share their secrets. It is zeroized on drop.
+pub struct Entropy(Zeroizing<[u8; 32]>);
+
+impl Entropy {
+    /// Takes 32 bytes from a cryptographically secure source.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// 256 bits that tell nothing about the seed or about another label's bits.
+    pub(crate) fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let digest = Sha256::new()
+            .chain_update(*self.0)
+            .chain_update(label)
+            .finalize();
+        Zeroizing::new(digest.into())
+    }
+
+    /// 43 characters of the base64url alphabet, all of them unreserved (RFC 7636 §4.1).
+    pub(crate) fn derive_text(&self, label: &str) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(*self.derive(label)))
+    }
+}
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entropy(***)")
+    }
+}

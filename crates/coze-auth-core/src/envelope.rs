@@ -1,0 +1,234 @@
+//! The one place that knows how Coze spells success and refusal in JSON (protocol §3, §4).
+//!
+//! An answer is judged in this order: a redirect is refused before its body is looked at; then the
+//! body, because Coze puts errors under 200 too; then the status, because a gateway puts anything
+//! under 500.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+
+use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
+use crate::json::{Json, Repeated};
+use crate::secret::Hidden;
+use crate::wire::{Body, Request, Response};
+
+/// A success: a JSON object with no error in it, under a 2xx status.
+pub(crate) struct Answer<'a> {
+    members: Json<'a>,
+    origin: Origin,
+    body_len: usize,
+}
+
+impl<'a> Answer<'a> {
+    /// Opens the answer to a request. `single_use` tells whether the request carried something that
+    /// works once, for the advice in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] and [`Error::Unexpected`].
+    pub(crate) fn open(
+        request: &Request,
+        response: &'a Response,
+        single_use: bool,
+    ) -> Result<Self, Error> {
+        let status = response.status();
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let body = response.body().as_bytes();
+        let mut answer = Self {
+            members: Json::Other,
+            origin: Origin {
+                status: status.as_u16(),
+                log_id: header("x-tt-logid").map(|id| server_text(request).clean(id)),
+                retry_after: header(RETRY_AFTER.as_str()).and_then(seconds),
+                single_use,
+            },
+            body_len: body.len(),
+        };
+        if status.is_redirection() {
+            return Err(answer.odd(Oddity::Redirect));
+        }
+        if body.len() >= Body::READ_AT_MOST {
+            return Err(answer.odd(Oddity::TooLong));
+        }
+        if body.trim_ascii().is_empty() {
+            return Err(answer.odd(Oddity::Empty));
+        }
+        // The parser's own message quotes values, so it goes no further.
+        answer.members = serde_json::from_slice(body).map_err(|_| answer.odd(Oddity::NotJson))?;
+        if !matches!(answer.members, Json::Object(_)) {
+            return Err(answer.odd(Oddity::NotJson));
+        }
+        answer.refusal(request)?;
+        if !status.is_success() {
+            return Err(answer.odd(Oddity::Unexplained));
+        }
+        Ok(answer)
+    }
+
+    /// Looks for an error in any of the spellings of protocol §4.1.
+    fn refusal(&self, request: &Request) -> Result<(), Error> {
+        let Some(code) = self.error_code()? else {
+            return Ok(());
+        };
+        let message = self
+            .any_text(&["error_message", "error_description", "msg"])?
+            .unwrap_or_default();
+        let text = server_text(request);
+        let refused = Refused {
+            code: ErrorCode::from_text(&text.clean(&code)),
+            message: text.clean(message),
+            origin: Origin {
+                log_id: self.log_id(&text),
+                ..self.origin.clone()
+            },
+        };
+        Err(Error::Refused(refused))
+    }
+
+    /// The first code that is neither empty nor zero.
+    fn error_code(&self) -> Result<Option<String>, Error> {
+        for name in ["error_code", "error", "code"] {
+            match self.find(name)? {
+                Some(Json::Integer(number)) if *number != 0 => return Ok(Some(number.to_string())),
+                Some(Json::Text(text)) if !matches!(&**text, "" | "0") => {
+                    return Ok(Some(text.to_string()));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The header's log id, else the body's.
+    fn log_id(&self, text: &ServerText) -> Option<String> {
+        self.origin
+            .log_id
+            .clone()
+            .or_else(|| match self.find("detail").ok()??.member("logid") {
+                Ok(Some(Json::Text(id))) if !id.is_empty() => Some(text.clean(id)),
+                _ => None,
+            })
+    }
+
+    /// The first of these members that is a text and not empty.
+    fn any_text(&self, names: &[&'static str]) -> Result<Option<&str>, Error> {
+        for name in names {
+            match self.find(name)? {
+                Some(Json::Text(text)) if !text.is_empty() => return Ok(Some(text)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(&self, name: &'static str) -> Result<Option<&Json<'a>>, Error> {
+        self.members
+            .member(name)
+            .map_err(|Repeated| self.odd(Oddity::Repeated(name)))
+    }
+
+    /// A member that must be a text.
+    pub(crate) fn text(&self, name: &'static str) -> Result<&str, Error> {
+        self.optional_text(name)?
+            .ok_or_else(|| self.odd(Oddity::Missing(name)))
+    }
+
+    /// A member that is a text, or absent, null or empty.
+    pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        match self.find(name)? {
+            None => Ok(None),
+            Some(Json::Text(text)) if text.is_empty() => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(self.odd(Oddity::WrongType(name))),
+        }
+    }
+
+    /// A member that must be a text or a whole number, as text: Coze's own table and sample of
+    /// `user_code` differ (protocol §3.2).
+    pub(crate) fn text_or_number(&self, name: &'static str) -> Result<Cow<'_, str>, Error> {
+        match self.find(name)? {
+            Some(Json::Integer(number)) => Ok(Cow::Owned(number.to_string())),
+            _ => self.text(name).map(Cow::Borrowed),
+        }
+    }
+
+    /// A member that must be a whole number.
+    pub(crate) fn integer(&self, name: &'static str) -> Result<i64, Error> {
+        self.optional_integer(name)?
+            .ok_or_else(|| self.odd(Oddity::Missing(name)))
+    }
+
+    /// A member that is a whole number, or absent or null.
+    pub(crate) fn optional_integer(&self, name: &'static str) -> Result<Option<i64>, Error> {
+        match self.find(name)? {
+            None => Ok(None),
+            Some(Json::Integer(number)) => Ok(Some(*number)),
+            Some(_) => Err(self.odd(Oddity::WrongType(name))),
+        }
+    }
+
+    /// The `data` of an API answer (protocol §10).
+    pub(crate) fn data(mut self) -> Result<Self, Error> {
+        match self.find("data")? {
+            Some(Json::Object(_)) => {}
+            None => return Err(self.odd(Oddity::Missing("data"))),
+            Some(_) => return Err(self.odd(Oddity::WrongType("data"))),
+        }
+        self.members = std::mem::replace(&mut self.members, Json::Null).take("data");
+        Ok(self)
+    }
+
+    /// The error for an answer that cannot be read.
+    pub(crate) fn odd(&self, oddity: Oddity) -> Error {
+        Error::Unexpected(Unexpected {
+            origin: self.origin.clone(),
+            oddity,
+            body_len: self.body_len,
+        })
+    }
+
+    /// The error for a member whose value cannot be meant.
+    pub(crate) fn bad(&self, member: &'static str) -> Error {
+        self.odd(Oddity::BadValue(member))
+    }
+}
+
+/// `Retry-After` in seconds. Its other form, a date, is left: it would need the server's clock.
+fn seconds(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What a request's server may repeat in its errors and must not be quoted with.
+fn server_text(request: &Request) -> ServerText {
+    let mut sent = Vec::new();
+    if let Some(bearer) = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+    {
+        let credential = bearer.trim_start_matches("Bearer ");
+        sent.push(Hidden::new(credential));
+        // The parts of an assertion, longest-lived first.
+        sent.extend(
+            credential
+                .split('.')
+                .filter(|part| part.len() > 16)
+                .map(Hidden::new),
+        );
+    }
+    if let Ok(body) = serde_json::from_slice::<Json<'_>>(request.body().as_bytes()) {
+        for name in ["code", "code_verifier", "device_code", "refresh_token"] {
+            if let Ok(Some(Json::Text(text))) = body.member(name) {
+                sent.push(Hidden::new(text.as_ref()));
+            }
+        }
+    }
+    ServerText::knowing(sent)
+}

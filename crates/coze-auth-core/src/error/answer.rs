@@ -1,0 +1,294 @@
+//! Answers that are not what was asked for: refusals, and what cannot be read.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Retry;
+use super::text::write_log_id;
+
+/// Coze's name for a refusal. The set is open: Coze documents some and sends others (protocol §4.3, §4.4).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// `invalid_request`: a parameter is missing or wrong.
+    InvalidRequest,
+    /// `invalid_client`: wrong client id, secret, key or assertion.
+    InvalidClient,
+    /// `invalid_grant`: the code or token is spent, expired or another's.
+    InvalidGrant,
+    /// `unsupported_grant_type`.
+    UnsupportedGrantType,
+    /// `access_deny`: the app is switched off or of the wrong kind. Not `access_denied`.
+    AccessDeny,
+    /// `access_denied`: the person said no. Not `access_deny`.
+    AccessDenied,
+    /// `authorization_pending`: the person has not answered yet.
+    AuthorizationPending,
+    /// `slow_down`: polled too fast.
+    SlowDown,
+    /// `expired_token`: the device code expired.
+    ExpiredToken,
+    /// `internal_error`: Coze's own trouble.
+    InternalError,
+    /// A number, as API endpoints and the gateway give: 4100, 4101, 700012006.
+    Number(i64),
+    /// Any other name.
+    Other(String),
+}
+
+impl ErrorCode {
+    /// From the text of `error_code`, `error` or `code`.
+    pub(crate) fn from_text(text: &str) -> Self {
+        match text {
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_client" => Self::InvalidClient,
+            "invalid_grant" => Self::InvalidGrant,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "access_deny" => Self::AccessDeny,
+            "access_denied" => Self::AccessDenied,
+            "authorization_pending" => Self::AuthorizationPending,
+            "slow_down" => Self::SlowDown,
+            "expired_token" => Self::ExpiredToken,
+            "internal_error" => Self::InternalError,
+            other => other
+                .parse()
+                .map_or_else(|_| Self::Other(other.to_owned()), Self::Number),
+        }
+    }
+
+    /// What the person who gets this error can do about it.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest => {
+                "a parameter is wrong or spent; if it is client_secret, a web app was used as a PKCE app"
+            }
+            Self::InvalidClient => {
+                "check the client id and its secret or key, and the region: api.coze.cn and api.coze.com share none"
+            }
+            Self::InvalidGrant => "the code or refresh token is spent or expired: log in again",
+            Self::UnsupportedGrantType => "this kind of app cannot use this flow",
+            Self::AccessDeny => {
+                "the app is switched off or of another kind: look at it in Coze's console"
+            }
+            Self::Number(4100 | 700_012_006) => {
+                "the access token is wrong, expired or of the other region"
+            }
+            Self::Number(4101) => "the token lacks this permission, or belongs to the other region",
+            Self::Number(4008 | 4009 | 4020) => "too many requests: pause",
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::AccessDeny => "access_deny",
+            Self::AccessDenied => "access_denied",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::InternalError => "internal_error",
+            Self::Number(number) => return number.fmt(f),
+            Self::Other(text) => text,
+        })
+    }
+}
+
+/// Where an answer came from: what every error about an answer tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) status: u16,
+    pub(crate) log_id: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) single_use: bool,
+}
+
+impl Origin {
+    /// Whether the status alone speaks of trouble that passes.
+    fn passes(&self) -> bool {
+        self.status == 408 || self.status == 429 || self.status >= 500
+    }
+
+    fn retry_passing(&self) -> Retry {
+        // Throttled is refused before anything is done; anything else may have been done.
+        Retry::passing(self.single_use, self.status != 429, self.retry_after)
+    }
+}
+
+/// Coze said no, in one of its forms (protocol §4.1), under whatever status.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    pub(crate) origin: Origin,
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+impl Refused {
+    /// Coze's code.
+    pub fn code(&self) -> &ErrorCode {
+        &self.code
+    }
+
+    /// Coze's words, cleaned: at most 200 characters, secrets masked. Empty if it had none.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The HTTP status. Coze refuses under 200 too (protocol §4.1, F4).
+    pub fn status(&self) -> u16 {
+        self.origin.status
+    }
+
+    /// Coze's id of the answer.
+    pub fn log_id(&self) -> Option<&str> {
+        self.origin.log_id.as_deref()
+    }
+
+    /// The server's `Retry-After`, if it named one in seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.origin.retry_after
+    }
+
+    /// Whether the same can succeed later.
+    pub fn retry(&self) -> Retry {
+        match self.code {
+            ErrorCode::Number(4008 | 4009 | 4020) => {
+                Retry::passing(false, false, self.origin.retry_after)
+            }
+            ErrorCode::InternalError | ErrorCode::Number(5000) => self.origin.retry_passing(),
+            _ if self.origin.passes() => self.origin.retry_passing(),
+            _ => Retry::Never,
+        }
+    }
+
+    /// Whether this speaks of trouble that passes, for one who may repeat.
+    pub(crate) fn passes(&self) -> bool {
+        self.retry() != Retry::Never
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Coze refused: {} (HTTP {})", self.code, self.status())?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if !self.code.advice().is_empty() {
+            write!(f, "; {}", self.code.advice())?;
+        }
+        write_log_id(f, self.log_id())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What is odd about an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Oddity {
+    /// A redirect. A token endpoint has none to give, and following it would hand the credential on.
+    Redirect,
+    /// Longer than [`Body::READ_AT_MOST`](crate::wire::Body::READ_AT_MOST).
+    TooLong,
+    /// No body.
+    Empty,
+    /// Not a JSON object: HTML of a gateway or proxy, a cut-off answer.
+    NotJson,
+    /// A status that is no success, and no error code in the body.
+    Unexplained,
+    /// A success without this member.
+    Missing(&'static str),
+    /// This member is there twice.
+    Repeated(&'static str),
+    /// This member is not a text, a whole number or an object, as it must be.
+    WrongType(&'static str),
+    /// This member has a value that cannot be meant: a time long past or far off, a token with a
+    /// character that no header can hold, a link that is not http.
+    BadValue(&'static str),
+}
+
+/// An answer that cannot be read. It tells its length, never its text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unexpected {
+    pub(crate) origin: Origin,
+    pub(crate) oddity: Oddity,
+    pub(crate) body_len: usize,
+}
+
+impl Unexpected {
+    /// What is odd.
+    pub fn oddity(&self) -> Oddity {
+        self.oddity
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.origin.status
+    }
+
+    /// The length of the body, in bytes, as far as it was read.
+    pub fn body_len(&self) -> usize {
+        self.body_len
+    }
+
+    /// Coze's id of the answer; none if it is not Coze that answered.
+    pub fn log_id(&self) -> Option<&str> {
+        self.origin.log_id.as_deref()
+    }
+
+    /// The server's `Retry-After`, if it named one in seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.origin.retry_after
+    }
+
+    /// Whether the same can succeed later.
+    pub fn retry(&self) -> Retry {
+        match self.status() {
+            _ if self.passes() => self.origin.retry_passing(),
+            // A success that cannot be read: the server did act.
+            200..300 if self.origin.single_use => Retry::MaybeSpent,
+            _ => Retry::Never,
+        }
+    }
+
+    /// Whether this speaks of trouble that passes, for one who may repeat.
+    pub(crate) fn passes(&self) -> bool {
+        self.origin.passes()
+    }
+}
+
+impl fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            oddity, body_len, ..
+        } = self;
+        write!(
+            f,
+            "the answer cannot be read (HTTP {}, {body_len} bytes): ",
+            self.status()
+        )?;
+        match oddity {
+            Oddity::Redirect => {
+                f.write_str("it is a redirect, which is never followed; check the base URL")
+            }
+            Oddity::TooLong => f.write_str("it is too long to be Coze's; check the base URL"),
+            Oddity::Empty => f.write_str("it is empty; a proxy or gateway may have answered"),
+            Oddity::NotJson => {
+                f.write_str("it is not a JSON object; a proxy or gateway may have answered")
+            }
+            Oddity::Unexplained => f.write_str("it is no success and has no error code"),
+            Oddity::Missing(member) => write!(f, "it has no {member}"),
+            Oddity::Repeated(member) => write!(f, "it has {member} twice"),
+            Oddity::WrongType(member) => write!(f, "its {member} is of the wrong type"),
+            Oddity::BadValue(member) => write!(f, "its {member} has a value that cannot be meant"),
+        }?;
+        write_log_id(f, self.log_id())
+    }
+}
+
+impl std::error::Error for Unexpected {}

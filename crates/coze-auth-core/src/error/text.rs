@@ -1,0 +1,84 @@
+//! Text that a server sent, made fit to be shown.
+
+use std::fmt;
+
+use crate::secret::Hidden;
+
+/// Longest text of a server in an error, in characters.
+const LIMIT: usize = 200;
+
+/// Cleans what a server said, knowing which secrets it was sent.
+pub(crate) struct ServerText {
+    sent: Vec<Hidden>,
+}
+
+impl ServerText {
+    /// `sent` are the secrets of the request that the server answered.
+    pub(crate) fn knowing(sent: Vec<Hidden>) -> Self {
+        Self { sent }
+    }
+
+    /// At most 200 characters, control characters escaped, the secrets that were sent masked.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        // Masked before it is cut: half a secret is still half a secret.
+        for secret in self
+            .sent
+            .iter()
+            .map(Hidden::expose)
+            .filter(|secret| !secret.is_empty())
+        {
+            if text.contains(secret) {
+                text = text.replace(secret, "***");
+            }
+        }
+        let mut shown = String::new();
+        for (count, character) in text.chars().enumerate() {
+            if count == LIMIT {
+                shown.push('…');
+                break;
+            }
+            match is_invisible(character) {
+                true => shown.extend(character.escape_unicode()),
+                false => shown.push(character),
+            }
+        }
+        shown
+    }
+}
+
+/// Control characters, and those that reorder or hide what stands beside them in a terminal or log.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+pub(super) fn write_log_id(f: &mut fmt::Formatter<'_>, log_id: Option<&str>) -> fmt::Result {
+    match log_id {
+        Some(log_id) => write!(f, " [log id {log_id}]"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_before_the_text_is_cut() {
+        let secret = "s3cr3t".repeat(10);
+        let text = ServerText::knowing(vec![Hidden::new(secret.clone())]);
+        let shown = text.clean(&format!("{}{secret} tail", "x".repeat(190)));
+        assert_eq!(shown, format!("{}*** tail", "x".repeat(190)));
+    }
+
+    #[test]
+    fn text_is_cut_and_escaped() {
+        let text = ServerText::knowing(vec![]);
+        assert_eq!(
+            text.clean("a\r\nb\u{1b}[31m\u{202e}"),
+            "a\\u{d}\\u{a}b\\u{1b}[31m\\u{202e}"
+        );
+        assert_eq!(text.clean(&"扣".repeat(300)).chars().count(), 201);
+    }
+}

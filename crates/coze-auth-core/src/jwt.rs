@@ -1,0 +1,367 @@
+//! JWT apps: a server signs an assertion with the app's private key and gets a token for it. No person,
+//! no refresh token; each assertion is good for one attempt (protocol §5).
+
+mod claims;
+pub mod signer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+pub use self::claims::SessionContext;
+#[cfg(feature = "rs256-aws-lc")]
+pub use self::signer::RsaKey;
+pub use self::signer::Signer;
+use crate::endpoint::{AccountId, Endpoints, EnterpriseId, identifier};
+use crate::entropy::Entropy;
+use crate::error::{ConfigError, Error, Problem, SigningError, TransportFailure};
+use crate::flow::{Call, Flow, Step};
+use crate::scope::Scope;
+use crate::secret::Hidden;
+use crate::time::{Now, UnixTime};
+use crate::token::TokenGrant;
+use crate::wire::{self, Response};
+
+/// How long an assertion is good for. Coze names no bound and its sample uses this (protocol §3.4, §5).
+/// It has nothing to do with the life of the token.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
+
+/// What a JWT grant is asked for. Without anything said: the app's own account, all its permissions,
+/// Coze's default life of 900 seconds.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct JwtGrant {
+    account: Option<AccountId>,
+    enterprise: Option<EnterpriseId>,
+    session_name: Option<String>,
+    session_context: Option<SessionContext>,
+    scope: Option<Scope>,
+    ttl: Option<Duration>,
+}
+
+impl JwtGrant {
+    /// A grant with nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For another account. Comes before [`enterprise`](Self::enterprise) if both are named, as in the
+    /// official SDKs (protocol §2.1).
+    #[must_use]
+    pub fn account(mut self, account: AccountId) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// For an enterprise (privileged apps).
+    #[must_use]
+    pub fn enterprise(mut self, enterprise: EnterpriseId) -> Self {
+        self.enterprise = Some(enterprise);
+        self
+    }
+
+    /// Keeps this end user's conversations apart from those of others under the same app.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is empty, which would silently mix users up, or has control characters.
+    pub fn session_name(mut self, name: impl Into<String>) -> Result<Self, ConfigError> {
+        self.session_name = Some(identifier("session name", name)?);
+        Ok(self)
+    }
+
+    /// The device or consumer that the token is counted for (enterprise plans).
+    #[must_use]
+    pub fn session_context(mut self, context: SessionContext) -> Self {
+        self.session_context = Some(context);
+        self
+    }
+
+    /// Limits of the token (channel apps).
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// The life of the token, in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is not from 1 to 86,399 seconds, Coze's bound.
+    pub fn ttl(mut self, ttl: Duration) -> Result<Self, ConfigError> {
+        const MAX: u64 = 86_399;
+        if !(1..=MAX).contains(&ttl.as_secs()) {
+            return Err(ConfigError::new(
+                "token ttl",
+                Problem::Seconds { min: 1, max: MAX },
+            ));
+        }
+        self.ttl = Some(ttl);
+        Ok(self)
+    }
+}
+
+#[derive(Serialize)]
+struct JwtRequest<'a> {
+    grant_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a Scope>,
+}
+
+/// Who an assertion speaks for, without the key: the app, the key's id, the host it is meant for.
+///
+/// [`JwtApp`] adds a [`Signer`]. For one that must be awaited (a KMS) take the grant in two steps:
+///
+/// ```
+/// # use coze_auth_core::{*, jwt::*};
+/// # fn kms_sign(_: &[u8]) -> Vec<u8> { vec![0; 256] }
+/// # fn main() -> Result<(), Error> {
+/// # let now = Now { unix: UnixTime::from_secs(1_750_000_000), steady: SteadyTime::from_duration(Default::default()) };
+/// let issuer = JwtIssuer::new(Endpoints::cn(), "1000000001", "key-fingerprint")?;
+/// let unsigned = issuer.assertion(&JwtGrant::new(), Entropy::from_bytes([7; 32]), now); // fresh random bytes, of course
+/// let signature = kms_sign(unsigned.signing_input()); // RSASSA-PKCS1-v1_5 with SHA-256; await it here
+/// let call = unsigned.signed(&signature); // drive it: it gives a `TokenGrant`
+/// # drop(call);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct JwtIssuer {
+    endpoints: Endpoints,
+    client_id: String,
+    audience: String,
+    lifetime: Duration,
+    /// The encoded header: the same in every assertion.
+    header: Arc<str>,
+}
+
+impl JwtIssuer {
+    /// An app as Coze's console shows it: the app id, and the fingerprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if an id is empty or has control characters.
+    pub fn new(
+        endpoints: Endpoints,
+        client_id: impl Into<String>,
+        key_id: impl Into<String>,
+    ) -> Result<Self, ConfigError> {
+        let key_id = identifier("key id", key_id)?;
+        Ok(Self {
+            client_id: identifier("client id", client_id)?,
+            audience: endpoints.api_host(),
+            lifetime: ASSERTION_LIFETIME,
+            header: claims::header(&key_id).into(),
+            endpoints,
+        })
+    }
+
+    /// Another `aud` than the host (and port) of the API base: for a base that is only a way to Coze,
+    /// such as a gateway of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is empty or has control characters.
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Result<Self, ConfigError> {
+        self.audience = identifier("audience", audience)?;
+        Ok(self)
+    }
+
+    /// Another life of the assertion than ten minutes, in whole seconds. It is sent within a second of
+    /// being made; the rest is for clocks that differ.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is not from 1 second to a day: a longer one is a key left lying about.
+    pub fn with_assertion_lifetime(mut self, lifetime: Duration) -> Result<Self, ConfigError> {
+        const MAX: u64 = 86_400;
+        if !(1..=MAX).contains(&lifetime.as_secs()) {
+            return Err(ConfigError::new(
+                "assertion lifetime",
+                Problem::Seconds { min: 1, max: MAX },
+            ));
+        }
+        self.lifetime = lifetime;
+        Ok(self)
+    }
+
+    /// An assertion to be signed, and the call that it is for.
+    pub fn assertion(&self, grant: &JwtGrant, entropy: Entropy, now: Now) -> UnsignedAssertion {
+        let body = JwtRequest {
+            grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            duration_seconds: grant.ttl.map(|ttl| ttl.as_secs()),
+            scope: grant.scope.as_ref(),
+        };
+        let uri = match (&grant.account, &grant.enterprise) {
+            (Some(account), _) => self.endpoints.account_token(account),
+            (None, Some(enterprise)) => self.endpoints.enterprise_token(enterprise),
+            (None, None) => self.endpoints.token(),
+        };
+        UnsignedAssertion {
+            input: claims::signing_input(self, grant, &entropy, now.unix),
+            request: wire::post(uri, None, &body),
+        }
+    }
+
+    fn expiry(&self, issued_at: UnixTime) -> UnixTime {
+        issued_at.plus(self.lifetime)
+    }
+}
+
+impl fmt::Debug for JwtIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtIssuer")
+            .field("endpoints", &self.endpoints)
+            .field("client_id", &self.client_id)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An assertion without its signature.
+#[must_use]
+pub struct UnsignedAssertion {
+    input: Zeroizing<String>,
+    request: wire::Request,
+}
+
+impl UnsignedAssertion {
+    /// What to sign with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 7515 §5.1, RS256).
+    pub fn signing_input(&self) -> &[u8] {
+        self.input.as_bytes()
+    }
+
+    /// Adds the signature: the call is good for one attempt, within the life of the assertion.
+    pub fn signed(self, signature: &[u8]) -> Call<TokenGrant> {
+        let Self { input, mut request } = self;
+        let assertion = Hidden::new(claims::append_signature(&input, signature));
+        request
+            .headers_mut()
+            .insert(http::header::AUTHORIZATION, wire::bearer(&assertion));
+        // The assertion is single-use too, but the next attempt makes its own.
+        Call::repeatable(request, |answer, now| TokenGrant::read(&answer, now))
+    }
+}
+
+impl fmt::Debug for UnsignedAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnsignedAssertion")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A JWT app (JWT 授权): who it is, and the key to prove it.
+///
+/// ```no_run
+/// # use coze_auth_core::{*, jwt::*};
+/// # fn main() -> Result<(), Error> {
+/// # let pem = "";
+/// let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-fingerprint", RsaKey::from_pem(pem)?)?;
+/// let call = app.grant(&JwtGrant::new().session_name("user-42")?, Entropy::from_bytes([7; 32])); // fresh random bytes
+/// # drop(call);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct JwtApp {
+    issuer: JwtIssuer,
+    signer: Arc<dyn Signer>,
+}
+
+impl JwtApp {
+    /// An app as Coze's console shows it, and its key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JwtIssuer::new`].
+    pub fn new(
+        endpoints: Endpoints,
+        client_id: impl Into<String>,
+        key_id: impl Into<String>,
+        signer: impl Signer + 'static,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::from_issuer(
+            JwtIssuer::new(endpoints, client_id, key_id)?,
+            signer,
+        ))
+    }
+
+    /// An issuer with an audience or lifetime of its own, and its key.
+    pub fn from_issuer(issuer: JwtIssuer, signer: impl Signer + 'static) -> Self {
+        Self {
+            issuer,
+            signer: Arc::new(signer),
+        }
+    }
+
+    /// Asks for a token: one attempt, ended by any failure. For another attempt make another call, with
+    /// entropy of its own: an assertion that was sent is spent.
+    pub fn grant(&self, grant: &JwtGrant, entropy: Entropy) -> JwtCall {
+        JwtCall {
+            state: JwtState::Unsigned(Box::new((self.clone(), grant.clone(), entropy))),
+        }
+    }
+}
+
+impl fmt::Debug for JwtApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtApp")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One attempt at a JWT grant. It signs at its first step, so that `iat` is the time of sending.
+#[derive(Debug)]
+#[must_use = "a call does nothing until it is driven"]
+pub struct JwtCall {
+    state: JwtState,
+}
+
+#[derive(Debug)]
+enum JwtState {
+    Unsigned(Box<(JwtApp, JwtGrant, Entropy)>),
+    Signed(Box<Call<TokenGrant>>),
+    Finished,
+}
+
+impl Flow for JwtCall {
+    type Output = TokenGrant;
+
+    fn step(&mut self, now: Now) -> Step<TokenGrant> {
+        match std::mem::replace(&mut self.state, JwtState::Finished) {
+            JwtState::Unsigned(parts) => {
+                let (app, grant, entropy) = *parts;
+                let unsigned = app.issuer.assertion(&grant, entropy, now);
+                match app.signer.sign_rs256(unsigned.signing_input()) {
+                    Ok(signature) if signature.is_empty() => Step::Done(Err(SigningError::new(
+                        "the signer gave an empty signature",
+                    )
+                    .into())),
+                    Ok(signature) => self.go_on(Box::new(unsigned.signed(&signature)), now),
+                    Err(error) => Step::Done(Err(error.into())),
+                }
+            }
+            JwtState::Signed(call) => self.go_on(call, now),
+            JwtState::Finished => Step::Done(Err(Error::FlowFinished)),
+        }
+    }
+
+    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
+        if let JwtState::Signed(call) = &mut self.state {
+            call.receive(reply, now);
+        }
+    }
+}
+
+impl JwtCall {
+    fn go_on(&mut self, mut call: Box<Call<TokenGrant>>, now: Now) -> Step<TokenGrant> {
+        let step = call.step(now);
+        self.state = JwtState::Signed(call);
+        step
+    }
+}

@@ -1,0 +1,93 @@
+//! What a token endpoint grants, with its expiry made absolute.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access_token::AccessToken;
+use crate::envelope::Answer;
+use crate::error::{ConfigError, Error, Problem};
+use crate::secret::{RefreshToken, SecretJson};
+use crate::time::{Now, UnixTime};
+
+/// An access token, how long it lives, and what renews it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenGrant {
+    /// Opens the API until `expires_at`.
+    pub access_token: AccessToken,
+    /// Renews the grant, once: Coze rotates it. None from the JWT flow, which just asks again (protocol §3.1).
+    pub refresh_token: Option<RefreshToken>,
+    /// When the answer arrived, by the caller's clock.
+    pub issued_at: UnixTime,
+    /// When the access token ends, by Coze's clock.
+    pub expires_at: UnixTime,
+}
+
+/// What `expires_in` can mean as a moment: from 2001 to 5138. Below it is a duration, which the token
+/// endpoint never sends (protocol §3.1); above it are milliseconds.
+const MOMENTS: std::ops::Range<i64> = 1_000_000_000..100_000_000_000;
+
+impl TokenGrant {
+    /// How long the access token still lives; zero if it has ended.
+    pub fn remaining(&self, now: UnixTime) -> Duration {
+        now.until(self.expires_at)
+    }
+
+    /// The grant as JSON, secrets included, for storage that you trust with a password.
+    pub fn to_secret_json(&self) -> SecretJson {
+        SecretJson::of(&Saved {
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            issued_at: self.issued_at.as_secs(),
+            expires_at: self.expires_at.as_secs(),
+        })
+    }
+
+    /// A grant from the JSON that [`to_secret_json`](Self::to_secret_json) made.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is not such JSON.
+    pub fn from_secret_json(json: &str) -> Result<Self, ConfigError> {
+        let saved: Saved<'_> = serde_json::from_str(json)
+            .map_err(|_| ConfigError::new("saved grant", Problem::NotJson))?;
+        Ok(Self {
+            access_token: AccessToken::new(saved.access_token)?,
+            refresh_token: saved.refresh_token.map(RefreshToken::new).transpose()?,
+            issued_at: UnixTime::from_secs(saved.issued_at),
+            expires_at: UnixTime::from_secs(saved.expires_at),
+        })
+    }
+
+    /// Reads a token answer (protocol §3.1).
+    pub(crate) fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
+        let access_token = AccessToken::new(answer.text("access_token")?)
+            .map_err(|_| answer.bad("access_token"))?;
+        let refresh_token = answer
+            .optional_text("refresh_token")?
+            .map(RefreshToken::new)
+            .transpose();
+        let expires_in = answer.integer("expires_in")?;
+        let expires_at = match u64::try_from(expires_in) {
+            Ok(secs) if MOMENTS.contains(&expires_in) => UnixTime::from_secs(secs),
+            _ => return Err(answer.bad("expires_in")),
+        };
+        Ok(Self {
+            access_token,
+            refresh_token: refresh_token.map_err(|_| answer.bad("refresh_token"))?,
+            issued_at: now.unix,
+            expires_at,
+        })
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Saved<'a> {
+    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    /// Unix seconds, as is `expires_at`: what is stored must not start a new life when it is loaded.
+    issued_at: u64,
+    expires_at: u64,
+}
