@@ -68,7 +68,7 @@ macro_rules! secret {
             ///
             /// # Errors
             ///
-            /// [`ConfigError`] if the text is empty or has a character that it can't have. The error
+            /// [`ConfigError`](crate::error::ConfigError) if the text is empty or has a character that it can't have. The error
             /// says where, never what.
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::error::ConfigError> {
                 let hidden = $crate::secret::Hidden::new(text);

@@ -50,6 +50,8 @@ pub enum Problem {
     },
     /// It is longer or shorter than the 43 to 128 characters of RFC 7636 §4.1.
     VerifierLength(usize),
+    /// It is longer than this many bytes.
+    TooLong(usize),
     /// It is not an absolute http or https URL.
     NotAUrl,
     /// It is http to a host that is not this machine.
@@ -85,6 +87,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "has a character at byte {at} that it cannot have (a space or line break copied along?)")
             }
             Problem::VerifierLength(len) => write!(f, "has {len} characters; RFC 7636 asks for 43 to 128"),
+            Problem::TooLong(max) => write!(f, "is longer than {max} bytes"),
             Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://api.coze.cn"),
             Problem::Insecure => f.write_str(
                 "is http, which would send credentials in the clear; use https, or name the exception (custom_insecure)",

@@ -90,7 +90,10 @@ mod aws_lc {
         let mut text = Zeroizing::new(String::with_capacity(pem.len() + 2));
         for line in pem.split(['\n', '\r']).flat_map(|line| line.split("\\n")) {
             // `\r\n` written out leaves a `\r`.
-            let line = line.trim().trim_end_matches("\\r").trim_matches('"');
+            let line = line
+                .trim()
+                .trim_end_matches("\\r")
+                .trim_matches(['"', '\u{feff}']);
             if !line.is_empty() {
                 text.push_str(line);
                 text.push('\n');

@@ -1,0 +1,431 @@
+//! What comes back: every form of success and refusal, under any status (protocol §3, §4).
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use coze_auth_core::error::{ErrorCode, Oddity, TransportFailure};
+use coze_auth_core::{AccessToken, Body, Error, Flow, RefreshToken, Retry, TokenGrant, whoami};
+
+fn refresh() -> coze_auth_core::Call<TokenGrant> {
+    web().refresh(&RefreshToken::new("refresh-0").unwrap())
+}
+
+fn users_me() -> coze_auth_core::Call<coze_auth_core::whoami::User> {
+    whoami(&base(), &AccessToken::new("pat_secret_value").unwrap())
+}
+
+fn refused(status: u16, body: &str) -> coze_auth_core::error::Refused {
+    match error_of(refresh(), reply(status, body)) {
+        Error::Refused(refused) => refused,
+        other => panic!("{status} {body}: {other:?}"),
+    }
+}
+
+fn odd(status: u16, body: impl AsRef<[u8]>) -> Oddity {
+    match error_of(refresh(), reply(status, body.as_ref())) {
+        Error::Unexpected(unexpected) => {
+            assert_eq!(
+                (unexpected.status(), unexpected.body_len()),
+                (status, body.as_ref().len())
+            );
+            unexpected.oddity()
+        }
+        other => panic!("{status}: {other:?}"),
+    }
+}
+
+fn token_with(expires_in: &str) -> String {
+    format!(r#"{{"access_token":"czu_a","expires_in":{expires_in}}}"#)
+}
+
+#[test]
+fn a_grant_has_its_expiry_as_a_moment() {
+    let grant = answered(refresh(), reply(200, token_json())).unwrap();
+    assert_eq!(grant.access_token.expose(), "czu_access");
+    assert_eq!(grant.refresh_token.as_ref().unwrap().expose(), "refresh-1");
+    assert_eq!(grant.issued_at.as_secs(), UNIX);
+    assert_eq!(grant.expires_at.as_secs(), UNIX + 3600);
+    assert_eq!(grant.remaining(at(600).unix), Duration::from_secs(3000));
+    assert_eq!(grant.remaining(at(4000).unix), Duration::ZERO);
+}
+
+#[test]
+fn a_grant_may_come_with_201_an_envelope_and_more_members() {
+    let body = format!(
+        r#" {{"code":0,"msg":"","error":"","error_code":null,"new":{{"a":[1,2.5,true]}},"access_token":"czu_a","expires_in":{UNIX}}} "#
+    );
+    for status in [200, 201] {
+        answered(refresh(), reply(status, &body)).expect("a grant");
+    }
+}
+
+#[test]
+fn an_omitted_refresh_token_is_carried_over() {
+    for body in [
+        token_with("1750003600"),
+        token_with("1750003600").replace('}', r#","refresh_token":null}"#),
+        token_with("1750003600").replace('}', r#","refresh_token":""}"#),
+    ] {
+        let grant = answered(refresh(), reply(200, &body)).unwrap();
+        assert_eq!(
+            grant.refresh_token.expect("kept").expose(),
+            "refresh-0",
+            "for {body}"
+        );
+    }
+}
+
+#[test]
+fn an_expiry_that_cannot_be_meant() {
+    for (expires_in, oddity) in [
+        ("null", Oddity::Missing("expires_in")),
+        (r#""1750003600""#, Oddity::WrongType("expires_in")),
+        ("true", Oddity::WrongType("expires_in")),
+        ("1750003600.5", Oddity::WrongType("expires_in")),
+        ("1e9", Oddity::WrongType("expires_in")),
+        ("99999999999999999999", Oddity::WrongType("expires_in")),
+        ("-1750003600", Oddity::BadValue("expires_in")),
+        ("0", Oddity::BadValue("expires_in")),
+        ("900", Oddity::BadValue("expires_in")),
+        ("999999999", Oddity::BadValue("expires_in")),
+        ("1750003600000", Oddity::BadValue("expires_in")),
+        ("9223372036854775807", Oddity::BadValue("expires_in")),
+    ] {
+        assert_eq!(odd(200, token_with(expires_in)), oddity, "for {expires_in}");
+    }
+    assert_eq!(
+        odd(200, r#"{"access_token":"czu_a"}"#),
+        Oddity::Missing("expires_in")
+    );
+    answered(refresh(), reply(200, token_with("1000000000"))).expect("long past, but a moment");
+}
+
+#[test]
+fn a_success_without_a_usable_token() {
+    let until = |token: &str| format!(r#"{{"access_token":{token},"expires_in":1750003600}}"#);
+    for (body, oddity) in [
+        (
+            r#"{"expires_in":1750003600}"#.to_owned(),
+            Oddity::Missing("access_token"),
+        ),
+        ("{}".to_owned(), Oddity::Missing("access_token")),
+        (until("null"), Oddity::Missing("access_token")),
+        (until(r#""""#), Oddity::Missing("access_token")),
+        (until("7"), Oddity::WrongType("access_token")),
+        (
+            until(r#""a\r\nX-Evil: 1""#),
+            Oddity::BadValue("access_token"),
+        ),
+        (until(r#""a b""#), Oddity::BadValue("access_token")),
+        (until(r#""扣子""#), Oddity::BadValue("access_token")),
+        (
+            until(r#""a","access_token":"b""#),
+            Oddity::Repeated("access_token"),
+        ),
+        (
+            until(r#""a","refresh_token":"a\u0000""#),
+            Oddity::BadValue("refresh_token"),
+        ),
+        (
+            until(r#""a","refresh_token":[1]"#),
+            Oddity::WrongType("refresh_token"),
+        ),
+    ] {
+        assert_eq!(odd(200, &body), oddity, "for {body}");
+    }
+}
+
+#[test]
+fn answers_that_are_not_json_objects() {
+    for (body, oddity) in [
+        ("", Oddity::Empty),
+        (" \r\n", Oddity::Empty),
+        ("<html><h1>502 Bad Gateway</h1></html>", Oddity::NotJson),
+        (r#"{"access_token":"czu_a","expires_"#, Oddity::NotJson),
+        ("[]", Oddity::NotJson),
+        ("null", Oddity::NotJson),
+        (r#""czu_a""#, Oddity::NotJson),
+        ("{} {}", Oddity::NotJson),
+    ] {
+        for status in [200, 400, 502] {
+            assert_eq!(odd(status, body), oddity, "for {body}");
+        }
+    }
+    assert_eq!(odd(200, b"{\"access_token\":\"\xff\"}"), Oddity::NotJson);
+    assert_eq!(odd(200, "[".repeat(100_000)), Oddity::NotJson);
+    assert_eq!(odd(200, vec![b' '; Body::READ_AT_MOST]), Oddity::TooLong);
+}
+
+#[test]
+fn a_status_that_is_no_success_needs_no_error_code_to_fail() {
+    for status in [199, 400, 404, 500, 503] {
+        assert_eq!(
+            odd(status, token_json()),
+            Oddity::Unexplained,
+            "for {status}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_is_refused_before_its_body_is_looked_at() {
+    for status in [301, 302, 303, 307, 308, 304] {
+        assert_eq!(odd(status, token_json()), Oddity::Redirect, "for {status}");
+        assert_eq!(
+            odd(status, r#"{"error":"authorization_pending"}"#),
+            Oddity::Redirect,
+            "for {status}"
+        );
+    }
+}
+
+#[test]
+fn every_spelling_of_a_refusal_under_any_status() {
+    for body in [
+        r#"{"error_code":"invalid_client","error_message":"why","error":"invalid_client"}"#,
+        r#"{"error":"invalid_client","error_description":"why"}"#,
+        r#"{"error":"invalid_client","error_message":"why"}"#,
+        r#"{"error_code":"invalid_client","error":"another","error_message":"why","msg":"other"}"#,
+        r#"{"error_code":"","error":"invalid_client","msg":"why"}"#,
+        r#"{"code":0,"error":"invalid_client","msg":"why","access_token":"czu_a","expires_in":1750003600}"#,
+    ] {
+        for status in [200, 400, 401, 403, 428, 500] {
+            let refused = refused(status, body);
+            assert_eq!(refused.code(), &ErrorCode::InvalidClient, "for {body}");
+            assert_eq!(
+                (refused.message(), refused.status()),
+                ("why", status),
+                "for {body}"
+            );
+        }
+    }
+    let numbered = refused(401, r#"{"code":4100,"msg":"authentication is invalid"}"#);
+    assert_eq!(
+        (numbered.code(), numbered.message()),
+        (&ErrorCode::Number(4100), "authentication is invalid")
+    );
+    assert_eq!(
+        refused(200, r#"{"code":"4101"}"#).code(),
+        &ErrorCode::Number(4101)
+    );
+    assert_eq!(
+        refused(200, r#"{"error":4100}"#).code(),
+        &ErrorCode::Number(4100)
+    );
+    assert_eq!(
+        refused(400, r#"{"error":"brand_new"}"#).code(),
+        &ErrorCode::Other("brand_new".into())
+    );
+    assert_eq!(
+        refused(400, r#"{"error":"access_deny"}"#).code(),
+        &ErrorCode::AccessDeny
+    );
+    assert_eq!(
+        refused(400, r#"{"error":"access_denied"}"#).code(),
+        &ErrorCode::AccessDenied
+    );
+}
+
+#[test]
+fn the_log_id_comes_from_the_header_else_from_the_body() {
+    let body = r#"{"code":4100,"msg":"no","detail":{"logid":"from-body"}}"#;
+    let both = error_of(
+        users_me(),
+        reply_with(401, &[("X-Tt-Logid", "from-header")], body),
+    );
+    assert_eq!(both.log_id(), Some("from-header"));
+    assert_eq!(
+        error_of(users_me(), reply(401, body)).log_id(),
+        Some("from-body")
+    );
+    for detail in [r#""text""#, "null", "{}", r#"{"logid":7}"#] {
+        let body = format!(r#"{{"code":4100,"detail":{detail}}}"#);
+        assert_eq!(
+            error_of(users_me(), reply(401, &body)).log_id(),
+            None,
+            "for {body}"
+        );
+    }
+    let html = error_of(
+        users_me(),
+        reply_with(502, &[("x-tt-logid", "of-html")], "<html>"),
+    );
+    assert_eq!(html.log_id(), Some("of-html"));
+    let shown = both.to_string();
+    assert!(shown.ends_with("[log id from-header]"), "{shown}");
+}
+
+#[test]
+fn whoami_reads_the_user() {
+    let body = r#"{"code":0,"msg":"","data":{"user_id":"73","user_name":"alice","nick_name":null},"detail":{"logid":"l"}}"#;
+    let user = answered(users_me(), reply(200, body)).unwrap();
+    assert_eq!(
+        (&*user.user_id, &*user.user_name, &*user.nick_name),
+        ("73", "alice", "")
+    );
+    for (data, oddity) in [
+        ("null", Oddity::Missing("data")),
+        ("[]", Oddity::WrongType("data")),
+        ("{}", Oddity::Missing("user_id")),
+        (r#"{"user_id":73}"#, Oddity::WrongType("user_id")),
+    ] {
+        let error = error_of(
+            users_me(),
+            reply(200, format!(r#"{{"code":0,"data":{data}}}"#)),
+        );
+        assert!(
+            matches!(&error, Error::Unexpected(odd) if odd.oddity() == oddity),
+            "{data}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn device_codes_and_durations() {
+    let start = |members: &str| {
+        let body = format!(
+            r#"{{"device_code":"d","verification_uri":"https://www.example/activate?l=zh",{members}}}"#
+        );
+        answered(device().start(), reply(200, body))
+    };
+    let started = start(r#""user_code":"VIK AZC","expires_in":300,"interval":null"#).unwrap();
+    assert_eq!(started.interval, Duration::from_secs(5));
+    assert_eq!(started.expires_in, Duration::from_secs(300));
+    assert_eq!(
+        started.verification_uri_complete,
+        "https://www.example/activate?l=zh&user_code=VIK+AZC"
+    );
+    assert_eq!(
+        start(r#""user_code":123456,"expires_in":300"#)
+            .unwrap()
+            .user_code,
+        "123456"
+    );
+    assert_eq!(
+        start(r#""user_code":"A","expires_in":300,"interval":0"#)
+            .unwrap()
+            .interval,
+        Duration::from_secs(1)
+    );
+    let given = r#""user_code":"A","expires_in":300,"verification_uri_complete":"https://www.example/x?c=A""#;
+    assert_eq!(
+        start(given).unwrap().verification_uri_complete,
+        "https://www.example/x?c=A"
+    );
+
+    for (members, oddity) in [
+        (r#""user_code":"A""#, Oddity::Missing("expires_in")),
+        (
+            r#""user_code":"A","expires_in":null"#,
+            Oddity::Missing("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":"300""#,
+            Oddity::WrongType("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":0"#,
+            Oddity::BadValue("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":-1"#,
+            Oddity::BadValue("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":1750003600"#,
+            Oddity::BadValue("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":300,"interval":-5"#,
+            Oddity::BadValue("interval"),
+        ),
+        (
+            r#""user_code":"A","expires_in":300,"interval":"5""#,
+            Oddity::WrongType("interval"),
+        ),
+        (
+            r#""user_code":"A\u001b[2J","expires_in":300"#,
+            Oddity::BadValue("user_code"),
+        ),
+        (r#""expires_in":300"#, Oddity::Missing("user_code")),
+        (
+            r#""user_code":"A","expires_in":300,"verification_uri_complete":"javascript:x""#,
+            Oddity::BadValue("verification_uri_complete"),
+        ),
+    ] {
+        let error = start(members).expect_err(members);
+        assert!(
+            matches!(&error, Error::Unexpected(odd) if odd.oddity() == oddity),
+            "{members}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn retry_advice_knows_what_may_be_spent() {
+    let pause = |secs| Retry::After(Duration::from_secs(secs));
+    let of = |error: Error| error.retry();
+    let answer = |status, body: &str| {
+        (
+            of(error_of(refresh(), reply(status, body))),
+            of(error_of(users_me(), reply(status, body))),
+        )
+    };
+
+    assert_eq!(
+        answer(400, r#"{"error":"invalid_grant"}"#),
+        (Retry::Never, Retry::Never)
+    );
+    assert_eq!(
+        answer(401, r#"{"code":4100}"#),
+        (Retry::Never, Retry::Never)
+    );
+    assert_eq!(answer(429, r#"{"code":4009}"#), (pause(1), pause(1)));
+    assert_eq!(answer(429, "slow"), (pause(1), pause(1)));
+    assert_eq!(
+        answer(500, r#"{"error":"internal_error"}"#),
+        (Retry::MaybeSpent, pause(1))
+    );
+    assert_eq!(answer(502, "<html>"), (Retry::MaybeSpent, pause(1)));
+    assert_eq!(answer(200, "<html>"), (Retry::MaybeSpent, Retry::Never));
+    assert_eq!(answer(302, ""), (Retry::Never, Retry::Never));
+    let asked = reply_with(503, &[("retry-after", "30")], "");
+    assert_eq!(of(error_of(users_me(), asked)), pause(30));
+
+    let failed = |failure| {
+        let mut call = refresh();
+        request_of(&mut call, at(0));
+        call.receive(Err(failure), at(1));
+        let mut other = users_me();
+        request_of(&mut other, at(0));
+        other.receive(Err(failure), at(1));
+        (
+            of(result_of(&mut call, at(1)).unwrap_err()),
+            of(result_of(&mut other, at(1)).unwrap_err()),
+        )
+    };
+    assert_eq!(failed(TransportFailure::NotSent), (pause(1), pause(1)));
+    assert_eq!(
+        failed(TransportFailure::NoAnswer),
+        (Retry::MaybeSpent, pause(1))
+    );
+    assert_eq!(
+        failed(TransportFailure::Timeout),
+        (Retry::MaybeSpent, pause(1))
+    );
+}
+
+#[test]
+fn a_grant_survives_storage_with_its_moments() {
+    let grant = answered(refresh(), reply(200, token_json())).unwrap();
+    let saved = grant.to_secret_json();
+    let loaded = TokenGrant::from_secret_json(saved.expose()).unwrap();
+    assert_eq!(loaded.to_secret_json().expose(), saved.expose());
+    assert_eq!(
+        (loaded.issued_at, loaded.expires_at),
+        (grant.issued_at, grant.expires_at)
+    );
+    assert!(TokenGrant::from_secret_json(r#"{"access_token":""}"#).is_err());
+}

@@ -1,0 +1,246 @@
+//! Authorize URLs, and which callback completes which login (protocol §2.2, §4.5).
+
+mod common;
+
+use common::*;
+use coze_auth_core::authorize::{Callback, PendingAuthorization, RedirectUri};
+use coze_auth_core::endpoint::WorkspaceId;
+use coze_auth_core::error::{CallbackError, ErrorCode, Problem};
+use coze_auth_core::pkce::PkceApp;
+use coze_auth_core::secret::CodeVerifier;
+use coze_auth_core::{Endpoints, Entropy, Error};
+
+#[test]
+fn the_url_of_a_web_login() {
+    let (url, _) = login();
+    let state = query(&url, "state");
+    assert_eq!(
+        url.as_str(),
+        format!(
+            "https://www.example:8080/api/permission/oauth2/authorize?response_type=code&client_id=web-id\
+             &redirect_uri=https%3A%2F%2Fapp.example%2Fcb%3Fa%3D1%26b%3D2&state={state}"
+        )
+    );
+    assert_eq!(state.len(), 43);
+    assert!(
+        !format!("{url:?}").contains(&state),
+        "Debug must leave the state out"
+    );
+}
+
+#[test]
+fn the_url_of_a_workspace_login() {
+    let workspace = WorkspaceId::new("ws_a").unwrap();
+    let start = "https://www.example:8080/api/permission/oauth2/workspace_id/ws_a/authorize?";
+    let (web_url, _) = web()
+        .authorize_in(&workspace, &redirect(), entropy())
+        .unwrap();
+    let (pkce_url, _) = pkce()
+        .authorize_in(&workspace, &redirect(), entropy())
+        .unwrap();
+    assert!(web_url.as_str().starts_with(start), "{web_url}");
+    assert!(pkce_url.as_str().starts_with(start), "{pkce_url}");
+}
+
+#[test]
+fn pkce_challenges_with_s256_unless_told_otherwise() {
+    let verifier = |pending: &PendingAuthorization| {
+        let saved = pending.to_secret_json();
+        let text = saved
+            .expose()
+            .split(r#""code_verifier":""#)
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned();
+        CodeVerifier::new(text).unwrap()
+    };
+    let (url, pending) = pkce().authorize(&redirect(), entropy()).unwrap();
+    assert_eq!(
+        query(&url, "code_challenge"),
+        verifier(&pending).s256_challenge()
+    );
+    assert_eq!(query(&url, "code_challenge_method"), "S256");
+
+    let (url, pending) = pkce()
+        .with_plain_challenge()
+        .authorize(&redirect(), entropy())
+        .unwrap();
+    assert_eq!(query(&url, "code_challenge"), verifier(&pending).expose());
+    assert_eq!(query(&url, "code_challenge_method"), "plain");
+}
+
+#[test]
+fn other_entropy_gives_another_state_and_verifier() {
+    let pair = |seed| {
+        let (_, pending) = pkce()
+            .authorize(&redirect(), Entropy::from_bytes([seed; 32]))
+            .unwrap();
+        pending.to_secret_json().expose().to_owned()
+    };
+    assert_ne!(pair(1), pair(2));
+    assert_eq!(pair(1), pair(1));
+    let saved = pair(1);
+    let parts: Vec<&str> = saved.split('"').filter(|part| part.len() == 43).collect();
+    assert_eq!(parts.len(), 2);
+    assert_ne!(
+        parts[0], parts[1],
+        "state, which is public, must not be the verifier"
+    );
+}
+
+#[test]
+fn a_stray_callback_does_not_burn_the_login() {
+    let (url, pending) = login();
+    let state = query(&url, "state");
+    let strays = [
+        "code=evil".to_owned(),
+        "code=evil&state=".to_owned(),
+        "code=evil&state=other".to_owned(),
+        format!("code=evil&state={state}x"),
+        format!("code=evil&state={}", &state[1..]),
+        "error=access_denied&state=other".to_owned(),
+        "error=access_denied".to_owned(),
+        String::new(),
+    ];
+    let mut pending = Some(pending);
+    for stray in strays {
+        let callback = Callback::parse(&stray).unwrap();
+        let rejected = web()
+            .exchange(pending.take().unwrap(), &callback)
+            .expect_err("not ours");
+        assert_eq!(rejected.error, CallbackError::StateMismatch, "for {stray}");
+        pending = rejected.pending.map(|pending| *pending);
+        assert!(pending.is_some(), "the login is lost to {stray}");
+    }
+    let _ = web()
+        .exchange(pending.unwrap(), &callback(&url, "code_1"))
+        .expect("still good");
+}
+
+#[test]
+fn a_refusal_ends_the_login() {
+    let (url, pending) = login();
+    let state = query(&url, "state");
+    let text = format!("/cb?error=access_denied&error_description=no%0Athanks&state={state}");
+    let rejected = web()
+        .exchange(pending, &Callback::parse(&text).unwrap())
+        .expect_err("refused");
+    let description = "no\\u{a}thanks".to_owned();
+    assert_eq!(
+        rejected.error,
+        CallbackError::Refused {
+            code: ErrorCode::AccessDenied,
+            description
+        }
+    );
+    assert!(rejected.pending.is_none());
+    assert_eq!(
+        Error::from(rejected).to_string(),
+        "the authorization was refused: access_denied: no\\u{a}thanks"
+    );
+}
+
+#[test]
+fn a_callback_with_neither_code_nor_error() {
+    let (url, pending) = login();
+    let text = format!("?state={}", query(&url, "state"));
+    let rejected = web()
+        .exchange(pending, &Callback::parse(&text).unwrap())
+        .expect_err("no code");
+    assert_eq!(rejected.error, CallbackError::NoCode);
+}
+
+#[test]
+fn callbacks_that_no_server_sends() {
+    for (text, error) in [
+        ("code=a&code=b&state=s", CallbackError::Repeated("code")),
+        ("code=a&state=s&state=t", CallbackError::Repeated("state")),
+        ("error=a&error=b", CallbackError::Repeated("error")),
+        ("code=&state=s", CallbackError::BadCode),
+        ("code=a%0Ab&state=s", CallbackError::BadCode),
+    ] {
+        assert_eq!(
+            Callback::parse(text).expect_err("malformed"),
+            error,
+            "for {text}"
+        );
+    }
+}
+
+#[test]
+fn a_callback_may_come_as_url_path_or_query() {
+    let (url, pending) = login();
+    let query = format!("code=code_1&state={}", query(&url, "state"));
+    let whole = [
+        format!("http://localhost:8080/cb?{query}#fragment"),
+        format!("/cb?{query}"),
+        format!("?{query}"),
+        query,
+    ];
+    for text in whole {
+        let callback = Callback::parse(&text).unwrap();
+        let mut call = web()
+            .exchange(pending.clone(), &callback)
+            .expect("the right state");
+        assert!(
+            shape(&request_of(&mut call, at(0)))
+                .1
+                .contains(r#""code":"code_1""#),
+            "for {text}"
+        );
+    }
+}
+
+#[test]
+fn a_pending_authorization_survives_storage() {
+    let redirect = RedirectUri::new("http://localhost:8080/扣子?a=\"b\"").unwrap();
+    let (url, pending) = pkce().authorize(&redirect, entropy()).unwrap();
+    let saved = pending.to_secret_json();
+    let loaded = PendingAuthorization::from_secret_json(saved.expose()).unwrap();
+    assert_eq!(loaded.to_secret_json().expose(), saved.expose());
+    let _ = pkce()
+        .exchange(loaded, &callback(&url, "code_1"))
+        .expect("the same login");
+    assert_eq!(
+        PendingAuthorization::from_secret_json("{")
+            .unwrap_err()
+            .problem(),
+        &Problem::NotJson
+    );
+}
+
+#[test]
+fn an_authorize_url_needs_a_www_base() {
+    let endpoints = Endpoints::custom("https://coze.internal").unwrap();
+    let app = PkceApp::new(endpoints.clone(), "id").unwrap();
+    let error = app.authorize(&redirect(), entropy()).unwrap_err();
+    assert_eq!(
+        (error.what(), error.problem()),
+        ("www base", &Problem::NoWww)
+    );
+    let app = PkceApp::new(endpoints.with_www("https://login.internal/").unwrap(), "id").unwrap();
+    let (url, _) = app.authorize(&redirect(), entropy()).unwrap();
+    assert!(
+        url.as_str()
+            .starts_with("https://login.internal/api/permission/"),
+        "{url}"
+    );
+}
+
+#[test]
+fn redirect_uris_that_coze_cannot_register() {
+    for uri in [
+        "",
+        "app.example/cb",
+        "/cb",
+        "myapp://cb",
+        "javascript:alert(1)",
+        "https://a b/",
+        "https://a/\n",
+    ] {
+        assert!(RedirectUri::new(uri).is_err(), "{uri:?} must be refused");
+    }
+}

@@ -1,0 +1,283 @@
+//! The polling machine, on a clock that the test moves (RFC 8628 §3.5, protocol §7).
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use coze_auth_core::device::DevicePoll;
+use coze_auth_core::error::{ErrorCode, TransportFailure};
+use coze_auth_core::{Error, Flow, Now, Response, SteadyTime, Step, TokenGrant, UnixTime};
+use proptest::prelude::*;
+
+const PENDING: &str = r#"{"error_code":"authorization_pending","error":"authorization_pending"}"#;
+const SLOW_DOWN: &str = r#"{"error_code":"slow_down","error":"slow_down"}"#;
+
+type Reply = Result<Response, TransportFailure>;
+
+fn pending() -> Reply {
+    Ok(reply(428, PENDING))
+}
+
+fn slow_down() -> Reply {
+    Ok(reply(400, SLOW_DOWN))
+}
+
+/// Drives a poll whose server gives these answers, then pending for ever. Gives the result and the
+/// moments of the polls, in milliseconds.
+fn drive(mut poll: DevicePoll, replies: Vec<Reply>) -> (Result<TokenGrant, Error>, Vec<u64>) {
+    let (mut now, mut polls, mut replies) = (0, Vec::new(), replies.into_iter());
+    loop {
+        match poll.step(at_ms(now)) {
+            Step::Wait(pause) => {
+                assert!(!pause.is_zero(), "a pause of nothing is a busy loop");
+                now += u64::try_from(pause.as_millis()).unwrap();
+            }
+            Step::Send(_) => {
+                polls.push(now);
+                poll.receive(replies.next().unwrap_or_else(pending), at_ms(now));
+            }
+            Step::Done(result) => return (result, polls),
+        }
+    }
+}
+
+fn token() -> Reply {
+    Ok(reply(200, token_json()))
+}
+
+#[test]
+fn polls_at_the_servers_interval_from_the_first_on() {
+    let poll = device().poll(&started(300, Some(9)));
+    let (result, polls) = drive(poll, vec![pending(), pending(), token()]);
+    assert_eq!(result.unwrap().access_token.expose(), "czu_access");
+    assert_eq!(polls, [9000, 18000, 27000]);
+}
+
+#[test]
+fn without_an_interval_it_is_five_seconds() {
+    let (_, polls) = drive(device().poll(&started(300, None)), vec![pending(), token()]);
+    assert_eq!(polls, [5000, 10000]);
+}
+
+#[test]
+fn slow_down_adds_five_seconds_for_good() {
+    let replies = vec![
+        slow_down(),
+        pending(),
+        slow_down(),
+        pending(),
+        pending(),
+        token(),
+    ];
+    let (_, polls) = drive(device().poll(&started(300, Some(5))), replies);
+    assert_eq!(polls, [5000, 15000, 25000, 40000, 55000, 70000]);
+}
+
+#[test]
+fn trouble_backs_off_and_never_below_the_interval() {
+    let trouble: [fn() -> Reply; 6] = [
+        || Err(TransportFailure::NotSent),
+        || Err(TransportFailure::NoAnswer),
+        || Err(TransportFailure::Timeout),
+        || Ok(reply(502, "<html>")),
+        || Ok(reply(429, "")),
+        || Ok(reply(500, r#"{"error":"internal_error"}"#)),
+    ];
+    for fail in trouble {
+        let replies = vec![fail(), fail(), fail(), fail(), fail(), pending(), token()];
+        let (_, polls) = drive(device().poll(&started(100_000, Some(30))), replies);
+        let gaps: Vec<u64> = polls
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) / 1000)
+            .collect();
+        assert_eq!(gaps, [60, 120, 240, 480, 480, 30]);
+    }
+}
+
+#[test]
+fn retry_after_can_only_lengthen_a_pause() {
+    for (retry_after, gap) in [("100", 100), ("1", 10), ("soon", 10)] {
+        let replies = vec![
+            Ok(reply_with(503, &[("retry-after", retry_after)], "")),
+            token(),
+        ];
+        let (_, polls) = drive(device().poll(&started(300, Some(5))), replies);
+        assert_eq!(polls, [5000, 5000 + gap * 1000], "for {retry_after}");
+    }
+}
+
+#[test]
+fn a_refusal_ends_it() {
+    let end = |body: &str| {
+        drive(
+            device().poll(&started(300, Some(5))),
+            vec![
+                pending(),
+                Ok(reply_with(400, &[("x-tt-logid", "l1")], body)),
+            ],
+        )
+    };
+    let (result, polls) = end(r#"{"error":"access_denied"}"#);
+    assert_eq!(
+        result.unwrap_err(),
+        Error::DeviceDenied {
+            log_id: Some("l1".into())
+        }
+    );
+    assert_eq!(polls.len(), 2);
+    let (result, _) = end(r#"{"error":"expired_token"}"#);
+    assert_eq!(
+        result.unwrap_err(),
+        Error::DeviceExpired {
+            log_id: Some("l1".into())
+        }
+    );
+    for (code, expected) in [
+        ("access_deny", ErrorCode::AccessDeny),
+        ("invalid_request", ErrorCode::InvalidRequest),
+    ] {
+        let (result, polls) = end(&format!(r#"{{"error":"{code}"}}"#));
+        assert!(matches!(result, Err(Error::Refused(refused)) if refused.code() == &expected));
+        assert_eq!(polls.len(), 2);
+    }
+    let (result, polls) = drive(
+        device().poll(&started(300, Some(5))),
+        vec![Ok(reply(307, PENDING))],
+    );
+    assert!(
+        matches!(result, Err(Error::Unexpected(_))),
+        "a redirect that says pending"
+    );
+    assert_eq!(polls.len(), 1);
+}
+
+#[test]
+fn it_ends_at_the_last_useful_moment_without_a_useless_sleep() {
+    let (result, polls) = drive(device().poll(&started(60, Some(25))), vec![]);
+    assert!(matches!(result, Err(Error::DeviceExpired { .. })));
+    // The next would come at 75 s, so it is over at 50 s.
+    assert_eq!(polls, [25000, 50000]);
+    let (result, polls) = drive(device().poll(&started(5, Some(5))), vec![]);
+    assert!(matches!(result, Err(Error::DeviceExpired { log_id: None })));
+    assert!(polls.is_empty(), "a poll at the deadline is too late");
+}
+
+#[test]
+fn a_sleep_that_lasts_too_long_ends_it() {
+    let mut poll = device().poll(&started(60, Some(5)));
+    assert!(matches!(poll.step(at(0)), Step::Wait(_)));
+    let late = result_of(&mut poll, at(61)).unwrap_err();
+    assert_eq!(late, Error::DeviceExpired { log_id: None });
+    assert_eq!(
+        result_of(&mut poll, at(61)).unwrap_err(),
+        Error::FlowFinished
+    );
+}
+
+#[test]
+fn an_early_step_is_told_the_rest_and_a_repeated_one_the_same() {
+    let mut poll = device().poll(&started(60, Some(5)));
+    for (now, rest) in [(0, 5000), (1000, 4000), (4999, 1)] {
+        let Step::Wait(pause) = poll.step(at_ms(now)) else {
+            panic!("too early at {now}")
+        };
+        assert_eq!(pause, Duration::from_millis(rest));
+    }
+    let first = request_of(&mut poll, at(5));
+    let again = request_of(&mut poll, at(6));
+    assert_eq!(
+        shape(&first),
+        shape(&again),
+        "a dropped future must lose nothing"
+    );
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_is_nothing() {
+    let mut poll = device().poll(&started(60, Some(5)));
+    poll.receive(token(), at(0));
+    assert!(matches!(poll.step(at(0)), Step::Wait(_)));
+}
+
+#[test]
+fn the_wall_clock_may_leap() {
+    let mut poll = device().poll(&started(60, Some(5)));
+    let now = |steady, unix| Now {
+        unix: UnixTime::from_secs(unix),
+        steady: SteadyTime::from_duration(Duration::from_secs(steady)),
+    };
+    // An hour back, a day ahead: pauses and deadline do not move.
+    assert!(
+        matches!(poll.step(now(4, UNIX - 3600)), Step::Wait(pause) if pause == Duration::from_secs(1))
+    );
+    request_of(&mut poll, now(5, UNIX - 3600));
+    poll.receive(pending(), now(5, UNIX + 86_400));
+    assert!(matches!(poll.step(now(5, 0)), Step::Wait(pause) if pause == Duration::from_secs(5)));
+}
+
+/// Anything that a server or a network can do.
+fn any_reply() -> impl Strategy<Value = Option<(u16, String, Option<u64>)>> {
+    let body = prop_oneof![
+        Just(PENDING.to_owned()),
+        Just(SLOW_DOWN.to_owned()),
+        Just(r#"{"error":"internal_error"}"#.to_owned()),
+        Just("<html>".to_owned()),
+    ];
+    prop_oneof![
+        1 => Just(None),
+        4 => (prop_oneof![Just(200_u16), Just(428), Just(429), Just(400), Just(503)], body, prop::option::of(0..1000_u64))
+            .prop_map(Some),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn always_ends_and_never_polls_early(
+        expires_in in 1..3000_u64,
+        interval in prop::option::of(0..100_u64),
+        replies in prop::collection::vec(any_reply(), 0..40),
+        late in prop::collection::vec(0..30_000_u64, 0..40),
+    ) {
+        let authorization = started(expires_in, interval);
+        let mut poll = device().poll(&authorization);
+        let mut floor = authorization.interval;
+        let (mut now, mut last) = (Duration::ZERO, Duration::ZERO);
+        let (mut replies, mut late) = (replies.into_iter(), late.into_iter());
+        let clock = |passed: Duration| at_ms(u64::try_from(passed.as_millis()).unwrap());
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            prop_assert!(rounds < 20_000, "it goes on for ever");
+            match poll.step(clock(now)) {
+                Step::Wait(pause) => {
+                    prop_assert!(!pause.is_zero());
+                    // Sleeps may last longer than asked.
+                    now += pause + Duration::from_millis(late.next().unwrap_or_default());
+                }
+                Step::Send(_) => {
+                    prop_assert!(now - last >= floor, "polled {:?} after the last, allowed {floor:?}", now - last);
+                    prop_assert!(now < authorization.expires_in, "polled after the deadline");
+                    last = now;
+                    let reply = match replies.next() {
+                        Some(None) => Err(TransportFailure::NoAnswer),
+                        Some(Some((status, body, retry_after))) => {
+                            if body == SLOW_DOWN {
+                                floor += Duration::from_secs(5);
+                            }
+                            let seconds = retry_after.map(|secs| secs.to_string());
+                            let header = seconds.as_deref().map(|secs| ("retry-after", secs));
+                            Ok(reply_with(status, header.as_slice(), body))
+                        }
+                        None => pending(),
+                    };
+                    poll.receive(reply, clock(now));
+                }
+                Step::Done(result) => {
+                    prop_assert!(result.is_err());
+                    break;
+                }
+            }
+        }
+    }
+}

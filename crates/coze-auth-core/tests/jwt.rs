@@ -1,0 +1,403 @@
+//! Assertions: what they claim, who can sign them, which keys are taken (protocol §5).
+#![cfg(feature = "rs256-aws-lc")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::*;
+use coze_auth_core::endpoint::{AccountId, EnterpriseId};
+use coze_auth_core::error::{Problem, SigningError, TransportFailure};
+use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, SessionContext, Signer};
+use coze_auth_core::scope::Scope;
+use coze_auth_core::{Entropy, Error, Flow, Request, Step};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+/// A key made for this run: its PKCS#8, its PKCS#1 and its public key, all DER.
+struct TestKey {
+    pkcs8: Vec<u8>,
+    pkcs1: Vec<u8>,
+    public: Vec<u8>,
+}
+
+fn key() -> &'static TestKey {
+    static KEY: std::sync::OnceLock<TestKey> = std::sync::OnceLock::new();
+    KEY.get_or_init(|| {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+        let der = AsDer8::as_der(&pair);
+        // PKCS#8 of an RSA key is a head of 26 bytes before the PKCS#1 (RFC 5208 §5) at this size.
+        let pkcs1 = der[26..].to_vec();
+        TestKey {
+            public: pair.public_key().as_ref().to_vec(),
+            pkcs1,
+            pkcs8: der,
+        }
+    })
+}
+
+/// Keeps the one call with a type to infer in one place.
+struct AsDer8;
+
+impl AsDer8 {
+    fn as_der(pair: &KeyPair) -> Vec<u8> {
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("DER");
+        der.as_ref().to_vec()
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+fn app() -> JwtApp {
+    let signer = RsaKey::from_pem(&pem("PRIVATE KEY", &key().pkcs8)).unwrap();
+    JwtApp::new(base(), "1000000001", "kid-1", signer).unwrap()
+}
+
+/// The claims of a request's assertion, its signature verified by another library.
+fn claims(request: &Request) -> (jsonwebtoken::Header, BTreeMap<String, serde_json::Value>) {
+    // Other packages of the workspace may link a second backend, which makes the default ambiguous.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    let mut rules = Validation::new(Algorithm::RS256);
+    rules.validate_exp = false;
+    rules.set_audience(&["api.example:8080", "other"]);
+    let public = DecodingKey::from_rsa_der(&key().public);
+    let data = jsonwebtoken::decode(bearer(request).expect("an assertion"), &public, &rules)
+        .expect("a good signature");
+    (data.header, data.claims)
+}
+
+#[test]
+fn an_assertion_claims_what_coze_asks_for() {
+    let mut call = app().grant(&JwtGrant::new(), entropy());
+    let request = request_of(&mut call, at(100));
+    let (header, claims) = claims(&request);
+    assert_eq!(
+        (header.alg, header.typ.as_deref(), header.kid.as_deref()),
+        (Algorithm::RS256, Some("JWT"), Some("kid-1"))
+    );
+    let mut names: Vec<&str> = claims.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["aud", "exp", "iat", "iss", "jti"]);
+    assert_eq!(claims["iss"], "1000000001");
+    assert_eq!(claims["aud"], "api.example:8080");
+    assert_eq!(
+        claims["iat"],
+        UNIX + 100,
+        "the time of the step, not of the call"
+    );
+    assert_eq!(claims["exp"], UNIX + 700);
+    assert_eq!(claims["jti"].as_str().unwrap().len(), 64);
+    let (line, body) = shape(&request);
+    assert_eq!(
+        line,
+        "POST https://api.example:8080/api/permission/oauth2/token"
+    );
+    assert_eq!(
+        body, r#"{"grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer"}"#,
+        "nothing that was not asked for"
+    );
+}
+
+#[test]
+fn everything_that_can_be_asked_for() {
+    let scope = Scope::bot_chat(["b1"])
+        .workspaces(["ws_a"], ["listWorkspace"])
+        .workflows(["wf_1"], ["run"]);
+    let grant = JwtGrant::new()
+        .session_name("user-42")
+        .unwrap()
+        .session_context(SessionContext::Device("device-9".into()))
+        .scope(scope)
+        .ttl(Duration::from_secs(7200))
+        .unwrap();
+    let request = request_of(&mut app().grant(&grant, entropy()), at(0));
+    let (_, claims) = claims(&request);
+    assert_eq!(claims["session_name"], "user-42");
+    assert_eq!(
+        claims["session_context"].to_string(),
+        r#"{"device_info":{"device_id":"device-9"}}"#
+    );
+    assert_eq!(
+        claims["exp"],
+        UNIX + 600,
+        "the life of the assertion is not that of the token"
+    );
+    assert_eq!(
+        shape(&request).1,
+        r#"{"grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer","duration_seconds":7200,"scope":{"account_permission":{"permission_list":["Connector.botChat"]},"attribute_constraint":{"connector_bot_chat_attribute":{"bot_id_list":["b1"]}},"workspace_permission":{"workspace_id_list":["ws_a"],"permission_list":["listWorkspace"]},"workflow_permission":{"workflow_id_list":["wf_1"],"permission_list":["run"]}}}"#
+    );
+    let consumer = JwtGrant::new().session_context(SessionContext::Consumer("c".into()));
+    let claims = self::claims(&request_of(&mut app().grant(&consumer, entropy()), at(0))).1;
+    assert_eq!(
+        claims["session_context"].to_string(),
+        r#"{"device_info":{"custom_consumer":"c"}}"#
+    );
+}
+
+#[test]
+fn the_account_path_comes_before_the_enterprise_path() {
+    let account = AccountId::new("123").unwrap();
+    let enterprise = EnterpriseId::new("volcano_1").unwrap();
+    for (grant, path) in [
+        (JwtGrant::new().account(account.clone()), "account/123"),
+        (
+            JwtGrant::new().enterprise(enterprise.clone()),
+            "enterprise_id/volcano_1",
+        ),
+        (
+            JwtGrant::new().enterprise(enterprise).account(account),
+            "account/123",
+        ),
+    ] {
+        let request = request_of(&mut app().grant(&grant, entropy()), at(0));
+        assert_eq!(
+            request.uri().path(),
+            format!("/api/permission/oauth2/{path}/token")
+        );
+    }
+}
+
+#[test]
+fn audience_and_lifetime_can_be_others() {
+    let issuer = JwtIssuer::new(base(), "1", "kid-1").unwrap();
+    let issuer = issuer
+        .with_audience("other")
+        .unwrap()
+        .with_assertion_lifetime(Duration::from_secs(60))
+        .unwrap();
+    let signer = RsaKey::from_pem(&pem("PRIVATE KEY", &key().pkcs8)).unwrap();
+    let app = JwtApp::from_issuer(issuer, signer);
+    let (_, claims) = claims(&request_of(
+        &mut app.grant(&JwtGrant::new(), entropy()),
+        at(0),
+    ));
+    assert_eq!(
+        (&claims["aud"], &claims["exp"]),
+        (&"other".into(), &(UNIX + 60).into())
+    );
+}
+
+#[test]
+fn a_call_is_one_attempt_with_one_assertion() {
+    let app = app();
+    let mut call = app.grant(&JwtGrant::new(), Entropy::from_bytes([1; 32]));
+    let first = bearer(&request_of(&mut call, at(0))).unwrap().to_owned();
+    let again = bearer(&request_of(&mut call, at(9))).unwrap().to_owned();
+    assert_eq!(first, again, "signed once, at the first step");
+    call.receive(Err(TransportFailure::NotSent), at(9));
+    assert!(matches!(
+        result_of(&mut call, at(9)),
+        Err(Error::Transport {
+            single_use: false,
+            ..
+        })
+    ));
+    assert_eq!(
+        result_of(&mut call, at(9)).unwrap_err(),
+        Error::FlowFinished
+    );
+
+    let mut other = app.grant(&JwtGrant::new(), Entropy::from_bytes([2; 32]));
+    let jti = |request: &Request| claims(request).1["jti"].as_str().unwrap().to_owned();
+    let mut call = app.grant(&JwtGrant::new(), Entropy::from_bytes([1; 32]));
+    assert_ne!(
+        jti(&request_of(&mut call, at(0))),
+        jti(&request_of(&mut other, at(0)))
+    );
+}
+
+#[test]
+fn a_jwt_grant_has_no_refresh_token() {
+    let body = format!(
+        r#"{{"access_token":"czs_a","expires_in":{},"token_type":"Bearer"}}"#,
+        UNIX + 900
+    );
+    let grant = answered(app().grant(&JwtGrant::new(), entropy()), reply(200, body)).unwrap();
+    assert!(grant.refresh_token.is_none());
+}
+
+/// A signer that must be awaited: the input goes out, the signature comes in.
+#[test]
+fn the_grant_can_be_taken_in_two_steps() {
+    let issuer = JwtIssuer::new(base(), "1000000001", "kid-1").unwrap();
+    let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(0));
+    let signer = RsaKey::from_pem(&pem("PRIVATE KEY", &key().pkcs8)).unwrap();
+    let signature = signer.sign_rs256(unsigned.signing_input()).unwrap();
+    let mut call = unsigned.signed(&signature);
+    let two_steps = bearer(&request_of(&mut call, at(0))).unwrap().to_owned();
+    let one_step = request_of(&mut app().grant(&JwtGrant::new(), entropy()), at(0));
+    assert_eq!(Some(&*two_steps), bearer(&one_step));
+}
+
+#[test]
+fn a_signer_of_your_own_may_fail() {
+    struct Hsm;
+    impl Signer for Hsm {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Err(SigningError::new("the session is closed"))
+        }
+    }
+    struct Empty;
+    impl Signer for Empty {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Ok(Vec::new())
+        }
+    }
+    let app = JwtApp::new(base(), "1", "k", Arc::new(Hsm)).unwrap();
+    let error = result_of(&mut app.grant(&JwtGrant::new(), entropy()), at(0)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the assertion was not signed: the session is closed"
+    );
+    let app = JwtApp::new(base(), "1", "k", Empty).unwrap();
+    let mut call = app.grant(&JwtGrant::new(), entropy());
+    assert!(matches!(
+        call.step(at(0)),
+        Step::Done(Err(Error::Signing(_)))
+    ));
+}
+
+#[test]
+fn keys_in_every_form_that_people_have() {
+    let pkcs8 = pem("PRIVATE KEY", &key().pkcs8);
+    let pkcs1 = pem("RSA PRIVATE KEY", &key().pkcs1);
+    let expected = RsaKey::from_pem(&pkcs8)
+        .unwrap()
+        .sign_rs256(b"message")
+        .unwrap();
+    for text in [
+        pkcs8.clone(),
+        pkcs1.clone(),
+        pkcs8.replace('\n', "\r\n"),
+        pkcs8.replace('\n', "\\n"),
+        pkcs1.replace('\n', "\\r\\n"),
+        format!("\"{}\"", pkcs8.replace('\n', "\\n")),
+        format!("\n\n   {}   \n", pkcs8.replace('\n', "\n    ")),
+        format!("Bag Attributes\n    friendlyName: coze\n{pkcs8}"),
+        format!("\u{feff}{pkcs8}"),
+        pkcs8.trim_end().to_owned(),
+    ] {
+        let signer = RsaKey::from_pem(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(
+            signer.sign_rs256(b"message").unwrap(),
+            expected,
+            "another key from {text}"
+        );
+    }
+    assert_eq!(
+        format!("{:?}", RsaKey::from_pem(&pkcs8).unwrap()),
+        "RsaKey(2048 bits)"
+    );
+}
+
+#[test]
+fn keys_that_cannot_sign_are_refused_when_loaded() {
+    let good = pem("PRIVATE KEY", &key().pkcs8);
+    let ec = aws_lc_rs::signature::EcdsaKeyPair::generate(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+    )
+    .unwrap();
+    let ec = ec.to_pkcs8v1().unwrap();
+    let mut damaged = key().pkcs8.clone();
+    damaged[200] ^= 1;
+    // 1,024 bits: too short for anything, and for any secret.
+    let short = "-----BEGIN PRIVATE KEY-----\nMIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEAAoGBALkuU3gMuAhqIO/h\n-----END PRIVATE KEY-----";
+    for (text, reason) in [
+        (
+            good.replace("PRIVATE KEY", "PUBLIC KEY"),
+            "it is the public key",
+        ),
+        (
+            good.replace("PRIVATE KEY", "RSA PUBLIC KEY"),
+            "it is the public key",
+        ),
+        (
+            good.replace("PRIVATE KEY", "CERTIFICATE"),
+            "it is a certificate",
+        ),
+        (
+            good.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+            "it is encrypted",
+        ),
+        (
+            good.replace("PRIVATE KEY", "OPENSSH PRIVATE KEY"),
+            "OpenSSH",
+        ),
+        (pem("EC PRIVATE KEY", ec.as_ref()), "not an RSA key"),
+        (
+            pem("PRIVATE KEY", ec.as_ref()),
+            "damaged, or not an RSA key",
+        ),
+        (pem("PRIVATE KEY", &damaged), "damaged, or not an RSA key"),
+        (
+            pem("PRIVATE KEY", b"nonsense"),
+            "damaged, or not an RSA key",
+        ),
+        (short.to_owned(), "damaged"),
+        (
+            good.replace("-----END PRIVATE KEY-----", ""),
+            "it was cut off",
+        ),
+        (good.replace("MII", "M*I"), "damaged"),
+        ("hunter2".to_owned(), "it has no line BEGIN PRIVATE KEY"),
+        (
+            "/etc/coze/private_key.pem".to_owned(),
+            "it has no line BEGIN PRIVATE KEY",
+        ),
+    ] {
+        let error = RsaKey::from_pem(&text).expect_err(&text);
+        assert!(
+            matches!(error.problem(), Problem::Key(why) if why.contains(reason)),
+            "{reason}: {error}"
+        );
+    }
+    assert_eq!(
+        RsaKey::from_pem(" \n").unwrap_err().problem(),
+        &Problem::Empty
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_for() {
+    assert!(
+        JwtGrant::new().session_name("").is_err(),
+        "an empty name would mix users up"
+    );
+    for secs in [0, 86_400] {
+        let error = JwtGrant::new().ttl(Duration::from_secs(secs)).unwrap_err();
+        assert_eq!(
+            error.problem(),
+            &Problem::Seconds {
+                min: 1,
+                max: 86_399
+            }
+        );
+    }
+    let issuer = || JwtIssuer::new(base(), "1", "k").unwrap();
+    assert!(issuer().with_assertion_lifetime(Duration::ZERO).is_err());
+    assert!(
+        issuer()
+            .with_assertion_lifetime(Duration::from_secs(86_401))
+            .is_err()
+    );
+    assert!(issuer().with_audience("").is_err());
+    assert!(JwtIssuer::new(base(), "", "k").is_err());
+    assert!(JwtIssuer::new(base(), "1", "k\n").is_err());
+}
