@@ -12,7 +12,7 @@ use crate::error::{CallbackError, ConfigError, Error, ErrorCode, Problem, Server
 use crate::flow::Call;
 use crate::secret::{AuthorizationCode, ClientSecret, CodeVerifier, SecretJson, State};
 use crate::token::TokenGrant;
-use crate::wire;
+use crate::wire::Outgoing;
 
 /// Where Coze sends the person back: one of the URLs registered with the app, to the letter.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -294,7 +294,7 @@ pub(crate) fn exchange(
         code: code.expose(),
         code_verifier: pending.verifier.as_ref().map(CodeVerifier::expose),
     };
-    let request = wire::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
+    let request = Outgoing::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
     Ok(Call::single_use(request, |answer, now| {
         TokenGrant::read(&answer, now)
     }))

@@ -17,7 +17,7 @@ use crate::refresh::refresh;
 use crate::secret::{DeviceCode, RefreshToken};
 use crate::time::{Now, SteadyTime};
 use crate::token::TokenGrant;
-use crate::wire;
+use crate::wire::Outgoing;
 
 /// A device app (设备码授权). It has no secret.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl DeviceApp {
         let body = StartRequest {
             client_id: &self.client_id,
         };
-        let request = wire::post(self.endpoints.device_code(workspace), None, &body);
+        let request = Outgoing::post(self.endpoints.device_code(workspace), None, &body);
         Call::repeatable(request, |answer, now| {
             DeviceAuthorization::read(&answer, now)
         })
@@ -76,7 +76,7 @@ impl DeviceApp {
             grant_type: "urn:ietf:params:oauth:grant-type:device_code",
             device_code: started.device_code.expose(),
         };
-        DevicePoll::new(wire::post(self.endpoints.token(), None, &body), started)
+        DevicePoll::new(Outgoing::post(self.endpoints.token(), None, &body), started)
     }
 
     /// Trades a refresh token for a new grant, and spends it: store the new one before anything else.

@@ -25,6 +25,8 @@ pub struct Endpoints {
     api: Url,
     www: Option<Url>,
     insecure: bool,
+    /// Parsed once: every grant goes there.
+    token: Uri,
 }
 
 impl Endpoints {
@@ -62,10 +64,16 @@ impl Endpoints {
 
     fn official(api: &str, www: &str) -> Self {
         let url = |text| Url::parse(text).expect("a constant");
+        Self::new(url(api), Some(url(www)), false)
+    }
+
+    fn new(api: Url, www: Option<Url>, insecure: bool) -> Self {
+        let token = uri(&api, format_args!("/api/permission/oauth2/token"));
         Self {
-            api: url(api),
-            www: Some(url(www)),
-            insecure: false,
+            api,
+            www,
+            insecure,
+            token,
         }
     }
 
@@ -81,7 +89,7 @@ impl Endpoints {
             }
             None => is_loopback(api.host()).then(|| api.clone()),
         };
-        Ok(Self { api, www, insecure })
+        Ok(Self::new(api, www, insecure))
     }
 
     /// Names the base of the pages that people open.
@@ -108,7 +116,7 @@ impl Endpoints {
     }
 
     pub(crate) fn token(&self) -> Uri {
-        self.api_uri(format_args!("/api/permission/oauth2/token"))
+        self.token.clone()
     }
 
     pub(crate) fn account_token(&self, account: &AccountId) -> Uri {
@@ -137,9 +145,7 @@ impl Endpoints {
     }
 
     fn api_uri(&self, path: fmt::Arguments<'_>) -> Uri {
-        let text = format!("{}{path}", self.api_base());
-        text.parse()
-            .expect("a checked base and checked segments make a URI")
+        uri(&self.api, path)
     }
 
     pub(crate) fn authorize(&self, workspace: Option<&WorkspaceId>) -> Result<Url, ConfigError> {
@@ -237,6 +243,12 @@ fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigErr
 
 fn trimmed(url: &Url) -> &str {
     url.as_str().trim_end_matches('/')
+}
+
+fn uri(base: &Url, path: fmt::Arguments<'_>) -> Uri {
+    format!("{}{path}", trimmed(base))
+        .parse()
+        .expect("a checked base and checked segments make a URI")
 }
 
 /// `/workspace_id/{id}` or nothing.

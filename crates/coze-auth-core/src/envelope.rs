@@ -7,18 +7,17 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, RETRY_AFTER};
-
 use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
 use crate::json::{Json, Repeated};
 use crate::secret::Hidden;
-use crate::wire::{Body, Request, Response};
+use crate::wire::{Body, Outgoing, Response};
 
 /// A success: a JSON object with no error in it, under a 2xx status.
 pub(crate) struct Answer<'a> {
     members: Json<'a>,
-    origin: Origin,
-    body_len: usize,
+    sent: &'a Outgoing,
+    response: &'a Response,
+    single_use: bool,
 }
 
 impl<'a> Answer<'a> {
@@ -29,31 +28,20 @@ impl<'a> Answer<'a> {
     ///
     /// [`Error::Refused`] and [`Error::Unexpected`].
     pub(crate) fn open(
-        request: &Request,
+        sent: &'a Outgoing,
         response: &'a Response,
         single_use: bool,
     ) -> Result<Self, Error> {
-        let status = response.status();
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let body = response.body().as_bytes();
         let mut answer = Self {
-            members: Json::Other,
-            origin: Origin {
-                status: status.as_u16(),
-                log_id: header("x-tt-logid").map(|id| server_text(request).clean(id)),
-                retry_after: header(RETRY_AFTER.as_str()).and_then(seconds),
-                single_use,
-            },
-            body_len: body.len(),
+            members: Json::Null,
+            sent,
+            response,
+            single_use,
         };
-        if status.is_redirection() {
+        if response.status().is_redirection() {
             return Err(answer.odd(Oddity::Redirect));
         }
+        let body = response.body().as_bytes();
         if body.len() >= Body::READ_AT_MOST {
             return Err(answer.odd(Oddity::TooLong));
         }
@@ -65,29 +53,26 @@ impl<'a> Answer<'a> {
         if !matches!(answer.members, Json::Object(_)) {
             return Err(answer.odd(Oddity::NotJson));
         }
-        answer.refusal(request)?;
-        if !status.is_success() {
+        answer.refusal()?;
+        if !response.status().is_success() {
             return Err(answer.odd(Oddity::Unexplained));
         }
         Ok(answer)
     }
 
     /// Looks for an error in any of the spellings of protocol §4.1.
-    fn refusal(&self, request: &Request) -> Result<(), Error> {
+    fn refusal(&self) -> Result<(), Error> {
         let Some(code) = self.error_code()? else {
             return Ok(());
         };
         let message = self
             .any_text(&["error_message", "error_description", "msg"])?
             .unwrap_or_default();
-        let text = server_text(request);
+        let text = self.server_text();
         let refused = Refused {
             code: ErrorCode::from_text(&text.clean(&code)),
             message: text.clean(message),
-            origin: Origin {
-                log_id: self.log_id(&text),
-                ..self.origin.clone()
-            },
+            origin: self.origin(),
         };
         Err(Error::Refused(refused))
     }
@@ -107,14 +92,56 @@ impl<'a> Answer<'a> {
     }
 
     /// The header's log id, else the body's.
-    fn log_id(&self, text: &ServerText) -> Option<String> {
-        self.origin
-            .log_id
-            .clone()
-            .or_else(|| match self.find("detail").ok()??.member("logid") {
-                Ok(Some(Json::Text(id))) if !id.is_empty() => Some(text.clean(id)),
-                _ => None,
-            })
+    fn log_id(&self) -> Option<String> {
+        let detail = || match self.find("detail").ok()??.member("logid") {
+            Ok(Some(Json::Text(id))) if !id.is_empty() => Some(&**id),
+            _ => None,
+        };
+        self.header("x-tt-logid")
+            .or_else(detail)
+            .map(|id| self.server_text().clean(id))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            status: self.response.status().as_u16(),
+            log_id: self.log_id(),
+            retry_after: self.header("retry-after").and_then(seconds),
+            single_use: self.single_use,
+        }
+    }
+
+    /// What the server may repeat of what it was sent, and must not be quoted with.
+    fn server_text(&self) -> ServerText {
+        let mut sent = Vec::new();
+        if let Some(bearer) = self
+            .sent
+            .bearer
+            .as_ref()
+            .and_then(|value| value.to_str().ok())
+        {
+            let credential = bearer.trim_start_matches("Bearer ");
+            sent.push(Hidden::new(credential));
+            // An assertion in parts: all of it first, for the longest match.
+            sent.extend(
+                credential
+                    .split('.')
+                    .filter(|part| part.len() > 16)
+                    .map(Hidden::new),
+            );
+        }
+        if let Ok(body) = serde_json::from_slice::<Json<'_>>(self.sent.body.as_bytes()) {
+            for name in ["code", "code_verifier", "device_code", "refresh_token"] {
+                if let Ok(Some(Json::Text(text))) = body.member(name) {
+                    sent.push(Hidden::new(text.as_ref()));
+                }
+            }
+        }
+        ServerText::knowing(sent)
     }
 
     /// The first of these members that is a text and not empty.
@@ -187,10 +214,11 @@ impl<'a> Answer<'a> {
 
     /// The error for an answer that cannot be read.
     pub(crate) fn odd(&self, oddity: Oddity) -> Error {
+        let body_len = self.response.body().len();
         Error::Unexpected(Unexpected {
-            origin: self.origin.clone(),
+            origin: self.origin(),
             oddity,
-            body_len: self.body_len,
+            body_len,
         })
     }
 
@@ -203,32 +231,4 @@ impl<'a> Answer<'a> {
 /// `Retry-After` in seconds. Its other form, a date, is left: it would need the server's clock.
 fn seconds(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// What a request's server may repeat in its errors and must not be quoted with.
-fn server_text(request: &Request) -> ServerText {
-    let mut sent = Vec::new();
-    if let Some(bearer) = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-    {
-        let credential = bearer.trim_start_matches("Bearer ");
-        sent.push(Hidden::new(credential));
-        // The parts of an assertion, longest-lived first.
-        sent.extend(
-            credential
-                .split('.')
-                .filter(|part| part.len() > 16)
-                .map(Hidden::new),
-        );
-    }
-    if let Ok(body) = serde_json::from_slice::<Json<'_>>(request.body().as_bytes()) {
-        for name in ["code", "code_verifier", "device_code", "refresh_token"] {
-            if let Ok(Some(Json::Text(text))) = body.member(name) {
-                sent.push(Hidden::new(text.as_ref()));
-            }
-        }
-    }
-    ServerText::knowing(sent)
 }

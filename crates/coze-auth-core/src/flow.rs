@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::envelope::Answer;
 use crate::error::{Error, TransportFailure};
 use crate::time::Now;
-use crate::wire::{Request, Response};
+use crate::wire::{Outgoing, Request, Response};
 
 /// What a flow wants its driver to do now.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ type Read<T> = Box<dyn Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync>;
 /// A flow of one request: sent once, whatever comes back.
 #[must_use = "a call does nothing until it is driven"]
 pub struct Call<T> {
-    request: Request,
+    request: Outgoing,
     single_use: bool,
     read: Read<T>,
     state: State<T>,
@@ -68,7 +68,7 @@ enum State<T> {
 impl<T> Call<T> {
     /// A call that may be repeated: it spends nothing.
     pub(crate) fn repeatable(
-        request: Request,
+        request: Outgoing,
         read: impl Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<T> Call<T> {
 
     /// A call that carries an authorization code or a rotating refresh token.
     pub(crate) fn single_use(
-        request: Request,
+        request: Outgoing,
         read: impl Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl<T> Flow for Call<T> {
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Sending => {
                 self.state = State::Sending;
-                Step::Send(self.request.clone())
+                Step::Send(self.request.request())
             }
             State::Answered(result) => Step::Done(result),
             State::Finished => Step::Done(Err(Error::FlowFinished)),

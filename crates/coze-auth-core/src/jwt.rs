@@ -23,7 +23,7 @@ use crate::scope::Scope;
 use crate::secret::Hidden;
 use crate::time::{Now, UnixTime};
 use crate::token::TokenGrant;
-use crate::wire::{self, Response};
+use crate::wire::{self, Outgoing, Response};
 
 /// How long an assertion is good for. Coze names no bound and its sample uses this (protocol §3.4, §5).
 /// It has nothing to do with the life of the token.
@@ -203,7 +203,7 @@ impl JwtIssuer {
         };
         UnsignedAssertion {
             input: claims::signing_input(self, grant, &entropy, now.unix),
-            request: wire::post(uri, None, &body),
+            request: Outgoing::post(uri, None, &body),
         }
     }
 
@@ -226,7 +226,7 @@ impl fmt::Debug for JwtIssuer {
 #[must_use]
 pub struct UnsignedAssertion {
     input: Zeroizing<String>,
-    request: wire::Request,
+    request: Outgoing,
 }
 
 impl UnsignedAssertion {
@@ -239,9 +239,7 @@ impl UnsignedAssertion {
     pub fn signed(self, signature: &[u8]) -> Call<TokenGrant> {
         let Self { input, mut request } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
-        request
-            .headers_mut()
-            .insert(http::header::AUTHORIZATION, wire::bearer(&assertion));
+        request.bearer = Some(wire::bearer(&assertion));
         // The assertion is single-use too, but the next attempt makes its own.
         Call::repeatable(request, |answer, now| TokenGrant::read(&answer, now))
     }

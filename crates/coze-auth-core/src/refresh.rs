@@ -6,7 +6,7 @@ use crate::endpoint::Endpoints;
 use crate::flow::Call;
 use crate::secret::{ClientSecret, RefreshToken};
 use crate::token::TokenGrant;
-use crate::wire;
+use crate::wire::Outgoing;
 
 #[derive(Serialize)]
 struct RefreshRequest<'a> {
@@ -28,7 +28,7 @@ pub(crate) fn refresh(
         client_id,
         refresh_token: token.expose(),
     };
-    let request = wire::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
+    let request = Outgoing::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
     let old = token.clone();
     Call::single_use(request, move |answer, now| {
         let mut grant = TokenGrant::read(&answer, now)?;

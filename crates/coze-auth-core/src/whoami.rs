@@ -5,7 +5,7 @@ use crate::endpoint::Endpoints;
 use crate::envelope::Answer;
 use crate::error::Error;
 use crate::flow::Call;
-use crate::wire;
+use crate::wire::Outgoing;
 
 /// The user whom a token speaks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,7 +25,7 @@ pub struct User {
 /// [`Refused`](crate::Error::Refused) with the number 4100 or 700012006.
 pub fn whoami(endpoints: &Endpoints, token: &AccessToken) -> Call<User> {
     Call::repeatable(
-        wire::get(endpoints.users_me(), token.bearer()),
+        Outgoing::get(endpoints.users_me(), token.bearer()),
         |answer, _now| User::read(answer),
     )
 }

@@ -2,11 +2,12 @@
 //! that does not print.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::Hidden;
 
@@ -17,9 +18,19 @@ pub type Request = http::Request<Body>;
 pub type Response = http::Response<Body>;
 
 /// The bytes of a message. They hold secrets, so `Debug` tells their number only, and they are
-/// zeroized on drop.
+/// zeroized when the last clone is dropped.
 #[derive(Clone, Default)]
-pub struct Body(Zeroizing<Vec<u8>>);
+pub struct Body(Arc<Bytes>);
+
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        // What was never written needs no wiping, so the spare capacity is left alone.
+        self.0.as_mut_slice().zeroize();
+    }
+}
 
 impl Body {
     /// How much of an answer a driver reads, in bytes; then it stops and hands over what it has. A
@@ -28,22 +39,22 @@ impl Body {
 
     /// Takes the bytes over.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Arc::new(Bytes(bytes)))
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.0.0
     }
 
     /// The number of bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 
     /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
     }
 }
 
@@ -64,33 +75,57 @@ const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("coze-auth/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A `POST` of a JSON body, the form of every token request (protocol §2.3).
-pub(crate) fn post(to: Uri, bearer: Option<HeaderValue>, body: &impl Serialize) -> Request {
-    // Bodies are our own flat structs of strings and numbers; room for one keeps it in one allocation.
-    let mut bytes = Vec::with_capacity(512);
-    serde_json::to_writer(&mut bytes, body).expect("a struct of strings serialises");
-    let mut request = message(Method::POST, to, bearer, Body::new(bytes));
-    request.headers_mut().insert(CONTENT_TYPE, JSON);
-    request
+/// A request of ours, before it is dressed as an HTTP message.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    method: Method,
+    uri: Uri,
+    /// Public clients send none at all; two official SDKs send an empty Bearer (protocol §2.3).
+    pub(crate) bearer: Option<HeaderValue>,
+    pub(crate) body: Body,
 }
 
-/// A `GET` with a Bearer.
-pub(crate) fn get(from: Uri, bearer: HeaderValue) -> Request {
-    message(Method::GET, from, Some(bearer), Body::default())
-}
-
-fn message(method: Method, to: Uri, bearer: Option<HeaderValue>, body: Body) -> Request {
-    let mut request = http::Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = to;
-    let headers = request.headers_mut();
-    headers.insert(ACCEPT, JSON);
-    headers.insert(USER_AGENT, AGENT);
-    // Public clients send none at all; two official SDKs send an empty Bearer (protocol §2.3).
-    if let Some(bearer) = bearer {
-        headers.insert(AUTHORIZATION, bearer);
+impl Outgoing {
+    /// A `POST` of a JSON body, the form of every token request (protocol §2.3).
+    pub(crate) fn post(uri: Uri, bearer: Option<HeaderValue>, body: &impl Serialize) -> Self {
+        // Our bodies are flat and small: with room for one, no half-written copy is left behind.
+        let mut bytes = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut bytes, body).expect("a struct of strings serialises");
+        Self {
+            method: Method::POST,
+            uri,
+            bearer,
+            body: Body::new(bytes),
+        }
     }
-    request
+
+    /// A `GET` with a Bearer.
+    pub(crate) fn get(uri: Uri, bearer: HeaderValue) -> Self {
+        Self {
+            method: Method::GET,
+            uri,
+            bearer: Some(bearer),
+            body: Body::default(),
+        }
+    }
+
+    /// The message to send.
+    pub(crate) fn request(&self) -> Request {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.reserve(4);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(USER_AGENT, AGENT);
+        if self.method == Method::POST {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        if let Some(bearer) = &self.bearer {
+            headers.insert(AUTHORIZATION, bearer.clone());
+        }
+        request
+    }
 }
 
 /// `Bearer …` of a secret that was checked to fit a header; hidden from `Debug` and from HTTP/2 tables.

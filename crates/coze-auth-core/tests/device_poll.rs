@@ -156,8 +156,18 @@ fn a_refusal_ends_it() {
 fn it_ends_at_the_last_useful_moment_without_a_useless_sleep() {
     let (result, polls) = drive(device().poll(&started(60, Some(25))), vec![]);
     assert!(matches!(result, Err(Error::DeviceExpired { .. })));
-    // The next would come at 75 s, so it is over at 50 s.
     assert_eq!(polls, [25000, 50000]);
+    // The next would come at 75 s, so it is over at 50 s.
+    let mut poll = device().poll(&started(60, Some(50)));
+    request_of(&mut poll, at(50));
+    poll.receive(pending(), at(50));
+    assert!(
+        matches!(
+            result_of(&mut poll, at(50)),
+            Err(Error::DeviceExpired { .. })
+        ),
+        "sleeps for nothing"
+    );
     let (result, polls) = drive(device().poll(&started(5, Some(5))), vec![]);
     assert!(matches!(result, Err(Error::DeviceExpired { log_id: None })));
     assert!(polls.is_empty(), "a poll at the deadline is too late");

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode, TransportFailure};
 use crate::flow::{Flow, Step};
 use crate::time::{Now, SteadyTime};
 use crate::token::TokenGrant;
-use crate::wire::{Request, Response};
+use crate::wire::{Outgoing, Response};
 
 /// RFC 8628 §3.5: `slow_down` adds this, for this poll and all that follow.
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const MOST_DOUBLINGS: u32 = 4;
 #[derive(Debug)]
 #[must_use = "a poll does nothing until it is driven"]
 pub struct DevicePoll {
-    request: Request,
+    request: Outgoing,
     interval: Duration,
     deadline: SteadyTime,
     doublings: u32,
@@ -55,7 +55,7 @@ impl State {
 }
 
 impl DevicePoll {
-    pub(super) fn new(request: Request, started: &DeviceAuthorization) -> Self {
+    pub(super) fn new(request: Outgoing, started: &DeviceAuthorization) -> Self {
         let mut poll = Self {
             request,
             interval: started.interval,
@@ -149,7 +149,7 @@ impl Flow for DevicePoll {
             }
             State::Waiting(_) | State::Sending => {
                 self.state = State::Sending;
-                Step::Send(self.request.clone())
+                Step::Send(self.request.request())
             }
             State::Over(result) => Step::Done(*result),
             State::Finished => Step::Done(Err(Error::FlowFinished)),
