@@ -93,7 +93,7 @@ impl<'a> Answer<'a> {
 
     /// The header's log id, else the body's.
     fn log_id(&self) -> Option<String> {
-        let detail = || match self.find("detail").ok()??.member("logid") {
+        let detail = || match self.members.member("detail").ok()??.member("logid") {
             Ok(Some(Json::Text(id))) if !id.is_empty() => Some(&**id),
             _ => None,
         };
