@@ -1,1 +1,65 @@
-//! A mock Coze auth server.
+//! A mock Coze (扣子) auth server: every OAuth flow of `api.coze.cn` and `api.coze.com`, offline.
+//!
+//! It keeps real state (codes are used once, refresh tokens rotate, everything expires by a clock
+//! that a test can move), refuses what Coze is documented to refuse, and says why: each answer
+//! carries an `X-Tt-Logid` under which [`CozeAuthMock::explain`] and `GET /_mock/v1/explain/{logid}`
+//! name the rule, what was expected and what came. The rules are in `rules.toml`, each with its
+//! evidence, and a test may turn many of them off.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use coze_auth_mock::CozeAuthMock;
+//!
+//! let mock = CozeAuthMock::builder().seed(42).build()?;
+//! let request = http::Request::get("/v1/users/me")
+//!     .header("Authorization", "Bearer pat_mock_alice")
+//!     .body(Bytes::new())?;
+//! let response = mock.call_blocking(request);
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(mock.requests()[0].endpoint, "users_me");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With a socket, for clients as they are:
+//!
+//! ```
+//! use coze_auth_mock::CozeAuthMock;
+//!
+//! let mock = CozeAuthMock::builder().start_blocking()?; // or `start().await?`
+//! assert!(mock.base_url().starts_with("http://127.0.0.1:"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It never listens where other machines could reach it, and journals and logs are redacted.
+
+mod answer;
+mod apps;
+mod authorize;
+mod banner;
+mod body;
+mod builder;
+mod call;
+mod clock;
+mod control;
+mod data_plane;
+mod device;
+mod drive;
+mod journal;
+mod jwt;
+mod mock;
+mod pages;
+mod redact;
+mod router;
+mod rules;
+mod store;
+mod token;
+mod users_me;
+mod world;
+
+pub use builder::{Builder, SetupError};
+pub use clock::ClockHandle;
+pub use device::{DeviceAction, NotWaiting};
+pub use drive::Refused;
+pub use journal::{Explanation, JournalEntry, JournalJwt, Outcome};
+pub use mock::CozeAuthMock;
+pub use world::Consent;

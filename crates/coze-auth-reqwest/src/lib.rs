@@ -1,1 +1,62 @@
-//! Coze authentication over `reqwest`.
+//! Coze (扣子) authentication over [`reqwest`]: [`Client::run`] drives every flow of [`core`].
+//!
+//! A web login: send the person to Coze, then trade the callback's code for a token.
+//!
+//! ```no_run
+//! # use coze_auth_reqwest::{Client, Error, core, entropy};
+//! use core::authorize::{Callback, RedirectUri};
+//! use core::{ClientSecret, Endpoints, web::WebApp};
+//!
+//! # async fn login(request_uri: &str) -> Result<(), Error> {
+//! let client = Client::new()?; // keep one
+//! let app = WebApp::new(Endpoints::cn(), "1234.app.coze", ClientSecret::new("of-the-console")?)?;
+//! let (url, pending) = app.authorize(&RedirectUri::new("https://app.example/callback")?, entropy()?)?;
+//! println!("open {url}"); // and keep `pending` in the person's session
+//!
+//! let call = app.exchange(pending, &Callback::parse(request_uri)?)?;
+//! let grant = client.run(call).await?;
+//! let user = client.run(core::whoami(&Endpoints::cn(), &grant.access_token)).await?;
+//! # drop(user);
+//! # Ok(()) }
+//! ```
+//!
+//! A JWT app, as the environment describes it:
+//!
+//! ```no_run
+//! # use coze_auth_reqwest::{Client, Error, core, entropy, jwt_app_from_env};
+//! use core::{Region, jwt::JwtGrant};
+//!
+//! # async fn token(client: Client) -> Result<(), Error> {
+//! let app = jwt_app_from_env(Region::Cn)?;
+//! let grant = client.run(app.grant(&JwtGrant::new().session_name("user-42")?, entropy()?)).await?;
+//! # drop(grant);
+//! # Ok(()) }
+//! ```
+//!
+//! A device without a browser:
+//!
+//! ```no_run
+//! # use coze_auth_reqwest::{Client, Error, core};
+//! use core::{Endpoints, device::DeviceApp};
+//!
+//! # async fn login(client: Client) -> Result<(), Error> {
+//! let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+//! let started = client.run(app.start()).await?;
+//! println!("enter {} at {}", started.user_code, started.verification_uri);
+//! let grant = client.run(app.poll(&started)).await?; // waits for the person
+//! # drop(grant);
+//! # Ok(()) }
+//! ```
+
+mod client;
+mod env;
+mod error;
+mod time;
+mod transport;
+
+pub use coze_auth_core as core;
+
+pub use self::client::Client;
+pub use self::env::{config_from_file, entropy, environment, jwt_app_from_env};
+pub use self::error::Error;
+pub use self::time::{Sleep, SystemClock, Time};

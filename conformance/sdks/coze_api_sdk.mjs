@@ -1,0 +1,12 @@
+// The installed SDK: it lives in the target folder (SDKS_NPM, set by run.py), not beside these files.
+import fs from 'node:fs';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+
+const home = process.env.SDKS_NPM;
+if (!home) throw new Error('SDKS_NPM is not set: start this through run.py');
+
+export const sdk = createRequire(path.join(home, 'package.json'))('@coze/api');
+export const version = JSON.parse(
+  fs.readFileSync(path.join(home, 'node_modules/@coze/api/package.json'), 'utf8'),
+).version;

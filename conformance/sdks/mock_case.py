@@ -1,0 +1,176 @@
+"""A case against the mock: start clean, act, and account for every journal entry."""
+
+import json
+import urllib.error
+import urllib.request
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+CALLBACK = "https://app.example/callback"  # allowed by the ready-made web and PKCE apps
+# Loopback never goes through a proxy, whatever the environment says.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Mismatch(Exception):
+    """What was expected and what came."""
+
+
+def case_list():
+    """An empty list of cases, and the decorator that puts a named case into it."""
+    cases = []
+
+    def case(name):
+        return lambda body: cases.append((name, body))
+
+    return cases, case
+
+
+def expect(what, expected, got):
+    if expected != got:
+        raise Mismatch(f"{what}: expected {expected!r}, came {got!r}")
+
+
+class Mock:
+    """The running mock as a case sees it: the control plane and the journal."""
+
+    def __init__(self, info):
+        self.base = info["base_url"].rstrip("/")
+        self.host = urlsplit(self.base).netloc
+        self.apps = {app["kind"]: SimpleNamespace(**app) for app in info["apps"]}
+        self.tokens = {token["kind"]: token["value"] for token in info["tokens"]}
+        self._looked_at = 0
+
+    def control(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.base}/_mock/v1{path}", data, method=method)
+        request.add_header("content-type", "application/json")
+        with _OPENER.open(request, timeout=30) as reply:
+            text = reply.read()
+        return json.loads(text) if text.strip() else None
+
+    def reset(self):
+        """Clean state, journal and clock: no case sees another's. The clock stands still until it is told to move."""
+        self.control("POST", "/reset", {})
+        self.control("POST", "/clock", {"mode": "real"})
+        self.control("POST", "/clock", {"mode": "frozen"})
+        self._looked_at = 0
+        expect("journal after reset", [], self.new_entries())
+
+    def advance(self, seconds):
+        self.control("POST", "/clock", {"advance_ms": int(seconds * 1000)})
+
+    def now(self):
+        """Whole Unix seconds."""
+        return self.control("GET", "/clock")["now_ms"] // 1000
+
+    def user(self, user_code, action):
+        """What the person with the user code does on the device page."""
+        self.control("POST", f"/device/{user_code}", {"action": action})
+
+    def revoke(self, token):
+        self.control("POST", "/tokens/revoke", {"token": token})
+
+    def answer_consent(self, url, action):
+        """The browser leg; gives the query of the redirect back to the app."""
+        redirect = self.control("POST", "/authorize", {"url": url, "action": action})["redirect"]
+        expect("redirect target", CALLBACK, redirect.split("?")[0])
+        return {name: values[0] for name, values in parse_qs(urlsplit(redirect).query).items()}
+
+    def approve(self, url, state):
+        answer = self.answer_consent(url, "approve")
+        expect("callback state", state, answer.get("state"))
+        self.saw("authorize", status=302)
+        return answer["code"]
+
+    def open_as_browser(self, url):
+        """GET without following redirects: (status, log id)."""
+
+        class Stay(urllib.request.HTTPRedirectHandler):
+            def redirect_request(self, *_):
+                return None
+
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay)
+        try:
+            with opener.open(url, timeout=30) as reply:
+                return reply.status, reply.headers.get("x-tt-logid")
+        except urllib.error.HTTPError as reply:
+            with reply:
+                return reply.code, reply.headers.get("x-tt-logid")
+
+    # --- the journal -------------------------------------------------------------------------
+
+    def new_entries(self):
+        """Entries that no case has looked at yet, oldest first."""
+        entries = self.control("GET", "/requests")["requests"]
+        new = sorted((e for e in entries if e["seq"] > self._looked_at), key=lambda e: e["seq"])
+        if new:
+            self._looked_at = new[-1]["seq"]
+        return new
+
+    def saw(self, endpoint, status=200, logid=None, error=None, rule=None, client=None, grant=None, path=None):
+        """Exactly one new entry, and it is this one. Gives the entry back."""
+        new = self.new_entries()
+        expect("number of new journal entries", 1, len(new))
+        self.check(new[0], endpoint, status, logid, error, rule, client, grant, path)
+        return new[0]
+
+    def check(self, entry, endpoint, status=200, logid=None, error=None, rule=None, client=None, grant=None, path=None):
+        outcome = entry["outcome"]
+        came = (entry["endpoint"], outcome["status"], outcome.get("error"), outcome.get("rule"))
+        expect("journal (endpoint, status, error, rule)", (endpoint, status, error, rule), came)
+        if logid is not None:
+            expect("log id of the SDK against the journal's", outcome["logid"], logid)
+        for what, wanted, came in (
+            ("client", client, entry["client"]),
+            ("grant", grant, entry["grant"]),
+            ("path", path, entry["path"].split("?")[0]),
+        ):
+            if wanted is not None:
+                expect(f"journal {what}", wanted, came)
+
+    def explained(self, logid, rule):
+        """The log id that the SDK shows leads a person to the rule."""
+        if not logid:
+            raise Mismatch("the SDK shows no log id")
+        expect("rule that /explain names", rule, self.control("GET", f"/explain/{logid}")["rule"])
+
+
+class SdkTime:
+    """Stands in for `time` inside the SDK: a sleep moves the mock's clock instead of waiting."""
+
+    def __init__(self, mock, during_sleep=None, offset=0, mock_advances=None):
+        self.mock, self.sleeps = mock, []
+        self._now = mock.now() + offset
+        self._during_sleep = during_sleep or (lambda number: None)
+        self._mock_advances = mock_advances or (lambda seconds: seconds)
+
+    def time(self):
+        return self._now
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        # The SDKs poll without an end of their own (protocol §11); a broken mock must not hang the run.
+        if len(self.sleeps) > 100:
+            raise Mismatch("polling never ended: more than 100 sleeps")
+        self._now += seconds
+        self.mock.advance(self._mock_advances(seconds))
+        self._during_sleep(len(self.sleeps))
+
+
+def run_cases(cases, mock, title):
+    """One line per case and the closing line; the number of failures."""
+    failed = 0
+    for name, body in cases:
+        try:
+            mock.reset()
+            body(mock)
+            expect("journal entries that the case does not account for", [], mock.new_entries())
+        except Exception as why:  # a case may fail in any way; the run goes on
+            failed += 1
+            text = " ".join(str(why).split())
+            kind = "" if isinstance(why, Mismatch) else f"{type(why).__name__}: "
+            print(f"FAIL {name} — {kind}{text}", flush=True)
+        else:
+            print(f"ok   {name}", flush=True)
+    print(f"{title}: {len(cases) - failed} passed, {failed} failed", flush=True)
+    return failed

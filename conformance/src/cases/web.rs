@@ -1,0 +1,127 @@
+//! Web apps: authorization code with a client secret (protocol §2.2, §2.4).
+
+use std::time::Duration;
+
+use coze_auth_core::ClientSecret;
+use coze_auth_core::authorize::{Callback, RedirectUri};
+use coze_auth_core::endpoint::WorkspaceId;
+use coze_auth_core::error::{CallbackError, ErrorCode};
+use coze_auth_core::web::WebApp;
+
+use crate::{Stage, Subject};
+
+/// A login from the link to a token that opens the API.
+pub fn login<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    let grant = stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant");
+    stage.prove(&grant);
+    assert!(grant.refresh_token.is_some());
+    assert_eq!(grant.remaining(stage.clock.now().unix), Duration::from_secs(900), "protocol §3.4");
+    assert_eq!(stage.saw(), ["authorize 302", "token authorization_code 200", "users_me 200"]);
+}
+
+/// A login limited to one workspace.
+pub fn login_in_a_workspace<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let workspace = WorkspaceId::new("ws_a").expect("an id");
+    let (url, pending) = app.authorize_in(&workspace, &stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    assert!(stage.last().path.starts_with("/api/permission/oauth2/workspace_id/ws_a/authorize?"));
+    stage.prove(&stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant"));
+}
+
+/// The person refuses; nothing is exchanged.
+pub fn denied<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let rejected = app.exchange(pending, &stage.browser(&url, false)).expect_err("refused");
+    assert!(matches!(rejected.error, CallbackError::Refused { code: ErrorCode::AccessDenied, .. }), "{rejected}");
+    assert_eq!(stage.saw(), ["authorize 302"]);
+}
+
+/// A wrong secret is refused, and neither secret nor code gets into the error.
+pub fn wrong_secret<S: Subject>(stage: &Stage<S>) {
+    let (url, pending) = stage.web().authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    let id = "11111111111111111111111111111111.app.coze";
+    let secret = ClientSecret::new("not-the-secret").expect("a secret");
+    let app = WebApp::new(stage.endpoints(), id, secret).expect("an app");
+    let result = stage.run(app.exchange(pending, &callback).expect("our state"));
+    let shown = format!("{result:?} {}", result.as_ref().unwrap_err());
+    assert!(!shown.contains("not-the-secret") && !shown.contains("code_"), "a secret in the error: {shown}");
+    stage.refused(result, "invalid_client", "client.secret");
+}
+
+/// A stray callback does not burn the login.
+pub fn stray_callback_first<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let (other_url, _) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let rejected = app.exchange(pending, &stage.browser(&other_url, true)).expect_err("another's callback");
+    assert_eq!(rejected.error, CallbackError::StateMismatch);
+    assert_eq!(stage.saw(), ["authorize 302"], "nothing must be sent for another's callback");
+    let pending = *rejected.pending.expect("still good");
+    let callback = stage.browser(&url, true);
+    stage.prove(&stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant"));
+}
+
+/// An authorization code works once.
+pub fn code_used_twice<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    stage.run(app.exchange(pending.clone(), &callback).expect("our state")).expect("a grant");
+    let again = stage.run(app.exchange(pending, &callback).expect("our state"));
+    stage.refused(again, "invalid_grant", "code.single_use");
+}
+
+/// An authorization code does not live long.
+pub fn code_expired<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    stage.clock.advance(Duration::from_secs(3600));
+    let result = stage.run(app.exchange(pending, &callback).expect("our state"));
+    stage.refused(result, "invalid_grant", "code.expiry");
+}
+
+/// A code belongs to the app that asked for it.
+pub fn code_of_another_app<S: Subject>(stage: &Stage<S>) {
+    let (url, pending) = stage.web().authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    let result = stage.run(stage.pkce().exchange(pending, &callback).expect("our state"));
+    stage.refused(result, "invalid_grant", "code.client");
+}
+
+/// A code belongs to the redirect URI that it was sent to.
+pub fn redirect_of_another_login<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let (url, _) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let callback = stage.browser(&url, true);
+    let elsewhere = RedirectUri::new("http://localhost:8080/elsewhere").expect("a URL");
+    let (other_url, other) = app.authorize(&elsewhere, stage.entropy()).expect("a URL");
+    // The other login's state with this one's code, as someone who mixes two logins up would have it.
+    let state = other_url.as_str().split("state=").nth(1).and_then(|rest| rest.split('&').next()).expect("a state");
+    let code = code_of(stage, &url);
+    let mixed = Callback::parse(&format!("code={code}&state={state}")).expect("a callback");
+    drop(callback);
+    let result = stage.run(app.exchange(other, &mixed).expect("the other's state"));
+    stage.refused(result, "invalid_grant", "code.redirect_uri");
+}
+
+/// A fresh code for this link, as text.
+fn code_of<S: Subject>(stage: &Stage<S>, url: &coze_auth_core::authorize::AuthorizeUrl) -> String {
+    let back = stage.mock.authorize(url.as_str(), true).unwrap_or_else(|refused| panic!("{refused}"));
+    let code = back.split("code=").nth(1).and_then(|rest| rest.split('&').next());
+    code.expect("a code").to_owned()
+}
+
+/// A redirect URI that is not registered is refused on the page, not sent a code.
+pub fn redirect_not_registered<S: Subject>(stage: &Stage<S>) {
+    let elsewhere = RedirectUri::new("https://evil.example/cb").expect("a URL");
+    let (url, _) = stage.web().authorize(&elsewhere, stage.entropy()).expect("a URL");
+    let refused = stage.mock.authorize(url.as_str(), true).expect_err("not registered");
+    assert_eq!(refused.explanation.rule, Some("authorize.redirect_uri"), "{refused}");
+}

@@ -1,0 +1,237 @@
+//! What every case has at hand: a mock server, its apps as the core's, and what the server saw.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use coze_auth_core::authorize::{AuthorizeUrl, Callback, RedirectUri};
+use coze_auth_core::device::DeviceApp;
+use coze_auth_core::jwt::{JwtApp, RsaKey};
+use coze_auth_core::pkce::PkceApp;
+use coze_auth_core::web::WebApp;
+use coze_auth_core::whoami::User;
+use coze_auth_core::{
+    AccessToken, ClientSecret, Endpoints, Entropy, Error, Flow, TokenGrant, whoami,
+};
+use coze_auth_mock::{CozeAuthMock, JournalEntry};
+
+use crate::clock::SharedClock;
+use crate::subject::Subject;
+
+/// A case's own server, clock and subject.
+#[derive(Debug)]
+pub struct Stage<S> {
+    subject: S,
+    /// The clock of both sides.
+    pub clock: SharedClock,
+    /// The server.
+    pub mock: Arc<CozeAuthMock>,
+    seen: Cell<usize>,
+    drawn: Cell<u8>,
+}
+
+impl<S: Subject> Stage<S> {
+    /// A server on a free port of 127.0.0.1 that starts at the clock's time.
+    pub(crate) fn new() -> Self {
+        let clock = SharedClock::new();
+        let mock = CozeAuthMock::builder()
+            .seed(1)
+            .clock(clock.handle())
+            .start_blocking();
+        Self {
+            subject: S::new(clock.clone()),
+            clock,
+            mock: Arc::new(mock.expect("a free port on 127.0.0.1")),
+            seen: Cell::new(0),
+            drawn: Cell::new(0),
+        }
+    }
+
+    /// Drives a flow through the subject.
+    ///
+    /// # Errors
+    ///
+    /// The flow's own.
+    pub fn run<F: Flow<Output: Send> + Send + 'static>(&self, flow: F) -> Result<F::Output, Error> {
+        self.subject.run(flow)
+    }
+
+    /// Entropy that no other draw of this case has had.
+    pub fn entropy(&self) -> Entropy {
+        self.drawn.set(self.drawn.get() + 1);
+        Entropy::from_bytes([self.drawn.get(); 32])
+    }
+
+    /// The server as a custom base.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints::custom(self.mock.base_url()).expect("loopback http is allowed")
+    }
+
+    /// A member of a ready-made app, as `GET /_mock/v1/info` tells it to any script.
+    fn app(&self, kind: &str, member: &str) -> String {
+        let info = self.mock.info();
+        let app = info["apps"]
+            .as_array()
+            .and_then(|apps| apps.iter().find(|app| app["kind"] == kind));
+        let text = app.and_then(|app| app[member].as_str());
+        text.unwrap_or_else(|| panic!("the mock has no {kind} app with a {member}"))
+            .to_owned()
+    }
+
+    /// The ready-made web app.
+    pub fn web(&self) -> WebApp {
+        let secret = ClientSecret::new(self.app("web", "client_secret")).expect("a secret");
+        WebApp::new(self.endpoints(), self.app("web", "client_id"), secret).expect("an app")
+    }
+
+    /// The ready-made PKCE app.
+    pub fn pkce(&self) -> PkceApp {
+        PkceApp::new(self.endpoints(), self.app("pkce", "client_id")).expect("an app")
+    }
+
+    /// The ready-made device app.
+    pub fn device(&self) -> DeviceApp {
+        DeviceApp::new(self.endpoints(), self.app("device", "client_id")).expect("an app")
+    }
+
+    /// The ready-made JWT app.
+    pub fn jwt(&self) -> JwtApp {
+        JwtApp::new(
+            self.endpoints(),
+            self.app("jwt", "client_id"),
+            self.app("jwt", "key_id"),
+            self.key(),
+        )
+        .expect("an app")
+    }
+
+    /// The development key of the JWT app.
+    pub fn key(&self) -> RsaKey {
+        RsaKey::from_pem(&self.app("jwt", "private_key")).expect("a key")
+    }
+
+    /// The ready-made token of this kind: `pat` or `sat`.
+    pub fn token(&self, kind: &str) -> AccessToken {
+        let info = self.mock.info();
+        let token = info["tokens"]
+            .as_array()
+            .and_then(|all| all.iter().find(|token| token["kind"] == kind));
+        let value = token
+            .and_then(|token| token["value"].as_str())
+            .expect("a ready-made token");
+        AccessToken::new(value).expect("a token")
+    }
+
+    /// A redirect URI that the web and PKCE apps have registered.
+    pub fn redirect(&self) -> RedirectUri {
+        RedirectUri::new("http://localhost:8080/cb?from=coze").expect("a URL")
+    }
+
+    /// The person opens the page and approves, or refuses; their browser comes back with this.
+    pub fn browser(&self, url: &AuthorizeUrl, approve: bool) -> Callback {
+        let back = self
+            .mock
+            .authorize(url.as_str(), approve)
+            .unwrap_or_else(|refused| panic!("{refused}"));
+        assert!(
+            back.starts_with(self.redirect().as_str()),
+            "sent back to {back}"
+        );
+        Callback::parse(&back).expect("a callback")
+    }
+
+    /// Asks whom a token speaks for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`whoami`].
+    pub fn whoami(&self, token: &AccessToken) -> Result<User, Error> {
+        self.run(whoami(&self.endpoints(), token))
+    }
+
+    /// A grant must open the API, and live as long as it says.
+    pub fn prove(&self, grant: &TokenGrant) {
+        let user = self
+            .whoami(&grant.access_token)
+            .expect("the granted token opens the API");
+        assert!(!user.user_id.is_empty());
+        assert!(
+            !grant.remaining(self.clock.now().unix).is_zero(),
+            "granted a token that has ended"
+        );
+    }
+
+    /// What the server saw since it was last asked, a line a request: endpoint, grant, status, and for
+    /// a refusal its code and the rule that refused.
+    pub fn saw(&self) -> Vec<String> {
+        let all = self.mock.requests();
+        let new = all.get(self.seen.replace(all.len())..).unwrap_or_default();
+        new.iter().map(line).collect()
+    }
+
+    /// The last request that the server saw.
+    pub fn last(&self) -> JournalEntry {
+        self.mock
+            .requests()
+            .pop()
+            .expect("the server saw a request")
+    }
+
+    /// A result must be this refusal, by this rule, and its log id the one under which the server
+    /// explains itself.
+    pub fn refused<T: Debug>(&self, result: Result<T, Error>, code: &str, rule: &str) {
+        let Err(Error::Refused(refused)) = result else {
+            panic!("expected the refusal {code}, came {result:?}");
+        };
+        assert_eq!(refused.code().to_string(), code, "{refused}");
+        let outcome = self.last().outcome;
+        assert_eq!(
+            outcome.rule,
+            Some(rule),
+            "refused for another reason: {refused}"
+        );
+        assert_eq!(refused.status(), outcome.status);
+        assert_eq!(
+            refused.log_id(),
+            Some(&*outcome.logid),
+            "the log id must reach the person who asks"
+        );
+        let explanation = self
+            .mock
+            .explain(&outcome.logid)
+            .expect("the server explains its refusals");
+        assert_eq!(explanation.rule, Some(rule));
+    }
+}
+
+fn line(entry: &JournalEntry) -> String {
+    let mut line = entry.endpoint.to_owned();
+    let status = entry.outcome.status.to_string();
+    let parts = [
+        entry.grant,
+        Some(&*status),
+        entry.outcome.error.as_deref(),
+        entry.outcome.rule,
+    ];
+    for part in parts.into_iter().flatten() {
+        line.push(' ');
+        line.push_str(part);
+    }
+    line
+}
+
+impl<S> Drop for Stage<S> {
+    fn drop(&mut self) {
+        // A failed case shows what the server saw.
+        if std::thread::panicking() {
+            for entry in self.mock.requests() {
+                eprintln!(
+                    "the mock saw: {} — {} {}",
+                    line(&entry),
+                    entry.method,
+                    entry.path
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! HTTP/1.1 over a bare `TcpStream`: what a transport of one's own takes.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use coze_auth_conformance::{SharedClock, Subject};
+use coze_auth_core::{Error, Flow, Request, Response, Step, TransportFailure, http};
+
+pub struct RawSocket(SharedClock);
+
+impl Subject for RawSocket {
+    fn new(clock: SharedClock) -> Self {
+        Self(clock)
+    }
+
+    fn run<F: Flow<Output: Send> + Send + 'static>(&self, mut flow: F) -> Result<F::Output, Error> {
+        loop {
+            match flow.step(self.0.now()) {
+                Step::Send(request) => flow.receive(send(&request), self.0.now()),
+                Step::Wait(pause) => self.0.sleep(pause),
+                Step::Done(result) => return result,
+            }
+        }
+    }
+}
+
+fn send(request: &Request) -> Result<Response, TransportFailure> {
+    let authority = request.uri().authority().expect("an absolute URI").as_str();
+    let mut socket = TcpStream::connect(authority).map_err(|_| TransportFailure::NotSent)?;
+    exchange(&mut socket, authority, request).ok_or(TransportFailure::NoAnswer)
+}
+
+fn exchange(socket: &mut TcpStream, authority: &str, request: &Request) -> Option<Response> {
+    let target = request.uri().path_and_query()?;
+    let mut message = format!(
+        "{} {target} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n",
+        request.method()
+    );
+    for (name, value) in request.headers() {
+        message += &format!("{name}: {}\r\n", value.to_str().ok()?);
+    }
+    message += &format!("content-length: {}\r\n\r\n", request.body().len());
+    socket
+        .write_all(&[message.as_bytes(), request.body().as_bytes()].concat())
+        .ok()?;
+    let mut answer = Vec::new();
+    socket.take(1 << 20).read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let mut lines = std::str::from_utf8(&answer[..end]).ok()?.split("\r\n");
+    let mut response = http::Response::builder().status(lines.next()?.split(' ').nth(1)?);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        response = response.header(name, value);
+    }
+    response.body(answer[end + 4..].to_vec().into()).ok()
+}

@@ -1,0 +1,188 @@
+//! The HTTP clients behind [`Client`], and its settings.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use coze_auth_core::endpoint::is_loopback_uri;
+use coze_auth_core::http::Uri;
+use reqwest::ClientBuilder;
+use reqwest::redirect::Policy;
+
+use crate::{Error, SystemClock, Time};
+
+/// How long one request may take, from connecting to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting may take at most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Drives flows over `reqwest`. Cheap to clone; clones share their connections. Keep one.
+///
+/// Redirects are never followed and nothing is sent twice, because requests carry credentials. TLS is
+/// rustls over aws-lc-rs and trusts what the operating system trusts. Proxies come from the environment
+/// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the builder; addresses on this machine
+/// (127.0.0.0/8, `[::1]`, `localhost`) are never proxied.
+///
+/// The operating system's CA certificates are read at the first request that needs them, so that plain
+/// http to this machine, such as to a mock server in a bare container, works without any. Without them
+/// every other request gives [`Error::Build`].
+#[derive(Clone)]
+pub struct Client {
+    http: Http,
+    pub(crate) timeout: Duration,
+    pub(crate) time: Arc<dyn Time>,
+}
+
+#[derive(Clone)]
+enum Http {
+    Own(Arc<Own>),
+    Given(reqwest::Client),
+}
+
+/// Clients of our own making. A reqwest client cannot be told to spare some addresses its proxies, and
+/// reads the CA certificates when it is built: hence one for each need, built when it comes up.
+struct Own {
+    make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
+    connect_timeout: Duration,
+    /// For everything else.
+    network: OnceLock<reqwest::Client>,
+    /// For https to this machine: no proxy.
+    local: OnceLock<reqwest::Client>,
+    /// For http to this machine: no proxy, and no CA certificates.
+    local_plain: OnceLock<reqwest::Client>,
+}
+
+impl Client {
+    /// A client with reqwest's defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Build`] if reqwest cannot build one.
+    pub fn new() -> Result<Self, Error> {
+        Self::with_builder(reqwest::Client::builder)
+    }
+
+    /// A client with settings of your own: proxies, roots (`tls_certs_only`, `tls_certs_merge`), a
+    /// resolver. `make` is called for each inner client; redirects, retries, `Referer` and the timeouts
+    /// are set on what it gives.
+    ///
+    /// ```no_run
+    /// # use coze_auth_reqwest::{Client, Error};
+    /// # fn roots() -> Vec<reqwest::Certificate> { Vec::new() }
+    /// # fn main() -> Result<(), Error> {
+    /// let client = Client::with_builder(|| reqwest::Client::builder().tls_certs_only(roots()))?;
+    /// # drop(client);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Build`] if reqwest cannot build a client of it, CA certificates aside.
+    pub fn with_builder(
+        make: impl Fn() -> ClientBuilder + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let own = Own::new(Arc::new(make), TIMEOUT);
+        // The cheapest of the three: it tells a bad builder now.
+        own.local_plain()?;
+        Ok(Self::over(Http::Own(Arc::new(own))))
+    }
+
+    /// A finished client. It must not follow redirects (`redirect::Policy::none()`), must not retry, and
+    /// must use no proxy for addresses on this machine: none of this can be set on it any more, nor
+    /// asked. A redirect that it followed gives [`Error::Redirected`], when the credential may already
+    /// have gone elsewhere. Give it a `connect_timeout` well below [`with_timeout`](Self::with_timeout):
+    /// else a connection that is never made counts as a request that may have arrived.
+    /// [`with_builder`](Self::with_builder) sees to all of this.
+    pub fn with_client(client: reqwest::Client) -> Self {
+        Self::over(Http::Given(client))
+    }
+
+    fn over(http: Http) -> Self {
+        Self {
+            http,
+            timeout: TIMEOUT,
+            time: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Another limit than 30 seconds for one request, from connecting to the last byte of the answer. A
+    /// third of it, and at most 10 seconds, is for connecting.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        if let Http::Own(own) = &self.http {
+            self.http = Http::Own(Arc::new(Own::new(own.make.clone(), timeout)));
+        }
+        self
+    }
+
+    /// Another clock than the machine's, for tests. HTTP timeouts stay real time.
+    #[must_use]
+    pub fn with_time(mut self, time: impl Time + 'static) -> Self {
+        self.time = Arc::new(time);
+        self
+    }
+
+    /// The client for an address.
+    pub(crate) fn for_uri(&self, uri: &Uri) -> Result<&reqwest::Client, Error> {
+        match &self.http {
+            Http::Given(client) => Ok(client),
+            Http::Own(own) if !is_loopback_uri(uri) => built(&own.network, || own.builder()),
+            Http::Own(own) if uri.scheme_str() == Some("https") => {
+                built(&own.local, || own.builder().no_proxy())
+            }
+            Http::Own(own) => own.local_plain(),
+        }
+    }
+}
+
+impl Own {
+    fn new(make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>, timeout: Duration) -> Self {
+        Self {
+            make,
+            // Below the whole timeout: so what times out later was connected.
+            connect_timeout: (timeout / 3).min(CONNECT_TIMEOUT),
+            network: OnceLock::new(),
+            local: OnceLock::new(),
+            local_plain: OnceLock::new(),
+        }
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        (self.make)()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.connect_timeout)
+    }
+
+    fn local_plain(&self) -> Result<&reqwest::Client, Error> {
+        // No roots beyond the builder's: it speaks http only, and the system's may be missing.
+        built(&self.local_plain, || {
+            self.builder().no_proxy().tls_certs_only([])
+        })
+    }
+}
+
+/// The client in `place`, built now if it is not there. A failure is not kept: the next request tries again.
+fn built(
+    place: &OnceLock<reqwest::Client>,
+    builder: impl FnOnce() -> ClientBuilder,
+) -> Result<&reqwest::Client, Error> {
+    if let Some(client) = place.get() {
+        return Ok(client);
+    }
+    let client = builder()
+        .build()
+        .map_err(|error| Error::Build(Arc::new(error.without_url())))?;
+    Ok(place.get_or_init(|| client))
+}
+
+impl fmt::Debug for Client {
+    /// Without the inner client, whose proxies may have passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! One send, one loop.
+
+use std::sync::Arc;
+
+use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
+
+use crate::{Client, Error};
+
+/// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
+const USUAL_ANSWER: usize = 8 * 1024;
+
+impl Client {
+    /// Drives a flow to its result. Dropping the future stops it, be it in a pause or in a request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] with the flow's own error; [`Error::Build`] and [`Error::Redirected`] end any flow.
+    pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
+        let mut cause = None;
+        loop {
+            // Taken apart before anything is awaited: a run can move between threads if its flow can,
+            // whatever the flow gives in the end.
+            let todo = match flow.step(self.time.now()) {
+                Step::Send(request) => Ok(request),
+                Step::Wait(pause) => Err(pause),
+                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
+            };
+            let reply = match todo {
+                Ok(request) => self.send(request).await?,
+                Err(pause) => {
+                    self.time.sleep(pause).await;
+                    continue;
+                }
+            };
+            let reply = match reply {
+                Ok(response) => {
+                    cause = None;
+                    Ok(response)
+                }
+                Err(error) => {
+                    let failure = consequence(&error);
+                    cause = Some(Arc::new(error.without_url()));
+                    Err(failure)
+                }
+            };
+            flow.receive(reply, self.time.now());
+        }
+    }
+
+    /// Sends once. The inner error is the flow's to judge; the outer one ends it.
+    async fn send(&self, request: Request) -> Result<reqwest::Result<Response>, Error> {
+        let client = self.for_uri(request.uri())?;
+        let mut request = match outgoing(request) {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error)),
+        };
+        *request.timeout_mut() = Some(self.timeout);
+        let asked = request.url().clone();
+        match client.execute(request).await {
+            Ok(answer) if *answer.url() != asked => Err(redirected(answer.url())),
+            Ok(answer) => Ok(incoming(answer).await),
+            Err(error) if error.is_redirect() => Err(redirected(error.url().unwrap_or(&asked))),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+fn outgoing(request: Request) -> reqwest::Result<reqwest::Request> {
+    let (head, body) = request.into_parts();
+    // The copy is reqwest's, and is not wiped.
+    let body = body.as_bytes().to_vec();
+    reqwest::Request::try_from(http::Request::from_parts(head, body))
+}
+
+/// Reads an answer, whatever its status. reqwest has no limit of its own; what is longer than the core
+/// wants is cut off, and the core refuses it.
+async fn incoming(mut answer: reqwest::Response) -> reqwest::Result<Response> {
+    let mut body = Vec::with_capacity(USUAL_ANSWER);
+    while body.len() < Body::READ_AT_MOST {
+        let Some(chunk) = answer.chunk().await? else {
+            break;
+        };
+        let room = Body::READ_AT_MOST - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    let mut response = Response::new(body.into());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = std::mem::take(answer.headers_mut());
+    Ok(response)
+}
+
+/// Can the server have acted on the request?
+fn consequence(error: &reqwest::Error) -> TransportFailure {
+    // Name, connection, proxy tunnel and TLS are all made in hyper's connector; so is its timeout, which
+    // is why this is asked first. The rest of the time is counted after it.
+    if error.is_connect() || error.is_builder() {
+        TransportFailure::NotSent
+    } else if error.is_timeout() {
+        TransportFailure::Timeout
+    } else {
+        TransportFailure::NoAnswer
+    }
+}
+
+/// For a client that was handed over and follows redirects. The path may hold a secret by now.
+fn redirected(to: &reqwest::Url) -> Error {
+    Error::Redirected {
+        to: to.origin().ascii_serialization(),
+    }
+}

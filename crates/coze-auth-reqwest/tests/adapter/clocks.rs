@@ -1,0 +1,138 @@
+//! Time: what the flow asks for is what is slept, and a dropped run loses nothing.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coze_auth_reqwest::core::{
+    Call, Flow, Now, Response, SteadyTime, Step, TransportFailure, UnixTime,
+};
+use coze_auth_reqwest::{Client, Sleep, SystemClock, Time};
+use wiremock::matchers::{body_partial_json, path};
+use wiremock::{Mock, MockServer};
+
+use crate::support::{Listener, TOKEN, device_app, http_answer, json};
+
+/// A clock that passes only when slept on.
+#[derive(Default)]
+struct Virtual {
+    passed: Mutex<Duration>,
+    slept: Mutex<Vec<u64>>,
+}
+
+impl Time for Virtual {
+    fn now(&self) -> Now {
+        let passed = *self.passed.lock().unwrap();
+        Now {
+            unix: UnixTime::from_secs(1_800_000_000).plus(passed),
+            steady: SteadyTime::from_duration(passed),
+        }
+    }
+
+    fn sleep(&self, pause: Duration) -> Sleep<'_> {
+        *self.passed.lock().unwrap() += pause;
+        self.slept.lock().unwrap().push(pause.as_secs());
+        Box::pin(std::future::ready(()))
+    }
+}
+
+const STARTED: &str = r#"{"device_code":"SENTINEL-device","user_code":"VIK-AZC","verification_uri":"https://www.coze.cn/device","interval":2,"expires_in":600}"#;
+
+#[tokio::test]
+async fn device_polling_sleeps_what_the_machine_says() {
+    let server = MockServer::start().await;
+    let start = Mock::given(path("/api/permission/oauth2/device/code"));
+    start.respond_with(json(200, STARTED)).mount(&server).await;
+    let answers = [
+        (400, r#"{"error_code":"authorization_pending"}"#),
+        (400, r#"{"error_code":"slow_down"}"#),
+        (503, "{}"),
+        (200, TOKEN),
+    ];
+    for (status, body) in answers {
+        Mock::given(path("/api/permission/oauth2/token"))
+            .and(body_partial_json(
+                serde_json::json!({"device_code": "SENTINEL-device"}),
+            ))
+            .respond_with(json(status, body))
+            .up_to_n_times(1)
+            .expect(1)
+            .mount(&server)
+            .await;
+    }
+    let time = Arc::new(Virtual::default());
+    let client = Client::new().unwrap().with_time(time.clone());
+    let app = device_app(&server.uri());
+    let started = client.run(app.start()).await.unwrap();
+    let grant = client.run(app.poll(&started)).await.unwrap();
+    // The interval, the interval, 5 s more, twice that for the trouble.
+    assert_eq!(*time.slept.lock().unwrap(), [2, 2, 7, 14]);
+    assert_eq!(grant.issued_at.as_secs(), 1_800_000_000 + 25);
+}
+
+/// Lends a flow to a run.
+struct Lent<'a, F>(&'a mut F);
+
+impl<F: Flow> Flow for Lent<'_, F> {
+    type Output = F::Output;
+
+    fn step(&mut self, now: Now) -> Step<F::Output> {
+        self.0.step(now)
+    }
+
+    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
+        self.0.receive(reply, now);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_dropped_can_be_taken_up_again() {
+    let (arrived, mut arrives) = tokio::sync::mpsc::unbounded_channel();
+    let server = Listener::start(move |stream, number| {
+        arrived.send(()).unwrap();
+        match number {
+            0 => drop(stream.read(&mut [0])),
+            _ => stream
+                .write_all(http_answer("200 OK", STARTED).as_bytes())
+                .unwrap(),
+        }
+    });
+    let client = Client::new().unwrap();
+    let mut call = device_app(&server.base()).start();
+    tokio::select! {
+        _ = client.run(Lent(&mut call)) => panic!("there was no answer"),
+        _ = arrives.recv() => {}
+    }
+    let started = client.run(Lent(&mut call)).await.unwrap();
+    assert_eq!(started.user_code, "VIK-AZC");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0], requests[1]);
+}
+
+#[tokio::test]
+async fn the_system_clock_goes_on_and_sleeps() {
+    let clock = SystemClock::new();
+    let before = clock.now();
+    clock.sleep(Duration::from_millis(20)).await;
+    let after = clock.now();
+    assert!(before.steady.until(after.steady) >= Duration::from_millis(20));
+    // 2026-01-01: it is the calendar, not the time since the start.
+    assert!(after.unix >= UnixTime::from_secs(1_767_225_600));
+}
+
+/// Compiles only if a run can move between threads whenever its flow can.
+#[test]
+fn a_run_is_send() {
+    fn is_send<T: Send>(run: T) -> T {
+        run
+    }
+    fn any_flow<F: Flow + Send>(client: &Client, flow: F) {
+        drop(is_send(client.run(flow)));
+    }
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Client>();
+    shared::<coze_auth_reqwest::Error>();
+    let client = Client::new().unwrap();
+    any_flow::<Call<_>>(&client, device_app("http://127.0.0.1:1").start());
+}

@@ -1,0 +1,114 @@
+//! Answers that do not arrive whole.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use coze_auth_reqwest::core::{Error as CoreError, Retry, TransportFailure};
+use coze_auth_reqwest::{Client, Error};
+
+use crate::support::{Listener, SENTINEL, TOKEN, exchange, failed, http_answer, me, transport};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_may_have_been_acted_on() {
+    let half = &http_answer("200 OK", TOKEN)[..150];
+    let cases = [
+        ("nothing", String::new()),
+        ("half a status line", "HTTP/1.1 20".into()),
+        ("half a head", "HTTP/1.1 200 OK\r\ncontent-le".into()),
+        ("half a body", half.into()),
+        (
+            "half a chunk",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n40\r\n{\"access".into(),
+        ),
+        (
+            "no last chunk",
+            format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{TOKEN}\r\n",
+                TOKEN.len()
+            ),
+        ),
+        (
+            "no chunk at all",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".into(),
+        ),
+        (
+            "garbage",
+            format!("\x16\x03\x01 {SENTINEL} is no HTTP\r\n\r\n"),
+        ),
+    ];
+    let client = Client::new().unwrap();
+    for (name, answer) in cases {
+        let server = Listener::saying(answer);
+        let error = failed(client.run(exchange(&server.base())).await);
+        assert_eq!(error.retry(), Retry::MaybeSpent, "{name}: {error:?}");
+        let (failure, _) = transport(Err::<(), _>(error));
+        assert_eq!(failure, TransportFailure::NoAnswer, "{name}");
+        assert_eq!(server.requests().len(), 1, "{name}: sent once");
+
+        let (failure, _) = transport(client.run(me(&server.base())).await);
+        assert_eq!(
+            failure,
+            TransportFailure::NoAnswer,
+            "{name}, without a body"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_sent_nothing() {
+    // Bound and let go: nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let base = format!("http://{address}");
+    let client = Client::new().unwrap();
+    let error = failed(client.run(exchange(&base)).await);
+    assert!(matches!(error.retry(), Retry::After(_)), "{error:?}");
+    let (failure, text) = transport(Err::<(), _>(error));
+    assert_eq!(failure, TransportFailure::NotSent);
+    assert!(text.contains("refused"), "{text}");
+    let (failure, _) = transport(client.run(me(&base)).await);
+    assert_eq!(failure, TransportFailure::NotSent, "without a body");
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_timeout() {
+    let until_hung_up = |stream: &mut std::net::TcpStream| drop(stream.read(&mut [0]));
+    let silent = Listener::start(move |stream, _| until_hung_up(stream));
+    let stalled = Listener::start(move |stream, _| {
+        let half = &http_answer("200 OK", TOKEN)[..150];
+        stream.write_all(half.as_bytes()).unwrap();
+        until_hung_up(stream);
+    });
+    let client = Client::new().unwrap().with_timeout(SHORT);
+    for (name, server) in [("no answer", silent), ("half a body", stalled)] {
+        let (failure, _) = transport(client.run(exchange(&server.base())).await);
+        assert_eq!(failure, TransportFailure::Timeout, "{name}");
+        assert_eq!(server.requests().len(), 1, "{name}: sent once");
+        let (failure, _) = transport(client.run(me(&server.base())).await);
+        assert_eq!(failure, TransportFailure::Timeout, "{name}, without a body");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_body_is_not_read_to_its_end() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+    let server = Listener::start(|stream, _| {
+        stream.write_all(head).unwrap();
+        // Until the other side has had enough.
+        while stream.write_all(&[b' '; 64 * 1024]).is_ok() {}
+    });
+    let error = failed(Client::new().unwrap().run(exchange(&server.base())).await);
+    let Error::Core {
+        error: CoreError::Unexpected(unexpected),
+        ..
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(unexpected.body_len(), 1024 * 1024);
+}

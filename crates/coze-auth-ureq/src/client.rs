@@ -1,0 +1,187 @@
+//! The HTTP agents behind [`Client`], and its settings.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use coze_auth_core::endpoint::is_loopback_uri;
+use coze_auth_core::http;
+use rustls::crypto::CryptoProvider;
+use ureq::config::Config;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, AsSendBody, Body};
+
+use crate::{Error, SystemClock, Time};
+
+/// How long one request may take, from looking the name up to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting may take at most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One value for all, because ureq shares a connection only if both sides have the same. Never the
+/// process's default one: that is the application's to choose.
+static CRYPTO: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+
+/// Drives flows over `ureq`. Cheap to clone; clones share their connections. Keep one.
+///
+/// Redirects are never followed and nothing is sent twice, because requests carry credentials. TLS is
+/// rustls over aws-lc-rs and trusts what the operating system trusts. A proxy comes from the environment:
+/// ureq takes the first of `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY` for every address that `NO_PROXY`
+/// does not spare. Addresses on this machine (127.0.0.0/8, `[::1]`, `localhost`) are never proxied.
+///
+/// The operating system's CA certificates are read at the first https request, so that plain http to
+/// this machine, such as to a mock server in a bare container, works without any. Without them https
+/// gives [`Error::Build`].
+#[derive(Clone)]
+pub struct Client {
+    agents: Agents,
+    timeout: Duration,
+    pub(crate) time: Arc<dyn Time>,
+}
+
+#[derive(Clone)]
+enum Agents {
+    /// Agents of our own making, for which all is set once: ureq keeps the CA certificates that it has
+    /// read only for settings that the agent itself has.
+    Own {
+        /// For everything else.
+        network: Agent,
+        /// For this machine: no proxy.
+        local: Agent,
+    },
+    Given(Agent),
+}
+
+/// Sets what holds for every request, on an agent's settings or on a request's: ureq has one builder for
+/// both, and no name for what they share.
+macro_rules! settle {
+    ($config:expr, $timeout:expr) => {
+        $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some($timeout))
+            // Looking up and connecting together stay below the whole timeout.
+            .timeout_resolve(Some(($timeout / 3).min(CONNECT_TIMEOUT)))
+            .timeout_connect(Some(($timeout / 3).min(CONNECT_TIMEOUT)))
+    };
+}
+
+impl Client {
+    /// A client with agents of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Build`], as in `coze-auth-reqwest`. Nothing that ureq needs can fail this early today.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            agents: Agents::own(TIMEOUT),
+            timeout: TIMEOUT,
+            time: Arc::new(SystemClock::new()),
+        })
+    }
+
+    /// A finished agent, with a proxy, roots, resolver or connector of your own. For our requests alone,
+    /// redirects, errors by status, and the timeouts from looking up to the whole are set as they must
+    /// be, and addresses on this machine are not proxied; the rest is the agent's. If neither it nor the
+    /// process has a crypto provider, aws-lc-rs is used.
+    ///
+    /// ```no_run
+    /// # use coze_auth_ureq::{Client, Error};
+    /// use ureq::{Agent, tls::{RootCerts, TlsConfig}};
+    ///
+    /// # fn roots() -> Vec<ureq::tls::Certificate<'static>> { Vec::new() }
+    /// let tls = TlsConfig::builder().root_certs(RootCerts::from(roots())).build();
+    /// let client = Client::with_agent(Agent::config_builder().tls_config(tls).build().new_agent());
+    /// ```
+    pub fn with_agent(agent: Agent) -> Self {
+        Self {
+            agents: Agents::Given(agent),
+            timeout: TIMEOUT,
+            time: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Another limit than 30 seconds for one request, from looking the name up to the last byte of the
+    /// answer. A third of it, and at most 10 seconds, is for looking up, and as much for connecting.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        if let Agents::Own { .. } = self.agents {
+            self.agents = Agents::own(timeout);
+        }
+        self
+    }
+
+    /// Another clock than the machine's, for tests. HTTP timeouts stay real time.
+    #[must_use]
+    pub fn with_time(mut self, time: impl Time + 'static) -> Self {
+        self.time = Arc::new(time);
+        self
+    }
+
+    /// Hands a request to the agent for its address.
+    pub(crate) fn dispatch(
+        &self,
+        request: http::Request<impl AsSendBody>,
+    ) -> Result<http::Response<Body>, ureq::Error> {
+        let local = is_loopback_uri(request.uri());
+        match &self.agents {
+            Agents::Own { local: agent, .. } if local => agent.run(request),
+            Agents::Own { network, .. } => network.run(request),
+            Agents::Given(agent) => {
+                let mut config = settle!(agent.configure_request(request), self.timeout);
+                if local {
+                    config = config.proxy(None);
+                }
+                if let Some(tls) = with_crypto(agent.config().tls_config()) {
+                    config = config.tls_config(tls);
+                }
+                agent.run(config.build())
+            }
+        }
+    }
+}
+
+impl Agents {
+    fn own(timeout: Duration) -> Self {
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(CRYPTO.clone())
+            .root_certs(RootCerts::PlatformVerifier)
+            .build();
+        let config = || settle!(Config::builder(), timeout).tls_config(tls.clone());
+        Self::Own {
+            network: config().build().new_agent(),
+            local: config().proxy(None).build().new_agent(),
+        }
+    }
+}
+
+/// The same settings with a crypto provider, if they have none and would find none: ureq panics then.
+fn with_crypto(tls: &TlsConfig) -> Option<TlsConfig> {
+    if tls.provider() != TlsProvider::Rustls
+        || tls.unversioned_rustls_crypto_provider().is_some()
+        || CryptoProvider::get_default().is_some()
+    {
+        return None;
+    }
+    Some(
+        TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(CRYPTO.clone())
+            .root_certs(tls.root_certs().clone())
+            .client_cert(tls.client_cert().cloned())
+            .use_sni(tls.use_sni())
+            .disable_verification(tls.disable_verification())
+            .build(),
+    )
+}
+
+impl fmt::Debug for Client {
+    /// Without the agents, whose proxies may have passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! One send, one loop.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+
+use coze_auth_core::http::header::CONTENT_LENGTH;
+use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
+use ureq::{SendBody, Timeout};
+
+use crate::{Client, Error};
+
+/// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
+const USUAL_ANSWER: usize = 8 * 1024;
+
+impl Client {
+    /// Drives a flow to its result.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] with the flow's own error; [`Error::Build`] ends any flow.
+    pub fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
+        let mut cause = None;
+        loop {
+            match flow.step(self.time.now()) {
+                Step::Send(request) => {
+                    let reply = match self.send(request) {
+                        Ok(response) => {
+                            cause = None;
+                            Ok(response)
+                        }
+                        // No handshake: rustls could not be set up, which no other attempt will change.
+                        Err((_, error @ ureq::Error::Rustls(_))) => {
+                            return Err(Error::Build(Arc::new(error)));
+                        }
+                        Err((failure, error)) => {
+                            cause = Some(Arc::new(error));
+                            Err(failure)
+                        }
+                    };
+                    flow.receive(reply, self.time.now());
+                }
+                Step::Wait(pause) => self.time.sleep(pause),
+                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
+            }
+        }
+    }
+
+    /// Sends once.
+    fn send(&self, request: Request) -> Result<Response, (TransportFailure, ureq::Error)> {
+        let (mut head, body) = request.into_parts();
+        if body.is_empty() {
+            let answer = self.dispatch(http::Request::from_parts(head, ()));
+            return answer
+                .and_then(incoming)
+                .map_err(|error| (of_bodiless(&error), error));
+        }
+        // ureq would send a reader of unknown length in chunks.
+        head.headers.insert(CONTENT_LENGTH, body.len().into());
+        let mut watched = Watched {
+            rest: body.as_bytes(),
+            asked_for: false,
+        };
+        let request = http::Request::from_parts(head, SendBody::from_reader(&mut watched));
+        self.dispatch(request).and_then(incoming).map_err(|error| {
+            let failure = match &error {
+                _ if !watched.asked_for => TransportFailure::NotSent,
+                ureq::Error::Timeout(_) => TransportFailure::Timeout,
+                _ => TransportFailure::NoAnswer,
+            };
+            (failure, error)
+        })
+    }
+}
+
+/// A request's body that knows whether it was asked for. ureq names an I/O error the same before and
+/// after it has connected, but reads the body only once the head has been written; until then no server
+/// can have acted.
+struct Watched<'a> {
+    rest: &'a [u8],
+    asked_for: bool,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.asked_for = true;
+        self.rest.read(buffer)
+    }
+}
+
+/// Reads an answer, whatever its status. What is longer than the core wants is cut off, and the core
+/// refuses it.
+fn incoming(answer: http::Response<ureq::Body>) -> Result<Response, ureq::Error> {
+    let (head, body) = answer.into_parts();
+    let mut bytes = Vec::with_capacity(USUAL_ANSWER);
+    body.into_reader()
+        .take(Body::READ_AT_MOST as u64)
+        .read_to_end(&mut bytes)?;
+    Ok(http::Response::from_parts(head, bytes.into()))
+}
+
+/// What a failure means for a request without a body. All of those may be repeated, so this decides words
+/// only, and the error's name will do.
+fn of_bodiless(error: &ureq::Error) -> TransportFailure {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::ConnectProxyFailed(_)
+        | ureq::Error::RequireHttpsOnly(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::TlsRequired => TransportFailure::NotSent,
+        ureq::Error::Timeout(_) => TransportFailure::Timeout,
+        // Refused, no route, no such name, a certificate: all but a connection that broke.
+        ureq::Error::Io(error)
+            if !matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+            ) =>
+        {
+            TransportFailure::NotSent
+        }
+        _ => TransportFailure::NoAnswer,
+    }
+}

@@ -1,0 +1,85 @@
+//! Time: what the flow asks for is what is slept.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coze_auth_ureq::core::{Now, SteadyTime, UnixTime};
+use coze_auth_ureq::{Client, SystemClock, Time};
+use wiremock::matchers::{body_partial_json, path};
+use wiremock::{Mock, MockServer};
+
+use crate::support::{TOKEN, block_on, device_app, json};
+
+/// A clock that passes only when slept on.
+#[derive(Default)]
+struct Virtual {
+    passed: Mutex<Duration>,
+    slept: Mutex<Vec<u64>>,
+}
+
+impl Time for Virtual {
+    fn now(&self) -> Now {
+        let passed = *self.passed.lock().unwrap();
+        Now {
+            unix: UnixTime::from_secs(1_800_000_000).plus(passed),
+            steady: SteadyTime::from_duration(passed),
+        }
+    }
+
+    fn sleep(&self, pause: Duration) {
+        *self.passed.lock().unwrap() += pause;
+        self.slept.lock().unwrap().push(pause.as_secs());
+    }
+}
+
+const STARTED: &str = r#"{"device_code":"SENTINEL-device","user_code":"VIK-AZC","verification_uri":"https://www.coze.cn/device","interval":2,"expires_in":600}"#;
+
+#[test]
+fn device_polling_sleeps_what_the_machine_says() {
+    let server = block_on(MockServer::start());
+    let start = Mock::given(path("/api/permission/oauth2/device/code"));
+    block_on(start.respond_with(json(200, STARTED)).mount(&server));
+    let answers = [
+        (400, r#"{"error_code":"authorization_pending"}"#),
+        (400, r#"{"error_code":"slow_down"}"#),
+        (503, "{}"),
+        (200, TOKEN),
+    ];
+    for (status, body) in answers {
+        let poll = Mock::given(path("/api/permission/oauth2/token"))
+            .and(body_partial_json(
+                serde_json::json!({"device_code": "SENTINEL-device"}),
+            ))
+            .respond_with(json(status, body))
+            .up_to_n_times(1)
+            .expect(1);
+        block_on(poll.mount(&server));
+    }
+    let time = Arc::new(Virtual::default());
+    let client = Client::new().unwrap().with_time(time.clone());
+    let app = device_app(&server.uri());
+    let started = client.run(app.start()).unwrap();
+    let grant = client.run(app.poll(&started)).unwrap();
+    // The interval, the interval, 5 s more, twice that for the trouble.
+    assert_eq!(*time.slept.lock().unwrap(), [2, 2, 7, 14]);
+    assert_eq!(grant.issued_at.as_secs(), 1_800_000_000 + 25);
+}
+
+#[test]
+fn the_system_clock_goes_on_and_sleeps() {
+    let clock = SystemClock::new();
+    let before = clock.now();
+    clock.sleep(Duration::from_millis(20));
+    let after = clock.now();
+    assert!(before.steady.until(after.steady) >= Duration::from_millis(20));
+    // 2026-01-01: it is the calendar, not the time since the start.
+    assert!(after.unix >= UnixTime::from_secs(1_767_225_600));
+}
+
+/// Compiles only if a client can be shared between threads.
+#[test]
+fn a_client_can_be_shared() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Client>();
+    shared::<coze_auth_ureq::Error>();
+}

@@ -1,0 +1,177 @@
+//! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
+
+mod clock;
+mod owner;
+mod requests;
+mod user;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{OriginalUri, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::answer::json_reply;
+use crate::apps::CONSOLE_TOKENS;
+use crate::router::{Shared, base, into_response};
+
+type Handled = Result<Value, Problem>;
+
+/// A control request that was not carried out.
+struct Problem(StatusCode, Value);
+
+impl Problem {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self(status, json!({ "error": error.into() }))
+    }
+
+    fn bad(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+}
+
+fn respond(handled: Handled) -> Response {
+    let (status, body) = match handled {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Problem(status, body)) => (status, body),
+    };
+    into_response(json_reply(status, body.to_string()))
+}
+
+pub(crate) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/info", get(info))
+        .route("/health", get(health))
+        .route("/key", get(key))
+        .route("/authorize", post(user::authorize))
+        .route("/device", get(user::devices))
+        .route("/device/{user_code}", post(user::decide_device))
+        .route("/clock", get(clock::clock).post(clock::set_clock))
+        .route(
+            "/requests",
+            get(requests::requests).delete(requests::forget_requests),
+        )
+        .route("/reset", post(reset))
+        .route("/explain/{logid}", get(requests::explain))
+        .route("/tokens/{action}", post(owner::change_token))
+        .route("/apps/{client_id}", post(owner::change_app))
+        .fallback(async || respond(Err(Problem::new(StatusCode::NOT_FOUND, "no such control"))))
+        .method_not_allowed_fallback(async || {
+            let text = "this control has another method";
+            respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
+        })
+        .layer(middleware::from_fn(local_only))
+}
+
+/// A web page elsewhere must not drive the mock on this machine: neither through a name that it
+/// makes point here (`Host`), nor by a request across origins (`Origin`).
+async fn local_only(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host_here = match headers.get(HOST) {
+        Some(host) => host.to_str().is_ok_and(is_loopback),
+        None => request.uri().host().is_none_or(is_loopback),
+    };
+    let origin_here = headers.get(ORIGIN).is_none_or(|origin| {
+        let origin = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.split_once("://"));
+        origin.is_some_and(|(_, host)| is_loopback(host))
+    });
+    if host_here && origin_here {
+        return next.run(request).await;
+    }
+    let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1]";
+    respond(Err(Problem::new(StatusCode::FORBIDDEN, text)))
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').unwrap_or(("", "")),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let here = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    here && (port.is_empty() || port.starts_with(':'))
+}
+
+/// Never quotes what was sent: it may hold a token.
+fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|_| Problem::bad(format!("expected {shape}")))
+}
+
+async fn info(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let path = original.path();
+    let at = path.rfind("/_mock/v1").unwrap_or(path.len());
+    let base = base(&shared, &headers, &original, &path[at..]);
+    respond(Ok(describe(&shared, &base)))
+}
+
+/// Design §4: what `--print json` and `GET /info` say.
+pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
+    json!({
+        "base_url": base_url,
+        "apps": shared.world().apps,
+        "tokens": CONSOLE_TOKENS,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+async fn health() -> Response {
+    respond(Ok(
+        json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }),
+    ))
+}
+
+/// The JWT app's private key, for `export …="$(curl …)"`.
+async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
+    let keys = shared.world().apps.iter().find_map(|app| app.private_key);
+    keys.unwrap_or("")
+}
+
+async fn reset(State(shared): State<Arc<Shared>>) -> Response {
+    shared.world().reset();
+    respond(Ok(json!({ "ok": true })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_counts_as_local() {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:9777",
+            "127.8.9.1",
+            "[::1]:80",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:1",
+            "127.0.0.1.evil.example",
+            "[::1]evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "0.0.0.0",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The mock's clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, parse, respond};
+use crate::router::Shared;
+
+fn clock_value(shared: &Shared) -> Value {
+    let clock = shared.world().settings.clock.clone();
+    let now_ms = clock.unix_ms();
+    let at = i64::try_from(now_ms).ok();
+    let at = at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    json!({
+        "now_ms": now_ms,
+        "now": at.map(|at| at.to_string()),
+        "mode": if clock.is_frozen() { "frozen" } else { "real" },
+    })
+}
+
+pub(super) async fn clock(State(shared): State<Arc<Shared>>) -> Response {
+    respond(Ok(clock_value(&shared)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SetClock {
+    advance_ms: Option<u64>,
+    set: Option<String>,
+    set_ms: Option<u64>,
+    mode: Option<String>,
+}
+
+pub(super) async fn set_clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let clock = shared.world().settings.clock.clone();
+    let shape =
+        r#"one of {"advance_ms":n}, {"set":"RFC 3339"}, {"set_ms":n}, {"mode":"real"|"frozen"}"#;
+    let wrong = || Problem::bad(format!("expected {shape}"));
+    let handled = parse(&body, shape).and_then(|asked: SetClock| {
+        match asked {
+            SetClock {
+                advance_ms: Some(ms),
+                set: None,
+                set_ms: None,
+                mode: None,
+            } => {
+                clock.advance(Duration::from_millis(ms));
+            }
+            SetClock {
+                advance_ms: None,
+                set: Some(at),
+                set_ms: None,
+                mode: None,
+            } => {
+                let at: Timestamp = at.parse().map_err(|_| wrong())?;
+                let ms = u64::try_from(at.as_millisecond()).map_err(|_| wrong())?;
+                clock.set(Duration::from_millis(ms));
+            }
+            SetClock {
+                advance_ms: None,
+                set: None,
+                set_ms: Some(ms),
+                mode: None,
+            } => {
+                clock.set(Duration::from_millis(ms));
+            }
+            SetClock {
+                advance_ms: None,
+                set: None,
+                set_ms: None,
+                mode: Some(mode),
+            } => match mode.as_str() {
+                "frozen" => clock.freeze(),
+                "real" => clock.run_real(),
+                _ => return Err(wrong()),
+            },
+            _ => return Err(wrong()),
+        }
+        Ok(clock_value(&shared))
+    });
+    respond(handled)
+}

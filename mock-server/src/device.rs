@@ -1,0 +1,272 @@
+//! The device flow: device authorization, polls, and the decision (RFC 8628, protocol §3.2, §7).
+
+use serde::Serialize;
+
+use crate::apps::Kind;
+use crate::body::Members;
+use crate::call::{Answer, Call, Refusal};
+use crate::redact;
+use crate::rules::Rule;
+use crate::store::{Digest, digest};
+use crate::world::{AppIndex, Consent, DEVICE_CODE_S, DEVICE_INTERVAL_S, Decision, Device, World};
+
+/// A poll may come this much too early: timers of clients are not exact.
+const TOLERANCE_MS: u64 = 250;
+
+#[derive(Serialize)]
+struct DeviceAnswer {
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    /// A duration in seconds, unlike the token answer's.
+    expires_in: u64,
+    interval: u64,
+}
+
+pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
+    let body = call.json_body()?;
+    let app = call.client(body.text("client_id")?, &[Kind::Device])?;
+    let world = &mut *call.world;
+    let device_code = world.ids.opaque("mock_", 59);
+    let user_code = loop {
+        let code = world.ids.user_code();
+        if find(world, &code).is_none() {
+            break code;
+        }
+    };
+    let key = digest(&device_code);
+    let device = Device {
+        app,
+        user_code: user_code.clone(),
+        workspace: workspace.map(str::to_owned),
+        decision: Decision::Pending,
+        expires_ms: call.now_ms + DEVICE_CODE_S * 1000,
+        last_poll_ms: None,
+        used: false,
+    };
+    world.devices.insert(key, device);
+    world.user_codes.insert(digest(&canonical(&user_code)), key);
+    Ok(Answer::json(&DeviceAnswer {
+        device_code,
+        user_code,
+        verification_uri: format!("{}/oauth/device-activation", call.request.base),
+        expires_in: DEVICE_CODE_S,
+        interval: DEVICE_INTERVAL_S,
+    }))
+}
+
+pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
+    let app = call.client(body.text("client_id")?, &[Kind::Device])?;
+    let secret = body.text("device_code")?;
+    let key = digest(secret);
+    let now = call.now_ms;
+    let Some(entry) = call.world.devices.get_mut(&key) else {
+        let note = call.world.devices.eviction_note();
+        return Err(Refusal {
+            rule: Rule::DeviceKnown,
+            detail: String::new(),
+            expected: "a device code that this server issued".to_owned(),
+            came: format!("unknown code {}{note}", redact::mask(secret)),
+        });
+    };
+    let device = entry.clone();
+    if device.app == app {
+        entry.last_poll_ms = Some(now);
+    }
+    check(call, &device, app)?;
+    if let Some(device) = call.world.devices.get_mut(&key) {
+        device.used = true;
+    }
+    Ok(Answer::json(&call.world.issue_pair(app, now)))
+}
+
+fn check(call: &mut Call<'_>, device: &Device, app: AppIndex) -> Result<(), Refusal> {
+    let now = call.now_ms;
+    let owner = call.world.app(device.app).client_id;
+    call.require(Rule::DeviceClient, device.app == app, || {
+        (
+            format!("the client id {owner}, to which it was issued"),
+            "another client id",
+        )
+    })?;
+    call.require(Rule::DeviceSingleUse, !device.used, || {
+        ("a device code that gave no tokens yet", "one that did")
+    })?;
+    call.require(Rule::DeviceExpired, now < device.expires_ms, || {
+        let late = (now - device.expires_ms) / 1000;
+        (
+            "a device code that has not expired",
+            format!("one that expired {late} s ago"),
+        )
+    })?;
+    // The world's setting decides for those that nobody has decided about.
+    let decision = match (device.decision, call.world.settings.consent) {
+        (Decision::Pending, Consent::Approve) => Decision::Approved,
+        (Decision::Pending, Consent::Deny) => Decision::Denied,
+        (decision, _) => decision,
+    };
+    call.require(Rule::DeviceDenied, decision != Decision::Denied, || {
+        ("a user who approves", "one who refused")
+    })?;
+    // slow_down is a kind of pending (RFC 8628 §3.5): who has been approved gets the tokens.
+    let pending = decision == Decision::Pending;
+    let gap = device.last_poll_ms.map(|last| now.saturating_sub(last));
+    let early = gap.is_some_and(|gap| gap + TOLERANCE_MS < DEVICE_INTERVAL_S * 1000);
+    call.require(Rule::DeviceInterval, !(pending && early), || {
+        let expected = format!("{} ms between polls", DEVICE_INTERVAL_S * 1000);
+        (expected, format!("{} ms", gap.unwrap_or_default()))
+    })?;
+    call.require(Rule::DevicePending, !pending, || {
+        (format!("a decision about {}", device.user_code), "none yet")
+    })
+}
+
+/// As people type it: any case, with or without dashes and spaces.
+fn canonical(user_code: &str) -> String {
+    let letters = user_code.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|c| c.to_ascii_uppercase()).collect()
+}
+
+pub(crate) fn find(world: &World, user_code: &str) -> Option<Digest> {
+    world
+        .user_codes
+        .get(&digest(&canonical(user_code)))
+        .copied()
+}
+
+/// What a person can do with a device code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceAction {
+    /// The user lets the device in.
+    Approve,
+    /// The user refuses.
+    Deny,
+    /// Nobody comes: the code expires now.
+    Expire,
+}
+
+impl DeviceAction {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "approve" => Some(Self::Approve),
+            "deny" => Some(Self::Deny),
+            "expire" => Some(Self::Expire),
+            _ => None,
+        }
+    }
+}
+
+/// Why a user code cannot be decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotWaiting {
+    /// No device was given this code.
+    Unknown,
+    /// The code has expired.
+    Expired,
+    /// Somebody has approved or denied it.
+    Decided,
+}
+
+impl std::fmt::Display for NotWaiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for NotWaiting {}
+
+impl NotWaiting {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Unknown => "No device is waiting with this code. Check it and type it again.",
+            Self::Expired => "This code has expired. Start again on the device.",
+            Self::Decided => "This code has been used already. Start again on the device.",
+        }
+    }
+}
+
+/// The device behind `user_code`, if it still waits.
+pub(crate) fn waiting<'a>(
+    world: &'a World,
+    user_code: &str,
+    now_ms: u64,
+) -> Result<&'a Device, NotWaiting> {
+    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
+    let device = world.devices.get(&key).ok_or(NotWaiting::Unknown)?;
+    match device.decision {
+        Decision::Pending if now_ms >= device.expires_ms => Err(NotWaiting::Expired),
+        Decision::Pending if !device.used => Ok(device),
+        _ => Err(NotWaiting::Decided),
+    }
+}
+
+pub(crate) fn decide(
+    world: &mut World,
+    user_code: &str,
+    action: DeviceAction,
+    now_ms: u64,
+) -> Result<(), NotWaiting> {
+    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
+    if action != DeviceAction::Expire {
+        waiting(world, user_code, now_ms)?;
+    }
+    let device = world.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
+    match action {
+        DeviceAction::Approve => device.decision = Decision::Approved,
+        DeviceAction::Deny => device.decision = Decision::Denied,
+        DeviceAction::Expire => device.expires_ms = device.expires_ms.min(now_ms),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::{App, apps};
+    use crate::mock::CozeAuthMock;
+    use crate::world::Settings;
+    use bytes::Bytes;
+    use serde_json::{Value, json};
+
+    fn post(mock: &CozeAuthMock, path: &str, body: &Value) -> Value {
+        let request = http::Request::post(path)
+            .header("Content-Type", "application/json")
+            .body(Bytes::from(body.to_string()));
+        let reply = mock.call_blocking(request.expect("a request"));
+        serde_json::from_slice(reply.body()).expect("JSON")
+    }
+
+    /// The ready-made apps have one device app, so a second one is made here.
+    #[test]
+    fn a_device_code_belongs_to_its_app() {
+        for on in [true, false] {
+            let mut settings = Settings::standard([1; 32]);
+            settings.rules.set("device.client", on).expect("a switch");
+            settings.consent = Consent::Approve;
+            let mock = CozeAuthMock::new(settings);
+            let twin = apps().into_iter().find(|app| app.kind == Kind::Device);
+            mock.shared.world().apps.push(App {
+                client_id: "another",
+                ..twin.expect("a device app")
+            });
+            let path = "/api/permission/oauth2/device/code";
+            let started = post(&mock, path, &json!({ "client_id": "another" }));
+            let poll = json!({
+                "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+                "client_id": "33333333333333333333333333333333.app.coze",
+                "device_code": started["device_code"],
+            });
+            let reply = post(&mock, "/api/permission/oauth2/token", &poll);
+            let newest = mock.requests().pop().expect("an entry");
+            match on {
+                true => {
+                    assert_eq!(newest.outcome.rule, Some("device.client"));
+                    assert_eq!(reply["error_code"], "invalid_grant");
+                }
+                false => assert_eq!(newest.outcome.relaxed, ["device.client"]),
+            }
+        }
+    }
+}

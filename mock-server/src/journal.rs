@@ -1,0 +1,178 @@
+//! What came and what was answered, redacted, and why.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::call::Refusal;
+use crate::rules::Evidence;
+
+/// Requests that a journal keeps; older ones are forgotten.
+const CAPACITY: usize = 2_000;
+
+/// One request to the data plane. Codes, tokens, secrets, verifiers, assertions and states are
+/// masked.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct JournalEntry {
+    /// Counts from 1; starts again at a reset.
+    pub seq: u64,
+    /// Unix time by the mock's clock, in milliseconds.
+    pub at_ms: u64,
+    /// `authorize`, `token`, `device_code`, `users_me` or `unknown`.
+    pub endpoint: &'static str,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Names in lower case; values of repeated headers joined by a comma.
+    pub headers: BTreeMap<String, String>,
+    /// The members of the JSON body, if it was one.
+    pub json: Option<Value>,
+    /// The assertion of a JWT grant, decoded.
+    pub jwt: Option<JournalJwt>,
+    /// The client id (for JWT the issuer).
+    pub client: Option<String>,
+    /// `authorization_code`, `refresh_token`, `device_code` or `jwt_bearer`.
+    pub grant: Option<&'static str>,
+    /// What was answered.
+    pub outcome: Outcome,
+    /// Time spent on the answer, in microseconds of the machine's clock.
+    pub elapsed_us: u64,
+    #[serde(skip)]
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// A decoded assertion, without its signature.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct JournalJwt {
+    /// The JOSE header.
+    pub header: Value,
+    /// The claims.
+    pub payload: Value,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error code in the body of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The rule that refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+    /// The rules that would have refused, had they not been turned off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relaxed: Vec<&'static str>,
+    /// The `X-Tt-Logid` of the answer.
+    pub logid: String,
+}
+
+/// Why a request was answered as it was.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The `X-Tt-Logid` that was asked for.
+    pub logid: String,
+    /// The rule that refused; none for a success.
+    pub rule: Option<&'static str>,
+    /// The rule in words, or what succeeded.
+    pub text: String,
+    /// How sure we are that Coze has this rule: `documented`, `sdk`, `report` or `guess`.
+    pub(crate) evidence: Option<Evidence>,
+    /// Where that is written.
+    pub reference: Option<&'static str>,
+    /// What the rule asks for.
+    pub expected: Option<String>,
+    /// What came instead, without any secret.
+    pub came: Option<String>,
+    /// What to do about it.
+    pub fix: Option<&'static str>,
+    /// The rules that would have refused, had they not been turned off.
+    pub relaxed: Vec<&'static str>,
+}
+
+impl JournalEntry {
+    pub(crate) fn explain(&self) -> Explanation {
+        let outcome = &self.outcome;
+        let mut explanation = Explanation {
+            logid: outcome.logid.clone(),
+            rule: None,
+            text: String::new(),
+            evidence: None,
+            reference: None,
+            expected: None,
+            came: None,
+            fix: None,
+            relaxed: outcome.relaxed.clone(),
+        };
+        if let Some(refusal) = &self.refusal {
+            let row = refusal.rule.text();
+            explanation.rule = Some(refusal.rule.id());
+            explanation.text.clone_from(&row.text);
+            explanation.evidence = Some(row.evidence);
+            explanation.reference = Some(&row.reference);
+            explanation.expected = Some(refusal.expected.clone());
+            explanation.came = Some(refusal.came.clone());
+            explanation.fix = Some(&row.fix);
+        } else {
+            let what = self.grant.unwrap_or(self.endpoint);
+            let held = match outcome.relaxed.len() {
+                0 => "every rule held",
+                _ => "it broke rules that are turned off",
+            };
+            explanation.text = format!("{what} succeeded: {held}.");
+        }
+        explanation
+    }
+}
+
+/// The last requests of a world.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    entries: VecDeque<JournalEntry>,
+    begun: u64,
+}
+
+impl Journal {
+    /// Number and log id of the next request: time of day, then `MOCK` and its number.
+    pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
+        self.begun += 1;
+        let ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
+        let digits: String = at
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .take(14)
+            .collect();
+        (self.begun, format!("{digits}MOCK{:014X}", self.begun))
+    }
+
+    pub(crate) fn push(&mut self, entry: JournalEntry) {
+        if self.entries.len() == CAPACITY {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &JournalEntry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    pub(crate) fn find(&self, logid: &str) -> Option<&JournalEntry> {
+        let mut newest_first = self.entries.iter().rev();
+        newest_first.find(|entry| entry.outcome.logid == logid)
+    }
+}

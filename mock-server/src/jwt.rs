@@ -1,0 +1,319 @@
+//! The JWT grant (protocol §5). The assertion is read with serde and verified with aws-lc-rs, and
+//! nothing here asks for a process-wide crypto provider, so no choice of backends elsewhere in the
+//! user's program can break it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use crate::apps::Kind;
+use crate::body::{Members, kind_of};
+use crate::call::{Answer, Call, Credential, Refusal};
+use crate::redact;
+use crate::rules::Rule;
+use crate::store::{Jti, digest};
+use crate::world::{ACCESS_TOKEN_S, AppIndex};
+
+const LONGEST_TOKEN_S: u64 = 86_399;
+const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
+
+pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
+    let credential = call.request.credential()?;
+    let Credential::Bearer(assertion) = credential else {
+        let came = credential.describe(call.request.has_authorization());
+        return Err(refuse(
+            Rule::JwtPresent,
+            "the assertion as Bearer credential",
+            came,
+        ));
+    };
+    let jwt = Assertion::parse(assertion).map_err(|came| {
+        refuse(
+            Rule::JwtForm,
+            "three base64url parts, two of them JSON",
+            came,
+        )
+    })?;
+    call.note.jwt = Some((redact::claims(&jwt.header), redact::claims(&jwt.claims)));
+    let iss = jwt.claims.get("iss").and_then(Value::as_str);
+    call.note.client = iss.map(redact::scrub);
+
+    let app = check_key(call, &jwt)?;
+    check_claims(call, &jwt, app)?;
+    let ttl = duration(body)?;
+    if let Some(scope) = body.get("scope") {
+        check_scope(scope)?;
+    }
+    Ok(Answer::json(&call.world.issue_service(
+        app,
+        call.now_ms,
+        ttl,
+    )))
+}
+
+fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
+    Refusal {
+        rule,
+        detail: String::new(),
+        expected: expected.to_owned(),
+        came: came.into(),
+    }
+}
+
+struct Assertion<'a> {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    signed: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Assertion<'a> {
+    fn parse(assertion: &'a str) -> Result<Self, String> {
+        let (signed, signature) = assertion.rsplit_once('.').ok_or("no dot in it")?;
+        let (header, claims) = signed.split_once('.').ok_or("one dot in it")?;
+        let part = |name: &str, text: &str| {
+            let bytes = URL_SAFE_NO_PAD.decode(text);
+            let bytes = bytes.map_err(|_| format!("a {name} that is not unpadded base64url"))?;
+            serde_json::from_slice(&bytes).map_err(|_| format!("a {name} that is no JSON object"))
+        };
+        Ok(Self {
+            header: part("header", header)?,
+            claims: part("payload", claims)?,
+            signed,
+            signature: URL_SAFE_NO_PAD
+                .decode(signature)
+                .map_err(|_| "a signature that is not unpadded base64url")?,
+        })
+    }
+
+    /// A claim that has to be a string.
+    fn text(&self, name: &str) -> Result<&str, Refusal> {
+        match self.claims.get(name) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text),
+            other => Err(self.wrong(name, "a string that is not empty", other)),
+        }
+    }
+
+    /// A claim that has to be whole Unix seconds.
+    fn seconds(&self, name: &str) -> Result<i64, Refusal> {
+        let value = self.claims.get(name);
+        value
+            .and_then(Value::as_i64)
+            .ok_or_else(|| self.wrong(name, "a whole number of Unix seconds", value))
+    }
+
+    fn wrong(&self, name: &str, expected: &str, came: Option<&Value>) -> Refusal {
+        let came = match came {
+            Some(Value::String(text)) if text.is_empty() => "an empty string",
+            Some(Value::Number(_)) => "another number",
+            Some(value) => kind_of(value),
+            None => "nothing",
+        };
+        Refusal {
+            rule: Rule::JwtClaims,
+            detail: name.to_owned(),
+            expected: format!("{name}: {expected}"),
+            came: format!("{name}: {came}"),
+        }
+    }
+}
+
+/// Header, issuer and signature.
+fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refusal> {
+    let alg = jwt.header.get("alg").and_then(Value::as_str);
+    call.require(Rule::JwtAlg, alg == Some("RS256"), || {
+        (
+            "alg RS256",
+            format!("alg {}", redact::scrub(alg.unwrap_or("missing"))),
+        )
+    })?;
+    let kid = jwt.header.get("kid").and_then(Value::as_str);
+    let owner = call
+        .world
+        .apps
+        .iter()
+        .position(|app| app.key_id.is_some() && app.key_id == kid);
+    call.require(Rule::JwtKid, owner.is_some(), || {
+        (
+            "a registered kid",
+            format!("kid {}", redact::scrub(kid.unwrap_or("missing"))),
+        )
+    })?;
+    let iss = jwt.text("iss")?;
+    let named = call.world.app_named(iss);
+    if let Some(app) = named {
+        call.usable(app, &[Kind::Jwt])?;
+    }
+    let owns = named.is_some() && named.map(usize::from) == owner;
+    call.require(Rule::JwtIss, owns, || {
+        (
+            "the id of the app that owns the key",
+            format!("iss {}", redact::scrub(iss)),
+        )
+    })?;
+    let key = &call.world.jwt_key;
+    let verified = key
+        .verify_sig(jwt.signed.as_bytes(), &jwt.signature)
+        .is_ok();
+    call.require(Rule::JwtSignature, verified, || {
+        let expected = format!(
+            "an RS256 signature with the private key of {}",
+            kid.unwrap_or("")
+        );
+        (
+            expected,
+            format!("{} bytes that do not verify", jwt.signature.len()),
+        )
+    })?;
+    Ok(named.unwrap_or_default())
+}
+
+fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Result<(), Refusal> {
+    check_audience(call, jwt.claims.get("aud"))?;
+    let (iat, exp) = (jwt.seconds("iat")?, jwt.seconds("exp")?);
+    let now = i64::try_from(call.now_ms / 1000).unwrap_or(i64::MAX);
+    call.require(Rule::JwtExpAfterIat, exp > iat, || {
+        (format!("exp after iat, {iat}"), format!("exp {exp}"))
+    })?;
+    call.require(Rule::JwtExp, exp > now, || {
+        (format!("exp after now, {now}"), format!("exp {exp}"))
+    })?;
+    let jti = jwt.text("jti")?;
+    let key = digest(&format!("{app} {jti}"));
+    let now = call.now_ms / 1000;
+    let seen = call.world.jtis.look_up(&key, now);
+    call.require(Rule::JwtJti, seen != Jti::Replayed, || {
+        ("a jti that was not used before", "one that was")
+    })?;
+    call.require(Rule::JwtJtiRoom, seen != Jti::Full, || {
+        (
+            "room for another jti",
+            "none: no remembered assertion has expired yet",
+        )
+    })?;
+    // From here on the assertion is spent, even if the body turns out to be wrong.
+    let exp = u64::try_from(exp).unwrap_or_default();
+    call.world.jtis.remember(key, exp);
+    Ok(())
+}
+
+/// SDKs differ in whether the port belongs to `aud` (protocol §1.3), so both spellings pass.
+fn check_audience(call: &mut Call<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
+    let own = call.request.host();
+    let bare = host_without_port(own);
+    let fits = |aud: &str| {
+        let known = PUBLIC_AUDIENCES.iter().chain([&own, &bare]);
+        known.into_iter().any(|host| aud.eq_ignore_ascii_case(host))
+    };
+    let holds = match aud {
+        Some(Value::String(aud)) => fits(aud),
+        // RFC 7519 §4.1.3 allows an array, and some JWT libraries always make one.
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(fits),
+        _ => false,
+    };
+    call.require(Rule::JwtAud, holds, || {
+        let came = match aud {
+            Some(Value::String(aud)) => format!("aud {}", redact::scrub(aud)),
+            Some(other) => format!("aud: {}", kind_of(other)),
+            None => "no aud".to_owned(),
+        };
+        (format!("api.coze.cn, api.coze.com, {own} or {bare}"), came)
+    })
+}
+
+fn host_without_port(authority: &str) -> &str {
+    let port = authority
+        .rfind(':')
+        .filter(|colon| !authority[*colon..].contains(']'));
+    port.map_or(authority, |colon| &authority[..colon])
+}
+
+/// 900 seconds if it is left out (cozeloop-java does so), at most 86399.
+fn duration(body: &Members) -> Result<u64, Refusal> {
+    let Some(value) = body.get("duration_seconds") else {
+        return Ok(ACCESS_TOKEN_S);
+    };
+    let fits = value.as_u64().filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
+    fits.ok_or_else(|| {
+        let came = match value {
+            Value::Number(number) => number.to_string(),
+            other => kind_of(other).to_owned(),
+        };
+        refuse(Rule::JwtDuration, "a whole number from 1 to 86399", came)
+    })
+}
+
+fn check_scope(scope: &Value) -> Result<(), Refusal> {
+    let expected = "an object whose members are objects or null";
+    let Value::Object(members) = scope else {
+        return Err(refuse(Rule::JwtScope, expected, kind_of(scope)));
+    };
+    let wrong = members
+        .iter()
+        .find(|(_, part)| !part.is_object() && !part.is_null());
+    match wrong {
+        None => Ok(()),
+        Some((name, part)) => {
+            let came = format!("{}: {}", redact::scrub(name), kind_of(part));
+            Err(refuse(Rule::JwtScope, expected, came))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::CozeAuthMock;
+    use crate::world::Settings;
+    use serde_json::json;
+
+    /// With the signature rule off: what counts here is the `jti`.
+    fn send(mock: &CozeAuthMock, jti: &str, exp: u64) -> (u16, Option<&'static str>) {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = part(json!({ "alg": "RS256", "kid": "mock-jwt-key-1" }));
+        let claims = part(json!({
+            "iss": "100000000001", "aud": "api.coze.cn", "iat": 1, "exp": exp, "jti": jti,
+        }));
+        let request = http::Request::post("/api/permission/oauth2/token")
+            .header("Authorization", format!("Bearer {header}.{claims}.AAAA"))
+            .header("Content-Type", "application/json")
+            .body(bytes::Bytes::from(
+                json!({ "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer" }).to_string(),
+            ));
+        let status = mock.call_blocking(request.expect("a request")).status();
+        let newest = mock.requests().pop().expect("an entry");
+        (status.as_u16(), newest.outcome.rule)
+    }
+
+    #[test]
+    fn a_full_memory_refuses_new_assertions_and_forgets_none() {
+        let clock = crate::ClockHandle::frozen_at(std::time::Duration::from_secs(1000));
+        let mut settings = Settings::standard([1; 32]);
+        settings.clock = clock.clone();
+        settings.cap = 2;
+        settings
+            .rules
+            .set("jwt.signature", false)
+            .expect("a switch");
+        let mock = CozeAuthMock::new(settings);
+        assert_eq!(send(&mock, "a", 1100), (200, None));
+        assert_eq!(send(&mock, "b", 1200), (200, None));
+        assert_eq!(send(&mock, "c", 1300), (503, Some("jwt.jti_room")));
+        assert_eq!(send(&mock, "a", 1300), (401, Some("jwt.jti")));
+        clock.advance(std::time::Duration::from_secs(100));
+        assert_eq!(send(&mock, "c", 1300), (200, None));
+        assert_eq!(send(&mock, "b", 1300), (401, Some("jwt.jti")));
+    }
+
+    #[test]
+    fn the_port_is_cut_off_the_host_alone() {
+        for (authority, host) in [
+            ("127.0.0.1:9777", "127.0.0.1"),
+            ("api.coze.cn", "api.coze.cn"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_without_port(authority), host);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The routes: pages and control plane by name, everything else is the data plane's.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use axum::Router;
+use axum::extract::{OriginalUri, Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::{Bytes, BytesMut};
+use http::header::HOST;
+use http::{HeaderMap, Uri};
+use http_body_util::BodyExt as _;
+
+use crate::answer::Reply;
+use crate::call::{BODY_LIMIT, Body, Incoming};
+use crate::world::World;
+use crate::{control, data_plane, pages};
+
+/// Bytes of an oversized body that are read and dropped, so that a client that is still sending
+/// gets to see the answer.
+const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    /// Set once the mock listens.
+    pub(crate) base_url: OnceLock<String>,
+}
+
+impl Shared {
+    pub(crate) fn new(world: World) -> Arc<Self> {
+        Arc::new(Self {
+            world: Mutex::new(world),
+            base_url: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        self.base_url
+            .get()
+            .map_or("http://localhost", String::as_str)
+    }
+}
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/oauth/consent", get(consent).post(decide_consent))
+        .route("/oauth/device-activation", get(device).post(decide_device))
+        .nest("/_mock/v1", control::router())
+        .fallback(data)
+        .with_state(shared)
+}
+
+pub(crate) fn into_response(reply: Reply) -> Response {
+    reply.map(axum::body::Body::from)
+}
+
+async fn data(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await;
+    let incoming = Incoming {
+        base: base(&shared, &parts.headers, &original, parts.uri.path()),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        method: parts.method,
+        headers: parts.headers,
+        body,
+    };
+    let reply = data_plane::serve(&mut shared.world(), &incoming, None);
+    into_response(reply)
+}
+
+pub(crate) async fn read(mut body: axum::body::Body) -> Body {
+    let mut whole = BytesMut::new();
+    let mut length: usize = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Body::Broken;
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= BODY_LIMIT {
+            whole.extend_from_slice(&data);
+        }
+        if length > DRAIN_LIMIT {
+            break;
+        }
+    }
+    match length > BODY_LIMIT {
+        true => Body::TooLong,
+        false => Body::Whole(whole.freeze()),
+    }
+}
+
+/// Scheme, host and mount point as the client wrote them, so that what it is sent back fits.
+pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &str) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| original.authority().map(http::uri::Authority::as_str));
+    let plain = |host: &&str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        !host.is_empty() && host.chars().all(allowed)
+    };
+    let mount = original.path().strip_suffix(path).unwrap_or("");
+    match host.filter(plain) {
+        Some(host) => {
+            let scheme = original.scheme_str().unwrap_or("http");
+            format!("{scheme}://{host}{mount}")
+        }
+        None => format!("{}{mount}", shared.base_url()),
+    }
+}
+
+async fn form(request: Request) -> Bytes {
+    match read(request.into_body()).await {
+        Body::Whole(form) => form,
+        Body::TooLong | Body::Broken => Bytes::new(),
+    }
+}
+
+async fn consent(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let reply = pages::consent(&shared.world(), uri.query().unwrap_or(""));
+    pages::log(&http::Method::GET, uri.path(), reply.status());
+    into_response(reply)
+}
+
+async fn decide_consent(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let form = form(request).await;
+    let reply = pages::decide_consent(&mut shared.world(), &form);
+    pages::log(&http::Method::POST, &path, reply.status());
+    into_response(reply)
+}
+
+async fn device(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let reply = pages::device(&shared.world(), uri.query().unwrap_or(""));
+    pages::log(&http::Method::GET, uri.path(), reply.status());
+    into_response(reply)
+}
+
+async fn decide_device(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let form = form(request).await;
+    let reply = pages::decide_device(&mut shared.world(), &form);
+    pages::log(&http::Method::POST, &path, reply.status());
+    into_response(reply)
+}

@@ -1,0 +1,217 @@
+//! Bounded memory of what was issued. Tokens are kept as digests only.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use sha2::{Digest as _, Sha256};
+
+/// The first half of a SHA-256: enough to tell tokens apart, half the memory.
+pub(crate) type Digest = [u8; 16];
+
+pub(crate) fn digest(secret: &str) -> Digest {
+    let whole: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    let mut half = Digest::default();
+    half.copy_from_slice(&whole[..16]);
+    half
+}
+
+/// A map that forgets its oldest entry when it is full.
+#[derive(Debug)]
+pub(crate) struct Capped<T> {
+    entries: HashMap<Digest, T>,
+    order: VecDeque<Digest>,
+    cap: usize,
+    evicted: u64,
+}
+
+impl<T> Capped<T> {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+            cap,
+            evicted: 0,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, key: Digest, value: T) {
+        if self.entries.insert(key, value).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > self.cap {
+            if let Some(oldest) = self.order.pop_front() {
+                self.entries.remove(&oldest);
+                self.evicted += 1;
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, key: &Digest) -> Option<&T> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &Digest) -> Option<&mut T> {
+        self.entries.get_mut(key)
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.order.iter().filter_map(|key| self.entries.get(key))
+    }
+
+    /// What `explain` adds to "unknown".
+    pub(crate) fn eviction_note(&self) -> String {
+        match self.evicted {
+            0 => String::new(),
+            n => format!(
+                " (the oldest {n} were evicted: the mock keeps {} of a kind)",
+                self.cap
+            ),
+        }
+    }
+}
+
+/// The `jti` values seen, none forgotten before its assertion expires.
+#[derive(Debug)]
+pub(crate) struct SeenJtis {
+    seen: BTreeSet<(u64, Digest)>,
+    expiry: HashMap<Digest, u64>,
+    cap: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Jti {
+    New,
+    Replayed,
+    /// No room, and nothing that may be forgotten.
+    Full,
+}
+
+impl SeenJtis {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self {
+            seen: BTreeSet::new(),
+            expiry: HashMap::new(),
+            cap,
+        }
+    }
+
+    /// Looks `jti` up, at `now` (Unix seconds).
+    pub(crate) fn look_up(&mut self, jti: &Digest, now: u64) -> Jti {
+        while let Some(&(exp, oldest)) = self.seen.first() {
+            if exp > now {
+                break;
+            }
+            self.seen.pop_first();
+            self.expiry.remove(&oldest);
+        }
+        if self.expiry.contains_key(jti) {
+            Jti::Replayed
+        } else if self.expiry.len() >= self.cap {
+            Jti::Full
+        } else {
+            Jti::New
+        }
+    }
+
+    /// Remembers a new `jti` until `exp` (Unix seconds).
+    pub(crate) fn remember(&mut self, jti: Digest, exp: u64) {
+        if let Some(before) = self.expiry.insert(jti, exp) {
+            self.seen.remove(&(before, jti));
+        }
+        self.seen.insert((exp, jti));
+    }
+}
+
+/// Makes every id, code and token of a world: a pure function of its seed and of how many it made.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    seed: [u8; 32],
+    made: u64,
+}
+
+const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// No vowels, so that no user code is a word (RFC 8628 §6.1).
+const CONSONANTS: &[u8] = b"BCDFGHJKLMNPQRSTVWXZ";
+
+impl Ids {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self { seed, made: 0 }
+    }
+
+    /// `prefix` and then `length` letters and digits.
+    pub(crate) fn opaque(&mut self, prefix: &str, length: usize) -> String {
+        let mut id = String::with_capacity(prefix.len() + length);
+        id.push_str(prefix);
+        self.fill(&mut id, prefix, length, ALPHANUMERIC);
+        id
+    }
+
+    /// `XXX-XXX-XXX` (protocol §3.2).
+    pub(crate) fn user_code(&mut self) -> String {
+        let mut letters = String::new();
+        self.fill(&mut letters, "user code", 9, CONSONANTS);
+        format!("{}-{}-{}", &letters[..3], &letters[3..6], &letters[6..])
+    }
+
+    fn fill(&mut self, text: &mut String, kind: &str, length: usize, alphabet: &[u8]) {
+        self.made += 1;
+        for block in 0..length.div_ceil(32) {
+            let bytes: [u8; 32] = Sha256::new()
+                .chain_update(self.seed)
+                .chain_update(kind)
+                .chain_update(self.made.to_be_bytes())
+                .chain_update(block.to_be_bytes())
+                .finalize()
+                .into();
+            let letters = bytes.iter().take(length - block * 32);
+            text.extend(letters.map(|b| char::from(alphabet[usize::from(*b) % alphabet.len()])));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes_first() {
+        let mut store = Capped::new(2);
+        for name in ["a", "b", "b", "c"] {
+            store.insert(digest(name), name);
+        }
+        assert_eq!(store.iter().copied().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(store.get(&digest("a")).is_none());
+        assert!(store.eviction_note().contains("oldest 1 were evicted"));
+    }
+
+    #[test]
+    fn a_jti_is_never_forgotten_before_its_expiry() {
+        let mut seen = SeenJtis::new(2);
+        seen.remember(digest("a"), 100);
+        seen.remember(digest("b"), 200);
+        assert_eq!(seen.look_up(&digest("a"), 99), Jti::Replayed);
+        assert_eq!(seen.look_up(&digest("c"), 99), Jti::Full);
+        assert_eq!(seen.look_up(&digest("c"), 100), Jti::New);
+        assert_eq!(seen.look_up(&digest("b"), 199), Jti::Replayed);
+        assert_eq!(seen.look_up(&digest("b"), 200), Jti::New);
+    }
+
+    #[test]
+    fn ids_depend_on_the_seed_and_on_nothing_else() {
+        let make = |seed| {
+            let mut ids = Ids::new([seed; 32]);
+            (ids.opaque("czu_mock_", 60), ids.user_code())
+        };
+        assert_eq!(make(1), make(1));
+        assert_ne!(make(1), make(2));
+        let (token, user_code) = make(1);
+        assert_eq!(token.len(), 69);
+        let shape: String = user_code
+            .chars()
+            .map(|c| if c.is_ascii_uppercase() { 'X' } else { c })
+            .collect();
+        assert_eq!(shape, "XXX-XXX-XXX");
+        let mut ids = Ids::new([1; 32]);
+        assert_ne!(ids.opaque("", 40), ids.opaque("", 40));
+    }
+}

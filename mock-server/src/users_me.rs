@@ -1,0 +1,68 @@
+//! `GET /v1/users/me`, which proves a token (protocol §10).
+
+use serde_json::json;
+
+use crate::call::{Answer, Call, Credential, Refusal};
+use crate::redact;
+use crate::rules::Rule;
+use crate::store::digest;
+
+pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
+    let unknown = |came: String| Refusal {
+        rule: Rule::TokenKnown,
+        detail: String::new(),
+        expected: "an access token, PAT or SAT of this server as Bearer credential".to_owned(),
+        came,
+    };
+    let credential = call.request.credential()?;
+    let Credential::Bearer(secret) = credential else {
+        let header = call.request.has_authorization();
+        return Err(unknown(credential.describe(header).to_owned()));
+    };
+    let key = digest(secret);
+    let world = &*call.world;
+    let found = world
+        .console_tokens
+        .get(&key)
+        .or_else(|| world.access_tokens.get(&key));
+    let Some(token) = found.cloned() else {
+        let note = world.access_tokens.eviction_note();
+        return Err(unknown(match world.refresh_tokens.get(&key) {
+            Some(_) => "a refresh token".to_owned(),
+            None => format!("unknown token {}{note}", redact::mask(secret)),
+        }));
+    };
+    let client = token.app.map(|app| world.app(app).client_id.to_owned());
+    call.note.client = client;
+
+    let now = call.now_ms;
+    call.require(Rule::TokenRevoked, !token.revoked, || {
+        ("a token that was not revoked", "a revoked one")
+    })?;
+    let expired = token.expires_ms.filter(|expiry| now >= *expiry);
+    call.require(Rule::TokenExpiry, expired.is_none(), || {
+        let late = (now - expired.unwrap_or(now)) / 1000;
+        (
+            "a token that has not expired",
+            format!("one that expired {late} s ago"),
+        )
+    })?;
+    call.require(Rule::TokenPermission, !token.restricted, || {
+        (
+            "a token with permission for this resource",
+            "a token without it",
+        )
+    })?;
+    let user = &call.world.user;
+    Ok(Answer::json(&json!({
+        "code": 0,
+        "msg": "",
+        "data": {
+            "user_id": user.id,
+            "user_name": user.name,
+            "nick_name": user.nick,
+            "avatar_url": user.avatar_url,
+        },
+        "detail": { "logid": call.logid },
+    })))
+}

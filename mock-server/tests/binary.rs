@@ -1,0 +1,135 @@
+//! The `coze-auth-mock` command, as a shell or a container runs it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth-mock"));
+    command
+        .args(arguments)
+        .env("HTTP_PROXY", "http://127.0.0.1:9")
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the command runs")
+}
+
+/// A server that is killed if its test fails.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(arguments: &[&str]) -> (Server, Value) {
+    let mut all = vec!["--listen", "127.0.0.1:0", "--print", "json"];
+    all.extend(arguments);
+    let mut server = Server(command(&all).spawn().expect("the command starts"));
+    let out = server.0.stdout.take().expect("its standard output");
+    let mut line = String::new();
+    BufReader::new(out)
+        .read_line(&mut line)
+        .expect("a first line");
+    (
+        server,
+        serde_json::from_str(&line).expect("one JSON object"),
+    )
+}
+
+#[cfg(unix)]
+#[test]
+fn it_says_where_it_is_answers_and_stops_when_told() {
+    for signal in ["TERM", "INT"] {
+        let (mut server, info) = serve(&["--log", "json", "--consent", "approve", "--seed", "1"]);
+        let base_url = info["base_url"].as_str().expect("a base URL").to_owned();
+        assert!(base_url.starts_with("http://127.0.0.1:"), "{base_url}");
+        assert_eq!(info["apps"].as_array().map(Vec::len), Some(4));
+        assert_eq!(info["tokens"].as_array().map(Vec::len), Some(2));
+        assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(run(&["health", &base_url]).status.code(), Some(0));
+
+        let id = server.0.id().to_string();
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {id}")])
+            .status();
+        assert!(kill.expect("a shell").success());
+        assert_eq!(
+            server.0.wait().expect("its end").code(),
+            Some(0),
+            "{signal}"
+        );
+        let dead = run(&["health", &base_url]);
+        assert_eq!(dead.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&dead.stderr).into_owned();
+        assert!(said.contains("is it running there?"), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_log_has_one_line_per_request_on_standard_error() {
+    let (mut server, info) = serve(&["--log", "json"]);
+    let base_url = info["base_url"].as_str().expect("a base URL");
+    let address = base_url.strip_prefix("http://").expect("an http URL");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    let request = "GET /v1/users/me?x=hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let id = server.0.id().to_string();
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill {id}")])
+        .status();
+    assert!(kill.expect("a shell").success());
+    let mut log = String::new();
+    let mut errors = server.0.stderr.take().expect("its standard error");
+    errors.read_to_string(&mut log).expect("text");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert_eq!(lines[0]["method"], "GET");
+    assert_eq!(lines[0]["path"], "/v1/users/me");
+    assert_eq!(lines[0]["status"], 401);
+    assert_eq!(lines[0]["rule"], "token.known");
+    let logid = lines[0]["logid"].as_str().expect("a log id");
+    assert!(answer.contains(logid));
+    assert!(!log.contains("hidden"));
+}
+
+#[test]
+fn settings_that_cannot_be_are_said_on_standard_error() {
+    for (arguments, said) in [
+        (
+            &["--listen", "0.0.0.0:0"][..],
+            "can be reached from other machines",
+        ),
+        (&["--rule", "code.singleuse=off"], "there is no rule"),
+        (&["--rule", "path.known=off"], "cannot be turned off"),
+        (&["--rule", "code.single_use"], "expected ID=on or ID=off"),
+        (
+            &["--answer", "code.known=302"],
+            "cannot be answered with status 302",
+        ),
+        (
+            &["serve", "--listen", "[::]:0"],
+            "can be reached from other machines",
+        ),
+    ] {
+        let output = run(arguments);
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(said), "{arguments:?}: {errors}");
+        assert!(output.stdout.is_empty());
+    }
+}

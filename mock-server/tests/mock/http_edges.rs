@@ -1,0 +1,246 @@
+//! Requests that no client should send: each gets an answer, a log id and a reason.
+
+use bytes::Bytes;
+use http::{Method, Request};
+use serde_json::json;
+
+use crate::support::{DEVICE, DEVICE_CODE, Mock, Reply, SECRET, TOKEN, WEB, authorize_url, target};
+
+fn body(m: &Mock, content_type: Option<&str>, body: impl Into<Bytes>) -> Reply {
+    let mut request = Request::post(TOKEN);
+    if let Some(content_type) = content_type {
+        request = request.header("Content-Type", content_type);
+    }
+    m.send(request.body(body.into()).expect("a request"))
+}
+
+#[test]
+fn bodies_that_are_no_json_object_are_refused() {
+    let m = Mock::new();
+    let json = Some("application/json");
+    let form = "grant_type=authorization_code&client_id=x&code=y";
+    for (content_type, bytes) in [
+        (Some("application/x-www-form-urlencoded"), form),
+        (json, form),
+        (None, r#"{"grant_type":"refresh_token"}"#),
+        (Some("text/plain"), r#"{"grant_type":"refresh_token"}"#),
+        (json, ""),
+        (json, "{"),
+        (json, "[]"),
+        (json, "null"),
+        (json, r#""refresh_token""#),
+        (json, r#"{"grant_type":"refresh_token"} {}"#),
+        (json, "\u{0}"),
+    ] {
+        let reply = body(&m, content_type, bytes);
+        assert_eq!(
+            (reply.status, reply.rule()),
+            (400, Some("body.json")),
+            "{bytes}"
+        );
+        assert_eq!(reply.member("error_code"), "invalid_request");
+    }
+    let reply = body(&m, json, &b"{\"grant_type\":\"\xff\"}"[..]);
+    assert_eq!(reply.rule(), Some("body.json"));
+    let deep = format!("{{\"a\":{}", "[".repeat(60_000));
+    assert_eq!(body(&m, json, deep).rule(), Some("body.json"));
+    for fine in ["application/json; charset=utf-8", "Application/JSON"] {
+        let reply = body(&m, Some(fine), r#"{"grant_type":"x"}"#);
+        assert_eq!(reply.rule(), Some("grant.supported"), "{fine}");
+    }
+}
+
+#[test]
+fn a_missing_parameter_is_named() {
+    let m = Mock::new();
+    for value in [
+        json!(null),
+        json!(""),
+        json!(5),
+        json!({}),
+        json!([]),
+        json!(true),
+    ] {
+        let reply = m.post(DEVICE_CODE, None, &json!({ "client_id": value }));
+        assert_eq!(reply.rule(), Some("param.required"), "{value}");
+        assert_eq!(reply.member("error_message"), "invalid request: client_id");
+    }
+    let whole = json!({
+        "grant_type": "authorization_code", "client_id": WEB, "redirect_uri": "r", "code": "c",
+    });
+    for name in ["grant_type", "client_id", "redirect_uri", "code"] {
+        let mut part = whole.clone();
+        part.as_object_mut().expect("an object").remove(name);
+        let reply = m.post(TOKEN, Some(SECRET), &part);
+        assert_eq!(
+            reply.member("error_message"),
+            format!("invalid request: {name}")
+        );
+    }
+    for name in ["client_id", "redirect_uri", "response_type"] {
+        let reply = m.get(target(&authorize_url(&[(name, "")])), None);
+        assert_eq!(
+            (reply.status, reply.rule()),
+            (400, Some("param.required")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_parameter_sent_twice_is_refused() {
+    let m = Mock::new();
+    let url = authorize_url(&[]);
+    let twice = format!("{}&state=other", target(&url));
+    assert_eq!(m.get(&twice, None).rule(), Some("param.once"));
+    let unknown = format!("{}&lang=zh&lang=en", target(&url));
+    assert_eq!(
+        m.get(&unknown, None).status,
+        302,
+        "unknown parameters are ignored"
+    );
+    let request = Request::get("/v1/users/me")
+        .header("Authorization", "Bearer pat_mock_alice")
+        .header("Authorization", "Bearer sat_mock_ci");
+    let reply = m.send(request.body(Bytes::new()).expect("a request"));
+    assert_eq!(reply.rule(), Some("param.once"));
+}
+
+#[test]
+fn other_methods_and_paths_are_refused() {
+    let m = Mock::new();
+    for (path, allowed) in [
+        (TOKEN, "POST"),
+        (DEVICE_CODE, "POST"),
+        ("/v1/users/me", "GET"),
+        ("/api/permission/oauth2/authorize", "GET"),
+    ] {
+        for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "BREW"] {
+            if method == allowed {
+                continue;
+            }
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let request = Request::builder().method(method).uri(path);
+            let reply = m.send(request.body(Bytes::new()).expect("a request"));
+            assert_eq!((reply.status, reply.rule()), (405, Some("path.method")));
+            assert_eq!(reply.header("allow"), allowed);
+        }
+    }
+    for path in [
+        "/",
+        "/v1/users/me/",
+        "/v1/users",
+        "/oauth",
+        "//api/permission/oauth2/token",
+    ] {
+        let reply = m.get(path, Some("pat_mock_alice"));
+        assert_eq!(
+            (reply.status, reply.rule()),
+            (404, Some("path.known")),
+            "{path}"
+        );
+        assert_eq!(reply.json["code"], 4000);
+    }
+}
+
+#[test]
+fn other_schemes_and_unreadable_credentials_are_no_bearer() {
+    let m = Mock::new();
+    for (value, came) in [
+        (
+            &b"Basic eDp5"[..],
+            "an Authorization header that is no Bearer credential",
+        ),
+        (
+            b"mock-web-secret",
+            "an Authorization header that is no Bearer credential",
+        ),
+        (
+            b"Bearer \xff\xfe",
+            "an Authorization header that is no Bearer credential",
+        ),
+        (b"Bearer", "a Bearer without credential"),
+        (b"", "a Bearer without credential"),
+    ] {
+        let request = Request::get("/v1/users/me").header("Authorization", value);
+        let reply = m.send(request.body(Bytes::new()).expect("a request"));
+        assert_eq!((reply.status, reply.rule()), (401, Some("token.known")));
+        assert_eq!(
+            reply.explanation.and_then(|e| e.came).as_deref(),
+            Some(came)
+        );
+    }
+    let request = Request::get("/v1/users/me").header("Authorization", "bearer  pat_mock_alice ");
+    assert_eq!(
+        m.send(request.body(Bytes::new()).expect("a request"))
+            .status,
+        200
+    );
+}
+
+#[test]
+fn wrong_kinds_of_apps_are_told_so() {
+    let m = Mock::new();
+    for (path, body) in [
+        (DEVICE_CODE, json!({ "client_id": WEB })),
+        (
+            TOKEN,
+            json!({ "grant_type": "authorization_code", "client_id": DEVICE }),
+        ),
+        (
+            TOKEN,
+            json!({ "grant_type": "refresh_token", "client_id": "100000000001" }),
+        ),
+    ] {
+        let reply = m.post(path, Some(SECRET), &body);
+        assert_eq!((reply.status, reply.rule()), (403, Some("client.kind")));
+        assert_eq!(reply.member("error_code"), "access_deny");
+        assert_eq!(reply.member("error_message"), "invalid app type");
+    }
+}
+
+#[test]
+fn a_deactivated_app_is_named() {
+    let m = Mock::new();
+    let switch = |on| m.control(&format!("/apps/{DEVICE}"), &json!({ "enabled": on }));
+    assert_eq!(switch(false).status, 200);
+    let reply = m.post(DEVICE_CODE, None, &json!({ "client_id": DEVICE }));
+    let message = "app: Mock Device App is currently deactivated by the owner";
+    assert_eq!(reply.member("error_message"), message);
+    assert_eq!(switch(true).status, 200);
+    assert_eq!(
+        m.post(DEVICE_CODE, None, &json!({ "client_id": DEVICE }))
+            .status,
+        200
+    );
+}
+
+#[test]
+fn a_refused_authorize_request_never_redirects() {
+    let m = Mock::new();
+    for uri in [
+        "http://evil.example/callback",
+        "https://localhost:8080/callback",
+        "//evil.example/",
+        "http://localhost:1@evil.example/",
+        "http://localhost:8080/\r\nLocation: http://evil.example/",
+    ] {
+        let reply = m.get(target(&authorize_url(&[("redirect_uri", uri)])), None);
+        assert_eq!(reply.status, 400, "{uri}");
+        assert_eq!(reply.header("location"), "");
+        assert!(
+            reply
+                .rule()
+                .is_some_and(|rule| rule.starts_with("authorize.redirect_uri"))
+        );
+    }
+    // Even where any URI is let through, it has to be one that a browser can be sent to.
+    let m = Mock::with(|builder| builder.rule("authorize.redirect_uri", false));
+    let anywhere = authorize_url(&[("redirect_uri", "http://elsewhere.example/cb")]);
+    assert_eq!(m.get(target(&anywhere), None).status, 302);
+    let script = authorize_url(&[("redirect_uri", "javascript:alert(1)")]);
+    assert_eq!(
+        m.get(target(&script), None).rule(),
+        Some("authorize.redirect_uri_form")
+    );
+}
