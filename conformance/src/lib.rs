@@ -43,6 +43,9 @@
 //! # fn main() {}
 //! ```
 
+// A case fails by a panic: that is what it is for.
+#![allow(clippy::missing_panics_doc)]
+
 pub mod cases;
 mod clock;
 mod stage;
@@ -51,3 +54,8 @@ mod subject;
 pub use clock::SharedClock;
 pub use stage::Stage;
 pub use subject::{Subject, run_case};
+
+/// The README's Rust, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

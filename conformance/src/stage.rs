@@ -31,8 +31,9 @@ pub struct Stage<S> {
 }
 
 impl<S: Subject> Stage<S> {
-    /// A server on a free port of 127.0.0.1 that starts at the clock's time.
-    pub(crate) fn new() -> Self {
+    /// A server on a free port of 127.0.0.1, with a clock and a subject of its own.
+    #[allow(clippy::new_without_default)] // it starts a server: not something to do in passing
+    pub fn new() -> Self {
         let clock = SharedClock::new();
         let mock = CozeAuthMock::builder()
             .seed(1)

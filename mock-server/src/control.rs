@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::json_reply;
 use crate::apps::CONSOLE_TOKENS;
@@ -104,7 +104,10 @@ fn is_loopback(authority: &str) -> bool {
 
 /// Never quotes what was sent: it may hold a token.
 fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|_| Problem::bad(format!("expected {shape}")))
+    // An object first, since serde would take an array for a struct too.
+    let object = serde_json::from_slice::<Map<String, Value>>(body);
+    let parsed = object.and_then(|members| serde_json::from_value(Value::Object(members)));
+    parsed.map_err(|_| Problem::bad(format!("expected {shape}")))
 }
 
 async fn info(

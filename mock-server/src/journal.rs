@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::call::Refusal;
-use crate::rules::Evidence;
 
 /// Requests that a journal keeps; older ones are forgotten.
 const CAPACITY: usize = 2_000;
@@ -85,7 +84,7 @@ pub struct Explanation {
     /// The rule in words, or what succeeded.
     pub text: String,
     /// How sure we are that Coze has this rule: `documented`, `sdk`, `report` or `guess`.
-    pub(crate) evidence: Option<Evidence>,
+    pub evidence: Option<&'static str>,
     /// Where that is written.
     pub reference: Option<&'static str>,
     /// What the rule asks for.
@@ -116,7 +115,7 @@ impl JournalEntry {
             let row = refusal.rule.text();
             explanation.rule = Some(refusal.rule.id());
             explanation.text.clone_from(&row.text);
-            explanation.evidence = Some(row.evidence);
+            explanation.evidence = Some(row.evidence.name());
             explanation.reference = Some(&row.reference);
             explanation.expected = Some(refusal.expected.clone());
             explanation.came = Some(refusal.came.clone());

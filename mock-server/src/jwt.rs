@@ -2,11 +2,10 @@
 //! nothing here asks for a process-wide crypto provider, so no choice of backends elsewhere in the
 //! user's program can break it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::apps::Kind;
+use crate::assertion::Assertion;
 use crate::body::{Members, kind_of};
 use crate::call::{Answer, Call, Credential, Refusal};
 use crate::redact;
@@ -57,64 +56,6 @@ fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
         detail: String::new(),
         expected: expected.to_owned(),
         came: came.into(),
-    }
-}
-
-struct Assertion<'a> {
-    header: Map<String, Value>,
-    claims: Map<String, Value>,
-    signed: &'a str,
-    signature: Vec<u8>,
-}
-
-impl<'a> Assertion<'a> {
-    fn parse(assertion: &'a str) -> Result<Self, String> {
-        let (signed, signature) = assertion.rsplit_once('.').ok_or("no dot in it")?;
-        let (header, claims) = signed.split_once('.').ok_or("one dot in it")?;
-        let part = |name: &str, text: &str| {
-            let bytes = URL_SAFE_NO_PAD.decode(text);
-            let bytes = bytes.map_err(|_| format!("a {name} that is not unpadded base64url"))?;
-            serde_json::from_slice(&bytes).map_err(|_| format!("a {name} that is no JSON object"))
-        };
-        Ok(Self {
-            header: part("header", header)?,
-            claims: part("payload", claims)?,
-            signed,
-            signature: URL_SAFE_NO_PAD
-                .decode(signature)
-                .map_err(|_| "a signature that is not unpadded base64url")?,
-        })
-    }
-
-    /// A claim that has to be a string.
-    fn text(&self, name: &str) -> Result<&str, Refusal> {
-        match self.claims.get(name) {
-            Some(Value::String(text)) if !text.is_empty() => Ok(text),
-            other => Err(self.wrong(name, "a string that is not empty", other)),
-        }
-    }
-
-    /// A claim that has to be whole Unix seconds.
-    fn seconds(&self, name: &str) -> Result<i64, Refusal> {
-        let value = self.claims.get(name);
-        value
-            .and_then(Value::as_i64)
-            .ok_or_else(|| self.wrong(name, "a whole number of Unix seconds", value))
-    }
-
-    fn wrong(&self, name: &str, expected: &str, came: Option<&Value>) -> Refusal {
-        let came = match came {
-            Some(Value::String(text)) if text.is_empty() => "an empty string",
-            Some(Value::Number(_)) => "another number",
-            Some(value) => kind_of(value),
-            None => "nothing",
-        };
-        Refusal {
-            rule: Rule::JwtClaims,
-            detail: name.to_owned(),
-            expected: format!("{name}: {expected}"),
-            came: format!("{name}: {came}"),
-        }
     }
 }
 
@@ -185,7 +126,9 @@ fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Resu
     call.require(Rule::JwtJti, seen != Jti::Replayed, || {
         ("a jti that was not used before", "one that was")
     })?;
-    call.require(Rule::JwtJtiRoom, seen != Jti::Full, || {
+    // Who may replay assertions needs no memory of them.
+    let replays = !call.world.settings.rules.is_on(Rule::JwtJti);
+    call.require(Rule::JwtJtiRoom, seen != Jti::Full || replays, || {
         (
             "room for another jti",
             "none: no remembered assertion has expired yet",
@@ -193,7 +136,9 @@ fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Resu
     })?;
     // From here on the assertion is spent, even if the body turns out to be wrong.
     let exp = u64::try_from(exp).unwrap_or_default();
-    call.world.jtis.remember(key, exp);
+    if seen != Jti::Full {
+        call.world.jtis.remember(key, exp);
+    }
     Ok(())
 }
 
@@ -262,6 +207,9 @@ fn check_scope(scope: &Value) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::mock::CozeAuthMock;
     use crate::world::Settings;
@@ -269,10 +217,14 @@ mod tests {
 
     /// With the signature rule off: what counts here is the `jti`.
     fn send(mock: &CozeAuthMock, jti: &str, exp: u64) -> (u16, Option<&'static str>) {
+        send_as(mock, "100000000001", jti, exp)
+    }
+
+    fn send_as(mock: &CozeAuthMock, iss: &str, jti: &str, exp: u64) -> (u16, Option<&'static str>) {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(json!({ "alg": "RS256", "kid": "mock-jwt-key-1" }));
         let claims = part(json!({
-            "iss": "100000000001", "aud": "api.coze.cn", "iat": 1, "exp": exp, "jti": jti,
+            "iss": iss, "aud": "api.coze.cn", "iat": 1, "exp": exp, "jti": jti,
         }));
         let request = http::Request::post("/api/permission/oauth2/token")
             .header("Authorization", format!("Bearer {header}.{claims}.AAAA"))
@@ -303,6 +255,27 @@ mod tests {
         clock.advance(std::time::Duration::from_secs(100));
         assert_eq!(send(&mock, "c", 1300), (200, None));
         assert_eq!(send(&mock, "b", 1300), (401, Some("jwt.jti")));
+    }
+
+    /// The ready-made apps have one JWT app, so a second one is made here.
+    #[test]
+    fn a_key_signs_for_its_own_app_alone() {
+        let mut settings = Settings::standard([1; 32]);
+        settings
+            .rules
+            .set("jwt.signature", false)
+            .expect("a switch");
+        let mock = CozeAuthMock::new(settings);
+        let twin = crate::apps::apps().into_iter().last();
+        mock.shared.world().apps.push(crate::apps::App {
+            client_id: "100000000002",
+            key_id: Some("another"),
+            ..twin.expect("the JWT app")
+        });
+        let later = mock.clock().unix().as_secs() + 60;
+        assert_eq!(send_as(&mock, "100000000001", "a", later), (200, None));
+        let other = send_as(&mock, "100000000002", "b", later);
+        assert_eq!(other, (401, Some("jwt.iss")));
     }
 
     #[test]

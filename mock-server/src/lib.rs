@@ -34,6 +34,7 @@
 
 mod answer;
 mod apps;
+mod assertion;
 mod authorize;
 mod banner;
 mod body;

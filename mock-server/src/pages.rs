@@ -21,7 +21,7 @@ struct ConsentPage<'a> {
     app: &'a str,
     kind: &'a str,
     client_id: &'a str,
-    pkce: &'a str,
+    challenge: Option<&'a str>,
     workspace: &'a str,
     redirect_uri: &'a str,
     user: &'a str,
@@ -103,12 +103,13 @@ pub(crate) fn refused(status: StatusCode, error: &str, refusal: &Refusal, logid:
     let text = refusal.message();
     let page_of = Message {
         title: "OAuth error",
-        text: &row.text,
+        text: "The app sent you here with a request that cannot be granted.",
         failed: true,
         details: &[
             ("Error", error),
             ("Message", &text),
             ("Rule", refusal.rule.id()),
+            ("Meaning", &row.text),
             ("Expected", &refusal.expected),
             ("Came", &refusal.came),
             ("Fix", &row.fix),
@@ -169,9 +170,10 @@ pub(crate) fn consent(world: &World, query: &str) -> Reply {
         app: app.name,
         kind: app.kind.name(),
         client_id: app.client_id,
-        pkce: authorization.challenge.as_ref().map_or("", |challenge| {
-            if challenge.s256 { "S256" } else { "plain" }
-        }),
+        challenge: authorization
+            .challenge
+            .as_ref()
+            .map(|challenge| if challenge.s256 { "S256" } else { "plain" }),
         workspace: authorization.workspace.as_deref().unwrap_or(ALL_WORKSPACES),
         redirect_uri: &authorization.redirect_uri,
         user: world.user.nick,
@@ -264,7 +266,7 @@ pub(crate) fn decide_device(world: &mut World, form: &[u8]) -> Reply {
 
 /// Method and path for the log: user codes and keys are in queries and bodies, which stay out.
 pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
-    tracing::debug!(
+    tracing::info!(
         method = redact::scrub(method.as_str()),
         path = redact::scrub(path),
         status = status.as_u16(),

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::SetupError;
 
@@ -80,13 +80,24 @@ rules! {
 }
 
 /// How sure we are that Coze does this, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Evidence {
     Documented,
     Sdk,
     Report,
     Guess,
+}
+
+impl Evidence {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::Sdk => "sdk",
+            Self::Report => "report",
+            Self::Guess => "guess",
+        }
+    }
 }
 
 /// One row of `rules.toml`.

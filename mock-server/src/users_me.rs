@@ -66,3 +66,35 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
         "detail": { "logid": call.logid },
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mock::CozeAuthMock;
+    use crate::world::Settings;
+
+    #[test]
+    fn the_oldest_grant_goes_first_and_explain_says_so() {
+        let mut settings = Settings::standard([1; 32]);
+        settings.cap = 2;
+        let mock = CozeAuthMock::new(settings);
+        let tokens: Vec<_> = (0..3)
+            .map(|_| mock.shared.world().issue_pair(0, 1_000).access_token)
+            .collect();
+        mock.clock().set(std::time::Duration::from_secs(1));
+        let me = |token: &str| {
+            let request = http::Request::get("/v1/users/me")
+                .header("Authorization", format!("Bearer {token}"))
+                .body(bytes::Bytes::new());
+            let status = mock.call_blocking(request.expect("a request")).status();
+            let newest = mock.requests().pop().expect("an entry");
+            let why = mock.explain(&newest.outcome.logid).expect("an explanation");
+            (status.as_u16(), why.came.unwrap_or_default())
+        };
+        let (status, came) = me(&tokens[0]);
+        assert_eq!(status, 401);
+        assert!(came.contains("the oldest 1 were evicted"), "{came}");
+        assert_eq!(me(&tokens[1]).0, 200);
+        assert_eq!(me(&tokens[2]).0, 200);
+        assert_eq!(me("pat_mock_alice").0, 200, "PAT and SAT stay");
+    }
+}

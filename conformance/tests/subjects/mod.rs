@@ -4,6 +4,6 @@ mod raw_socket;
 mod reqwest;
 mod ureq;
 
-pub use self::raw_socket::RawSocket;
-pub use self::reqwest::Reqwest;
-pub use self::ureq::Ureq;
+pub(crate) use self::raw_socket::RawSocket;
+pub(crate) use self::reqwest::Reqwest;
+pub(crate) use self::ureq::Ureq;

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use coze_auth_conformance::{SharedClock, Subject};
 use coze_auth_core::{Error, Flow, Request, Response, Step, TransportFailure, http};
 
-pub struct RawSocket(SharedClock);
+pub(crate) struct RawSocket(SharedClock);
 
 impl Subject for RawSocket {
     fn new(clock: SharedClock) -> Self {

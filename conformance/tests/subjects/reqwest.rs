@@ -6,7 +6,7 @@ use coze_auth_conformance::{SharedClock, Subject};
 use coze_auth_core::{Error, Flow, Now};
 use coze_auth_reqwest::{Client, Sleep, Time};
 
-pub struct Reqwest {
+pub(crate) struct Reqwest {
     runtime: tokio::runtime::Runtime,
     client: Client,
 }

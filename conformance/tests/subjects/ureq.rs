@@ -6,7 +6,7 @@ use coze_auth_conformance::{SharedClock, Subject};
 use coze_auth_core::{Error, Flow, Now};
 use coze_auth_ureq::{Client, Time};
 
-pub struct Ureq(Client);
+pub(crate) struct Ureq(Client);
 
 impl Subject for Ureq {
     fn new(clock: SharedClock) -> Self {

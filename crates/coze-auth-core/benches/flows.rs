@@ -3,7 +3,8 @@
 //! Ratios only, from rounds that take turns, so that a slow moment of the machine hits both sides.
 //! `just bench` prints each with its spread and its goal.
 
-#![allow(missing_docs)]
+// A bench measures time; the core itself may not.
+#![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

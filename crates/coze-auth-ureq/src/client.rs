@@ -59,8 +59,8 @@ macro_rules! settle {
     ($config:expr, $timeout:expr) => {
         $config
             .http_status_as_error(false)
+            // None at all means that a 3xx is an answer like any other, and no error.
             .max_redirects(0)
-            .max_redirects_will_error(false)
             .timeout_global(Some($timeout))
             // Looking up and connecting together stay below the whole timeout.
             .timeout_resolve(Some(($timeout / 3).min(CONNECT_TIMEOUT)))

@@ -1,8 +1,13 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
+mod breaches;
 mod control;
+mod device;
 mod flows;
 mod http_edges;
+mod journal;
+mod jwt;
+mod library;
 mod pages;
 mod properties;
 mod redaction;

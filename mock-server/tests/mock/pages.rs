@@ -75,7 +75,7 @@ fn the_consent_page_shows_who_asks_for_what() {
     assert_eq!(element(&page, "user"), "Alice");
     assert_eq!(element(&page, "approve"), "Approve");
     assert_eq!(element(&page, "deny"), "Deny");
-    assert!(page.text.contains("PKCE plain"));
+    assert_eq!(element(&page, "challenge"), "plain");
     assert!(page.text.contains(&key), "the form carries the key");
     assert!(
         page.text

@@ -1,5 +1,6 @@
 //! What every test of the mock needs: a mock on a frozen clock, requests, signed assertions.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -270,4 +271,23 @@ pub(crate) fn assertion(now: u64, change: impl FnOnce(&mut Value, &mut Value)) -
     )
     .expect("a signature");
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The names of the members of a JSON answer.
+pub(crate) fn members(reply: &Reply) -> BTreeSet<&str> {
+    let object = reply.json.as_object().expect("an object");
+    object.keys().map(String::as_str).collect()
+}
+
+pub(crate) fn assert_user_tokens(reply: &Reply) {
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let names = ["access_token", "expires_in", "refresh_token", "token_type"];
+    assert_eq!(members(reply), BTreeSet::from(names));
+    let access = reply.member("access_token");
+    assert!(
+        access.starts_with("czu_mock_") && access.len() == 69,
+        "{access}"
+    );
+    assert_eq!(reply.member("refresh_token").len(), 72);
+    assert_eq!(reply.member("token_type"), "Bearer");
 }

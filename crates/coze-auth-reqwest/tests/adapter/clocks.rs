@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coze_auth_reqwest::core::{
-    Call, Flow, Now, Response, SteadyTime, Step, TransportFailure, UnixTime,
+    Call, Error as CoreError, Flow, Now, Response, SteadyTime, Step, TransportFailure, UnixTime,
 };
-use coze_auth_reqwest::{Client, Sleep, SystemClock, Time};
+use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
 
-use crate::support::{Listener, TOKEN, device_app, http_answer, json};
+use crate::support::{Listener, TOKEN, device_app, failed, http_answer, json};
 
 /// A clock that passes only when slept on.
 #[derive(Default)]
@@ -68,6 +68,39 @@ async fn device_polling_sleeps_what_the_machine_says() {
     // The interval, the interval, 5 s more, twice that for the trouble.
     assert_eq!(*time.slept.lock().unwrap(), [2, 2, 7, 14]);
     assert_eq!(grant.issued_at.as_secs(), 1_800_000_000 + 25);
+}
+
+#[tokio::test]
+async fn the_cause_is_the_last_requests_own() {
+    for (last, has_cause) in [
+        (
+            http_answer("400 Bad Request", r#"{"error_code":"access_denied"}"#),
+            false,
+        ),
+        (String::new(), true),
+    ] {
+        let server = Listener::start(move |stream, number| {
+            let answer = match number {
+                0 => http_answer("200 OK", &STARTED.replace("600", "8")),
+                1 => String::new(),
+                _ => last.clone(),
+            };
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let client = Client::new().unwrap().with_time(Virtual::default());
+        let app = device_app(&server.base());
+        let started = client.run(app.start()).await.unwrap();
+        let error = failed(client.run(app.poll(&started)).await);
+        let Error::Core { error, cause } = error else {
+            panic!("{error:?}");
+        };
+        let ended = match has_cause {
+            true => matches!(error, CoreError::DeviceExpired { .. }),
+            false => matches!(error, CoreError::DeviceDenied { .. }),
+        };
+        assert!(ended, "{error:?}");
+        assert_eq!(cause.is_some(), has_cause, "{cause:?}");
+    }
 }
 
 /// Lends a flow to a run.

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use coze_auth_reqwest::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_reqwest::{Client, Error};
@@ -84,14 +85,24 @@ async fn silence_ends_with_the_timeout() {
         stream.write_all(half.as_bytes()).unwrap();
         until_hung_up(stream);
     });
-    let client = Client::new().unwrap().with_timeout(SHORT);
-    for (name, server) in [("no answer", silent), ("half a body", stalled)] {
-        let (failure, _) = transport(client.run(exchange(&server.base())).await);
-        assert_eq!(failure, TransportFailure::Timeout, "{name}");
-        assert_eq!(server.requests().len(), 1, "{name}: sent once");
-        let (failure, _) = transport(client.run(me(&server.base())).await);
-        assert_eq!(failure, TransportFailure::Timeout, "{name}, without a body");
+    let finished = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let clients = [
+        Client::new().unwrap(),
+        Client::with_client(finished.build().unwrap()),
+    ];
+    let start = Instant::now();
+    for client in clients.map(|client| client.with_timeout(SHORT)) {
+        for (name, server) in [("no answer", &silent), ("half a body", &stalled)] {
+            let before = server.requests().len();
+            let (failure, _) = transport(client.run(exchange(&server.base())).await);
+            assert_eq!(failure, TransportFailure::Timeout, "{name}");
+            assert_eq!(server.requests().len(), before + 1, "{name}: sent once");
+            let (failure, _) = transport(client.run(me(&server.base())).await);
+            assert_eq!(failure, TransportFailure::Timeout, "{name}, without a body");
+        }
     }
+    // One request with the default limit would take as long.
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -111,4 +122,29 @@ async fn an_endless_body_is_not_read_to_its_end() {
         panic!("{error:?}");
     };
     assert_eq!(unexpected.body_len(), 1024 * 1024);
+}
+
+/// Knows no name.
+struct NoNames;
+
+impl reqwest::dns::Resolve for NoNames {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(std::future::ready(Err("no such name".into())))
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_found_sent_nothing() {
+    let client = Client::with_builder(|| {
+        let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+        builder.dns_resolver(Arc::new(NoNames))
+    });
+    let client = client.unwrap();
+    for (failure, text) in [
+        transport(client.run(exchange("https://api.coze.invalid")).await),
+        transport(client.run(me("https://api.coze.invalid")).await),
+    ] {
+        assert_eq!(failure, TransportFailure::NotSent);
+        assert!(text.contains("no such name"), "{text}");
+    }
 }

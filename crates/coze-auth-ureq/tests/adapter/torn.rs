@@ -2,10 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coze_auth_ureq::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_ureq::{Client, Error};
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::support::{Listener, SENTINEL, TOKEN, exchange, failed, http_answer, me, transport};
 
@@ -84,14 +88,23 @@ fn silence_ends_with_the_timeout() {
         stream.write_all(half.as_bytes()).unwrap();
         until_hung_up(stream);
     });
-    let client = Client::new().unwrap().with_timeout(SHORT);
-    for (name, server) in [("no answer", silent), ("half a body", stalled)] {
-        let (failure, _) = transport(client.run(exchange(&server.base())));
-        assert_eq!(failure, TransportFailure::Timeout, "{name}");
-        assert_eq!(server.requests().len(), 1, "{name}: sent once");
-        let (failure, _) = transport(client.run(me(&server.base())));
-        assert_eq!(failure, TransportFailure::Timeout, "{name}, without a body");
+    let clients = [
+        Client::new().unwrap(),
+        Client::with_agent(Agent::new_with_defaults()),
+    ];
+    let start = Instant::now();
+    for client in clients.map(|client| client.with_timeout(SHORT)) {
+        for (name, server) in [("no answer", &silent), ("half a body", &stalled)] {
+            let before = server.requests().len();
+            let (failure, _) = transport(client.run(exchange(&server.base())));
+            assert_eq!(failure, TransportFailure::Timeout, "{name}");
+            assert_eq!(server.requests().len(), before + 1, "{name}: sent once");
+            let (failure, _) = transport(client.run(me(&server.base())));
+            assert_eq!(failure, TransportFailure::Timeout, "{name}, without a body");
+        }
     }
+    // One request with the default limit would take as long.
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -111,4 +124,32 @@ fn an_endless_body_is_not_read_to_its_end() {
         panic!("{error:?}");
     };
     assert_eq!(unexpected.body_len(), 1024 * 1024);
+}
+
+/// Knows no name.
+#[derive(Debug)]
+struct NoNames;
+
+impl Resolver for NoNames {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Err(ureq::Error::HostNotFound)
+    }
+}
+
+#[test]
+fn a_name_that_is_not_found_sent_nothing() {
+    let config = Config::builder().proxy(None).build();
+    let client = Client::with_agent(Agent::with_parts(config, DefaultConnector::new(), NoNames));
+    for (failure, text) in [
+        transport(client.run(exchange("https://api.coze.invalid"))),
+        transport(client.run(me("https://api.coze.invalid"))),
+    ] {
+        assert_eq!(failure, TransportFailure::NotSent);
+        assert!(text.contains("host not found"), "{text}");
+    }
 }

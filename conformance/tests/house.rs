@@ -1,0 +1,292 @@
+//! The rules of the house (docs/design.md): who may know whom, and how thin an adapter is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Of each package of the workspace: its direct dependencies, as (name, kind).
+fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let metadata = cargo(&[
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+        "--offline",
+        "--locked",
+    ]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    let text = |value: &Value| value.as_str().unwrap_or("normal").to_owned();
+    let dependencies = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("dependencies");
+        all.iter()
+            .map(|dependency| (text(&dependency["name"]), text(&dependency["kind"])))
+            .collect()
+    };
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| (text(&package["name"]), dependencies(package)))
+        .collect()
+}
+
+/// Of our own packages, which may stand in the manifest of which, and as what.
+const MAY_KNOW: &[(&str, &[(&str, &[&str])])] = &[
+    ("coze-auth-core", &[]),
+    ("coze-auth-reqwest", &[("coze-auth-core", &["normal"])]),
+    ("coze-auth-ureq", &[("coze-auth-core", &["normal"])]),
+    ("coze-auth-mock", &[]),
+    (
+        "coze-auth-conformance",
+        &[
+            ("coze-auth-core", &["normal"]),
+            ("coze-auth-mock", &["normal"]),
+            ("coze-auth-reqwest", &["dev"]),
+            ("coze-auth-ureq", &["dev"]),
+        ],
+    ),
+];
+
+#[test]
+fn packages_know_only_whom_they_may() {
+    let packages = packages();
+    let listed: BTreeSet<&str> = MAY_KNOW.iter().map(|(name, _)| *name).collect();
+    let found: BTreeSet<&str> = packages.keys().map(String::as_str).collect();
+    assert_eq!(found, listed, "a package that the rules do not know");
+    for (name, allowed) in MAY_KNOW {
+        for (dependency, kind) in packages[*name]
+            .iter()
+            .filter(|(dependency, _)| dependency.starts_with("coze-auth"))
+        {
+            let may = allowed
+                .iter()
+                .any(|(known, kinds)| known == dependency && kinds.contains(&kind.as_str()));
+            assert!(may, "{name} must not know {dependency} ({kind})");
+        }
+    }
+}
+
+fn tree(package: &str, more: &[&str]) -> BTreeSet<String> {
+    let fixed = [
+        "tree",
+        "--offline",
+        "--locked",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+        "--package",
+        package,
+    ];
+    let text = cargo(&[&fixed[..], more].concat());
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn must_not_have(tree: &BTreeSet<String>, what: &str, banned: &[&str]) {
+    for name in banned {
+        assert!(!tree.contains(*name), "{what} depends on {name}");
+    }
+}
+
+#[test]
+fn the_core_has_no_io_no_clock_and_no_randomness() {
+    const NEVER: &[&str] = &[
+        "reqwest",
+        "ureq",
+        "tokio",
+        "hyper",
+        "rand",
+        "rand_core",
+        "getrandom",
+        "fastrand",
+        "time",
+        "chrono",
+        "jiff",
+        "mio",
+        "socket2",
+        "async-trait",
+        "futures-util",
+        "tracing",
+        "log",
+    ];
+    let whole = tree("coze-auth-core", &[]);
+    assert!(
+        whole.contains("http") && whole.contains("aws-lc-rs"),
+        "this is not the core's tree: {whole:?}"
+    );
+    must_not_have(&whole, "coze-auth-core", NEVER);
+    let bare = tree("coze-auth-core", &["--no-default-features"]);
+    must_not_have(&bare, "coze-auth-core without features", NEVER);
+    must_not_have(
+        &bare,
+        "coze-auth-core without features",
+        &["aws-lc-rs", "aws-lc-sys", "jsonwebtoken", "cc", "ring"],
+    );
+}
+
+#[test]
+fn adapters_bring_one_tls_stack() {
+    for adapter in ["coze-auth-reqwest", "coze-auth-ureq"] {
+        must_not_have(
+            &tree(adapter, &[]),
+            adapter,
+            &["ring", "native-tls", "openssl-sys", "openssl"],
+        );
+    }
+    must_not_have(
+        &tree("coze-auth-ureq", &[]),
+        "coze-auth-ureq",
+        &["tokio", "hyper"],
+    );
+    let mock = tree("coze-auth-mock", &[]);
+    must_not_have(&mock, "coze-auth-mock", &["ring", "rsa", "reqwest", "ureq"]);
+}
+
+/// Tracked files with this ending, below these folders.
+fn files(below: &[&str], ending: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+        {
+            let name = entry
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            if entry.is_dir()
+                && !matches!(name, "target" | "node_modules")
+                && !name.starts_with('.')
+            {
+                walk(&entry, ending, found);
+            } else if name.ends_with(ending) {
+                found.push(entry);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in below {
+        walk(&root().join(folder), ending, &mut found);
+    }
+    assert!(!found.is_empty(), "no {ending} below {below:?}");
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("a text file")
+}
+
+/// A file that is taken from another package's folder is a dependency that no manifest shows.
+#[test]
+fn no_package_takes_files_of_another() {
+    for path in files(&["crates", "mock-server", "conformance"], ".rs") {
+        let text = read(&path);
+        let manifest = path
+            .ancestors()
+            .find(|folder| folder.join("Cargo.toml").exists())
+            .expect("a package");
+        // Put together, so that this file does not find itself.
+        for opening in [
+            concat!("#[pa", "th = \""),
+            concat!("include", "!(\""),
+            concat!("include_", "str!(\""),
+            concat!("include_", "bytes!(\""),
+        ] {
+            for target in text
+                .split(opening)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+            {
+                let taken = path.parent().expect("a folder").join(target);
+                let taken = taken
+                    .canonicalize()
+                    .unwrap_or_else(|error| panic!("{}: {target}: {error}", path.display()));
+                let documentation = taken.extension().is_some_and(|ending| ending == "md");
+                assert!(
+                    taken.starts_with(manifest.canonicalize().expect("a folder")) || documentation,
+                    "{} takes {target}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+/// Lines that are neither blank nor comment, up to the tests.
+fn code_lines(path: &Path) -> usize {
+    let text = read(path);
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .count()
+}
+
+#[test]
+fn adapters_are_thin() {
+    for adapter in ["reqwest", "ureq"] {
+        let folder = format!("crates/coze-auth-{adapter}/src");
+        let transport = code_lines(&root().join(&folder).join("transport.rs"));
+        assert!(
+            (20..=200).contains(&transport),
+            "{adapter}: transport.rs has {transport} lines of code"
+        );
+        let whole: usize = files(&[&folder], ".rs")
+            .iter()
+            .map(|path| code_lines(path))
+            .sum();
+        assert!(
+            whole <= 400,
+            "{adapter} has {whole} lines of code: what of it belongs in the core?"
+        );
+    }
+}
+
+/// Versions, MSRV and lints are facts of the workspace manifest.
+#[test]
+fn facts_stand_once() {
+    for path in files(&["crates", "mock-server", "conformance"], "Cargo.toml") {
+        let text = read(&path);
+        for inherited in ["version", "edition", "rust-version", "license", "publish"] {
+            assert!(
+                text.contains(&format!("{inherited}.workspace = true")),
+                "{}: {inherited}",
+                path.display()
+            );
+        }
+        assert!(
+            text.contains("[lints]\nworkspace = true"),
+            "{}: lints",
+            path.display()
+        );
+        for line in text.lines().filter(|line| line.contains("version = ")) {
+            panic!("{}: a version of its own: {line}", path.display());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+# What people run, and what CI runs: CI calls nothing else.
+
+# Lists the recipes.
+default:
+    @just --list --unsorted
+
+# Every flow through both adapters against an embedded mock, printed.
+demo:
+    cargo demo
+
+# All tests of the workspace.
+test:
+    cargo test --workspace --locked
+
+# The same cases over reqwest, ureq and a bare socket.
+conformance *args:
+    cargo test --quiet --locked --package coze-auth-conformance --test transports -- {{ args }}
+
+# The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
+sdks *args:
+    python3 conformance/sdks/run.py {{ args }}
+
+# What a flow costs, as ratios beside what it is measured against.
+bench:
+    cargo bench --quiet --locked --package coze-auth-core --bench flows
+
+# Formatting, lints, docs, and every feature set of the core on its own.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+    cargo clippy --package coze-auth-core --no-default-features --all-targets --locked --quiet -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+# Tables that are made from their one source.
+rules:
+    UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
+
+# All that must hold before a change lands.
+ci: lint test offline sdks
+
+# The demo and the tests on a machine without CA certificates and with a dead proxy.
+offline:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    empty=$(mktemp -d)
+    trap 'rm -rf "$empty"' EXIT
+    export SSL_CERT_DIR="$empty" SSL_CERT_FILE="$empty/none.pem" CARGO_NET_OFFLINE=true
+    export HTTP_PROXY=http://127.0.0.1:9 http_proxy=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9
+    cargo demo > "$empty/demo.txt"
+    tail -n 2 "$empty/demo.txt"
+    cargo test --workspace --locked --quiet

@@ -1,0 +1,142 @@
+//! The JWT grant (protocol §2.4, §5, §6).
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::support::*;
+
+fn service_token(reply: &Reply, expires_in: u64) {
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let names = ["access_token", "expires_in", "token_type"];
+    assert_eq!(members(reply), BTreeSet::from(names), "no refresh token");
+    let token = reply.member("access_token");
+    assert!(
+        token.starts_with("czs_mock_") && token.len() == 69,
+        "{token}"
+    );
+    assert_eq!(reply.json["expires_in"], expires_in);
+}
+
+#[test]
+fn jwt_bodies_as_the_official_sdks_send_them() {
+    let m = Mock::new();
+    let scope = json!({
+        "account_permission": { "permission_list": ["Connector.botChat"] },
+        "attribute_constraint": { "connector_bot_chat_attribute": { "bot_id_list": ["b1"] } },
+        "workspace_permission": null,
+    });
+    for (body, ttl) in [
+        (json!({}), 900),
+        (json!({ "duration_seconds": 900, "scope": null }), 900),
+        (
+            json!({ "duration_seconds": 86_399, "scope": scope }),
+            86_399,
+        ),
+        (
+            json!({ "duration_seconds": 1, "client_id": "100000000001" }),
+            1,
+        ),
+        (json!({ "account_id": 5, "enterprise_id": "" }), 900),
+    ] {
+        for path in [
+            TOKEN,
+            "/api/permission/oauth2/account/7300000000000000001/token",
+            "/api/permission/oauth2/enterprise_id/volcano_210195/token",
+        ] {
+            let mut body = body.clone();
+            body["grant_type"] = json!(JWT_GRANT);
+            let reply = m.post(path, Some(&assertion(NOW, |_, _| {})), &body);
+            service_token(&reply, NOW + ttl);
+            assert_eq!(m.me(&reply.member("access_token")).status, 200);
+        }
+    }
+    for path in [
+        "/api/permission/oauth2/account/1/token",
+        "/api/permission/oauth2/enterprise_id/e/token",
+    ] {
+        for grant in [
+            "authorization_code",
+            "refresh_token",
+            DEVICE_GRANT,
+            "password",
+        ] {
+            let reply = m.post(path, None, &json!({ "grant_type": grant }));
+            assert_eq!(reply.rule(), Some("grant.supported"), "{path} {grant}");
+            let message = format!("not supported grant type: {grant}");
+            assert_eq!(reply.member("error_message"), message);
+            let expected = reply.explanation.and_then(|e| e.expected);
+            assert!(expected.is_some_and(|text| text.ends_with("the one grant of this path")));
+        }
+    }
+}
+
+#[test]
+fn audiences_that_official_sdks_send_are_accepted() {
+    let m = Mock::new();
+    for aud in [
+        json!("api.coze.cn"),
+        json!("api.coze.com"),
+        json!("127.0.0.1"),
+        json!("127.0.0.1:9777"),
+        json!(["api.coze.cn"]),
+    ] {
+        let reply = m.jwt(|_, claims| claims["aud"] = aud.clone());
+        assert_eq!(reply.status, 200, "{aud}: {}", reply.text);
+    }
+    for aud in [
+        json!("127.0.0.1:9778"),
+        json!("evil.example"),
+        json!(null),
+        json!([]),
+        json!(5),
+    ] {
+        let reply = m.jwt(|_, claims| claims["aud"] = aud.clone());
+        assert_eq!(
+            (reply.status, reply.rule()),
+            (401, Some("jwt.aud")),
+            "{aud}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_or_odd_claim_is_named() {
+    let m = Mock::new();
+    for claim in ["iss", "iat", "exp", "jti"] {
+        for value in [json!(null), json!(""), json!([1]), json!(1.5)] {
+            let reply = m.jwt(|_, claims| claims[claim] = value.clone());
+            assert_eq!(reply.rule(), Some("jwt.claims"), "{claim}: {value}");
+            assert_eq!(
+                reply.member("error_message"),
+                format!("invalid jwt: {claim}")
+            );
+        }
+    }
+    let reply = m.jwt(|_, claims| claims["iss"] = json!(WEB));
+    assert_eq!(reply.rule(), Some("client.kind"));
+    for exp in [i64::MIN, -1, 0] {
+        let reply = m.jwt(|_, claims| {
+            claims["exp"] = json!(exp);
+            claims["iat"] = json!(exp.saturating_sub(1));
+        });
+        assert!(
+            matches!(reply.rule(), Some("jwt.exp" | "jwt.exp_after_iat")),
+            "{exp}"
+        );
+    }
+    let reply = m.jwt(|_, claims| claims["exp"] = json!(i64::MAX));
+    assert_eq!(reply.status, 200, "no documented maximum");
+}
+
+#[test]
+fn an_assertion_is_spent_although_its_body_was_refused() {
+    let m = Mock::new();
+    let once = assertion(NOW, |_, _| {});
+    let body = |seconds: u64| json!({ "grant_type": JWT_GRANT, "duration_seconds": seconds });
+    assert_eq!(
+        m.post(TOKEN, Some(&once), &body(0)).rule(),
+        Some("jwt.duration")
+    );
+    assert_eq!(m.post(TOKEN, Some(&once), &body(1)).rule(), Some("jwt.jti"));
+}

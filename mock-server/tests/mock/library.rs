@@ -1,0 +1,116 @@
+//! The library's own handles.
+
+use coze_auth_mock::{Consent, CozeAuthMock, SetupError};
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let build = |id: &str, on| CozeAuthMock::builder().rule(id, on).build().err();
+    assert!(matches!(
+        build("code.single-use", false),
+        Some(SetupError::UnknownRule(_))
+    ));
+    assert!(matches!(
+        build("path.known", false),
+        Some(SetupError::NoSwitch(_))
+    ));
+    let answer = |status| {
+        CozeAuthMock::builder()
+            .answer("code.known", status, None)
+            .build()
+            .err()
+    };
+    for status in [0, 199, 302, 600] {
+        assert!(matches!(answer(status), Some(SetupError::BadAnswer(_, s)) if s == status));
+    }
+    let everywhere = CozeAuthMock::builder().listen(([0, 0, 0, 0], 0).into());
+    let refused = everywhere.start_blocking().err();
+    assert!(matches!(refused, Some(SetupError::NotLoopback(_))));
+    assert!(refused.is_some_and(|error| error.to_string().contains("127.0.0.1")));
+}
+
+/// Mounted below a path, everything that the mock sends back points below it.
+#[test]
+fn the_router_can_be_nested() {
+    let (builder, _) = crate::support::builder();
+    let mock = builder.build().expect("a mock");
+    let app = axum::Router::new().nest("/coze", mock.router());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let send = |request: Request<String>| {
+        let request = request.map(axum::body::Body::from);
+        let response = runtime.block_on(tower::ServiceExt::oneshot(app.clone(), request));
+        let (parts, body) = response.expect("an answer").into_parts();
+        let body = runtime
+            .block_on(axum::body::to_bytes(body, 1 << 20))
+            .expect("a body");
+        (
+            parts,
+            serde_json::from_slice::<Value>(&body).unwrap_or_default(),
+        )
+    };
+    let device = Request::post(format!("/coze{DEVICE_CODE}"))
+        .header("Host", "localhost:8000")
+        .header("Content-Type", "application/json")
+        .body(json!({ "client_id": DEVICE }).to_string());
+    let (_, started) = send(device.expect("a request"));
+    assert_eq!(
+        started["verification_uri"],
+        "http://localhost:8000/coze/oauth/device-activation"
+    );
+    let url = authorize_url(&[]).replace("http://localhost/", "http://localhost:8000/coze/");
+    let (parts, _) = send(Request::get(&url).body(String::new()).expect("a request"));
+    let location = parts.headers["location"].to_str().expect("text");
+    assert!(
+        location.starts_with("http://localhost:8000/coze/oauth/consent?authorize_key="),
+        "{location}"
+    );
+    let (parts, _) = send(
+        Request::get(location)
+            .body(String::new())
+            .expect("a request"),
+    );
+    assert_eq!(parts.status, 200);
+    let ask = Request::post("http://localhost:8000/coze/_mock/v1/authorize")
+        .body(json!({ "url": url, "action": "approve" }).to_string());
+    let (_, redirect) = send(ask.expect("a request"));
+    assert!(redirect["redirect"].is_string(), "{redirect}");
+    let info = Request::get("http://localhost:8000/coze/_mock/v1/info").body(String::new());
+    assert_eq!(
+        send(info.expect("a request")).1["base_url"],
+        "http://localhost:8000/coze"
+    );
+}
+
+#[test]
+fn the_banner_says_what_is_not_as_coze() {
+    let plain = Mock::new().mock.banner();
+    assert!(!plain.contains("Not as Coze"), "{plain}");
+    let m = Mock::with(|builder| {
+        builder
+            .rule("code.single_use", false)
+            .rule("authorize.state", true)
+            .answer("device.pending", 400, None)
+            .consent(Consent::Deny)
+    });
+    let banner = m.mock.banner();
+    for line in [
+        "rule code.single_use is OFF",
+        "rule authorize.state is on",
+        "rule device.pending is answered with 400 authorization_pending",
+        "everything is denied at once",
+        "http://localhost",
+        "export COZE_WEB_OAUTH_CLIENT_SECRET='mock-web-secret'",
+    ] {
+        assert!(banner.contains(line), "{line} is missing in {banner}");
+    }
+    let environment = m.mock.environment();
+    assert!(
+        environment.contains("export COZE_JWT_OAUTH_PRIVATE_KEY='-----BEGIN PRIVATE KEY-----\n")
+    );
+    assert!(environment.ends_with("-----END PRIVATE KEY-----'\n"));
+}
