@@ -145,7 +145,7 @@ impl<S: Subject> Stage<S> {
     ///
     /// # Errors
     ///
-    /// As for [`whoami`].
+    /// As for [`whoami()`].
     pub fn whoami(&self, token: &AccessToken) -> Result<User, Error> {
         self.run(whoami(&self.endpoints(), token))
     }

@@ -29,10 +29,8 @@ impl<F: Flow, A: FnOnce()> Flow for At<F, A> {
         let step = self.flow.step(now);
         if matches!(step, Step::Send(_)) {
             self.sent += 1;
-            if self.sent == self.poll {
-                if let Some(act) = self.act.take() {
-                    act();
-                }
+            if let Some(act) = self.act.take_if(|_| self.sent == self.poll) {
+                act();
             }
         }
         step
