@@ -8,6 +8,7 @@ mod http_edges;
 mod journal;
 mod jwt;
 mod library;
+mod logs;
 mod pages;
 mod properties;
 mod redaction;

@@ -1,8 +1,5 @@
 //! No secret leaves the mock through its journal, explanations, control plane, pages or log.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 use http::Request;
 use serde_json::json;
@@ -14,32 +11,11 @@ use crate::support::{
 
 const SENTINEL: &str = "S3NT1NEL-tell-no-one";
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the log").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Everything that the mock tells about `run`: log, journal, explanations.
+/// Everything that the mock tells about `run`: journal, explanations.
 fn told(run: impl FnOnce(&Mock)) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
     let m = Mock::new();
-    tracing::subscriber::with_default(subscriber, || run(&m));
-    let mut told = String::from_utf8(log.0.lock().expect("the log").clone()).expect("text");
+    run(&m);
+    let mut told = crate::logs::of_this_thread();
     assert!(told.contains("logid="), "the log was caught: {told}");
     told.push_str(&m.get("/_mock/v1/requests", None).text);
     for entry in m.mock.requests() {

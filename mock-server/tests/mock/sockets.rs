@@ -7,6 +7,7 @@ use std::time::Duration;
 use coze_auth_mock::CozeAuthMock;
 
 fn address(mock: &CozeAuthMock) -> SocketAddr {
+    crate::logs::catch();
     let host = mock
         .base_url()
         .strip_prefix("http://")

@@ -64,6 +64,7 @@ impl Reply {
 }
 
 pub(crate) fn builder() -> (Builder, ClockHandle) {
+    crate::logs::catch();
     let clock = ClockHandle::frozen_at(Duration::from_secs(NOW));
     (CozeAuthMock::builder().seed(1).clock(clock.clone()), clock)
 }
