@@ -39,6 +39,7 @@ cases! { $
     web {
         login,
         login_in_a_workspace,
+        login_to_a_fragment,
         denied,
         wrong_secret,
         stray_callback_first,

@@ -156,7 +156,6 @@ pub(crate) fn redirect_uri(uri: &str) -> Result<Url, &'static str> {
             Err("a URL that is neither http nor https")
         }
         _ if !url.username().is_empty() || url.password().is_some() => Err("a URL with user info"),
-        _ if url.fragment().is_some() => Err("a URL with a fragment"),
         url => Ok(url),
     }
 }
@@ -229,7 +228,6 @@ mod tests {
             "http://evil.example/#@localhost:80/",
             "http://localhost:8080/\r\nx: y",
             "http://localhost:8080/a b",
-            "http://localhost:8080/#fragment",
             "javascript:alert(1)",
             "/callback",
             "",

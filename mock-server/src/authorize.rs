@@ -96,10 +96,7 @@ fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(
     call.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
         let why = parsed.as_ref().err().copied().unwrap_or_default();
         let came = format!("{why}: {}", redact::redirect_uri(uri));
-        (
-            "an absolute http or https URL without user info and fragment",
-            came,
-        )
+        ("an absolute http or https URL without user info", came)
     })?;
     let Ok(url) = parsed else { return Ok(()) };
     let app = call.world.app(app);

@@ -1,5 +1,7 @@
 //! The device flow: device authorization, polls, and the decision (RFC 8628, protocol §3.2, §7).
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::apps::Kind;
@@ -11,7 +13,7 @@ use crate::store::{Digest, digest};
 use crate::world::{AppIndex, Consent, DEVICE_CODE_S, DEVICE_INTERVAL_S, Decision, Device, World};
 
 /// A poll may come this much too early: timers of clients are not exact.
-const TOLERANCE_MS: u64 = 250;
+const TOLERANCE: Duration = Duration::from_millis(250);
 
 #[derive(Serialize)]
 struct DeviceAnswer {
@@ -41,7 +43,7 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         workspace: workspace.map(str::to_owned),
         decision: Decision::Pending,
         expires_ms: call.now_ms + DEVICE_CODE_S * 1000,
-        last_poll_ms: None,
+        last_poll: None,
         used: false,
     };
     world.devices.insert(key, device);
@@ -59,7 +61,7 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
     let secret = body.text("device_code")?;
     let key = digest(secret);
-    let now = call.now_ms;
+    let (now, steady) = (call.now_ms, call.world.settings.clock.steady());
     let Some(entry) = call.world.devices.get_mut(&key) else {
         let note = call.world.devices.eviction_note();
         return Err(Refusal {
@@ -71,16 +73,21 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
     };
     let device = entry.clone();
     if device.app == app {
-        entry.last_poll_ms = Some(now);
+        entry.last_poll = Some(steady);
     }
-    check(call, &device, app)?;
+    check(call, &device, app, steady)?;
     if let Some(device) = call.world.devices.get_mut(&key) {
         device.used = true;
     }
     Ok(Answer::json(&call.world.issue_pair(app, now)))
 }
 
-fn check(call: &mut Call<'_>, device: &Device, app: AppIndex) -> Result<(), Refusal> {
+fn check(
+    call: &mut Call<'_>,
+    device: &Device,
+    app: AppIndex,
+    steady: Duration,
+) -> Result<(), Refusal> {
     let now = call.now_ms;
     let owner = call.world.app(device.app).client_id;
     call.require(Rule::DeviceClient, device.app == app, || {
@@ -110,11 +117,15 @@ fn check(call: &mut Call<'_>, device: &Device, app: AppIndex) -> Result<(), Refu
     })?;
     // slow_down is a kind of pending (RFC 8628 §3.5): who has been approved gets the tokens.
     let pending = decision == Decision::Pending;
-    let gap = device.last_poll_ms.map(|last| now.saturating_sub(last));
-    let early = gap.is_some_and(|gap| gap + TOLERANCE_MS < DEVICE_INTERVAL_S * 1000);
+    // A pause is steady time: a wall clock that is set back makes nobody poll early.
+    let gap = device.last_poll.map(|last| steady.saturating_sub(last));
+    let early = gap.is_some_and(|gap| gap + TOLERANCE < Duration::from_secs(DEVICE_INTERVAL_S));
     call.require(Rule::DeviceInterval, !(pending && early), || {
         let expected = format!("{} ms between polls", DEVICE_INTERVAL_S * 1000);
-        (expected, format!("{} ms", gap.unwrap_or_default()))
+        (
+            expected,
+            format!("{} ms", gap.unwrap_or_default().as_millis()),
+        )
     })?;
     call.require(Rule::DevicePending, !pending, || {
         (format!("a decision about {}", device.user_code), "none yet")

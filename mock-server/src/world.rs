@@ -1,5 +1,7 @@
 //! The state of one mock Coze: apps, users, and what it has issued.
 
+use std::time::Duration;
+
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde::Serialize;
 
@@ -121,7 +123,8 @@ pub(crate) struct Device {
     pub(crate) workspace: Option<String>,
     pub(crate) decision: Decision,
     pub(crate) expires_ms: u64,
-    pub(crate) last_poll_ms: Option<u64>,
+    /// On the steady clock.
+    pub(crate) last_poll: Option<Duration>,
     pub(crate) used: bool,
 }
 

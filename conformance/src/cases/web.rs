@@ -32,6 +32,17 @@ pub fn login_in_a_workspace<S: Subject>(stage: &Stage<S>) {
     stage.prove(&stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant"));
 }
 
+/// A page with a hash router registers a redirect URI with a `#`; Coze asks for `%23` in the link (protocol §2.2).
+pub fn login_to_a_fragment<S: Subject>(stage: &Stage<S>) {
+    let app = stage.web();
+    let redirect = RedirectUri::new("http://localhost:8080/#/cb").expect("a URL");
+    let (url, pending) = app.authorize(&redirect, stage.entropy()).expect("a URL");
+    assert!(!url.as_str().contains('#') && url.as_str().contains("%23"), "{url}");
+    let back = stage.mock.authorize(url.as_str(), true).unwrap_or_else(|refused| panic!("{refused}"));
+    let callback = Callback::parse(&back).expect("a callback");
+    stage.prove(&stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant"));
+}
+
 /// The person refuses; nothing is exchanged.
 pub fn denied<S: Subject>(stage: &Stage<S>) {
     let app = stage.web();

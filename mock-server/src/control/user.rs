@@ -83,7 +83,7 @@ pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
                 "client_id": world.app(device.app).client_id,
                 "workspace_id": device.workspace,
                 "expires_in_ms": device.expires_ms - now,
-                "polled": device.last_poll_ms.is_some(),
+                "polled": device.last_poll.is_some(),
             })
         })
         .collect();
