@@ -316,12 +316,13 @@ fn segment(what: &'static str, id: &str) -> Result<(), ConfigError> {
     Err(ConfigError::new(what, problem))
 }
 
-/// A client id, app id, key id or name: not empty, no control characters.
+/// A client id, app id, key id or name: not empty, no control characters, nor the mark of a text that was
+/// not Unicode.
 pub(crate) fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
     let id = id.into();
     match id
         .char_indices()
-        .find(|(_, character)| character.is_control())
+        .find(|(_, character)| character.is_control() || *character == char::REPLACEMENT_CHARACTER)
     {
         _ if id.is_empty() => Err(ConfigError::new(what, Problem::Empty)),
         Some((at, _)) => Err(ConfigError::new(what, Problem::Character { at })),

@@ -47,6 +47,19 @@ pub trait Flow {
     fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now);
 }
 
+/// A flow can be driven by reference, and driven on after a driver was dropped.
+impl<F: Flow + ?Sized> Flow for &mut F {
+    type Output = F::Output;
+
+    fn step(&mut self, now: Now) -> Step<F::Output> {
+        (**self).step(now)
+    }
+
+    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
+        (**self).receive(reply, now);
+    }
+}
+
 /// Makes a result of a success.
 type Read<T> = Box<dyn Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync>;
 

@@ -241,6 +241,13 @@ fn a_variable_that_is_not_set_is_named() {
         .pkce_app()
         .unwrap_err();
     assert_eq!(missing(no_redirect), "COZE_PKCE_OAUTH_REDIRECT_URI");
+    let garbled = environment(&[("COZE_DEVICE_OAUTH_CLIENT_ID", "id\u{fffd}")])
+        .device_app()
+        .unwrap_err();
+    assert_eq!(
+        (garbled.what(), garbled.problem()),
+        ("COZE_DEVICE_OAUTH_CLIENT_ID", &Problem::Character { at: 2 })
+    );
     let bad = environment(&[("COZE_API_TOKEN", "pat_x\n")])
         .access_token()
         .unwrap_err();

@@ -4,9 +4,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_reqwest::core::{
-    Call, Error as CoreError, Flow, Now, Response, SteadyTime, Step, TransportFailure, UnixTime,
-};
+use coze_auth_reqwest::core::{Call, Error as CoreError, Flow, Now, SteadyTime, UnixTime};
 use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
@@ -103,21 +101,6 @@ async fn the_cause_is_the_last_requests_own() {
     }
 }
 
-/// Lends a flow to a run.
-struct Lent<'a, F>(&'a mut F);
-
-impl<F: Flow> Flow for Lent<'_, F> {
-    type Output = F::Output;
-
-    fn step(&mut self, now: Now) -> Step<F::Output> {
-        self.0.step(now)
-    }
-
-    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
-        self.0.receive(reply, now);
-    }
-}
-
 #[tokio::test]
 async fn a_run_that_was_dropped_can_be_taken_up_again() {
     let (arrived, mut arrives) = tokio::sync::mpsc::unbounded_channel();
@@ -133,10 +116,10 @@ async fn a_run_that_was_dropped_can_be_taken_up_again() {
     let client = Client::new().unwrap();
     let mut call = device_app(&server.base()).start();
     tokio::select! {
-        _ = client.run(Lent(&mut call)) => panic!("there was no answer"),
+        _ = client.run(&mut call) => panic!("there was no answer"),
         _ = arrives.recv() => {}
     }
-    let started = client.run(Lent(&mut call)).await.unwrap();
+    let started = client.run(&mut call).await.unwrap();
     assert_eq!(started.user_code, "VIK-AZC");
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
