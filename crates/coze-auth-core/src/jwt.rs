@@ -2,6 +2,7 @@
 //! no refresh token; each assertion is good for one attempt (protocol §5).
 
 mod claims;
+mod grant;
 pub mod signer;
 
 use std::fmt;
@@ -12,10 +13,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub use self::claims::SessionContext;
+pub use self::grant::JwtGrant;
 #[cfg(feature = "rs256-aws-lc")]
 pub use self::signer::RsaKey;
 pub use self::signer::Signer;
-use crate::endpoint::{AccountId, Endpoints, EnterpriseId, identifier};
+use crate::endpoint::{Endpoints, identifier};
 use crate::entropy::Entropy;
 use crate::error::{ConfigError, Error, Problem, SigningError, TransportFailure};
 use crate::flow::{Call, Flow, Step};
@@ -28,81 +30,6 @@ use crate::wire::{self, Outgoing, Response};
 /// How long an assertion is good for. Coze names no bound and its sample uses this (protocol §3.4, §5).
 /// It has nothing to do with the life of the token.
 const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
-
-/// What a JWT grant is asked for. Without anything said: the app's own account, all its permissions,
-/// Coze's default life of 900 seconds.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct JwtGrant {
-    account: Option<AccountId>,
-    enterprise: Option<EnterpriseId>,
-    session_name: Option<String>,
-    session_context: Option<SessionContext>,
-    scope: Option<Scope>,
-    ttl: Option<Duration>,
-}
-
-impl JwtGrant {
-    /// A grant with nothing special.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// For another account. Comes before [`enterprise`](Self::enterprise) if both are named, as in the
-    /// official SDKs (protocol §2.1).
-    #[must_use]
-    pub fn account(mut self, account: AccountId) -> Self {
-        self.account = Some(account);
-        self
-    }
-
-    /// For an enterprise (privileged apps).
-    #[must_use]
-    pub fn enterprise(mut self, enterprise: EnterpriseId) -> Self {
-        self.enterprise = Some(enterprise);
-        self
-    }
-
-    /// Keeps this end user's conversations apart from those of others under the same app.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if it is empty, which would silently mix users up, or has control characters.
-    pub fn session_name(mut self, name: impl Into<String>) -> Result<Self, ConfigError> {
-        self.session_name = Some(identifier("session name", name)?);
-        Ok(self)
-    }
-
-    /// The device or consumer that the token is counted for (enterprise plans).
-    #[must_use]
-    pub fn session_context(mut self, context: SessionContext) -> Self {
-        self.session_context = Some(context);
-        self
-    }
-
-    /// Limits of the token (channel apps).
-    #[must_use]
-    pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = Some(scope);
-        self
-    }
-
-    /// The life of the token, in whole seconds.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if it is not from 1 to 86,399 seconds, Coze's bound.
-    pub fn ttl(mut self, ttl: Duration) -> Result<Self, ConfigError> {
-        const MAX: u64 = 86_399;
-        if !(1..=MAX).contains(&ttl.as_secs()) {
-            return Err(ConfigError::new(
-                "token ttl",
-                Problem::Seconds { min: 1, max: MAX },
-            ));
-        }
-        self.ttl = Some(ttl);
-        Ok(self)
-    }
-}
 
 #[derive(Serialize)]
 struct JwtRequest<'a> {
