@@ -20,6 +20,10 @@ conformance *args:
 sdks *args:
     python3 conformance/sdks/run.py {{ args }}
 
+# Switches each rule of the mock off in turn: the official SDKs must turn red.
+breaks:
+    python3 conformance/sdks/run.py --break all
+
 # What a flow costs, as ratios beside what it is measured against.
 bench:
     cargo bench --quiet --locked --package coze-auth-core --bench flows
@@ -36,7 +40,7 @@ rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
 
 # All that must hold before a change lands.
-ci: lint test offline sdks
+ci: lint test offline sdks breaks
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

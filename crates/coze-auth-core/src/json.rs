@@ -51,8 +51,9 @@ impl<'a> Json<'a> {
 impl Drop for Json<'_> {
     fn drop(&mut self) {
         // A text with an escape in it had to be copied.
-        if let Self::Text(Cow::Owned(text)) = self {
-            text.zeroize();
+        match self {
+            Self::Text(Cow::Owned(text)) if !text.is_empty() => text.zeroize(),
+            _ => {}
         }
     }
 }
@@ -106,7 +107,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
-        let mut members = Vec::new();
+        // Room for every answer of Coze's.
+        let mut members = Vec::with_capacity(8);
         while let Some(Json::Text(name)) = entries.next_key()?.as_mut() {
             members.push((std::mem::take(name), entries.next_value()?));
         }
