@@ -29,6 +29,7 @@ pub fn session_scope_and_ttl<S: Subject>(stage: &Stage<S>) {
         .session_name("user-42")
         .expect("a name")
         .session_context(SessionContext::Device("device-9".into()))
+        .expect("an id")
         .scope(Scope::bot_chat(["bot-1"]))
         .ttl(Duration::from_secs(7200))
         .expect("two hours");
@@ -97,7 +98,7 @@ pub fn assertion_expired<S: Subject>(stage: &Stage<S>) {
     let unsigned = issuer.assertion(&JwtGrant::new(), stage.entropy(), stage.clock.now());
     let signature = stage.key().sign_rs256(unsigned.signing_input()).expect("a signature");
     stage.clock.advance(Duration::from_secs(601));
-    stage.refused(stage.run(unsigned.signed(&signature)), "invalid_client", "jwt.exp");
+    stage.refused(stage.run(unsigned.signed(&signature).expect("a signature")), "invalid_client", "jwt.exp");
 }
 
 /// The same assertion twice, which a driver that retries by itself would send.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coze_auth_core::ClientSecret;
-use coze_auth_core::authorize::{Callback, RedirectUri};
+use coze_auth_core::authorize::{AuthorizeUrl, Callback, RedirectUri};
 use coze_auth_core::endpoint::WorkspaceId;
 use coze_auth_core::error::{CallbackError, ErrorCode};
 use coze_auth_core::web::WebApp;
@@ -98,11 +98,17 @@ pub fn code_expired<S: Subject>(stage: &Stage<S>) {
     stage.refused(result, "invalid_grant", "code.expiry");
 }
 
-/// A code belongs to the app that asked for it.
+/// A code belongs to the app that asked for it: another's is refused, here and by the server.
 pub fn code_of_another_app<S: Subject>(stage: &Stage<S>) {
     let (url, pending) = stage.web().authorize(&stage.redirect(), stage.entropy()).expect("a URL");
     let callback = stage.browser(&url, true);
-    let result = stage.run(stage.pkce().exchange(pending, &callback).expect("our state"));
+    let rejected = stage.pkce().exchange(pending, &callback).expect_err("another app's login");
+    assert_eq!(rejected.error, CallbackError::OtherApp);
+    // As someone who mixes two logins up would have it: this code with that login's state.
+    let app = stage.pkce();
+    let (own_url, own) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let mixed = mixed_up(stage, &url, &own_url);
+    let result = stage.run(app.exchange(own, &mixed).expect("its own state"));
     stage.refused(result, "invalid_grant", "code.client");
 }
 
@@ -110,23 +116,22 @@ pub fn code_of_another_app<S: Subject>(stage: &Stage<S>) {
 pub fn redirect_of_another_login<S: Subject>(stage: &Stage<S>) {
     let app = stage.web();
     let (url, _) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
-    let callback = stage.browser(&url, true);
     let elsewhere = RedirectUri::new("http://localhost:8080/elsewhere").expect("a URL");
     let (other_url, other) = app.authorize(&elsewhere, stage.entropy()).expect("a URL");
-    // The other login's state with this one's code, as someone who mixes two logins up would have it.
-    let state = other_url.as_str().split("state=").nth(1).and_then(|rest| rest.split('&').next()).expect("a state");
-    let code = code_of(stage, &url);
-    let mixed = Callback::parse(&format!("code={code}&state={state}")).expect("a callback");
-    drop(callback);
+    let mixed = mixed_up(stage, &url, &other_url);
     let result = stage.run(app.exchange(other, &mixed).expect("the other's state"));
     stage.refused(result, "invalid_grant", "code.redirect_uri");
 }
 
-/// A fresh code for this link, as text.
-fn code_of<S: Subject>(stage: &Stage<S>, url: &coze_auth_core::authorize::AuthorizeUrl) -> String {
-    let back = stage.mock.authorize(url.as_str(), true).unwrap_or_else(|refused| panic!("{refused}"));
-    let code = back.split("code=").nth(1).and_then(|rest| rest.split('&').next());
-    code.expect("a code").to_owned()
+/// A fresh code of one login with the state of another.
+fn mixed_up<S: Subject>(stage: &Stage<S>, code_of: &AuthorizeUrl, state_of: &AuthorizeUrl) -> Callback {
+    let back = stage.mock.authorize(code_of.as_str(), true).unwrap_or_else(|refused| panic!("{refused}"));
+    let part = |url: &str, name: &str| {
+        let value = url.split(name).nth(1).and_then(|rest| rest.split('&').next());
+        value.unwrap_or_else(|| panic!("no {name} in a URL")).to_owned()
+    };
+    let (code, state) = (part(&back, "code="), part(state_of.as_str(), "state="));
+    Callback::parse(&format!("code={code}&state={state}")).expect("a callback")
 }
 
 /// A redirect URI that is not registered is refused on the page, not sent a code.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
-use crate::endpoint::{Endpoints, WorkspaceId, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
 use crate::entropy::Entropy;
 use crate::error::{CallbackError, ConfigError, Error, ErrorCode, Problem, ServerText};
 use crate::flow::Call;
@@ -27,11 +27,9 @@ impl RedirectUri {
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
         const WHAT: &str = "redirect URI";
         let uri = identifier(WHAT, uri)?;
-        match Url::parse(&uri) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && !uri.contains(' ') => {
-                Ok(Self(uri))
-            }
-            _ => Err(ConfigError::new(WHAT, Problem::NotAUrl)),
+        match absolute(&uri) {
+            Some(_) => Ok(Self(uri)),
+            None => Err(ConfigError::new(WHAT, Problem::NotAUrl)),
         }
     }
 
@@ -78,16 +76,24 @@ pub(crate) enum ChallengeMethod {
 
 /// One login on its way: its `state`, its code verifier and its redirect URI.
 ///
-/// Keep it where the callback can find it, bound to that person's session. It completes one exchange,
-/// and a stray callback does not use it up.
+/// Keep it where the callback can find it, bound to that person's session. It belongs to the app and the
+/// base that started it. A stray callback does not use it up: [`CallbackRejected`] gives it back.
 #[derive(Clone, Debug)]
 pub struct PendingAuthorization {
-    pub(crate) state: State,
-    pub(crate) verifier: Option<CodeVerifier>,
-    pub(crate) redirect: RedirectUri,
+    state: State,
+    verifier: Option<CodeVerifier>,
+    redirect: RedirectUri,
+    client_id: String,
+    api_base: String,
 }
 
 impl PendingAuthorization {
+    /// The attempt's state, to find the attempt by when a callback comes. Whether it is the callback's is
+    /// checked by the exchange.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The attempt as JSON, secrets included, for a session store that you trust with a password.
     pub fn to_secret_json(&self) -> SecretJson {
         SecretJson::of(&Saved {
@@ -97,6 +103,8 @@ impl PendingAuthorization {
                 .as_ref()
                 .map(|verifier| verifier.expose().into()),
             redirect_uri: self.redirect.as_str().into(),
+            client_id: self.client_id.as_str().into(),
+            api_base: self.api_base.as_str().into(),
         })
     }
 
@@ -112,12 +120,16 @@ impl PendingAuthorization {
             state: State::new(saved.state)?,
             verifier: saved.code_verifier.map(CodeVerifier::new).transpose()?,
             redirect: RedirectUri::new(saved.redirect_uri)?,
+            client_id: saved.client_id.into_owned(),
+            api_base: saved.api_base.into_owned(),
         })
     }
 
-    /// Checks that a callback is this attempt's, and takes its code.
-    pub(crate) fn accept(
+    /// Checks that a callback is this attempt's and the attempt this app's, and takes the code.
+    fn accept(
         self,
+        endpoints: &Endpoints,
+        client_id: &str,
         callback: &Callback,
     ) -> Result<(Self, AuthorizationCode), CallbackRejected> {
         // The state comes first, whatever else the callback says: until it matches, the callback is anybody's.
@@ -126,10 +138,10 @@ impl PendingAuthorization {
             .as_ref()
             .is_some_and(|state| self.state.matches(state.expose()))
         {
-            return Err(CallbackRejected {
-                error: CallbackError::StateMismatch,
-                pending: Some(Box::new(self)),
-            });
+            return Err(self.kept(CallbackError::StateMismatch));
+        }
+        if self.client_id != client_id || self.api_base != endpoints.api_base() {
+            return Err(self.kept(CallbackError::OtherApp));
         }
         match &callback.outcome {
             Ok(code) => Ok((self, code.clone())),
@@ -141,12 +153,24 @@ impl PendingAuthorization {
     }
 }
 
+impl PendingAuthorization {
+    /// The error, with the attempt given back.
+    fn kept(self, error: CallbackError) -> CallbackRejected {
+        CallbackRejected {
+            error,
+            pending: Some(Box::new(self)),
+        }
+    }
+}
+
 #[derive(Deserialize, Serialize)]
 struct Saved<'a> {
     state: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code_verifier: Option<Cow<'a, str>>,
     redirect_uri: Cow<'a, str>,
+    client_id: Cow<'a, str>,
+    api_base: Cow<'a, str>,
 }
 
 /// A callback that does not complete a login.
@@ -185,6 +209,11 @@ pub struct Callback {
 }
 
 impl Callback {
+    /// The state that came back, to find the attempt by. Anybody may have sent it.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
     /// Reads the request that came to the redirect URI: its whole URL, its path and query, or its query.
     ///
     /// # Errors
@@ -193,7 +222,11 @@ impl Callback {
     /// request with an error page and keep the pending authorization.
     pub fn parse(request: &str) -> Result<Self, CallbackError> {
         let request = request.split('#').next().unwrap_or_default();
-        let query = request.split_once('?').map_or(request, |(_, query)| query);
+        // A `?` behind the first parameter belongs to a value.
+        let query = match request.split_once('?') {
+            Some((before, query)) if !before.contains(['=', '&']) => query,
+            _ => request,
+        };
         let (mut code, mut state, mut error, mut description) = (None, None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let (name, place) = match &*name {
@@ -212,7 +245,7 @@ impl Callback {
             (Some(error), _) => {
                 let text = ServerText::knowing(Vec::new());
                 Err(CallbackError::Refused {
-                    code: ErrorCode::from_text(&text.clean(&error)),
+                    code: ErrorCode::of_server(&error, &text),
                     description: text.clean(&description.unwrap_or_default()),
                 })
             }
@@ -264,6 +297,8 @@ pub(crate) fn start(
             state,
             verifier,
             redirect: redirect.clone(),
+            client_id: client_id.to_owned(),
+            api_base: endpoints.api_base().to_owned(),
         },
     ))
 }
@@ -286,7 +321,7 @@ pub(crate) fn exchange(
     pending: PendingAuthorization,
     callback: &Callback,
 ) -> Result<Call<TokenGrant>, CallbackRejected> {
-    let (pending, code) = pending.accept(callback)?;
+    let (pending, code) = pending.accept(endpoints, client_id, callback)?;
     let body = ExchangeRequest {
         grant_type: "authorization_code",
         client_id,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::access_token::AccessToken;
 use crate::authorize::RedirectUri;
 use crate::device::DeviceApp;
-use crate::endpoint::{Endpoints, Region};
+use crate::endpoint::{Endpoints, Region, identifier};
 use crate::error::{ConfigError, Problem};
 use crate::jwt::JwtIssuer;
 use crate::pkce::PkceApp;
@@ -75,6 +75,16 @@ fn required<T: std::ops::Deref<Target = String>>(
         .ok_or_else(|| ConfigError::new(name, Problem::Missing))
 }
 
+/// An issuer, its errors under the names of the settings.
+fn issuer(
+    endpoints: Endpoints,
+    (id_name, id): (&'static str, &str),
+    (key_id_name, key_id): (&'static str, &str),
+) -> Result<JwtIssuer, ConfigError> {
+    identifier(key_id_name, key_id)?;
+    JwtIssuer::new(endpoints, id, key_id).map_err(|error| error.named(id_name))
+}
+
 impl OAuthConfig {
     /// Reads the text of the file. Members that are not known are ignored.
     ///
@@ -95,18 +105,23 @@ impl OAuthConfig {
         }
         let client_type = required("client_type", file.client_type.as_ref())?;
         let client_id = required("client_id", file.client_id.as_ref())?;
+        let named = |error: ConfigError| error.named("client_id");
         Ok(match client_type.as_str() {
             "web" => {
                 let secret = required("client_secret", file.client_secret)?;
                 let secret =
                     ClientSecret::new(&**secret).map_err(|error| error.named("client_secret"))?;
-                Self::Web(WebApp::new(endpoints, client_id, secret)?)
+                Self::Web(WebApp::new(endpoints, client_id, secret).map_err(named)?)
             }
-            "pkce" => Self::Pkce(PkceApp::new(endpoints, client_id)?),
-            "device" => Self::Device(DeviceApp::new(endpoints, client_id)?),
+            "pkce" => Self::Pkce(PkceApp::new(endpoints, client_id).map_err(named)?),
+            "device" => Self::Device(DeviceApp::new(endpoints, client_id).map_err(named)?),
             "jwt" => {
                 let key_id = required("public_key_id", file.public_key_id.as_ref())?;
-                let issuer = JwtIssuer::new(endpoints, client_id, key_id)?;
+                let issuer = issuer(
+                    endpoints,
+                    ("client_id", client_id),
+                    ("public_key_id", key_id),
+                )?;
                 Self::Jwt(
                     issuer,
                     PrivateKeyPem(required("private_key", file.private_key)?),
@@ -235,11 +250,8 @@ impl<'a> Environment<'a> {
         const KEY_ID: &str = "COZE_JWT_OAUTH_PUBLIC_KEY_ID";
         const KEY: &str = "COZE_JWT_OAUTH_PRIVATE_KEY";
         const FILE: &str = "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH";
-        let issuer = JwtIssuer::new(
-            self.endpoints()?,
-            &**self.required(ID)?,
-            &**self.required(KEY_ID)?,
-        )?;
+        let (id, key_id) = (self.required(ID)?, self.required(KEY_ID)?);
+        let issuer = issuer(self.endpoints()?, (ID, &id), (KEY_ID, &key_id))?;
         let key = match (self.optional(KEY), self.optional(FILE)) {
             (Some(pem), _) => pem,
             (None, Some(path)) => read_file(&path).map(Zeroizing::new).map_err(|error| {

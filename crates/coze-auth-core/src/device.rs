@@ -6,12 +6,11 @@ pub mod poll;
 use std::time::Duration;
 
 use serde::Serialize;
-use url::Url;
 
 pub use self::poll::DevicePoll;
-use crate::endpoint::{Endpoints, WorkspaceId, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
 use crate::envelope::Answer;
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, is_invisible};
 use crate::flow::Call;
 use crate::refresh::refresh;
 use crate::secret::{DeviceCode, RefreshToken};
@@ -114,14 +113,11 @@ const LONGEST: i64 = 1_000_000_000;
 impl DeviceAuthorization {
     fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
         let user_code = answer.text_or_number("user_code")?.into_owned();
-        if user_code.chars().any(char::is_control) {
+        if user_code.contains(is_invisible) {
             return Err(answer.bad("user_code"));
         }
-        let page = |name, text: &str| match Url::parse(text) {
-            // It is opened in a browser: no `javascript:`, no `file:`.
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-            _ => Err(answer.bad(name)),
-        };
+        // It is opened in a browser: no `javascript:`, no `file:`, no user before an `@`.
+        let page = |name, text: &str| absolute(text).ok_or_else(|| answer.bad(name));
         let verification_uri = page("verification_uri", answer.text("verification_uri")?)?;
         let mut complete = verification_uri.clone();
         match answer.optional_text("verification_uri_complete")? {

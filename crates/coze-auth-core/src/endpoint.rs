@@ -5,7 +5,7 @@ use std::fmt;
 use http::Uri;
 use url::{Host, Url};
 
-use crate::error::{ConfigError, Problem};
+use crate::error::{ConfigError, Problem, is_invisible};
 
 /// One of Coze's two separate services. Credentials of one mean nothing to the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -213,15 +213,12 @@ fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigErr
     if text.len() > LONGEST_BASE {
         return bad(Problem::TooLong(LONGEST_BASE));
     }
-    let Ok(mut url) = Url::parse(text) else {
-        return bad(Problem::NotAUrl);
-    };
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return bad(Problem::NotAUrl);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
+    if Url::parse(text).is_ok_and(|url| has_user(&url)) {
         return bad(Problem::UrlPart("user name or password"));
     }
+    let Some(mut url) = absolute(text) else {
+        return bad(Problem::NotAUrl);
+    };
     if url.query().is_some() {
         return bad(Problem::UrlPart("query"));
     }
@@ -239,6 +236,26 @@ fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigErr
         Ok(_) => Ok(url),
         Err(_) => bad(Problem::NotAUrl),
     }
+}
+
+/// An http or https URL as a person would know it: written out, with a host, without a user. What `url`
+/// mends (`https:host`, a tab within) is another URL to the next reader.
+pub(crate) fn absolute(text: &str) -> Option<Url> {
+    let written_out = ["http://", "https://"].iter().any(|start| {
+        text.get(..start.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(start))
+    });
+    let odd =
+        |character: char| character.is_whitespace() || character.is_control() || character == '\\';
+    if !written_out || text.contains(odd) {
+        return None;
+    }
+    let url = Url::parse(text).ok()?;
+    (url.has_host() && !has_user(&url)).then_some(url)
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn trimmed(url: &Url) -> &str {
@@ -316,16 +333,19 @@ fn segment(what: &'static str, id: &str) -> Result<(), ConfigError> {
     Err(ConfigError::new(what, problem))
 }
 
-/// A client id, app id, key id or name: not empty, no control characters, nor the mark of a text that was
-/// not Unicode.
+/// A client id, app id, key id or name: not empty, nothing around it, no invisible characters, nor the mark
+/// of a text that was not Unicode.
 pub(crate) fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
     let id = id.into();
-    match id
-        .char_indices()
-        .find(|(_, character)| character.is_control() || *character == char::REPLACEMENT_CHARACTER)
-    {
-        _ if id.is_empty() => Err(ConfigError::new(what, Problem::Empty)),
-        Some((at, _)) => Err(ConfigError::new(what, Problem::Character { at })),
-        None => Ok(id),
-    }
+    let odd = |character| is_invisible(character) || character == char::REPLACEMENT_CHARACTER;
+    let problem = match id.find(odd) {
+        _ if id.is_empty() => Problem::Empty,
+        Some(at) => Problem::Character { at },
+        None if id.starts_with(char::is_whitespace) => Problem::Character { at: 0 },
+        None if id.ends_with(char::is_whitespace) => Problem::Character {
+            at: id.trim_end().len(),
+        },
+        None => return Ok(id),
+    };
+    Err(ConfigError::new(what, problem))
 }

@@ -70,7 +70,7 @@ impl<'a> Answer<'a> {
             .unwrap_or_default();
         let text = self.server_text();
         let refused = Refused {
-            code: ErrorCode::from_text(&text.clean(&code)),
+            code: ErrorCode::of_server(&code, &text),
             message: text.clean(message),
             origin: self.origin(),
         };
@@ -85,7 +85,9 @@ impl<'a> Answer<'a> {
                 Some(Json::Text(text)) if !matches!(&**text, "" | "0") => {
                     return Ok(Some(text.to_string()));
                 }
-                _ => {}
+                None | Some(Json::Integer(_) | Json::Text(_)) => {}
+                // It says something that is not understood: not the moment to see a success.
+                Some(_) => return Err(self.odd(Oddity::WrongType(name))),
             }
         }
         Ok(None)

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) use answer::Origin;
 pub use answer::{ErrorCode, Oddity, Refused, Unexpected};
 pub use config::{ConfigError, Problem};
-pub(crate) use text::ServerText;
+pub(crate) use text::{ServerText, is_invisible};
 
 /// Why a flow ended without its result.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,7 +61,8 @@ pub enum Retry {
     /// call, because every assertion is good for one attempt.
     After(Duration),
     /// Unknown: Coze may have acted, and the authorization code or refresh token that was sent may be
-    /// spent. One more try does no harm; if it is refused, a new login is needed.
+    /// spent. How Coze takes a second use is not known (protocol §14): it may refuse, and it may end the
+    /// grant (RFC 6749 §4.1.2, RFC 9700 §4.14.2). A new login is the sure way.
     MaybeSpent,
 }
 
@@ -116,7 +117,7 @@ impl fmt::Display for Error {
             } => {
                 failure.fmt(f)?;
                 if *single_use && *failure != TransportFailure::NotSent {
-                    f.write_str("; what was sent may be spent: try once more, and log in again if it is refused")?;
+                    f.write_str("; the code or refresh token that was sent may be spent, and then a new login is needed")?;
                 }
                 Ok(())
             }
@@ -191,6 +192,9 @@ pub enum CallbackError {
     /// Its `state` is missing or belongs to another attempt: a stray or forged request
     /// (RFC 6749 §10.12). The pending authorization is still good.
     StateMismatch,
+    /// The login was started by another app, or at another base: by another client id, or in the other
+    /// region (RFC 9700 §4.4, mix-up). The pending authorization is still good, for its own app.
+    OtherApp,
     /// The authorization was refused (RFC 6749 §4.1.2.1). Coze documents no form of this (protocol §4.5).
     Refused {
         /// The callback's `error`.
@@ -213,6 +217,9 @@ impl fmt::Display for CallbackError {
                 "the callback's state is not the one of this login: a stray or forged request; \
                  answer it with an error page and keep waiting for the right one",
             ),
+            Self::OtherApp => {
+                f.write_str("this login was started by another app or at another base")
+            }
             Self::Refused { code, description } => {
                 write!(f, "the authorization was refused: {code}")?;
                 if description.is_empty() {

@@ -52,7 +52,7 @@ struct JwtRequest<'a> {
 /// let issuer = JwtIssuer::new(Endpoints::cn(), "1000000001", "key-fingerprint")?;
 /// let unsigned = issuer.assertion(&JwtGrant::new(), Entropy::from_bytes([7; 32]), now); // fresh random bytes, of course
 /// let signature = kms_sign(unsigned.signing_input()); // RSASSA-PKCS1-v1_5 with SHA-256; await it here
-/// let call = unsigned.signed(&signature); // drive it: it gives a `TokenGrant`
+/// let call = unsigned.signed(&signature)?; // drive it: it gives a `TokenGrant`
 /// # drop(call);
 /// # Ok(()) }
 /// ```
@@ -163,12 +163,21 @@ impl UnsignedAssertion {
     }
 
     /// Adds the signature: the call is good for one attempt, within the life of the assertion.
-    pub fn signed(self, signature: &[u8]) -> Call<TokenGrant> {
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError`] if the signature is empty.
+    pub fn signed(self, signature: &[u8]) -> Result<Call<TokenGrant>, SigningError> {
+        if signature.is_empty() {
+            return Err(SigningError::new("the signer gave an empty signature"));
+        }
         let Self { input, mut request } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
         request.bearer = Some(wire::bearer(&assertion));
         // The assertion is single-use too, but the next attempt makes its own.
-        Call::repeatable(request, |answer, now| TokenGrant::read(&answer, now))
+        Ok(Call::repeatable(request, |answer, now| {
+            TokenGrant::read(&answer, now)
+        }))
     }
 }
 
@@ -262,12 +271,9 @@ impl Flow for JwtCall {
             JwtState::Unsigned(parts) => {
                 let (app, grant, entropy) = *parts;
                 let unsigned = app.issuer.assertion(&grant, entropy, now);
-                match app.signer.sign_rs256(unsigned.signing_input()) {
-                    Ok(signature) if signature.is_empty() => Step::Done(Err(SigningError::new(
-                        "the signer gave an empty signature",
-                    )
-                    .into())),
-                    Ok(signature) => self.go_on(Box::new(unsigned.signed(&signature)), now),
+                let signature = app.signer.sign_rs256(unsigned.signing_input());
+                match signature.and_then(|signature| unsigned.signed(&signature)) {
+                    Ok(call) => self.go_on(Box::new(call), now),
                     Err(error) => Step::Done(Err(error.into())),
                 }
             }

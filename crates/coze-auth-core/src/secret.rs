@@ -1,8 +1,8 @@
 //! The secrets of a flow, and the rules they share.
 //!
 //! A secret cannot be printed, compared, dereferenced or serialised by accident: there is one way to
-//! its text, `expose()`, which can be searched for. Our copies are zeroized on drop. Copies that HTTP,
-//! TLS and JSON libraries make on the way are not ours to wipe.
+//! its text, `expose()`, which can be searched for. What these types hold is zeroized on drop. Copies that
+//! HTTP, TLS and JSON libraries make on the way, and a text that you hand in as a slice, are not theirs to wipe.
 
 use std::fmt;
 

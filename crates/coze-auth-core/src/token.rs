@@ -1,5 +1,6 @@
 //! What a token endpoint grants, with its expiry made absolute.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -37,8 +38,11 @@ impl TokenGrant {
     /// The grant as JSON, secrets included, for storage that you trust with a password.
     pub fn to_secret_json(&self) -> SecretJson {
         SecretJson::of(&Saved {
-            access_token: self.access_token.expose(),
-            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            access_token: self.access_token.expose().into(),
+            refresh_token: self
+                .refresh_token
+                .as_ref()
+                .map(|token| token.expose().into()),
             issued_at: self.issued_at.as_secs(),
             expires_at: self.expires_at.as_secs(),
         })
@@ -84,9 +88,10 @@ impl TokenGrant {
 
 #[derive(Deserialize, Serialize)]
 struct Saved<'a> {
-    access_token: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<Cow<'a, str>>,
     /// Unix seconds, as is `expires_at`: what is stored must not start a new life when it is loaded.
     issued_at: u64,
     expires_at: u64,

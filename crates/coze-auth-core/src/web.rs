@@ -23,7 +23,13 @@ use crate::token::TokenGrant;
 /// # let state = url.as_str().split("state=").nth(1).unwrap();
 /// # let request_uri = format!("/callback?code=code_1&state={state}");
 /// let callback = Callback::parse(&request_uri)?;
-/// let call = app.exchange(pending, &callback)?; // drive it: it gives a `TokenGrant`
+/// let call = match app.exchange(pending, &callback) {
+///     Ok(call) => call, // drive it: it gives a `TokenGrant`
+///     Err(rejected) => match rejected.pending {
+///         Some(pending) => panic!("a stray callback: show an error page and put {pending:?} back"),
+///         None => return Err(rejected.error.into()),
+///     },
+/// };
 /// # drop(call);
 /// # Ok(()) }
 /// ```

@@ -228,6 +228,53 @@ fn every_spelling_of_a_refusal_under_any_status() {
     );
 }
 
+/// Words are recognised as they came, even where they hold something that was sent.
+#[test]
+fn a_secret_within_a_code_does_not_hide_it() {
+    for (token, code, expected) in [
+        ("r", "internal_error", ErrorCode::InternalError),
+        ("41", "4100", ErrorCode::Number(4100)),
+        ("grant", "invalid_grant", ErrorCode::InvalidGrant),
+        ("brand", "brand_new", ErrorCode::Other("***_new".into())),
+        ("4711", "4711", ErrorCode::Other("***".into())),
+    ] {
+        let call = web().refresh(&RefreshToken::new(token).unwrap());
+        let error = error_of(call, reply(400, format!(r#"{{"error":"{code}"}}"#)));
+        assert!(
+            matches!(&error, Error::Refused(refused) if refused.code() == &expected),
+            "{token}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_code_of_another_type_is_no_success() {
+    for (member, value) in [
+        ("code", "4100.0"),
+        ("code", "18446744073709551615"),
+        ("code", "true"),
+        ("code", "[4100]"),
+        ("code", "{}"),
+        ("error", "{}"),
+        ("error", "[]"),
+        ("error", "true"),
+        ("error_code", "1e3"),
+    ] {
+        let body = format!(
+            r#"{{"{member}":{value},"access_token":"czu_a","expires_in":1750003600,"data":{{"user_id":"1"}}}}"#
+        );
+        for error in [
+            error_of(refresh(), reply(200, &body)),
+            error_of(users_me(), reply(200, &body)),
+        ] {
+            assert!(
+                matches!(&error, Error::Unexpected(odd) if odd.oddity() == Oddity::WrongType(member)),
+                "{body}: {error:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_log_id_comes_from_the_header_else_from_the_body() {
     let body = r#"{"code":4100,"msg":"no","detail":{"logid":"from-body"}}"#;
@@ -390,6 +437,7 @@ fn retry_advice_knows_what_may_be_spent() {
     );
     assert_eq!(answer(502, "<html>"), (Retry::MaybeSpent, pause(1)));
     assert_eq!(answer(200, "<html>"), (Retry::MaybeSpent, Retry::Never));
+    assert_eq!(answer(201, "<html>"), (Retry::MaybeSpent, Retry::Never));
     assert_eq!(answer(302, ""), (Retry::Never, Retry::Never));
     let asked = reply_with(503, &[("retry-after", "30")], "");
     assert_eq!(of(error_of(users_me(), asked)), pause(30));
@@ -418,6 +466,27 @@ fn retry_advice_knows_what_may_be_spent() {
 }
 
 #[test]
+fn only_what_may_have_arrived_may_be_spent() {
+    for (failure, spent) in [
+        (TransportFailure::NotSent, false),
+        (TransportFailure::NoAnswer, true),
+    ] {
+        let shown = Error::Transport {
+            failure,
+            single_use: true,
+        }
+        .to_string();
+        assert_eq!(shown.contains("may be spent"), spent, "{shown}");
+        let shown = Error::Transport {
+            failure,
+            single_use: false,
+        }
+        .to_string();
+        assert!(!shown.contains("may be spent"), "{shown}");
+    }
+}
+
+#[test]
 fn a_grant_survives_storage_with_its_moments() {
     let grant = answered(refresh(), reply(200, token_json())).unwrap();
     let saved = grant.to_secret_json();
@@ -428,4 +497,9 @@ fn a_grant_survives_storage_with_its_moments() {
         (grant.issued_at, grant.expires_at)
     );
     assert!(TokenGrant::from_secret_json(r#"{"access_token":""}"#).is_err());
+    let rewritten =
+        r#"{"access_token":"a\/b","refresh_token":"c\u002fd","issued_at":1,"expires_at":2}"#;
+    let loaded = TokenGrant::from_secret_json(rewritten).unwrap();
+    assert_eq!(loaded.access_token.expose(), "a/b");
+    assert_eq!(loaded.refresh_token.unwrap().expose(), "c/d");
 }

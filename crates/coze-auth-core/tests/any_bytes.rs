@@ -134,6 +134,17 @@ proptest! {
     }
 
     #[test]
+    fn any_grant_survives_storage(access in "[!-~]{1,40}", refresh in "[ -~]{1,40}") {
+        let body = serde_json::json!({ "access_token": access, "refresh_token": refresh, "expires_in": 1_750_003_600 });
+        let call = web().refresh(&RefreshToken::new("r").unwrap());
+        let grant = answered(call, reply(200, body.to_string())).unwrap();
+        let loaded = TokenGrant::from_secret_json(grant.to_secret_json().expose()).unwrap();
+        prop_assert_eq!(loaded.access_token.expose(), access);
+        let loaded = loaded.refresh_token.unwrap();
+        prop_assert_eq!(loaded.expose(), refresh);
+    }
+
+    #[test]
     fn any_pem(body in "[A-Za-z0-9+/=\\n\\\\ -]{0,200}", label in "(RSA |EC |)(PRIVATE|PUBLIC) KEY") {
         #[cfg(feature = "rs256-aws-lc")]
         for text in [body.clone(), format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----")] {

@@ -101,6 +101,8 @@ fn a_stray_callback_does_not_burn_the_login() {
         "code=evil&state=other".to_owned(),
         format!("code=evil&state={state}x"),
         format!("code=evil&state={}", &state[1..]),
+        format!("code=evil&state={}", &state[..42]),
+        format!("code=evil&state={}", &state[..1]),
         "error=access_denied&state=other".to_owned(),
         "error=access_denied".to_owned(),
         String::new(),
@@ -118,6 +120,41 @@ fn a_stray_callback_does_not_burn_the_login() {
     let _ = web()
         .exchange(pending.unwrap(), &callback(&url, "code_1"))
         .expect("still good");
+}
+
+/// A login belongs to the app and the base that started it.
+#[test]
+fn a_login_of_another_app_is_not_exchanged() {
+    let (url, pending) = login();
+    let callback = callback(&url, "code_1");
+    let elsewhere = Endpoints::custom("https://api.other.example").unwrap();
+    let secret = || coze_auth_core::ClientSecret::new("s").unwrap();
+    let other_id = coze_auth_core::web::WebApp::new(base(), "other-id", secret()).unwrap();
+    let other_base = coze_auth_core::web::WebApp::new(elsewhere, "web-id", secret()).unwrap();
+    for rejected in [
+        other_id
+            .exchange(pending.clone(), &callback)
+            .expect_err("another client id"),
+        other_base
+            .exchange(pending.clone(), &callback)
+            .expect_err("another base"),
+        pkce()
+            .exchange(pending.clone(), &callback)
+            .expect_err("another kind of app"),
+    ] {
+        assert_eq!(rejected.error, CallbackError::OtherApp);
+        assert!(
+            rejected.pending.is_some(),
+            "it is still good for its own app"
+        );
+    }
+    assert!(
+        callback
+            .state()
+            .is_some_and(|state| pending.state().matches(state.expose())),
+        "to find it by"
+    );
+    let _ = web().exchange(pending, &callback).expect("its own app");
 }
 
 #[test]
@@ -178,6 +215,7 @@ fn a_callback_may_come_as_url_path_or_query() {
         format!("http://localhost:8080/cb?{query}#fragment"),
         format!("/cb?{query}"),
         format!("?{query}"),
+        format!("{query}&next=/a?b=c"),
         query,
     ];
     for text in whole {

@@ -107,6 +107,62 @@ fn retry_after_can_only_lengthen_a_pause() {
     }
 }
 
+/// Trouble near the end leaves one poll before the deadline, and if there is no room for one it is the
+/// trouble that is told, not an expiry that has not come.
+#[test]
+fn trouble_leaves_a_last_chance() {
+    let down = || Err(TransportFailure::NotSent);
+    let (result, polls) = drive(
+        device().poll(&started(300, Some(60))),
+        vec![down(), down(), token()],
+    );
+    assert_eq!(polls, [60_000, 180_000, 299_000]);
+    assert!(result.is_ok());
+    let busy = || Ok(reply_with(503, &[("retry-after", "1000")], ""));
+    let (result, polls) = drive(device().poll(&started(300, Some(5))), vec![busy()]);
+    assert!(matches!(result, Err(Error::Unexpected(odd)) if odd.status() == 503));
+    assert_eq!(polls, [5000]);
+    let (result, _) = drive(device().poll(&started(20, Some(15))), vec![down()]);
+    assert!(matches!(
+        result,
+        Err(Error::Transport {
+            failure: TransportFailure::NotSent,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn pending_and_slow_down_end_a_time_of_trouble() {
+    let down = || Err(TransportFailure::NoAnswer);
+    let replies = vec![
+        down(),
+        down(),
+        pending(),
+        down(),
+        slow_down(),
+        down(),
+        token(),
+    ];
+    let (_, polls) = drive(device().poll(&started(100_000, Some(10))), replies);
+    let gaps: Vec<u64> = polls
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) / 1000)
+        .collect();
+    assert_eq!(gaps, [20, 40, 10, 20, 15, 30]);
+}
+
+#[test]
+fn slow_down_heeds_retry_after() {
+    let replies = vec![
+        Ok(reply_with(400, &[("retry-after", "60")], SLOW_DOWN)),
+        pending(),
+        token(),
+    ];
+    let (_, polls) = drive(device().poll(&started(300, Some(5))), replies);
+    assert_eq!(polls, [5000, 65_000, 75_000]);
+}
+
 #[test]
 fn a_refusal_ends_it() {
     let end = |body: &str| {
@@ -177,7 +233,7 @@ fn it_ends_at_the_last_useful_moment_without_a_useless_sleep() {
 fn a_sleep_that_lasts_too_long_ends_it() {
     let mut poll = device().poll(&started(60, Some(5)));
     assert!(matches!(poll.step(at(0)), Step::Wait(_)));
-    let late = result_of(&mut poll, at(61)).unwrap_err();
+    let late = result_of(&mut poll, at(60)).unwrap_err();
     assert_eq!(late, Error::DeviceExpired { log_id: None });
     assert_eq!(
         result_of(&mut poll, at(61)).unwrap_err(),

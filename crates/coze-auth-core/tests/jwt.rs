@@ -124,6 +124,7 @@ fn everything_that_can_be_asked_for() {
         .session_name("user-42")
         .unwrap()
         .session_context(SessionContext::Device("device-9".into()))
+        .unwrap()
         .scope(scope)
         .ttl(Duration::from_secs(7200))
         .unwrap();
@@ -143,7 +144,9 @@ fn everything_that_can_be_asked_for() {
         shape(&request).1,
         r#"{"grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer","duration_seconds":7200,"scope":{"account_permission":{"permission_list":["Connector.botChat"]},"attribute_constraint":{"connector_bot_chat_attribute":{"bot_id_list":["b1"]}},"workspace_permission":{"workspace_id_list":["ws_a"],"permission_list":["listWorkspace"]},"workflow_permission":{"workflow_id_list":["wf_1"],"permission_list":["run"]}}}"#
     );
-    let consumer = JwtGrant::new().session_context(SessionContext::Consumer("c".into()));
+    let consumer = JwtGrant::new()
+        .session_context(SessionContext::Consumer("c".into()))
+        .unwrap();
     let claims = self::claims(&request_of(&mut app().grant(&consumer, entropy()), at(0))).1;
     assert_eq!(
         claims["session_context"].to_string(),
@@ -240,7 +243,7 @@ fn the_grant_can_be_taken_in_two_steps() {
     let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(0));
     let signer = RsaKey::from_pem(&pem("PRIVATE KEY", &key().pkcs8)).unwrap();
     let signature = signer.sign_rs256(unsigned.signing_input()).unwrap();
-    let mut call = unsigned.signed(&signature);
+    let mut call = unsigned.signed(&signature).unwrap();
     let two_steps = bearer(&request_of(&mut call, at(0))).unwrap().to_owned();
     let one_step = request_of(&mut app().grant(&JwtGrant::new(), entropy()), at(0));
     assert_eq!(Some(&*two_steps), bearer(&one_step));
@@ -265,6 +268,14 @@ fn a_signer_of_your_own_may_fail() {
     assert_eq!(
         error.to_string(),
         "the assertion was not signed: the session is closed"
+    );
+    let unsigned =
+        JwtIssuer::new(base(), "1", "k")
+            .unwrap()
+            .assertion(&JwtGrant::new(), entropy(), at(0));
+    assert!(
+        unsigned.signed(&[]).is_err(),
+        "two steps are no way around it"
     );
     let app = JwtApp::new(base(), "1", "k", Empty).unwrap();
     let mut call = app.grant(&JwtGrant::new(), entropy());
@@ -380,6 +391,17 @@ fn what_cannot_be_asked_for() {
         JwtGrant::new().session_name("").is_err(),
         "an empty name would mix users up"
     );
+    let nobody = SessionContext::Device(String::new());
+    assert_eq!(
+        JwtGrant::new()
+            .session_context(nobody)
+            .unwrap_err()
+            .problem(),
+        &Problem::Empty
+    );
+    for id in [" ", "1 ", " 1", "1\u{202e}", "1\u{fffd}"] {
+        assert!(JwtIssuer::new(base(), id, "k").is_err(), "{id:?}");
+    }
     for secs in [0, 86_400] {
         let error = JwtGrant::new().ttl(Duration::from_secs(secs)).unwrap_err();
         assert_eq!(

@@ -6,7 +6,9 @@ use common::*;
 use coze_auth_core::authorize::{Callback, PendingAuthorization};
 use coze_auth_core::config::OAuthConfig;
 use coze_auth_core::secret::{AuthorizationCode, CodeVerifier, DeviceCode, State};
-use coze_auth_core::{AccessToken, ClientSecret, Entropy, Error, Flow, RefreshToken, TokenGrant};
+use coze_auth_core::{
+    AccessToken, ClientSecret, Entropy, Error, Flow, Now, RefreshToken, Request, TokenGrant,
+};
 
 /// Long enough for a code verifier.
 const SENTINEL: &str = "SENTINEL-0123456789-0123456789-0123456789-0123";
@@ -42,7 +44,7 @@ fn secrets_and_what_carries_them() {
         "Entropy(***)"
     );
     let pending = format!(
-        r#"{{"state":"{SENTINEL}","code_verifier":"{SENTINEL}","redirect_uri":"https://a/"}}"#
+        r#"{{"state":"{SENTINEL}","code_verifier":"{SENTINEL}","redirect_uri":"https://a/","client_id":"id","api_base":"https://api.coze.cn"}}"#
     );
     let pending = PendingAuthorization::from_secret_json(&pending).unwrap();
     hides(
@@ -112,6 +114,74 @@ fn errors_mask_what_was_sent() {
         panic!("{error:?}")
     };
     assert_eq!(refused.message(), "bad secret *** or token ***-refresh");
+}
+
+/// Every secret of every kind of request, as it was sent and as it stands in a URL.
+#[test]
+fn errors_mask_every_kind_of_secret() {
+    fn masked<F: Flow<Output: std::fmt::Debug>>(
+        mut flow: F,
+        now: Now,
+        secret: impl Fn(&Request) -> String,
+    ) {
+        let secret = secret(&request_of(&mut flow, now));
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let body =
+            serde_json::json!({ "error": "x", "error_message": format!("<{secret}> <{encoded}>") });
+        flow.receive(Ok(reply(400, body.to_string())), now);
+        let error = result_of(&mut flow, now).expect_err("a refusal");
+        let Error::Refused(refused) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(refused.message(), "<***> <***>", "for {secret}");
+    }
+    let member = |name: &'static str| {
+        move |request: &Request| {
+            let body: serde_json::Value =
+                serde_json::from_slice(request.body().as_bytes()).unwrap();
+            body[name].as_str().unwrap().to_owned()
+        }
+    };
+    let (url, pending) = pkce().authorize(&redirect(), entropy()).unwrap();
+    let exchange = || {
+        pkce()
+            .exchange(pending.clone(), &callback(&url, "code%2F1"))
+            .unwrap()
+    };
+    masked(exchange(), at(0), member("code_verifier"));
+    masked(exchange(), at(0), member("code"));
+    masked(
+        web().refresh(&RefreshToken::new("refresh/1 +").unwrap()),
+        at(0),
+        member("refresh_token"),
+    );
+    masked(
+        device().poll(&started(300, Some(5))),
+        at(5),
+        member("device_code"),
+    );
+    masked(
+        web().refresh(&RefreshToken::new("r-1").unwrap()),
+        at(0),
+        |request| bearer(request).unwrap().to_owned(),
+    );
+    let issuer = coze_auth_core::jwt::JwtIssuer::new(base(), "1", "kid").unwrap();
+    let assertion = || {
+        issuer
+            .assertion(&coze_auth_core::jwt::JwtGrant::new(), entropy(), at(0))
+            .signed(&[7; 64])
+            .unwrap()
+    };
+    for part in 0..3 {
+        masked(assertion(), at(0), move |request| {
+            bearer(request)
+                .unwrap()
+                .split('.')
+                .nth(part)
+                .unwrap()
+                .to_owned()
+        });
+    }
 }
 
 #[test]

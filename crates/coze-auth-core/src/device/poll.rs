@@ -4,7 +4,7 @@
 //!            time reached            pending: interval
 //!   Waiting ─────────────▶ Sending ──────────────────────▶ Waiting
 //!      │                      │      slow_down: interval += 5 s, for good
-//!      │ next poll would      │      trouble: interval × 2, 4, 8, 16
+//!      │ next poll would      │      trouble: interval × 2, 4, 8, 16 at most
 //!      │ come too late        ▼ token, refusal, unreadable answer
 //!      └──────────────────▶ Over
 //! ```
@@ -21,6 +21,8 @@ use crate::wire::{Outgoing, Response};
 
 /// RFC 8628 §3.5: `slow_down` adds this, for this poll and all that follow.
 const SLOW_DOWN: Duration = Duration::from_secs(5);
+/// How long before the deadline a last poll comes after trouble.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// How often trouble doubles the pause.
 const MOST_DOUBLINGS: u32 = 4;
 
@@ -81,26 +83,36 @@ impl DevicePoll {
         }
     }
 
-    /// After trouble: longer and longer, and at least what the server asks for.
-    fn back_off(
-        &mut self,
-        now: SteadyTime,
-        retry_after: Option<Duration>,
-        log_id: Option<&str>,
-    ) -> State {
+    /// After trouble: longer and longer, and at least what the server asks for, but with one poll left
+    /// before the deadline where that can be. If none can, the trouble is what ended it.
+    fn back_off(&mut self, now: SteadyTime, retry_after: Option<Duration>, error: Error) -> State {
         self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+        let last_chance = now.until(self.deadline).saturating_sub(LAST_CHANCE);
         let pause = self
             .interval
             .saturating_mul(1 << self.doublings)
+            .min(last_chance)
+            .max(self.interval)
             .max(retry_after.unwrap_or_default());
-        self.pause_from(now, pause, log_id.map(str::to_owned))
+        let next = now.plus(pause);
+        match next < self.deadline {
+            true => State::Waiting(next),
+            false => State::over(Err(error)),
+        }
     }
 
     fn after(&mut self, reply: Result<Response, TransportFailure>, now: Now) -> State {
         let outcome = match &reply {
             Ok(response) => Answer::open(&self.request, response, false)
                 .and_then(|answer| TokenGrant::read(&answer, now)),
-            Err(_) => return self.back_off(now.steady, None, None),
+            Err(failure) => {
+                let single_use = false;
+                let error = Error::Transport {
+                    failure: *failure,
+                    single_use,
+                };
+                return self.back_off(now.steady, None, error);
+            }
         };
         let error = match outcome {
             Ok(grant) => return State::over(Ok(grant)),
@@ -121,13 +133,11 @@ impl DevicePoll {
                 }
                 ErrorCode::AccessDenied => State::over(Err(Error::DeviceDenied { log_id })),
                 ErrorCode::ExpiredToken => State::over(Err(Error::DeviceExpired { log_id })),
-                _ if refused.passes() => {
-                    self.back_off(now.steady, refused.retry_after(), refused.log_id())
-                }
+                _ if refused.passes() => self.back_off(now.steady, refused.retry_after(), error),
                 _ => State::over(Err(error)),
             },
             Error::Unexpected(odd) if odd.passes() => {
-                self.back_off(now.steady, odd.retry_after(), odd.log_id())
+                self.back_off(now.steady, odd.retry_after(), error)
             }
             _ => State::over(Err(error)),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Retry;
-use super::text::write_log_id;
+use super::text::{MASK, ServerText, write_log_id};
 
 /// Coze's name for a refusal. The set is open: Coze documents some and sends others (protocol §4.3, §4.4).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +53,17 @@ impl ErrorCode {
             other => other
                 .parse()
                 .map_or_else(|_| Self::Other(other.to_owned()), Self::Number),
+        }
+    }
+
+    /// From a server's words. They are recognised as they came and cleaned only where they are shown:
+    /// a secret that happens to be a part of `authorization_pending` must not hide it.
+    pub(crate) fn of_server(words: &str, text: &ServerText) -> Self {
+        match Self::from_text(words) {
+            Self::Other(name) => Self::Other(text.clean(&name)),
+            // A number may be a secret of digits, repeated.
+            Self::Number(_) if text.clean(words) == MASK => Self::Other(MASK.to_owned()),
+            known => known,
         }
     }
 

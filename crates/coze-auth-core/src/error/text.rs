@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use url::form_urlencoded;
+
 use crate::secret::Hidden;
+
+/// What stands for a secret.
+pub(super) const MASK: &str = "***";
 
 /// Longest text of a server in an error, in characters.
 const LIMIT: usize = 200;
@@ -28,8 +33,12 @@ impl ServerText {
             .map(Hidden::expose)
             .filter(|secret| !secret.is_empty())
         {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
+            // As it was sent, and as it stands in a URL.
+            let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            for form in [secret, &encoded] {
+                if text.contains(form) {
+                    text = text.replace(form, MASK);
+                }
             }
         }
         let mut shown = String::new();
@@ -48,9 +57,9 @@ impl ServerText {
 }
 
 /// Control characters, and those that reorder or hide what stands beside them in a terminal or log.
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 pub(super) fn write_log_id(f: &mut fmt::Formatter<'_>, log_id: Option<&str>) -> fmt::Result {

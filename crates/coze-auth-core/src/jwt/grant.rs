@@ -51,10 +51,15 @@ impl JwtGrant {
     }
 
     /// The device or consumer that the token is counted for (enterprise plans).
-    #[must_use]
-    pub fn session_context(mut self, context: SessionContext) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is empty or has invisible characters.
+    pub fn session_context(mut self, context: SessionContext) -> Result<Self, ConfigError> {
+        let (SessionContext::Device(id) | SessionContext::Consumer(id)) = &context;
+        identifier("session context", id)?;
         self.session_context = Some(context);
-        self
+        Ok(self)
     }
 
     /// Limits of the token (channel apps).
