@@ -15,6 +15,7 @@ use crate::token::TokenGrant;
 ///
 /// ```
 /// # use coze_auth_core::{*, authorize::*, web::WebApp};
+/// # fn put_back(_: PendingAuthorization) -> Result<(), Error> { Ok(()) }
 /// # fn main() -> Result<(), Error> {
 /// let app = WebApp::new(Endpoints::cn(), "1234.app.coze", ClientSecret::new("secret-of-the-console")?)?;
 /// let redirect = RedirectUri::new("https://app.example/callback")?;
@@ -26,7 +27,7 @@ use crate::token::TokenGrant;
 /// let call = match app.exchange(pending, &callback) {
 ///     Ok(call) => call, // drive it: it gives a `TokenGrant`
 ///     Err(rejected) => match rejected.pending {
-///         Some(pending) => panic!("a stray callback: show an error page and put {pending:?} back"),
+///         Some(pending) => return put_back(*pending), // a stray callback: show an error page, wait on
 ///         None => return Err(rejected.error.into()),
 ///     },
 /// };
