@@ -84,6 +84,7 @@ fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
         let Some(known) = PARAMETERS.into_iter().find(|known| *known == name) else {
             continue;
         };
+        Refusal::limit_length(known, &value)?;
         if found.insert(known, value.into_owned()).is_some() {
             return Err(Refusal::parameter(Rule::ParamOnce, known, "twice"));
         }

@@ -13,6 +13,9 @@ use crate::world::{AppIndex, Consent, World};
 /// Bytes of a body that are looked at.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
+/// Bytes of a parameter that is kept until a user decides or a code is exchanged.
+const PARAMETER_LIMIT: usize = 2_048;
+
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) method: Method,
@@ -206,6 +209,7 @@ impl Refusal {
     pub(crate) fn parameter(rule: Rule, name: &str, came: &str) -> Self {
         let expected = match rule {
             Rule::ParamOnce => format!("{name} once"),
+            Rule::ParamLength => format!("{name} of at most {PARAMETER_LIMIT} bytes"),
             _ => format!("{name}, a string that is not empty"),
         };
         Self {
@@ -214,6 +218,15 @@ impl Refusal {
             expected,
             came: format!("{name}: {came}"),
         }
+    }
+
+    /// Refuses a parameter that is too long to be kept.
+    pub(crate) fn limit_length(name: &str, value: &str) -> Result<(), Self> {
+        if value.len() <= PARAMETER_LIMIT {
+            return Ok(());
+        }
+        let came = format!("{} bytes", value.len());
+        Err(Self::parameter(Rule::ParamLength, name, &came))
     }
 
     pub(crate) fn message(&self) -> String {

@@ -99,7 +99,8 @@ fn is_loopback(authority: &str) -> bool {
     };
     let here = host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    here && (port.is_empty() || port.starts_with(':'))
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    here && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
 }
 
 /// Never quotes what was sent: it may hold a token.
@@ -170,6 +171,10 @@ mod tests {
             "localhost.evil.example:1",
             "127.0.0.1.evil.example",
             "[::1]evil.example",
+            "127.0.0.1:1.evil.example",
+            "localhost:evil.example",
+            "[::1]:1.evil.example",
+            "localhost:",
             "10.0.0.1",
             "[::2]",
             "0.0.0.0",

@@ -74,6 +74,9 @@ impl<'a> Endpoint<'a> {
         call.require(Rule::PathMethod, method.as_str() == self.method(), || {
             (self.method(), redact::scrub(method.as_str()))
         })?;
+        if let Self::Authorize { workspace } | Self::DeviceCode { workspace } = self {
+            Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
+        }
         match self {
             Self::Authorize { workspace } => authorize::authorize(call, workspace),
             Self::Token { jwt_only } => token::token(call, jwt_only),

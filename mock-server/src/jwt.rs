@@ -37,6 +37,12 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
     let iss = jwt.claims.get("iss").and_then(Value::as_str);
     call.note.client = iss.map(redact::scrub);
 
+    // No extension is known here, so whatever `crit` lists is not understood (RFC 7515 §4.1.11).
+    if jwt.header.contains_key("crit") {
+        let expected = "a header without crit";
+        return Err(refuse(Rule::JwtForm, expected, "a header with crit"));
+    }
+
     let app = check_key(call, &jwt)?;
     check_claims(call, &jwt, app)?;
     let ttl = duration(body)?;
@@ -135,9 +141,13 @@ fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Resu
         )
     })?;
     // From here on the assertion is spent, even if the body turns out to be wrong.
-    let exp = u64::try_from(exp).unwrap_or_default();
+    // Without the expiry rule an assertion is good for ever, and so long is its jti remembered.
+    let until = match call.world.settings.rules.is_on(Rule::JwtExp) {
+        true => u64::try_from(exp).unwrap_or_default(),
+        false => u64::MAX,
+    };
     if seen != Jti::Full {
-        call.world.jtis.remember(key, exp);
+        call.world.jtis.remember(key, until);
     }
     Ok(())
 }

@@ -3,12 +3,18 @@
 //! Secrets are kept out by position (`mask`: this place holds a secret) and, where a value is
 //! meant to be harmless, by shape (`scrub`: someone put a token into the wrong place).
 
+mod json;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use serde_json::{Map, Value};
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
+
+use json::member_name;
+pub(crate) use json::{claims, members};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
 /// length on a word that begins so is taken for one: `code_challenge_method` is none.
@@ -22,6 +28,9 @@ const PREFIXES: &[(&str, usize)] = &[
     ("eyJ", 12),
     ("code_", 24),
 ];
+/// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
+const SECRET_LENGTH: usize = 40;
+/// Bytes of one value that are shown.
 const LONGEST: usize = 200;
 
 /// A value from a place that holds a secret: its kind and length at most.
@@ -38,8 +47,39 @@ pub(crate) fn mask(secret: &str) -> String {
 }
 
 /// A value from a place that holds no secret, shortened, control characters escaped, and words
-/// that look like a credential masked all the same.
+/// that look like a credential masked all the same, percent-encoded or not.
 pub(crate) fn scrub(text: &str) -> String {
+    match decoded(text) {
+        None => "***".to_owned(),
+        // As it came, since two spellings of one URI are worth telling apart.
+        Some(plain) if !words(&plain).any(holds_credential) => show(text),
+        Some(plain) => show(&plain),
+    }
+}
+
+/// `text` without percent-encoding; none if it is encoded over and over.
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    let mut plain = Cow::Borrowed(text);
+    for _ in 0..4 {
+        let next = percent_decode_str(&plain).decode_utf8_lossy();
+        if next == plain {
+            return Some(plain);
+        }
+        plain = Cow::Owned(next.into_owned());
+    }
+    None
+}
+
+/// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
+const fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c| !in_word(c))
+}
+
+fn show(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -47,10 +87,7 @@ pub(crate) fn scrub(text: &str) -> String {
             shown.push('…');
             break;
         }
-        let word = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))
-            .unwrap_or(rest.len());
-        if word == 0 {
+        if !in_word(first) {
             match first.is_control() {
                 true => shown.extend(first.escape_default()),
                 false => shown.push(first),
@@ -58,105 +95,31 @@ pub(crate) fn scrub(text: &str) -> String {
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        let (word, tail) = rest.split_at(word);
+        let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
         if holds_credential(word) {
             shown.push_str(&mask(word));
         } else {
-            shown.push_str(&word[..word.len().min(LONGEST)]);
+            shown.push_str(word);
         }
         rest = tail;
     }
     shown
 }
 
-/// `mock-…-secret` is how the ready-made secrets look; the rest is by prefix.
+/// By prefix; `mock-…-secret` is how the ready-made secrets look; and what is long enough to be a
+/// secret of a kind that nobody knows here.
 fn holds_credential(word: &str) -> bool {
+    let has = |(prefix, length): &(&str, usize)| word.len() >= *length && word.contains(prefix);
     word.contains("-secret")
-        || PREFIXES
-            .iter()
-            .any(|(prefix, length)| word.len() >= *length && word.contains(prefix))
+        || PREFIXES.iter().any(has)
+        || word.len() >= SECRET_LENGTH && !is_client_id(word)
 }
 
-/// Members of token and device bodies that are no secrets (protocol §2.4, §6).
-const OPEN_MEMBERS: &[&str] = &[
-    "grant_type",
-    "client_id",
-    "redirect_uri",
-    "duration_seconds",
-    "scope",
-    "account_id",
-    "enterprise_id",
-];
-
-/// Claims and header members of an assertion that are no secrets (protocol §5). A `jti` is spent
-/// as soon as it has been seen.
-const OPEN_CLAIMS: &[&str] = &[
-    "alg",
-    "typ",
-    "kid",
-    "iss",
-    "aud",
-    "iat",
-    "exp",
-    "jti",
-    "session_name",
-    "session_context",
-];
-
-pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {
-    let shown = members.map(|(name, value)| {
-        let open = OPEN_MEMBERS.contains(&name);
-        (
-            member_name(name),
-            if open {
-                scrub_value(value)
-            } else {
-                hide(value)
-            },
-        )
-    });
-    Value::Object(shown.collect())
-}
-
-pub(crate) fn claims(claims: &Map<String, Value>) -> Value {
-    let shown = claims.iter().map(|(name, value)| {
-        let value = match OPEN_CLAIMS.contains(&name.as_str()) {
-            true => scrub_value(value),
-            false => hide(value),
-        };
-        (member_name(name), value)
-    });
-    Value::Object(shown.collect())
-}
-
-fn member_name(name: &str) -> String {
-    let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    match plain && !holds_credential(name) {
-        true => name.to_owned(),
-        false => "***".to_owned(),
-    }
-}
-
-/// Null stays visible, since absent and null are worth telling apart.
-fn hide(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::String(secret) if secret.is_empty() => Value::String(String::new()),
-        Value::String(secret) => Value::String(mask(secret)),
-        _ => Value::String("***".to_owned()),
-    }
-}
-
-fn scrub_value(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(scrub(text)),
-        Value::Array(items) => items.iter().map(scrub_value).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (scrub(name), scrub_value(value)))
-            .collect(),
-        other => other.clone(),
-    }
+/// `22222222222222222222222222222222.app.coze`, the one long word that is public (protocol §3.3).
+fn is_client_id(word: &str) -> bool {
+    let digits = word.strip_suffix(".app.coze");
+    digits.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
 const OPEN_HEADERS: &[&str] = &[
@@ -170,9 +133,12 @@ const OPEN_HEADERS: &[&str] = &[
     "x-coze-client-user-agent",
 ];
 
+const MOST_HEADERS: usize = 64;
+
+/// Values of one name are joined by commas; what comes after the first 64 values is counted.
 pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
+    for (name, value) in headers.iter().take(MOST_HEADERS) {
         let text = value.to_str();
         let value = match text {
             Ok(text) if name == AUTHORIZATION => authorization(text),
@@ -183,6 +149,9 @@ pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
             .entry(scrub(name.as_str()))
             .and_modify(|before| *before = format!("{before}, {value}"))
             .or_insert(value);
+    }
+    if let more @ 1.. = headers.len().saturating_sub(MOST_HEADERS) {
+        shown.insert("…".to_owned(), format!("{more} more"));
     }
     shown
 }
@@ -228,10 +197,15 @@ pub(crate) fn target(path: &str, query: Option<&str>) -> String {
     shown
 }
 
-/// A redirect URI without the values in its query, which are the app's own business.
+/// A redirect URI without the values in its query, which are the app's own business. A `?` that
+/// is percent-encoded may be one that was encoded once too often.
 pub(crate) fn redirect_uri(uri: &str) -> String {
-    match uri.split_once(['?', '#']) {
+    let marks = ['?', '#'];
+    let start = uri.split(marks).next().unwrap_or("");
+    let plain = decoded(start).unwrap_or(Cow::Borrowed("***"));
+    match plain.split_once(marks) {
         Some((before, _)) => format!("{}?***", scrub(before)),
+        None if start.len() < uri.len() => format!("{}?***", scrub(start)),
         None => scrub(uri),
     }
 }

@@ -29,6 +29,7 @@ rules! {
     BodyJson = "body.json",
     ParamOnce = "param.once",
     ParamRequired = "param.required",
+    ParamLength = "param.length",
     GrantSupported = "grant.supported",
     ClientKnown = "client.known",
     ClientEnabled = "client.enabled",

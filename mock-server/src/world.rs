@@ -23,6 +23,8 @@ pub(crate) const DEVICE_INTERVAL_S: u64 = 5;
 
 /// How many grants, codes and `jti` values one world keeps.
 const CAP: usize = 100_000;
+/// How many consent pages wait at most: each keeps what its request sent.
+const WAITING_CAP: usize = 10_000;
 
 /// Who decides about authorize requests and device codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -175,7 +177,7 @@ impl World {
             user: ALICE,
             jwt_key: apps::public_key(),
             ids: Ids::new(settings.seed),
-            authorizations: Capped::new(cap),
+            authorizations: Capped::new(cap.min(WAITING_CAP)),
             codes: Capped::new(cap),
             devices: Capped::new(cap),
             user_codes: Capped::new(cap),
@@ -267,5 +269,29 @@ impl World {
             refresh_token: None,
             token_type: "Bearer",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_consent_pages_wait() {
+        let mut world = World::new(Settings::standard([1; 32]));
+        for n in 0..=WAITING_CAP {
+            let waiting = Authorization {
+                app: 0,
+                redirect_uri: String::new(),
+                state: None,
+                challenge: None,
+                workspace: None,
+                expires_ms: 0,
+                decided: false,
+            };
+            world.authorizations.insert(digest(&n.to_string()), waiting);
+        }
+        assert_eq!(world.authorizations.iter().count(), WAITING_CAP);
+        assert!(world.authorizations.get(&digest("0")).is_none());
     }
 }

@@ -78,6 +78,9 @@ fn bases_that_cannot_work() {
             &format!("https://api.coze.cn/{}", "x".repeat(2048)),
             Problem::TooLong(2048),
         ),
+        ("https:api.coze.cn", Problem::NotAUrl),
+        ("https://api.co\tze.cn", Problem::NotAUrl),
+        ("https:\\\\api.coze.cn", Problem::NotAUrl),
         (
             "https://me:secret@api.coze.cn",
             Problem::UrlPart("user name or password"),

@@ -15,6 +15,8 @@ use crate::{Error, SystemClock, Time};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting may take at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest limit that is taken: as in `coze-auth-ureq`, where one beyond what the clock can tell panics.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Drives flows over `reqwest`. Cheap to clone; clones share their connections. Keep one.
 ///
@@ -89,10 +91,13 @@ impl Client {
 
     /// A finished client. It must not follow redirects (`redirect::Policy::none()`), must not retry, and
     /// must use no proxy for addresses on this machine: none of this can be set on it any more, nor
-    /// asked. A redirect that it followed gives [`Error::Redirected`], when the credential may already
-    /// have gone elsewhere. Give it a `connect_timeout` well below [`with_timeout`](Self::with_timeout):
-    /// else a connection that is never made counts as a request that may have arrived.
-    /// [`with_builder`](Self::with_builder) sees to all of this.
+    /// asked. [`with_builder`](Self::with_builder) sees to all of this.
+    ///
+    /// A redirect that it followed gives [`Error::Redirected`] where reqwest tells: the credential may have
+    /// gone elsewhere by then. reqwest does not tell of one that led back to the address asked for, nor of
+    /// one to where no connection could be made. So from a finished client a connection that cannot be made
+    /// is no proof that nothing was sent: it counts as a request that may have arrived, and a code or a
+    /// refresh token in it as maybe spent.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self::over(Http::Given(client))
     }
@@ -101,14 +106,15 @@ impl Client {
         Self {
             http,
             timeout: TIMEOUT,
-            time: Arc::new(SystemClock::new()),
+            time: Arc::new(SystemClock),
         }
     }
 
     /// Another limit than 30 seconds for one request, from connecting to the last byte of the answer. A
-    /// third of it, and at most 10 seconds, is for connecting.
+    /// third of it, and at most 10 seconds, is for connecting. More than a day counts as a day.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        let timeout = timeout.min(LONGEST_TIMEOUT);
         self.timeout = timeout;
         if let Http::Own(own) = &self.http {
             self.http = Http::Own(Arc::new(Own::new(own.make.clone(), timeout)));
@@ -121,6 +127,11 @@ impl Client {
     pub fn with_time(mut self, time: impl Time + 'static) -> Self {
         self.time = Arc::new(time);
         self
+    }
+
+    /// Whether the client is of our own making, and so known to follow no redirect.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.http, Http::Own(_))
     }
 
     /// The client for an address.

@@ -27,7 +27,7 @@ pub enum Error {
     /// The HTTP client that was handed over follows redirects, and followed one: the credential may
     /// have gone elsewhere.
     Redirected {
-        /// The origin that answered: scheme, host and port.
+        /// The last origin that is known of: scheme, host and port.
         to: String,
     },
     /// The operating system gave no random bytes.

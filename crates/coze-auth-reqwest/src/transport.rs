@@ -12,6 +12,10 @@ const USUAL_ANSWER: usize = 8 * 1024;
 impl Client {
     /// Drives a flow to its result. Dropping the future stops it, be it in a pause or in a request.
     ///
+    /// Pass a flow by `&mut` to keep it: another run takes it up where a dropped one left it. But a request
+    /// that was under way may have arrived: its authorization code, device code or refresh token may be
+    /// spent then, and the other run, which sends it again, refused.
+    ///
     /// # Errors
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] and [`Error::Redirected`] end any flow.
@@ -37,8 +41,7 @@ impl Client {
                     cause = None;
                     Ok(response)
                 }
-                Err(error) => {
-                    let failure = consequence(&error);
+                Err((failure, error)) => {
                     cause = Some(Arc::new(error.without_url()));
                     Err(failure)
                 }
@@ -48,22 +51,31 @@ impl Client {
     }
 
     /// Sends once. The inner error is the flow's to judge; the outer one ends it.
-    async fn send(&self, request: Request) -> Result<reqwest::Result<Response>, Error> {
+    async fn send(&self, request: Request) -> Result<Reply, Error> {
         let client = self.for_uri(request.uri())?;
         let mut request = match outgoing(request) {
             Ok(request) => request,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err((TransportFailure::NotSent, error))),
         };
         *request.timeout_mut() = Some(self.timeout);
         let asked = request.url().clone();
-        match client.execute(request).await {
-            Ok(answer) if *answer.url() != asked => Err(redirected(answer.url())),
-            Ok(answer) => Ok(incoming(answer).await),
-            Err(error) if error.is_redirect() => Err(redirected(error.url().unwrap_or(&asked))),
-            Err(error) => Ok(Err(error)),
-        }
+        let answer = match client.execute(request).await {
+            Ok(answer) if *answer.url() != asked => return Err(redirected(answer.url())),
+            Ok(answer) => incoming(answer).await,
+            Err(error) => Err(error),
+        };
+        answer.map(Ok).or_else(|error| {
+            let url = error.url().unwrap_or(&asked);
+            if error.is_redirect() || *url != asked {
+                return Err(redirected(url));
+            }
+            Ok(Err((consequence(&error, self.is_own()), error)))
+        })
     }
 }
+
+/// What came of a request.
+type Reply = Result<Response, (TransportFailure, reqwest::Error)>;
 
 fn outgoing(request: Request) -> reqwest::Result<reqwest::Request> {
     let (head, body) = request.into_parts();
@@ -90,10 +102,11 @@ async fn incoming(mut answer: reqwest::Response) -> reqwest::Result<Response> {
 }
 
 /// Can the server have acted on the request?
-fn consequence(error: &reqwest::Error) -> TransportFailure {
+fn consequence(error: &reqwest::Error, is_own: bool) -> TransportFailure {
     // Name, connection, proxy tunnel and TLS are all made in hyper's connector; so is its timeout, which
-    // is why this is asked first. The rest of the time is counted after it.
-    if error.is_connect() || error.is_builder() {
+    // is why this is asked first. The rest of the time is counted after it. A client that was handed over
+    // may have followed a redirect first: reqwest names the address asked for then, too.
+    if is_own && (error.is_connect() || error.is_builder()) {
         TransportFailure::NotSent
     } else if error.is_timeout() {
         TransportFailure::Timeout

@@ -17,6 +17,8 @@ use crate::{Error, SystemClock, Time};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting may take at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest limit that is taken: what lies beyond what the clock can tell would panic in ureq.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One value for all, because ureq shares a connection only if both sides have the same. Never the
 /// process's default one: that is the application's to choose.
@@ -78,7 +80,7 @@ impl Client {
         Ok(Self {
             agents: Agents::own(TIMEOUT),
             timeout: TIMEOUT,
-            time: Arc::new(SystemClock::new()),
+            time: Arc::new(SystemClock),
         })
     }
 
@@ -99,14 +101,16 @@ impl Client {
         Self {
             agents: Agents::Given(agent),
             timeout: TIMEOUT,
-            time: Arc::new(SystemClock::new()),
+            time: Arc::new(SystemClock),
         }
     }
 
     /// Another limit than 30 seconds for one request, from looking the name up to the last byte of the
     /// answer. A third of it, and at most 10 seconds, is for looking up, and as much for connecting.
+    /// More than a day counts as a day.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        let timeout = timeout.min(LONGEST_TIMEOUT);
         self.timeout = timeout;
         if let Agents::Own { .. } = self.agents {
             self.agents = Agents::own(timeout);
@@ -183,5 +187,31 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::tls::{Certificate, ClientCert, PrivateKey};
+
+    use super::*;
+
+    #[test]
+    fn only_the_crypto_provider_is_added() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let key = PrivateKey::from_pem(key.serialize_pem().as_bytes()).unwrap();
+        let tls = TlsConfig::builder()
+            .client_cert(Some(ClientCert::new_with_certs(&[], key)))
+            .root_certs(RootCerts::from([Certificate::from_der(b"root")]))
+            .use_sni(false)
+            .disable_verification(true)
+            .build();
+        let with = with_crypto(&tls).unwrap();
+        assert!(with.unversioned_rustls_crypto_provider().is_some());
+        assert!(with.client_cert().is_some());
+        assert!(matches!(with.root_certs(), RootCerts::Specific(roots) if roots.len() == 1));
+        assert!(!with.use_sni());
+        assert!(with.disable_verification());
+        assert!(with_crypto(&with).is_none(), "it has one now");
     }
 }

@@ -7,13 +7,22 @@
 //! use core::authorize::{Callback, RedirectUri};
 //! use core::{ClientSecret, Endpoints, web::WebApp};
 //!
-//! # fn login(request_uri: &str) -> Result<(), Error> {
+//! # fn login(next_request_uri: impl Fn() -> String) -> Result<(), Error> {
 //! let client = Client::new()?; // keep one
 //! let app = WebApp::new(Endpoints::cn(), "1234.app.coze", ClientSecret::new("of-the-console")?)?;
-//! let (url, pending) = app.authorize(&RedirectUri::new("https://app.example/callback")?, entropy()?)?;
+//! let (url, mut pending) = app.authorize(&RedirectUri::new("https://app.example/callback")?, entropy()?)?;
 //! println!("open {url}"); // and keep `pending` in the person's session
 //!
-//! let call = app.exchange(pending, &Callback::parse(request_uri)?)?;
+//! let call = loop {
+//!     let Ok(callback) = Callback::parse(&next_request_uri()) else {
+//!         continue; // not Coze's: answer 400 and wait on
+//!     };
+//!     match app.exchange(pending, &callback) {
+//!         Ok(call) => break call,
+//!         // Given back after a stray or forged callback: answer 400 and wait on.
+//!         Err(rejected) => pending = *rejected.pending.ok_or(rejected.error)?,
+//!     }
+//! };
 //! let grant = client.run(call)?;
 //! let user = client.run(core::whoami(&Endpoints::cn(), &grant.access_token))?;
 //! # drop(user);
@@ -47,6 +56,12 @@
 //! # drop(grant);
 //! # Ok(()) }
 //! ```
+//!
+//! # Logs
+//!
+//! This crate logs nothing. **ureq logs the bytes of every request and answer at TRACE, secrets and all**
+//! (`ureq_proto::util`), and has no setting against it. Where a logger may be set to TRACE, cut it back:
+//! `ureq_proto=debug` at most, as in `RUST_LOG=trace,ureq_proto=debug`, or `log::set_max_level`.
 
 mod client;
 mod env;

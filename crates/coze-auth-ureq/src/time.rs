@@ -1,6 +1,6 @@
 //! The clocks that flows run on.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use coze_auth_core::{Now, SteadyTime};
@@ -25,35 +25,25 @@ impl<T: Time + ?Sized> Time for Arc<T> {
     }
 }
 
-/// The machine's clocks: [`SystemTime`], and [`Instant`] since this value was made.
+/// Where the steady clock starts: one for the process, because steady times travel between its clients,
+/// as in `DeviceAuthorization::received_at`.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The machine's clocks: [`SystemTime`], and [`Instant`] since this process first asked.
+///
+/// All values of this type tell the same steady time. In another process, and in another adapter of the
+/// same process, that time means nothing: finish a device login where it was started.
 ///
 /// Whether the steady one runs on while the machine sleeps is up to the system; on Linux and macOS it
 /// does not. A device poll then ends by the server's word instead of the local deadline.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    start: Instant,
-}
-
-impl SystemClock {
-    /// Starts the steady clock.
-    pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
 
 impl Time for SystemClock {
     fn now(&self) -> Now {
         Now {
             unix: SystemTime::now().into(),
-            steady: SteadyTime::from_duration(self.start.elapsed()),
+            steady: SteadyTime::from_duration(START.elapsed()),
         }
     }
 

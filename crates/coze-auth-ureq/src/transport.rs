@@ -15,6 +15,9 @@ const USUAL_ANSWER: usize = 8 * 1024;
 impl Client {
     /// Drives a flow to its result.
     ///
+    /// Pass a flow by `&mut` to keep it: after an error that is not the flow's own ([`Error::Build`])
+    /// another run takes it up where the first left it.
+    ///
     /// # Errors
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] ends any flow.

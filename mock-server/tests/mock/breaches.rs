@@ -39,6 +39,11 @@ pub(crate) fn breach(id: &str, m: &Mock) -> Reply {
             r#"{"client_id":"a","client_id":"a"}"#,
         ),
         "param.required" => m.post(DEVICE_CODE, None, &json!({})),
+        "param.length" => {
+            let workspace = "w".repeat(2_049);
+            let path = format!("/api/permission/oauth2/workspace_id/{workspace}/device/code");
+            m.post(&path, None, &json!({ "client_id": DEVICE }))
+        }
         "grant.supported" => token(json!({ "grant_type": "password" })),
         "client.known" => m.post(DEVICE_CODE, None, &json!({ "client_id": "nobody" })),
         "client.enabled" => {

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::json;
 
-use crate::support::{DEVICE, DEVICE_CODE, Mock, Reply, SECRET, TOKEN, WEB, authorize_url, target};
+use crate::support::{
+    CALLBACK, DEVICE, DEVICE_CODE, Mock, Reply, SECRET, TOKEN, WEB, authorize_url, target,
+};
 
 fn body(m: &Mock, content_type: Option<&str>, body: impl Into<Bytes>) -> Reply {
     let mut request = Request::post(TOKEN);
@@ -243,4 +245,26 @@ fn a_refused_authorize_request_never_redirects() {
         m.get(target(&script), None).rule(),
         Some("authorize.redirect_uri_form")
     );
+}
+
+/// They are kept until a user decides, and there may be many.
+#[test]
+fn what_an_authorize_request_leaves_behind_is_short() {
+    let m = Mock::new();
+    let callback = |length: usize| format!("{CALLBACK:a<length$}");
+    let (longest, longer) = (callback(2_048), callback(2_049));
+    assert_eq!((longest.len(), longer.len()), (2_048, 2_049));
+    let ask = |name: &str, value: &str| m.get(target(&authorize_url(&[(name, value)])), None);
+    for name in ["redirect_uri", "state", "code_challenge"] {
+        assert_eq!(ask(name, &longest).status, 302, "{name}");
+        let reply = ask(name, &longer);
+        assert_eq!((reply.status, reply.rule()), (400, Some("param.length")));
+        assert!(reply.header("content-type").starts_with("text/html"));
+        let came = reply.explanation.and_then(|told| told.came);
+        assert_eq!(came, Some(format!("{name}: 2049 bytes")));
+    }
+    let workspace = "w".repeat(2_049);
+    let path = format!("/api/permission/oauth2/workspace_id/{workspace}/authorize");
+    let reply = m.get(&path, None);
+    assert_eq!(reply.rule(), Some("param.length"));
 }

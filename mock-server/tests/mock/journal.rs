@@ -51,6 +51,42 @@ fn the_journal_can_be_filtered_and_forgotten() {
     assert_eq!(list(""), [6], "numbers go on");
 }
 
+/// 2,000 of them are kept, so what one takes counts.
+#[test]
+fn an_entry_stays_small_whatever_was_sent() {
+    let m = Mock::new();
+    let long = json!(vec!["a"; 15_000]);
+    let many: serde_json::Map<_, _> = (0..4_000).map(|n| (format!("m{n}"), json!(n))).collect();
+    let assertion = assertion(NOW, |header, claims| {
+        header["typ"] = long.clone();
+        claims["session_context"] = json!(many);
+    });
+    let mut request = Request::post(format!(
+        "{TOKEN}?{}",
+        "client_id=abc.abc.abc&".repeat(2_000)
+    ))
+    .header("Content-Type", "application/json")
+    .header("Authorization", format!("Bearer {assertion}"));
+    for _ in 0..1_000 {
+        request = request.header("Accept", "text/plain ".repeat(20));
+    }
+    let body = json!({ "grant_type": JWT_GRANT, "scope": long });
+    m.send(
+        request
+            .body(Bytes::from(body.to_string()))
+            .expect("a request"),
+    );
+    let entry = m.mock.requests().pop().expect("an entry");
+    let json = entry.json.as_ref().expect("a body");
+    assert_eq!(json["scope"][32], "… 14968 more");
+    let jwt = entry.jwt.as_ref().expect("an assertion");
+    assert_eq!(jwt.header["typ"][32], "… 14968 more");
+    assert_eq!(jwt.payload["session_context"]["…"], "3968 more");
+    assert_eq!(entry.headers["…"], "938 more");
+    let size = serde_json::to_vec(&entry).expect("JSON").len();
+    assert!(size < 24 * 1024, "{size} bytes");
+}
+
 #[test]
 fn reset_goes_back_to_the_first_moment() {
     let m = Mock::new();
@@ -128,6 +164,7 @@ fn the_control_plane_answers_only_to_this_machine() {
     for host in [
         "evil.example",
         "localhost.evil.example",
+        "127.0.0.1:1.evil.example",
         "10.0.0.1:9777",
         "api.coze.cn",
     ] {

@@ -130,6 +130,38 @@ fn a_missing_or_odd_claim_is_named() {
 }
 
 #[test]
+fn an_assertion_that_may_be_expired_is_spent_all_the_same() {
+    let m = Mock::with(|builder| builder.rule("jwt.exp", false));
+    let body = json!({ "grant_type": JWT_GRANT });
+    for exp in [NOW - 60, NOW + 60] {
+        let once = assertion(NOW, |_, claims| {
+            claims["iat"] = json!(NOW - 600);
+            claims["exp"] = json!(exp);
+        });
+        assert_eq!(m.post(TOKEN, Some(&once), &body).status, 200, "{exp}");
+        m.pass(3600);
+        let again = m.post(TOKEN, Some(&once), &body);
+        assert_eq!(again.rule(), Some("jwt.jti"), "{exp}: {}", again.text);
+    }
+}
+
+/// RFC 7515 §4.1.11: who does not understand what `crit` lists must not accept the JWS.
+#[test]
+fn a_critical_extension_is_refused() {
+    let m = Mock::new();
+    for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null)] {
+        let reply = m.jwt(|header, _| header["crit"] = crit.clone());
+        assert_eq!(
+            (reply.status, reply.rule()),
+            (401, Some("jwt.form")),
+            "{crit}"
+        );
+        let came = reply.explanation.and_then(|told| told.came);
+        assert_eq!(came.as_deref(), Some("a header with crit"), "{crit}");
+    }
+}
+
+#[test]
 fn an_assertion_is_spent_although_its_body_was_refused() {
     let m = Mock::new();
     let once = assertion(NOW, |_, _| {});

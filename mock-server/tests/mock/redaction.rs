@@ -159,3 +159,125 @@ fn credentials_in_the_wrong_place_are_masked() {
         assert_kept(&told, secret);
     }
 }
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// Whoever can read the journal can decode it.
+#[test]
+fn percent_encoding_hides_no_credential_from_the_mask() {
+    let long = "y".repeat(48);
+    for secret in [
+        "mock_refresh_token_of_alice",
+        "pat_mock_alice",
+        SECRET,
+        &long,
+    ] {
+        let whole = percent_encoded(secret);
+        let twice = whole.replace('%', "%25");
+        let often = twice.replace('%', "%252525");
+        let first = format!("{}{}", percent_encoded(&secret[..1]), &secret[1..]);
+        let kept = [secret, &whole, &twice, &often, &first];
+        let told = told(|m| {
+            for wrong in kept {
+                m.get(&format!("/x/{wrong}"), None);
+                let query = "/api/permission/oauth2/authorize?response_type=code";
+                m.get(&format!("{query}&client_id={wrong}"), None);
+                let uri = format!("{query}&client_id={WEB}&redirect_uri=http://a.example/{wrong}");
+                m.get(&uri, None);
+                m.post(TOKEN, None, &json!({ "grant_type": wrong }));
+                let agent = Request::get("/v1/users/me").header("User-Agent", wrong);
+                m.send(agent.body(Bytes::new()).expect("a request"));
+            }
+        });
+        for secret in kept {
+            assert_kept(&told, secret);
+        }
+    }
+}
+
+/// A query that was encoded once too often is a query all the same.
+#[test]
+fn the_query_of_a_redirect_uri_is_hidden_however_it_is_encoded() {
+    for mark in ["?", "#", "%3F", "%23", "%253f"] {
+        let uri = format!("http://evil.example/{mark}session={SENTINEL}");
+        let told = told(|m| {
+            m.get(target(&authorize_url(&[("redirect_uri", &uri)])), None);
+        });
+        assert_kept(&told, SENTINEL);
+        assert!(told.contains("http://evil.example/?***"), "{told}");
+    }
+}
+
+/// Code verifiers and the secrets of other servers begin in no way that is known here.
+#[test]
+fn long_words_are_masked_in_open_places() {
+    let verifier = format!("{}~-._{}", "v".repeat(18), "w".repeat(18));
+    for secret in ["z".repeat(48), verifier] {
+        let told = told(|m| {
+            let secret = secret.as_str();
+            for name in [
+                "client_id",
+                "response_type",
+                "redirect_uri",
+                "code_challenge_method",
+            ] {
+                m.get(target(&authorize_url(&[(name, secret)])), None);
+            }
+            let callback = format!("http://a.example/{secret}/");
+            m.get(target(&authorize_url(&[("redirect_uri", &callback)])), None);
+            for name in [
+                "grant_type",
+                "client_id",
+                "redirect_uri",
+                "account_id",
+                "scope",
+            ] {
+                let mut body = exchange(WEB, "code");
+                body[name] = json!(secret);
+                m.post(TOKEN, Some(SECRET), &body);
+            }
+            let scope = json!({ "grant_type": JWT_GRANT, "scope": { secret: [secret] } });
+            let now = crate::support::NOW;
+            m.post(TOKEN, Some(&assertion(now, |_, _| {})), &scope);
+            let path = format!("/api/permission/oauth2/workspace_id/{secret}/device/code");
+            m.post(&path, None, &json!({ "client_id": DEVICE }));
+            for name in ["kid", "iss", "aud", "jti", "session_name"] {
+                m.jwt(|header, claims| {
+                    header["kid"] = json!(if name == "kid" {
+                        secret
+                    } else {
+                        "mock-jwt-key-1"
+                    });
+                    claims[name] = json!(secret);
+                });
+            }
+            for name in ["User-Agent", "X-Coze-Client-User-Agent", "Accept"] {
+                let request = Request::get("/v1/users/me").header(name, format!("sdk/1 {secret}"));
+                m.send(request.body(Bytes::new()).expect("a request"));
+            }
+        });
+        assert_kept(&told, &secret);
+        assert!(told.contains("sdk/1 ***"), "the rest is shown");
+        assert!(
+            told.contains(WEB) && told.contains(DEVICE),
+            "client ids are"
+        );
+    }
+}
+
+/// The two spellings would be one if the journal decoded what it shows.
+#[test]
+fn what_hides_nothing_is_shown_as_it_came() {
+    let m = Mock::new();
+    let uri = "http://localhost:8080/a%2Fb";
+    let code = m.code(&[("redirect_uri", uri)]);
+    let mut body = exchange(WEB, &code);
+    body["redirect_uri"] = json!("http://localhost:8080/a/b");
+    let reply = m.post(TOKEN, Some(SECRET), &body);
+    assert_eq!(reply.rule(), Some("code.redirect_uri"));
+    let told = reply.explanation.expect("an explanation");
+    assert_eq!(told.expected.as_deref(), Some(uri));
+    assert_eq!(told.came.as_deref(), Some("http://localhost:8080/a/b"));
+}

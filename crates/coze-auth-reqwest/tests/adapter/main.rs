@@ -2,6 +2,7 @@
 
 mod clocks;
 mod errors;
+mod logs;
 mod machine;
 mod proxies;
 mod support;

@@ -73,6 +73,22 @@ async fn a_known_authority_is_trusted() {
 }
 
 #[tokio::test]
+async fn a_builders_proxy_is_not_used_for_this_machine() {
+    let authority = authority();
+    let root = reqwest::Certificate::from_der(authority.der()).unwrap();
+    let client = Client::with_builder(move || {
+        let dead = reqwest::Proxy::all("http://127.0.0.1:9").unwrap();
+        let builder = reqwest::Client::builder().proxy(dead);
+        builder.tls_certs_only([root.clone()])
+    });
+    let client = client.unwrap();
+    let base = format!("https://localhost:{}", server(&authority, "localhost"));
+    client.run(exchange(&base)).await.unwrap();
+    let plain = Listener::saying(http_answer("200 OK", TOKEN));
+    client.run(exchange(&plain.base())).await.unwrap();
+}
+
+#[tokio::test]
 async fn another_hosts_certificate_is_refused_before_anything_is_sent() {
     let authority = authority();
     let base = format!("https://localhost:{}", server(&authority, "api.coze.cn"));

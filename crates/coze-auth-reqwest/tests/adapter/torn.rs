@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use coze_auth_reqwest::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_reqwest::{Client, Error};
 
-use crate::support::{Listener, SENTINEL, TOKEN, exchange, failed, http_answer, me, transport};
+use crate::support::{
+    Listener, SENTINEL, TOKEN, USER, exchange, failed, http_answer, me, transport,
+};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -122,6 +124,18 @@ async fn an_endless_body_is_not_read_to_its_end() {
         panic!("{error:?}");
     };
     assert_eq!(unexpected.body_len(), 1024 * 1024);
+}
+
+#[tokio::test]
+async fn a_limit_beyond_the_clock_is_a_day() {
+    let server = Listener::saying(http_answer("200 OK", USER));
+    let given = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let given = Client::with_client(given.build().unwrap());
+    for client in [Client::new().unwrap(), given] {
+        let client = client.with_timeout(Duration::MAX);
+        client.run(me(&server.base())).await.unwrap();
+        assert_eq!(format!("{client:?}"), "Client { timeout: 86400s, .. }");
+    }
 }
 
 /// Knows no name.

@@ -1,12 +1,12 @@
 //! Whole answers, and what goes over the wire.
 
 use coze_auth_reqwest::core::error::{ErrorCode, Oddity};
-use coze_auth_reqwest::core::{Error as CoreError, Retry};
+use coze_auth_reqwest::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_reqwest::{Client, Error};
 use reqwest::redirect::Policy;
 use wiremock::ResponseTemplate;
 
-use crate::support::{TOKEN, USER, answering, device_app, exchange, failed, json, me};
+use crate::support::{TOKEN, USER, answering, device_app, exchange, failed, json, me, transport};
 
 #[tokio::test]
 async fn a_grant_comes_through() {
@@ -142,7 +142,9 @@ async fn a_redirect_that_a_finished_client_followed_is_named() {
 #[tokio::test]
 async fn a_finished_client_that_gave_up_following_is_named_too() {
     let server = wiremock::MockServer::start().await;
-    let round = ResponseTemplate::new(302).insert_header("location", server.uri());
+    // To itself, so that no URL tells.
+    let round = ResponseTemplate::new(307);
+    let round = round.insert_header("location", "/api/permission/oauth2/token");
     wiremock::Mock::given(wiremock::matchers::any())
         .respond_with(round)
         .mount(&server)
@@ -150,6 +152,44 @@ async fn a_finished_client_that_gave_up_following_is_named_too() {
     let client = Client::with_client(reqwest::Client::builder().no_proxy().build_here());
     let error = failed(client.run(exchange(&server.uri())).await);
     assert!(matches!(error, Error::Redirected { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_finished_client_that_was_led_to_a_closed_door_may_have_sent() {
+    // Bound and let go: nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let server = answering(ResponseTemplate::new(307).insert_header("location", to)).await;
+    let client = Client::with_client(reqwest::Client::builder().no_proxy().build_here());
+    let error = failed(client.run(exchange(&server.uri())).await);
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    assert_eq!(error.retry(), Retry::MaybeSpent, "{error:?}");
+    let (failure, text) = transport(Err::<(), _>(error));
+    assert_eq!(failure, TransportFailure::NoAnswer);
+    assert!(text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn a_finished_client_that_was_led_where_no_http_is_is_named() {
+    let answer = ResponseTemplate::new(307);
+    let server = answering(answer.insert_header("location", "ftp://coze.invalid/SENTINEL")).await;
+    let client = Client::with_client(reqwest::Client::builder().no_proxy().build_here());
+    let error = failed(client.run(exchange(&server.uri())).await);
+    let Error::Redirected { to } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(to, "ftp://coze.invalid");
+}
+
+#[tokio::test]
+async fn what_reqwest_refuses_to_send_was_not_sent() {
+    let client = Client::with_builder(|| reqwest::Client::builder().https_only(true)).unwrap();
+    let server = answering(json(200, TOKEN)).await;
+    let (failure, text) = transport(client.run(exchange(&server.uri())).await);
+    assert_eq!(failure, TransportFailure::NotSent);
+    assert!(text.contains("builder error"), "{text}");
+    assert!(server.received_requests().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ fn the_cause_is_the_last_requests_own() {
             panic!("{error:?}");
         };
         let ended = match has_cause {
-            true => matches!(error, CoreError::DeviceExpired { .. }),
+            true => matches!(error, CoreError::Transport { .. }),
             false => matches!(error, CoreError::DeviceDenied { .. }),
         };
         assert!(ended, "{error:?}");
@@ -101,13 +101,25 @@ fn the_cause_is_the_last_requests_own() {
 
 #[test]
 fn the_system_clock_goes_on_and_sleeps() {
-    let clock = SystemClock::new();
+    let clock = SystemClock;
     let before = clock.now();
     clock.sleep(Duration::from_millis(20));
     let after = clock.now();
     assert!(before.steady.until(after.steady) >= Duration::from_millis(20));
     // 2026-01-01: it is the calendar, not the time since the start.
     assert!(after.unix >= UnixTime::from_secs(1_767_225_600));
+}
+
+#[test]
+fn all_clients_of_a_process_share_the_steady_clock() {
+    let server = Listener::saying(http_answer("200 OK", STARTED));
+    let app = device_app(&server.base());
+    let early = Client::new().unwrap();
+    SystemClock.sleep(Duration::from_millis(100));
+    let by_early = early.run(app.start()).unwrap().received_at;
+    let by_late = Client::new().unwrap().run(app.start()).unwrap();
+    let between = by_early.until(by_late.received_at);
+    assert!(between > Duration::ZERO, "the later answer came first");
 }
 
 /// Compiles only if a client can be shared between threads.

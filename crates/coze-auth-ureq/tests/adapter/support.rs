@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use coze_auth_ureq::Error;
 use coze_auth_ureq::core::authorize::{Callback, RedirectUri};
@@ -69,6 +70,9 @@ pub(crate) fn json(status: u16, body: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body, "application/json")
 }
 
+/// How long a server of ours waits for more. No test that passes takes as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What wiremock cannot do: it hands the connection over after each request.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
@@ -85,6 +89,8 @@ impl Listener {
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
+                // A client that waits where it should not fails its test, and does not hang it.
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 let request = read_request(&mut stream);
                 seen.lock().unwrap().push(request);
                 serve(&mut stream, number);

@@ -1,6 +1,6 @@
 //! Answers that do not arrive whole.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,14 @@ use coze_auth_ureq::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_ureq::{Client, Error};
 use ureq::Agent;
 use ureq::config::Config;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
 
-use crate::support::{Listener, SENTINEL, TOKEN, exchange, failed, http_answer, me, transport};
+use crate::support::{
+    Listener, SENTINEL, TOKEN, USER, exchange, failed, http_answer, me, transport,
+};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -126,6 +130,17 @@ fn an_endless_body_is_not_read_to_its_end() {
     assert_eq!(unexpected.body_len(), 1024 * 1024);
 }
 
+#[test]
+fn a_limit_beyond_the_clock_is_a_day() {
+    let server = Listener::saying(http_answer("200 OK", USER));
+    let given = Client::with_agent(Agent::new_with_defaults());
+    for client in [Client::new().unwrap(), given] {
+        let client = client.with_timeout(Duration::MAX);
+        client.run(me(&server.base())).unwrap();
+        assert_eq!(format!("{client:?}"), "Client { timeout: 86400s, .. }");
+    }
+}
+
 /// Knows no name.
 #[derive(Debug)]
 struct NoNames;
@@ -151,5 +166,77 @@ fn a_name_that_is_not_found_sent_nothing() {
     ] {
         assert_eq!(failure, TransportFailure::NotSent);
         assert!(text.contains("host not found"), "{text}");
+    }
+}
+
+/// Never finds a name, until the time for it is up. It does not wait for that.
+#[derive(Debug)]
+struct SlowNames;
+
+impl Resolver for SlowNames {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        assert!(timeout.after.as_secs() <= 10, "{timeout:?}");
+        Err(ureq::Error::Timeout(timeout.reason))
+    }
+}
+
+#[test]
+fn a_name_that_is_not_found_in_time_sent_nothing() {
+    let config = Config::builder().proxy(None).build();
+    let client = Client::with_agent(Agent::with_parts(
+        config,
+        DefaultConnector::new(),
+        SlowNames,
+    ));
+    for (failure, text) in [
+        transport(client.run(exchange("https://api.coze.invalid"))),
+        transport(client.run(me("https://api.coze.invalid"))),
+    ] {
+        assert_eq!(failure, TransportFailure::NotSent);
+        assert!(text.contains("timeout: resolve"), "{text}");
+    }
+}
+
+/// Makes no connection, but this error.
+#[derive(Debug)]
+struct Failing(ErrorKind);
+
+impl Connector for Failing {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        Err(ureq::Error::Io(self.0.into()))
+    }
+}
+
+#[test]
+fn without_a_body_a_broken_connection_may_have_carried_the_request() {
+    use ErrorKind::*;
+    use TransportFailure::{NoAnswer, NotSent};
+    for (kind, expected) in [
+        (BrokenPipe, NoAnswer),
+        (ConnectionAborted, NoAnswer),
+        (ConnectionReset, NoAnswer),
+        (UnexpectedEof, NoAnswer),
+        (ConnectionRefused, NotSent),
+        (HostUnreachable, NotSent),
+        (InvalidData, NotSent),
+    ] {
+        let agent = Agent::with_parts(Config::default(), Failing(kind), DefaultResolver::default());
+        let client = Client::with_agent(agent);
+        let (failure, _) = transport(client.run(me("http://127.0.0.1:1")));
+        assert_eq!(failure, expected, "{kind}");
+        // With one it is known that the body was not asked for.
+        let (failure, _) = transport(client.run(exchange("http://127.0.0.1:1")));
+        assert_eq!(failure, NotSent, "{kind}, with a body");
     }
 }

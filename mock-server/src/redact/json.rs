@@ -1,0 +1,206 @@
+//! What the journal keeps of the JSON of a request: its shape, its open values, and not too much.
+
+use serde_json::{Map, Value};
+
+use super::{holds_credential, mask, scrub};
+
+/// Members of token and device bodies that are no secrets (protocol §2.4, §6).
+const OPEN_MEMBERS: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "redirect_uri",
+    "duration_seconds",
+    "scope",
+    "account_id",
+    "enterprise_id",
+];
+
+/// Claims and header members of an assertion that are no secrets (protocol §5). A `jti` is spent
+/// as soon as it has been seen.
+const OPEN_CLAIMS: &[&str] = &[
+    "alg",
+    "typ",
+    "kid",
+    "iss",
+    "aud",
+    "iat",
+    "exp",
+    "jti",
+    "session_name",
+    "session_context",
+];
+
+/// Of one array or object.
+const MOST_ITEMS: usize = 32;
+/// Bytes of one body, header or payload: text as long as it is, and what the tree around it costs.
+const ROOM: usize = 4 * 1024;
+const COST_OF_VALUE: usize = 16;
+const COST_OF_CONTAINER: usize = 128;
+
+pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {
+    Shortened::new().object(members, |copy, name, value| {
+        let value = match OPEN_MEMBERS.contains(&name) {
+            true => copy.open(value),
+            false => hide(value),
+        };
+        (member_name(name), value)
+    })
+}
+
+pub(crate) fn claims(claims: &Map<String, Value>) -> Value {
+    let members = claims.iter().map(|(name, value)| (name.as_str(), value));
+    Shortened::new().object(members, |copy, name, value| {
+        let value = match OPEN_CLAIMS.contains(&name) {
+            true => copy.open(value),
+            false => hide(value),
+        };
+        (member_name(name), value)
+    })
+}
+
+pub(super) fn member_name(name: &str) -> String {
+    let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match plain && !holds_credential(name) {
+        true => name.to_owned(),
+        false => "***".to_owned(),
+    }
+}
+
+/// Null stays visible, since absent and null are worth telling apart.
+fn hide(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::String(secret) if secret.is_empty() => Value::String(String::new()),
+        Value::String(secret) => Value::String(mask(secret)),
+        _ => Value::String("***".to_owned()),
+    }
+}
+
+/// A redacted copy in the making.
+struct Shortened {
+    room: usize,
+}
+
+impl Shortened {
+    const fn new() -> Self {
+        Self { room: ROOM }
+    }
+
+    const fn spend(&mut self, bytes: usize) {
+        self.room = self.room.saturating_sub(bytes);
+    }
+
+    /// A value from a place that holds no secret.
+    fn open(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(items) => self.array(items),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, value)| (name.as_str(), value));
+                self.object(members, |copy, name, value| {
+                    (copy.text(name), copy.open(value))
+                })
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let shown = scrub(text);
+        self.spend(shown.len());
+        shown
+    }
+
+    fn array(&mut self, items: &[Value]) -> Value {
+        self.spend(COST_OF_CONTAINER);
+        let mut shown = Vec::new();
+        for item in items {
+            if shown.len() == MOST_ITEMS || self.room == 0 {
+                let more = items.len() - shown.len();
+                shown.push(Value::String(format!("… {more} more")));
+                break;
+            }
+            self.spend(COST_OF_VALUE);
+            shown.push(self.open(item));
+        }
+        Value::Array(shown)
+    }
+
+    fn object<'a>(
+        &mut self,
+        members: impl Iterator<Item = (&'a str, &'a Value)>,
+        mut show: impl FnMut(&mut Self, &str, &Value) -> (String, Value),
+    ) -> Value {
+        self.spend(COST_OF_CONTAINER);
+        let mut shown = Map::new();
+        let (mut taken, mut left_out) = (0, 0_usize);
+        for (name, value) in members {
+            if taken == MOST_ITEMS || self.room == 0 {
+                left_out += 1;
+                continue;
+            }
+            taken += 1;
+            self.spend(COST_OF_VALUE);
+            let (name, value) = show(self, name, value);
+            shown.insert(name, value);
+        }
+        if left_out > 0 {
+            let more = Value::String(format!("{left_out} more"));
+            shown.insert("…".to_owned(), more);
+        }
+        Value::Object(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scope(value: Value) -> Value {
+        let shown = members([("scope", &value)].into_iter());
+        shown["scope"].clone()
+    }
+
+    #[test]
+    fn a_small_body_is_kept_whole() {
+        let value = json!({ "a": { "b": [1, "x", null, true] }, "c": vec![0; MOST_ITEMS] });
+        assert_eq!(scope(value.clone()), value);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let items = scope(json!(vec!["x"; 102]));
+        assert_eq!(items.as_array().map(Vec::len), Some(33));
+        assert_eq!(items[32], "… 70 more");
+
+        let object: Map<_, _> = (0..102).map(|n| (format!("m{n:03}"), json!(n))).collect();
+        let shown = scope(Value::Object(object.clone()));
+        assert_eq!(shown.as_object().map(Map::len), Some(33));
+        assert_eq!(shown["…"], "70 more");
+        let shown = claims(&object);
+        assert_eq!(shown["…"], "70 more", "{shown}");
+        let all = object.iter().map(|(name, value)| (name.as_str(), value));
+        assert_eq!(members(all)["…"], "70 more");
+    }
+
+    /// 32 of 32 of 32 would still be much.
+    #[test]
+    fn the_whole_is_bounded_however_it_is_nested() {
+        let wide = |leaf: Value| json!(vec![json!(vec![leaf; 30]); 30]);
+        let mut deep = json!("x");
+        for _ in 0..100 {
+            deep = json!({ "a": deep });
+        }
+        for value in [
+            wide(json!("long words are text too ".repeat(6))),
+            wide(json!(1)),
+            wide(json!({ "": {} })),
+            json!(vec![deep; 30]),
+        ] {
+            let shown = scope(value).to_string();
+            assert!(shown.len() < ROOM + 1024, "{} bytes", shown.len());
+            assert!(shown.contains(" more"), "{shown}");
+        }
+    }
+}
