@@ -90,5 +90,11 @@ cases! { $
     wire {
         what_the_server_sees,
         nobody_listens,
+        redirect_not_followed,
+        cut_before_an_answer,
+        cut_within_an_answer,
+        endless_answer,
+        refusals_are_read,
+        html_of_a_gateway,
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use coze_auth_conformance::{SharedClock, Subject};
-use coze_auth_core::{Error, Flow, Request, Response, Step, TransportFailure, http};
+use coze_auth_core::{Body, Error, Flow, Request, Response, Step, TransportFailure, http};
 
 pub(crate) struct RawSocket(SharedClock);
 
@@ -44,12 +44,24 @@ fn exchange(socket: &mut TcpStream, authority: &str, request: &Request) -> Optio
         .write_all(&[message.as_bytes(), request.body().as_bytes()].concat())
         .ok()?;
     let mut answer = Vec::new();
-    socket.take(1 << 20).read_to_end(&mut answer).ok()?;
+    let most = Body::READ_AT_MOST + 64 * 1024; // and its head
+    socket.take(most as u64).read_to_end(&mut answer).ok()?;
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let mut lines = std::str::from_utf8(&answer[..end]).ok()?.split("\r\n");
     let mut response = http::Response::builder().status(lines.next()?.split(' ').nth(1)?);
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
         response = response.header(name, value);
     }
-    response.body(answer[end + 4..].to_vec().into()).ok()
+    let mut body = answer.split_off(end + 4);
+    body.truncate(Body::READ_AT_MOST);
+    let response = response.body(Body::from(body)).ok()?;
+    let length = response
+        .headers()
+        .get("content-length")?
+        .to_str()
+        .ok()?
+        .parse::<usize>()
+        .ok()?;
+    // Less than was promised is no answer; more than is wanted was cut off above.
+    (response.body().len() >= length.min(Body::READ_AT_MOST)).then_some(response)
 }

@@ -254,9 +254,9 @@ impl<'a> Environment<'a> {
         let issuer = issuer(self.endpoints()?, (ID, &id), (KEY_ID, &key_id))?;
         let key = match (self.optional(KEY), self.optional(FILE)) {
             (Some(pem), _) => pem,
-            (None, Some(path)) => read_file(&path).map(Zeroizing::new).map_err(|error| {
-                ConfigError::new(FILE, Problem::Unreadable(error.kind().to_string()))
-            })?,
+            (None, Some(path)) => read_file(&path)
+                .map(Zeroizing::new)
+                .map_err(|error| ConfigError::new(FILE, Problem::Unreadable(error.to_string())))?,
             (None, None) => return Err(ConfigError::new(KEY, Problem::Missing)),
         };
         Ok((issuer, PrivateKeyPem(key)))

@@ -286,7 +286,7 @@ macro_rules! path_id {
         pub struct $name(String);
 
         impl $name {
-            #[doc = concat!("Takes a ", $what, ": letters, digits, `-`, `.`, `_` and `~`.")]
+            #[doc = concat!("Takes one (", $what, "): letters, digits, `-`, `.`, `_` and `~`.")]
             ///
             /// # Errors
             ///

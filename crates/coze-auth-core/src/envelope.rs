@@ -110,6 +110,7 @@ impl<'a> Answer<'a> {
 
     fn origin(&self) -> Origin {
         Origin {
+            of: self.sent.origin(),
             status: self.response.status().as_u16(),
             log_id: self.log_id(),
             retry_after: self.header("retry-after").and_then(seconds),

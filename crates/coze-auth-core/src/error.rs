@@ -34,6 +34,8 @@ pub enum Error {
         failure: TransportFailure,
         /// Whether it carried an authorization code or refresh token, which works once.
         single_use: bool,
+        /// Where it was sent: scheme, host and port.
+        to: String,
     },
     /// The person refused the device authorization.
     DeviceDenied {
@@ -88,6 +90,7 @@ impl Error {
             Self::Transport {
                 failure,
                 single_use,
+                ..
             } => Retry::passing(*single_use, *failure != TransportFailure::NotSent, None),
             _ => Retry::Never,
         }
@@ -114,8 +117,9 @@ impl fmt::Display for Error {
             Self::Transport {
                 failure,
                 single_use,
+                to,
             } => {
-                failure.fmt(f)?;
+                write!(f, "{to}: {failure}")?;
                 if *single_use && *failure != TransportFailure::NotSent {
                     f.write_str("; the code or refresh token that was sent may be spent, and then a new login is needed")?;
                 }
@@ -175,10 +179,10 @@ impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSent => {
-                "could not reach Coze, and nothing was sent: check the address, the network and TLS"
+                "could not be reached, and nothing was sent: check the address, the network and TLS"
             }
-            Self::NoAnswer => "the connection to Coze broke before a whole answer came",
-            Self::Timeout => "Coze gave no whole answer in time",
+            Self::NoAnswer => "the connection broke before a whole answer came",
+            Self::Timeout => "no whole answer came in time",
         })
     }
 }

@@ -128,6 +128,7 @@ impl<T> Flow for Call<T> {
             Err(failure) => Err(Error::Transport {
                 failure,
                 single_use: self.single_use,
+                to: self.request.origin(),
             }),
         };
         self.state = State::Answered(result);

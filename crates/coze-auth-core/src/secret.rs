@@ -64,7 +64,7 @@ macro_rules! secret {
         pub struct $name($crate::secret::Hidden);
 
         impl $name {
-            #[doc = concat!("Takes the text of a ", $what, ".")]
+            #[doc = concat!("Takes the text: ", $what, ".")]
             ///
             /// # Errors
             ///

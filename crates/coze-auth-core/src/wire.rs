@@ -109,6 +109,16 @@ impl Outgoing {
         }
     }
 
+    /// Where it goes: scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        let authority = self
+            .uri
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        format!("{scheme}://{authority}")
+    }
+
     /// The message to send.
     pub(crate) fn request(&self) -> Request {
         let mut request = Request::new(self.body.clone());

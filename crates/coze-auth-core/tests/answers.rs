@@ -474,12 +474,15 @@ fn only_what_may_have_arrived_may_be_spent() {
         let shown = Error::Transport {
             failure,
             single_use: true,
+            to: "https://api.example".into(),
         }
         .to_string();
         assert_eq!(shown.contains("may be spent"), spent, "{shown}");
+        assert!(shown.starts_with("https://api.example: "), "{shown}");
         let shown = Error::Transport {
             failure,
             single_use: false,
+            to: "https://api.example".into(),
         }
         .to_string();
         assert!(!shown.contains("may be spent"), "{shown}");

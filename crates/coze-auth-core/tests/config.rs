@@ -135,7 +135,7 @@ fn the_region_is_the_callers_unless_a_base_is_set() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "COZE_API_BASE: is not an absolute http or https URL, such as https://api.coze.cn"
+        "COZE_API_BASE: is not an absolute http or https URL, such as https://host.example/path"
     );
 }
 

@@ -370,7 +370,7 @@ fn keys_that_cannot_sign_are_refused_when_loaded() {
         ("hunter2".to_owned(), "it has no line BEGIN PRIVATE KEY"),
         (
             "/etc/coze/private_key.pem".to_owned(),
-            "it has no line BEGIN PRIVATE KEY",
+            "it looks like a path",
         ),
     ] {
         let error = RsaKey::from_pem(&text).expect_err(&text);

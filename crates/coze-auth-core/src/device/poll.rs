@@ -106,10 +106,10 @@ impl DevicePoll {
             Ok(response) => Answer::open(&self.request, response, false)
                 .and_then(|answer| TokenGrant::read(&answer, now)),
             Err(failure) => {
-                let single_use = false;
                 let error = Error::Transport {
                     failure: *failure,
-                    single_use,
+                    single_use: false,
+                    to: self.request.origin(),
                 };
                 return self.back_off(now.steady, None, error);
             }

@@ -84,6 +84,7 @@ impl ErrorCode {
             Self::Number(4100 | 700_012_006) => {
                 "the access token is wrong, expired or of the other region"
             }
+            Self::Number(4000) => "if the path is unknown (HTTP 404), check the base URL",
             Self::Number(4101) => "the token lacks this permission, or belongs to the other region",
             Self::Number(4008 | 4009 | 4020) => "too many requests: pause",
             _ => "",
@@ -113,6 +114,8 @@ impl fmt::Display for ErrorCode {
 /// Where an answer came from: what every error about an answer tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Origin {
+    /// Scheme, host and port.
+    pub(crate) of: String,
     pub(crate) status: u16,
     pub(crate) log_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
@@ -280,7 +283,8 @@ impl fmt::Display for Unexpected {
         } = self;
         write!(
             f,
-            "the answer cannot be read (HTTP {}, {body_len} bytes): ",
+            "the answer of {} cannot be read (HTTP {}, {body_len} bytes): ",
+            self.origin.of,
             self.status()
         )?;
         match oddity {

@@ -88,9 +88,9 @@ impl fmt::Display for ConfigError {
             }
             Problem::VerifierLength(len) => write!(f, "has {len} characters; RFC 7636 asks for 43 to 128"),
             Problem::TooLong(max) => write!(f, "is longer than {max} bytes"),
-            Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://api.coze.cn"),
+            Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://host.example/path"),
             Problem::Insecure => f.write_str(
-                "is http, which would send credentials in the clear; use https, or name the exception (custom_insecure)",
+                "is http, which would send credentials in the clear; use https (in code, Endpoints::custom_insecure names the exception)",
             ),
             Problem::UrlPart(part) => write!(f, "has a {part}, which does not belong there"),
             Problem::NoWww => f.write_str("the www host cannot be told from this API base; set it (with_www)"),

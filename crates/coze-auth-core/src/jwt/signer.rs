@@ -113,6 +113,11 @@ mod aws_lc {
             _ if has("BEGIN OPENSSH PRIVATE KEY") => {
                 "it is in OpenSSH's form (ssh-keygen -p -m PEM converts it)"
             }
+            PemError::NoItemsFound
+                if text.trim_end().lines().count() == 1 && text.contains(['/', '\\']) =>
+            {
+                "it looks like a path: the text of the key is asked for here (or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH)"
+            }
             PemError::NoItemsFound => "it has no line BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY",
             PemError::MissingSectionEnd { .. } => "its END line is missing: it was cut off",
             _ => "it is damaged",

@@ -51,6 +51,7 @@ fn the_cores_errors_pass_through_the_question_mark() {
         Err(CoreError::Transport {
             failure: TransportFailure::Timeout,
             single_use: true,
+            to: "https://api.coze.cn".into(),
         })?
     }
     fn signing() -> Result<(), Error> {
