@@ -55,7 +55,8 @@ pub use clock::SharedClock;
 pub use stage::Stage;
 pub use subject::{Subject, run_case};
 
-/// The README's Rust, compiled and run.
+/// The Rust of the READMEs, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../mock-server/README.md")]
 struct Readme;

@@ -45,6 +45,30 @@ fn respond(handled: Handled) -> Response {
     into_response(json_reply(status, body.to_string()))
 }
 
+/// What there is, for who asks for what there is not.
+const CONTROLS: &[&str] = &[
+    "GET /info",
+    "GET /health",
+    "GET /key",
+    "POST /authorize",
+    "GET /device",
+    "POST /device/{user_code}",
+    "GET /clock",
+    "POST /clock",
+    "GET /requests",
+    "DELETE /requests",
+    "POST /reset",
+    "GET /explain/{logid}",
+    "POST /tokens/revoke",
+    "POST /tokens/restrict",
+    "POST /apps/{client_id}",
+];
+
+async fn no_such_control() -> Response {
+    let body = json!({ "error": "no such control", "controls": CONTROLS });
+    respond(Err(Problem(StatusCode::NOT_FOUND, body)))
+}
+
 pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/info", get(info))
@@ -62,7 +86,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/explain/{logid}", get(requests::explain))
         .route("/tokens/{action}", post(owner::change_token))
         .route("/apps/{client_id}", post(owner::change_app))
-        .fallback(async || respond(Err(Problem::new(StatusCode::NOT_FOUND, "no such control"))))
+        .fallback(no_such_control)
         .method_not_allowed_fallback(async || {
             let text = "this control has another method";
             respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))

@@ -1,7 +1,7 @@
 //! `cargo demo`: every Coze credential and flow, through both adapters, against an embedded mock server.
 //!
 //! Each exchange is printed as it goes over the wire, secrets masked. Nothing leaves this machine and
-//! nobody waits: client and server share a clock, and a sleep moves it.
+//! nobody waits: client and server share a clock, and a sleep moves it. `cargo demo device` shows one flow.
 
 #[path = "../../tests/subjects/reqwest.rs"]
 mod over_reqwest;
@@ -18,7 +18,7 @@ use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::{AccessToken, TokenGrant, whoami};
 use coze_auth_mock::DeviceAction;
 
-use crate::trace::{Traced, heading, note, short_url};
+use crate::trace::{Traced, heading, masked_url, note};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -70,11 +70,22 @@ fn shows<S: Subject>() -> [Show<S>; 7] {
 }
 
 fn main() -> ExitCode {
+    let only = std::env::args().nth(1);
+    let names = shows::<over_ureq::Ureq>().map(|show| show.name);
+    if only
+        .as_ref()
+        .is_some_and(|only| !names.contains(&only.as_str()))
+    {
+        eprintln!("cargo demo [{}]", names.join("|"));
+        return ExitCode::from(2);
+    }
     println!("Every Coze credential and flow, against a mock Coze auth server in this process.");
-    println!("Secrets are masked. Time is virtual: client and server share a clock.");
+    println!(
+        "Secrets are masked. Time is virtual: client and server share a clock. Each scene has a server of its own."
+    );
     let rows = [
-        play::<over_reqwest::Reqwest>("reqwest"),
-        play::<over_ureq::Ureq>("ureq"),
+        play::<over_reqwest::Reqwest>("reqwest", only.as_deref()),
+        play::<over_ureq::Ureq>("ureq", only.as_deref()),
     ];
     println!();
     for row in &rows {
@@ -88,9 +99,12 @@ fn main() -> ExitCode {
 }
 
 /// Shows everything over one adapter, and gives the line of the summary.
-fn play<S: Subject>(adapter: &str) -> String {
+fn play<S: Subject>(adapter: &str, only: Option<&str>) -> String {
     let mut row = format!("{adapter:<8}");
-    for show in shows::<S>() {
+    for show in shows::<S>()
+        .into_iter()
+        .filter(|show| only.is_none_or(|only| only == show.name))
+    {
         heading(&format!("{adapter} · {}: {}", show.name, show.title));
         let stage = Stage::new();
         let verdict = match (show.run)(&stage) {
@@ -139,7 +153,7 @@ fn device<S: Subject>(stage: &Stage<S>) -> Outcome {
     note(&format!(
         "the program shows {} and {}",
         started.user_code,
-        short_url(&started.verification_uri_complete)
+        masked_url(&started.verification_uri_complete)
     ));
     // Nothing is approved yet: one poll of this kind is shown before the person acts.
     let (mock, code) = (stage.mock.clone(), started.user_code.clone());
@@ -187,11 +201,14 @@ fn prove<S: Subject>(stage: &Stage<S>, token: &AccessToken) -> Outcome {
 
 /// The person's part in a browser, which `POST /_mock/v1/authorize` does without one.
 fn approve<S: Subject>(stage: &Stage<S>, url: &AuthorizeUrl) -> Outcome<Callback> {
-    note(&format!("the person opens {}", short_url(url.as_str())));
+    note(&format!("the person opens {}", masked_url(url.as_str())));
     let back = stage
         .mock
         .authorize(url.as_str(), true)
         .map_err(|refused| refused.to_string())?;
-    note(&format!("approves, and comes back to {}", short_url(&back)));
+    note(&format!(
+        "approves, and comes back to {}",
+        masked_url(&back)
+    ));
     Ok(Callback::parse(&back)?)
 }

@@ -131,25 +131,19 @@ fn mask(json: Value) -> Value {
     }
 }
 
-/// A link with the secrets of its query masked.
-pub(crate) fn short_url(url: &str) -> String {
-    let Ok(mut url) = url::Url::parse(url) else {
-        return "(no URL)".to_owned();
+/// A link as it is, with the secrets of its query masked.
+pub(crate) fn masked_url(url: &str) -> String {
+    let Some((page, query)) = url.split_once('?') else {
+        return url.to_owned();
     };
-    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    url.set_query(None);
-    let shown: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| match SECRETS.contains(&name.as_str()) {
-            true => format!("{name}={}", masked(value)),
-            false => format!("{name}={value}"),
+    let shown: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) if SECRETS.contains(&name) => format!("{name}={}", masked(value)),
+            _ => pair.to_owned(),
         })
         .collect();
-    if shown.is_empty() {
-        url.into()
-    } else {
-        format!("{url}?{}", shown.join("&"))
-    }
+    format!("{page}?{}", shown.join("&"))
 }
 
 /// Acts once, after the flow's first answer.

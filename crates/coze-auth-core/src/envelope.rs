@@ -108,14 +108,14 @@ impl<'a> Answer<'a> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    fn origin(&self) -> Origin {
-        Origin {
+    fn origin(&self) -> Box<Origin> {
+        Box::new(Origin {
             of: self.sent.origin(),
             status: self.response.status().as_u16(),
             log_id: self.log_id(),
             retry_after: self.header("retry-after").and_then(seconds),
             single_use: self.single_use,
-        }
+        })
     }
 
     /// What the server may repeat of what it was sent, and must not be quoted with.

@@ -137,7 +137,7 @@ impl Origin {
 /// Coze said no, in one of its forms (protocol §4.1), under whatever status.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refused {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Box<Origin>,
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
 }
@@ -229,7 +229,7 @@ pub enum Oddity {
 /// An answer that cannot be read. It tells its length, never its text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unexpected {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Box<Origin>,
     pub(crate) oddity: Oddity,
     pub(crate) body_len: usize,
 }
