@@ -69,11 +69,6 @@ impl DevicePoll {
         poll
     }
 
-    /// The user code's last moment.
-    pub fn deadline(&self) -> SteadyTime {
-        self.deadline
-    }
-
     /// Waits, unless the next poll would come after the deadline: then it is over now, without a useless sleep.
     fn pause_from(&self, now: SteadyTime, pause: Duration, log_id: Option<String>) -> State {
         let next = now.plus(pause);
