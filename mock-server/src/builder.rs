@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::ClockHandle;
 use crate::mock::{CozeAuthMock, Listening};
+use crate::rules::Rule;
 use crate::world::{Consent, Settings};
 
 /// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
@@ -209,9 +210,12 @@ impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownRule(id) => {
+                let switches = Rule::ALL.iter().filter(|rule| rule.text().switch);
+                let ids: Vec<_> = switches.map(|rule| rule.id()).collect();
                 write!(
                     f,
-                    "there is no rule {id:?}; rules.toml lists them, such as code.single_use"
+                    "there is no rule {id:?}; these can be switched: {}",
+                    ids.join(", ")
                 )
             }
             Self::NoSwitch(id) => write!(f, "the rule {id} cannot be turned off"),

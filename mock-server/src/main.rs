@@ -40,7 +40,7 @@ struct Serve {
     /// Who decides about authorize requests and device codes
     #[arg(long, value_enum, default_value = "page")]
     consent: Consent,
-    /// Turn a rule of rules.toml on or off, such as code.single_use=off
+    /// Turn a rule on or off, such as code.single_use=off; docs/protocol.md §13 has them all
     #[arg(long = "rule", value_name = "ID=on|off", value_parser = parse_rule)]
     rules: Vec<(String, bool)>,
     /// Answer breaches of a rule differently, such as refresh.rotate=401:invalid_client

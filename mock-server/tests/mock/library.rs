@@ -13,6 +13,13 @@ fn settings_that_cannot_be_are_refused() {
         build("code.single-use", false),
         Some(SetupError::UnknownRule(_))
     ));
+    let told = build("code.single_us", false)
+        .expect("no such rule")
+        .to_string();
+    assert!(
+        told.contains("code.single_use, "),
+        "it must say which there are: {told}"
+    );
     assert!(matches!(
         build("path.known", false),
         Some(SetupError::NoSwitch(_))
