@@ -141,6 +141,23 @@ impl<S: Subject> Stage<S> {
         Callback::parse(&back).expect("a callback")
     }
 
+    /// A fresh code of one login with the state of another: what a thief, or who mixes two logins up, has.
+    pub fn mixed_up(&self, code_of: &AuthorizeUrl, state_of: &AuthorizeUrl) -> Callback {
+        let back = self.mock.authorize(code_of.as_str(), true);
+        let back = back.unwrap_or_else(|refused| panic!("{refused}"));
+        let part = |url: &str, name: &str| {
+            let value = url
+                .split(name)
+                .nth(1)
+                .and_then(|rest| rest.split('&').next());
+            value
+                .unwrap_or_else(|| panic!("no {name} in a URL"))
+                .to_owned()
+        };
+        let (code, state) = (part(&back, "code="), part(state_of.as_str(), "state="));
+        Callback::parse(&format!("code={code}&state={state}")).expect("a callback")
+    }
+
     /// Asks whom a token speaks for.
     ///
     /// # Errors

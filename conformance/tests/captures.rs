@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use common::{Part, part};
+use common::part;
 use coze_auth_core::authorize::{Callback, RedirectUri};
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::endpoint::{AccountId, WorkspaceId};
@@ -126,7 +126,7 @@ impl Server {
             .mock
             .authorize(&url, true)
             .unwrap_or_else(|refused| panic!("{refused}"));
-        part(&back, Part::Code)
+        part(&back, "code")
     }
 
     fn device_code(&self) -> String {
@@ -353,11 +353,8 @@ fn same_call(capture: &Value) -> Request {
     let pkce = PkceApp::new(endpoints(), "cidp").expect("an app");
     let device = DeviceApp::new(endpoints(), "cidd").expect("an app");
     let callback = |url: &coze_auth_core::authorize::AuthorizeUrl| {
-        Callback::parse(&format!(
-            "code=code1&state={}",
-            part(url.as_str(), Part::State)
-        ))
-        .expect("a callback")
+        Callback::parse(&format!("code=code1&state={}", part(url.as_str(), "state")))
+            .expect("a callback")
     };
     let refresh = RefreshToken::new("rt1").expect("a token");
     let call = name(capture);

@@ -42,10 +42,19 @@ impl<F: Flow, A: FnOnce()> Flow for At<F, A> {
 }
 
 fn at_poll<F: Flow, A: FnOnce()>(poll: usize, flow: F, act: A) -> At<F, A> {
-    At { flow, poll, sent: 0, act: Some(act) }
+    At {
+        flow,
+        poll,
+        sent: 0,
+        act: Some(act),
+    }
 }
 
-fn decide(mock: &Arc<CozeAuthMock>, started: &DeviceAuthorization, action: DeviceAction) -> impl FnOnce() + Send + use<> {
+fn decide(
+    mock: &Arc<CozeAuthMock>,
+    started: &DeviceAuthorization,
+    action: DeviceAction,
+) -> impl FnOnce() + Send + use<> {
     let (mock, code) = (Arc::clone(mock), started.user_code.clone());
     move || mock.device(&code, action).expect("a pending device")
 }
@@ -54,20 +63,40 @@ fn decide(mock: &Arc<CozeAuthMock>, started: &DeviceAuthorization, action: Devic
 pub fn approved_after_a_while<S: Subject>(stage: &Stage<S>) {
     let app = stage.device();
     let started = start(stage);
-    assert!(started.verification_uri_complete.contains(&started.user_code));
+    assert!(
+        started
+            .verification_uri_complete
+            .contains(&started.user_code)
+    );
     let act = decide(&stage.mock, &started, DeviceAction::Approve);
-    let grant = stage.run(at_poll(3, app.poll(&started), act)).expect("a grant");
+    let grant = stage
+        .run(at_poll(3, app.poll(&started), act))
+        .expect("a grant");
     stage.prove(&grant);
     let pending = "token device_code 428 authorization_pending device.pending";
-    assert_eq!(stage.saw(), ["device_code 200", pending, pending, "token device_code 200", "users_me 200"]);
+    assert_eq!(
+        stage.saw(),
+        [
+            "device_code 200",
+            pending,
+            pending,
+            "token device_code 200",
+            "users_me 200"
+        ]
+    );
     assert_eq!(stage.clock.sleeps(), [Duration::from_secs(5); 3]);
 }
 
 /// A device authorization limited to one workspace.
 pub fn in_a_workspace<S: Subject>(stage: &Stage<S>) {
     let app = stage.device();
-    let started = stage.run(app.start_in(&WorkspaceId::new("ws_a").expect("an id"))).expect("a device code");
-    assert_eq!(stage.last().path, "/api/permission/oauth2/workspace_id/ws_a/device/code");
+    let started = stage
+        .run(app.start_in(&WorkspaceId::new("ws_a").expect("an id")))
+        .expect("a device code");
+    assert_eq!(
+        stage.last().path,
+        "/api/permission/oauth2/workspace_id/ws_a/device/code"
+    );
     decide(&stage.mock, &started, DeviceAction::Approve)();
     stage.prove(&stage.run(app.poll(&started)).expect("a grant"));
 }
@@ -89,7 +118,10 @@ pub fn expired_at_the_server<S: Subject>(stage: &Stage<S>) {
     let act = decide(&stage.mock, &started, DeviceAction::Expire);
     let result = stage.run(at_poll(2, stage.device().poll(&started), act));
     let log_id = Some(stage.last().outcome.logid);
-    assert_eq!(result.expect_err("expired"), Error::DeviceExpired { log_id });
+    assert_eq!(
+        result.expect_err("expired"),
+        Error::DeviceExpired { log_id }
+    );
     assert_eq!(stage.last().outcome.rule, Some("device.expired"));
 }
 
@@ -97,10 +129,20 @@ pub fn expired_at_the_server<S: Subject>(stage: &Stage<S>) {
 pub fn expired_here<S: Subject>(stage: &Stage<S>) {
     let started = start(stage);
     let result: Result<TokenGrant, Error> = stage.run(stage.device().poll(&started));
-    assert!(matches!(result, Err(Error::DeviceExpired { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(Error::DeviceExpired { .. })),
+        "{result:?}"
+    );
     let waited: Duration = stage.clock.sleeps().iter().sum();
-    assert!(waited < started.expires_in, "slept {waited:?} for a code of {:?}", started.expires_in);
-    assert!(waited + started.interval >= started.expires_in, "gave up after {waited:?}");
+    assert!(
+        waited < started.expires_in,
+        "slept {waited:?} for a code of {:?}",
+        started.expires_in
+    );
+    assert!(
+        waited + started.interval >= started.expires_in,
+        "gave up after {waited:?}"
+    );
     assert_eq!(stage.last().outcome.rule, Some("device.pending"));
 }
 
@@ -109,9 +151,18 @@ pub fn waits_at_least_the_interval<S: Subject>(stage: &Stage<S>) {
     let started = start(stage);
     let issued = stage.last().at_ms;
     let act = decide(&stage.mock, &started, DeviceAction::Approve);
-    stage.run(at_poll(5, stage.device().poll(&started), act)).expect("a grant");
+    stage
+        .run(at_poll(5, stage.device().poll(&started), act))
+        .expect("a grant");
     let mut moments = vec![issued];
-    moments.extend(stage.mock.requests().iter().filter(|seen| seen.endpoint == "token").map(|seen| seen.at_ms));
+    moments.extend(
+        stage
+            .mock
+            .requests()
+            .iter()
+            .filter(|seen| seen.endpoint == "token")
+            .map(|seen| seen.at_ms),
+    );
     assert_eq!(moments.len(), 6);
     for pair in moments.windows(2) {
         assert!(pair[1] - pair[0] >= 5000, "polls at {moments:?}");
@@ -123,8 +174,16 @@ pub fn waits_at_least_the_interval<S: Subject>(stage: &Stage<S>) {
 pub fn survives_a_clock_that_leaps<S: Subject>(stage: &Stage<S>) {
     let started = start(stage);
     let clock = stage.clock.handle();
-    let poll = at_poll(2, stage.device().poll(&started), move || clock.set(clock.unix() - Duration::from_secs(3600)));
-    let grant = stage.run(at_poll(4, poll, decide(&stage.mock, &started, DeviceAction::Approve))).expect("a grant");
+    let poll = at_poll(2, stage.device().poll(&started), move || {
+        clock.set(clock.unix() - Duration::from_secs(3600))
+    });
+    let grant = stage
+        .run(at_poll(
+            4,
+            poll,
+            decide(&stage.mock, &started, DeviceAction::Approve),
+        ))
+        .expect("a grant");
     assert_eq!(stage.clock.sleeps(), [Duration::from_secs(5); 4]);
     stage.prove(&grant);
 }

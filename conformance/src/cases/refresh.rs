@@ -8,25 +8,45 @@ use crate::{Stage, Subject};
 
 fn web_grant<S: Subject>(stage: &Stage<S>) -> TokenGrant {
     let app = stage.web();
-    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let (url, pending) = app
+        .authorize(&stage.redirect(), stage.entropy())
+        .expect("a URL");
     let callback = stage.browser(&url, true);
-    stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant")
+    stage
+        .run(app.exchange(pending, &callback).expect("our state"))
+        .expect("a grant")
 }
 
 fn refresh_token(grant: &TokenGrant) -> RefreshToken {
     grant.refresh_token.clone().expect("a refresh token")
 }
 
-fn rotates<S: Subject>(stage: &Stage<S>, first: &TokenGrant, refresh: impl Fn(&RefreshToken) -> Call<TokenGrant>) {
+fn rotates<S: Subject>(
+    stage: &Stage<S>,
+    first: &TokenGrant,
+    refresh: impl Fn(&RefreshToken) -> Call<TokenGrant>,
+) {
     stage.saw();
-    let second = stage.run(refresh(&refresh_token(first))).expect("a refresh");
+    let second = stage
+        .run(refresh(&refresh_token(first)))
+        .expect("a refresh");
     assert_ne!(second.access_token.expose(), first.access_token.expose());
-    assert_ne!(refresh_token(&second).expose(), refresh_token(first).expose(), "Coze rotates");
+    assert_ne!(
+        refresh_token(&second).expose(),
+        refresh_token(first).expose(),
+        "Coze rotates"
+    );
     stage.prove(&second);
-    let third = stage.run(refresh(&refresh_token(&second))).expect("a refresh with the new token");
+    let third = stage
+        .run(refresh(&refresh_token(&second)))
+        .expect("a refresh with the new token");
     stage.prove(&third);
-    let expected =
-        ["token refresh_token 200", "users_me 200", "token refresh_token 200", "users_me 200"];
+    let expected = [
+        "token refresh_token 200",
+        "users_me 200",
+        "token refresh_token 200",
+        "users_me 200",
+    ];
     assert_eq!(stage.saw(), expected);
 }
 
@@ -39,9 +59,13 @@ pub fn rotates_for_web<S: Subject>(stage: &Stage<S>) {
 /// A PKCE app refreshes without a credential.
 pub fn rotates_for_pkce<S: Subject>(stage: &Stage<S>) {
     let app = stage.pkce();
-    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy()).expect("a URL");
+    let (url, pending) = app
+        .authorize(&stage.redirect(), stage.entropy())
+        .expect("a URL");
     let callback = stage.browser(&url, true);
-    let grant = stage.run(app.exchange(pending, &callback).expect("our state")).expect("a grant");
+    let grant = stage
+        .run(app.exchange(pending, &callback).expect("our state"))
+        .expect("a grant");
     rotates(stage, &grant, |token| app.refresh(token));
 }
 
@@ -49,7 +73,10 @@ pub fn rotates_for_pkce<S: Subject>(stage: &Stage<S>) {
 pub fn rotates_for_device<S: Subject>(stage: &Stage<S>) {
     let app = stage.device();
     let started = stage.run(app.start()).expect("a device code");
-    stage.mock.device(&started.user_code, coze_auth_mock::DeviceAction::Approve).expect("a pending device");
+    stage
+        .mock
+        .device(&started.user_code, coze_auth_mock::DeviceAction::Approve)
+        .expect("a pending device");
     let grant = stage.run(app.poll(&started)).expect("a grant");
     rotates(stage, &grant, |token| app.refresh(token));
 }
@@ -57,7 +84,9 @@ pub fn rotates_for_device<S: Subject>(stage: &Stage<S>) {
 /// A refresh token that was rotated away is refused.
 pub fn spent_token<S: Subject>(stage: &Stage<S>) {
     let (app, grant) = (stage.web(), web_grant(stage));
-    stage.run(app.refresh(&refresh_token(&grant))).expect("the first use");
+    stage
+        .run(app.refresh(&refresh_token(&grant)))
+        .expect("the first use");
     let again = stage.run(app.refresh(&refresh_token(&grant)));
     stage.refused(again, "invalid_grant", "refresh.rotate");
 }
@@ -67,9 +96,15 @@ pub fn expired_token<S: Subject>(stage: &Stage<S>) {
     const DAY: Duration = Duration::from_secs(86_400);
     let (app, grant) = (stage.web(), web_grant(stage));
     stage.clock.advance(DAY * 30 - Duration::from_secs(1));
-    let last = stage.run(app.refresh(&refresh_token(&grant))).expect("a second before the end");
+    let last = stage
+        .run(app.refresh(&refresh_token(&grant)))
+        .expect("a second before the end");
     stage.clock.advance(DAY * 30);
-    stage.refused(stage.run(app.refresh(&refresh_token(&last))), "invalid_grant", "refresh.expiry");
+    stage.refused(
+        stage.run(app.refresh(&refresh_token(&last))),
+        "invalid_grant",
+        "refresh.expiry",
+    );
 }
 
 /// A refresh token belongs to its app.
@@ -85,7 +120,9 @@ pub fn a_month_of_refreshing<S: Subject>(stage: &Stage<S>) {
     for _ in 0..31 {
         stage.clock.advance(Duration::from_secs(86_400));
         assert!(grant.remaining(stage.clock.now().unix).is_zero());
-        grant = stage.run(app.refresh(&refresh_token(&grant))).expect("a refresh");
+        grant = stage
+            .run(app.refresh(&refresh_token(&grant)))
+            .expect("a refresh");
     }
     stage.prove(&grant);
 }

@@ -24,24 +24,36 @@ pub fn service_token<S: Subject>(stage: &Stage<S>) {
 pub fn unknown_token<S: Subject>(stage: &Stage<S>) {
     let result = stage.whoami(&AccessToken::new("pat_nobody_knows_this_one").expect("a token"));
     let shown = format!("{result:?} {}", result.as_ref().unwrap_err());
-    assert!(!shown.contains("nobody_knows"), "the token is in the error: {shown}");
+    assert!(
+        !shown.contains("nobody_knows"),
+        "the token is in the error: {shown}"
+    );
     assert_eq!(result.as_ref().unwrap_err().retry(), Retry::Never);
     stage.refused(result, "4100", "token.known");
 }
 
 /// A token ends at its `expires_in`, neither before nor after.
 pub fn expired_token<S: Subject>(stage: &Stage<S>) {
-    let grant = stage.run(stage.jwt().grant(&JwtGrant::new(), stage.entropy())).expect("a grant");
+    let grant = stage
+        .run(stage.jwt().grant(&JwtGrant::new(), stage.entropy()))
+        .expect("a grant");
     let life = grant.remaining(stage.clock.now().unix);
     stage.clock.advance(life - Duration::from_secs(1));
-    stage.whoami(&grant.access_token).expect("a second before the end");
+    stage
+        .whoami(&grant.access_token)
+        .expect("a second before the end");
     stage.clock.advance(Duration::from_secs(1));
     stage.refused(stage.whoami(&grant.access_token), "4100", "token.expiry");
 }
 
 /// A token that was taken back is refused.
 pub fn revoked_token<S: Subject>(stage: &Stage<S>) {
-    let grant = stage.run(stage.jwt().grant(&JwtGrant::new(), stage.entropy())).expect("a grant");
-    assert!(stage.mock.revoke(grant.access_token.expose()), "the mock knows the token");
+    let grant = stage
+        .run(stage.jwt().grant(&JwtGrant::new(), stage.entropy()))
+        .expect("a grant");
+    assert!(
+        stage.mock.revoke(grant.access_token.expose()),
+        "the mock knows the token"
+    );
     stage.refused(stage.whoami(&grant.access_token), "4100", "token.revoked");
 }

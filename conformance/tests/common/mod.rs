@@ -4,18 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// A part of a URL's query.
-#[derive(Clone, Copy)]
-pub(crate) enum Part {
-    Code,
-    State,
-}
-
-pub(crate) fn part(url: &str, part: Part) -> String {
-    let name = match part {
-        Part::Code => "code",
-        Part::State => "state",
-    };
+/// A part of a URL's query, by name.
+pub(crate) fn part(url: &str, name: &str) -> String {
     let url = url::Url::parse(url).expect("a URL");
     let found = url
         .query_pairs()

@@ -151,9 +151,7 @@ impl PendingAuthorization {
             }),
         }
     }
-}
 
-impl PendingAuthorization {
     /// The error, with the attempt given back.
     fn kept(self, error: CallbackError) -> CallbackRejected {
         CallbackRejected {
