@@ -16,4 +16,9 @@ impl AccessToken {
     pub fn bearer(&self) -> HeaderValue {
         wire::bearer(&self.0)
     }
+
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.matches(other.expose())
+    }
 }

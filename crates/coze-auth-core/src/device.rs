@@ -78,6 +78,16 @@ impl DeviceApp {
         DevicePoll::new(Outgoing::post(self.endpoints.token(), None, &body), started)
     }
 
+    /// Where the app's requests go.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Which app it is.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// Trades a refresh token for a new grant, and spends it: store the new one before anything else.
     pub fn refresh(&self, token: &RefreshToken) -> Call<TokenGrant> {
         refresh(&self.endpoints, &self.client_id, None, token)

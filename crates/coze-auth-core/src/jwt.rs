@@ -232,6 +232,11 @@ impl JwtApp {
         }
     }
 
+    /// Where the app's requests go.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.issuer.endpoints
+    }
+
     /// Asks for a token: one attempt, ended by any failure. For another attempt make another call, with
     /// entropy of its own: an assertion that was sent is spent.
     pub fn grant(&self, grant: &JwtGrant, entropy: Entropy) -> JwtCall {

@@ -54,6 +54,7 @@
 
 pub mod access_token;
 pub mod authorize;
+pub mod cache;
 pub mod config;
 pub mod device;
 pub mod endpoint;

@@ -5,6 +5,7 @@
 //! HTTP, TLS and JSON libraries make on the way, and a text that you hand in as a slice, are not theirs to wipe.
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -12,13 +13,23 @@ use zeroize::Zeroizing;
 use crate::entropy::Entropy;
 use crate::error::{ConfigError, Problem};
 
-/// Text that is wiped on drop and never printed.
+/// Text that is wiped when its last clone is dropped, and never printed. A clone is a count, not a copy: a
+/// token source gives its token to everyone who asks.
 #[derive(Clone)]
-pub(crate) struct Hidden(Zeroizing<String>);
+pub(crate) struct Hidden(Arc<Zeroizing<String>>);
 
 impl Hidden {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self::of(Zeroizing::new(text.into()))
+    }
+
+    pub(crate) fn of(text: Zeroizing<String>) -> Self {
+        Self(Arc::new(text))
+    }
+
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    pub(crate) fn matches(&self, other: &str) -> bool {
+        self.expose().as_bytes().ct_eq(other.as_bytes()).into()
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -143,18 +154,25 @@ impl SecretJson {
 
 impl CodeVerifier {
     pub(crate) fn from_entropy(entropy: &Entropy) -> Self {
-        Self(Hidden(entropy.derive_text("coze-auth code verifier")))
+        Self(Hidden::of(entropy.derive_text("coze-auth code verifier")))
     }
 }
 
 impl State {
     pub(crate) fn from_entropy(entropy: &Entropy) -> Self {
-        Self(Hidden(entropy.derive_text("coze-auth state")))
+        Self(Hidden::of(entropy.derive_text("coze-auth state")))
     }
 
     /// Whether both are the same, in a time that does not depend on where they differ.
     pub fn matches(&self, other: &str) -> bool {
-        self.expose().as_bytes().ct_eq(other.as_bytes()).into()
+        self.0.matches(other)
+    }
+}
+
+impl RefreshToken {
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.matches(other.expose())
     }
 }
 

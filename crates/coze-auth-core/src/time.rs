@@ -36,6 +36,12 @@ impl UnixTime {
     pub const fn plus(self, pause: Duration) -> Self {
         Self(self.0.saturating_add(pause))
     }
+
+    /// This moment, moved into the past; the epoch at the furthest.
+    #[must_use]
+    pub const fn minus(self, pause: Duration) -> Self {
+        Self(self.0.saturating_sub(pause))
+    }
 }
 
 impl From<SystemTime> for UnixTime {

@@ -1,0 +1,368 @@
+//! The token cache: one grant, who renews it, and what went wrong last. It decides and never waits.
+//!
+//! ```text
+//!                 early             ended, or refused by the API
+//!   Fresh ───────────────▶ Stale ──────────────────────────────▶ Missing
+//!     ▲                      │ ticket                               │ ticket
+//!     │       grant          ▼                                      ▼
+//!     └───────────────── a refresh runs: the old token while it lasts, then Busy
+//!                            │ failure
+//!                            ▼
+//!                        a pause: the old token while it lasts, then Failed
+//! ```
+//!
+//! A driver asks [`TokenCache::lookup`]. Who is given a [`RefreshTicket`] gets a new grant, by whatever flow,
+//! and hands it to [`TokenCache::complete`]; nobody else is given one until then, or until the ticket's
+//! lease is over, so that a refresh that was lost cannot wedge the cache. The cache has no lock: behind a
+//! mutex, it is held for a look and never while something is sent.
+//!
+//! Tokens end by the calendar, so a machine that was suspended wakes to an ended token. Leases and pauses are
+//! on the steady clock, so a wall clock that is set does not stall or hurry them.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::access_token::AccessToken;
+use crate::error::{Error, ErrorCode, Retry};
+use crate::secret::RefreshToken;
+use crate::time::{Now, SteadyTime, UnixTime};
+use crate::token::TokenGrant;
+
+/// How long before its end a token is renewed, if it lives ten times as long (protocol §8).
+const EARLY: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that the cache itself asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a token that had ended when it came is used all the same: this clock is wrong, or the token
+/// is a matter of seconds. Without it, every lookup on such a machine would be a request.
+const DOUBTFUL: Duration = Duration::from_secs(5);
+/// How soon a token that replaced a refused one may be refused and replaced in its turn: what is wrong then is
+/// not the token, and a rotation for each refused request would help nobody.
+const REPLACED_AGAIN: Duration = Duration::from_secs(30);
+
+/// When a token is renewed, and how long a renewal may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RefreshPolicy {
+    early: Duration,
+    lease: Duration,
+}
+
+impl RefreshPolicy {
+    /// `lease` is how long a renewal may take before another is begun beside it. It must be longer than all of
+    /// the renewal's timeouts together, or a slow server is asked twice with one refresh token.
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            early: EARLY,
+            lease,
+        }
+    }
+
+    /// How long before its end a token is renewed, at most: a tenth of its life, if that is less. A minute
+    /// unless said otherwise.
+    #[must_use]
+    pub fn early(mut self, early: Duration) -> Self {
+        self.early = early;
+        self
+    }
+
+    /// When the grant's access token should be renewed.
+    pub fn stale_from(&self, grant: &TokenGrant) -> UnixTime {
+        let lifetime = grant.issued_at.until(grant.expires_at);
+        grant.expires_at.minus(self.early.min(lifetime / 10))
+    }
+}
+
+/// What the cache has to know of an error.
+pub trait RefreshError: Clone {
+    /// Whether the same can succeed later, and when.
+    fn retry(&self) -> Retry;
+
+    /// Whether the server said that the refresh token is spent or expired (`invalid_grant`). What else it may
+    /// say of such a token is not known (protocol §14), so nothing else counts.
+    fn is_invalid_grant(&self) -> bool;
+}
+
+impl RefreshError for Error {
+    fn retry(&self) -> Retry {
+        Self::retry(self)
+    }
+
+    fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::Refused(refused) if *refused.code() == ErrorCode::InvalidGrant)
+    }
+}
+
+/// What to do for a token now.
+#[derive(Debug)]
+#[must_use = "a ticket that is dropped stalls the cache until its lease is over"]
+#[allow(clippy::exhaustive_enums)] // these five are the contract with every driver
+pub enum Lookup<E = Error> {
+    /// Use it. It is fresh, or someone renews it already, or renewing failed a moment ago.
+    Fresh(AccessToken),
+    /// Use it; and renew it, beside.
+    Stale(AccessToken, RefreshTicket),
+    /// There is none: renew it first.
+    Missing(RefreshTicket),
+    /// There is none, and someone renews it: look again when that is done, or at the latest after this long.
+    Busy(Duration),
+    /// There is none, and the last renewal failed a moment ago, for this reason.
+    Failed(E),
+}
+
+/// The right, and the duty, to renew the grant.
+#[must_use = "a ticket that is dropped stalls the cache until its lease is over"]
+pub struct RefreshTicket {
+    id: u64,
+    installed: u64,
+    /// What to renew it with. None: there is none (JWT, or no login yet), or it was refused.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// One grant that many share. See the [module](self) for the whole.
+pub struct TokenCache<E = Error> {
+    policy: RefreshPolicy,
+    current: Option<Current>,
+    running: Option<Lease>,
+    failure: Option<Failure<E>>,
+    failures: u32,
+    tickets: u64,
+    /// How many grants there have been. A ticket remembers it, to be told from one of an older grant.
+    installed: u64,
+}
+
+struct Current {
+    grant: TokenGrant,
+    at: SteadyTime,
+    /// The API refused the access token.
+    rejected: bool,
+    /// It came in the place of a rejected one.
+    replaces_rejected: bool,
+    /// It had ended when it came.
+    doubtful: bool,
+    /// The server refused the refresh token.
+    refused: bool,
+}
+
+struct Lease {
+    ticket: u64,
+    until: SteadyTime,
+}
+
+struct Failure<E> {
+    error: E,
+    until: SteadyTime,
+}
+
+impl<E: RefreshError> TokenCache<E> {
+    /// A cache without a grant.
+    pub fn new(policy: RefreshPolicy) -> Self {
+        Self {
+            policy,
+            current: None,
+            running: None,
+            failure: None,
+            failures: 0,
+            tickets: 0,
+            installed: 0,
+        }
+    }
+
+    /// Takes a grant from a login or from storage, in place of whatever there is. A renewal of the old grant
+    /// that is under way counts for nothing then.
+    pub fn restore(&mut self, grant: TokenGrant, now: Now) {
+        self.install(grant, now, false);
+    }
+
+    /// Drops the grant: nobody is logged in any more.
+    pub fn clear(&mut self) {
+        self.current = None;
+        self.failure = None;
+        self.failures = 0;
+        self.installed += 1;
+    }
+
+    /// The access token of the API's last word is unusable: whoever sent it got a 401. Ignored unless it is
+    /// the current one, since a late answer to an old token says nothing about the new one. A running renewal
+    /// goes on and counts.
+    pub fn invalidate(&mut self, rejected: &AccessToken, now: Now) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let too_soon = current.replaces_rejected && current.at.until(now.steady) < REPLACED_AGAIN;
+        if current.grant.access_token.matches(rejected) && !too_soon {
+            current.rejected = true;
+        }
+    }
+
+    /// Hands in what came of a ticket.
+    ///
+    /// A failure whose ticket has run out, or whose grant is no longer the current one, is ignored. A success is
+    /// not: the server has rotated the refresh token, and this is the only copy. It is dropped only if another
+    /// grant has come in the meantime; of two grants without refresh tokens (JWT) the later expiry wins.
+    pub fn complete(&mut self, ticket: RefreshTicket, outcome: Result<TokenGrant, E>, now: Now) {
+        let in_time = self
+            .running
+            .take_if(|lease| lease.ticket == ticket.id)
+            .is_some();
+        let same_grant = ticket.installed == self.installed;
+        match outcome {
+            Ok(grant) if same_grant || self.outlived_by(&grant) => self.install(grant, now, true),
+            Err(error) if in_time && same_grant => self.fail(error, now),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    /// What to do for a token now.
+    pub fn lookup(&mut self, now: Now) -> Lookup<E> {
+        let usable = self
+            .current
+            .as_ref()
+            .filter(|current| !current.rejected && !current.ended(now));
+        let token = usable.map(|current| current.grant.access_token.clone());
+        let stale = usable.is_none_or(|current| {
+            !current.doubtful && now.unix >= self.policy.stale_from(&current.grant)
+        });
+        match token {
+            Some(token) if !stale => Lookup::Fresh(token),
+            Some(token) => match self.busy(now).is_some() || self.pausing(now).is_some() {
+                true => Lookup::Fresh(token),
+                false => Lookup::Stale(token, self.ticket(now)),
+            },
+            None => match (self.busy(now), self.pausing(now)) {
+                (Some(rest), _) => Lookup::Busy(rest),
+                (None, Some(error)) => Lookup::Failed(error.clone()),
+                (None, None) => Lookup::Missing(self.ticket(now)),
+            },
+        }
+    }
+
+    /// The token that [`lookup`](Self::lookup) will give to everyone up to the moment beside it, whatever
+    /// happens to clocks and leases: for a slot that is read without the cache. None if there is none such.
+    pub fn published(&self) -> Option<(&AccessToken, UnixTime)> {
+        let current = self
+            .current
+            .as_ref()
+            .filter(|current| !current.rejected && !current.doubtful)?;
+        Some((
+            &current.grant.access_token,
+            self.policy.stale_from(&current.grant),
+        ))
+    }
+
+    /// The grant, whatever its state.
+    pub fn grant(&self) -> Option<&TokenGrant> {
+        self.current.as_ref().map(|current| &current.grant)
+    }
+
+    /// Whether the server has said that this refresh token is spent or expired.
+    pub fn has_refused(&self, token: &RefreshToken) -> bool {
+        self.current.as_ref().is_some_and(|current| {
+            let own = current.grant.refresh_token.as_ref();
+            current.refused && own.is_some_and(|own| own.matches(token))
+        })
+    }
+
+    /// Whether a renewal runs, and for how long it is waited for at most.
+    pub fn busy(&self, now: Now) -> Option<Duration> {
+        let lease = self.running.as_ref()?;
+        Some(now.steady.until(lease.until)).filter(|rest| !rest.is_zero())
+    }
+
+    fn pausing(&self, now: Now) -> Option<&E> {
+        let failure = self.failure.as_ref()?;
+        (now.steady < failure.until).then_some(&failure.error)
+    }
+
+    fn ticket(&mut self, now: Now) -> RefreshTicket {
+        self.tickets += 1;
+        self.running = Some(Lease {
+            ticket: self.tickets,
+            until: now.steady.plus(self.policy.lease),
+        });
+        let current = self.current.as_ref().filter(|current| !current.refused);
+        RefreshTicket {
+            id: self.tickets,
+            installed: self.installed,
+            refresh_token: current.and_then(|current| current.grant.refresh_token.clone()),
+        }
+    }
+
+    /// Whether the current grant and this one need no refresh token, and this one lives longer.
+    fn outlived_by(&self, grant: &TokenGrant) -> bool {
+        grant.refresh_token.is_none()
+            && self.grant().is_some_and(|current| {
+                current.refresh_token.is_none() && current.expires_at < grant.expires_at
+            })
+    }
+
+    fn install(&mut self, grant: TokenGrant, now: Now, renewed: bool) {
+        let replaces_rejected = renewed
+            && self
+                .current
+                .as_ref()
+                .is_some_and(|current| current.rejected);
+        self.current = Some(Current {
+            at: now.steady,
+            rejected: false,
+            replaces_rejected,
+            doubtful: renewed && now.unix >= grant.expires_at,
+            refused: false,
+            grant,
+        });
+        self.failure = None;
+        self.failures = 0;
+        self.installed += 1;
+    }
+
+    fn fail(&mut self, error: E, now: Now) {
+        if let Some(current) = &mut self.current {
+            current.refused |= error.is_invalid_grant();
+        }
+        let asked = match error.retry() {
+            Retry::After(pause) => pause,
+            Retry::Never | Retry::MaybeSpent => Duration::ZERO,
+        };
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST_PAUSE)
+            .max(asked);
+        self.failures = self.failures.saturating_add(1);
+        self.failure = Some(Failure {
+            error,
+            until: now.steady.plus(pause),
+        });
+    }
+}
+
+impl Current {
+    fn ended(&self, now: Now) -> bool {
+        match self.doubtful {
+            true => self.at.until(now.steady) >= DOUBTFUL,
+            false => now.unix >= self.grant.expires_at,
+        }
+    }
+}
+
+impl fmt::Debug for RefreshTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTicket")
+            .field("id", &self.id)
+            .field("refresh_token", &self.refresh_token)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E> fmt::Debug for TokenCache<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("policy", &self.policy)
+            .field(
+                "grant",
+                &self.current.as_ref().map(|current| &current.grant),
+            )
+            .field("running", &self.running.is_some())
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
