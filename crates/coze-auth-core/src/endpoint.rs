@@ -110,6 +110,11 @@ impl Endpoints {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// Scheme, host and port of the API base: the one [`origin`] that tokens are for.
+    pub fn api_origin(&self) -> String {
+        self.api.origin().ascii_serialization()
+    }
+
     /// The API base, without a slash at its end.
     pub fn api_base(&self) -> &str {
         trimmed(&self.api)
@@ -180,6 +185,13 @@ impl fmt::Debug for Endpoints {
             .field("www", &www)
             .finish()
     }
+}
+
+/// Scheme, host and port of an absolute URL (RFC 6454 §6.2), to compare with another's: a port that the scheme
+/// implies is left out. None if it has no host.
+pub fn origin(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    url.has_host().then(|| url.origin().ascii_serialization())
 }
 
 /// Whether a request to this address stays on this machine, so that no proxy can serve it.
@@ -335,7 +347,11 @@ fn segment(what: &'static str, id: &str) -> Result<(), ConfigError> {
 
 /// A client id, app id, key id or name: not empty, nothing around it, no invisible characters, nor the mark
 /// of a text that was not Unicode.
-pub(crate) fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
+///
+/// # Errors
+///
+/// [`ConfigError`] about `what`.
+pub fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
     let id = id.into();
     let odd = |character| is_invisible(character) || character == char::REPLACEMENT_CHARACTER;
     let problem = match id.find(odd) {

@@ -66,6 +66,7 @@ mod json;
 pub mod jwt;
 pub mod pkce;
 mod refresh;
+pub mod rejection;
 pub mod scope;
 pub mod secret;
 pub mod time;

@@ -63,15 +63,17 @@
 //! TRACE, secrets and all (`reqwest::connect::verbose`). It is off unless your own builder sets it: leave it
 //! off, or allow `reqwest=debug` at most.
 
+mod answer;
 mod client;
-mod env;
-mod error;
+mod source;
 mod time;
 mod transport;
 
 pub use coze_auth_core as core;
+pub use coze_auth_store as store;
+
+pub use coze_auth_store::{Error, config_from_file, entropy, environment, jwt_app_from_env};
 
 pub use self::client::Client;
-pub use self::env::{config_from_file, entropy, environment, jwt_app_from_env};
-pub use self::error::Error;
+pub use self::source::TokenSource;
 pub use self::time::{Sleep, SystemClock, Time};

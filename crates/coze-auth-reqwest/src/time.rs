@@ -1,10 +1,13 @@
 //! The clocks that flows run on.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use coze_auth_core::{Now, SteadyTime};
+use coze_auth_core::Now;
+use coze_auth_store::{Waiting, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.
@@ -14,6 +17,21 @@ pub trait Time: Send + Sync {
 
     /// Ready after at least this long, on the steady clock.
     fn sleep(&self, pause: Duration) -> Sleep<'_>;
+
+    /// Ready when `woken` is, or after this long on the steady clock. A clock of your own that passes by being
+    /// slept on has to leave the passing to others here: whoever is waited for is at work.
+    fn wait<'a>(&'a self, woken: Waiting, at_most: Duration) -> Sleep<'a> {
+        Box::pin(first(woken, self.sleep(at_most)))
+    }
+}
+
+/// Ready with the first of the two.
+async fn first(mut woken: Waiting, mut pause: Sleep<'_>) {
+    poll_fn(|context| match Pin::new(&mut woken).poll(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => pause.as_mut().poll(context),
+    })
+    .await;
 }
 
 /// A pause on its way.
@@ -27,16 +45,17 @@ impl<T: Time + ?Sized> Time for Arc<T> {
     fn sleep(&self, pause: Duration) -> Sleep<'_> {
         (**self).sleep(pause)
     }
+
+    fn wait<'a>(&'a self, woken: Waiting, at_most: Duration) -> Sleep<'a> {
+        (**self).wait(woken, at_most)
+    }
 }
 
-/// Where the steady clock starts: one for the process, because steady times travel between its clients,
-/// as in `DeviceAuthorization::received_at`.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// The machine's clocks: [`SystemTime`], and [`Instant`] since this process first asked.
+/// The machine's clocks: [`SystemTime`](std::time::SystemTime), and [`Instant`](std::time::Instant) since this
+/// process first asked.
 ///
-/// All values of this type tell the same steady time. In another process, and in another adapter of the
-/// same process, that time means nothing: finish a device login where it was started.
+/// All values of this type tell the same steady time. In another process that time means nothing: finish a
+/// device login where it was started.
 ///
 /// Whether the steady one runs on while the machine sleeps is up to the system; on Linux and macOS it
 /// does not. A device poll then ends by the server's word instead of the local deadline.
@@ -45,10 +64,7 @@ pub struct SystemClock;
 
 impl Time for SystemClock {
     fn now(&self) -> Now {
-        Now {
-            unix: SystemTime::now().into(),
-            steady: SteadyTime::from_duration(START.elapsed()),
-        }
+        system_now()
     }
 
     /// Needs a tokio runtime with its timer on, as reqwest itself does.

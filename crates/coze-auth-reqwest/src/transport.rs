@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 
+use coze_auth_store::Cause;
+
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -20,7 +22,7 @@ impl Client {
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] and [`Error::Redirected`] end any flow.
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
-        let mut cause = None;
+        let mut cause: Option<Cause> = None;
         loop {
             // Taken apart before anything is awaited: a run can move between threads if its flow can,
             // whatever the flow gives in the end.

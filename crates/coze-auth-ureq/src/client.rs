@@ -38,7 +38,7 @@ static CRYPTO: LazyLock<Arc<CryptoProvider>> =
 #[derive(Clone)]
 pub struct Client {
     agents: Agents,
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) time: Arc<dyn Time>,
 }
 
@@ -160,6 +160,19 @@ impl Agents {
             local: config().proxy(None).build().new_agent(),
         }
     }
+}
+
+/// A request of the application's own, through its own agent: errors by status off, since that would drop the
+/// body, and whatever else is the agent's.
+pub(crate) fn deliver<B: AsSendBody>(
+    agent: &Agent,
+    request: http::Request<B>,
+) -> Result<http::Response<Body>, ureq::Error> {
+    let mut config = agent.configure_request(request).http_status_as_error(false);
+    if let Some(tls) = with_crypto(agent.config().tls_config()) {
+        config = config.tls_config(tls);
+    }
+    agent.run(config.build())
 }
 
 /// The same settings with a crypto provider, if they have none and would find none: ureq panics then.

@@ -63,15 +63,17 @@
 //! (`ureq_proto::util`), and has no setting against it. Where a logger may be set to TRACE, cut it back:
 //! `ureq_proto=debug` at most, as in `RUST_LOG=trace,ureq_proto=debug`, or `log::set_max_level`.
 
+mod answer;
 mod client;
-mod env;
-mod error;
+mod source;
 mod time;
 mod transport;
 
 pub use coze_auth_core as core;
+pub use coze_auth_store as store;
+
+pub use coze_auth_store::{Error, config_from_file, entropy, environment, jwt_app_from_env};
 
 pub use self::client::Client;
-pub use self::env::{config_from_file, entropy, environment, jwt_app_from_env};
-pub use self::error::Error;
+pub use self::source::TokenSource;
 pub use self::time::{SystemClock, Time};

@@ -1,9 +1,10 @@
 //! The clocks that flows run on.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use coze_auth_core::{Now, SteadyTime};
+use coze_auth_core::Now;
+use coze_auth_store::{Signal, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.
@@ -13,6 +14,12 @@ pub trait Time: Send + Sync {
 
     /// Comes back after at least this long, on the steady clock.
     fn sleep(&self, pause: Duration);
+
+    /// Comes back when the signal is set, or after this long on the steady clock. A clock of your own that does
+    /// not run by itself has to look again whenever it is moved.
+    fn wait(&self, signal: &Signal, at_most: Duration) {
+        signal.wait_at_most(at_most);
+    }
 }
 
 impl<T: Time + ?Sized> Time for Arc<T> {
@@ -23,16 +30,17 @@ impl<T: Time + ?Sized> Time for Arc<T> {
     fn sleep(&self, pause: Duration) {
         (**self).sleep(pause);
     }
+
+    fn wait(&self, signal: &Signal, at_most: Duration) {
+        (**self).wait(signal, at_most);
+    }
 }
 
-/// Where the steady clock starts: one for the process, because steady times travel between its clients,
-/// as in `DeviceAuthorization::received_at`.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// The machine's clocks: [`SystemTime`], and [`Instant`] since this process first asked.
+/// The machine's clocks: [`SystemTime`](std::time::SystemTime), and [`Instant`](std::time::Instant) since this
+/// process first asked.
 ///
-/// All values of this type tell the same steady time. In another process, and in another adapter of the
-/// same process, that time means nothing: finish a device login where it was started.
+/// All values of this type tell the same steady time. In another process that time means nothing: finish a
+/// device login where it was started.
 ///
 /// Whether the steady one runs on while the machine sleeps is up to the system; on Linux and macOS it
 /// does not. A device poll then ends by the server's word instead of the local deadline.
@@ -41,10 +49,7 @@ pub struct SystemClock;
 
 impl Time for SystemClock {
     fn now(&self) -> Now {
-        Now {
-            unix: SystemTime::now().into(),
-            steady: SteadyTime::from_duration(START.elapsed()),
-        }
+        system_now()
     }
 
     fn sleep(&self, pause: Duration) {

@@ -7,6 +7,8 @@ use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 use ureq::{SendBody, Timeout};
 
+use coze_auth_store::Cause;
+
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -22,7 +24,7 @@ impl Client {
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] ends any flow.
     pub fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
-        let mut cause = None;
+        let mut cause: Option<Cause> = None;
         loop {
             match flow.step(self.time.now()) {
                 Step::Send(request) => {

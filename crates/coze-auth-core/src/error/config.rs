@@ -11,6 +11,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// A value that a crate above this one found wanting.
+    pub fn of(what: &'static str, problem: Problem) -> Self {
+        Self::new(what, problem)
+    }
+
     pub(crate) fn new(what: impl Into<Cow<'static, str>>, problem: Problem) -> Self {
         Self {
             what: what.into(),

@@ -1,11 +1,12 @@
-//! What comes from the machine and not over the network: randomness, environment, files.
+//! What comes from the machine and not over the network: randomness, clocks, environment, files.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Instant, SystemTime};
 
 use coze_auth_core::config::{Environment, OAuthConfig};
 use coze_auth_core::jwt::{JwtApp, RsaKey};
-use coze_auth_core::{Entropy, Region};
+use coze_auth_core::{Entropy, Now, Region, SteadyTime};
 
 use crate::Error;
 
@@ -18,6 +19,18 @@ pub fn entropy() -> Result<Entropy, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::Entropy)?;
     Ok(Entropy::from_bytes(bytes))
+}
+
+/// Where the steady clock starts: one for the process, because steady times travel between its clients, as in
+/// `DeviceAuthorization::received_at`.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The machine's clocks: [`SystemTime`], and [`Instant`] since this process first asked.
+pub fn system_now() -> Now {
+    Now {
+        unix: SystemTime::now().into(),
+        steady: SteadyTime::from_duration(START.elapsed()),
+    }
 }
 
 /// Coze's variables in the process's environment. `region` is for where `COZE_API_BASE` is not set.

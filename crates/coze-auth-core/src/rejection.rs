@@ -1,0 +1,93 @@
+//! Whether an answer of Coze's API says that the access token is no good (protocol §4.4).
+
+use http::{Method, StatusCode};
+
+use crate::json::Json;
+
+/// How much of an answer is looked at. Coze's errors are far shorter.
+pub const LOOKED_AT: usize = 64 * 1024;
+
+/// Whether a request with this method may be sent twice (RFC 9110 §9.2.2).
+pub fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// Whether a content type is JSON's. No other body has anything to say here, and an event stream must not be
+/// read by anyone but its owner.
+pub fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+/// Whether Coze's API refused the access token itself: 401, or one of the codes for it under whatever status.
+/// 4101 is none of them, not even under 401: the token is good and lacks a permission, which no other token of
+/// the same grant would have.
+///
+/// `json` is the body, if it is JSON and was looked at.
+pub fn rejects_token(status: StatusCode, json: Option<&[u8]>) -> bool {
+    let body = json.and_then(|json| serde_json::from_slice::<Json<'_>>(json).ok());
+    let code = body.and_then(|body| match body.member("code") {
+        Ok(Some(Json::Integer(code))) => Some(*code),
+        Ok(Some(Json::Text(code))) => code.parse().ok(),
+        _ => None,
+    });
+    match code {
+        Some(4100 | 700_012_006) => true,
+        Some(4101) => false,
+        _ => status == StatusCode::UNAUTHORIZED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bad_token_is_a_bad_token() {
+        let says = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            rejects_token(status, Some(body.as_bytes()))
+        };
+        assert!(says(401, "{}"));
+        assert!(says(401, "<html>"));
+        assert!(says(401, r#"{"code":4100}"#));
+        assert!(says(
+            200,
+            r#"{"code":4100,"msg":"authentication is invalid"}"#
+        ));
+        assert!(says(200, r#"{"code":700012006}"#));
+        assert!(says(400, r#"{"code":"700012006"}"#));
+        assert!(!says(401, r#"{"code":4101}"#));
+        assert!(!says(200, r#"{"code":4101}"#));
+        assert!(!says(403, r#"{"code":4101}"#));
+        assert!(!says(200, r#"{"code":0,"data":{"code":4100}}"#));
+        assert!(!says(403, "{}"));
+        assert!(!says(400, r#"{"code":4000}"#));
+        assert!(rejects_token(StatusCode::UNAUTHORIZED, None));
+        assert!(!rejects_token(StatusCode::OK, None));
+    }
+
+    #[test]
+    fn json_by_its_type() {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/problem+json",
+        ] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in [
+            "text/event-stream",
+            "text/html",
+            "",
+            "application/jsonl",
+            "日本",
+        ] {
+            assert!(!is_json(other), "{other}");
+        }
+    }
+}

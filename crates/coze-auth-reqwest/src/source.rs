@@ -1,0 +1,315 @@
+//! A valid token at any moment.
+
+use std::sync::Arc;
+
+use coze_auth_core::http::header::AUTHORIZATION;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::rejection::is_idempotent;
+use coze_auth_core::{AccessToken, Endpoints, Now, TokenGrant};
+use coze_auth_store::{
+    Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
+};
+
+use crate::Client;
+use crate::answer::judge;
+
+/// Gives a valid token at any moment, to any number of tasks. Clones share everything; keep one in a struct
+/// field, whatever its kind.
+///
+/// A fresh token is there at once and waits for no one. Shortly before it ends (a minute, or a tenth of its
+/// life) one renewal runs behind, and everyone goes on with the old token. Where there is none, one renewal runs
+/// and everyone waits for it. It runs on a task of its own, so that a caller who goes away loses nothing: Coze
+/// rotates refresh tokens, and the new one is stored before its access token is handed out.
+///
+/// **Keep the runtime alive until [`close`](Self::close) has ended.** A renewal that is dropped with its runtime
+/// may take a rotated refresh token with it. No task is started before one is needed.
+///
+/// ```no_run
+/// # use coze_auth_reqwest::{Client, Error, TokenSource, core, jwt_app_from_env};
+/// # async fn call() -> Result<(), Error> {
+/// let client = Client::new()?;
+/// let app = jwt_app_from_env(core::Region::Cn)?;
+/// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
+///
+/// let http = reqwest::Client::new(); // your own
+/// let url = "https://api.coze.cn/v1/users/me".parse().unwrap();
+/// let answer = tokens.send(&http, reqwest::Request::new(reqwest::Method::GET, url)).await?;
+/// # drop(answer);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    client: Client,
+    source: Arc<Source>,
+    sessions: Arc<Sessions>,
+    origins: Origins,
+    wait_when_stale: bool,
+}
+
+impl TokenSource {
+    /// A token of the console: personal (PAT) or service (SAT).
+    pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
+        Self::over(client, endpoints, Source::fixed(token, client.timeout))
+    }
+
+    /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
+    pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
+        let endpoints = app.endpoints().clone();
+        Self::over(client, &endpoints, Source::jwt(app, grant, client.timeout))
+    }
+
+    /// The tokens of a login with a web, PKCE or device app. `subject` is your own name for who logged in; the
+    /// grant rests in the store under it, and is taken up from there by every process that has the store. After a
+    /// login, hand its grant to [`install`](Self::install).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if the subject is empty, has white space around it or invisible characters.
+    pub fn stored(
+        client: &Client,
+        app: impl Into<RefreshApp>,
+        subject: impl Into<String>,
+        store: impl GrantStore + 'static,
+    ) -> Result<Self, Error> {
+        let app = app.into();
+        let endpoints = app.endpoints().clone();
+        let source = Source::stored(app, subject, Arc::new(store), client.timeout)?;
+        Ok(Self::over(client, &endpoints, source))
+    }
+
+    fn over(client: &Client, endpoints: &Endpoints, source: Source) -> Self {
+        Self {
+            client: client.clone(),
+            source: Arc::new(source),
+            sessions: Arc::default(),
+            origins: Origins::of(endpoints),
+            wait_when_stale: false,
+        }
+    }
+
+    /// Waits for the renewal of a token that is stale but valid, instead of letting it run behind: for programs
+    /// that end before it would.
+    #[must_use]
+    pub fn wait_when_stale(mut self) -> Self {
+        self.wait_when_stale = true;
+        self
+    }
+
+    /// Lets tokens go to another origin than the API's, such as `https://gateway.example`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if it is no absolute URL.
+    pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url)?;
+        Ok(self)
+    }
+
+    /// The tokens of a session of this JWT app, for one end user. The thousand that were asked for last are
+    /// kept, so a server asks anew for each request and still makes one grant a user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAJwtApp`], and [`Error::Core`] if the name is empty or has invisible characters.
+    pub fn session(&self, name: &str) -> Result<Self, Error> {
+        Ok(Self {
+            source: self.sessions.session(&self.source, name)?,
+            ..self.clone()
+        })
+    }
+
+    /// A valid token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
+    /// [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the next second, or longer
+    /// while it goes on, without another request.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as reqwest itself does, if a renewal is needed.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        if let Some(token) = self.source.fresh(self.now().unix) {
+            return Ok(token);
+        }
+        loop {
+            match self.source.ask(self.now()) {
+                Ask::Token(token) => return Ok(token),
+                Ask::Failed(error) => return Err(error),
+                Ask::First(refresh) => self.start(refresh),
+                Ask::Behind(token, refresh) => {
+                    self.start(refresh);
+                    if !self.wait_when_stale {
+                        return Ok(token);
+                    }
+                    self.settled().await;
+                }
+                Ask::Wait(woken, at_most) => self.client.time.wait(woken, at_most).await,
+            }
+        }
+    }
+
+    /// Puts a valid token on a request of yours.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
+    pub async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), Error> {
+        self.origins.check(request.url().as_str())?;
+        put(request, &self.token().await?);
+        Ok(())
+    }
+
+    /// The API refused this token: it is not handed out again, unless it came just now in the place of another
+    /// that was refused. The answer to an older token changes nothing.
+    pub fn invalidate(&self, rejected: &AccessToken) {
+        self.source.invalidate(rejected, self.now());
+    }
+
+    /// Sends a request of yours with a token, through a client of yours, and gives the answer as it came,
+    /// whatever its status. If the API refuses the token (401, or the codes 4100 and 700012006), it is renewed;
+    /// a request that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE, RFC 9110 §9.2.2; and its body is
+    /// no stream) is then sent once more.
+    ///
+    /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authorize`](Self::authorize), and [`Error::Request`] with your client's error.
+    pub async fn send(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, Error> {
+        let repeatable = is_idempotent(request.method());
+        self.deliver(http, request, repeatable).await
+    }
+
+    /// Like [`send`](Self::send), for a request that you know may be sent twice, whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub async fn send_repeatable(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, Error> {
+        self.deliver(http, request, true).await
+    }
+
+    async fn deliver(
+        &self,
+        http: &reqwest::Client,
+        mut request: reqwest::Request,
+        repeatable: bool,
+    ) -> Result<reqwest::Response, Error> {
+        let failed = |error: reqwest::Error| Error::Request(Arc::new(error.without_url()));
+        self.origins.check(request.url().as_str())?;
+        let again = repeatable.then(|| request.try_clone()).flatten();
+        let token = self.token().await?;
+        put(&mut request, &token);
+        let (answer, rejected) = judge(http.execute(request).await.map_err(failed)?)
+            .await
+            .map_err(failed)?;
+        if !rejected || !self.source.invalidate(&token, self.now()) {
+            return Ok(answer);
+        }
+        let Some(mut again) = again else {
+            return Ok(answer);
+        };
+        let renewed = self.token().await?;
+        if renewed.matches(&token) {
+            return Ok(answer);
+        }
+        put(&mut again, &renewed);
+        drop(answer);
+        http.execute(again).await.map_err(failed)
+    }
+
+    /// Takes the grant of a login: stored first, then served, in place of whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
+    pub async fn install(&self, grant: TokenGrant) -> Result<(), Error> {
+        let (source, now) = (self.source.clone(), self.now());
+        blocking(move || source.install(grant, now)).await?
+    }
+
+    /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`install`](Self::install).
+    pub async fn forget(&self) -> Result<(), Error> {
+        let source = self.source.clone();
+        blocking(move || source.forget()).await?
+    }
+
+    /// Ends it for all clones: nobody gets a token any more, and a renewal that runs is waited for until it is
+    /// stored, for as long as one request may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.source.close();
+        // Real time, as the timeouts of HTTP are.
+        tokio::time::timeout(self.source.timeout(), self.settled())
+            .await
+            .map_err(|_| Error::Unfinished)?;
+        let source = self.source.clone();
+        blocking(move || source.flush()).await?
+    }
+
+    /// Until no renewal runs.
+    async fn settled(&self) {
+        while let Some((woken, at_most)) = self.source.running(self.now()) {
+            self.client.time.wait(woken, at_most).await;
+        }
+    }
+
+    fn start(&self, refresh: Refresh) {
+        tokio::spawn(renew(self.client.clone(), refresh));
+    }
+
+    fn now(&self) -> Now {
+        self.client.time.now()
+    }
+}
+
+fn put(request: &mut reqwest::Request, token: &AccessToken) {
+    request.headers_mut().insert(AUTHORIZATION, token.bearer());
+}
+
+/// Carries a renewal out. What blocks, the store, does so where it may.
+async fn renew(client: Client, refresh: Refresh) {
+    let time = client.time.clone();
+    let mut next = blocking(move || refresh.begin(time.now())).await;
+    loop {
+        let time = client.time.clone();
+        next = match next {
+            Ok(Next::Send(refresh, renewal)) => {
+                let result = client.run(renewal).await;
+                blocking(move || refresh.received(result, time.now())).await
+            }
+            Ok(Next::Wait(refresh, pause)) => {
+                time.sleep(pause).await;
+                blocking(move || refresh.again(time.now())).await
+            }
+            // An error is a panic in a store or a signer: dropping the renewal has told those who wait.
+            Ok(Next::Done) | Err(_) => return,
+        };
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Interrupted)
+}

@@ -1,0 +1,274 @@
+//! What can go wrong on top of what the core knows.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::authorize::CallbackRejected;
+use coze_auth_core::cache::RefreshError;
+use coze_auth_core::error::{CallbackError, ConfigError, ErrorCode, Refused, SigningError};
+use coze_auth_core::{self as core, Retry};
+
+/// What a library or the system said. An HTTP client's own error can be had by `downcast_ref`.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Why there is no result.
+///
+/// `Display` says what happened and what to do. What the HTTP library or the system said about it is in
+/// [`source`](std::error::Error::source) only, so a report that prints the chain says nothing twice.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// What the core says: a refusal, an answer that cannot be read, a failed transport, a bad value.
+    Core {
+        /// The core's error.
+        error: core::Error,
+        /// The HTTP client's own error, if the last request got no whole answer. It has no URL.
+        cause: Option<Cause>,
+    },
+    /// Coze refused to renew the grant.
+    RefreshRefused(Refused),
+    /// There is no grant for this subject, or none that can be renewed any more: a person must log in.
+    LoginNeeded {
+        /// Whose grant it is.
+        subject: String,
+    },
+    /// This source has no login to take or to forget: its token is of the console, or of a JWT app.
+    NotALogin,
+    /// This source is no JWT app's, so it has no sessions.
+    NotAJwtApp,
+    /// The grant could not be read or stored.
+    Store(StoreError),
+    /// A token was to be sent to another origin than the API's.
+    OtherOrigin {
+        /// Where it would have gone: scheme, host and port.
+        to: String,
+        /// Where it belongs.
+        api: String,
+    },
+    /// The renewal that everyone waited for ended without a word: its task panicked, or its runtime or thread
+    /// was shut down.
+    Interrupted,
+    /// A renewal was still running when its source was closed.
+    Unfinished,
+    /// The one who waited called it off.
+    Cancelled,
+    /// The token source was closed.
+    Closed,
+    /// The HTTP client could not be set up.
+    Build(Cause),
+    /// The HTTP client that was handed over follows redirects, and followed one: the credential may
+    /// have gone elsewhere.
+    Redirected {
+        /// The last origin that is known of: scheme, host and port.
+        to: String,
+    },
+    /// The HTTP client of the application failed at the application's own request.
+    Request(Cause),
+    /// The operating system gave no random bytes.
+    Entropy(getrandom::Error),
+    /// The system gave no thread.
+    Thread(Arc<io::Error>),
+    /// A file could not be read.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: Arc<io::Error>,
+    },
+}
+
+impl Error {
+    /// Whether sending the same thing again can help.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Core { error, .. } => error.retry(),
+            Self::RefreshRefused(refused) => refused.retry(),
+            Self::Store(StoreError::Locked { .. }) | Self::Interrupted | Self::Thread(_) => {
+                Retry::After(Duration::from_secs(1))
+            }
+            _ => Retry::Never,
+        }
+    }
+
+    /// Coze's id of the answer. Its support asks for it.
+    pub fn log_id(&self) -> Option<&str> {
+        match self {
+            Self::Core { error, .. } => error.log_id(),
+            Self::RefreshRefused(refused) => refused.log_id(),
+            _ => None,
+        }
+    }
+}
+
+impl RefreshError for Error {
+    fn retry(&self) -> Retry {
+        Self::retry(self)
+    }
+
+    fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::RefreshRefused(refused) if *refused.code() == ErrorCode::InvalidGrant)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Core { error, .. } => error.fmt(f),
+            Self::RefreshRefused(refused) => write!(
+                f,
+                "the grant was not renewed: {refused}; log in again, or check client id and secret"
+            ),
+            Self::LoginNeeded { subject } => write!(
+                f,
+                "{subject} must log in: there is no grant, or none that can be renewed any more"
+            ),
+            Self::NotALogin => f.write_str(
+                "this token source has no login: its token is of the console or of a JWT app",
+            ),
+            Self::NotAJwtApp => {
+                f.write_str("this token source is no JWT app's, so it has no sessions")
+            }
+            Self::Store(error) => error.fmt(f),
+            Self::OtherOrigin { to, api } => write!(
+                f,
+                "a token for {api} was to be sent to {to}, so it was not; allow that origin by name if it is yours"
+            ),
+            Self::Interrupted => f.write_str(
+                "the renewal ended without a word: its task panicked, or its runtime was shut down before close()",
+            ),
+            Self::Unfinished => f.write_str(
+                "a renewal was still running when the token source was closed; it is stored if the process lives on",
+            ),
+            Self::Cancelled => f.write_str("called off by the one who waited"),
+            Self::Closed => f.write_str("the token source was closed"),
+            Self::Build(_) => f.write_str(
+                "the HTTP client could not be set up; on a machine without CA certificates install them \
+                 (ca-certificates), or hand over a client with roots of your own",
+            ),
+            Self::Redirected { to } => write!(
+                f,
+                "the HTTP client followed a redirect to {to}, so the credential may have gone there: replace \
+                 it, and build the client with redirect::Policy::none()",
+            ),
+            Self::Request(_) => f.write_str("the request got no answer"),
+            Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
+            Self::Thread(_) => f.write_str("the system gave no thread to renew the grant in"),
+            Self::File { path, .. } => write!(f, "{} cannot be read", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // The core's error has spoken in `Display` and has no source of its own.
+            Self::Core { cause, .. } => cause.as_deref().map(|cause| cause as _),
+            Self::Build(cause) | Self::Request(cause) => Some(&**cause),
+            // The store's error has spoken in `Display`, too.
+            Self::Store(error) => error.source(),
+            Self::Entropy(cause) => Some(cause),
+            Self::Thread(cause) | Self::File { cause, .. } => Some(&**cause),
+            _ => None,
+        }
+    }
+}
+
+/// Why a grant could not be read or stored.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file's content is no grant: damaged, cut off, of another key, or of a version that is not known here.
+    /// It is left as it is; a new login keeps it aside under another name.
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    File {
+        /// What was tried: `read`, `write`.
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+    /// Someone else has been changing the grant for longer than was waited.
+    Locked {
+        /// How long that was.
+        waited: Duration,
+    },
+    /// A store of another kind failed.
+    Other(Cause),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt { path } => write!(
+                f,
+                "{} is damaged: it holds no grant; log in again, and it is kept aside",
+                path.display()
+            ),
+            Self::File { doing, path, .. } => write!(
+                f,
+                "cannot {doing} {}; check the folder, its owner and the disk",
+                path.display()
+            ),
+            Self::Locked { waited } => write!(
+                f,
+                "another process or thread has been renewing this grant for {} s; is it stopped?",
+                waited.as_secs()
+            ),
+            Self::Other(_) => f.write_str("the store of grants failed"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { cause, .. } => Some(&**cause),
+            Self::Other(cause) => Some(&**cause),
+            Self::Corrupt { .. } | Self::Locked { .. } => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<core::Error> for Error {
+    fn from(error: core::Error) -> Self {
+        Self::Core { error, cause: None }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        core::Error::from(error).into()
+    }
+}
+
+impl From<CallbackError> for Error {
+    fn from(error: CallbackError) -> Self {
+        core::Error::from(error).into()
+    }
+}
+
+impl From<CallbackRejected> for Error {
+    fn from(rejected: CallbackRejected) -> Self {
+        core::Error::from(rejected).into()
+    }
+}
+
+impl From<SigningError> for Error {
+    fn from(error: SigningError) -> Self {
+        core::Error::from(error).into()
+    }
+}

@@ -1,0 +1,61 @@
+//! Whose grant it is.
+
+use coze_auth_core::error::ConfigError;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::RefreshApp;
+
+/// Names a grant: a server has many users, and may talk to both regions and as several apps.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct GrantKey {
+    api_base: String,
+    client_id: String,
+    subject: String,
+}
+
+impl GrantKey {
+    /// The grant of this app for `subject`: your own name for the person or device that logged in.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the subject is empty, has white space around it or invisible characters: two people
+    /// whose names look the same must not share a grant.
+    pub fn new(app: &RefreshApp, subject: impl Into<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            api_base: app.endpoints().api_base().to_owned(),
+            client_id: app.client_id().to_owned(),
+            subject: coze_auth_core::endpoint::identifier("subject", subject)?,
+        })
+    }
+
+    /// The API base, without a slash at its end.
+    pub fn api_base(&self) -> &str {
+        &self.api_base
+    }
+
+    /// The app.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Who logged in.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// 32 hexadecimal digits that differ for different keys: a file's name, a row's id.
+    pub fn id(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [&self.api_base, &self.client_id, &self.subject] {
+            // With its length: what one part ends with is not what the next begins with.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        digest[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}

@@ -1,0 +1,331 @@
+//! One renewal, step by step: whose turn it is, what is stored, what is sent, what is stored then.
+//!
+//! ```text
+//!   begin ──▶ lock the grant, read the store ──▶ another has renewed it: take that ──▶ Done
+//!                       │
+//!                       ▼
+//!                  Send(renewal) ◀──── refused, and the store has another refresh token
+//!                       │        ◀──── trouble that passes: Wait, then again, once
+//!                       ▼
+//!       store the new grant, then publish it, then let go ──▶ Done
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::cache::RefreshTicket;
+use coze_auth_core::jwt::JwtCall;
+use coze_auth_core::{
+    self as core, AccessToken, Call, Flow, Now, RefreshToken, Response, Retry, Step, TokenGrant,
+    TransportFailure,
+};
+
+use crate::shared::Known;
+use crate::source::{Kind, Source};
+use crate::store::{LockedGrant, Saved};
+use crate::{Error, entropy};
+
+/// How often a renewal asks, when trouble passes.
+const TRIES: u32 = 2;
+/// The longest pause between two tries: everyone waits through it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A renewal under way. It holds the only right to renew the grant in this process, and when it has begun, in
+/// the store. Dropped before it is done it counts as failed, and a rotated refresh token may be lost with it.
+#[must_use = "a renewal that is dropped is a renewal that failed"]
+pub struct Refresh {
+    source: Arc<Source>,
+    ticket: Option<RefreshTicket>,
+    known: Known,
+    held: Option<Box<dyn LockedGrant>>,
+    sent: Option<RefreshToken>,
+    tries: u32,
+    read_again: bool,
+    at: Now,
+}
+
+/// What a renewal wants next.
+#[must_use = "a renewal goes on only if its driver does what it asks"]
+#[allow(clippy::exhaustive_enums)] // the contract with the adapters
+pub enum Next {
+    /// Drive this flow, and hand in what came of it: [`Refresh::received`].
+    Send(Refresh, Renewal),
+    /// Let this pass, then [`Refresh::again`].
+    Wait(Refresh, Duration),
+    /// It is over, and everyone knows.
+    Done,
+}
+
+/// The flow of a renewal: one request.
+#[derive(Debug)]
+#[must_use = "a call does nothing until it is driven"]
+pub struct Renewal(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Jwt(JwtCall),
+    Refresh(Box<Call<TokenGrant>>),
+}
+
+/// What the store says before anything is sent.
+enum Before {
+    Send(Renewal),
+    Have(TokenGrant),
+}
+
+impl Refresh {
+    pub(crate) fn new(source: Arc<Source>, ticket: RefreshTicket, known: Known, at: Now) -> Self {
+        Self {
+            source,
+            ticket: Some(ticket),
+            known,
+            held: None,
+            sent: None,
+            tries: 0,
+            read_again: false,
+            at,
+        }
+    }
+
+    /// Begins. Blocks while another process renews the same grant.
+    pub fn begin(mut self, now: Now) -> Next {
+        self.at = now;
+        match self.before(now) {
+            Ok(Before::Send(renewal)) => Next::Send(self, renewal),
+            Ok(Before::Have(grant)) => self.end(Ok(grant), now),
+            Err(error) => self.end(Err(error), now),
+        }
+    }
+
+    /// Takes what came of the request. Blocks while it is stored.
+    pub fn received(mut self, result: Result<TokenGrant, Error>, now: Now) -> Next {
+        self.at = now;
+        self.tries += 1;
+        let error = match result {
+            Ok(grant) => {
+                let kept = self.keep(grant);
+                return self.end(kept, now);
+            }
+            Err(error) => error,
+        };
+        if let Error::Core {
+            error: core::Error::Refused(_),
+            ..
+        } = &error
+        {
+            match self.after_refusal(now) {
+                Ok(Some(Before::Send(renewal))) => return Next::Send(self, renewal),
+                Ok(Some(Before::Have(grant))) => return self.end(Ok(grant), now),
+                Ok(None) => {}
+                Err(error) => return self.end(Err(error), now),
+            }
+        }
+        match error.retry() {
+            Retry::After(pause) if self.tries < TRIES && pause <= LONGEST_PAUSE => {
+                Next::Wait(self, pause)
+            }
+            _ => {
+                let error = self.named(error);
+                self.end(Err(error), now)
+            }
+        }
+    }
+
+    /// Asks again, after the pause.
+    pub fn again(mut self, now: Now) -> Next {
+        self.at = now;
+        match self.renewal() {
+            Ok(renewal) => Next::Send(self, renewal),
+            Err(error) => self.end(Err(error), now),
+        }
+    }
+
+    fn before(&mut self, now: Now) -> Result<Before, Error> {
+        let source = self.source.clone();
+        let Kind::Stored { key, store, .. } = &source.kind else {
+            return self.renewal().map(Before::Send);
+        };
+        if self.known.unsaved.is_none()
+            && let Some(grant) = self.newer(store.load(key)?, now)
+        {
+            return Ok(Before::Have(grant));
+        }
+        let held = self.held.insert(store.lock(key, source.patience())?);
+        if let Some((from, grant)) = self.known.unsaved.take() {
+            return source.keep(&mut **held, &from, grant).map(Before::Have);
+        }
+        let stored = held.load()?;
+        self.sent = stored
+            .as_ref()
+            .and_then(|grant| grant.refresh_token.clone());
+        if let Some(grant) = self.newer(stored, now) {
+            return Ok(Before::Have(grant));
+        }
+        self.renewal().map(Before::Send)
+    }
+
+    /// A stored grant that this process does not know yet, and that need not be renewed.
+    fn newer(&self, stored: Option<TokenGrant>, now: Now) -> Option<TokenGrant> {
+        stored.filter(|stored| {
+            let is_known = |known: &AccessToken| known.matches(&stored.access_token);
+            !self.known.access_token.as_ref().is_some_and(is_known)
+                && now.unix < self.source.policy.stale_from(stored)
+        })
+    }
+
+    /// What a spent refresh token is refused with is not known (protocol §14): whatever the refusal, someone
+    /// else may have spent it, and stored the next.
+    fn after_refusal(&mut self, now: Now) -> Result<Option<Before>, Error> {
+        let (Some(held), false) = (&mut self.held, self.read_again) else {
+            return Ok(None);
+        };
+        self.read_again = true;
+        let stored = held.load()?;
+        let token = stored
+            .as_ref()
+            .and_then(|grant| grant.refresh_token.clone());
+        let (Some(token), Some(sent)) = (token, &self.sent) else {
+            return Ok(None);
+        };
+        if token.matches(sent) {
+            return Ok(None);
+        }
+        self.sent = Some(token);
+        if let Some(grant) = self.newer(stored, now) {
+            return Ok(Some(Before::Have(grant)));
+        }
+        self.renewal().map(|renewal| Some(Before::Send(renewal)))
+    }
+
+    /// The request, anew: every assertion is good for one attempt.
+    fn renewal(&self) -> Result<Renewal, Error> {
+        let inner = match &self.source.kind {
+            Kind::Jwt(parts) => Inner::Jwt(parts.0.grant(&parts.1, entropy()?)),
+            Kind::Stored { app, key, .. } => match &self.sent {
+                Some(token) if !self.source.shared.has_refused(token) => {
+                    Inner::Refresh(Box::new(app.refresh(token)))
+                }
+                _ => {
+                    return Err(Error::LoginNeeded {
+                        subject: key.subject().to_owned(),
+                    });
+                }
+            },
+            Kind::Fixed => return Err(Error::NotALogin),
+        };
+        Ok(Renewal(inner))
+    }
+
+    /// Stores a new grant, if grants are stored.
+    fn keep(&mut self, grant: TokenGrant) -> Result<TokenGrant, Error> {
+        match (&mut self.held, &self.sent) {
+            (Some(held), Some(sent)) => self.source.keep(&mut **held, sent, grant),
+            _ => Ok(grant),
+        }
+    }
+
+    /// An error as it is told to those who asked for a token.
+    fn named(&self, error: Error) -> Error {
+        match (error, &self.source.kind) {
+            (
+                Error::Core {
+                    error: core::Error::Refused(refused),
+                    ..
+                },
+                Kind::Stored { .. },
+            ) => Error::RefreshRefused(refused),
+            (error, _) => error,
+        }
+    }
+
+    fn end(mut self, outcome: Result<TokenGrant, Error>, now: Now) -> Next {
+        if let Some(ticket) = self.ticket.take() {
+            self.source.shared.complete(ticket, outcome, now);
+        }
+        Next::Done
+    }
+}
+
+impl Source {
+    /// Stores a grant that was renewed from `from`, before anyone is given its token. If someone else's stands
+    /// there by now, that is the grant. If it cannot be stored, it is kept here, and stored before all else.
+    pub(crate) fn keep(
+        &self,
+        held: &mut dyn LockedGrant,
+        from: &RefreshToken,
+        grant: TokenGrant,
+    ) -> Result<TokenGrant, Error> {
+        self.shared.set_unsaved(Some((from.clone(), grant.clone())));
+        let kept = loop {
+            let Some(stored) = held.load()? else {
+                // Logged out in the meantime.
+                break None;
+            };
+            let is_from = |token: &RefreshToken| token.matches(from);
+            if !stored.refresh_token.as_ref().is_some_and(is_from) {
+                break Some(stored);
+            }
+            if held.save(&grant)? == Saved::Stored {
+                break Some(grant);
+            }
+        };
+        self.shared.set_unsaved(None);
+        kept.ok_or_else(|| Error::LoginNeeded {
+            subject: self.subject().to_owned(),
+        })
+    }
+
+    fn subject(&self) -> &str {
+        match &self.kind {
+            Kind::Stored { key, .. } => key.subject(),
+            Kind::Fixed | Kind::Jwt(_) => "",
+        }
+    }
+}
+
+impl Drop for Refresh {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let outcome = Err(Error::Interrupted);
+            self.source.shared.complete(ticket, outcome, self.at);
+        }
+    }
+}
+
+impl Flow for Renewal {
+    type Output = TokenGrant;
+
+    fn step(&mut self, now: Now) -> Step<TokenGrant> {
+        match &mut self.0 {
+            Inner::Jwt(call) => call.step(now),
+            Inner::Refresh(call) => call.step(now),
+        }
+    }
+
+    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
+        match &mut self.0 {
+            Inner::Jwt(call) => call.receive(reply, now),
+            Inner::Refresh(call) => call.receive(reply, now),
+        }
+    }
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refresh")
+            .field("source", &self.source)
+            .field("tries", &self.tries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(..) => f.write_str("Send"),
+            Self::Wait(_, pause) => f.debug_tuple("Wait").field(pause).finish(),
+            Self::Done => f.write_str("Done"),
+        }
+    }
+}

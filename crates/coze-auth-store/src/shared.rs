@@ -1,0 +1,181 @@
+//! The state that all who ask for one token share: the cache machine behind a lock that is never held over
+//! IO, the slot that is read without it, and the queue of those who wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
+use coze_auth_core::{AccessToken, Now, RefreshToken, TokenGrant, UnixTime};
+
+use crate::slot::Slot;
+use crate::sync::{Mutex, locked};
+use crate::wait::{Waiters, Waiting};
+use crate::{Error, Refresh};
+
+/// What to do for a token.
+#[derive(Debug)]
+#[must_use = "a renewal that is dropped is a renewal that failed"]
+#[allow(clippy::exhaustive_enums)] // the contract with the adapters
+pub enum Ask {
+    /// Here it is.
+    Token(AccessToken),
+    /// Here it is; and carry out the renewal, beside.
+    Behind(AccessToken, Refresh),
+    /// Carry out the renewal, then ask again.
+    First(Refresh),
+    /// Someone renews it: ask again when that is over, or after this long.
+    Wait(Waiting, Duration),
+    /// There is none to be had now.
+    Failed(Error),
+}
+
+/// What a lookup gave, before it is dressed for the adapters.
+pub(crate) enum Found {
+    Token(AccessToken),
+    Behind(AccessToken, RefreshTicket, Known),
+    First(RefreshTicket, Known),
+    Wait(Waiting, Duration),
+    Failed(Error),
+}
+
+/// What a renewal knows of the grant that it renews.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) access_token: Option<AccessToken>,
+    /// Rotated, but not stored yet, and what it was made from.
+    pub(crate) unsaved: Option<(RefreshToken, TokenGrant)>,
+}
+
+pub(crate) struct Shared {
+    slot: Slot,
+    state: Mutex<State>,
+}
+
+struct State {
+    cache: TokenCache<Error>,
+    waiters: Waiters,
+    unsaved: Option<(RefreshToken, TokenGrant)>,
+    closed: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(policy: RefreshPolicy) -> Arc<Self> {
+        Arc::new(Self {
+            slot: Slot::empty(),
+            state: Mutex::new(State {
+                cache: TokenCache::new(policy),
+                waiters: Waiters::default(),
+                unsaved: None,
+                closed: false,
+            }),
+        })
+    }
+
+    /// With a token that never ends.
+    pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken) -> Arc<Self> {
+        let shared = Self::new(policy);
+        shared
+            .slot
+            .publish(Some((token, UnixTime::from_secs(u64::MAX))));
+        shared
+    }
+
+    /// The token, if it is fresh. It waits for nobody.
+    pub(crate) fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
+        self.slot.fresh(now)
+    }
+
+    pub(crate) fn look(self: &Arc<Self>, now: Now) -> Found {
+        let mut state = locked(&self.state);
+        let state = &mut *state;
+        if state.closed {
+            return Found::Failed(Error::Closed);
+        }
+        match state.cache.lookup(now) {
+            Lookup::Fresh(token) => Found::Token(token),
+            Lookup::Stale(token, ticket) => Found::Behind(token, ticket, state.known()),
+            Lookup::Missing(ticket) => Found::First(ticket, state.known()),
+            Lookup::Busy(rest) => Found::Wait(state.waiters.join(self.clone()), rest),
+            Lookup::Failed(error) => Found::Failed(error),
+        }
+    }
+
+    /// A place among those who wait, if a renewal runs.
+    pub(crate) fn running(self: &Arc<Self>, now: Now) -> Option<(Waiting, Duration)> {
+        let mut state = locked(&self.state);
+        let rest = state.cache.busy(now)?;
+        Some((state.waiters.join(self.clone()), rest))
+    }
+
+    pub(crate) fn complete(
+        &self,
+        ticket: RefreshTicket,
+        outcome: Result<TokenGrant, Error>,
+        now: Now,
+    ) {
+        self.change(|state| state.cache.complete(ticket, outcome, now));
+    }
+
+    pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {
+        self.change(|state| {
+            state.unsaved = None;
+            state.cache.restore(grant, now);
+        });
+    }
+
+    pub(crate) fn clear(&self) {
+        self.change(|state| {
+            state.unsaved = None;
+            state.cache.clear();
+        });
+    }
+
+    pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Now) {
+        self.change(|state| state.cache.invalidate(rejected, now));
+    }
+
+    pub(crate) fn close(&self) {
+        self.change(|state| state.closed = true);
+    }
+
+    pub(crate) fn set_unsaved(&self, unsaved: Option<(RefreshToken, TokenGrant)>) {
+        locked(&self.state).unsaved = unsaved;
+    }
+
+    pub(crate) fn unsaved(&self) -> Option<(RefreshToken, TokenGrant)> {
+        locked(&self.state).unsaved.clone()
+    }
+
+    pub(crate) fn has_refused(&self, token: &RefreshToken) -> bool {
+        locked(&self.state).cache.has_refused(token)
+    }
+
+    pub(crate) fn with_waiters<T>(&self, act: impl FnOnce(&mut Waiters) -> T) -> T {
+        act(&mut locked(&self.state).waiters)
+    }
+
+    /// Changes the state, publishes what came of it, and wakes whoever waits.
+    fn change(&self, act: impl FnOnce(&mut State)) {
+        let woken = {
+            let mut state = locked(&self.state);
+            act(&mut state);
+            let published = state.cache.published().filter(|_| !state.closed);
+            // Under the lock, or an older token could be published over a newer one.
+            self.slot
+                .publish(published.map(|(token, until)| (token.clone(), until)));
+            state.waiters.end_round()
+        };
+        for waker in woken.into_values() {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    fn known(&self) -> Known {
+        Known {
+            access_token: self.cache.grant().map(|grant| grant.access_token.clone()),
+            unsaved: self.unsaved.clone(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A source of tokens, without the HTTP client: what kind it is, and what its users share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::cache::RefreshPolicy;
+use coze_auth_core::device::DeviceApp;
+use coze_auth_core::error::ConfigError;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::pkce::PkceApp;
+use coze_auth_core::web::WebApp;
+use coze_auth_core::{AccessToken, Call, Endpoints, Now, RefreshToken, TokenGrant, UnixTime};
+
+use crate::refresh::Refresh;
+use crate::shared::{Ask, Found, Known, Shared};
+use crate::store::{GrantStore, Saved};
+use crate::wait::Waiting;
+use crate::{Error, GrantKey};
+
+/// Beside what the timeouts sum up to, for whatever else a renewal does.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Where tokens come from, and the state that all who ask share.
+pub struct Source {
+    pub(crate) kind: Kind,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) policy: RefreshPolicy,
+    /// How long one request may take.
+    pub(crate) timeout: Duration,
+}
+
+pub(crate) enum Kind {
+    Fixed,
+    Jwt(Box<(JwtApp, JwtGrant)>),
+    Stored {
+        app: Box<RefreshApp>,
+        key: GrantKey,
+        store: Arc<dyn GrantStore>,
+    },
+}
+
+/// An app whose grants are renewed with a refresh token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RefreshApp {
+    /// With a client secret.
+    Web(WebApp),
+    /// Without one.
+    Pkce(PkceApp),
+    /// Without a browser.
+    Device(DeviceApp),
+}
+
+impl RefreshApp {
+    /// Where the app's requests go.
+    pub fn endpoints(&self) -> &Endpoints {
+        match self {
+            Self::Web(app) => app.endpoints(),
+            Self::Pkce(app) => app.endpoints(),
+            Self::Device(app) => app.endpoints(),
+        }
+    }
+
+    /// Which app it is.
+    pub fn client_id(&self) -> &str {
+        match self {
+            Self::Web(app) => app.client_id(),
+            Self::Pkce(app) => app.client_id(),
+            Self::Device(app) => app.client_id(),
+        }
+    }
+
+    /// Trades a refresh token for a new grant.
+    pub fn refresh(&self, token: &RefreshToken) -> Call<TokenGrant> {
+        match self {
+            Self::Web(app) => app.refresh(token),
+            Self::Pkce(app) => app.refresh(token),
+            Self::Device(app) => app.refresh(token),
+        }
+    }
+}
+
+impl From<WebApp> for RefreshApp {
+    fn from(app: WebApp) -> Self {
+        Self::Web(app)
+    }
+}
+
+impl From<PkceApp> for RefreshApp {
+    fn from(app: PkceApp) -> Self {
+        Self::Pkce(app)
+    }
+}
+
+impl From<DeviceApp> for RefreshApp {
+    fn from(app: DeviceApp) -> Self {
+        Self::Device(app)
+    }
+}
+
+impl Source {
+    /// A token of the console: always the same.
+    pub fn fixed(token: AccessToken, timeout: Duration) -> Self {
+        let policy = policy(timeout);
+        Self {
+            kind: Kind::Fixed,
+            shared: Shared::fixed(policy, token),
+            policy,
+            timeout,
+        }
+    }
+
+    /// A JWT app's tokens, for one kind of grant.
+    pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration) -> Self {
+        Self::new(Kind::Jwt(Box::new((app, grant))), timeout)
+    }
+
+    /// The tokens of a login, which rests in the store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`GrantKey::new`].
+    pub fn stored(
+        app: RefreshApp,
+        subject: impl Into<String>,
+        store: Arc<dyn GrantStore>,
+        timeout: Duration,
+    ) -> Result<Self, ConfigError> {
+        let key = GrantKey::new(&app, subject)?;
+        let app = Box::new(app);
+        Ok(Self::new(Kind::Stored { app, key, store }, timeout))
+    }
+
+    fn new(kind: Kind, timeout: Duration) -> Self {
+        let policy = policy(timeout);
+        Self {
+            kind,
+            shared: Shared::new(policy),
+            policy,
+            timeout,
+        }
+    }
+
+    /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
+    pub fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
+        self.shared.fresh(now)
+    }
+
+    /// What to do for a token. Never waits for IO.
+    pub fn ask(self: &Arc<Self>, now: Now) -> Ask {
+        let refresh = |ticket, known: Known| Refresh::new(self.clone(), ticket, known, now);
+        match self.shared.look(now) {
+            Found::Token(token) => Ask::Token(token),
+            Found::Behind(token, ticket, known) => Ask::Behind(token, refresh(ticket, known)),
+            Found::First(ticket, known) => Ask::First(refresh(ticket, known)),
+            Found::Wait(waiting, rest) => Ask::Wait(waiting, rest),
+            Found::Failed(error) => Ask::Failed(error),
+        }
+    }
+
+    /// The API refused this token. False: it is one of the console, and there is no other.
+    pub fn invalidate(&self, rejected: &AccessToken, now: Now) -> bool {
+        self.shared.invalidate(rejected, now);
+        !matches!(self.kind, Kind::Fixed)
+    }
+
+    /// A renewal that runs, to wait for.
+    pub fn running(&self, now: Now) -> Option<(Waiting, Duration)> {
+        self.shared.running(now)
+    }
+
+    /// How long one request may take; as long is waited for a renewal when a source is closed.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long is waited for who else changes the grant. Who holds it makes two requests at most.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout.saturating_mul(2)
+    }
+
+    /// Takes the grant of a login: stored first, then served. It replaces whatever there is. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
+    pub fn install(&self, grant: TokenGrant, now: Now) -> Result<(), Error> {
+        let Kind::Stored { key, store, .. } = &self.kind else {
+            return Err(Error::NotALogin);
+        };
+        let mut held = store.lock(key, self.patience())?;
+        // A login is newer than whatever is there. `save` compares with the last `load`.
+        while held.save(&grant)? == Saved::Superseded {
+            held.load()?;
+        }
+        // Before the lock goes: so nobody else's renewal of this grant can have come here first.
+        self.shared.restore(grant, now);
+        Ok(())
+    }
+
+    /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
+    /// has no call to revoke them (protocol §2.1). Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`install`](Self::install).
+    pub fn forget(&self) -> Result<(), Error> {
+        let Kind::Stored { key, store, .. } = &self.kind else {
+            return Err(Error::NotALogin);
+        };
+        let mut held = store.lock(key, self.patience())?;
+        held.remove()?;
+        self.shared.clear();
+        Ok(())
+    }
+
+    /// Nobody gets a token any more. A renewal that runs goes on; wait for it with
+    /// [`running`](Self::running), then call [`flush`](Self::flush).
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// Stores a grant that was renewed and could not be stored then. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it cannot be stored now either: the login is lost when the process ends.
+    pub fn flush(&self) -> Result<(), Error> {
+        match (&self.kind, self.shared.unsaved()) {
+            (Kind::Stored { key, store, .. }, Some((from, grant))) => {
+                let mut held = store.lock(key, self.patience())?;
+                self.keep(&mut *held, &from, grant).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it has a login that rests in a store, so that a renewal must not be lost.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.kind, Kind::Stored { .. })
+    }
+
+    /// A source of the same app's tokens for another grant; none if it is no JWT app's.
+    pub(crate) fn sibling(&self, grant: JwtGrant) -> Option<Self> {
+        match &self.kind {
+            Kind::Jwt(parts) => Some(Self::jwt(parts.0.clone(), grant, self.timeout)),
+            Kind::Fixed | Kind::Stored { .. } => None,
+        }
+    }
+
+    /// The grant that a JWT app's tokens are for.
+    pub(crate) fn jwt_grant(&self) -> Option<&JwtGrant> {
+        match &self.kind {
+            Kind::Jwt(parts) => Some(&parts.1),
+            Kind::Fixed | Kind::Stored { .. } => None,
+        }
+    }
+}
+
+/// All that a renewal may wait for: who else changes the grant, two requests and one more after a refusal, and
+/// the pause between them.
+fn policy(timeout: Duration) -> RefreshPolicy {
+    RefreshPolicy::new(timeout.saturating_mul(5).saturating_add(SLACK))
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Fixed => f.write_str("Fixed"),
+            Kind::Jwt(parts) => f
+                .debug_tuple("Jwt")
+                .field(&parts.0)
+                .field(&parts.1)
+                .finish(),
+            Kind::Stored { key, .. } => f.debug_tuple("Stored").field(key).finish(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where grants rest.
+
+mod file;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::TokenGrant;
+
+pub use self::file::FileStore;
+pub use self::memory::MemoryStore;
+use crate::{GrantKey, StoreError};
+
+/// A place where grants rest, shared by all who renew them.
+///
+/// Coze rotates refresh tokens: a renewal spends one and gives another, so two who renew the same grant at once
+/// end it. A store therefore gives out the right to change a grant, one holder at a time, and a token source
+/// keeps it from before it reads the refresh token until the new one is stored.
+///
+/// The methods may block: the async adapter calls them on its runtime's blocking threads.
+///
+/// # A store on an engine of your own
+///
+/// What is needed is a row for a [`GrantKey`] with the grant's
+/// [`to_secret_json`](TokenGrant::to_secret_json) and a revision number, and a lock that ends by itself when its
+/// holder dies. [`LockedGrant`] is the place for the revision: `load` remembers it, `save` writes only where it
+/// still stands, and says [`Saved::Superseded`] where it does not.
+///
+/// | | Postgres | Redis |
+/// |---|---|---|
+/// | `lock` | `pg_advisory_lock(hashtext(id))` on a connection of its own, under `lock_timeout`; it ends with the connection | `SET id:lock <random> NX PX <lease>`, tried again until the patience ends; dropped by a script that compares `<random>` |
+/// | `load` | `SELECT grant, revision … WHERE id = $1` | `HMGET id grant revision` |
+/// | `save` | `UPDATE … SET grant = $2, revision = revision + 1 WHERE id = $1 AND revision = $3`; an `INSERT … ON CONFLICT DO NOTHING` where there was none. No row changed: superseded | a script that compares `revision`, then writes both |
+/// | `remove` | `DELETE … WHERE id = $1` | `DEL id` |
+///
+/// A lock that ends by a lease (Redis) can end under its holder. The comparison in `save` is what keeps the
+/// store whole then: the slower one is told that it was superseded and takes what is stored. Let the lease last
+/// at least the patience that `lock` is called with, which is twice the timeout of a request. Make `save`
+/// durable before it returns (Postgres: `synchronous_commit`; Redis: `appendfsync always`), since the old
+/// refresh token is dead by then.
+pub trait GrantStore: Send + Sync {
+    /// Reads the grant, without waiting for who holds the right to change it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be read. That there is none is no error.
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError>;
+
+    /// Waits for the right to change the grant, for at most `patience` of the machine's time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] when the patience is at an end.
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError>;
+}
+
+/// The right to change one grant. Dropping it gives it to the next.
+pub trait LockedGrant: Send {
+    /// Reads the grant as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`GrantStore::load`].
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError>;
+
+    /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave. When it returns, the
+    /// grant survives a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not stored; what was there before is there still.
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError>;
+
+    /// Removes the grant.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is still there.
+    fn remove(&mut self) -> Result<(), StoreError>;
+}
+
+/// What came of storing a grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // a store says one of two things
+pub enum Saved {
+    /// It is stored.
+    Stored,
+    /// It is not: someone else has stored another one since the last `load`, because a lease ran out or a person
+    /// has logged in again.
+    Superseded,
+}
+
+impl<S: GrantStore + ?Sized> GrantStore for Arc<S> {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        (**self).load(key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        (**self).lock(key, patience)
+    }
+}

@@ -1,0 +1,247 @@
+//! Grants in a folder of this machine.
+
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use coze_auth_core::TokenGrant;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{GrantStore, LockedGrant, Saved};
+use crate::{GrantKey, StoreError};
+
+/// The version of the file's form.
+const VERSION: u32 = 1;
+/// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
+const FIRST_TRY: Duration = Duration::from_millis(2);
+const LAST_TRY: Duration = Duration::from_millis(100);
+
+/// Grants in files of a folder, one a grant, for any number of processes of this machine.
+///
+/// A file is readable by its owner alone (0600; the folder is made 0700) and holds JSON with the tokens in
+/// the clear: protect it as a password. It is written beside, synced, and renamed, so that whoever reads finds
+/// a whole grant, whenever a process was killed. Beside it lies a lock file (`flock`), which the system lets go
+/// when its holder dies; so several processes make one renewal. Use a disk of this machine: network file
+/// systems differ in what they make of locks.
+///
+/// # When a process is killed
+///
+/// Coze rotates the refresh token when it answers. A process that dies after Coze has acted and before the
+/// answer is stored takes the only copy of the new refresh token with it. The file then still holds the old
+/// grant: its access token works until it ends, and the next renewal is refused
+/// ([`Error::RefreshRefused`](crate::Error::RefreshRefused)), after which the person has to log in again. That
+/// window is the time from the request to the rename, about a round trip; no client can close it without the
+/// server's help. At any other moment a kill loses nothing.
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    folder: Arc<Path>,
+}
+
+impl FileStore {
+    /// Grants in this folder, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] if it cannot be made.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let folder = folder.into();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&folder)
+            .map_err(|cause| failed("make", &folder, cause))?;
+        Ok(Self {
+            folder: folder.into(),
+        })
+    }
+
+    /// The file of a grant. It need not be there.
+    pub fn path(&self, key: &GrantKey) -> PathBuf {
+        self.folder.join(format!("{}.json", key.id()))
+    }
+}
+
+impl GrantStore for FileStore {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        read(&self.path(key), key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        let path = self.path(key);
+        let lock_path = path.with_extension("lock");
+        // Never removed: who locks a file that was unlinked holds nothing.
+        let file = owners_file()
+            .create(true)
+            .open(&lock_path)
+            .map_err(|cause| failed("open", &lock_path, cause))?;
+        let begun = Instant::now();
+        let mut pause = FIRST_TRY;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(cause)) => {
+                    return Err(failed("lock", &lock_path, cause));
+                }
+                Err(TryLockError::WouldBlock) if begun.elapsed() >= patience => {
+                    return Err(StoreError::Locked { waited: patience });
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(LAST_TRY);
+        }
+        Ok(Box::new(Held {
+            folder: self.folder.clone(),
+            key: key.clone(),
+            path,
+            _lock: file,
+        }))
+    }
+}
+
+/// The lock goes with the file that holds it.
+struct Held {
+    folder: Arc<Path>,
+    key: GrantKey,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl LockedGrant for Held {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        read(&self.path, &self.key)
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        if matches!(self.load(), Err(StoreError::Corrupt { .. })) {
+            self.keep_aside()?;
+        }
+        // One name for all: under the lock there is one writer, and what a killed one left is overwritten.
+        let beside = self.path.with_extension("tmp");
+        let written = write(&beside, &self.key, grant);
+        written.map_err(|cause| failed("write", &beside, cause))?;
+        fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))?;
+        self.sync_folder()?;
+        Ok(Saved::Stored)
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        match fs::remove_file(&self.path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", &self.path, cause))
+            }
+            _ => self.sync_folder(),
+        }
+    }
+}
+
+impl Held {
+    /// Gives a damaged file another name, the first that is free.
+    fn keep_aside(&self) -> Result<(), StoreError> {
+        let aside = (1..)
+            .map(|number| self.path.with_extension(format!("corrupt-{number}")))
+            .find(|aside| !aside.exists())
+            .unwrap_or_else(|| self.path.with_extension("corrupt"));
+        fs::rename(&self.path, &aside).map_err(|cause| failed("keep aside", &self.path, cause))
+    }
+
+    /// A rename is on the disk when its folder is.
+    fn sync_folder(&self) -> Result<(), StoreError> {
+        // A folder cannot be opened on Windows, whose renames are journalled.
+        if cfg!(unix) {
+            File::open(&self.folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|cause| failed("sync", &self.folder, cause))?;
+        }
+        Ok(())
+    }
+}
+
+/// A file that its owner alone can read and write.
+fn owners_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn failed(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
+    StoreError::File {
+        doing,
+        path: path.to_owned(),
+        cause: Arc::new(cause),
+    }
+}
+
+/// The file's form. It names its key, for people who look, and so that a copy under another name is noticed.
+#[derive(Deserialize, Serialize)]
+struct Record<'a> {
+    version: u32,
+    #[serde(borrow)]
+    api_base: Cow<'a, str>,
+    #[serde(borrow)]
+    client_id: Cow<'a, str>,
+    #[serde(borrow)]
+    subject: Cow<'a, str>,
+    #[serde(borrow)]
+    grant: &'a RawValue,
+}
+
+fn write(path: &Path, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
+    let secret = grant.to_secret_json();
+    let record = Record {
+        version: VERSION,
+        api_base: key.api_base().into(),
+        client_id: key.client_id().into(),
+        subject: key.subject().into(),
+        grant: serde_json::from_str(secret.expose())?,
+    };
+    let mut json = Zeroizing::new(Vec::with_capacity(4 * 1024));
+    serde_json::to_writer(&mut *json, &record)?;
+    json.push(b'\n');
+    // A leftover may have been made by someone else, with another mode.
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let mut file = owners_file().create_new(true).open(path)?;
+    file.write_all(&json)?;
+    file.sync_all()
+}
+
+fn read(path: &Path, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+    let mut json = Zeroizing::new(String::new());
+    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut json));
+    match read {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // Not UTF-8.
+        Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+            return Err(StoreError::Corrupt {
+                path: path.to_owned(),
+            });
+        }
+        Err(cause) => return Err(failed("read", path, cause)),
+    }
+    let grant = parse(&json, key).ok_or_else(|| StoreError::Corrupt {
+        path: path.to_owned(),
+    });
+    grant.map(Some)
+}
+
+fn parse(json: &str, key: &GrantKey) -> Option<TokenGrant> {
+    let record: Record<'_> = serde_json::from_str(json).ok()?;
+    let own = record.version == VERSION
+        && record.api_base == key.api_base()
+        && record.client_id == key.client_id()
+        && record.subject == key.subject();
+    own.then(|| TokenGrant::from_secret_json(record.grant.get()).ok())?
+}

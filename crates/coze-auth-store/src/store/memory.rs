@@ -1,0 +1,95 @@
+//! Grants in this process.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use coze_auth_core::TokenGrant;
+
+use super::{GrantStore, LockedGrant, Saved};
+use crate::sync::{Condvar, Mutex, locked};
+use crate::{GrantKey, StoreError};
+
+/// Grants that are gone when the process ends: for tests, and where a new login costs nothing. Clones are the
+/// same store.
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Shelf>);
+
+#[derive(Default)]
+struct Shelf {
+    kept: Mutex<Kept>,
+    unlocked: Condvar,
+}
+
+#[derive(Default)]
+struct Kept {
+    grants: HashMap<GrantKey, TokenGrant>,
+    locked: HashSet<GrantKey>,
+}
+
+impl MemoryStore {
+    /// A store without grants.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl GrantStore for MemoryStore {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        Ok(locked(&self.0.kept).grants.get(key).cloned())
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        let kept = locked(&self.0.kept);
+        let (mut kept, _) = self
+            .0
+            .unlocked
+            .wait_timeout_while(kept, patience, |kept| kept.locked.contains(key))
+            .unwrap_or_else(PoisonError::into_inner);
+        match kept.locked.insert(key.clone()) {
+            true => Ok(Box::new(Held {
+                shelf: self.0.clone(),
+                key: key.clone(),
+            })),
+            false => Err(StoreError::Locked { waited: patience }),
+        }
+    }
+}
+
+struct Held {
+    shelf: Arc<Shelf>,
+    key: GrantKey,
+}
+
+impl LockedGrant for Held {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        Ok(locked(&self.shelf.kept).grants.get(&self.key).cloned())
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        // Nobody can have come in between: the lock has no lease.
+        locked(&self.shelf.kept)
+            .grants
+            .insert(self.key.clone(), grant.clone());
+        Ok(Saved::Stored)
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        locked(&self.shelf.kept).grants.remove(&self.key);
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        locked(&self.shelf.kept).locked.remove(&self.key);
+        self.shelf.unlocked.notify_all();
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}

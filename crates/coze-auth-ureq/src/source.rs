@@ -1,0 +1,337 @@
+//! A valid token at any moment.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use coze_auth_core::http::header::AUTHORIZATION;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::rejection::is_idempotent;
+use coze_auth_core::{AccessToken, Endpoints, Now, TokenGrant, http};
+use coze_auth_store::{
+    Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
+};
+use ureq::{Agent, AsSendBody, Body};
+
+use crate::Client;
+use crate::answer::judge;
+use crate::client::deliver;
+
+/// Gives a valid token at any moment, to any number of threads. Clones share everything; keep one in a struct
+/// field, whatever its kind.
+///
+/// A fresh token is there at once and waits for no one. Shortly before it ends (a minute, or a tenth of its
+/// life) one renewal runs behind, on a thread of its own, and everyone goes on with the old token. Where there is
+/// none, one caller renews it and the others sleep until that is done. Coze rotates refresh tokens, and the new
+/// one is stored before its access token is handed out.
+///
+/// When the last clone of a source of a login is dropped, a renewal that runs is waited for, as
+/// [`close`](Self::close) does. What is never dropped (a `static`, a process that exits) is to be closed.
+///
+/// ```no_run
+/// # use coze_auth_ureq::{Client, Error, TokenSource, core, jwt_app_from_env};
+/// # fn call() -> Result<(), Error> {
+/// let client = Client::new()?;
+/// let app = jwt_app_from_env(core::Region::Cn)?;
+/// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
+///
+/// let agent = ureq::Agent::new_with_defaults(); // your own
+/// let request = ureq::http::Request::get("https://api.coze.cn/v1/users/me").body(()).unwrap();
+/// let answer = tokens.send(&agent, request)?;
+/// # drop(answer);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    handle: Arc<Handle>,
+    sessions: Arc<Sessions>,
+    origins: Origins,
+    wait_when_stale: bool,
+}
+
+/// What all clones of a source hold.
+#[derive(Debug)]
+struct Handle {
+    client: Client,
+    source: Arc<Source>,
+}
+
+impl TokenSource {
+    /// A token of the console: personal (PAT) or service (SAT).
+    pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
+        Self::over(client, endpoints, Source::fixed(token, client.timeout))
+    }
+
+    /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
+    pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
+        let endpoints = app.endpoints().clone();
+        Self::over(client, &endpoints, Source::jwt(app, grant, client.timeout))
+    }
+
+    /// The tokens of a login with a web, PKCE or device app. `subject` is your own name for who logged in; the
+    /// grant rests in the store under it, and is taken up from there by every process that has the store. After a
+    /// login, hand its grant to [`install`](Self::install).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if the subject is empty, has white space around it or invisible characters.
+    pub fn stored(
+        client: &Client,
+        app: impl Into<RefreshApp>,
+        subject: impl Into<String>,
+        store: impl GrantStore + 'static,
+    ) -> Result<Self, Error> {
+        let app = app.into();
+        let endpoints = app.endpoints().clone();
+        let source = Source::stored(app, subject, Arc::new(store), client.timeout)?;
+        Ok(Self::over(client, &endpoints, source))
+    }
+
+    fn over(client: &Client, endpoints: &Endpoints, source: Source) -> Self {
+        Self {
+            handle: Handle::new(client, Arc::new(source)),
+            sessions: Arc::default(),
+            origins: Origins::of(endpoints),
+            wait_when_stale: false,
+        }
+    }
+
+    /// Waits for the renewal of a token that is stale but valid, instead of letting it run behind: for programs
+    /// that end before it would.
+    #[must_use]
+    pub fn wait_when_stale(mut self) -> Self {
+        self.wait_when_stale = true;
+        self
+    }
+
+    /// Lets tokens go to another origin than the API's, such as `https://gateway.example`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if it is no absolute URL.
+    pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url)?;
+        Ok(self)
+    }
+
+    /// The tokens of a session of this JWT app, for one end user. The thousand that were asked for last are
+    /// kept, so a server asks anew for each request and still makes one grant a user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAJwtApp`], and [`Error::Core`] if the name is empty or has invisible characters.
+    pub fn session(&self, name: &str) -> Result<Self, Error> {
+        Ok(Self {
+            handle: Handle::new(
+                &self.handle.client,
+                self.sessions.session(self.source(), name)?,
+            ),
+            ..self.clone()
+        })
+    }
+
+    /// A valid token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
+    /// [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the next second, or longer
+    /// while it goes on, without another request.
+    pub fn token(&self) -> Result<AccessToken, Error> {
+        if let Some(token) = self.source().fresh(self.now().unix) {
+            return Ok(token);
+        }
+        loop {
+            match self.source().ask(self.now()) {
+                Ask::Token(token) => return Ok(token),
+                Ask::Failed(error) => return Err(error),
+                Ask::First(refresh) => renew(&self.handle.client, refresh),
+                Ask::Behind(_, refresh) if self.wait_when_stale => {
+                    renew(&self.handle.client, refresh);
+                }
+                Ask::Behind(token, refresh) => {
+                    self.start(refresh);
+                    return Ok(token);
+                }
+                Ask::Wait(woken, at_most) => {
+                    self.handle.client.time.wait(&woken.signal(), at_most);
+                }
+            }
+        }
+    }
+
+    /// Puts a valid token on a request of yours.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
+    pub fn authorize<B>(&self, request: &mut http::Request<B>) -> Result<(), Error> {
+        self.origins.check(&request.uri().to_string())?;
+        put(request, &self.token()?);
+        Ok(())
+    }
+
+    /// The API refused this token: it is not handed out again, unless it came just now in the place of another
+    /// that was refused. The answer to an older token changes nothing.
+    pub fn invalidate(&self, rejected: &AccessToken) {
+        self.source().invalidate(rejected, self.now());
+    }
+
+    /// Sends a request of yours with a token, through an agent of yours, and gives the answer as it came,
+    /// whatever its status (the agent's `http_status_as_error` is off for it). If the API refuses the token (401,
+    /// or the codes 4100 and 700012006), it is renewed; a request that may be repeated (GET, HEAD, OPTIONS,
+    /// TRACE, PUT, DELETE, RFC 9110 §9.2.2) is then sent once more. Its body is cloned for that; for one that
+    /// cannot be, [`authorize`](Self::authorize) the request and send it yourself.
+    ///
+    /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authorize`](Self::authorize), and [`Error::Request`] with your agent's error.
+    pub fn send<B: AsSendBody + Clone>(
+        &self,
+        agent: &Agent,
+        request: http::Request<B>,
+    ) -> Result<http::Response<Body>, Error> {
+        let repeatable = is_idempotent(request.method());
+        self.deliver(agent, request, repeatable)
+    }
+
+    /// Like [`send`](Self::send), for a request that you know may be sent twice, whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_repeatable<B: AsSendBody + Clone>(
+        &self,
+        agent: &Agent,
+        request: http::Request<B>,
+    ) -> Result<http::Response<Body>, Error> {
+        self.deliver(agent, request, true)
+    }
+
+    fn deliver<B: AsSendBody + Clone>(
+        &self,
+        agent: &Agent,
+        mut request: http::Request<B>,
+        repeatable: bool,
+    ) -> Result<http::Response<Body>, Error> {
+        let failed = |error: ureq::Error| Error::Request(Arc::new(error));
+        self.origins.check(&request.uri().to_string())?;
+        let again = repeatable.then(|| request.clone());
+        let token = self.token()?;
+        put(&mut request, &token);
+        let answer = deliver(agent, request).map_err(failed)?;
+        let (answer, rejected) = judge(answer).map_err(failed)?;
+        if !rejected || !self.source().invalidate(&token, self.now()) {
+            return Ok(answer);
+        }
+        let Some(mut again) = again else {
+            return Ok(answer);
+        };
+        let renewed = self.token()?;
+        if renewed.matches(&token) {
+            return Ok(answer);
+        }
+        put(&mut again, &renewed);
+        drop(answer);
+        deliver(agent, again).map_err(failed)
+    }
+
+    /// Takes the grant of a login: stored first, then served, in place of whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
+    pub fn install(&self, grant: TokenGrant) -> Result<(), Error> {
+        self.source().install(grant, self.now())
+    }
+
+    /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`install`](Self::install).
+    pub fn forget(&self) -> Result<(), Error> {
+        self.source().forget()
+    }
+
+    /// Ends it for all clones: nobody gets a token any more, and a renewal that runs is waited for until it is
+    /// stored, for as long as one request may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
+    pub fn close(&self) -> Result<(), Error> {
+        self.source().close();
+        self.handle.settle()
+    }
+
+    fn start(&self, refresh: Refresh) {
+        let client = self.handle.client.clone();
+        let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
+        // Without a thread the renewal is dropped, and with that it has failed: the old token is good for now.
+        drop(thread.spawn(move || renew(&client, refresh)));
+    }
+
+    fn source(&self) -> &Arc<Source> {
+        &self.handle.source
+    }
+
+    fn now(&self) -> Now {
+        self.handle.client.time.now()
+    }
+}
+
+impl Handle {
+    fn new(client: &Client, source: Arc<Source>) -> Arc<Self> {
+        Arc::new(Self {
+            client: client.clone(),
+            source,
+        })
+    }
+
+    /// Waits until no renewal runs, for as long as one request may take, and for what could not be stored then.
+    fn settle(&self) -> Result<(), Error> {
+        // Real time, as the timeouts of HTTP are.
+        let end = Instant::now() + self.source.timeout();
+        while let Some((woken, at_most)) = self.source.running(self.client.time.now()) {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Err(Error::Unfinished);
+            }
+            woken.signal().wait_at_most(rest.min(at_most));
+        }
+        self.source.flush()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.source.is_stored() {
+            // Nobody is left to be told.
+            let _ = self.settle();
+        }
+    }
+}
+
+fn put<B>(request: &mut http::Request<B>, token: &AccessToken) {
+    request.headers_mut().insert(AUTHORIZATION, token.bearer());
+}
+
+/// Carries a renewal out.
+fn renew(client: &Client, refresh: Refresh) {
+    let time = &client.time;
+    let mut next = refresh.begin(time.now());
+    loop {
+        next = match next {
+            Next::Send(refresh, renewal) => refresh.received(client.run(renewal), time.now()),
+            Next::Wait(refresh, pause) => {
+                time.sleep(pause);
+                refresh.again(time.now())
+            }
+            Next::Done => return,
+        };
+    }
+}
