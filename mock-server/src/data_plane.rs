@@ -22,6 +22,10 @@ pub(crate) enum Endpoint<'a> {
     Unknown,
 }
 
+/// What [`Endpoint::name`] gives.
+pub(crate) const ENDPOINTS: [&str; 5] =
+    ["authorize", "token", "device_code", "users_me", "unknown"];
+
 impl<'a> Endpoint<'a> {
     /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
     pub(crate) fn of(path: &'a str) -> Self {
@@ -48,7 +52,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Authorize { .. } => "authorize",
             Self::Token { .. } => "token",

@@ -4,6 +4,8 @@ mod breaches;
 mod control;
 mod device;
 mod flows;
+mod gate_control;
+mod gates;
 mod http_edges;
 mod journal;
 mod jwt;
