@@ -140,6 +140,8 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
             .map(|(header, payload)| JournalJwt { header, payload }),
         client: note.client,
         grant: note.grant,
+        presented: note.presented,
+        issued: note.issued,
         outcome: Outcome {
             status: reply.status().as_u16(),
             error,

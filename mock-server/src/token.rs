@@ -40,14 +40,17 @@ pub(crate) fn grant_of(body: &Body) -> Option<&'static str> {
 pub(crate) fn token(call: &mut Call<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
     let body = call.json_body()?;
     let grant = body.text("grant_type")?;
-    let handler: fn(&mut Call<'_>, &Members) -> _ = match grant {
-        JWT_BEARER => jwt::exchange,
-        "authorization_code" if !jwt_only => exchange,
-        "refresh_token" if !jwt_only => refresh,
-        DEVICE_CODE if !jwt_only => device::poll,
+    let (secret, handler): (_, fn(&mut Call<'_>, &Members) -> _) = match grant {
+        JWT_BEARER => (None, jwt::exchange),
+        "authorization_code" if !jwt_only => (Some("code"), exchange),
+        "refresh_token" if !jwt_only => (Some("refresh_token"), refresh),
+        DEVICE_CODE if !jwt_only => (Some("device_code"), device::poll),
         other => return Err(unsupported(other, jwt_only)),
     };
     call.note.grant = name(grant);
+    if let Some(secret) = secret.and_then(|member| body.get(member)?.as_str()) {
+        call.presents(secret);
+    }
     handler(call, &body)
 }
 
@@ -89,7 +92,8 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(code) = call.world.codes.get_mut(&key) {
         code.used = true;
     }
-    Ok(Answer::json(&call.world.issue_pair(app, call.now_ms)))
+    let tokens = call.world.issue_pair(app, call.now_ms);
+    Ok(call.hand_out(&tokens))
 }
 
 fn check_code(
@@ -191,7 +195,8 @@ fn refresh(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(token) = call.world.refresh_tokens.get_mut(&key) {
         token.spent = true;
     }
-    Ok(Answer::json(&call.world.issue_pair(app, call.now_ms)))
+    let tokens = call.world.issue_pair(app, call.now_ms);
+    Ok(call.hand_out(&tokens))
 }
 
 fn check_refresh_token(

@@ -10,6 +10,7 @@ mod http_edges;
 mod journal;
 mod jwt;
 mod library;
+mod lineage;
 mod logs;
 mod pages;
 mod properties;
