@@ -76,6 +76,13 @@ impl Builder {
         self
     }
 
+    /// How many requests the journal keeps, one at least; 2,000 if not set. Older ones are forgotten.
+    #[must_use]
+    pub fn journal(mut self, capacity: usize) -> Self {
+        self.settings.journal = capacity;
+        self
+    }
+
     /// Where to listen, a loopback address; a free port of 127.0.0.1 if not set.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {

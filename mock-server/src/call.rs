@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::body::Members;
+use crate::lineage::Issued;
 use crate::redact;
 use crate::rules::Rule;
 use crate::world::{AppIndex, Consent, World};
@@ -64,6 +65,8 @@ pub(crate) struct Note {
     pub(crate) grant: Option<&'static str>,
     pub(crate) json: Option<Value>,
     pub(crate) jwt: Option<(Value, Value)>,
+    pub(crate) presented: Option<String>,
+    pub(crate) issued: Option<Issued>,
     /// Rules that would have refused, were they on.
     pub(crate) relaxed: Vec<&'static str>,
 }

@@ -1,6 +1,7 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
 mod clock;
+mod gates;
 mod owner;
 mod requests;
 mod user;
@@ -62,6 +63,10 @@ const CONTROLS: &[&str] = &[
     "POST /tokens/revoke",
     "POST /tokens/restrict",
     "POST /apps/{client_id}",
+    "POST /gates/{name}",
+    "GET /gates/{name}",
+    "DELETE /gates/{name}",
+    "POST /gates/{name}/release",
 ];
 
 async fn no_such_control() -> Response {
@@ -86,6 +91,11 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/explain/{logid}", get(requests::explain))
         .route("/tokens/{action}", post(owner::change_token))
         .route("/apps/{client_id}", post(owner::change_app))
+        .route(
+            "/gates/{name}",
+            post(gates::set).get(gates::watch).delete(gates::open),
+        )
+        .route("/gates/{name}/release", post(gates::release))
         .fallback(no_such_control)
         .method_not_allowed_fallback(async || {
             let text = "this control has another method";
@@ -169,7 +179,7 @@ async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
 }
 
 async fn reset(State(shared): State<Arc<Shared>>) -> Response {
-    shared.world().reset();
+    shared.reset();
     respond(Ok(json!({ "ok": true })))
 }
 

@@ -22,6 +22,10 @@ pub(crate) enum Endpoint<'a> {
     Unknown,
 }
 
+/// What [`Endpoint::name`] gives.
+pub(crate) const ENDPOINTS: [&str; 5] =
+    ["authorize", "token", "device_code", "users_me", "unknown"];
+
 impl<'a> Endpoint<'a> {
     /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
     pub(crate) fn of(path: &'a str) -> Self {
@@ -48,7 +52,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Authorize { .. } => "authorize",
             Self::Token { .. } => "token",
@@ -136,6 +140,8 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
             .map(|(header, payload)| JournalJwt { header, payload }),
         client: note.client,
         grant: note.grant,
+        presented: note.presented,
+        issued: note.issued,
         outcome: Outcome {
             status: reply.status().as_u16(),
             error,

@@ -79,7 +79,8 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
     if let Some(device) = call.world.devices.get_mut(&key) {
         device.used = true;
     }
-    Ok(Answer::json(&call.world.issue_pair(app, now)))
+    let tokens = call.world.issue_pair(app, now);
+    Ok(call.hand_out(&tokens))
 }
 
 fn check(

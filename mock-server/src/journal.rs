@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::call::Refusal;
+use crate::lineage::Issued;
 
-/// Requests that a journal keeps; older ones are forgotten.
-const CAPACITY: usize = 2_000;
+/// Requests that a journal keeps if nobody says otherwise.
+pub(crate) const CAPACITY: usize = 2_000;
 
 /// One request to the data plane. Codes, tokens, secrets, verifiers, assertions and states are
-/// masked.
+/// masked; `presented` and `issued` tell which tokens they were to who has them.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JournalEntry {
@@ -36,6 +37,11 @@ pub struct JournalEntry {
     pub client: Option<String>,
     /// `authorization_code`, `refresh_token`, `device_code` or `jwt_bearer`.
     pub grant: Option<&'static str>,
+    /// The [`fingerprint`](crate::fingerprint) of the access token, refresh token, authorization
+    /// code or device code that came, if it has at least 40 characters, whatever the outcome.
+    pub presented: Option<String>,
+    /// The fingerprints of the tokens that were given.
+    pub issued: Option<Issued>,
     /// What was answered.
     pub outcome: Outcome,
     /// Time spent on the answer, in microseconds of the machine's clock.
@@ -133,13 +139,23 @@ impl JournalEntry {
 }
 
 /// The last requests of a world.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Journal {
+    capacity: usize,
     entries: VecDeque<JournalEntry>,
     begun: u64,
 }
 
 impl Journal {
+    /// Keeps one at least: who drives an authorize request reads it back.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            entries: VecDeque::new(),
+            begun: 0,
+        }
+    }
+
     /// Number and log id of the next request: time of day, then `MOCK` and its number.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
@@ -155,7 +171,7 @@ impl Journal {
     }
 
     pub(crate) fn push(&mut self, entry: JournalEntry) {
-        if self.entries.len() == CAPACITY {
+        if self.entries.len() == self.capacity {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);

@@ -49,11 +49,8 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
     if let Some(scope) = body.get("scope") {
         check_scope(scope)?;
     }
-    Ok(Answer::json(&call.world.issue_service(
-        app,
-        call.now_ms,
-        ttl,
-    )))
+    let tokens = call.world.issue_service(app, call.now_ms, ttl);
+    Ok(call.hand_out(&tokens))
 }
 
 fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {

@@ -19,6 +19,7 @@ use crate::builder::Builder;
 use crate::clock::ClockHandle;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
+use crate::gates::{At, Gate, On};
 use crate::journal::{Explanation, JournalEntry};
 use crate::router::{self, Shared};
 use crate::world::{Consent, Settings, World};
@@ -54,6 +55,13 @@ impl Drop for Listening {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+impl Drop for CozeAuthMock {
+    fn drop(&mut self) {
+        // Connections of a task end when their requests do.
+        self.shared.gates.open_all();
     }
 }
 
@@ -163,9 +171,16 @@ impl CozeAuthMock {
         self.shared.world().revoke(token)
     }
 
-    /// Forgets all codes, tokens and requests and starts the ids anew. The clock stays.
+    /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
+    /// this name.
+    pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
+        self.shared.gates.set(name, on, at)
+    }
+
+    /// Forgets all codes, tokens and requests, starts the ids anew and opens all gates. The clock
+    /// stays.
     pub fn reset(&self) {
-        self.shared.world().reset();
+        self.shared.reset();
     }
 
     /// The same mock as a router, to nest in another axum app.
@@ -189,8 +204,9 @@ impl CozeAuthMock {
         block_on(self.call(request))
     }
 
-    /// Takes no new connection, lets running requests end for at most three seconds, and stops.
+    /// Opens all gates, takes no new connection, lets running requests end for at most three seconds, and stops.
     pub async fn stop(mut self) {
+        self.shared.gates.open_all();
         let Some(listening) = self.listening.take() else {
             return;
         };

@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 
 use crate::answer::Reply;
 use crate::call::{BODY_LIMIT, Body, Incoming};
+use crate::gates::{At, Gates};
 use crate::world::World;
 use crate::{control, data_plane, pages};
 
@@ -23,6 +24,7 @@ const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Shared {
     world: Mutex<World>,
+    pub(crate) gates: Arc<Gates>,
     /// Set once the mock listens.
     pub(crate) base_url: OnceLock<String>,
 }
@@ -31,12 +33,19 @@ impl Shared {
     pub(crate) fn new(world: World) -> Arc<Self> {
         Arc::new(Self {
             world: Mutex::new(world),
+            gates: Arc::default(),
             base_url: OnceLock::new(),
         })
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gates open last, so that what they held acts on the new world.
+    pub(crate) fn reset(&self) {
+        self.world().reset();
+        self.gates.open_all();
     }
 
     pub(crate) fn base_url(&self) -> &str {
@@ -74,7 +83,9 @@ async fn data(
         headers: parts.headers,
         body,
     };
+    shared.gates.pass(&incoming, At::Request).await;
     let reply = data_plane::serve(&mut shared.world(), &incoming, None);
+    shared.gates.pass(&incoming, At::Answer).await;
     into_response(reply)
 }
 

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::apps::Kind;
 use crate::body::Members;
-use crate::call::{Answer, Call, Credential, Refusal};
+use crate::call::{Answer, Body, Call, Credential, Refusal};
 use crate::rules::Rule;
 use crate::store::digest;
 use crate::world::{AppIndex, Challenge, Code, RefreshToken};
@@ -16,18 +16,41 @@ use crate::{device, jwt, redact};
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
+/// What a request has as its `grant_type`, and what the journal calls it.
+pub(crate) const GRANTS: [(&str, &str); 4] = [
+    ("authorization_code", "authorization_code"),
+    ("refresh_token", "refresh_token"),
+    (DEVICE_CODE, "device_code"),
+    (JWT_BEARER, "jwt_bearer"),
+];
+
+fn name(grant_type: &str) -> Option<&'static str> {
+    let found = GRANTS.into_iter().find(|(known, _)| *known == grant_type);
+    found.map(|(_, name)| name)
+}
+
+/// The grant that a body asks for, before anything is required of it.
+pub(crate) fn grant_of(body: &Body) -> Option<&'static str> {
+    let Body::Whole(body) = body else { return None };
+    let members: Members = serde_json::from_slice(body).ok()?;
+    name(members.get("grant_type")?.as_str()?)
+}
+
 /// `jwt_only`: the account and enterprise paths (protocol §2.1, E4 and E5).
 pub(crate) fn token(call: &mut Call<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
     let body = call.json_body()?;
     let grant = body.text("grant_type")?;
-    let (name, handler): (_, fn(&mut Call<'_>, &Members) -> _) = match grant {
-        JWT_BEARER => ("jwt_bearer", jwt::exchange),
-        "authorization_code" if !jwt_only => ("authorization_code", exchange),
-        "refresh_token" if !jwt_only => ("refresh_token", refresh),
-        DEVICE_CODE if !jwt_only => ("device_code", device::poll),
+    let (secret, handler): (_, fn(&mut Call<'_>, &Members) -> _) = match grant {
+        JWT_BEARER => (None, jwt::exchange),
+        "authorization_code" if !jwt_only => (Some("code"), exchange),
+        "refresh_token" if !jwt_only => (Some("refresh_token"), refresh),
+        DEVICE_CODE if !jwt_only => (Some("device_code"), device::poll),
         other => return Err(unsupported(other, jwt_only)),
     };
-    call.note.grant = Some(name);
+    call.note.grant = name(grant);
+    if let Some(secret) = secret.and_then(|member| body.get(member)?.as_str()) {
+        call.presents(secret);
+    }
     handler(call, &body)
 }
 
@@ -69,7 +92,8 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(code) = call.world.codes.get_mut(&key) {
         code.used = true;
     }
-    Ok(Answer::json(&call.world.issue_pair(app, call.now_ms)))
+    let tokens = call.world.issue_pair(app, call.now_ms);
+    Ok(call.hand_out(&tokens))
 }
 
 fn check_code(
@@ -171,7 +195,8 @@ fn refresh(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(token) = call.world.refresh_tokens.get_mut(&key) {
         token.spent = true;
     }
-    Ok(Answer::json(&call.world.issue_pair(app, call.now_ms)))
+    let tokens = call.world.issue_pair(app, call.now_ms);
+    Ok(call.hand_out(&tokens))
 }
 
 fn check_refresh_token(

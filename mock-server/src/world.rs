@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::apps::{self, ALICE, App, CONSOLE_TOKENS, User};
 use crate::clock::ClockHandle;
-use crate::journal::Journal;
+use crate::journal::{self, Journal};
 use crate::rules::RuleSet;
 use crate::store::{Capped, Digest, Ids, SeenJtis, digest};
 
@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) consent: Consent,
     pub(crate) seed: [u8; 32],
     pub(crate) cap: usize,
+    pub(crate) journal: usize,
 }
 
 impl Settings {
@@ -57,6 +58,7 @@ impl Settings {
             consent: Consent::Page,
             seed,
             cap: CAP,
+            journal: journal::CAPACITY,
         }
     }
 }
@@ -185,7 +187,7 @@ impl World {
             access_tokens: Capped::new(cap),
             refresh_tokens: Capped::new(cap),
             jtis: SeenJtis::new(cap),
-            journal: Journal::default(),
+            journal: Journal::new(settings.journal),
             settings,
         }
     }

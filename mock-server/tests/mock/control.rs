@@ -197,7 +197,8 @@ fn an_unknown_control_lists_the_others() {
         let (method, path) = control.split_once(' ').expect("method and path");
         let path = path
             .replace("{user_code}", "AAA-AAA-AAA")
-            .replace("{logid}", "none");
+            .replace("{logid}", "none")
+            .replace("{name}", "refreshes");
         let path = format!("/_mock/v1{}", path.replace("{client_id}", WEB));
         let answer = if method == "GET" {
             m.get(&path, None)
@@ -207,5 +208,5 @@ fn an_unknown_control_lists_the_others() {
         assert_ne!(answer.json["error"], "no such control", "{control}");
         assert!(answer.status != 405 || method == "DELETE", "{control}");
     }
-    assert_eq!(controls.len(), 15);
+    assert_eq!(controls.len(), 19);
 }

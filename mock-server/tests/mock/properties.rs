@@ -156,7 +156,9 @@ proptest! {
 
     #[test]
     fn any_control_body(
-        path in prop::sample::select(vec!["/authorize", "/clock", "/device/AAA", "/tokens/revoke", "/apps/x"]),
+        path in prop::sample::select(vec![
+            "/authorize", "/clock", "/device/AAA", "/tokens/revoke", "/apps/x", "/gates/x", "/gates/x/release",
+        ]),
         body in any_json(),
     ) {
         let m = Mock::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coze_auth_mock::CozeAuthMock;
 
-fn address(mock: &CozeAuthMock) -> SocketAddr {
+pub(crate) fn address(mock: &CozeAuthMock) -> SocketAddr {
     crate::logs::catch();
     let host = mock
         .base_url()
@@ -15,7 +15,7 @@ fn address(mock: &CozeAuthMock) -> SocketAddr {
     host.parse().expect("an address")
 }
 
-fn talk(to: SocketAddr, request: &[u8]) -> String {
+pub(crate) fn talk(to: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(to).expect("a connection");
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))

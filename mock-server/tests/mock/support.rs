@@ -23,6 +23,8 @@ pub(crate) const JWT: &str = "100000000001";
 pub(crate) const SECRET: &str = "mock-web-secret";
 pub(crate) const CALLBACK: &str = "http://localhost:8080/callback";
 pub(crate) const NOW: u64 = 1_750_000_000;
+/// Of real time, so that a test that waits for nothing fails and does not hang.
+pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
 pub(crate) const TOKEN: &str = "/api/permission/oauth2/token";
 pub(crate) const DEVICE_CODE: &str = "/api/permission/oauth2/device/code";
@@ -88,7 +90,7 @@ impl Mock {
         self.reply(self.mock.call_blocking(request))
     }
 
-    fn reply(&self, response: Response<Bytes>) -> Reply {
+    pub(crate) fn reply(&self, response: Response<Bytes>) -> Reply {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.to_vec()).expect("text");
         let logid = parts.headers.get("x-tt-logid");
@@ -111,14 +113,7 @@ impl Mock {
     }
 
     pub(crate) fn post(&self, path: &str, bearer: Option<&str>, body: &Value) -> Reply {
-        let mut request = Request::post(path)
-            .header("Host", "127.0.0.1:9777")
-            .header("Content-Type", "application/json");
-        if let Some(bearer) = bearer {
-            request = request.header("Authorization", format!("Bearer {bearer}"));
-        }
-        let body = Bytes::from(body.to_string());
-        self.send(request.body(body).expect("a request"))
+        self.send(post(path, bearer, body))
     }
 
     pub(crate) fn control(&self, path: &str, body: &Value) -> Reply {
@@ -188,6 +183,17 @@ impl Mock {
     pub(crate) fn me(&self, token: &str) -> Reply {
         self.get("/v1/users/me", Some(token))
     }
+}
+
+pub(crate) fn post(path: &str, bearer: Option<&str>, body: &Value) -> Request<Bytes> {
+    let mut request = Request::post(path)
+        .header("Host", "127.0.0.1:9777")
+        .header("Content-Type", "application/json");
+    if let Some(bearer) = bearer {
+        request = request.header("Authorization", format!("Bearer {bearer}"));
+    }
+    let body = Bytes::from(body.to_string());
+    request.body(body).expect("a request")
 }
 
 pub(crate) fn exchange(client_id: &str, code: &str) -> Value {

@@ -1,0 +1,133 @@
+//! Gates, for tests that drive the mock from other processes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::{Handled, Problem, parse, respond};
+use crate::gates::{At, Held, On};
+use crate::router::Shared;
+
+/// Nobody drops these gates, so there is an end to them.
+const MOST: usize = 64;
+const LONGEST_NAME: usize = 64;
+const LONGEST_WAIT_MS: u64 = 60_000;
+const WAIT_MS: u64 = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Set {
+    on: Filter,
+    at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    endpoint: String,
+    grant: Option<String>,
+}
+
+pub(super) async fn set(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
+    respond(try_set(&shared, &name, &body))
+}
+
+fn try_set(shared: &Shared, name: &str, body: &[u8]) -> Handled {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if name.len() > LONGEST_NAME || !name.chars().all(plain) {
+        let text = format!("a gate's name has at most {LONGEST_NAME} of A-Z a-z 0-9 - . _");
+        return Err(Problem::bad(text));
+    }
+    let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?},"at":"request"|"answer"}"#;
+    let asked: Set = parse(body, shape)?;
+    let on = On::named(&asked.on.endpoint, asked.on.grant.as_deref()).map_err(Problem::bad)?;
+    let at = match asked.at.as_str() {
+        "request" => At::Request,
+        "answer" => At::Answer,
+        _ => return Err(Problem::bad(r#"at is "request" or "answer""#)),
+    };
+    if shared.gates.put(Held::new(name, on, at), MOST) {
+        return Ok(json!({ "ok": true }));
+    }
+    let text = format!("there are {MOST} gates; DELETE one of them, or POST /reset");
+    Err(Problem::new(StatusCode::CONFLICT, text))
+}
+
+fn find(shared: &Shared, name: &str) -> Result<Arc<Held>, Problem> {
+    shared.gates.named(name).ok_or_else(|| {
+        let body = json!({ "error": "no gate of this name", "gates": shared.gates.names() });
+        Problem(StatusCode::NOT_FOUND, body)
+    })
+}
+
+pub(super) async fn watch(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Response {
+    respond(try_watch(&shared, &name, uri.query().unwrap_or("")).await)
+}
+
+async fn try_watch(shared: &Shared, name: &str, query: &str) -> Handled {
+    let (mut wanted, mut wait_ms) = (0, WAIT_MS);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (name.as_ref(), value.parse()) {
+            ("arrived", Ok(n)) => wanted = n,
+            ("timeout_ms", Ok(ms)) if ms <= LONGEST_WAIT_MS => wait_ms = ms,
+            _ => {
+                let text = format!("expected arrived=N and timeout_ms=0 to {LONGEST_WAIT_MS}");
+                return Err(Problem::bad(text));
+            }
+        }
+    }
+    let held = find(shared, name)?;
+    let n = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let reached = held.arrived(n, Duration::from_millis(wait_ms)).await;
+    let (arrived, waiting) = held.counts();
+    Ok(json!({
+        "name": held.name,
+        "arrived": arrived,
+        "waiting": waiting,
+        "reached": reached,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    n: Option<usize>,
+}
+
+pub(super) async fn release(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
+    let handled = parse(&body, r#"{"n":1}, or {} for all that wait"#).and_then(|asked: Release| {
+        let held = find(&shared, &name)?;
+        match asked.n {
+            Some(n) => held.release(n),
+            None => held.release_waiting(),
+        }
+        Ok(json!({ "ok": true }))
+    });
+    respond(handled)
+}
+
+pub(super) async fn open(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    respond(find(&shared, &name).map(|held| {
+        shared.gates.remove(&held);
+        json!({ "ok": true })
+    }))
+}
