@@ -1,6 +1,7 @@
 //! One clock for client and server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use coze_auth_core::{Now, SteadyTime, UnixTime};
@@ -15,6 +16,7 @@ const START: Duration = Duration::from_secs(1_750_000_000);
 pub struct SharedClock {
     handle: ClockHandle,
     sleeps: Arc<Mutex<Vec<Duration>>>,
+    alarms: Arc<Mutex<Vec<(SteadyTime, Waker)>>>,
 }
 
 impl SharedClock {
@@ -24,6 +26,7 @@ impl SharedClock {
         Self {
             handle: ClockHandle::frozen_at(START),
             sleeps: Arc::default(),
+            alarms: Arc::default(),
         }
     }
 
@@ -37,28 +40,48 @@ impl SharedClock {
 
     /// What a client's sleep is here: the time passes at once, for both sides.
     pub fn sleep(&self, pause: Duration) {
-        self.sleeps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(pause);
-        self.handle.advance(pause);
+        locked(&self.sleeps).push(pause);
+        self.advance(pause);
     }
 
     /// Lets time pass without anyone sleeping.
     pub fn advance(&self, by: Duration) {
         self.handle.advance(by);
+        let now = self.now().steady;
+        let mut alarms = locked(&self.alarms);
+        let due = alarms
+            .extract_if(.., |(at, _)| *at <= now)
+            .collect::<Vec<_>>();
+        drop(alarms);
+        for (_, waker) in due {
+            waker.wake();
+        }
+    }
+
+    /// Calls the waker when the steady clock has come to this moment; at once, if it has. For who waits for
+    /// somebody else's work and, should that be lost, for this moment: such waiting lets no time pass.
+    pub fn wake_at(&self, moment: SteadyTime, waker: &Waker) {
+        let mut alarms = locked(&self.alarms);
+        // Under the lock: an advance that comes now will see the alarm.
+        if self.now().steady >= moment {
+            drop(alarms);
+            waker.wake_by_ref();
+        } else {
+            alarms.push((moment, waker.clone()));
+        }
     }
 
     /// The sleeps so far.
     pub fn sleeps(&self) -> Vec<Duration> {
-        self.sleeps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.sleeps).clone()
     }
 
     /// The mock's view of it.
     pub fn handle(&self) -> ClockHandle {
         self.handle.clone()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

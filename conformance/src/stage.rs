@@ -13,7 +13,7 @@ use coze_auth_core::whoami::User;
 use coze_auth_core::{
     AccessToken, ClientSecret, Endpoints, Entropy, Error, Flow, TokenGrant, whoami,
 };
-use coze_auth_mock::{CozeAuthMock, JournalEntry};
+use coze_auth_mock::{Builder, CozeAuthMock, JournalEntry};
 
 use crate::clock::SharedClock;
 use crate::subject::Subject;
@@ -34,11 +34,14 @@ impl<S: Subject> Stage<S> {
     /// A server on a free port of 127.0.0.1, with a clock and a subject of its own.
     #[allow(clippy::new_without_default)] // it starts a server: not something to do in passing
     pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// The same, with settings of the server's own.
+    pub fn with(settings: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = SharedClock::new();
-        let mock = CozeAuthMock::builder()
-            .seed(1)
-            .clock(clock.handle())
-            .start_blocking();
+        let builder = CozeAuthMock::builder().seed(1).clock(clock.handle());
+        let mock = settings(builder).start_blocking();
         Self {
             subject: S::new(clock.clone()),
             clock,

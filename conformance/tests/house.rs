@@ -80,6 +80,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth-core", &["normal"]),
             ("coze-auth-mock", &["normal"]),
             ("coze-auth-reqwest", &["dev"]),
+            ("coze-auth-store", &["dev"]),
             ("coze-auth-ureq", &["dev"]),
         ],
     ),

@@ -1,5 +1,7 @@
 //! Every case over every transport.
 
+#[path = "subjects/clocks.rs"]
+mod clocks;
 mod subjects;
 
 mod reqwest {

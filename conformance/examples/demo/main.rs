@@ -3,6 +3,8 @@
 //! Each exchange is printed as it goes over the wire, secrets masked. Nothing leaves this machine and
 //! nobody waits: client and server share a clock, and a sleep moves it. `cargo demo device` shows one flow.
 
+#[path = "../../tests/subjects/clocks.rs"]
+mod clocks;
 #[path = "../../tests/subjects/reqwest.rs"]
 mod over_reqwest;
 #[path = "../../tests/subjects/ureq.rs"]

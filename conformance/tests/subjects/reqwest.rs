@@ -1,10 +1,10 @@
 //! The async adapter, on a runtime of its own.
 
-use std::time::Duration;
-
 use coze_auth_conformance::{SharedClock, Subject};
-use coze_auth_core::{Error, Flow, Now};
-use coze_auth_reqwest::{Client, Sleep, Time};
+use coze_auth_core::{Error, Flow};
+use coze_auth_reqwest::Client;
+
+use crate::clocks::AsyncClock;
 
 pub(crate) struct Reqwest {
     runtime: tokio::runtime::Runtime,
@@ -16,7 +16,7 @@ impl Subject for Reqwest {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let client = Client::new().expect("a client").with_time(Clock(clock));
+        let client = Client::new().expect("a client").with_time(AsyncClock(clock));
         Self {
             runtime: runtime.expect("a runtime"),
             client,
@@ -30,17 +30,5 @@ impl Subject for Reqwest {
                 coze_auth_reqwest::Error::Core { error, .. } => error,
                 other => panic!("the adapter itself failed: {other}"),
             })
-    }
-}
-
-struct Clock(SharedClock);
-
-impl Time for Clock {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn sleep(&self, pause: Duration) -> Sleep<'_> {
-        Box::pin(async move { self.0.sleep(pause) })
     }
 }

@@ -72,7 +72,9 @@ mod transport;
 pub use coze_auth_core as core;
 pub use coze_auth_store as store;
 
-pub use coze_auth_store::{Error, config_from_file, entropy, environment, jwt_app_from_env};
+pub use coze_auth_store::{
+    Error, Waiting, config_from_file, entropy, environment, jwt_app_from_env,
+};
 
 pub use self::client::Client;
 pub use self::source::TokenSource;

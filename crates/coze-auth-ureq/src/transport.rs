@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
+use coze_auth_store::{Cause, Signal};
 use ureq::{SendBody, Timeout};
-
-use coze_auth_store::Cause;
 
 use crate::{Client, Error};
 
@@ -23,10 +22,41 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] ends any flow.
-    pub fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
+    pub fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
+        self.drive(flow, None)
+    }
+
+    /// Like [`run`](Self::run), until the signal is set: a pause ends at once then, and a request, which cannot be
+    /// broken off, when its answer is there or its time is over. Pass a flow by `&mut` to go on with it later.
+    ///
+    /// ```no_run
+    /// # use coze_auth_ureq::{Client, Error, core};
+    /// use coze_auth_ureq::Signal;
+    ///
+    /// # fn login(client: &Client, app: core::device::DeviceApp) -> Result<(), Error> {
+    /// let started = client.run(app.start())?;
+    /// let cancel = Signal::new(); // a clone of it for whoever may call it off: `cancel.set()`
+    /// match client.run_until(app.poll(&started), &cancel) {
+    ///     Err(Error::Cancelled) => println!("called off"),
+    ///     result => drop(result?),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run), and [`Error::Cancelled`].
+    pub fn run_until<F: Flow>(&self, flow: F, cancel: &Signal) -> Result<F::Output, Error> {
+        self.drive(flow, Some(cancel))
+    }
+
+    fn drive<F: Flow>(&self, mut flow: F, cancel: Option<&Signal>) -> Result<F::Output, Error> {
         let mut cause: Option<Cause> = None;
         loop {
             match flow.step(self.time.now()) {
+                // First: what has been granted is given, and not called off.
+                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
+                _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
                 Step::Send(request) => {
                     let reply = match self.send(request) {
                         Ok(response) => {
@@ -44,8 +74,10 @@ impl Client {
                     };
                     flow.receive(reply, self.time.now());
                 }
-                Step::Wait(pause) => self.time.sleep(pause),
-                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
+                Step::Wait(pause) => match cancel {
+                    Some(cancel) => self.time.wait(cancel, pause),
+                    None => self.time.sleep(pause),
+                },
             }
         }
     }

@@ -1,0 +1,233 @@
+//! The shared state of both token sources under the model checker, which tries many interleavings of its
+//! threads and tasks and reports deadlocks: `just model`.
+#![cfg(coze_auth_model)]
+
+mod world;
+
+use std::sync::Arc;
+
+use coze_auth_store::{Ask, GrantStore as _};
+use shuttle::sync::Mutex;
+
+use crate::world::{LeasedStore, World, memory, world};
+
+/// How many interleavings of each case. `COZE_AUTH_MODEL` sets another number.
+fn check(case: impl Fn() + Send + Sync + 'static) {
+    let iterations = std::env::var("COZE_AUTH_MODEL").map_or(1_500, |text| text.parse().unwrap());
+    let case = Arc::new(case);
+    let random = case.clone();
+    shuttle::check_random(move || random(), iterations);
+    // Few switches at unlikely places, where random ones rarely are.
+    shuttle::check_pct(move || case(), iterations, 3);
+}
+
+fn spawn_callers(world: &World, count: usize) -> Vec<shuttle::thread::JoinHandle<String>> {
+    (0..count)
+        .map(|_| {
+            let world = world.clone();
+            shuttle::thread::spawn(move || world.token().unwrap().expose().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn threads_make_one_request_and_all_are_woken() {
+    check(|| {
+        let world = world(memory());
+        for caller in spawn_callers(&world, 3) {
+            assert_eq!(caller.join().unwrap(), world.coze.newest());
+        }
+        assert_eq!(world.coze.requests(), 1);
+    });
+}
+
+#[test]
+fn tasks_make_one_request_and_all_are_woken() {
+    check(|| {
+        let world = world(memory());
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let world = world.clone();
+                shuttle::future::spawn(async move { world.token_async().await.unwrap() })
+            })
+            .collect();
+        for caller in callers {
+            let token = shuttle::future::block_on(caller).unwrap();
+            assert_eq!(token.expose(), world.coze.newest());
+        }
+        assert_eq!(world.coze.requests(), 1);
+    });
+}
+
+#[test]
+fn a_task_that_is_cancelled_loses_nothing() {
+    check(|| {
+        let world = world(memory());
+        let caller = {
+            let world = world.clone();
+            shuttle::future::spawn(async move { world.token_async().await.map(drop) })
+        };
+        let other = world.clone();
+        let other = shuttle::future::spawn(async move { other.token_async().await.unwrap() });
+        caller.abort();
+        let token = shuttle::future::block_on(other).unwrap();
+        assert_eq!(token.expose(), world.coze.newest());
+        assert_eq!(world.coze.requests(), 1);
+    });
+}
+
+#[test]
+fn a_renewal_that_is_dropped_wakes_those_who_wait() {
+    check(|| {
+        let world = world(memory());
+        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+            panic!("the token has ended");
+        };
+        let waits = world.clone();
+        let waits = shuttle::thread::spawn(move || waits.token());
+        drop(refresh);
+        // Either it came before the drop and is told, or after the pause's begin and is told the same.
+        assert!(waits.join().unwrap().is_err());
+        world.clock.advance(1);
+        assert_eq!(world.token().unwrap().expose(), world.coze.newest());
+    });
+}
+
+#[test]
+fn nobody_is_given_a_token_that_was_refused_before() {
+    check(|| {
+        let world = world(memory());
+        let first = world.token().unwrap();
+        let refuses = world.clone();
+        let refused = Arc::new(Mutex::new(false));
+        let refusers = refused.clone();
+        let token = first.clone();
+        let refuser = shuttle::thread::spawn(move || {
+            refuses.source.invalidate(&token, refuses.clock.now());
+            *refusers.lock().unwrap() = true;
+        });
+        let was_refused = *refused.lock().unwrap();
+        let second = world.token().unwrap();
+        assert!(
+            !was_refused || !second.matches(&first),
+            "handed out after it was refused"
+        );
+        refuser.join().unwrap();
+        // Before the answer to the newest comes, an old one's may: it changes nothing.
+        let third = world.token().unwrap();
+        world.source.invalidate(&first, world.clock.now());
+        assert!(world.token().unwrap().matches(&third));
+        assert_eq!(third.expose(), world.coze.newest());
+    });
+}
+
+/// The renewal that brought it may still be busy telling everyone.
+#[test]
+fn a_token_that_was_refused_is_out_of_the_slot() {
+    check(|| {
+        let world = world(memory());
+        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+            panic!("the token has ended");
+        };
+        let renews = world.clone();
+        let renews = shuttle::thread::spawn(move || renews.renew(refresh));
+        let refused = world.token().unwrap();
+        world.source.invalidate(&refused, world.clock.now());
+        let still = || world.source.fresh(world.clock.now().unix);
+        assert!(still().is_none(), "refused, and in the slot");
+        renews.join().unwrap();
+        assert!(still().is_none(), "refused, and back in the slot");
+    });
+}
+
+#[test]
+fn what_is_handed_out_is_stored() {
+    check(|| {
+        let store = LeasedStore::default();
+        let world = world(store.clone());
+        let key = coze_auth_store::GrantKey::new(
+            &coze_auth_core::device::DeviceApp::new(coze_auth_core::Endpoints::cn(), "app")
+                .unwrap()
+                .into(),
+            "alice",
+        )
+        .unwrap();
+        for caller in spawn_callers(&world, 2) {
+            let token = caller.join().unwrap();
+            let stored = store.load(&key).unwrap().unwrap();
+            assert_eq!(stored.access_token.expose(), token);
+        }
+    });
+}
+
+/// A renewal whose lease runs out while the server answers: another begins beside it, and is refused. The
+/// first one's success comes late, and is the only copy of the new refresh token.
+#[test]
+fn a_late_success_is_served() {
+    check(|| {
+        let world = world(LeasedStore::default());
+        let Ask::First(slow) = world.source.ask(world.clock.now()) else {
+            panic!("the token has ended");
+        };
+        world.clock.advance(3_600);
+        let Ask::First(beside) = world.source.ask(world.clock.now()) else {
+            panic!("its lease is over");
+        };
+        let (one, other) = (world.clone(), world.clone());
+        let slow = shuttle::thread::spawn(move || one.renew(slow));
+        let beside = shuttle::thread::spawn(move || other.renew(beside));
+        slow.join().unwrap();
+        beside.join().unwrap();
+        // At once: not after the pause of the one that was refused, and without another request.
+        let requests = world.coze.requests();
+        let Ask::Token(token) = world.source.ask(world.clock.now()) else {
+            panic!("the rotated grant was dropped");
+        };
+        assert_eq!(token.expose(), world.coze.newest());
+        assert_eq!(world.coze.requests(), requests);
+    });
+}
+
+#[test]
+fn a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs() {
+    check(|| {
+        let world = world(memory());
+        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+            panic!("the token has ended");
+        };
+        let waits = world.clone();
+        let waits = shuttle::thread::spawn(move || waits.token());
+        let renews = world.clone();
+        let renews = shuttle::thread::spawn(move || renews.renew(refresh));
+        world.source.close();
+        while let Some((waiting, _)) = world.source.running(world.clock.now()) {
+            waiting.signal().wait();
+        }
+        assert_eq!(world.coze.requests(), 1, "it was let end");
+        // Before the close it got the token, after it the word that there is none.
+        if let Ok(token) = waits.join().unwrap() {
+            assert_eq!(token.expose(), world.coze.newest());
+        }
+        renews.join().unwrap();
+        assert!(world.source.fresh(world.clock.now().unix).is_none());
+    });
+}
+
+/// Two processes, as far as they can be told apart here: two sources over one store.
+#[test]
+fn two_sources_of_one_store_make_one_request() {
+    check(|| {
+        let store = memory();
+        let one = world(store.clone());
+        let mut other = world(store);
+        other.coze = one.coze.clone();
+        other.clock = one.clock.clone();
+        let mut callers = spawn_callers(&one, 2);
+        callers.extend(spawn_callers(&other, 2));
+        for caller in callers {
+            assert_eq!(caller.join().unwrap(), one.coze.newest());
+        }
+        assert_eq!(one.coze.requests(), 1);
+        assert_eq!(one.coze.refused(), 0);
+    });
+}

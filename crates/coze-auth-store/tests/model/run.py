@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""`just model`: the shared state of the token sources under the model checker, and planted faults that it must find.
+
+Works in a copy of the tree, since cargo takes a mutated copy for fresh where two trees share a target folder.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+COPY = ROOT / "target" / "model"
+STORE = "crates/coze-auth-store/src"
+
+# Name, the test that must turn red, file, what is there, what is put in its place.
+FAULTS = [
+    (
+        "race: who waits looks under one lock and joins the queue under another",
+        "tasks_make_one_request_and_all_are_woken",
+        f"{STORE}/wait.rs",
+        """        self.shared.with_waiters(|waiters| {
+            let over = waiters.round != self.round;
+            if !over {
+                waiters.wakers.insert(self.name, waker.clone());
+            }
+            over
+        })""",
+        """        let over = self
+            .shared
+            .with_waiters(|waiters| waiters.round != self.round);
+        if !over {
+            self.shared
+                .with_waiters(|waiters| waiters.wakers.insert(self.name, waker.clone()));
+        }
+        over""",
+    ),
+    (
+        "race: the slot is written after the lock is let go",
+        "a_token_that_was_refused_is_out_of_the_slot",
+        f"{STORE}/shared.rs",
+        """            self.slot
+                .publish(published.map(|(token, until)| (token.clone(), until)));
+            state.waiters.end_round()
+        };""",
+        """            let published = published.map(|(token, until)| (token.clone(), until));
+            let woken = state.waiters.end_round();
+            drop(state);
+            self.slot.publish(published);
+            woken
+        };""",
+    ),
+    (
+        "a late success is dropped",
+        "a_late_success_is_served",
+        "crates/coze-auth-core/src/cache.rs",
+        "Ok(grant) if same_grant || self.outlived_by(&grant) =>",
+        "Ok(grant) if in_time && (same_grant || self.outlived_by(&grant)) =>",
+    ),
+    (
+        "a token is handed out before it is stored",
+        "what_is_handed_out_is_stored",
+        f"{STORE}/refresh.rs",
+        """                let kept = self.keep(grant);
+                return self.end(kept, now);""",
+        """                if let Some(ticket) = self.ticket.take() {
+                    let early = Ok(grant.clone());
+                    self.source.shared.complete(ticket, early, now);
+                }
+                let kept = self.keep(grant);
+                return self.end(kept, now);""",
+    ),
+    (
+        "a renewal that is dropped tells nobody",
+        "a_renewal_that_is_dropped_wakes_those_who_wait",
+        f"{STORE}/refresh.rs",
+        "            let outcome = Err(Error::Interrupted);\n"
+        "            self.source.shared.complete(ticket, outcome, self.at);",
+        "            drop(ticket);",
+    ),
+    (
+        "a refused token stays in the slot",
+        "nobody_is_given_a_token_that_was_refused_before",
+        "crates/coze-auth-core/src/cache.rs",
+        ".filter(|current| !current.rejected && !current.doubtful)?;",
+        ".filter(|current| !current.doubtful)?;",
+    ),
+    (
+        "the store is not locked",
+        "two_sources_of_one_store_make_one_request",
+        f"{STORE}/store/memory.rs",
+        """            .wait_timeout_while(kept, patience, |kept| kept.locked.contains(key))
+            .unwrap_or_else(PoisonError::into_inner);
+        match kept.locked.insert(key.clone()) {
+            true =>""",
+        """            .wait_timeout_while(kept, patience, |_| false)
+            .unwrap_or_else(PoisonError::into_inner);
+        match kept.locked.insert(key.clone()) || true {
+            true =>""",
+    ),
+    (
+        "closing lets a token out that comes later",
+        "a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs",
+        f"{STORE}/shared.rs",
+        "state.cache.published().filter(|_| !state.closed)",
+        "state.cache.published()",
+    ),
+]
+
+
+def model(test: str = "") -> subprocess.CompletedProcess:
+    command = ["cargo", "test", "--locked", "--package", "coze-auth-store", "--test", "model", "--", "--exact"]
+    if test:
+        command.append(test)
+    else:
+        command.remove("--exact")
+    environment = dict(os.environ, RUSTFLAGS="--cfg coze_auth_model", CARGO_TARGET_DIR=str(COPY / "target"))
+    return subprocess.run(command, cwd=COPY / "tree", env=environment, capture_output=True, text=True)
+
+
+def refresh_copy() -> None:
+    tree = COPY / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            # With a new time, so that cargo looks at it again after a planted fault.
+            shutil.copyfile(ROOT / name, tree / name)
+
+
+def main() -> int:
+    refresh_copy()
+    run = model()
+    print(run.stdout[-2000:])
+    if run.returncode != 0:
+        print(run.stderr[-4000:])
+        return 1
+    missed = 0
+    for name, test, file, there, instead in FAULTS:
+        path = COPY / "tree" / file
+        text = path.read_text()
+        if text.count(there) != 1:
+            print(f"STALE   {name}: its place in {file} is not there, once")
+            missed += 1
+            continue
+        path.write_text(text.replace(there, instead))
+        run = model(test)
+        path.write_text(text)
+        if "test result: FAILED. 0 passed; 1 failed" in run.stdout:
+            print(f"found   {name} ({test})")
+        else:
+            print(f"MISSED  {name} ({test})\n{run.stdout[-1500:]}{run.stderr[-3000:]}")
+            missed += 1
+    print(f"planted={len(FAULTS)} found={len(FAULTS) - missed}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

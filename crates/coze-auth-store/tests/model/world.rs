@@ -1,0 +1,260 @@
+//! A Coze that rotates, a store, a clock, and callers, all under the model checker's scheduler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::device::DeviceApp;
+use coze_auth_core::{
+    AccessToken, Endpoints, Flow as _, Now, Request, Response, SteadyTime, Step, TokenGrant,
+    UnixTime,
+};
+use coze_auth_store::{
+    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved, Source,
+    StoreError,
+};
+use shuttle::sync::Mutex;
+
+const START: u64 = 1_750_000_000;
+const LIFE: u64 = 900;
+
+/// A time that passes when a test says so.
+#[derive(Clone, Default)]
+pub(crate) struct Clock(Arc<Mutex<u64>>);
+
+impl Clock {
+    pub(crate) fn now(&self) -> Now {
+        let passed = *self.0.lock().unwrap();
+        Now {
+            unix: UnixTime::from_secs(START + passed),
+            steady: SteadyTime::from_duration(Duration::from_secs(passed)),
+        }
+    }
+
+    pub(crate) fn advance(&self, secs: u64) {
+        *self.0.lock().unwrap() += secs;
+    }
+}
+
+/// The server: one grant, whose refresh token works once.
+#[derive(Default)]
+pub(crate) struct Coze {
+    grant: Mutex<Issued>,
+}
+
+#[derive(Default)]
+struct Issued {
+    rotations: u64,
+    requests: u64,
+    refused: u64,
+}
+
+impl Coze {
+    pub(crate) fn requests(&self) -> u64 {
+        self.grant.lock().unwrap().requests
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.grant.lock().unwrap().refused
+    }
+
+    /// The access token of the newest grant.
+    pub(crate) fn newest(&self) -> String {
+        access(self.grant.lock().unwrap().rotations)
+    }
+
+    fn answer(&self, request: &Request, now: Now) -> Response {
+        let body = std::str::from_utf8(request.body().as_bytes()).unwrap();
+        let mut issued = self.grant.lock().unwrap();
+        issued.requests += 1;
+        let current = format!("\"{}\"", refresh(issued.rotations));
+        let body = match body.contains(&current) {
+            true => {
+                issued.rotations += 1;
+                token_answer(issued.rotations, now)
+            }
+            false => {
+                issued.refused += 1;
+                r#"{"error_code":"invalid_grant"}"#.to_owned()
+            }
+        };
+        drop(issued);
+        shuttle::thread::yield_now();
+        Response::new(body.into_bytes().into())
+    }
+}
+
+fn access(number: u64) -> String {
+    format!("czu_{number}")
+}
+
+fn refresh(number: u64) -> String {
+    format!("rt_{number}")
+}
+
+fn token_answer(number: u64, now: Now) -> String {
+    format!(
+        r#"{{"access_token":"{}","refresh_token":"{}","expires_in":{}}}"#,
+        access(number),
+        refresh(number),
+        now.unix.as_secs() + LIFE,
+    )
+}
+
+/// The grant of a login, which ends a life after `issued_at`.
+pub(crate) fn grant(number: u64, issued_at: UnixTime) -> TokenGrant {
+    let at = issued_at.as_secs();
+    TokenGrant::from_secret_json(&format!(
+        r#"{{"access_token":"{}","refresh_token":"{}","issued_at":{at},"expires_at":{}}}"#,
+        access(number),
+        refresh(number),
+        at + LIFE,
+    ))
+    .unwrap()
+}
+
+/// A login that has ended: whoever asks has to renew it.
+pub(crate) fn world(store: impl GrantStore + 'static) -> World {
+    let world = World {
+        clock: Clock::default(),
+        coze: Arc::default(),
+        source: Arc::new(
+            Source::stored(
+                DeviceApp::new(Endpoints::cn(), "app").unwrap().into(),
+                "alice",
+                Arc::new(store),
+                Duration::from_secs(30),
+            )
+            .unwrap(),
+        ),
+    };
+    let now = world.clock.now();
+    world.source.install(grant(0, now.unix), now).unwrap();
+    world.clock.advance(LIFE);
+    world
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) coze: Arc<Coze>,
+    pub(crate) source: Arc<Source>,
+}
+
+impl World {
+    /// Carries a renewal out, as an adapter does.
+    pub(crate) fn renew(&self, refresh: Refresh) {
+        let mut next = refresh.begin(self.clock.now());
+        loop {
+            next = match next {
+                Next::Send(refresh, mut renewal) => {
+                    let result = loop {
+                        match renewal.step(self.clock.now()) {
+                            Step::Send(request) => {
+                                let reply = self.coze.answer(&request, self.clock.now());
+                                renewal.receive(Ok(reply), self.clock.now());
+                            }
+                            Step::Done(result) => break result,
+                            Step::Wait(_) => unreachable!("a renewal is one request"),
+                        }
+                    };
+                    refresh.received(result.map_err(Error::from), self.clock.now())
+                }
+                Next::Wait(refresh, pause) => {
+                    self.clock.advance(pause.as_secs());
+                    refresh.again(self.clock.now())
+                }
+                Next::Done => return,
+            };
+        }
+    }
+
+    /// A blocking caller.
+    pub(crate) fn token(&self) -> Result<AccessToken, Error> {
+        loop {
+            if let Some(token) = self.source.fresh(self.clock.now().unix) {
+                return Ok(token);
+            }
+            match self.source.ask(self.clock.now()) {
+                Ask::Token(token) => return Ok(token),
+                Ask::Failed(error) => return Err(error),
+                Ask::First(refresh) => self.renew(refresh),
+                Ask::Behind(token, refresh) => {
+                    let world = self.clone();
+                    shuttle::thread::spawn(move || world.renew(refresh));
+                    return Ok(token);
+                }
+                // Nobody here waits for time: a wake-up that is lost is a deadlock, which the checker reports.
+                Ask::Wait(waiting, _) => waiting.signal().wait(),
+            }
+        }
+    }
+
+    /// An async caller.
+    pub(crate) async fn token_async(&self) -> Result<AccessToken, Error> {
+        loop {
+            if let Some(token) = self.source.fresh(self.clock.now().unix) {
+                return Ok(token);
+            }
+            match self.source.ask(self.clock.now()) {
+                Ask::Token(token) => return Ok(token),
+                Ask::Failed(error) => return Err(error),
+                Ask::First(refresh) | Ask::Behind(_, refresh) => {
+                    let world = self.clone();
+                    shuttle::future::spawn(async move { world.renew(refresh) });
+                }
+                Ask::Wait(waiting, _) => waiting.await,
+            }
+        }
+    }
+}
+
+/// A store whose lock can be lost, as a lease of Redis: `save` compares.
+#[derive(Clone, Default)]
+pub(crate) struct LeasedStore(Arc<Mutex<(u64, Option<TokenGrant>)>>);
+
+struct Leased {
+    store: LeasedStore,
+    seen: u64,
+}
+
+impl GrantStore for LeasedStore {
+    fn load(&self, _: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        Ok(self.0.lock().unwrap().1.clone())
+    }
+
+    fn lock(&self, _: &GrantKey, _: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        let seen = self.0.lock().unwrap().0;
+        Ok(Box::new(Leased {
+            store: self.clone(),
+            seen,
+        }))
+    }
+}
+
+impl LockedGrant for Leased {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        let kept = self.store.0.lock().unwrap();
+        self.seen = kept.0;
+        Ok(kept.1.clone())
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        let mut kept = self.store.0.lock().unwrap();
+        if kept.0 != self.seen {
+            return Ok(Saved::Superseded);
+        }
+        *kept = (self.seen + 1, Some(grant.clone()));
+        self.seen += 1;
+        Ok(Saved::Stored)
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        let mut kept = self.store.0.lock().unwrap();
+        *kept = (kept.0 + 1, None);
+        Ok(())
+    }
+}
+
+pub(crate) fn memory() -> MemoryStore {
+    MemoryStore::new()
+}
