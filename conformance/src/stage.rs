@@ -66,6 +66,12 @@ impl<S: Subject> Stage<S> {
         Entropy::from_bytes([self.drawn.get(); 32])
     }
 
+    /// A token must open the API.
+    pub fn prove_token(&self, token: &AccessToken) {
+        let user = self.whoami(token).expect("the token opens the API");
+        assert!(!user.user_id.is_empty());
+    }
+
     /// The server as a custom base.
     pub fn endpoints(&self) -> Endpoints {
         Endpoints::custom(self.mock.base_url()).expect("loopback http is allowed")
@@ -172,10 +178,7 @@ impl<S: Subject> Stage<S> {
 
     /// A grant must open the API, and live as long as it says.
     pub fn prove(&self, grant: &TokenGrant) {
-        let user = self
-            .whoami(&grant.access_token)
-            .expect("the granted token opens the API");
-        assert!(!user.user_id.is_empty());
+        self.prove_token(&grant.access_token);
         assert!(
             !grant.remaining(self.clock.now().unix).is_zero(),
             "granted a token that has ended"

@@ -16,8 +16,11 @@ pub(crate) type Answer = (u16, String);
 pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self;
     fn jwt(clock: &SharedClock, app: JwtApp, grant: JwtGrant) -> Self;
-    fn stored(clock: &SharedClock, app: impl Into<RefreshApp>, store: impl GrantStore + 'static)
-    -> Self;
+    fn stored(
+        clock: &SharedClock,
+        app: impl Into<RefreshApp>,
+        store: impl GrantStore + 'static,
+    ) -> Self;
     fn wait_when_stale(self) -> Self;
     fn session(&self, name: &str) -> Result<Self, Error>;
     fn token(&self) -> Result<AccessToken, Error>;

@@ -16,7 +16,9 @@ impl Subject for Reqwest {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let client = Client::new().expect("a client").with_time(AsyncClock(clock));
+        let client = Client::new()
+            .expect("a client")
+            .with_time(AsyncClock(clock));
         Self {
             runtime: runtime.expect("a runtime"),
             client,

@@ -10,7 +10,11 @@ pub(crate) struct Ureq(Client);
 
 impl Subject for Ureq {
     fn new(clock: SharedClock) -> Self {
-        Self(Client::new().expect("a client").with_time(BlockingClock(clock)))
+        Self(
+            Client::new()
+                .expect("a client")
+                .with_time(BlockingClock(clock)),
+        )
     }
 
     fn run<F: Flow<Output: Send> + Send + 'static>(&self, flow: F) -> Result<F::Output, Error> {

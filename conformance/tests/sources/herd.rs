@@ -1,0 +1,118 @@
+//! Ten thousand who ask at once, and one request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use coze_auth_conformance::Stage;
+use coze_auth_core::jwt::JwtGrant;
+use coze_auth_mock::{At, On};
+
+use crate::adapters::{Reqwest, Tokens as _, Ureq};
+use crate::support::{LIFE, Login, PATIENCE, RawSocket};
+
+const HERD: usize = 10_000;
+
+fn one_request(stage: &Stage<RawSocket>, herd: usize, tokens: &[String]) {
+    assert_eq!(tokens.len(), herd);
+    assert!(tokens.iter().all(|token| token == &tokens[0]));
+    let requests = stage
+        .mock
+        .requests()
+        .iter()
+        .filter(|seen| matches!(seen.grant, Some("jwt_bearer" | "refresh_token")))
+        .count();
+    println!("callers={herd} token requests={requests}");
+    assert_eq!(requests, 1);
+}
+
+/// Lets `herd` callers of a source start, and the server answer only when all have.
+fn threads(source: Ureq, stage: &Stage<RawSocket>) {
+    let gate = stage.mock.gate("herd", On::token(), At::Request);
+    let asking = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..HERD)
+        .map(|_| {
+            let (source, asking) = (source.clone(), asking.clone());
+            // Ten thousand stacks of the usual size would be 20 GB of addresses.
+            let thread = std::thread::Builder::new().stack_size(512 * 1024);
+            let ask = move || {
+                asking.fetch_add(1, Ordering::SeqCst);
+                source.token().expect("a token").expose().to_owned()
+            };
+            thread.spawn(ask).expect("a thread")
+        })
+        .collect();
+    assert!(gate.arrived_blocking(1, PATIENCE));
+    while asking.load(Ordering::SeqCst) < HERD {
+        std::thread::yield_now();
+    }
+    gate.open();
+    let tokens: Vec<_> = callers
+        .into_iter()
+        .map(|caller| caller.join().expect("it ends"))
+        .collect();
+    one_request(stage, HERD, &tokens);
+}
+
+#[test]
+fn threads_without_a_jwt_token() {
+    let stage = Stage::<RawSocket>::new();
+    let source = Ureq::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    threads(source, &stage);
+}
+
+#[test]
+fn threads_with_an_ended_login() {
+    let login = Login::<Ureq>::new();
+    login.stage.clock.advance(LIFE);
+    threads(login.tokens.clone(), &login.stage);
+}
+
+/// As tasks of a runtime with one thread, and of one with two.
+async fn tasks(source: coze_auth_reqwest::TokenSource, stage: &Stage<RawSocket>) {
+    let gate = stage.mock.gate("herd", On::token(), At::Request);
+    let asking = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..HERD)
+        .map(|_| {
+            let (source, asking) = (source.clone(), asking.clone());
+            tokio::spawn(async move {
+                asking.fetch_add(1, Ordering::SeqCst);
+                source.token().await.expect("a token").expose().to_owned()
+            })
+        })
+        .collect();
+    assert!(gate.arrived(1, PATIENCE).await);
+    while asking.load(Ordering::SeqCst) < HERD {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    let mut tokens = Vec::new();
+    for caller in callers {
+        tokens.push(caller.await.expect("it ends"));
+    }
+    one_request(stage, HERD, &tokens);
+}
+
+fn runtimes() -> [tokio::runtime::Runtime; 2] {
+    let mut current = tokio::runtime::Builder::new_current_thread();
+    let mut multi = tokio::runtime::Builder::new_multi_thread();
+    let builders = [&mut current, multi.worker_threads(2)];
+    builders.map(|builder| builder.enable_all().build().expect("a runtime"))
+}
+
+#[test]
+fn tasks_without_a_jwt_token() {
+    for runtime in runtimes() {
+        let stage = Stage::<RawSocket>::new();
+        let tokens = Reqwest::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+        runtime.block_on(tasks(tokens.source, &stage));
+    }
+}
+
+#[test]
+fn tasks_with_an_ended_login() {
+    for runtime in runtimes() {
+        let login = Login::<Reqwest>::new();
+        login.stage.clock.advance(LIFE);
+        runtime.block_on(tasks(login.tokens.source.clone(), &login.stage));
+    }
+}

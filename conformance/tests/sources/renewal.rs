@@ -1,0 +1,236 @@
+//! When a token is renewed, and what callers get meanwhile.
+
+use coze_auth_conformance::Stage;
+use coze_auth_core::jwt::JwtGrant;
+use coze_auth_mock::{At, On};
+use coze_auth_store::Error;
+
+use crate::adapters::Tokens;
+use crate::over_both;
+use crate::support::{EARLY, LIFE, Login, PATIENCE, RawSocket, seconds, while_held};
+
+over_both! {
+    fixed_is_itself,
+    fresh_needs_no_request,
+    stale_is_served_while_one_renews,
+    stale_can_be_waited_for,
+    a_failed_early_renewal_costs_nothing,
+    ended_waits_for_the_renewal,
+    jwt_asks_anew,
+    jwt_tries_again_with_another_assertion,
+    sessions_have_tokens_of_their_own,
+    a_month_of_tokens,
+    closing_waits_for_what_runs,
+    closed_gives_none,
+}
+
+fn fixed_is_itself<T: Tokens>() {
+    let stage = Stage::<RawSocket>::new();
+    let pat = stage.token("pat");
+    let tokens = T::fixed(&stage.clock, &stage.endpoints(), pat.clone());
+    stage.clock.advance(seconds(365 * 86_400));
+    tokens.invalidate(&pat);
+    assert!(tokens.token().expect("a token").matches(&pat));
+    assert!(matches!(tokens.forget(), Err(Error::NotALogin)));
+    assert!(stage.saw().is_empty());
+}
+
+fn fresh_needs_no_request<T: Tokens>() {
+    let login = Login::<T>::new();
+    let first = login.token();
+    login.stage.clock.advance(LIFE - EARLY - seconds(1));
+    assert_eq!(login.token(), first);
+    assert!(login.stage.saw().is_empty());
+}
+
+fn stale_is_served_while_one_renews<T: Tokens>() {
+    let login = Login::<T>::new();
+    let old = login.token();
+    login.stage.clock.advance(LIFE - EARLY);
+    let gate = login.hold(At::Request);
+    // Held, and still everyone has the old token at once: the one who began it, and those after.
+    for _ in 0..3 {
+        assert_eq!(login.token(), old);
+    }
+    assert!(gate.arrived_blocking(1, PATIENCE));
+    assert_eq!(login.token(), old);
+    gate.open();
+    login.tokens.close().expect("it was stored");
+    assert_eq!(login.refreshes(), (1, 1), "one renewal ran behind");
+    let renewed = login.another().token().expect("a token");
+    assert_ne!(renewed.expose(), old);
+    assert_eq!(login.refreshes(), (1, 1), "and was stored");
+}
+
+fn stale_can_be_waited_for<T: Tokens>() {
+    let login = Login::<T>::new();
+    let old = login.token();
+    login.stage.clock.advance(LIFE - EARLY);
+    let waits = login.tokens.clone().wait_when_stale();
+    assert_ne!(waits.token().expect("a token").expose(), old);
+    assert_eq!(login.refreshes(), (1, 1));
+}
+
+fn a_failed_early_renewal_costs_nothing<T: Tokens>() {
+    let login = Login::<T>::new();
+    let old = login.token();
+    login.revoke_refresh_token();
+    login.stage.clock.advance(LIFE - EARLY);
+    let waits = login.tokens.clone().wait_when_stale();
+    assert_eq!(waits.token().expect("the old one").expose(), old);
+    assert_eq!(login.refreshes(), (1, 0), "it was refused");
+    login.stage.clock.advance(EARLY - seconds(1));
+    assert_eq!(login.token(), old, "to its last second");
+    login.stage.clock.advance(seconds(1));
+    let error = login.tokens.token().expect_err("it has ended");
+    assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
+}
+
+fn ended_waits_for_the_renewal<T: Tokens>() {
+    let login = Login::<T>::new();
+    let old = login.token();
+    login.stage.clock.advance(LIFE);
+    let (one, other) = (login.tokens.clone(), login.tokens.clone());
+    let gate = login.hold(At::Answer);
+    let (first, second) = while_held(
+        gate,
+        move || one.token().expect("a token"),
+        |_| std::thread::spawn(move || other.token().expect("a token")),
+    );
+    let second = second.join().expect("it ends");
+    assert!(first.matches(&second));
+    assert_ne!(first.expose(), old);
+    assert!(login.stored().access_token.matches(&first));
+    assert_eq!(login.refreshes(), (1, 1));
+}
+
+fn jwt_asks_anew<T: Tokens>() {
+    let stage = Stage::<RawSocket>::new();
+    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let first = tokens.token().expect("a token");
+    assert!(tokens.token().expect("a token").matches(&first));
+    stage.clock.advance(LIFE);
+    assert!(!tokens.token().expect("a token").matches(&first));
+    assert_eq!(
+        stage.saw(),
+        ["token jwt_bearer 200", "token jwt_bearer 200"]
+    );
+}
+
+/// The first answer is lost. The assertion in it is spent, so the second try has another.
+fn jwt_tries_again_with_another_assertion<T: Tokens>() {
+    let stage = Stage::<RawSocket>::with(|mock| {
+        let code = Some("internal_error");
+        mock.answer("client.enabled", 503, code)
+    });
+    let client_id = disable(&stage, "jwt", true);
+    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let gate = stage.mock.gate("first", On::token(), At::Answer);
+    let (token, ()) = while_held(
+        gate,
+        {
+            let tokens = tokens.clone();
+            move || tokens.token()
+        },
+        |_| {
+            disable(&stage, "jwt", false);
+        },
+    );
+    stage.prove_token(&token.expect("a token"));
+    let jtis: Vec<_> = stage
+        .mock
+        .requests()
+        .iter()
+        .filter_map(|seen| seen.jwt.as_ref().map(|jwt| jwt.payload["jti"].to_string()))
+        .collect();
+    assert_eq!(jtis.len(), 2, "{client_id} was asked twice");
+    assert_eq!(stage.clock.sleeps(), [seconds(1)]);
+    assert_eq!(
+        stage.saw(),
+        [
+            "token jwt_bearer 503 internal_error client.enabled",
+            "token jwt_bearer 200",
+            "users_me 200"
+        ]
+    );
+}
+
+fn sessions_have_tokens_of_their_own<T: Tokens>() {
+    let stage = Stage::<RawSocket>::new();
+    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let of = |name: &str| {
+        let session = tokens.session(name).expect("a session");
+        session.token().expect("a token").expose().to_owned()
+    };
+    let (one, other) = (of("user-1"), of("user-2"));
+    assert_ne!(one, other);
+    assert_eq!(of("user-1"), one, "kept");
+    assert_eq!(stage.saw().len(), 2);
+    let requests = stage.mock.requests();
+    let names: Vec<_> = requests
+        .iter()
+        .map(|seen| &seen.jwt.as_ref().expect("an assertion").payload["session_name"])
+        .collect();
+    assert_eq!(names, ["user-1", "user-2"]);
+    assert!(tokens.session("").is_err(), "a nameless one mixes users up");
+    let fixed = T::fixed(&stage.clock, &stage.endpoints(), stage.token("pat"));
+    assert!(matches!(
+        fixed.session("user-1").err(),
+        Some(Error::NotAJwtApp)
+    ));
+}
+
+/// Longer than any refresh token lives.
+fn a_month_of_tokens<T: Tokens>() {
+    let login = Login::<T>::new();
+    for _ in 0..31 * 24 {
+        login.stage.clock.advance(seconds(3_600));
+        login.token();
+    }
+    assert_eq!(login.refreshes(), (31 * 24, 31 * 24));
+    login
+        .stage
+        .prove_token(&login.tokens.token().expect("a token"));
+}
+
+fn closing_waits_for_what_runs<T: Tokens>() {
+    let login = Login::<T>::new();
+    login.stage.clock.advance(LIFE - EARLY);
+    let before = login.stored().refresh_token.expect("a refresh token");
+    let gate = login.hold(At::Answer);
+    login.token();
+    assert!(gate.arrived_blocking(1, PATIENCE));
+    let closes = login.tokens.clone();
+    let closing = std::thread::spawn(move || closes.close());
+    // Rotated at the server, not here yet, and the one who closes waits.
+    assert!(!closing.is_finished());
+    gate.open();
+    closing.join().expect("it ends").expect("stored");
+    let after = login.stored().refresh_token.expect("a refresh token");
+    assert!(!after.matches(&before));
+}
+
+fn closed_gives_none<T: Tokens>() {
+    let login = Login::<T>::new();
+    login.token();
+    let clone = login.tokens.clone();
+    login.tokens.close().expect("nothing runs");
+    assert!(matches!(clone.token(), Err(Error::Closed)));
+    login.stage.clock.advance(LIFE);
+    assert!(matches!(clone.token(), Err(Error::Closed)));
+    assert!(login.stage.saw().is_empty());
+}
+
+/// Switches the ready-made app of a kind off or on, as its owner would in the console.
+fn disable(stage: &Stage<RawSocket>, kind: &str, off: bool) -> String {
+    let info = stage.mock.info();
+    let apps = info["apps"].as_array().expect("apps");
+    let app = apps.iter().find(|app| app["kind"] == kind).expect("an app");
+    let client_id = app["client_id"].as_str().expect("an id").to_owned();
+    let request = coze_auth_core::http::Request::post(format!("/_mock/v1/apps/{client_id}"))
+        .header("Host", "localhost")
+        .body(format!(r#"{{"enabled":{}}}"#, !off).into())
+        .expect("a request");
+    assert_eq!(stage.mock.call_blocking(request).status(), 200);
+    client_id
+}

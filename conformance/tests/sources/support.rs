@@ -1,0 +1,135 @@
+//! What the cases share: a server, a person who logged in, and what the server saw.
+
+use std::time::Duration;
+
+use coze_auth_conformance::Stage;
+use coze_auth_core::TokenGrant;
+use coze_auth_core::error::ErrorCode;
+use coze_auth_mock::{At, Builder, Gate, On, fingerprint};
+use coze_auth_store::{Error, GrantKey, GrantStore, MemoryStore};
+
+use crate::adapters::Tokens;
+pub(crate) use crate::raw_socket::RawSocket;
+
+/// How long a case waits for another thread. None that passes takes as long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a token of a login lives, and how long before its end it is renewed.
+pub(crate) const LIFE: Duration = Duration::from_secs(900);
+pub(crate) const EARLY: Duration = Duration::from_secs(60);
+
+pub(crate) fn seconds(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A server, a web app's source over a store of its own, and a login in both.
+pub(crate) struct Login<T> {
+    pub(crate) stage: Stage<RawSocket>,
+    pub(crate) store: MemoryStore,
+    pub(crate) tokens: T,
+}
+
+impl<T: Tokens> Login<T> {
+    pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub(crate) fn with(settings: impl FnOnce(Builder) -> Builder) -> Self {
+        let stage = Stage::with(settings);
+        let store = MemoryStore::new();
+        let tokens = T::stored(&stage.clock, stage.web(), store.clone());
+        tokens.install(log_in(&stage)).expect("stored");
+        stage.saw();
+        Self {
+            stage,
+            store,
+            tokens,
+        }
+    }
+
+    /// Another process over the same store.
+    pub(crate) fn another(&self) -> T {
+        T::stored(&self.stage.clock, self.stage.web(), self.store.clone())
+    }
+
+    pub(crate) fn stored(&self) -> TokenGrant {
+        self.store
+            .load(&key(&self.stage))
+            .expect("it can be read")
+            .expect("a grant")
+    }
+
+    pub(crate) fn token(&self) -> String {
+        let token = self.tokens.token().expect("a token");
+        token.expose().to_owned()
+    }
+
+    /// Holds refreshes from now on.
+    pub(crate) fn hold(&self, at: At) -> Gate {
+        self.stage
+            .mock
+            .gate("refresh", On::grant("refresh_token"), at)
+    }
+
+    /// How many refreshes came, and how many of them were granted.
+    pub(crate) fn refreshes(&self) -> (usize, usize) {
+        let all = self.stage.mock.requests();
+        let refreshes = all
+            .iter()
+            .filter(|seen| seen.grant == Some("refresh_token"));
+        let granted = refreshes.clone().filter(|seen| seen.issued.is_some());
+        (refreshes.count(), granted.count())
+    }
+
+    /// Kills the refresh token that is stored: the next refresh will be refused.
+    pub(crate) fn revoke_refresh_token(&self) {
+        let token = self.stored().refresh_token.expect("a refresh token");
+        assert!(self.stage.mock.revoke(token.expose()));
+    }
+}
+
+pub(crate) fn key(stage: &Stage<RawSocket>) -> GrantKey {
+    GrantKey::new(&stage.web().into(), "alice").expect("a key")
+}
+
+/// A web login.
+pub(crate) fn log_in(stage: &Stage<RawSocket>) -> TokenGrant {
+    let app = stage.web();
+    let (url, pending) = app
+        .authorize(&stage.redirect(), stage.entropy())
+        .expect("a URL");
+    let callback = stage.browser(&url, true);
+    stage
+        .run(app.exchange(pending, &callback).expect("our state"))
+        .expect("a grant")
+}
+
+/// The code of a refusal.
+pub(crate) fn refused(error: &Error) -> &ErrorCode {
+    match error {
+        Error::RefreshRefused(refused) => refused.code(),
+        other => panic!("no refusal: {other}"),
+    }
+}
+
+/// Whether the mock's journal says that this refresh token has been traded for another.
+pub(crate) fn is_spent(stage: &Stage<RawSocket>, token: &str) -> bool {
+    let print = fingerprint(token);
+    stage
+        .mock
+        .requests()
+        .iter()
+        .any(|seen| seen.presented.as_deref() == Some(&print) && seen.issued.is_some())
+}
+
+/// Runs `work` on a thread while the gate holds its request, and gives what `meanwhile` and it gave.
+pub(crate) fn while_held<A: Send + 'static, B>(
+    gate: Gate,
+    work: impl FnOnce() -> A + Send + 'static,
+    meanwhile: impl FnOnce(&Gate) -> B,
+) -> (A, B) {
+    let worker = std::thread::spawn(work);
+    assert!(gate.arrived_blocking(1, PATIENCE), "no request came");
+    let between = meanwhile(&gate);
+    gate.open();
+    (worker.join().expect("it ends"), between)
+}
