@@ -129,6 +129,8 @@ pub struct TokenCache<E = Error> {
     tickets: u64,
     /// How many grants there have been. A ticket remembers it, to be told from one of an older grant.
     installed: u64,
+    /// Tickets up to this one renew what [`TokenCache::restore`] or [`TokenCache::clear`] has put away.
+    void: u64,
 }
 
 struct Current {
@@ -165,6 +167,7 @@ impl<E: RefreshError> TokenCache<E> {
             failures: 0,
             tickets: 0,
             installed: 0,
+            void: 0,
         }
     }
 
@@ -172,19 +175,21 @@ impl<E: RefreshError> TokenCache<E> {
     /// that is under way counts for nothing then.
     pub fn restore(&mut self, grant: TokenGrant, now: Now) {
         self.install(grant, now, false);
+        self.void = self.tickets;
     }
 
-    /// Drops the grant: nobody is logged in any more.
+    /// Drops the grant: nobody is logged in any more. A renewal that is under way counts for nothing then.
     pub fn clear(&mut self) {
         self.current = None;
         self.failure = None;
         self.failures = 0;
-        self.installed += 1;
+        self.void = self.tickets;
     }
 
     /// The access token of the API's last word is unusable: whoever sent it got a 401. Ignored unless it is
     /// the current one, since a late answer to an old token says nothing about the new one. A running renewal
-    /// goes on and counts.
+    /// goes on and counts. Ignored too if it came in the place of a refused one less than half a minute ago:
+    /// what is wrong then is not the token.
     pub fn invalidate(&mut self, rejected: &AccessToken, now: Now) {
         let Some(current) = &mut self.current else {
             return;
@@ -197,18 +202,22 @@ impl<E: RefreshError> TokenCache<E> {
 
     /// Hands in what came of a ticket.
     ///
-    /// A failure whose ticket has run out, or whose grant is no longer the current one, is ignored. A success is
-    /// not: the server has rotated the refresh token, and this is the only copy. It is dropped only if another
-    /// grant has come in the meantime; of two grants without refresh tokens (JWT) the later expiry wins.
+    /// A failure is ignored if another ticket has been given out since, or if its grant is no longer the current
+    /// one. A success is not: the server has rotated the refresh token, and this is the only copy. It is dropped
+    /// only if another grant has come in the meantime; of two renewals without refresh tokens (JWT) the later
+    /// expiry wins.
     pub fn complete(&mut self, ticket: RefreshTicket, outcome: Result<TokenGrant, E>, now: Now) {
-        let in_time = self
+        let latest = self
             .running
             .take_if(|lease| lease.ticket == ticket.id)
             .is_some();
+        if ticket.id <= self.void {
+            return;
+        }
         let same_grant = ticket.installed == self.installed;
         match outcome {
             Ok(grant) if same_grant || self.outlived_by(&grant) => self.install(grant, now, true),
-            Err(error) if in_time && same_grant => self.fail(error, now),
+            Err(error) if latest && same_grant => self.fail(error, now),
             Ok(_) | Err(_) => {}
         }
     }

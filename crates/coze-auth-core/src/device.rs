@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::poll::DevicePoll;
+pub use self::poll::{DevicePoll, LastPoll, Progress};
 use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
 use crate::envelope::Answer;
 use crate::error::{ConfigError, Error, is_invisible};
@@ -62,7 +62,8 @@ impl DeviceApp {
         })
     }
 
-    /// Polls until the person has answered or the code has expired.
+    /// Polls until the person has answered or the code has expired. What to show them meanwhile comes from
+    /// [`on_progress`](DevicePoll::on_progress).
     pub fn poll(&self, started: &DeviceAuthorization) -> DevicePoll {
         #[derive(Serialize)]
         struct PollRequest<'a> {

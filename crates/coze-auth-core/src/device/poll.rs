@@ -8,7 +8,10 @@
 //!      │ come too late        ▼ token, refusal, unreadable answer
 //!      └──────────────────▶ Over
 //! ```
+//!
+//! Entering Waiting and entering Sending is what [`DevicePoll::on_progress`] tells of, when the driver is told.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::DeviceAuthorization;
@@ -39,7 +42,49 @@ pub struct DevicePoll {
     interval: Duration,
     deadline: SteadyTime,
     doublings: u32,
+    user_code: String,
+    last_poll: LastPoll,
+    /// This pause has been reported.
+    reported: bool,
+    report: Report,
     state: State,
+}
+
+/// How a device authorization stands, for the person who waits. See [`DevicePoll::on_progress`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What the person types.
+    pub user_code: String,
+    /// How long the user code still lives.
+    pub time_left: Duration,
+    /// When the next poll comes; zero if it is sent now.
+    pub next_poll: Duration,
+    /// What the last poll brought, which is why the pause is as long as it is.
+    pub last_poll: LastPoll,
+}
+
+/// What a poll brought that did not end the wait.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LastPoll {
+    /// The person has not answered yet; or there was no poll yet.
+    Pending,
+    /// The person has not answered yet, and the server wants fewer polls.
+    SlowDown,
+    /// No use: the network or the server is in this trouble. It may pass, so polls go on.
+    Trouble(Error),
+}
+
+type Reporter = Box<dyn FnMut(&Progress) + Send + Sync>;
+
+#[derive(Default)]
+struct Report(Option<Reporter>);
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "set" } else { "none" })
+    }
 }
 
 #[derive(Debug)]
@@ -63,10 +108,68 @@ impl DevicePoll {
             interval: started.interval,
             deadline: started.received_at.plus(started.expires_in),
             doublings: 0,
+            user_code: started.user_code.clone(),
+            last_poll: LastPoll::Pending,
+            reported: false,
+            report: Report::default(),
             state: State::Finished,
         };
         poll.state = poll.pause_from(started.received_at, started.interval, None);
         poll
+    }
+
+    /// Reports when a pause begins and when a poll is sent, each once, however often the driver asks. The end is
+    /// not reported: it is the flow's result. A second call replaces the first.
+    ///
+    /// A driver that sleeps through a pause has nothing to count down with, so a program that shows seconds
+    /// counts them itself, from the report on.
+    ///
+    /// ```
+    /// # use coze_auth_core::{Endpoints, Error, Flow, Now, Response, SteadyTime, Step, UnixTime, device::DeviceApp};
+    /// use coze_auth_core::device::{LastPoll, Progress};
+    ///
+    /// fn line(progress: &Progress) -> String {
+    ///     let why = match &progress.last_poll {
+    ///         LastPoll::SlowDown => ", as the server wishes".to_owned(),
+    ///         LastPoll::Trouble(error) => format!(", since {error}"),
+    ///         _ => String::new(),
+    ///     };
+    ///     let (code, left) = (&progress.user_code, progress.time_left.as_secs());
+    ///     let next = progress.next_poll.as_secs();
+    ///     format!("{code} is good for {left} s; looking again in {next} s{why}")
+    /// }
+    /// # fn main() -> Result<(), Error> {
+    /// # let now = |secs| Now {
+    /// #     unix: UnixTime::from_secs(1_750_000_000 + secs),
+    /// #     steady: SteadyTime::from_duration(std::time::Duration::from_secs(secs)),
+    /// # };
+    /// # let app = DeviceApp::new(Endpoints::cn(), "client-id")?;
+    /// # let mut call = app.start();
+    /// # let body = br#"{"device_code":"d","user_code":"VIK-AZC-ZTV","verification_uri":"https://www.coze.cn/device","expires_in":300,"interval":5}"#;
+    /// # call.receive(Ok(Response::new(body.to_vec().into())), now(0));
+    /// # let Step::Done(started) = call.step(now(0)) else { unreachable!() };
+    /// # let started = started?;
+    /// # let (lines, shown) = std::sync::mpsc::channel();
+    /// # let show = move |line| lines.send(line).expect("a reader");
+    /// let mut poll = app.poll(&started).on_progress(move |progress| show(line(progress)));
+    /// # let _ = poll.step(now(0));
+    /// # assert_eq!(shown.recv().unwrap(), "VIK-AZC-ZTV is good for 300 s; looking again in 5 s");
+    /// # Ok(()) }
+    /// ```
+    pub fn on_progress(mut self, report: impl FnMut(&Progress) + Send + Sync + 'static) -> Self {
+        self.report = Report(Some(Box::new(report)));
+        self
+    }
+
+    fn tell(&mut self, now: SteadyTime, next_poll: Duration) {
+        if let Some(report) = &mut self.report.0 {
+            report(&Progress {
+                user_code: self.user_code.clone(),
+                time_left: now.until(self.deadline),
+                next_poll,
+                last_poll: self.last_poll.clone(),
+            });
+        }
     }
 
     /// Waits, unless the next poll would come after the deadline: then it is over now, without a useless sleep.
@@ -91,7 +194,10 @@ impl DevicePoll {
             .max(retry_after.unwrap_or_default());
         let next = now.plus(pause);
         match next < self.deadline {
-            true => State::Waiting(next),
+            true => {
+                self.last_poll = LastPoll::Trouble(error);
+                State::Waiting(next)
+            }
             false => State::over(Err(error)),
         }
     }
@@ -118,10 +224,12 @@ impl DevicePoll {
             Error::Refused(refused) => match refused.code() {
                 ErrorCode::AuthorizationPending => {
                     self.doublings = 0;
+                    self.last_poll = LastPoll::Pending;
                     self.pause_from(now.steady, self.interval, log_id)
                 }
                 ErrorCode::SlowDown => {
                     self.doublings = 0;
+                    self.last_poll = LastPoll::SlowDown;
                     self.interval = self.interval.saturating_add(SLOW_DOWN);
                     let pause = self.interval.max(refused.retry_after().unwrap_or_default());
                     self.pause_from(now.steady, pause, log_id)
@@ -150,9 +258,18 @@ impl Flow for DevicePoll {
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Waiting(next) if now.steady < next => {
                 self.state = State::Waiting(next);
-                Step::Wait(now.steady.until(next))
+                let rest = now.steady.until(next);
+                if !std::mem::replace(&mut self.reported, true) {
+                    self.tell(now.steady, rest);
+                }
+                Step::Wait(rest)
             }
-            State::Waiting(_) | State::Sending => {
+            State::Waiting(_) => {
+                self.state = State::Sending;
+                self.tell(now.steady, Duration::ZERO);
+                Step::Send(self.request.request())
+            }
+            State::Sending => {
                 self.state = State::Sending;
                 Step::Send(self.request.request())
             }
@@ -164,6 +281,7 @@ impl Flow for DevicePoll {
     fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
         if matches!(self.state, State::Sending) {
             self.state = self.after(reply, now);
+            self.reported = false;
         }
     }
 }

@@ -3,6 +3,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod cache;
+
 use std::time::Duration;
 
 use coze_auth_core::authorize::{AuthorizeUrl, Callback, PendingAuthorization, RedirectUri};
