@@ -17,6 +17,8 @@ pub struct SharedClock {
     handle: ClockHandle,
     sleeps: Arc<Mutex<Vec<Duration>>>,
     alarms: Arc<Mutex<Vec<(SteadyTime, Waker)>>>,
+    /// Of the client's calendar alone.
+    ahead: Arc<Mutex<Duration>>,
 }
 
 impl SharedClock {
@@ -27,15 +29,22 @@ impl SharedClock {
             handle: ClockHandle::frozen_at(START),
             sleeps: Arc::default(),
             alarms: Arc::default(),
+            ahead: Arc::default(),
         }
     }
 
     /// Both clocks of the core.
     pub fn now(&self) -> Now {
         Now {
-            unix: UnixTime::from_duration(self.handle.unix()),
+            unix: UnixTime::from_duration(self.handle.unix() + *locked(&self.ahead)),
             steady: SteadyTime::from_duration(self.handle.steady()),
         }
+    }
+
+    /// Sets the client's calendar ahead of the server's, as of a machine whose clock is wrong. Both steady clocks
+    /// stay one.
+    pub fn set_ahead(&self, by: Duration) {
+        *locked(&self.ahead) = by;
     }
 
     /// What a client's sleep is here: the time passes at once, for both sides.

@@ -6,7 +6,7 @@ use coze_auth_mock::At;
 use coze_auth_store::Error;
 use coze_auth_ureq::Signal;
 
-use crate::adapters::{Reqwest, Tokens as _};
+use crate::adapters::Reqwest;
 use crate::support::{LIFE, Login, PATIENCE, is_spent};
 
 /// The caller is dropped while Coze holds the answer to the refresh back: the rotated token is kept and stored,

@@ -97,8 +97,7 @@ fn another_process_has_the_next_token<T: Tokens>() {
         let login = Login::<T>::with(|mock| mock.answer("refresh.rotate", status, Some(code)));
         // Another process renews, without the lock that it should have held, while this one asks.
         let store = crate::stores::Elsewhere::new(&login);
-        let tokens = T::stored(&login.stage.clock, login.stage.web(), store.clone());
-        login.stage.clock.advance(LIFE);
+        let tokens = T::stored(&login.stage.clock, login.stage.web(), store);
         let token = tokens.token().expect("the other's grant was found");
         assert_eq!(
             login.stage.saw(),
@@ -108,6 +107,15 @@ fn another_process_has_the_next_token<T: Tokens>() {
             ],
             "the other's, and this one's with the old token"
         );
+        login.stage.prove_token(&token);
+
+        // Its access token has ended too: then it is renewed, with the refresh token that was found.
+        let login = Login::<T>::with(|mock| mock.answer("refresh.rotate", status, Some(code)));
+        let store = crate::stores::Elsewhere::new(&login);
+        let tokens = T::stored(&login.stage.clock, login.stage.web(), store);
+        login.stage.clock.advance(LIFE);
+        let token = tokens.token().expect("renewed");
+        assert_eq!(login.refreshes(), (3, 2));
         login.stage.prove_token(&token);
     }
 }

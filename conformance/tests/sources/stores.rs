@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coze_auth_conformance::Stage;
-use coze_auth_core::{Flow as _, TokenGrant};
+use coze_auth_core::TokenGrant;
 use coze_auth_mock::At;
 use coze_auth_store::{
     Error, FileStore, GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError,

@@ -230,7 +230,7 @@ impl<E: RefreshError> TokenCache<E> {
             .filter(|current| !current.rejected && !current.ended(now));
         let token = usable.map(|current| current.grant.access_token.clone());
         let stale = usable.is_none_or(|current| {
-            !current.doubtful && now.unix >= self.policy.stale_from(&current.grant)
+            !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
         });
         match token {
             Some(token) if !stale => Lookup::Fresh(token),
@@ -249,10 +249,7 @@ impl<E: RefreshError> TokenCache<E> {
     /// The token that [`lookup`](Self::lookup) will give to everyone up to the moment beside it, whatever
     /// happens to clocks and leases: for a slot that is read without the cache. None if there is none such.
     pub fn published(&self) -> Option<(&AccessToken, UnixTime)> {
-        let current = self
-            .current
-            .as_ref()
-            .filter(|current| !current.rejected && !current.doubtful)?;
+        let current = self.current.as_ref().filter(|current| !current.rejected)?;
         Some((
             &current.grant.access_token,
             self.policy.stale_from(&current.grant),
@@ -346,10 +343,11 @@ impl<E: RefreshError> TokenCache<E> {
 
 impl Current {
     fn ended(&self, now: Now) -> bool {
-        match self.doubtful {
-            true => self.at.until(now.steady) >= DOUBTFUL,
-            false => now.unix >= self.grant.expires_at,
-        }
+        !self.in_doubt(now) && now.unix >= self.grant.expires_at
+    }
+
+    fn in_doubt(&self, now: Now) -> bool {
+        self.doubtful && self.at.until(now.steady) < DOUBTFUL
     }
 }
 

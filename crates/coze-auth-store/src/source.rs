@@ -161,8 +161,11 @@ impl Source {
 
     /// The API refused this token. False: it is one of the console, and there is no other.
     pub fn invalidate(&self, rejected: &AccessToken, now: Now) -> bool {
+        if matches!(self.kind, Kind::Fixed) {
+            return false;
+        }
         self.shared.invalidate(rejected, now);
-        !matches!(self.kind, Kind::Fixed)
+        true
     }
 
     /// A renewal that runs, to wait for.

@@ -83,8 +83,8 @@ FAULTS = [
         "a refused token stays in the slot",
         "nobody_is_given_a_token_that_was_refused_before",
         "crates/coze-auth-core/src/cache.rs",
-        ".filter(|current| !current.rejected && !current.doubtful)?;",
-        ".filter(|current| !current.doubtful)?;",
+        "            .as_ref()\n            .filter(|current| !current.rejected)?;",
+        "            .as_ref()?;",
     ),
     (
         "the store is not locked",
