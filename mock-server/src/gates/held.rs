@@ -127,3 +127,42 @@ impl Held {
         told.await.unwrap_or(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn those_that_hung_up_do_not_pile_up() {
+        let held = Held::new("refreshes", On::token(), At::Request);
+        for _ in 0..100 {
+            drop(held.arrive());
+        }
+        assert_eq!(held.counts(), (100, 0));
+        assert_eq!(held.state().queue.len(), 1);
+    }
+
+    /// Often enough that somebody is asleep when it happens.
+    #[test]
+    fn those_who_wait_for_arrivals_are_woken() {
+        let guard = Duration::from_secs(20);
+        let since = Instant::now();
+        for opened in [false, true].repeat(100) {
+            let held = Held::new("refreshes", On::token(), At::Request);
+            let waiter = {
+                let held = held.clone();
+                thread::spawn(move || held.arrived_blocking(1, guard))
+            };
+            thread::yield_now();
+            if opened {
+                held.open();
+            } else {
+                drop(held.arrive());
+            }
+            assert_eq!(waiter.join().ok(), Some(!opened));
+            assert!(since.elapsed() < guard, "by the end of its time alone");
+        }
+    }
+}
