@@ -3,11 +3,11 @@
 use coze_auth_conformance::Stage;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
-use coze_auth_store::Error;
+use coze_auth_store::{Error, GrantStore as _};
 
-use crate::adapters::Tokens;
+use crate::adapters::{Tokens, Ureq};
 use crate::over_both;
-use crate::support::{EARLY, LIFE, Login, PATIENCE, RawSocket, seconds, while_held};
+use crate::support::{EARLY, LIFE, Login, PATIENCE, RawSocket, key, seconds, while_held};
 
 over_both! {
     fixed_is_itself,
@@ -219,6 +219,57 @@ fn closed_gives_none<T: Tokens>() {
     login.stage.clock.advance(LIFE);
     assert!(matches!(clone.token(), Err(Error::Closed)));
     assert!(login.stage.saw().is_empty());
+}
+
+/// Blocking: who drops the last clone waits, since nobody could be told of a renewal that was lost.
+#[test]
+fn dropping_the_last_clone_waits_for_what_runs() {
+    let login = Login::<Ureq>::new();
+    let before = login.stored().refresh_token.expect("a refresh token");
+    login.stage.clock.advance(LIFE - EARLY);
+    let gate = login.hold(At::Answer);
+    login.token();
+    assert!(gate.arrived_blocking(1, PATIENCE));
+    let Login {
+        stage,
+        store,
+        tokens,
+    } = login;
+    drop(tokens.clone());
+    let (dropped, drops) = std::sync::mpsc::channel();
+    let dropping = std::thread::spawn(move || {
+        drop(tokens);
+        let after = store.load(&key(&stage)).expect("it can be read");
+        dropped.send(()).expect("it is waited for");
+        after.expect("a grant")
+    });
+    assert!(drops.try_recv().is_err());
+    gate.open();
+    let after = dropping.join().expect("it ends");
+    assert!(
+        !after.refresh_token.expect("one").matches(&before),
+        "stored before the drop ended"
+    );
+}
+
+/// Async: it is made outside of any runtime, and nothing runs until somebody asks.
+#[test]
+fn a_source_is_made_without_a_runtime() {
+    let stage = Stage::<RawSocket>::new();
+    let client = coze_auth_reqwest::Client::new().expect("a client");
+    let source = coze_auth_reqwest::TokenSource::jwt(&client, stage.jwt(), JwtGrant::new());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let running = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        assert_eq!(running, 0, "no task yet");
+    });
+    assert!(stage.saw().is_empty());
+    drop(source);
 }
 
 /// Switches the ready-made app of a kind off or on, as its owner would in the console.

@@ -1,0 +1,244 @@
+//! Grants in a folder: who may read them, what survives, what is damaged, and whose turn it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use coze_auth_store::core::device::DeviceApp;
+use coze_auth_store::core::{Endpoints, TokenGrant};
+use coze_auth_store::{FileStore, GrantKey, GrantStore, Saved, StoreError};
+
+/// A folder of this test, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("coze-auth-store-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::new(&self.0).unwrap()
+    }
+
+    /// Names of the files in it, sorted; without the lock files.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with(".lock"))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn key(subject: &str) -> GrantKey {
+    let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+    GrantKey::new(&app.into(), subject).unwrap()
+}
+
+fn grant(number: u32) -> TokenGrant {
+    TokenGrant::from_secret_json(&format!(
+        r#"{{"access_token":"SENTINEL-{number}","refresh_token":"SENTINEL-r{number}","issued_at":1750000000,"expires_at":1750000900}}"#
+    ))
+    .unwrap()
+}
+
+fn save(store: &FileStore, key: &GrantKey, number: u32) {
+    let mut held = store.lock(key, PATIENCE).unwrap();
+    assert_eq!(held.save(&grant(number)).unwrap(), Saved::Stored);
+}
+
+fn loaded(store: &FileStore, key: &GrantKey) -> Option<String> {
+    let grant = store.load(key).unwrap()?;
+    Some(grant.refresh_token?.expose().to_owned())
+}
+
+#[test]
+fn what_is_saved_is_there_for_another_process() {
+    let folder = Folder::new("saved");
+    assert!(loaded(&folder.store(), &key("alice")).is_none());
+    save(&folder.store(), &key("alice"), 1);
+    save(&folder.store(), &key("扣子 \"bob\"\\"), 2);
+    save(&folder.store(), &key("alice"), 3);
+    let other = folder.store();
+    assert_eq!(loaded(&other, &key("alice")).unwrap(), "SENTINEL-r3");
+    assert_eq!(
+        loaded(&other, &key("扣子 \"bob\"\\")).unwrap(),
+        "SENTINEL-r2"
+    );
+    assert_eq!(folder.files().len(), 2, "nothing else is left behind");
+    let whole = other.load(&key("alice")).unwrap().unwrap();
+    assert_eq!(whole.access_token.expose(), "SENTINEL-3");
+    assert_eq!(whole.issued_at.as_secs(), 1_750_000_000);
+    assert_eq!(whole.expires_at.as_secs(), 1_750_000_900);
+}
+
+#[test]
+fn a_removed_grant_is_gone() {
+    let folder = Folder::new("removed");
+    let store = folder.store();
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    held.remove().unwrap();
+    held.save(&grant(1)).unwrap();
+    held.remove().unwrap();
+    assert!(held.load().unwrap().is_none());
+    assert!(folder.files().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = Folder::new("modes");
+    let store = folder.store();
+    assert_eq!(mode(&folder.0), 0o700);
+    // A leftover of another program with the name that is written first must not lend its mode.
+    let beside = store.path(&key("alice")).with_extension("tmp");
+    fs::write(&beside, "left over").unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o666)).unwrap();
+    save(&store, &key("alice"), 1);
+    assert_eq!(mode(&store.path(&key("alice"))), 0o600);
+    let lock = store.path(&key("alice")).with_extension("lock");
+    assert_eq!(mode(&lock), 0o600);
+    assert_eq!(folder.files().len(), 1, "the leftover is gone");
+}
+
+#[test]
+fn one_holder_at_a_time() {
+    let folder = Folder::new("holders");
+    let store = folder.store();
+    let first = store.lock(&key("alice"), PATIENCE).unwrap();
+    // Another grant is another matter.
+    drop(store.lock(&key("bob"), Duration::ZERO).unwrap());
+    let begun = Instant::now();
+    let second = folder
+        .store()
+        .lock(&key("alice"), Duration::from_millis(50));
+    let Err(StoreError::Locked { waited }) = second.map(drop) else {
+        panic!("held twice");
+    };
+    assert_eq!(waited, Duration::from_millis(50));
+    assert!(begun.elapsed() >= waited);
+    // Reading waits for nobody.
+    assert!(loaded(&store, &key("alice")).is_none());
+    let waits = folder.store();
+    let waiting = std::thread::spawn(move || waits.lock(&key("alice"), PATIENCE).map(drop));
+    drop(first);
+    waiting.join().unwrap().unwrap();
+}
+
+/// Everything that is no grant of this key is named, left as it is, and kept aside when there is a new one.
+#[test]
+fn a_damaged_file_is_named_and_kept_aside() {
+    let folder = Folder::new("damaged");
+    let store = folder.store();
+    let (alice, bob) = (key("alice"), key("bob"));
+    save(&store, &bob, 2);
+    save(&store, &alice, 1);
+    let path = store.path(&alice);
+    let whole = fs::read_to_string(&path).unwrap();
+    let damaged: Vec<Vec<u8>> = vec![
+        b"".into(),
+        b"\0\0\0\0".into(),
+        b"\xff\xfe".into(),
+        whole.as_bytes()[..whole.len() - 3].into(),
+        b"{}".into(),
+        b"[]".into(),
+        // Another's grant under this name; a form that is not known; a grant without a token.
+        fs::read(store.path(&bob)).unwrap(),
+        whole.replace(r#""version":1"#, r#""version":2"#).into(),
+        whole.replace("SENTINEL-1", "").into(),
+        whole.replace("1750000900", "\"soon\"").into(),
+    ];
+    for (number, bytes) in damaged.iter().enumerate() {
+        fs::write(&path, bytes).unwrap();
+        for _ in 0..2 {
+            let error = store.load(&alice).unwrap_err();
+            let StoreError::Corrupt { path: named } = &error else {
+                panic!("{number}: {error}");
+            };
+            assert_eq!(*named, path);
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("SENTINEL"), "{text}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), *bytes, "left as it is");
+        save(&store, &alice, 7);
+        assert_eq!(loaded(&store, &alice).unwrap(), "SENTINEL-r7");
+        let aside = path.with_extension(format!("corrupt-{}", number + 1));
+        assert_eq!(fs::read(aside).unwrap(), *bytes, "kept aside");
+    }
+    assert_eq!(loaded(&store, &bob).unwrap(), "SENTINEL-r2");
+}
+
+/// What a killed process had begun to write is no grant.
+#[test]
+fn half_a_file_beside_is_never_read() {
+    let folder = Folder::new("half");
+    let store = folder.store();
+    save(&store, &key("alice"), 1);
+    let path = store.path(&key("alice"));
+    let half = fs::read(&path).unwrap()[..40].to_vec();
+    fs::write(path.with_extension("tmp"), half).unwrap();
+    assert_eq!(loaded(&store, &key("alice")).unwrap(), "SENTINEL-r1");
+    save(&store, &key("alice"), 2);
+    assert_eq!(loaded(&store, &key("alice")).unwrap(), "SENTINEL-r2");
+    assert_eq!(folder.files().len(), 1);
+}
+
+#[test]
+fn a_failure_tells_what_was_tried_and_where() {
+    let folder = Folder::new("failure");
+    let store = folder.store();
+    let path = store.path(&key("alice"));
+    fs::create_dir_all(&path).unwrap();
+    let error = store.load(&key("alice")).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cannot read ") && text.contains(path.to_str().unwrap()),
+        "{text}"
+    );
+    assert!(std::error::Error::source(&error).is_some());
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    let error = held.save(&grant(1)).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+
+    fs::write(folder.0.join("file"), "").unwrap();
+    let error = FileStore::new(folder.0.join("file/below")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot make "), "{error}");
+}
+
+#[test]
+fn keys_that_differ_have_files_that_differ() {
+    let ids = [
+        ("https://api.coze.cn", "app", "alice"),
+        ("https://api.coze.com", "app", "alice"),
+        ("https://api.coze.cn", "app2", "alice"),
+        ("https://api.coze.cn", "app", "bob"),
+        // The same letters, cut elsewhere.
+        ("https://api.coze.cn", "appa", "lice"),
+    ]
+    .map(|(base, client_id, subject)| {
+        let app = DeviceApp::new(Endpoints::custom(base).unwrap(), client_id).unwrap();
+        GrantKey::new(&app.into(), subject).unwrap().id()
+    });
+    for (at, id) in ids.iter().enumerate() {
+        assert_eq!(id.len(), 32);
+        assert!(!ids[..at].contains(id), "{at}");
+    }
+    let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+    for bad in ["", " alice", "alice\u{200b}", "a\nb"] {
+        let error = GrantKey::new(&app.clone().into(), bad).unwrap_err();
+        assert_eq!(error.what(), "subject");
+    }
+}
