@@ -28,6 +28,10 @@ breaks:
 bench:
     cargo bench --quiet --locked --package coze-auth-core --bench flows
 
+# The shared state of the token sources under a model checker, and planted faults that it must find.
+model:
+    python3 crates/coze-auth-store/tests/model/run.py
+
 # Formatting, lints, docs, and every feature set of the core on its own.
 lint:
     cargo fmt --all --check
@@ -40,7 +44,7 @@ rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
 
 # All that must hold before a change lands.
-ci: lint test offline sdks breaks
+ci: lint test model offline sdks breaks
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

@@ -58,5 +58,6 @@ pub use subject::{Subject, run_case};
 /// The Rust of the READMEs, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/tokens.md")]
 #[doc = include_str!("../../mock-server/README.md")]
 struct Readme;
