@@ -4,8 +4,13 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_reqwest::core::{Call, Error as CoreError, Flow, Now, SteadyTime, UnixTime};
-use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time};
+use coze_auth_reqwest::core::error::SigningError;
+use coze_auth_reqwest::core::jwt::{JwtApp, JwtGrant, Signer};
+use coze_auth_reqwest::core::{
+    Call, Endpoints, Error as CoreError, Flow, Now, SteadyTime, UnixTime,
+};
+use coze_auth_reqwest::store::{Ask, Refresh, Source};
+use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time, Waiting};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
 
@@ -147,6 +152,41 @@ async fn all_clients_of_a_process_share_the_steady_clock() {
     let by_late = Client::new().unwrap().run(app.start()).await.unwrap();
     let between = by_early.until(by_late.received_at);
     assert!(between > Duration::ZERO, "the later answer came first");
+}
+
+/// A renewal that runs and one who waits for it.
+fn running() -> (Refresh, Waiting) {
+    struct NoKey;
+    impl Signer for NoKey {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Err(SigningError::new("never asked"))
+        }
+    }
+    let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
+    let source = Arc::new(Source::jwt(app, JwtGrant::new(), Duration::from_secs(30)));
+    let Ask::First(refresh) = source.ask(SystemClock.now()) else {
+        panic!("there is no token");
+    };
+    let Ask::Wait(waiting, _) = source.ask(SystemClock.now()) else {
+        panic!("a renewal runs");
+    };
+    (refresh, waiting)
+}
+
+#[tokio::test]
+async fn the_system_clock_waits_until_woken_or_for_so_long() {
+    let (refresh, waiting) = running();
+    let before = SystemClock.now();
+    let pause = Duration::from_millis(20);
+    SystemClock.wait(waiting, pause).await;
+    assert!(before.steady.until(SystemClock.now().steady) >= pause);
+    drop(refresh);
+
+    let (refresh, waiting) = running();
+    let waits = tokio::spawn(async move { SystemClock.wait(waiting, Duration::MAX).await });
+    tokio::task::yield_now().await;
+    drop(refresh);
+    waits.await.unwrap();
 }
 
 /// Compiles only if a run can move between threads whenever its flow can.

@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_ureq::core::{Error as CoreError, Now, SteadyTime, UnixTime};
+use coze_auth_ureq::core::error::SigningError;
+use coze_auth_ureq::core::jwt::{JwtApp, JwtGrant, Signer};
+use coze_auth_ureq::core::{Endpoints, Error as CoreError, Now, SteadyTime, UnixTime};
+use coze_auth_ureq::store::{Ask, Refresh, Source, Waiting};
 use coze_auth_ureq::{Client, Error, SystemClock, Time};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
@@ -120,6 +123,41 @@ fn all_clients_of_a_process_share_the_steady_clock() {
     let by_late = Client::new().unwrap().run(app.start()).unwrap();
     let between = by_early.until(by_late.received_at);
     assert!(between > Duration::ZERO, "the later answer came first");
+}
+
+/// A renewal that runs and one who waits for it.
+fn running() -> (Refresh, Waiting) {
+    struct NoKey;
+    impl Signer for NoKey {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Err(SigningError::new("never asked"))
+        }
+    }
+    let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
+    let source = Arc::new(Source::jwt(app, JwtGrant::new(), Duration::from_secs(30)));
+    let Ask::First(refresh) = source.ask(SystemClock.now()) else {
+        panic!("there is no token");
+    };
+    let Ask::Wait(waiting, _) = source.ask(SystemClock.now()) else {
+        panic!("a renewal runs");
+    };
+    (refresh, waiting)
+}
+
+#[test]
+fn the_system_clock_waits_until_woken_or_for_so_long() {
+    let (refresh, waiting) = running();
+    let before = SystemClock.now();
+    let pause = Duration::from_millis(20);
+    SystemClock.wait(&waiting.signal(), pause);
+    assert!(before.steady.until(SystemClock.now().steady) >= pause);
+    drop(refresh);
+
+    let (refresh, waiting) = running();
+    let signal = waiting.signal();
+    let waits = std::thread::spawn(move || SystemClock.wait(&signal, Duration::MAX));
+    drop(refresh);
+    waits.join().unwrap();
 }
 
 /// Compiles only if a client can be shared between threads.
