@@ -3,7 +3,6 @@
 mod clocks;
 mod errors;
 mod logs;
-mod machine;
 mod proxies;
 mod support;
 mod tls;

@@ -1,20 +1,22 @@
 //! Randomness, environment and files.
 
 use std::path::Path;
+use std::process::Command;
 
-use coze_auth_ureq::core::Region;
-use coze_auth_ureq::core::config::OAuthConfig;
-use coze_auth_ureq::core::error::{ConfigError, Problem};
-use coze_auth_ureq::{Error, config_from_file, core, entropy, environment, jwt_app_from_env};
+use coze_auth_store::core::Region;
+use coze_auth_store::core::config::OAuthConfig;
+use coze_auth_store::core::error::{ConfigError, Problem};
+use coze_auth_store::{Error, config_from_file, core, entropy, environment, jwt_app_from_env};
 
-use crate::support::{SENTINEL, failed, is_child, run_child};
+/// In every secret, so that a leak can be found.
+const SENTINEL: &str = "SENTINEL";
 
 /// A file of this test process, gone when dropped.
 struct File(std::path::PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        let name = format!("coze-auth-ureq-{}-{name}", std::process::id());
+        let name = format!("coze-auth-store-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         Self(path)
@@ -62,7 +64,7 @@ fn the_environment_is_the_processs() {
         return;
     }
     run_child(
-        "machine::the_environment_is_the_processs",
+        "the_environment_is_the_processs",
         &[("COZE_API_TOKEN", "pat_child"), ("COZE_API_BASE", "")],
     );
 }
@@ -79,12 +81,9 @@ fn a_value_that_is_not_unicode_is_refused_by_name() {
         return;
     }
     let value = std::ffi::OsStr::from_bytes(b"pat_\xff");
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "machine::a_value_that_is_not_unicode_is_refused_by_name",
-        ])
-        .env("COZE_AUTH_TEST_CHILD", "1")
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_value_that_is_not_unicode_is_refused_by_name"])
+        .env(CHILD, "1")
         .env("COZE_API_TOKEN", value)
         .status();
     assert!(status.unwrap().success());
@@ -102,7 +101,7 @@ fn a_jwt_app_comes_from_the_environment_and_its_key_file() {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     let file = File::new("key.pem", &key.serialize_pem());
     run_child(
-        "machine::a_jwt_app_comes_from_the_environment_and_its_key_file",
+        "a_jwt_app_comes_from_the_environment_and_its_key_file",
         &[
             ("COZE_JWT_OAUTH_CLIENT_ID", "1000000001"),
             ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "key-1"),
@@ -120,7 +119,7 @@ fn a_key_file_that_is_not_there_is_named() {
         return;
     }
     run_child(
-        "machine::a_key_file_that_is_not_there_is_named",
+        "a_key_file_that_is_not_there_is_named",
         &[
             ("COZE_JWT_OAUTH_CLIENT_ID", "1000000001"),
             ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "key-1"),
@@ -149,4 +148,39 @@ fn a_config_file_is_read_and_its_faults_are_named() {
     assert_eq!(path, Path::new("/no/such/config.json"));
     assert_eq!(cause.kind(), std::io::ErrorKind::NotFound);
     assert_eq!(error.to_string(), "/no/such/config.json cannot be read");
+}
+
+/// The error, checked to tell no secret.
+fn failed<T>(result: Result<T, Error>) -> Error {
+    let Err(error) = result else {
+        panic!("it succeeded");
+    };
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains(SENTINEL), "{text}");
+    error
+}
+
+/// Set in a test's child process.
+const CHILD: &str = "COZE_AUTH_TEST_CHILD";
+
+/// Whether this is the process that [`run_child`] started. What depends on the process's environment is
+/// tested in a child, since setting a variable in this one would be seen by all tests.
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Runs one test of this binary in a process with these variables.
+fn run_child(test: &str, variables: &[(&str, &str)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, "1")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
