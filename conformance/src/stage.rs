@@ -150,6 +150,17 @@ impl<S: Subject> Stage<S> {
         Callback::parse(&back).expect("a callback")
     }
 
+    /// The grant of a web login.
+    pub fn web_login(&self) -> TokenGrant {
+        let app = self.web();
+        let (url, pending) = app
+            .authorize(&self.redirect(), self.entropy())
+            .expect("a URL");
+        let callback = self.browser(&url, true);
+        self.run(app.exchange(pending, &callback).expect("our state"))
+            .expect("a grant")
+    }
+
     /// A fresh code of one login with the state of another: what a thief, or who mixes two logins up, has.
     pub fn mixed_up(&self, code_of: &AuthorizeUrl, state_of: &AuthorizeUrl) -> Callback {
         let back = self.mock.authorize(code_of.as_str(), true);

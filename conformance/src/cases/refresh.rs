@@ -6,17 +6,6 @@ use coze_auth_core::{Call, RefreshToken, TokenGrant};
 
 use crate::{Stage, Subject};
 
-fn web_grant<S: Subject>(stage: &Stage<S>) -> TokenGrant {
-    let app = stage.web();
-    let (url, pending) = app
-        .authorize(&stage.redirect(), stage.entropy())
-        .expect("a URL");
-    let callback = stage.browser(&url, true);
-    stage
-        .run(app.exchange(pending, &callback).expect("our state"))
-        .expect("a grant")
-}
-
 fn refresh_token(grant: &TokenGrant) -> RefreshToken {
     grant.refresh_token.clone().expect("a refresh token")
 }
@@ -52,7 +41,7 @@ fn rotates<S: Subject>(
 
 /// A web app refreshes with its secret.
 pub fn rotates_for_web<S: Subject>(stage: &Stage<S>) {
-    let (app, grant) = (stage.web(), web_grant(stage));
+    let (app, grant) = (stage.web(), stage.web_login());
     rotates(stage, &grant, |token| app.refresh(token));
 }
 
@@ -83,7 +72,7 @@ pub fn rotates_for_device<S: Subject>(stage: &Stage<S>) {
 
 /// A refresh token that was rotated away is refused.
 pub fn spent_token<S: Subject>(stage: &Stage<S>) {
-    let (app, grant) = (stage.web(), web_grant(stage));
+    let (app, grant) = (stage.web(), stage.web_login());
     stage
         .run(app.refresh(&refresh_token(&grant)))
         .expect("the first use");
@@ -94,7 +83,7 @@ pub fn spent_token<S: Subject>(stage: &Stage<S>) {
 /// A refresh token lives 30 days.
 pub fn expired_token<S: Subject>(stage: &Stage<S>) {
     const DAY: Duration = Duration::from_secs(86_400);
-    let (app, grant) = (stage.web(), web_grant(stage));
+    let (app, grant) = (stage.web(), stage.web_login());
     stage.clock.advance(DAY * 30 - Duration::from_secs(1));
     let last = stage
         .run(app.refresh(&refresh_token(&grant)))
@@ -109,14 +98,14 @@ pub fn expired_token<S: Subject>(stage: &Stage<S>) {
 
 /// A refresh token belongs to its app.
 pub fn token_of_another_app<S: Subject>(stage: &Stage<S>) {
-    let grant = web_grant(stage);
+    let grant = stage.web_login();
     let result = stage.run(stage.pkce().refresh(&refresh_token(&grant)));
     stage.refused(result, "invalid_grant", "refresh.client");
 }
 
 /// Thirty-one days of daily refreshing, longer than any single refresh token lives.
 pub fn a_month_of_refreshing<S: Subject>(stage: &Stage<S>) {
-    let (app, mut grant) = (stage.web(), web_grant(stage));
+    let (app, mut grant) = (stage.web(), stage.web_login());
     for _ in 0..31 {
         stage.clock.advance(Duration::from_secs(86_400));
         assert!(grant.remaining(stage.clock.now().unix).is_zero());

@@ -7,7 +7,7 @@ use coze_auth_store::Error;
 
 use crate::adapters::Tokens;
 use crate::over_both;
-use crate::support::{LIFE, Login, log_in, refused, seconds};
+use crate::support::{LIFE, Login, refused, seconds};
 
 over_both! {
     invalid_grant,
@@ -126,7 +126,7 @@ fn a_login_mends_it<T: Tokens>() {
     fails(&login);
     login
         .another()
-        .install(log_in(&login.stage))
+        .install(login.stage.web_login())
         .expect("stored");
     login.stage.clock.advance(seconds(61));
     login
@@ -135,7 +135,10 @@ fn a_login_mends_it<T: Tokens>() {
 
     let login = with_code::<T>(400, "invalid_grant");
     fails(&login);
-    login.tokens.install(log_in(&login.stage)).expect("stored");
+    login
+        .tokens
+        .install(login.stage.web_login())
+        .expect("stored");
     login
         .stage
         .prove_token(&login.tokens.token().expect("this login"));

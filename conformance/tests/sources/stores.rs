@@ -13,7 +13,7 @@ use coze_auth_store::{
 
 use crate::adapters::Tokens;
 use crate::over_both;
-use crate::support::{LIFE, Login, RawSocket, key, log_in, seconds, while_held};
+use crate::support::{LIFE, Login, RawSocket, key, seconds, while_held};
 
 over_both! {
     two_sources_make_one_refresh,
@@ -55,7 +55,7 @@ fn without_a_login_there_is_none<T: Tokens>() {
     let tokens = T::stored(&stage.clock, stage.web(), MemoryStore::new());
     let error = tokens.token().expect_err("nobody logged in");
     assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
-    tokens.install(log_in(&stage)).expect("stored");
+    tokens.install(stage.web_login()).expect("stored");
     stage.prove_token(&tokens.token().expect("logged in now"));
 }
 
@@ -113,7 +113,7 @@ fn a_damaged_file_is_named_and_kept<T: Tokens>() {
     let store = FileStore::new(&folder.0).expect("a folder");
     let path = store.path(&key(&stage));
     let tokens = T::stored(&stage.clock, stage.web(), store);
-    tokens.install(log_in(&stage)).expect("stored");
+    tokens.install(stage.web_login()).expect("stored");
     let whole = std::fs::read(&path).expect("the file");
     std::fs::write(&path, &whole[..whole.len() / 2]).expect("cut off");
 
@@ -128,7 +128,7 @@ fn a_damaged_file_is_named_and_kept<T: Tokens>() {
         whole[..whole.len() / 2],
         "left as it is"
     );
-    tokens.install(log_in(&stage)).expect("stored");
+    tokens.install(stage.web_login()).expect("stored");
     stage.prove_token(&tokens.token().expect("logged in"));
     let aside = std::fs::read(path.with_extension("corrupt-1")).expect("kept aside");
     assert_eq!(aside, whole[..whole.len() / 2]);

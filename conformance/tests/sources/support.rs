@@ -37,7 +37,7 @@ impl<T: Tokens> Login<T> {
         let stage = Stage::with(settings);
         let store = MemoryStore::new();
         let tokens = T::stored(&stage.clock, stage.web(), store.clone());
-        tokens.install(log_in(&stage)).expect("stored");
+        tokens.install(stage.web_login()).expect("stored");
         stage.saw();
         Self {
             stage,
@@ -89,18 +89,6 @@ impl<T: Tokens> Login<T> {
 
 pub(crate) fn key(stage: &Stage<RawSocket>) -> GrantKey {
     GrantKey::new(&stage.web().into(), "alice").expect("a key")
-}
-
-/// A web login.
-pub(crate) fn log_in(stage: &Stage<RawSocket>) -> TokenGrant {
-    let app = stage.web();
-    let (url, pending) = app
-        .authorize(&stage.redirect(), stage.entropy())
-        .expect("a URL");
-    let callback = stage.browser(&url, true);
-    stage
-        .run(app.exchange(pending, &callback).expect("our state"))
-        .expect("a grant")
 }
 
 /// The code of a refusal.
