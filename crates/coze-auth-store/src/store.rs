@@ -56,6 +56,9 @@ pub trait GrantStore: Send + Sync {
 }
 
 /// The right to change one grant. Dropping it gives it to the next.
+///
+/// It is usually dropped where it was used, on a thread that may block; but when a runtime is shut down in mid-renewal,
+/// on one that may not. So a drop must neither wait nor panic: hand a connection over to be closed elsewhere.
 pub trait LockedGrant: Send {
     /// Reads the grant as it is now.
     ///
