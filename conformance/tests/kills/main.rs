@@ -52,8 +52,9 @@ fn a_kill_loses_nothing_but_in_the_window() {
             }
         }
     }
-    // Past the capture of `print!`: the figures are shown whether or not the test passes.
-    let line = format!("kills={kills} readable={readable} recovered={recovered} window={window}\n");
+    // Past the capture of `print!`, and on a line of its own: the figures are shown whether or not it passes.
+    let line =
+        format!("\nkills={kills} readable={readable} recovered={recovered} window={window}\n");
     std::io::stdout()
         .write_all(line.as_bytes())
         .expect("stdout");
