@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -216,6 +218,17 @@ impl Ground {
             fingerprint(grant.access_token.expose()),
             fingerprint(refresh.expect("a refresh token")),
         )
+    }
+
+    /// Lets the mock come to the end of what the dead have sent: it answers what came before first.
+    pub(crate) fn settle(&self) {
+        let address = self.mock.base_url().trim_start_matches("http://");
+        let mut socket = TcpStream::connect(address).expect("the mock listens");
+        let request = format!("GET /_mock/v1/info HTTP/1.0\r\nhost: {address}\r\n\r\n");
+        socket.write_all(request.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.0 200"), "no answer of the mock");
     }
 
     /// The last request so far.

@@ -17,6 +17,7 @@ pub(crate) enum Outcome {
 
 /// Once nobody is at work any more.
 pub(crate) fn judge(ground: &Ground, killed: &Killed) -> Outcome {
+    ground.settle();
     ground.check_files();
     ground.count_leftovers();
     let (access, refresh) = ground.tokens();
