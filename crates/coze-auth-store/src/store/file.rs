@@ -32,12 +32,14 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 ///
 /// # When a process is killed
 ///
-/// Coze rotates the refresh token when it answers. A process that dies after Coze has acted and before the
-/// answer is stored takes the only copy of the new refresh token with it. The file then still holds the old
-/// grant: its access token works until it ends, and the next renewal is refused
-/// ([`Error::RefreshRefused`](crate::Error::RefreshRefused)), after which the person has to log in again. That
-/// window is the time from the request to the rename, about a round trip; no client can close it without the
-/// server's help. At any other moment a kill loses nothing.
+/// Coze rotates the refresh token when it acts on the request. A process that dies after it has sent the request
+/// and before the answer is stored takes the only copy of the new refresh token with it. The file then still holds
+/// the old grant, whole: its access token works until it ends, and the next renewal, by whichever process, is
+/// refused ([`Error::RefreshRefused`](crate::Error::RefreshRefused), and from a process that has been told so
+/// [`Error::LoginNeeded`](crate::Error::LoginNeeded)). The person has to log in again. That window is the time
+/// from the request to the rename: a round trip, and a sync of the disk. No client can close it without the
+/// server's help. At any other moment a kill loses nothing: the lock goes with its holder, and what lies half
+/// written beside the file is never read.
 #[derive(Clone, Debug)]
 pub struct FileStore {
     folder: Arc<Path>,

@@ -1,0 +1,169 @@
+//! When a process is killed: held by the mock in the middle of a request, or wherever it happens to be.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use coze_auth_mock::{At, Gate};
+
+use crate::ground::{Ground, PATIENCE};
+use crate::process::Word;
+
+/// How long the other process is watched, to see that it does wait for the lock.
+const A_WHILE: Duration = Duration::from_millis(5);
+
+/// When a process is killed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Moment {
+    /// The server has rotated the refresh token, and holds the answer back: the window, for certain.
+    AnswerHeld,
+    /// The request has come, and the server has not looked at it.
+    RequestHeld,
+    /// Anywhere in a tick.
+    AfterTheTick,
+    /// Anywhere between the answer's first byte and the end of the tick: while it is read, written, synced,
+    /// renamed and handed out.
+    AfterTheAnswer,
+}
+
+/// A kill, and what was said then.
+pub(crate) struct Killed {
+    pub(crate) moment: Moment,
+    /// The last request before the tick.
+    pub(crate) mark: u64,
+    /// The file could be read right after the kill.
+    pub(crate) readable: bool,
+    /// What the victims had said of the tick.
+    pub(crate) last_words: Vec<Word>,
+    /// What the other one said, if it was let live.
+    pub(crate) survivor: Option<Word>,
+}
+
+/// Lets the tokens end, and kills one of the two while they renew.
+pub(crate) fn kill(ground: &mut Ground, moment: Moment, round: usize, dice: &mut Dice) -> Killed {
+    // The adapters take turns in each kind of moment, as far as it goes.
+    let victim = round % 2;
+    let mark = ground.mark();
+    let gate = match moment {
+        Moment::AfterTheTick => None,
+        Moment::RequestHeld => Some(ground.hold(At::Request)),
+        Moment::AnswerHeld | Moment::AfterTheAnswer => Some(ground.hold(At::Answer)),
+    };
+    let now = ground.next_tick();
+    // At times the one that waits for the lock is killed.
+    let (first, second) = match gate.is_none() && dice.fraction() < 0.25 {
+        true => (1 - victim, victim),
+        false => (victim, 1 - victim),
+    };
+    ground.worker(first).tick(now);
+    if let Some(gate) = &gate {
+        assert!(gate.arrived_blocking(1, PATIENCE), "no request came");
+        let rotated = usize::from(moment != Moment::RequestHeld);
+        assert_eq!(ground.refreshes(mark).len(), rotated, "{moment:?}");
+    }
+    ground.worker(second).tick(now);
+    match (moment, gate) {
+        (Moment::AnswerHeld | Moment::RequestHeld, Some(gate)) => {
+            kill_held(ground, moment, mark, victim, gate)
+        }
+        (_, gate) => {
+            drop(gate);
+            // In parts of what a tick takes here, so that they fall into it on any machine.
+            thread::sleep(ground.cycle.mul_f64(dice.fraction() * 1.25));
+            let both = dice.fraction() < 0.2;
+            kill_anywhere(ground, moment, mark, victim, both)
+        }
+    }
+}
+
+fn kill_held(ground: &mut Ground, moment: Moment, mark: u64, victim: usize, gate: Gate) -> Killed {
+    assert!(
+        !gate.arrived_blocking(2, A_WHILE),
+        "two processes renew one grant at once"
+    );
+    let (word, readable) = ground.kill(victim);
+    assert_eq!(word, None, "it said something before it had an answer");
+    // The lock has died with its holder.
+    assert!(gate.arrived_blocking(2, PATIENCE), "the other one is stuck");
+    // The mock lets go of a request whose client is gone, so none that was held before it acted is acted on.
+    let end = Instant::now() + PATIENCE;
+    while gate.waiting() != 1 {
+        assert!(Instant::now() < end, "the dead one's request is still held");
+        thread::sleep(Duration::from_millis(1));
+    }
+    gate.open();
+    let survivor = ground.worker(1 - victim).word();
+    let granted = ground.refreshes(mark);
+    let granted = granted.iter().map(|seen| seen.issued.is_some());
+    match moment {
+        Moment::AnswerHeld => {
+            assert_eq!(survivor, Word::Refused);
+            assert!(granted.eq([true, false]), "the victim's, and the other's");
+        }
+        _ => {
+            assert!(matches!(survivor, Word::Token(_)), "{survivor:?}");
+            assert!(granted.eq([true]), "the other's alone");
+        }
+    }
+    Killed {
+        moment,
+        mark,
+        readable,
+        last_words: Vec::new(),
+        survivor: Some(survivor),
+    }
+}
+
+fn kill_anywhere(
+    ground: &mut Ground,
+    moment: Moment,
+    mark: u64,
+    victim: usize,
+    both: bool,
+) -> Killed {
+    let (word, mut readable) = ground.kill(victim);
+    let mut last_words: Vec<Word> = word.into_iter().collect();
+    let mut survivor = None;
+    if both {
+        let (word, still) = ground.kill(1 - victim);
+        last_words.extend(word);
+        readable &= still;
+    } else {
+        survivor = Some(ground.worker(1 - victim).word());
+    }
+    Killed {
+        moment,
+        mark,
+        readable,
+        last_words,
+        survivor,
+    }
+}
+
+/// Numbers that are the same in every run (SplitMix64).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// At least 0 and below 1.
+    fn fraction(&mut self) -> f64 {
+        f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            let other = self.next() % (last as u64 + 1);
+            all.swap(last, other as usize);
+        }
+    }
+}
