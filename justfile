@@ -24,9 +24,10 @@ sdks *args:
 breaks:
     python3 conformance/sdks/run.py --break all
 
-# What a flow costs, as ratios beside what it is measured against.
+# What a flow costs, and what a fresh token does, beside what they are measured against. Shows locks with strace.
 bench:
     cargo bench --quiet --locked --package coze-auth-core --bench flows
+    cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
 
 # Formatting, lints, docs, and every feature set of the core on its own.
 lint:
