@@ -24,9 +24,10 @@ sdks *args:
 breaks:
     python3 conformance/sdks/run.py --break all
 
-# What a flow costs, as ratios beside what it is measured against.
+# What a flow costs, and what a fresh token does, beside what they are measured against. Shows locks with strace.
 bench:
     cargo bench --quiet --locked --package coze-auth-core --bench flows
+    cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
 
 # The shared state of the token sources under a model checker, and planted faults that it must find.
 model:

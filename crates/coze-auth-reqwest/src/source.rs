@@ -130,7 +130,7 @@ impl TokenSource {
     ///
     /// Outside a tokio runtime, as reqwest itself does, if a renewal is needed.
     pub async fn token(&self) -> Result<AccessToken, Error> {
-        if let Some(token) = self.source.fresh(self.now().unix) {
+        if let Some(token) = self.source.fresh(self.client.time.unix()) {
             return Ok(token);
         }
         loop {

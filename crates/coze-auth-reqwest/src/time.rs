@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use coze_auth_core::Now;
+use coze_auth_core::{Now, UnixTime};
 use coze_auth_store::{Waiting, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
@@ -14,6 +14,11 @@ use coze_auth_store::{Waiting, system_now};
 pub trait Time: Send + Sync {
     /// Both clocks, read together.
     fn now(&self) -> Now;
+
+    /// The calendar alone. A fresh token needs no more, and reading two clocks is most of what it costs.
+    fn unix(&self) -> UnixTime {
+        self.now().unix
+    }
 
     /// Ready after at least this long, on the steady clock.
     fn sleep(&self, pause: Duration) -> Sleep<'_>;
@@ -42,6 +47,10 @@ impl<T: Time + ?Sized> Time for Arc<T> {
         (**self).now()
     }
 
+    fn unix(&self) -> UnixTime {
+        (**self).unix()
+    }
+
     fn sleep(&self, pause: Duration) -> Sleep<'_> {
         (**self).sleep(pause)
     }
@@ -51,7 +60,7 @@ impl<T: Time + ?Sized> Time for Arc<T> {
     }
 }
 
-/// The machine's clocks: [`SystemTime`](std::time::SystemTime), and [`Instant`](std::time::Instant) since this
+/// The machine's clocks: [`SystemTime`], and [`Instant`](std::time::Instant) since this
 /// process first asked.
 ///
 /// All values of this type tell the same steady time. In another process that time means nothing: finish a
@@ -65,6 +74,10 @@ pub struct SystemClock;
 impl Time for SystemClock {
     fn now(&self) -> Now {
         system_now()
+    }
+
+    fn unix(&self) -> UnixTime {
+        SystemTime::now().into()
     }
 
     /// Needs a tokio runtime with its timer on, as reqwest itself does.

@@ -138,7 +138,7 @@ impl TokenSource {
     /// [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the next second, or longer
     /// while it goes on, without another request.
     pub fn token(&self) -> Result<AccessToken, Error> {
-        if let Some(token) = self.source().fresh(self.now().unix) {
+        if let Some(token) = self.source().fresh(self.handle.client.time.unix()) {
             return Ok(token);
         }
         loop {

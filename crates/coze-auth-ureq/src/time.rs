@@ -1,9 +1,9 @@
 //! The clocks that flows run on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use coze_auth_core::Now;
+use coze_auth_core::{Now, UnixTime};
 use coze_auth_store::{Signal, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
@@ -11,6 +11,11 @@ use coze_auth_store::{Signal, system_now};
 pub trait Time: Send + Sync {
     /// Both clocks, read together.
     fn now(&self) -> Now;
+
+    /// The calendar alone. A fresh token needs no more, and reading two clocks is most of what it costs.
+    fn unix(&self) -> UnixTime {
+        self.now().unix
+    }
 
     /// Comes back after at least this long, on the steady clock.
     fn sleep(&self, pause: Duration);
@@ -27,6 +32,10 @@ impl<T: Time + ?Sized> Time for Arc<T> {
         (**self).now()
     }
 
+    fn unix(&self) -> UnixTime {
+        (**self).unix()
+    }
+
     fn sleep(&self, pause: Duration) {
         (**self).sleep(pause);
     }
@@ -36,7 +45,7 @@ impl<T: Time + ?Sized> Time for Arc<T> {
     }
 }
 
-/// The machine's clocks: [`SystemTime`](std::time::SystemTime), and [`Instant`](std::time::Instant) since this
+/// The machine's clocks: [`SystemTime`], and [`Instant`](std::time::Instant) since this
 /// process first asked.
 ///
 /// All values of this type tell the same steady time. In another process that time means nothing: finish a
@@ -50,6 +59,10 @@ pub struct SystemClock;
 impl Time for SystemClock {
     fn now(&self) -> Now {
         system_now()
+    }
+
+    fn unix(&self) -> UnixTime {
+        SystemTime::now().into()
     }
 
     fn sleep(&self, pause: Duration) {
