@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use coze_auth_mock::{At, CozeAuthMock, On};
+use coze_auth_mock::{At, On};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -13,10 +13,10 @@ use crate::gates::{Client, me};
 use crate::sockets::{address, talk};
 use crate::support::*;
 
-const ME: &str = "GET /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n";
+pub(crate) const ME: &str = "GET /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n";
 
 /// One control over a socket of its own.
-fn ask(to: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
     let body = body.to_string();
     let answer = talk(
         to,
@@ -111,45 +111,6 @@ fn a_client_that_hangs_up_no_longer_waits() {
     }
 }
 
-/// A task goes on until its last request has ended, so what is held must end.
-#[test]
-fn a_mock_that_ends_lets_go_what_it_holds() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let endings: [fn(&tokio::runtime::Runtime, CozeAuthMock); 2] = [
-        |_, mock| drop(mock),
-        |runtime, mock| runtime.block_on(mock.stop()),
-    ];
-    for end in endings {
-        let mock = runtime.block_on(builder().0.start()).expect("a mock");
-        let to = address(&mock);
-        let set = json!({ "on": { "endpoint": "users_me" }, "at": "answer" });
-        ask(to, "POST", "/gates/me", &set);
-        let held = thread::spawn(move || talk(to, ME.as_bytes()));
-        let met = ask(to, "GET", "/gates/me?arrived=1", &json!({}));
-        assert_eq!(met["waiting"], 1);
-        end(&runtime, mock);
-        let answer = held.join().expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    }
-}
-
-#[test]
-fn a_thread_ends_although_it_holds_a_request() {
-    let mock = builder().0.start_blocking().expect("a mock");
-    let to = address(&mock);
-    let gate = mock.gate("me", On::endpoint("users_me"), At::Request);
-    let mut held = TcpStream::connect(to).expect("a connection");
-    std::io::Write::write_all(&mut held, ME.as_bytes()).expect("it is taken");
-    assert!(gate.arrived_blocking(1, GUARD));
-    drop(mock);
-    std::net::TcpListener::bind(to).expect("the port is free again");
-    gate.open();
-}
-
 #[test]
 fn gates_over_http_are_those_of_the_library() {
     let m = Mock::new();
@@ -175,9 +136,36 @@ fn gates_over_http_are_those_of_the_library() {
     assert_eq!(state(""), came(0, true), "another gate of its name");
     let delete = Request::delete("/_mock/v1/gates/me").body(bytes::Bytes::new());
     assert_eq!(m.send(delete.expect("a request")).status, 200);
+    assert_eq!(state("")["gates"], json!([]));
     let refresh = post(TOKEN, Some(SECRET), &refresh(WEB, "x"));
     assert!(Client::send(&m, refresh).is_ok());
     drop(gate);
+}
+
+#[test]
+fn a_release_without_a_number_is_for_those_that_wait_and_nobody_else() {
+    let m = Mock::new();
+    let gate = m.mock.gate("me", On::endpoint("users_me"), At::Request);
+    let mut held = [(); 3].map(|()| Client::held(&m, me()));
+    let release = |body| m.control("/gates/me/release", &body).status;
+    assert_eq!(release(json!({ "n": 1 })), 200);
+    let through = held.each_mut().map(|client| client.answer(&m).is_some());
+    assert_eq!(through, [true, false, false]);
+    assert_eq!(release(json!({})), 200);
+    let [_, second, third] = &mut held;
+    assert!(second.answer(&m).is_some() && third.answer(&m).is_some());
+    drop(Client::held(&m, me()));
+    gate.open();
+}
+
+#[test]
+fn who_says_not_how_long_waits_a_while() {
+    let m = Mock::new();
+    let gate = m.mock.gate("me", On::endpoint("users_me"), At::Request);
+    let watch = Request::get("/_mock/v1/gates/me?arrived=1").body(bytes::Bytes::new());
+    let mut watch = Client::held(&m, watch.expect("a request"));
+    assert!(!gate.arrived_blocking(1, Duration::from_millis(100)));
+    assert!(watch.answer(&m).is_none(), "it gave up at once");
 }
 
 #[test]
@@ -206,6 +194,11 @@ fn who_asks_for_what_there_is_not_is_told_what_there_is() {
             "of the endpoint token",
         ),
         (
+            json!({ "endpoint": "token", "colour": "red" }),
+            "request",
+            "expected {",
+        ),
+        (
             json!({ "endpoint": "token" }),
             "body",
             r#"at is "request" or "answer""#,
@@ -219,6 +212,8 @@ fn who_asks_for_what_there_is_not_is_told_what_there_is() {
             reply.text
         );
     }
+    let unknown = json!({ "on": { "endpoint": "token" }, "at": "answer", "n": 1 });
+    assert_eq!(m.control("/gates/a", &unknown).status, 400);
     let on = json!({ "endpoint": "token", "grant": "refresh_token" });
     assert_eq!(set(on, "answer").status, 200);
 
@@ -231,6 +226,7 @@ fn who_asks_for_what_there_is_not_is_told_what_there_is() {
     ] {
         assert_eq!((reply.status, &reply.json["gates"]), (404, &json!(["a"])));
     }
+    assert_eq!(get("/gates/a?timeout_ms=60000").status, 200);
     for query in ["arrived=-1", "timeout_ms=60001", "arrived=1&colour=red"] {
         assert_eq!(get(&format!("/gates/a?{query}")).status, 400, "{query}");
     }
@@ -257,7 +253,8 @@ fn there_are_64_gates_at_most() {
     assert_eq!(set("gate-63"), 200, "in the place of its namesake");
     assert_eq!(set(&"g".repeat(65)), 400);
     assert_eq!(set("g%20"), 400);
+    let _library = m.mock.gate("mine", On::endpoint("users_me"), At::Request);
+    drop(Client::held(&m, me()));
     m.mock.reset();
-    assert_eq!(set("gate-64"), 200);
-    let _library = m.mock.gate("mine", On::token(), At::Request);
+    assert_eq!(set(&"g".repeat(64)), 200);
 }

@@ -20,14 +20,14 @@ impl<'a> Client<'a> {
         client.answer(m).ok_or(client)
     }
 
-    fn held(m: &'a Mock, request: Request<Bytes>) -> Self {
+    pub(crate) fn held(m: &'a Mock, request: Request<Bytes>) -> Self {
         match Self::send(m, request) {
             Ok(reply) => panic!("answered and not held: {}", reply.text),
             Err(client) => client,
         }
     }
 
-    fn answer(&mut self, m: &Mock) -> Option<Reply> {
+    pub(crate) fn answer(&mut self, m: &Mock) -> Option<Reply> {
         let mut context = Context::from_waker(Waker::noop());
         match self.0.as_mut().poll(&mut context) {
             Poll::Ready(response) => Some(m.reply(response)),
@@ -41,7 +41,7 @@ pub(crate) fn me() -> Request<Bytes> {
     request.body(Bytes::new()).expect("a request")
 }
 
-fn refresh_web(token: &str) -> Request<Bytes> {
+pub(crate) fn refresh_web(token: &str) -> Request<Bytes> {
     post(TOKEN, Some(SECRET), &refresh(WEB, token))
 }
 
@@ -55,7 +55,7 @@ fn assert_counts(gate: &Gate, waiting: usize, arrived: usize) {
 #[test]
 fn a_request_is_held_before_the_mock_looks_at_it() {
     let m = Mock::new();
-    let (access, token) = m.web_tokens();
+    let (_, token) = m.web_tokens();
     let before = m.mock.requests().len();
     let gate = m
         .mock
@@ -64,8 +64,9 @@ fn a_request_is_held_before_the_mock_looks_at_it() {
     let gone = Client::held(&m, refresh_web(&token));
     assert_counts(&gate, 2, 2);
     assert_eq!(m.mock.requests().len(), before);
-    assert_eq!(m.me(&access).status, 200, "another endpoint");
-    assert_eq!(m.jwt(|_, _| {}).status, 200, "another grant");
+    assert!(Client::send(&m, me()).is_ok(), "another endpoint");
+    let other = post(TOKEN, Some(SECRET), &exchange(WEB, "x"));
+    assert!(Client::send(&m, other).is_ok(), "another grant");
 
     drop(gone);
     assert_counts(&gate, 1, 2);
@@ -144,38 +145,6 @@ fn a_release_lets_so_many_go_on_the_oldest_first() {
     assert!(Client::send(&m, me()).is_ok());
 }
 
-#[test]
-fn whatever_ends_a_gate_opens_it() {
-    let m = Mock::new();
-    let gate = || m.mock.gate("me", On::endpoint("users_me"), At::Request);
-    let end: [(&str, &dyn Fn(Gate)); 5] = [
-        ("open", &Gate::open),
-        ("drop", &drop),
-        ("reset", &|gate| {
-            m.mock.reset();
-            std::mem::forget(gate);
-        }),
-        ("reset over HTTP", &|gate| {
-            let reply = m.control("/reset", &serde_json::json!({}));
-            assert_eq!(reply.status, 200);
-            std::mem::forget(gate);
-        }),
-        ("another of its name", &|gate| {
-            let other = m.mock.gate("me", On::token(), At::Request);
-            drop(gate);
-            Client::held(&m, refresh_web("x"));
-            other.open();
-        }),
-    ];
-    for (what, end) in end {
-        let gate = gate();
-        let mut held = Client::held(&m, me());
-        end(gate);
-        assert!(held.answer(&m).is_some(), "{what} lets go");
-        assert!(Client::send(&m, me()).is_ok(), "{what} removes");
-    }
-}
-
 /// A request goes through all of its gates, first those at the request.
 #[test]
 fn gates_stand_one_behind_the_other() {
@@ -219,6 +188,36 @@ fn arrivals_are_waited_for_without_a_timer() {
         assert!(!three.await, "none will come to a gate that is gone");
         assert!(since.elapsed() < GUARD, "and nobody waits for them");
     });
+}
+
+#[test]
+fn a_gate_holds_all_of_its_endpoint_and_nothing_else() {
+    let m = Mock::new();
+    let get = |path: &str| Request::get(path).body(Bytes::new()).expect("a request");
+    let body = serde_json::json!({});
+    let requests = [
+        ("authorize", get(target(&authorize_url(&[])))),
+        ("token", post(TOKEN, None, &exchange(WEB, "x"))),
+        ("token", refresh_web("x")),
+        ("token", post(TOKEN, None, &body)),
+        ("device_code", post(DEVICE_CODE, None, &body)),
+        ("users_me", me()),
+        ("unknown", get("/")),
+    ];
+    for (name, on) in [
+        ("authorize", On::endpoint("authorize")),
+        ("token", On::endpoint("token")),
+        ("token", On::token()),
+        ("device_code", On::endpoint("device_code")),
+        ("users_me", On::endpoint("users_me")),
+        ("unknown", On::endpoint("unknown")),
+    ] {
+        let _gate = m.mock.gate("one", on, At::Request);
+        for (endpoint, request) in &requests {
+            let held = Client::send(&m, request.clone()).is_err();
+            assert_eq!(held, *endpoint == name, "{endpoint} at {on:?}");
+        }
+    }
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn what_is_refused_was_presented_all_the_same() {
     let unknown = "u".repeat(40);
     assert_eq!(m.refresh_web(&unknown).rule(), Some("refresh.known"));
     assert_eq!(presented(), Some(fingerprint(&unknown)));
+    let stranger = "s".repeat(40);
+    assert_eq!(m.me(&stranger).rule(), Some("token.known"));
+    assert_eq!(presented(), Some(fingerprint(&stranger)));
     for guessable in ["u".repeat(39), "pat_mock_alice".to_owned()] {
         m.refresh_web(&guessable);
         assert_eq!(presented(), None);
@@ -75,15 +78,57 @@ fn what_is_refused_was_presented_all_the_same() {
 }
 
 #[test]
+fn what_is_refused_issues_nothing() {
+    let m = Mock::new();
+    let (device_code, _) = m.device();
+    let code = m.code(&[]);
+    m.exchange_web(&code);
+    let assertion = assertion(NOW, |_, _| {});
+    let too_long = json!({ "grant_type": JWT_GRANT, "duration_seconds": 86_400 });
+    let refused: [(&str, &dyn Fn() -> Reply, _); 3] = [
+        (
+            "code.single_use",
+            &|| m.exchange_web(&code),
+            Some(fingerprint(&code)),
+        ),
+        (
+            "device.pending",
+            &|| m.poll(&device_code),
+            Some(fingerprint(&device_code)),
+        ),
+        (
+            "jwt.duration",
+            &|| m.post(TOKEN, Some(&assertion), &too_long),
+            None,
+        ),
+    ];
+    for (rule, send, presented) in refused {
+        assert_eq!(send().rule(), Some(rule));
+        let entry = m.mock.requests().pop().expect("an entry");
+        assert_eq!(entry.presented, presented, "{rule}");
+        assert_eq!(entry.issued, None, "{rule}");
+    }
+}
+
+#[test]
 fn the_journal_keeps_as_many_as_it_is_told() {
-    for (capacity, kept) in [(3, 3), (1, 1), (0, 1), (2_500, 2_010)] {
-        let m = Mock::with(|builder| builder.journal(capacity));
+    for (capacity, kept) in [
+        (Some(3), 3),
+        (Some(1), 1),
+        (Some(0), 1),
+        (Some(2_500), 2_011),
+        (None, 2_000),
+    ] {
+        let m = Mock::with(|builder| match capacity {
+            Some(capacity) => builder.journal(capacity),
+            None => builder,
+        });
         for _ in 0..2_010 {
             m.me("pat_mock_alice");
         }
         m.mock.authorize(&authorize_url(&[]), true).expect("a code");
         let seqs: Vec<_> = m.mock.requests().iter().map(|entry| entry.seq).collect();
-        assert_eq!(seqs.len(), kept + usize::from(capacity > 2_000));
-        assert_eq!(seqs.last(), Some(&2_011));
+        let newest: Vec<_> = (2_012 - kept..=2_011).collect();
+        assert_eq!(seqs, newest, "{capacity:?}");
     }
 }

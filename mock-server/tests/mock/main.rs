@@ -5,6 +5,7 @@ mod control;
 mod device;
 mod flows;
 mod gate_control;
+mod gate_ends;
 mod gates;
 mod http_edges;
 mod journal;
