@@ -18,3 +18,4 @@ mod redaction;
 mod rules;
 mod sockets;
 mod support;
+mod worlds;
