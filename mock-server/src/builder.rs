@@ -72,7 +72,7 @@ impl Builder {
     /// then be guessed, which is the point in tests.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(Sha256::digest(seed.to_be_bytes()).into());
+        self.seed = Some(seed_of(seed));
         self
     }
 
@@ -179,6 +179,10 @@ fn loopback(address: SocketAddr) -> Result<SocketAddr, SetupError> {
         true => Ok(address),
         false => Err(SetupError::NotLoopback(address)),
     }
+}
+
+pub(crate) fn seed_of(number: u64) -> [u8; 32] {
+    Sha256::digest(number.to_be_bytes()).into()
 }
 
 /// From the system and not from aws-lc, whose generator takes 22 ms to start.

@@ -60,6 +60,16 @@ impl ClockHandle {
         })))
     }
 
+    /// A clock of its own that shows the same Unix time now, and stands or runs as this one does. Its steady time
+    /// begins anew.
+    pub(crate) fn another(&self) -> Self {
+        let state = self.state();
+        Self::new(match state.mode {
+            Mode::Real { ahead_ms } => Mode::Real { ahead_ms },
+            Mode::Frozen { unix } => Mode::Frozen { unix },
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

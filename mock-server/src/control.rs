@@ -5,6 +5,7 @@ mod gates;
 mod owner;
 mod requests;
 mod user;
+pub(crate) mod worlds;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -63,6 +64,9 @@ const CONTROLS: &[&str] = &[
     "POST /tokens/revoke",
     "POST /tokens/restrict",
     "POST /apps/{client_id}",
+    "GET /worlds",
+    "POST /worlds",
+    "DELETE /worlds/{name}",
     "POST /gates/{name}",
     "GET /gates/{name}",
     "DELETE /gates/{name}",
@@ -72,6 +76,11 @@ const CONTROLS: &[&str] = &[
 async fn no_such_control() -> Response {
     let body = json!({ "error": "no such control", "controls": CONTROLS });
     respond(Err(Problem(StatusCode::NOT_FOUND, body)))
+}
+
+async fn other_method() -> Response {
+    let text = "this control has another method";
+    respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
 }
 
 pub(crate) fn router() -> Router<Arc<Shared>> {
@@ -97,10 +106,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         )
         .route("/gates/{name}/release", post(gates::release))
         .fallback(no_such_control)
-        .method_not_allowed_fallback(async || {
-            let text = "this control has another method";
-            respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
-        })
+        .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn(local_only))
 }
 

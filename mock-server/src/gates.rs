@@ -193,6 +193,11 @@ impl Gates {
         held.open();
     }
 
+    /// Whether a request waits at one of them.
+    pub(crate) fn holds(&self) -> bool {
+        self.all().iter().any(|held| held.counts().1 > 0)
+    }
+
     pub(crate) fn open_all(&self) {
         for held in self.all().drain(..) {
             held.open();

@@ -1,6 +1,7 @@
 //! A running mock, as a test sees it.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,25 +14,30 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
-use url::Url;
 
+use crate::banner;
 use crate::builder::Builder;
-use crate::clock::ClockHandle;
-use crate::device::{self, DeviceAction, NotWaiting};
-use crate::drive::{self, Refused};
-use crate::gates::{At, Gate, On};
-use crate::journal::{Explanation, JournalEntry};
-use crate::router::{self, Shared};
-use crate::world::{Consent, Settings, World};
-use crate::{banner, control};
+use crate::handle::MockWorld;
+use crate::world::Settings;
+use crate::worlds::{self, NoWorld, Worlds};
 
 /// A mock Coze auth server. Dropping it stops it.
+///
+/// What it can do of itself is what its first world, at `/`, can do: see [`MockWorld`].
 #[derive(Debug)]
 pub struct CozeAuthMock {
-    pub(crate) shared: Arc<Shared>,
+    first: MockWorld,
+    worlds: Arc<Worlds>,
     router: Router,
-    clock: ClockHandle,
     listening: Option<Listening>,
+}
+
+impl Deref for CozeAuthMock {
+    type Target = MockWorld;
+
+    fn deref(&self) -> &MockWorld {
+        &self.first
+    }
 }
 
 #[derive(Debug)]
@@ -61,7 +67,7 @@ impl Drop for Listening {
 impl Drop for CozeAuthMock {
     fn drop(&mut self) {
         // Connections of a task end when their requests do.
-        self.shared.gates.open_all();
+        self.worlds.open_gates();
     }
 }
 
@@ -73,114 +79,36 @@ impl CozeAuthMock {
     }
 
     pub(crate) fn new(settings: Settings) -> Self {
-        let clock = settings.clock.clone();
-        let shared = Shared::new(World::new(settings));
+        let worlds = Worlds::new(settings);
         Self {
-            router: router::router(shared.clone()),
-            shared,
-            clock,
+            first: MockWorld::new(worlds.first()),
+            router: worlds::router(worlds.clone()),
+            worlds,
             listening: None,
         }
     }
 
     pub(crate) fn listening(mut self, bound: SocketAddr, listening: Listening) -> Self {
-        self.shared
-            .base_url
-            .get_or_init(|| format!("http://{bound}"));
+        self.worlds.listen_at(format!("http://{bound}"));
         self.listening = Some(listening);
         self
     }
 
-    /// Scheme, host and port, without a trailing slash; `http://localhost` without a socket.
-    #[must_use]
-    pub fn base_url(&self) -> &str {
-        self.shared.base_url()
-    }
-
-    /// The mock's clock.
-    #[must_use]
-    pub fn clock(&self) -> ClockHandle {
-        self.clock.clone()
-    }
-
-    /// The ready-made apps and tokens, as `GET /_mock/v1/info` shows them.
-    #[must_use]
-    pub fn info(&self) -> serde_json::Value {
-        control::describe(&self.shared, self.base_url())
-    }
-
-    /// What `export COZE_…=…` lines a client needs, one per line.
-    #[must_use]
-    pub fn environment(&self) -> String {
-        banner::environment(&self.shared.world().apps, self.base_url(), None)
+    /// Another world of this mock, under `/t/{name}`, made if it is not there: with apps, tokens, clock, journal
+    /// and gates of its own, so that tests that run at once do not see each other. A new one starts with the
+    /// mock's settings, its clock at the same time, and a seed made of the mock's seed and its name.
+    ///
+    /// # Errors
+    ///
+    /// [`NoWorld`] if the name does not fit in a path.
+    pub fn world(&self, name: &str) -> Result<MockWorld, NoWorld> {
+        self.worlds.named(name).map(MockWorld::new)
     }
 
     /// The block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
         banner::banner(&self.shared.world(), self.base_url())
-    }
-
-    /// Every request to the data plane that the journal still has, oldest first.
-    #[must_use]
-    pub fn requests(&self) -> Vec<JournalEntry> {
-        self.shared.world().journal.iter().cloned().collect()
-    }
-
-    /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.
-    #[must_use]
-    pub fn explain(&self, logid: &str) -> Option<Explanation> {
-        let world = self.shared.world();
-        world.journal.find(logid).map(JournalEntry::explain)
-    }
-
-    /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its
-    /// host), and returns the redirect that the browser would follow.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] if the mock refuses the authorize request, with the rule and the reason.
-    pub fn authorize(&self, url: &str, approve: bool) -> Result<String, Refused> {
-        let consent = if approve {
-            Consent::Approve
-        } else {
-            Consent::Deny
-        };
-        // What is no URL is an unknown path, and refused as one.
-        let url = Url::parse(url);
-        let (path, query) = match &url {
-            Ok(url) => (url.path(), url.query()),
-            Err(_) => ("", None),
-        };
-        let world = &mut self.shared.world();
-        drive::authorize(world, self.base_url(), path, query, consent)
-    }
-
-    /// Decides about a device code, as a user on the device page.
-    ///
-    /// # Errors
-    ///
-    /// [`NotWaiting`] if no device waits with this user code.
-    pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
-        let now_ms = self.clock.unix_ms();
-        device::decide(&mut self.shared.world(), user_code, action, now_ms)
-    }
-
-    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
-    pub fn revoke(&self, token: &str) -> bool {
-        self.shared.world().revoke(token)
-    }
-
-    /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
-    /// this name.
-    pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
-        self.shared.gates.set(name, on, at)
-    }
-
-    /// Forgets all codes, tokens and requests, starts the ids anew and opens all gates. The clock
-    /// stays.
-    pub fn reset(&self) {
-        self.shared.reset();
     }
 
     /// The same mock as a router, to nest in another axum app.
@@ -206,7 +134,7 @@ impl CozeAuthMock {
 
     /// Opens all gates, takes no new connection, lets running requests end for at most three seconds, and stops.
     pub async fn stop(mut self) {
-        self.shared.gates.open_all();
+        self.worlds.open_gates();
         let Some(listening) = self.listening.take() else {
             return;
         };

@@ -25,15 +25,18 @@ const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) gates: Arc<Gates>,
-    /// Set once the mock listens.
+    /// Where it is below the mock's root: empty, or `/t/{name}`.
+    pub(crate) mount: String,
+    /// Scheme, host, port and mount; set once the mock listens.
     pub(crate) base_url: OnceLock<String>,
 }
 
 impl Shared {
-    pub(crate) fn new(world: World) -> Arc<Self> {
+    pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
         Arc::new(Self {
             world: Mutex::new(world),
             gates: Arc::default(),
+            mount,
             base_url: OnceLock::new(),
         })
     }
@@ -55,6 +58,7 @@ impl Shared {
     }
 }
 
+/// The routes of one world.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/oauth/consent", get(consent).post(decide_consent))

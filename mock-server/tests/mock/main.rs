@@ -19,3 +19,4 @@ mod redaction;
 mod rules;
 mod sockets;
 mod support;
+mod worlds;

@@ -1,0 +1,101 @@
+//! The worlds themselves: made, listed, removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{OriginalUri, Path, State};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{delete, get};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Handled, Problem, local_only, parse, respond};
+use crate::builder::seed_of;
+use crate::router::{Shared, base};
+use crate::worlds::{Wanted, Worlds};
+
+pub(crate) fn router() -> Router<Arc<Worlds>> {
+    Router::new()
+        .route("/_mock/v1/worlds", get(list).post(make))
+        .route("/_mock/v1/worlds/{name}", delete(remove))
+        .method_not_allowed_fallback(super::other_method)
+        .layer(middleware::from_fn(local_only))
+}
+
+/// What is said of a world; `base` is the address of the mock as the caller wrote it.
+fn described(name: &str, world: &Shared, base: &str) -> Value {
+    json!({
+        "name": name,
+        "base_url": format!("{base}{}", world.mount),
+        "now_ms": world.world().settings.clock.unix_ms(),
+    })
+}
+
+async fn list(
+    State(worlds): State<Arc<Worlds>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let base = base(&worlds.first(), &headers, &original, "/_mock/v1/worlds");
+    let all: Vec<_> = worlds
+        .all()
+        .iter()
+        .map(|(name, world)| described(name, world, &base))
+        .collect();
+    respond(Ok(json!({ "worlds": all })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Make {
+    name: String,
+    seed: Option<u64>,
+    /// RFC 3339; the clock then stands there.
+    clock: Option<String>,
+    /// Seconds of the machine's time that it is kept unused.
+    ttl_s: Option<u64>,
+}
+
+async fn make(
+    State(worlds): State<Arc<Worlds>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let base = base(&worlds.first(), &headers, &original, "/_mock/v1/worlds");
+    respond(try_make(&worlds, &base, &body))
+}
+
+fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
+    let shape = r#"{"name":"w1","seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
+    let asked: Make = parse(body, shape)?;
+    let frozen_at = match asked.clock {
+        None => None,
+        Some(text) => {
+            let at: Option<Timestamp> = text.parse().ok();
+            let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+            let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
+            Some(Duration::from_millis(ms))
+        }
+    };
+    let wanted = Wanted {
+        seed: asked.seed.map(seed_of),
+        frozen_at,
+        kept: asked.ttl_s.map(Duration::from_secs),
+    };
+    let made = worlds.make(&asked.name, wanted);
+    let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
+    Ok(described(&asked.name, &world, base))
+}
+
+async fn remove(State(worlds): State<Arc<Worlds>>, Path(name): Path<String>) -> Response {
+    respond(match worlds.remove(&name) {
+        true => Ok(json!({ "ok": true })),
+        false => Err(Problem::new(StatusCode::NOT_FOUND, "no world of this name")),
+    })
+}

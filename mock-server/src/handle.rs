@@ -1,0 +1,114 @@
+//! One world of a mock, as a test sees it.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::clock::ClockHandle;
+use crate::device::{self, DeviceAction, NotWaiting};
+use crate::drive::{self, Refused};
+use crate::gates::{At, Gate, On};
+use crate::journal::{Explanation, JournalEntry};
+use crate::router::Shared;
+use crate::world::Consent;
+use crate::{banner, control};
+
+/// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates. Clones are the same world.
+#[derive(Clone, Debug)]
+pub struct MockWorld {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl MockWorld {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Scheme, host, port and path, without a trailing slash; `http://localhost` without a socket.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.shared.base_url()
+    }
+
+    /// The world's clock.
+    #[must_use]
+    pub fn clock(&self) -> ClockHandle {
+        self.shared.world().settings.clock.clone()
+    }
+
+    /// The ready-made apps and tokens, as `GET /_mock/v1/info` shows them.
+    #[must_use]
+    pub fn info(&self) -> serde_json::Value {
+        control::describe(&self.shared, self.base_url())
+    }
+
+    /// What `export COZE_…=…` lines a client needs, one per line.
+    #[must_use]
+    pub fn environment(&self) -> String {
+        banner::environment(&self.shared.world().apps, self.base_url(), None)
+    }
+
+    /// Every request to the data plane that the journal still has, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<JournalEntry> {
+        self.shared.world().journal.iter().cloned().collect()
+    }
+
+    /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.
+    #[must_use]
+    pub fn explain(&self, logid: &str) -> Option<Explanation> {
+        let world = self.shared.world();
+        world.journal.find(logid).map(JournalEntry::explain)
+    }
+
+    /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its
+    /// host), and returns the redirect that the browser would follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the mock refuses the authorize request, with the rule and the reason.
+    pub fn authorize(&self, url: &str, approve: bool) -> Result<String, Refused> {
+        let consent = if approve {
+            Consent::Approve
+        } else {
+            Consent::Deny
+        };
+        // What is no URL is an unknown path, and refused as one.
+        let url = Url::parse(url);
+        let (path, query) = match &url {
+            Ok(url) => (url.path(), url.query()),
+            Err(_) => ("", None),
+        };
+        let path = path.strip_prefix(&self.shared.mount).unwrap_or(path);
+        let world = &mut self.shared.world();
+        drive::authorize(world, self.base_url(), path, query, consent)
+    }
+
+    /// Decides about a device code, as a user on the device page.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWaiting`] if no device waits with this user code.
+    pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
+        let mut world = self.shared.world();
+        let now_ms = world.settings.clock.unix_ms();
+        device::decide(&mut world, user_code, action, now_ms)
+    }
+
+    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
+    pub fn revoke(&self, token: &str) -> bool {
+        self.shared.world().revoke(token)
+    }
+
+    /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
+    /// this name.
+    pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
+        self.shared.gates.set(name, on, at)
+    }
+
+    /// Forgets all codes, tokens and requests, starts the ids anew and opens all gates. The clock
+    /// stays.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+}
