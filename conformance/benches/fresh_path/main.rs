@@ -30,7 +30,7 @@ const MANY: usize = 16;
 const FLAT: f64 = 1.25;
 
 /// What nothing is shared in, and up to what its ratio the cores count as ours alone.
-const FLOOR: &str = "floor: the calendar read";
+const FLOOR: &str = "floor: ";
 const QUIET: f64 = 1.1;
 
 /// What waits for a lock now and then, or the lock proof proves nothing.
@@ -137,7 +137,7 @@ fn subjects() -> Vec<Subject> {
         subject("floor: both clocks read", false, || {
             black_box(system_now());
         }),
-        subject(FLOOR, false, || {
+        subject("floor: the calendar read", false, || {
             black_box(UnixTime::from(SystemTime::now()));
         }),
     ]
@@ -227,9 +227,10 @@ fn main() {
         let (one, all): (Vec<f64>, Vec<f64>) = (wall(0), wall(cores - 1));
         ratio(&all, &one)
     };
-    // Reading a clock shares nothing: where that is not flat, others are at the cores.
-    let floor = subjects.iter().position(|subject| subject.name == FLOOR);
-    let quiet = floor.is_some_and(|at| elapsed_of(&costs[at]) <= QUIET);
+    // Reading clocks shares nothing: where that is not flat, others are at the cores.
+    let floors = subjects.iter().zip(&costs);
+    let mut floors = floors.filter(|(subject, _)| subject.name.starts_with(FLOOR));
+    let quiet = floors.all(|(_, costs)| elapsed_of(costs) <= QUIET);
     let mut met = true;
     for (subject, costs) in subjects.iter().zip(&costs) {
         let wall = |column: usize| costs[column].iter().map(|cost: &Cost| cost.wall).collect();
