@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
+use coze_auth_core::error::ErrorCode;
 use coze_auth_core::jwt::JwtCall;
 use coze_auth_core::{
     self as core, AccessToken, Call, Flow, Now, RefreshToken, Response, Retry, Step, TokenGrant,
@@ -110,10 +111,13 @@ impl Refresh {
             Err(error) => error,
         };
         if let Error::Core {
-            error: core::Error::Refused(_),
+            error: core::Error::Refused(refused),
             ..
         } = &error
         {
+            if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
+                self.source.shared.set_refused(sent);
+            }
             match self.after_refusal(now) {
                 Ok(Some(Before::Send(renewal))) => return Next::Send(self, renewal),
                 Ok(Some(Before::Have(grant))) => return self.end(Ok(grant), now),

@@ -55,6 +55,8 @@ struct State {
     cache: TokenCache<Error>,
     waiters: Waiters,
     unsaved: Option<(RefreshToken, TokenGrant)>,
+    /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
+    refused: Option<RefreshToken>,
     closed: bool,
 }
 
@@ -66,6 +68,7 @@ impl Shared {
                 cache: TokenCache::new(policy),
                 waiters: Waiters::default(),
                 unsaved: None,
+                refused: None,
                 closed: false,
             }),
         })
@@ -119,6 +122,7 @@ impl Shared {
     pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {
         self.change(|state| {
             state.unsaved = None;
+            state.refused = None;
             state.cache.restore(grant, now);
         });
     }
@@ -126,6 +130,7 @@ impl Shared {
     pub(crate) fn clear(&self) {
         self.change(|state| {
             state.unsaved = None;
+            state.refused = None;
             state.cache.clear();
         });
     }
@@ -146,8 +151,16 @@ impl Shared {
         locked(&self.state).unsaved.clone()
     }
 
+    pub(crate) fn set_refused(&self, token: &RefreshToken) {
+        locked(&self.state).refused = Some(token.clone());
+    }
+
     pub(crate) fn has_refused(&self, token: &RefreshToken) -> bool {
-        locked(&self.state).cache.has_refused(token)
+        let state = locked(&self.state);
+        state
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.matches(token))
     }
 
     pub(crate) fn with_waiters<T>(&self, act: impl FnOnce(&mut Waiters) -> T) -> T {
