@@ -8,7 +8,7 @@ use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
 use coze_auth_core::{AccessToken, Now, RefreshToken, TokenGrant, UnixTime};
 
 use crate::slot::Slot;
-use crate::sync::{Mutex, locked};
+use crate::sync::{Mutex, MutexGuard, locked};
 use crate::wait::{Waiters, Waiting};
 use crate::{Error, Refresh};
 
@@ -136,7 +136,8 @@ impl Shared {
     }
 
     pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Now) {
-        self.change(|state| state.cache.invalidate(rejected, now));
+        // It ends nobody's waiting: whoever waits has no token already. A herd of refusals would wake another herd.
+        drop(self.apply(|state| state.cache.invalidate(rejected, now)));
     }
 
     pub(crate) fn close(&self) {
@@ -169,18 +170,21 @@ impl Shared {
 
     /// Changes the state, publishes what came of it, and wakes whoever waits.
     fn change(&self, act: impl FnOnce(&mut State)) {
-        let woken = {
-            let mut state = locked(&self.state);
-            act(&mut state);
-            let published = state.cache.published().filter(|_| !state.closed);
-            // Under the lock, or an older token could be published over a newer one.
-            self.slot
-                .publish(published.map(|(token, until)| (token.clone(), until)));
-            state.waiters.end_round()
-        };
+        let woken = self.apply(act).waiters.end_round();
         for waker in woken.into_values() {
             waker.wake();
         }
+    }
+
+    /// Changes the state and publishes what came of it.
+    fn apply(&self, act: impl FnOnce(&mut State)) -> MutexGuard<'_, State> {
+        let mut state = locked(&self.state);
+        act(&mut state);
+        let published = state.cache.published().filter(|_| !state.closed);
+        // Under the lock, or an older token could be published over a newer one.
+        self.slot
+            .publish(published.map(|(token, until)| (token.clone(), until)));
+        state
     }
 }
 

@@ -40,16 +40,15 @@ FAULTS = [
         "race: the slot is written after the lock is let go",
         "a_token_that_was_refused_is_out_of_the_slot",
         f"{STORE}/shared.rs",
-        """            self.slot
-                .publish(published.map(|(token, until)| (token.clone(), until)));
-            state.waiters.end_round()
-        };""",
-        """            let published = published.map(|(token, until)| (token.clone(), until));
-            let woken = state.waiters.end_round();
-            drop(state);
-            self.slot.publish(published);
-            woken
-        };""",
+        """        self.slot
+            .publish(published.map(|(token, until)| (token.clone(), until)));
+        state
+    }""",
+        """        let published = published.map(|(token, until)| (token.clone(), until));
+        drop(state);
+        self.slot.publish(published);
+        locked(&self.state)
+    }""",
     ),
     (
         "a late success is dropped",
