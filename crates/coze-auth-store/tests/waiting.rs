@@ -1,4 +1,4 @@
-//! Those who wait for a renewal: who wakes them.
+//! Those who wait for a renewal: who wakes them, and what their wakers may do.
 
 mod steps;
 
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use coze_auth_store::{Ask, MemoryStore, Next, Refresh, Waiting};
+use coze_auth_store::core::Now;
+use coze_auth_store::{Ask, MemoryStore, Next, Refresh, Source, Waiting};
 
 use steps::{LIFE, World, granted, invalid_grant};
 
@@ -89,4 +90,34 @@ fn whoever_waits_is_woken_by_a_failure_a_login_a_logout_and_the_end() {
         assert!(!unheard.is_set(), "{name}: who left is not called");
         assert!(stays.signal().is_set(), "{name}: over is over");
     }
+}
+
+/// A waker's end may be a task's end, and with it that of whatever the task holds: another place in this queue.
+#[test]
+fn a_waker_that_calls_back_when_it_is_dropped_does_not_hang() {
+    struct CallsBack(Arc<Source>, Now);
+    impl Wake for CallsBack {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for CallsBack {
+        fn drop(&mut self) {
+            assert!(self.0.running(self.1).is_some());
+        }
+    }
+    let (world, next) = busy();
+    let mut waiting = wait(&world);
+    let (done, is_done) = std::sync::mpsc::channel();
+    // On a thread of its own: it would hang under a lock that it has itself.
+    let thread = std::thread::spawn(move || {
+        let first = Waker::from(Arc::new(CallsBack(world.source.clone(), world.now())));
+        assert_eq!(poll(&mut waiting, &first), Poll::Pending);
+        drop(first);
+        let second = Waker::from(Arc::new(Count::default()));
+        assert_eq!(poll(&mut waiting, &second), Poll::Pending);
+        done.send(()).unwrap();
+        drop(next);
+    });
+    let ended = is_done.recv_timeout(std::time::Duration::from_secs(10));
+    assert!(ended.is_ok(), "it hangs");
+    thread.join().unwrap();
 }
