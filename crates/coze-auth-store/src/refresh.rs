@@ -22,7 +22,6 @@ use coze_auth_core::{
     TransportFailure,
 };
 
-use crate::shared::Known;
 use crate::source::{Kind, Source};
 use crate::store::{LockedGrant, Saved};
 use crate::{Error, entropy};
@@ -38,7 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Refresh {
     source: Arc<Source>,
     ticket: Option<RefreshTicket>,
-    known: Known,
+    /// The access token that everyone has, ended or refused.
+    known: Option<AccessToken>,
     held: Option<Box<dyn LockedGrant>>,
     sent: Option<RefreshToken>,
     tries: u32,
@@ -76,7 +76,12 @@ enum Before {
 }
 
 impl Refresh {
-    pub(crate) fn new(source: Arc<Source>, ticket: RefreshTicket, known: Known, at: Now) -> Self {
+    pub(crate) fn new(
+        source: Arc<Source>,
+        ticket: RefreshTicket,
+        known: Option<AccessToken>,
+        at: Now,
+    ) -> Self {
         Self {
             source,
             ticket: Some(ticket),
@@ -150,13 +155,14 @@ impl Refresh {
         let Kind::Stored { key, store, .. } = &source.kind else {
             return self.renewal().map(Before::Send);
         };
-        if self.known.unsaved.is_none()
+        if source.shared.unsaved().is_none()
             && let Some(grant) = self.newer(store.load(key)?, now)
         {
             return Ok(Before::Have(grant));
         }
         let held = self.held.insert(store.lock(key, source.patience())?);
-        if let Some((from, grant)) = self.known.unsaved.take() {
+        // Now, and not before: who held the lock may have left something.
+        if let Some((from, grant)) = source.shared.unsaved() {
             return source.keep(&mut **held, &from, grant).map(Before::Have);
         }
         let stored = held.load()?;
@@ -173,7 +179,7 @@ impl Refresh {
     fn newer(&self, stored: Option<TokenGrant>, now: Now) -> Option<TokenGrant> {
         stored.filter(|stored| {
             let is_known = |known: &AccessToken| known.matches(&stored.access_token);
-            !self.known.access_token.as_ref().is_some_and(is_known)
+            !self.known.as_ref().is_some_and(is_known)
                 && now.unix < self.source.policy.stale_from(stored)
         })
     }

@@ -32,18 +32,10 @@ pub enum Ask {
 /// What a lookup gave, before it is dressed for the adapters.
 pub(crate) enum Found {
     Token(AccessToken),
-    Behind(AccessToken, RefreshTicket, Known),
-    First(RefreshTicket, Known),
+    Behind(AccessToken, RefreshTicket, Option<AccessToken>),
+    First(RefreshTicket, Option<AccessToken>),
     Wait(Waiting, Duration),
     Failed(Error),
-}
-
-/// What a renewal knows of the grant that it renews.
-#[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) access_token: Option<AccessToken>,
-    /// Rotated, but not stored yet, and what it was made from.
-    pub(crate) unsaved: Option<(RefreshToken, TokenGrant)>,
 }
 
 pub(crate) struct Shared {
@@ -54,6 +46,7 @@ pub(crate) struct Shared {
 struct State {
     cache: TokenCache<Error>,
     waiters: Waiters,
+    /// Rotated, but not stored yet, and what it was made from. It changes under the store's lock only.
     unsaved: Option<(RefreshToken, TokenGrant)>,
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
@@ -189,10 +182,8 @@ impl Shared {
 }
 
 impl State {
-    fn known(&self) -> Known {
-        Known {
-            access_token: self.cache.grant().map(|grant| grant.access_token.clone()),
-            unsaved: self.unsaved.clone(),
-        }
+    /// The access token that a renewal is to replace.
+    fn known(&self) -> Option<AccessToken> {
+        self.cache.grant().map(|grant| grant.access_token.clone())
     }
 }

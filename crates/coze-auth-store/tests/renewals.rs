@@ -2,9 +2,11 @@
 
 mod steps;
 
+use std::sync::atomic::Ordering;
+
 use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next};
 
-use steps::{LIFE, World, grant, invalid_grant};
+use steps::{Failing, LIFE, World, grant, granted, invalid_grant};
 
 /// A process that finds an ended grant in the store has none in memory that the refusal could be noted on.
 #[test]
@@ -47,4 +49,26 @@ fn the_refresh_token_that_was_sent_is_the_one_that_is_dropped() {
     assert!(matches!(one.begin(), Next::Done), "sent again");
     assert!(matches!(one.failure(), Error::LoginNeeded { .. }));
     assert!(matches!(one.ask(), Ask::Failed(_)));
+}
+
+/// The lease of a slow renewal ends, another begins, and then the slow one cannot store what it got: the other,
+/// which waited for the lock, stores that, and does not send what is spent.
+#[test]
+fn what_could_not_be_stored_a_moment_ago_is_stored_by_who_comes_next() {
+    let store = Failing::default();
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    let slow = world.begin();
+    world.pass(161);
+    let waits = world.first();
+    store.failures.store(1, Ordering::SeqCst);
+    assert!(matches!(world.go_on(slow, |_| granted(1)), Next::Done));
+    assert!(
+        matches!(waits.begin(world.now()), Next::Done),
+        "sent with a refresh token that is spent"
+    );
+    assert_eq!(world.token().expose(), "access-1");
+    let stored = store.load(&world.key).unwrap().unwrap();
+    assert_eq!(stored.refresh_token.unwrap().expose(), "refresh-1");
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // no test file uses all of it
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use coze_auth_store::core::device::DeviceApp;
@@ -9,7 +10,10 @@ use coze_auth_store::core::{
     AccessToken, Endpoints, Flow as _, Now, Response, SteadyTime, Step, TokenGrant,
     TransportFailure, UnixTime,
 };
-use coze_auth_store::{Ask, Error, GrantKey, GrantStore, Next, Refresh, Source};
+use coze_auth_store::{
+    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved, Source,
+    StoreError,
+};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const START: u64 = 1_750_000_000;
@@ -132,5 +136,58 @@ impl World {
             Ask::Token(token) => token,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// A store that does not save as often as it is told: the disk is full, or, with `supersedes`, always someone else
+/// has just written.
+#[derive(Clone, Default)]
+pub(crate) struct Failing {
+    pub(crate) store: MemoryStore,
+    pub(crate) failures: Arc<AtomicUsize>,
+    pub(crate) supersedes: bool,
+    pub(crate) locked: Arc<std::sync::Mutex<Vec<Duration>>>,
+}
+
+impl GrantStore for Failing {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        self.store.load(key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        self.locked.lock().unwrap().push(patience);
+        Ok(Box::new(FailingLock {
+            held: self
+                .store
+                .lock(key, patience.min(Duration::from_millis(50)))?,
+            store: self.clone(),
+        }))
+    }
+}
+
+struct FailingLock {
+    held: Box<dyn LockedGrant>,
+    store: Failing,
+}
+
+impl LockedGrant for FailingLock {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        self.held.load()
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        let left = self.store.failures.load(Ordering::SeqCst);
+        if left == 0 {
+            return self.held.save(grant);
+        }
+        self.store.failures.store(left - 1, Ordering::SeqCst);
+        match self.store.supersedes {
+            true => Ok(Saved::Superseded),
+            false => Err(StoreError::Other(Arc::new(std::io::Error::other("full")))),
+        }
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.held.remove()
     }
 }
