@@ -117,6 +117,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core { error, .. } => error.fmt(f),
+            Self::RefreshRefused(refused) if refused.retry() != Retry::Never => {
+                write!(f, "the grant was not renewed: {refused}; wait, it is tried again")
+            }
             Self::RefreshRefused(refused) => write!(
                 f,
                 "the grant was not renewed: {refused}; log in again, or check client id and secret"

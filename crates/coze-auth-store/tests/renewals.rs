@@ -3,10 +3,11 @@
 mod steps;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next};
 
-use steps::{Failing, LIFE, World, grant, granted, invalid_grant};
+use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
 
 /// A process that finds an ended grant in the store has none in memory that the refusal could be noted on.
 #[test]
@@ -71,4 +72,23 @@ fn what_could_not_be_stored_a_moment_ago_is_stored_by_who_comes_next() {
     assert_eq!(world.token().expose(), "access-1");
     let stored = store.load(&world.key).unwrap().unwrap();
     assert_eq!(stored.refresh_token.unwrap().expose(), "refresh-1");
+}
+
+/// A person is asked for where a person can help.
+#[test]
+fn a_refusal_that_passes_asks_nobody_to_log_in() {
+    let mut world = World::over(MemoryStore::new());
+    world.install(0);
+    world.pass(LIFE);
+    let Next::Wait(refresh, pause) = world.send(|_| answer(429, r#"{"error_code":"4008"}"#)) else {
+        panic!("trouble passes");
+    };
+    assert_eq!(pause, Duration::from_secs(1));
+    let next = refresh.again(world.now());
+    assert!(matches!(
+        world.go_on(next, |_| answer(429, r#"{"error_code":"4008"}"#)),
+        Next::Done
+    ));
+    let text = world.failure().to_string();
+    assert!(text.ends_with("; wait, it is tried again"), "{text}");
 }
