@@ -203,6 +203,8 @@ pub enum StoreError {
         /// How long that was.
         waited: Duration,
     },
+    /// The store said again and again that someone else has just stored another grant, and had none to show.
+    Superseded,
     /// A store of another kind failed.
     Other(Cause),
 }
@@ -225,6 +227,10 @@ impl fmt::Display for StoreError {
                 "another process or thread has been renewing this grant for {} s; is it stopped?",
                 waited.as_secs()
             ),
+            Self::Superseded => f.write_str(
+                "the store of grants refuses every write as superseded: its lock has ended, or it does not compare \
+                 with what was loaded last",
+            ),
             Self::Other(_) => f.write_str("the store of grants failed"),
         }
     }
@@ -235,7 +241,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::File { cause, .. } => Some(&**cause),
             Self::Other(cause) => Some(&**cause),
-            Self::Corrupt { .. } | Self::Locked { .. } => None,
+            Self::Corrupt { .. } | Self::Locked { .. } | Self::Superseded => None,
         }
     }
 }

@@ -22,9 +22,9 @@ use coze_auth_core::{
     TransportFailure,
 };
 
-use crate::source::{Kind, Source};
+use crate::source::{Kind, SAVES, Source};
 use crate::store::{LockedGrant, Saved};
-use crate::{Error, entropy};
+use crate::{Error, StoreError, entropy};
 
 /// How often a renewal asks, when trouble passes.
 const TRIES: u32 = 2;
@@ -267,6 +267,7 @@ impl Source {
         grant: TokenGrant,
     ) -> Result<TokenGrant, Error> {
         self.shared.set_unsaved(Some((from.clone(), grant.clone())));
+        let mut tries = 1..SAVES;
         let kept = loop {
             let Some(stored) = held.load()? else {
                 // Logged out in the meantime.
@@ -279,6 +280,7 @@ impl Source {
             if held.save(&grant)? == Saved::Stored {
                 break Some(grant);
             }
+            tries.next().ok_or(StoreError::Superseded)?;
         };
         self.shared.set_unsaved(None);
         kept.ok_or_else(|| Error::LoginNeeded {

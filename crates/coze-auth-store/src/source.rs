@@ -16,10 +16,13 @@ use crate::refresh::Refresh;
 use crate::shared::{Ask, Found, Shared};
 use crate::store::{GrantStore, Saved};
 use crate::wait::Waiting;
-use crate::{Error, GrantKey};
+use crate::{Error, GrantKey, StoreError};
 
 /// Beside what the timeouts sum up to, for whatever else a renewal does.
 const SLACK: Duration = Duration::from_secs(10);
+/// How often is tried to store a grant under one lock. A store that says each time that someone else was faster has
+/// lost its lock for good, or does not compare as it should.
+pub(crate) const SAVES: u32 = 10;
 
 /// Where tokens come from, and the state that all who ask share.
 pub struct Source {
@@ -194,7 +197,9 @@ impl Source {
         };
         let mut held = store.lock(key, self.patience())?;
         // A login is newer than whatever is there. `save` compares with the last `load`.
+        let mut tries = 1..SAVES;
         while held.save(&grant)? == Saved::Superseded {
+            tries.next().ok_or(StoreError::Superseded)?;
             held.load()?;
         }
         // Before the lock goes: so nobody else's renewal of this grant can have come here first.

@@ -5,7 +5,7 @@ mod steps;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next};
+use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next, StoreError};
 
 use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
 
@@ -91,4 +91,37 @@ fn a_refusal_that_passes_asks_nobody_to_log_in() {
     ));
     let text = world.failure().to_string();
     assert!(text.ends_with("; wait, it is tried again"), "{text}");
+}
+
+/// A store that has lost its lock for good, or compares wrongly. The grant is not lost with it.
+#[test]
+fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
+    let store = Failing {
+        supersedes: true,
+        ..Failing::default()
+    };
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    store.failures.store(usize::MAX, Ordering::SeqCst);
+    assert!(matches!(world.send(|_| granted(1)), Next::Done));
+    let error = world.failure();
+    assert!(
+        matches!(error, Error::Store(StoreError::Superseded)),
+        "{error}"
+    );
+    let error = world
+        .source
+        .install(grant(2), world.now())
+        .expect_err("refused");
+    assert!(
+        matches!(error, Error::Store(StoreError::Superseded)),
+        "{error}"
+    );
+    assert_eq!(usize::MAX - store.failures.load(Ordering::SeqCst), 20);
+    // With a few of them it is patient.
+    store.failures.store(9, Ordering::SeqCst);
+    world.pass(1);
+    assert!(matches!(world.begin(), Next::Done), "stored, not sent");
+    assert_eq!(world.token().expose(), "access-1");
 }
