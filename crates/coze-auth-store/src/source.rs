@@ -229,16 +229,21 @@ impl Source {
         self.shared.close();
     }
 
-    /// Stores a grant that was renewed and could not be stored then. Blocks.
+    /// Stores a grant that was renewed and could not be stored then. Blocks, for at most `patience` while somebody
+    /// else changes the grant.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] if it cannot be stored now either: the login is lost when the process ends.
-    pub fn flush(&self) -> Result<(), Error> {
+    pub fn flush(&self, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
             (Kind::Stored { key, store, .. }, Some((from, grant))) => {
-                let mut held = store.lock(key, self.patience())?;
-                self.keep(&mut *held, &from, grant).map(drop)
+                let mut held = store.lock(key, patience)?;
+                match self.keep(&mut *held, &from, grant) {
+                    // Somebody has logged out: there is nothing to store any more.
+                    Ok(_) | Err(Error::LoginNeeded { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
             }
             _ => Ok(()),
         }
