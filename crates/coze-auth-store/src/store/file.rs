@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
 const FIRST_TRY: Duration = Duration::from_millis(2);
 const LAST_TRY: Duration = Duration::from_millis(100);
+/// The longest file that is read, many times an answer with a grant.
+const LONGEST: u64 = 8 * 1024 * 1024;
 
 /// Grants in files of a folder, one a grant, for any number of processes of this machine.
 ///
@@ -125,20 +127,26 @@ impl LockedGrant for Held {
         }
         // One name for all: under the lock there is one writer, and what a killed one left is overwritten.
         let beside = self.path.with_extension("tmp");
-        let written = write(&beside, &self.key, grant);
-        written.map_err(|cause| failed("write", &beside, cause))?;
-        fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))?;
+        let written = write(&beside, &self.key, grant)
+            .map_err(|cause| failed("write", &beside, cause))
+            .and_then(|()| {
+                fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))
+            });
+        if written.is_err() {
+            // Tokens that nobody looks for. What went wrong is told already.
+            let _ = fs::remove_file(&beside);
+        }
+        written?;
         self.sync_folder()?;
         Ok(Saved::Stored)
     }
 
     fn remove(&mut self) -> Result<(), StoreError> {
-        match fs::remove_file(&self.path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &self.path, cause))
-            }
-            _ => self.sync_folder(),
+        // With what a killed process may have left beside: a refresh token that lives.
+        for path in [&self.path, &self.path.with_extension("tmp")] {
+            remove(path).map_err(|cause| failed("remove", path, cause))?;
         }
+        self.sync_folder()
     }
 }
 
@@ -208,19 +216,30 @@ fn write(path: &Path, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
     serde_json::to_writer(&mut *json, &record)?;
     json.push(b'\n');
     // A leftover may have been made by someone else, with another mode.
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
+    remove(path)?;
     let mut file = owners_file().create_new(true).open(path)?;
     file.write_all(&json)?;
     file.sync_all()
 }
 
+/// Sees to it that there is no such file.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}
+
 fn read(path: &Path, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
     let mut json = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut json));
+    let read = File::open(path).and_then(|file| {
+        // Room for all of it, or it would be copied while it grows to memory that nobody wipes.
+        let length = file.metadata()?.len().min(LONGEST);
+        json.reserve(usize::try_from(length).unwrap_or(0) + 1);
+        file.take(LONGEST).read_to_string(&mut json)
+    });
     match read {
+        // What was cut off is no JSON.
         Ok(_) => {}
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Not UTF-8.
