@@ -82,3 +82,40 @@ fn a_folder_that_was_removed_is_named() {
         "{text}"
     );
 }
+
+/// A cleaner removes the lock file while it is held and waited for. Who waited has the old file; who comes then
+/// makes a new one; they must not both hold the grant.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lock_file_that_was_removed_while_it_was_waited_for_is_no_lock() {
+    let folder = Folder::new("cleaned");
+    let store = folder.store();
+    let lock = store.path(&key("alice")).with_extension("lock");
+    let first = store.lock(&key("alice"), PATIENCE).unwrap();
+    let waits = folder.store();
+    let waiting = std::thread::spawn(move || {
+        waits
+            .lock(&key("alice"), std::time::Duration::from_secs(1))
+            .map(drop)
+    });
+    let opened = || {
+        let all = fs::read_dir("/proc/self/fd").unwrap();
+        all.filter(|entry| {
+            let to = entry.as_ref().map(|entry| fs::read_link(entry.path()));
+            to.is_ok_and(|to| to.is_ok_and(|to| to == lock))
+        })
+        .count()
+    };
+    while opened() < 2 {
+        std::thread::yield_now();
+    }
+    fs::remove_file(&lock).unwrap();
+    let third = store.lock(&key("alice"), PATIENCE).unwrap();
+    drop(first);
+    let second = waiting.join().unwrap();
+    assert!(
+        matches!(second, Err(StoreError::Locked { .. })),
+        "held twice"
+    );
+    drop(third);
+}

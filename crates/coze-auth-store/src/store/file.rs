@@ -79,16 +79,19 @@ impl GrantStore for FileStore {
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
         let path = self.path(key);
         let lock_path = path.with_extension("lock");
-        // Never removed: who locks a file that was unlinked holds nothing.
-        let file = owners_file()
-            .create(true)
-            .open(&lock_path)
-            .map_err(|cause| failed("open", &lock_path, cause))?;
+        // Never removed by us: who locks a file that was unlinked holds nothing.
+        let open = || {
+            let file = owners_file().create(true).open(&lock_path);
+            file.map_err(|cause| failed("open", &lock_path, cause))
+        };
+        let mut file = open()?;
         let begun = Instant::now();
         let mut pause = FIRST_TRY;
         loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if stands_at(&file, &lock_path) => break,
+                // An over-eager cleaner removed it meanwhile, and the next one locks a new file.
+                Ok(()) => file = open()?,
                 Err(TryLockError::Error(cause)) => {
                     return Err(failed("lock", &lock_path, cause));
                 }
@@ -179,6 +182,24 @@ fn owners_file() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Whether the path still leads to this file.
+fn stands_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!(
+            (file.metadata().map(id), fs::metadata(path).map(id)),
+            (Ok(own), Ok(there)) if own == there
+        )
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
 }
 
 fn failed(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
