@@ -119,3 +119,24 @@ fn a_lock_file_that_was_removed_while_it_was_waited_for_is_no_lock() {
     );
     drop(third);
 }
+
+/// A file of another app or region under this name is not taken for this grant.
+#[test]
+fn a_file_says_whose_it_is() {
+    let folder = Folder::new("whose");
+    let store = folder.store();
+    let path = store.path(&key("alice"));
+    save(&store, &key("alice"), 1);
+    let own = fs::read_to_string(&path).unwrap();
+    for (member, there, instead) in [
+        ("region", "https://api.coze.cn", "https://api.coze.com"),
+        ("app", "\"app\"", "\"app2\""),
+        ("person", "\"alice\"", "\"bob\""),
+    ] {
+        let other = own.replace(there, instead);
+        assert_ne!(other, own, "{member}");
+        fs::write(&path, other).unwrap();
+        let error = store.load(&key("alice")).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{member}");
+    }
+}
