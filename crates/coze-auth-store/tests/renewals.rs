@@ -14,7 +14,7 @@ use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
 fn a_refresh_token_that_only_the_store_has_is_dropped_when_it_is_refused() {
     let store = MemoryStore::new();
     World::over(store.clone()).install(0);
-    let mut restarted = World::over(store);
+    let mut restarted = World::over(store.clone());
     restarted.pass(LIFE);
     let Next::Done = restarted.send(|_| invalid_grant()) else {
         panic!("it was refused");
@@ -29,6 +29,15 @@ fn a_refresh_token_that_only_the_store_has_is_dropped_when_it_is_refused() {
     }
     // The same grant, handed in by a person who knows better, is tried anew.
     restarted.install(0);
+    restarted.pass(LIFE);
+    let next = restarted.begin();
+    assert!(matches!(
+        restarted.go_on(next, |_| invalid_grant()),
+        Next::Done
+    ));
+    // And after a logout, whoever brings it.
+    restarted.source.forget().unwrap();
+    World::over(store).install(0);
     restarted.pass(LIFE);
     assert!(matches!(restarted.begin(), Next::Send(..)));
 }
