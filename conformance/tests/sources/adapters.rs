@@ -28,6 +28,8 @@ pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     fn install(&self, grant: TokenGrant) -> Result<(), Error>;
     fn forget(&self) -> Result<(), Error>;
     fn close(&self) -> Result<(), Error>;
+    /// The header that a request there is given.
+    fn authorize(&self, url: &str) -> Result<String, Error>;
     /// Sends `GET` or `POST` without a body.
     fn send(&self, method: &str, url: &str, repeatable: bool) -> Result<Answer, Error>;
 }
@@ -113,6 +115,14 @@ impl Tokens for Reqwest {
         self.runtime.block_on(self.source.close())
     }
 
+    fn authorize(&self, url: &str) -> Result<String, Error> {
+        let url = url.parse().expect("a URL");
+        let mut request = reqwest::Request::new(reqwest::Method::GET, url);
+        self.runtime.block_on(self.source.authorize(&mut request))?;
+        let header = &request.headers()["authorization"];
+        Ok(header.to_str().expect("text").to_owned())
+    }
+
     fn send(&self, method: &str, url: &str, repeatable: bool) -> Result<Answer, Error> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -192,6 +202,14 @@ impl Tokens for Ureq {
 
     fn close(&self) -> Result<(), Error> {
         self.0.close()
+    }
+
+    fn authorize(&self, url: &str) -> Result<String, Error> {
+        let request = ureq::http::Request::get(url).body(());
+        let mut request = request.expect("a request");
+        self.0.authorize(&mut request)?;
+        let header = &request.headers()["authorization"];
+        Ok(header.to_str().expect("text").to_owned())
     }
 
     fn send(&self, method: &str, url: &str, repeatable: bool) -> Result<Answer, Error> {

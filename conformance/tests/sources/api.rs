@@ -147,6 +147,8 @@ fn an_answer_that_refuses_every_token_ends<T: Tokens>() {
         .filter(|line| line.starts_with("token"))
         .count();
     assert_eq!(grants, 2, "the first, and one in its place");
+    let sent = stage.mock.requests().len() - grants;
+    assert_eq!(sent, 11, "not again with the token that was refused");
 }
 
 fn a_token_stays_with_its_origin<T: Tokens>() {
@@ -166,8 +168,12 @@ fn a_token_stays_with_its_origin<T: Tokens>() {
         let Error::OtherOrigin { to, api } = &error else {
             panic!("{error}");
         };
+        let authorized = login.tokens.authorize(&elsewhere);
+        assert!(matches!(authorized, Err(Error::OtherOrigin { .. })));
         assert!(elsewhere.starts_with(to.as_str()), "{to}");
         assert_eq!(api, base);
     }
+    let authorized = login.tokens.authorize(&me(&login.stage));
+    assert!(authorized.expect("its own").contains(&login.token()));
     assert!(login.stage.saw().is_empty());
 }

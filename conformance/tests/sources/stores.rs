@@ -21,6 +21,7 @@ over_both! {
     without_a_login_there_is_none,
     a_logout_is_one_for_all,
     what_cannot_be_stored_is_not_served,
+    closing_waits_for_who_holds_the_grant_as_long_as_for_a_request,
     a_damaged_file_is_named_and_kept,
 }
 
@@ -107,6 +108,29 @@ fn what_cannot_be_stored_is_not_served<T: Tokens>() {
     assert_eq!(login.refreshes(), (2, 2));
 }
 
+/// Who changes the grant otherwise is waited for as long as two requests.
+fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
+    let login = Login::<T>::new();
+    let full = Full::over(login.store.clone());
+    let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
+    login.stage.clock.advance(LIFE);
+    full.failures.store(1, Ordering::SeqCst);
+    tokens.token().expect_err("not stored");
+    assert_eq!(full.last_patience(), seconds(60));
+    tokens.close().expect("stored at last");
+    assert!(full.last_patience() <= seconds(30));
+    assert!(login.refreshes() == (1, 1) && login.another().token().is_ok());
+
+    // A logout elsewhere leaves nothing to be stored.
+    let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
+    login.stage.clock.advance(LIFE);
+    full.failures.store(1, Ordering::SeqCst);
+    tokens.token().expect_err("not stored");
+    login.another().forget().expect("removed");
+    tokens.close().expect("nothing to store");
+    assert!(login.another().token().is_err(), "nor is it brought back");
+}
+
 fn a_damaged_file_is_named_and_kept<T: Tokens>() {
     let stage = Stage::<RawSocket>::new();
     let folder = Folder::new(std::any::type_name::<T>());
@@ -139,12 +163,21 @@ fn a_damaged_file_is_named_and_kept<T: Tokens>() {
 struct Full {
     store: MemoryStore,
     failures: Arc<AtomicUsize>,
+    patience: Arc<Mutex<Duration>>,
 }
 
 impl Full {
     fn over(store: MemoryStore) -> Self {
-        let failures = Arc::default();
-        Self { store, failures }
+        Self {
+            store,
+            failures: Arc::default(),
+            patience: Arc::default(),
+        }
+    }
+
+    /// How long the last one who wanted the lock would have waited.
+    fn last_patience(&self) -> Duration {
+        *self.patience.lock().expect("no panic")
     }
 }
 
@@ -154,6 +187,7 @@ impl GrantStore for Full {
     }
 
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        *self.patience.lock().expect("no panic") = patience;
         Ok(Box::new(FullLock {
             held: self.store.lock(key, patience)?,
             failures: self.failures.clone(),

@@ -34,6 +34,8 @@ const EARLY: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that the cache itself asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause that a server can ask for: a gateway that says "in three thousand years" is not believed.
+const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 /// How long a token that had ended when it came is used all the same: this clock is wrong, or the token
 /// is a matter of seconds. Without it, every lookup on such a machine would be a request.
 const DOUBTFUL: Duration = Duration::from_secs(5);
@@ -326,7 +328,7 @@ impl<E: RefreshError> TokenCache<E> {
             current.refused |= error.is_invalid_grant();
         }
         let asked = match error.retry() {
-            Retry::After(pause) => pause,
+            Retry::After(pause) => pause.min(LONGEST_ASKED),
             Retry::Never | Retry::MaybeSpent => Duration::ZERO,
         };
         let pause = FIRST_PAUSE

@@ -89,6 +89,14 @@ fn retry_after_can_only_lengthen_a_pause() {
 }
 
 #[test]
+fn nobody_can_ask_for_a_pause_of_more_than_an_hour() {
+    for secs in ["3601", "99999999999", "18446744073709551615"] {
+        let error = said(429, &[("retry-after", secs)], "");
+        assert_eq!(pauses(&mut empty(), 0, &[error]), [3_600], "{secs}");
+    }
+}
+
+#[test]
 fn every_kind_of_failure_pauses() {
     let kinds = [
         (refused("invalid_client"), Retry::Never),

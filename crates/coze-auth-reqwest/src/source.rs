@@ -257,12 +257,15 @@ impl TokenSource {
     /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
     pub async fn close(&self) -> Result<(), Error> {
         self.source.close();
+        let (source, patience) = (self.source.clone(), self.source.timeout());
+        let stored = async {
+            self.settled().await;
+            blocking(move || source.flush(patience)).await?
+        };
         // Real time, as the timeouts of HTTP are.
-        tokio::time::timeout(self.source.timeout(), self.settled())
+        tokio::time::timeout(patience, stored)
             .await
-            .map_err(|_| Error::Unfinished)?;
-        let source = self.source.clone();
-        blocking(move || source.flush()).await?
+            .unwrap_or(Err(Error::Unfinished))
     }
 
     /// Until no renewal runs.

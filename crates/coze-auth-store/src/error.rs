@@ -117,6 +117,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core { error, .. } => error.fmt(f),
+            Self::RefreshRefused(refused) if refused.retry() != Retry::Never => {
+                write!(f, "the grant was not renewed: {refused}; wait, it is tried again")
+            }
             Self::RefreshRefused(refused) => write!(
                 f,
                 "the grant was not renewed: {refused}; log in again, or check client id and secret"
@@ -200,6 +203,8 @@ pub enum StoreError {
         /// How long that was.
         waited: Duration,
     },
+    /// The store said again and again that someone else has just stored another grant, and had none to show.
+    Superseded,
     /// A store of another kind failed.
     Other(Cause),
 }
@@ -222,6 +227,10 @@ impl fmt::Display for StoreError {
                 "another process or thread has been renewing this grant for {} s; is it stopped?",
                 waited.as_secs()
             ),
+            Self::Superseded => f.write_str(
+                "the store of grants refuses every write as superseded: its lock has ended, or it does not compare \
+                 with what was loaded last",
+            ),
             Self::Other(_) => f.write_str("the store of grants failed"),
         }
     }
@@ -232,7 +241,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::File { cause, .. } => Some(&**cause),
             Self::Other(cause) => Some(&**cause),
-            Self::Corrupt { .. } | Self::Locked { .. } => None,
+            Self::Corrupt { .. } | Self::Locked { .. } | Self::Superseded => None,
         }
     }
 }

@@ -15,16 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
+use coze_auth_core::error::ErrorCode;
 use coze_auth_core::jwt::JwtCall;
 use coze_auth_core::{
     self as core, AccessToken, Call, Flow, Now, RefreshToken, Response, Retry, Step, TokenGrant,
     TransportFailure,
 };
 
-use crate::shared::Known;
-use crate::source::{Kind, Source};
+use crate::source::{Kind, SAVES, Source};
 use crate::store::{LockedGrant, Saved};
-use crate::{Error, entropy};
+use crate::{Error, StoreError, entropy};
 
 /// How often a renewal asks, when trouble passes.
 const TRIES: u32 = 2;
@@ -37,7 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Refresh {
     source: Arc<Source>,
     ticket: Option<RefreshTicket>,
-    known: Known,
+    /// The access token that everyone has, ended or refused.
+    known: Option<AccessToken>,
     held: Option<Box<dyn LockedGrant>>,
     sent: Option<RefreshToken>,
     tries: u32,
@@ -75,7 +76,12 @@ enum Before {
 }
 
 impl Refresh {
-    pub(crate) fn new(source: Arc<Source>, ticket: RefreshTicket, known: Known, at: Now) -> Self {
+    pub(crate) fn new(
+        source: Arc<Source>,
+        ticket: RefreshTicket,
+        known: Option<AccessToken>,
+        at: Now,
+    ) -> Self {
         Self {
             source,
             ticket: Some(ticket),
@@ -110,10 +116,13 @@ impl Refresh {
             Err(error) => error,
         };
         if let Error::Core {
-            error: core::Error::Refused(_),
+            error: core::Error::Refused(refused),
             ..
         } = &error
         {
+            if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
+                self.source.shared.set_refused(sent);
+            }
             match self.after_refusal(now) {
                 Ok(Some(Before::Send(renewal))) => return Next::Send(self, renewal),
                 Ok(Some(Before::Have(grant))) => return self.end(Ok(grant), now),
@@ -146,13 +155,14 @@ impl Refresh {
         let Kind::Stored { key, store, .. } = &source.kind else {
             return self.renewal().map(Before::Send);
         };
-        if self.known.unsaved.is_none()
+        if source.shared.unsaved().is_none()
             && let Some(grant) = self.newer(store.load(key)?, now)
         {
             return Ok(Before::Have(grant));
         }
         let held = self.held.insert(store.lock(key, source.patience())?);
-        if let Some((from, grant)) = self.known.unsaved.take() {
+        // Now, and not before: who held the lock may have left something.
+        if let Some((from, grant)) = source.shared.unsaved() {
             return source.keep(&mut **held, &from, grant).map(Before::Have);
         }
         let stored = held.load()?;
@@ -169,7 +179,7 @@ impl Refresh {
     fn newer(&self, stored: Option<TokenGrant>, now: Now) -> Option<TokenGrant> {
         stored.filter(|stored| {
             let is_known = |known: &AccessToken| known.matches(&stored.access_token);
-            !self.known.access_token.as_ref().is_some_and(is_known)
+            !self.known.as_ref().is_some_and(is_known)
                 && now.unix < self.source.policy.stale_from(stored)
         })
     }
@@ -257,6 +267,7 @@ impl Source {
         grant: TokenGrant,
     ) -> Result<TokenGrant, Error> {
         self.shared.set_unsaved(Some((from.clone(), grant.clone())));
+        let mut tries = 1..SAVES;
         let kept = loop {
             let Some(stored) = held.load()? else {
                 // Logged out in the meantime.
@@ -269,6 +280,7 @@ impl Source {
             if held.save(&grant)? == Saved::Stored {
                 break Some(grant);
             }
+            tries.next().ok_or(StoreError::Superseded)?;
         };
         self.shared.set_unsaved(None);
         kept.ok_or_else(|| Error::LoginNeeded {

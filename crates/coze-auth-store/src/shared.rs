@@ -8,7 +8,7 @@ use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
 use coze_auth_core::{AccessToken, Now, RefreshToken, TokenGrant, UnixTime};
 
 use crate::slot::Slot;
-use crate::sync::{Mutex, locked};
+use crate::sync::{Mutex, MutexGuard, locked};
 use crate::wait::{Waiters, Waiting};
 use crate::{Error, Refresh};
 
@@ -32,18 +32,10 @@ pub enum Ask {
 /// What a lookup gave, before it is dressed for the adapters.
 pub(crate) enum Found {
     Token(AccessToken),
-    Behind(AccessToken, RefreshTicket, Known),
-    First(RefreshTicket, Known),
+    Behind(AccessToken, RefreshTicket, Option<AccessToken>),
+    First(RefreshTicket, Option<AccessToken>),
     Wait(Waiting, Duration),
     Failed(Error),
-}
-
-/// What a renewal knows of the grant that it renews.
-#[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) access_token: Option<AccessToken>,
-    /// Rotated, but not stored yet, and what it was made from.
-    pub(crate) unsaved: Option<(RefreshToken, TokenGrant)>,
 }
 
 pub(crate) struct Shared {
@@ -54,7 +46,10 @@ pub(crate) struct Shared {
 struct State {
     cache: TokenCache<Error>,
     waiters: Waiters,
+    /// Rotated, but not stored yet, and what it was made from. It changes under the store's lock only.
     unsaved: Option<(RefreshToken, TokenGrant)>,
+    /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
+    refused: Option<RefreshToken>,
     closed: bool,
 }
 
@@ -66,6 +61,7 @@ impl Shared {
                 cache: TokenCache::new(policy),
                 waiters: Waiters::default(),
                 unsaved: None,
+                refused: None,
                 closed: false,
             }),
         })
@@ -119,6 +115,7 @@ impl Shared {
     pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {
         self.change(|state| {
             state.unsaved = None;
+            state.refused = None;
             state.cache.restore(grant, now);
         });
     }
@@ -126,12 +123,14 @@ impl Shared {
     pub(crate) fn clear(&self) {
         self.change(|state| {
             state.unsaved = None;
+            state.refused = None;
             state.cache.clear();
         });
     }
 
     pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Now) {
-        self.change(|state| state.cache.invalidate(rejected, now));
+        // It ends nobody's waiting: whoever waits has no token already. A herd of refusals would wake another herd.
+        drop(self.apply(|state| state.cache.invalidate(rejected, now)));
     }
 
     pub(crate) fn close(&self) {
@@ -146,8 +145,16 @@ impl Shared {
         locked(&self.state).unsaved.clone()
     }
 
+    pub(crate) fn set_refused(&self, token: &RefreshToken) {
+        locked(&self.state).refused = Some(token.clone());
+    }
+
     pub(crate) fn has_refused(&self, token: &RefreshToken) -> bool {
-        locked(&self.state).cache.has_refused(token)
+        let state = locked(&self.state);
+        state
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.matches(token))
     }
 
     pub(crate) fn with_waiters<T>(&self, act: impl FnOnce(&mut Waiters) -> T) -> T {
@@ -156,26 +163,27 @@ impl Shared {
 
     /// Changes the state, publishes what came of it, and wakes whoever waits.
     fn change(&self, act: impl FnOnce(&mut State)) {
-        let woken = {
-            let mut state = locked(&self.state);
-            act(&mut state);
-            let published = state.cache.published().filter(|_| !state.closed);
-            // Under the lock, or an older token could be published over a newer one.
-            self.slot
-                .publish(published.map(|(token, until)| (token.clone(), until)));
-            state.waiters.end_round()
-        };
+        let woken = self.apply(act).waiters.end_round();
         for waker in woken.into_values() {
             waker.wake();
         }
     }
+
+    /// Changes the state and publishes what came of it.
+    fn apply(&self, act: impl FnOnce(&mut State)) -> MutexGuard<'_, State> {
+        let mut state = locked(&self.state);
+        act(&mut state);
+        let published = state.cache.published().filter(|_| !state.closed);
+        // Under the lock, or an older token could be published over a newer one.
+        self.slot
+            .publish(published.map(|(token, until)| (token.clone(), until)));
+        state
+    }
 }
 
 impl State {
-    fn known(&self) -> Known {
-        Known {
-            access_token: self.cache.grant().map(|grant| grant.access_token.clone()),
-            unsaved: self.unsaved.clone(),
-        }
+    /// The access token that a renewal is to replace.
+    fn known(&self) -> Option<AccessToken> {
+        self.cache.grant().map(|grant| grant.access_token.clone())
     }
 }

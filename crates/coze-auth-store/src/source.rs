@@ -13,13 +13,16 @@ use coze_auth_core::web::WebApp;
 use coze_auth_core::{AccessToken, Call, Endpoints, Now, RefreshToken, TokenGrant, UnixTime};
 
 use crate::refresh::Refresh;
-use crate::shared::{Ask, Found, Known, Shared};
+use crate::shared::{Ask, Found, Shared};
 use crate::store::{GrantStore, Saved};
 use crate::wait::Waiting;
-use crate::{Error, GrantKey};
+use crate::{Error, GrantKey, StoreError};
 
 /// Beside what the timeouts sum up to, for whatever else a renewal does.
 const SLACK: Duration = Duration::from_secs(10);
+/// How often is tried to store a grant under one lock. A store that says each time that someone else was faster has
+/// lost its lock for good, or does not compare as it should.
+pub(crate) const SAVES: u32 = 10;
 
 /// Where tokens come from, and the state that all who ask share.
 pub struct Source {
@@ -149,7 +152,7 @@ impl Source {
 
     /// What to do for a token. Never waits for IO.
     pub fn ask(self: &Arc<Self>, now: Now) -> Ask {
-        let refresh = |ticket, known: Known| Refresh::new(self.clone(), ticket, known, now);
+        let refresh = |ticket, known| Refresh::new(self.clone(), ticket, known, now);
         match self.shared.look(now) {
             Found::Token(token) => Ask::Token(token),
             Found::Behind(token, ticket, known) => Ask::Behind(token, refresh(ticket, known)),
@@ -194,7 +197,9 @@ impl Source {
         };
         let mut held = store.lock(key, self.patience())?;
         // A login is newer than whatever is there. `save` compares with the last `load`.
+        let mut tries = 1..SAVES;
         while held.save(&grant)? == Saved::Superseded {
+            tries.next().ok_or(StoreError::Superseded)?;
             held.load()?;
         }
         // Before the lock goes: so nobody else's renewal of this grant can have come here first.
@@ -224,16 +229,21 @@ impl Source {
         self.shared.close();
     }
 
-    /// Stores a grant that was renewed and could not be stored then. Blocks.
+    /// Stores a grant that was renewed and could not be stored then. Blocks, for at most `patience` while somebody
+    /// else changes the grant.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] if it cannot be stored now either: the login is lost when the process ends.
-    pub fn flush(&self) -> Result<(), Error> {
+    pub fn flush(&self, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
             (Kind::Stored { key, store, .. }, Some((from, grant))) => {
-                let mut held = store.lock(key, self.patience())?;
-                self.keep(&mut *held, &from, grant).map(drop)
+                let mut held = store.lock(key, patience)?;
+                match self.keep(&mut *held, &from, grant) {
+                    // Somebody has logged out: there is nothing to store any more.
+                    Ok(_) | Err(Error::LoginNeeded { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
             }
             _ => Ok(()),
         }

@@ -36,7 +36,7 @@ use crate::{GrantKey, StoreError};
 ///
 /// A lock that ends by a lease (Redis) can end under its holder. The comparison in `save` is what keeps the
 /// store whole then: the slower one is told that it was superseded and takes what is stored. Let the lease last
-/// at least the patience that `lock` is called with, which is twice the timeout of a request. Make `save`
+/// three timeouts of a request and ten seconds: a renewal makes up to three requests, and pauses once. Make `save`
 /// durable before it returns (Postgres: `synchronous_commit`; Redis: `appendfsync always`), since the old
 /// refresh token is dead by then.
 pub trait GrantStore: Send + Sync {

@@ -60,13 +60,15 @@ impl Waiting {
 
     /// Whether the round is over; if not, this waker is called when it is.
     fn is_over_or_wakes(&self, waker: &Waker) -> bool {
-        self.shared.with_waiters(|waiters| {
-            let over = waiters.round != self.round;
-            if !over {
-                waiters.wakers.insert(self.name, waker.clone());
-            }
-            over
-        })
+        // What a waker does when it is copied or dropped is its runtime's affair, and none for under our lock.
+        let waker = waker.clone();
+        let (over, _unneeded) =
+            self.shared
+                .with_waiters(|waiters| match waiters.round == self.round {
+                    true => (false, waiters.wakers.insert(self.name, waker)),
+                    false => (true, Some(waker)),
+                });
+        over
     }
 }
 
@@ -83,7 +85,6 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // What a waker does when it is dropped is its runtime's affair, and none for under our lock.
         drop(
             self.shared
                 .with_waiters(|waiters| waiters.wakers.remove(&self.name)),

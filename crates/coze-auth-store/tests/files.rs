@@ -1,67 +1,16 @@
 //! Grants in a folder: who may read them, what survives, what is damaged, and whose turn it is.
 
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use coze_auth_store::core::Endpoints;
 use coze_auth_store::core::device::DeviceApp;
-use coze_auth_store::core::{Endpoints, TokenGrant};
-use coze_auth_store::{FileStore, GrantKey, GrantStore, Saved, StoreError};
+use coze_auth_store::{FileStore, GrantKey, GrantStore as _, StoreError};
 
-/// A folder of this test, gone when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("coze-auth-store-{}-{name}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn store(&self) -> FileStore {
-        FileStore::new(&self.0).unwrap()
-    }
-
-    /// Names of the files in it, sorted; without the lock files.
-    fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !name.ends_with(".lock"))
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _gone = fs::remove_dir_all(&self.0);
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-fn key(subject: &str) -> GrantKey {
-    let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
-    GrantKey::new(&app.into(), subject).unwrap()
-}
-
-fn grant(number: u32) -> TokenGrant {
-    TokenGrant::from_secret_json(&format!(
-        r#"{{"access_token":"SENTINEL-{number}","refresh_token":"SENTINEL-r{number}","issued_at":1750000000,"expires_at":1750000900}}"#
-    ))
-    .unwrap()
-}
-
-fn save(store: &FileStore, key: &GrantKey, number: u32) {
-    let mut held = store.lock(key, PATIENCE).unwrap();
-    assert_eq!(held.save(&grant(number)).unwrap(), Saved::Stored);
-}
-
-fn loaded(store: &FileStore, key: &GrantKey) -> Option<String> {
-    let grant = store.load(key).unwrap()?;
-    Some(grant.refresh_token?.expose().to_owned())
-}
+use folder::{Folder, PATIENCE, grant, key, loaded, save};
 
 #[test]
 fn what_is_saved_is_there_for_another_process() {

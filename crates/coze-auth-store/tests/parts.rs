@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use coze_auth_store::core::error::SigningError;
 use coze_auth_store::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_store::core::{AccessToken, Endpoints};
-use coze_auth_store::{Error, GrantStore, MemoryStore, Origins, Sessions, Signal, Source};
+use coze_auth_store::core::{AccessToken, Endpoints, Now, Retry, SteadyTime, UnixTime};
+use coze_auth_store::{
+    Error, GrantStore, MemoryStore, Origins, Sessions, Signal, Source, StoreError,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_signal_wakes_and_stays_set() {
     let signal = Signal::new();
+    let begun = std::time::Instant::now();
     signal.wait_at_most(Duration::from_millis(1));
+    assert!(begun.elapsed() >= Duration::from_millis(1));
     assert!(!signal.is_set());
     let (clone, waker) = (signal.clone(), signal.waker());
     let waits = std::thread::spawn(move || clone.wait());
@@ -121,4 +125,40 @@ fn everything_can_be_shared_and_told_without_secrets() {
     let token = AccessToken::new("SENTINEL").unwrap();
     let text = format!("{:?}", Source::fixed(token, TIMEOUT));
     assert_eq!(text, "Fixed");
+}
+
+#[test]
+fn only_a_login_is_stored_and_only_a_token_of_the_console_cannot_be_renewed() {
+    let now = Now {
+        unix: UnixTime::from_secs(1),
+        steady: SteadyTime::from_duration(Duration::ZERO),
+    };
+    let token = AccessToken::new("pat_1").unwrap();
+    let fixed = Source::fixed(token.clone(), TIMEOUT);
+    let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
+    let jwt = Source::jwt(app, JwtGrant::new(), TIMEOUT);
+    assert!(!fixed.is_stored() && !jwt.is_stored());
+    assert!(!fixed.invalidate(&token, now), "there is no other");
+    assert!(jwt.invalidate(&token, now));
+    assert!(fixed.fresh(now.unix).is_some(), "it is all there is");
+}
+
+#[test]
+fn an_error_tells_whether_to_try_again_and_what_the_system_said() {
+    let full = || Arc::new(std::io::Error::other("full"));
+    let locked = StoreError::Locked { waited: TIMEOUT };
+    let other = StoreError::Other(full());
+    for passes in [
+        Error::Store(locked),
+        Error::Interrupted,
+        Error::Thread(full()),
+    ] {
+        let retry = passes.retry();
+        assert_eq!(retry, Retry::After(Duration::from_secs(1)), "{passes}");
+    }
+    assert_eq!(Error::Closed.retry(), Retry::Never);
+    let error = Error::Store(other);
+    assert_eq!(error.retry(), Retry::Never);
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "full");
 }

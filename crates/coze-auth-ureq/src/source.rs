@@ -303,7 +303,8 @@ impl Handle {
             }
             woken.signal().wait_at_most(rest.min(at_most));
         }
-        self.source.flush()
+        self.source
+            .flush(end.saturating_duration_since(Instant::now()))
     }
 }
 

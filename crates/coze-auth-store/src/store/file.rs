@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
 const FIRST_TRY: Duration = Duration::from_millis(2);
 const LAST_TRY: Duration = Duration::from_millis(100);
+/// The longest file that is read, many times an answer with a grant.
+const LONGEST: u64 = 8 * 1024 * 1024;
 
 /// Grants in files of a folder, one a grant, for any number of processes of this machine.
 ///
@@ -79,16 +81,19 @@ impl GrantStore for FileStore {
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
         let path = self.path(key);
         let lock_path = path.with_extension("lock");
-        // Never removed: who locks a file that was unlinked holds nothing.
-        let file = owners_file()
-            .create(true)
-            .open(&lock_path)
-            .map_err(|cause| failed("open", &lock_path, cause))?;
+        // Never removed by us: who locks a file that was unlinked holds nothing.
+        let open = || {
+            let file = owners_file().create(true).open(&lock_path);
+            file.map_err(|cause| failed("open", &lock_path, cause))
+        };
+        let mut file = open()?;
         let begun = Instant::now();
         let mut pause = FIRST_TRY;
         loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if stands_at(&file, &lock_path) => break,
+                // An over-eager cleaner removed it meanwhile, and the next one locks a new file.
+                Ok(()) => file = open()?,
                 Err(TryLockError::Error(cause)) => {
                     return Err(failed("lock", &lock_path, cause));
                 }
@@ -127,20 +132,26 @@ impl LockedGrant for Held {
         }
         // One name for all: under the lock there is one writer, and what a killed one left is overwritten.
         let beside = self.path.with_extension("tmp");
-        let written = write(&beside, &self.key, grant);
-        written.map_err(|cause| failed("write", &beside, cause))?;
-        fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))?;
+        let written = write(&beside, &self.key, grant)
+            .map_err(|cause| failed("write", &beside, cause))
+            .and_then(|()| {
+                fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))
+            });
+        if written.is_err() {
+            // Tokens that nobody looks for. What went wrong is told already.
+            let _ = fs::remove_file(&beside);
+        }
+        written?;
         self.sync_folder()?;
         Ok(Saved::Stored)
     }
 
     fn remove(&mut self) -> Result<(), StoreError> {
-        match fs::remove_file(&self.path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &self.path, cause))
-            }
-            _ => self.sync_folder(),
+        // With what a killed process may have left beside: a refresh token that lives.
+        for path in [&self.path, &self.path.with_extension("tmp")] {
+            remove(path).map_err(|cause| failed("remove", path, cause))?;
         }
+        self.sync_folder()
     }
 }
 
@@ -173,6 +184,24 @@ fn owners_file() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Whether the path still leads to this file.
+fn stands_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!(
+            (file.metadata().map(id), fs::metadata(path).map(id)),
+            (Ok(own), Ok(there)) if own == there
+        )
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
 }
 
 fn failed(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
@@ -210,19 +239,30 @@ fn write(path: &Path, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
     serde_json::to_writer(&mut *json, &record)?;
     json.push(b'\n');
     // A leftover may have been made by someone else, with another mode.
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
+    remove(path)?;
     let mut file = owners_file().create_new(true).open(path)?;
     file.write_all(&json)?;
     file.sync_all()
 }
 
+/// Sees to it that there is no such file.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}
+
 fn read(path: &Path, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
     let mut json = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut json));
+    let read = File::open(path).and_then(|file| {
+        // Room for all of it, or it would be copied while it grows to memory that nobody wipes.
+        let length = file.metadata()?.len().min(LONGEST);
+        json.reserve(usize::try_from(length).unwrap_or(0) + 1);
+        file.take(LONGEST).read_to_string(&mut json)
+    });
     match read {
+        // What was cut off is no JSON.
         Ok(_) => {}
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Not UTF-8.

@@ -20,19 +20,19 @@ FAULTS = [
         "race: who waits looks under one lock and joins the queue under another",
         "tasks_make_one_request_and_all_are_woken",
         f"{STORE}/wait.rs",
-        """        self.shared.with_waiters(|waiters| {
-            let over = waiters.round != self.round;
-            if !over {
-                waiters.wakers.insert(self.name, waker.clone());
+        """        let (over, _unneeded) = self.shared.with_waiters(|waiters| {
+            match waiters.round == self.round {
+                true => (false, waiters.wakers.insert(self.name, waker)),
+                false => (true, Some(waker)),
             }
-            over
-        })""",
+        });
+        over""",
         """        let over = self
             .shared
             .with_waiters(|waiters| waiters.round != self.round);
         if !over {
             self.shared
-                .with_waiters(|waiters| waiters.wakers.insert(self.name, waker.clone()));
+                .with_waiters(|waiters| waiters.wakers.insert(self.name, waker));
         }
         over""",
     ),
@@ -40,16 +40,15 @@ FAULTS = [
         "race: the slot is written after the lock is let go",
         "a_token_that_was_refused_is_out_of_the_slot",
         f"{STORE}/shared.rs",
-        """            self.slot
-                .publish(published.map(|(token, until)| (token.clone(), until)));
-            state.waiters.end_round()
-        };""",
-        """            let published = published.map(|(token, until)| (token.clone(), until));
-            let woken = state.waiters.end_round();
-            drop(state);
-            self.slot.publish(published);
-            woken
-        };""",
+        """        self.slot
+            .publish(published.map(|(token, until)| (token.clone(), until)));
+        state
+    }""",
+        """        let published = published.map(|(token, until)| (token.clone(), until));
+        drop(state);
+        self.slot.publish(published);
+        locked(&self.state)
+    }""",
     ),
     (
         "a late success is dropped",

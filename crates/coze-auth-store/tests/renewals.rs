@@ -1,0 +1,136 @@
+//! Renewals step by step: what is remembered of one that failed, was dropped, or could not be stored.
+
+mod steps;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next, StoreError};
+
+use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
+
+/// A process that finds an ended grant in the store has none in memory that the refusal could be noted on.
+#[test]
+fn a_refresh_token_that_only_the_store_has_is_dropped_when_it_is_refused() {
+    let store = MemoryStore::new();
+    World::over(store.clone()).install(0);
+    let mut restarted = World::over(store.clone());
+    restarted.pass(LIFE);
+    let Next::Done = restarted.send(|_| invalid_grant()) else {
+        panic!("it was refused");
+    };
+    let error = restarted.failure();
+    assert!(matches!(error, Error::RefreshRefused(_)), "{error}");
+    for _ in 0..3 {
+        restarted.pass(61);
+        assert!(matches!(restarted.begin(), Next::Done), "sent again");
+        let error = restarted.failure();
+        assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
+    }
+    // The same grant, handed in by a person who knows better, is tried anew.
+    restarted.install(0);
+    restarted.pass(LIFE);
+    let next = restarted.begin();
+    assert!(matches!(
+        restarted.go_on(next, |_| invalid_grant()),
+        Next::Done
+    ));
+    // And after a logout, whoever brings it.
+    restarted.source.forget().unwrap();
+    World::over(store).install(0);
+    restarted.pass(LIFE);
+    assert!(matches!(restarted.begin(), Next::Send(..)));
+}
+
+/// Memory has the grant from before another process renewed it: the newer refresh token was refused, not this.
+#[test]
+fn the_refresh_token_that_was_sent_is_the_one_that_is_dropped() {
+    let store = MemoryStore::new();
+    let mut one = World::over(store.clone());
+    one.install(0);
+    one.pass(LIFE);
+    let key = one.key.clone();
+    let mut held = store.lock(&key, steps::TIMEOUT).unwrap();
+    held.save(&grant(1)).unwrap();
+    drop(held);
+    one.pass(LIFE);
+    assert!(matches!(one.send(|_| invalid_grant()), Next::Done));
+    one.pass(61);
+    assert!(matches!(one.begin(), Next::Done), "sent again");
+    assert!(matches!(one.failure(), Error::LoginNeeded { .. }));
+    assert!(matches!(one.ask(), Ask::Failed(_)));
+}
+
+/// The lease of a slow renewal ends, another begins, and then the slow one cannot store what it got: the other,
+/// which waited for the lock, stores that, and does not send what is spent.
+#[test]
+fn what_could_not_be_stored_a_moment_ago_is_stored_by_who_comes_next() {
+    let store = Failing::default();
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    let slow = world.begin();
+    world.pass(161);
+    let waits = world.first();
+    store.failures.store(1, Ordering::SeqCst);
+    assert!(matches!(world.go_on(slow, |_| granted(1)), Next::Done));
+    assert!(
+        matches!(waits.begin(world.now()), Next::Done),
+        "sent with a refresh token that is spent"
+    );
+    assert_eq!(world.token().expose(), "access-1");
+    let stored = store.load(&world.key).unwrap().unwrap();
+    assert_eq!(stored.refresh_token.unwrap().expose(), "refresh-1");
+}
+
+/// A person is asked for where a person can help.
+#[test]
+fn a_refusal_that_passes_asks_nobody_to_log_in() {
+    let mut world = World::over(MemoryStore::new());
+    world.install(0);
+    world.pass(LIFE);
+    let Next::Wait(refresh, pause) = world.send(|_| answer(429, r#"{"error_code":"4008"}"#)) else {
+        panic!("trouble passes");
+    };
+    assert_eq!(pause, Duration::from_secs(1));
+    let next = refresh.again(world.now());
+    assert!(matches!(
+        world.go_on(next, |_| answer(429, r#"{"error_code":"4008"}"#)),
+        Next::Done
+    ));
+    let text = world.failure().to_string();
+    assert!(text.ends_with("; wait, it is tried again"), "{text}");
+}
+
+/// A store that has lost its lock for good, or compares wrongly. The grant is not lost with it.
+#[test]
+fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
+    let store = Failing {
+        supersedes: true,
+        ..Failing::default()
+    };
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    store.failures.store(usize::MAX, Ordering::SeqCst);
+    assert!(matches!(world.send(|_| granted(1)), Next::Done));
+    let error = world.failure();
+    assert!(
+        matches!(error, Error::Store(StoreError::Superseded)),
+        "{error}"
+    );
+    let error = world
+        .source
+        .install(grant(2), world.now())
+        .expect_err("refused");
+    assert!(
+        matches!(error, Error::Store(StoreError::Superseded)),
+        "{error}"
+    );
+    assert_eq!(usize::MAX - store.failures.load(Ordering::SeqCst), 20);
+    // With a few of them it is patient.
+    store.failures.store(9, Ordering::SeqCst);
+    world.pass(1);
+    assert!(matches!(world.begin(), Next::Done), "stored, not sent");
+    assert_eq!(world.token().expose(), "access-1");
+}

@@ -1,0 +1,193 @@
+//! A source of a login, a clock, and a server's answers, all by hand.
+#![allow(dead_code)] // no test file uses all of it
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use coze_auth_store::core::device::DeviceApp;
+use coze_auth_store::core::{
+    AccessToken, Endpoints, Flow as _, Now, Response, SteadyTime, Step, TokenGrant,
+    TransportFailure, UnixTime,
+};
+use coze_auth_store::{
+    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved, Source,
+    StoreError,
+};
+
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const START: u64 = 1_750_000_000;
+pub(crate) const LIFE: u64 = 900;
+
+/// What a server answers.
+pub(crate) type Answer = Result<Response, TransportFailure>;
+
+pub(crate) fn grant(number: u64) -> TokenGrant {
+    TokenGrant::from_secret_json(&format!(
+        r#"{{"access_token":"access-{number}","refresh_token":"refresh-{number}","issued_at":{},"expires_at":{}}}"#,
+        START + number * LIFE,
+        START + (number + 1) * LIFE,
+    ))
+    .unwrap()
+}
+
+/// An answer with this grant.
+pub(crate) fn granted(number: u64) -> Answer {
+    let end = START + (number + 1) * LIFE;
+    answer(
+        200,
+        &format!(
+            r#"{{"access_token":"access-{number}","refresh_token":"refresh-{number}","expires_in":{end}}}"#
+        ),
+    )
+}
+
+pub(crate) fn invalid_grant() -> Answer {
+    answer(400, r#"{"error_code":"invalid_grant"}"#)
+}
+
+pub(crate) fn answer(status: u16, body: &str) -> Answer {
+    let mut response = Response::new(body.as_bytes().to_vec().into());
+    *response.status_mut() = status.try_into().unwrap();
+    Ok(response)
+}
+
+pub(crate) struct World {
+    pub(crate) source: Arc<Source>,
+    pub(crate) key: GrantKey,
+    passed: u64,
+}
+
+impl World {
+    pub(crate) fn over(store: impl GrantStore + 'static) -> Self {
+        let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+        Self {
+            key: GrantKey::new(&app.clone().into(), "alice").unwrap(),
+            source: Arc::new(
+                Source::stored(app.into(), "alice", Arc::new(store), TIMEOUT).unwrap(),
+            ),
+            passed: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            unix: UnixTime::from_secs(START + self.passed),
+            steady: SteadyTime::from_duration(Duration::from_secs(self.passed)),
+        }
+    }
+
+    pub(crate) fn pass(&mut self, secs: u64) {
+        self.passed += secs;
+    }
+
+    pub(crate) fn install(&self, number: u64) {
+        self.source.install(grant(number), self.now()).unwrap();
+    }
+
+    pub(crate) fn ask(&self) -> Ask {
+        self.source.ask(self.now())
+    }
+
+    /// The renewal that whoever asks first has to carry out.
+    pub(crate) fn first(&self) -> Refresh {
+        match self.ask() {
+            Ask::First(refresh) => refresh,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn begin(&self) -> Next {
+        self.first().begin(self.now())
+    }
+
+    /// Begins a renewal and sends its request; the server is given the request's body.
+    pub(crate) fn send(&self, server: impl FnOnce(&str) -> Answer) -> Next {
+        let next = self.begin();
+        self.go_on(next, server)
+    }
+
+    /// Sends what a renewal wants sent.
+    pub(crate) fn go_on(&self, next: Next, server: impl FnOnce(&str) -> Answer) -> Next {
+        let Next::Send(refresh, mut renewal) = next else {
+            panic!("{next:?}");
+        };
+        let Step::Send(request) = renewal.step(self.now()) else {
+            panic!("a request comes first");
+        };
+        let body = std::str::from_utf8(request.body().as_bytes()).unwrap();
+        renewal.receive(server(body), self.now());
+        let Step::Done(result) = renewal.step(self.now()) else {
+            panic!("a renewal is one request");
+        };
+        refresh.received(result.map_err(Error::from), self.now())
+    }
+
+    /// Why there is no token.
+    pub(crate) fn failure(&self) -> Error {
+        match self.ask() {
+            Ask::Failed(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn token(&self) -> AccessToken {
+        match self.ask() {
+            Ask::Token(token) => token,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A store that does not save as often as it is told: the disk is full, or, with `supersedes`, always someone else
+/// has just written.
+#[derive(Clone, Default)]
+pub(crate) struct Failing {
+    pub(crate) store: MemoryStore,
+    pub(crate) failures: Arc<AtomicUsize>,
+    pub(crate) supersedes: bool,
+    pub(crate) locked: Arc<std::sync::Mutex<Vec<Duration>>>,
+}
+
+impl GrantStore for Failing {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        self.store.load(key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        self.locked.lock().unwrap().push(patience);
+        Ok(Box::new(FailingLock {
+            held: self
+                .store
+                .lock(key, patience.min(Duration::from_millis(50)))?,
+            store: self.clone(),
+        }))
+    }
+}
+
+struct FailingLock {
+    held: Box<dyn LockedGrant>,
+    store: Failing,
+}
+
+impl LockedGrant for FailingLock {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        self.held.load()
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        let left = self.store.failures.load(Ordering::SeqCst);
+        if left == 0 {
+            return self.held.save(grant);
+        }
+        self.store.failures.store(left - 1, Ordering::SeqCst);
+        match self.store.supersedes {
+            true => Ok(Saved::Superseded),
+            false => Err(StoreError::Other(Arc::new(std::io::Error::other("full")))),
+        }
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.held.remove()
+    }
+}
