@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use coze_auth_ureq::Error;
 use coze_auth_ureq::core::Retry;
 use coze_auth_ureq::core::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::Agent;
 use ureq::http::{Method, Request};
 
 use crate::support::{
@@ -168,4 +169,19 @@ fn the_requests_own_error_has_the_clients_as_its_source() {
     let text = in_full(&error);
     assert!(text.contains("refused"), "{text}");
     assert!(!text.contains("http://"), "{text}");
+}
+
+#[test]
+fn an_agent_for_https_alone_does_not_tell_the_url() {
+    let server = Listener::saying(done());
+    let agent = Agent::config_builder().https_only(true).build().new_agent();
+    let url = format!("{}/v1/things?key={SENTINEL}-key", server.base());
+    let request = Request::get(url).body(()).unwrap();
+    let error = failed(fixed(&server.base()).send(&agent, request));
+    let source = error.source().unwrap().downcast_ref::<ureq::Error>();
+    assert!(
+        matches!(source, Some(ureq::Error::RequireHttpsOnly(_))),
+        "{source:?}"
+    );
+    assert!(server.requests().is_empty());
 }
