@@ -24,8 +24,8 @@ pub(crate) fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ur
     rest.by_ref()
         .take(LOOKED_AT as u64 + 1)
         .read_to_end(&mut read)?;
-    let whole = (read.len() <= LOOKED_AT).then_some(&*read);
-    let rejected = rejects_token(status, whole);
+    let whole = read.len() <= LOOKED_AT;
+    let rejected = rejects_token(status, whole.then_some(&*read));
     let mut body = Body::builder();
     if let Some(mime_type) = mime_type {
         body = body.mime_type(mime_type);
@@ -33,6 +33,10 @@ pub(crate) fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ur
     if let Some(charset) = charset {
         body = body.charset(charset);
     }
-    let body = body.reader(Cursor::new(read).chain(rest));
+    let body = match whole {
+        // ureq takes a length with this alone.
+        true => body.data(read),
+        false => body.reader(Cursor::new(read).chain(rest)),
+    };
     Ok((Response::from_parts(head, body), rejected))
 }

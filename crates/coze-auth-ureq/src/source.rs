@@ -216,7 +216,7 @@ impl TokenSource {
         mut request: http::Request<B>,
         repeatable: bool,
     ) -> Result<http::Response<Body>, Error> {
-        let failed = |error: ureq::Error| Error::Request(Arc::new(error));
+        let failed = |error| Error::Request(Arc::new(without_url(error)));
         self.origins.check(&request.uri().to_string())?;
         let again = repeatable.then(|| request.clone());
         let token = self.token()?;
@@ -319,6 +319,14 @@ impl Drop for Handle {
 
 fn put<B>(request: &mut http::Request<B>, token: &AccessToken) {
     request.headers_mut().insert(AUTHORIZATION, token.bearer());
+}
+
+/// As reqwest's of the same name: the query may hold what is nobody's business.
+fn without_url(error: ureq::Error) -> ureq::Error {
+    match error {
+        ureq::Error::RequireHttpsOnly(_) => ureq::Error::RequireHttpsOnly("http".to_owned()),
+        other => other,
+    }
 }
 
 /// Carries a renewal out.

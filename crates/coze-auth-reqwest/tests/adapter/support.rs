@@ -8,13 +8,14 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_reqwest::Error;
 use coze_auth_reqwest::core::authorize::{Callback, RedirectUri};
 use coze_auth_reqwest::core::device::DeviceApp;
 use coze_auth_reqwest::core::web::WebApp;
 use coze_auth_reqwest::core::{
     AccessToken, Call, ClientSecret, Endpoints, Entropy, TokenGrant, TransportFailure, whoami,
 };
+use coze_auth_reqwest::store::MemoryStore;
+use coze_auth_reqwest::{Client, Error, TokenSource};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -48,6 +49,35 @@ pub(crate) fn device_app(base: &str) -> DeviceApp {
     DeviceApp::new(Endpoints::custom(base).unwrap(), "device-client").unwrap()
 }
 
+/// The application's own client. A test in which it waits in vain fails, and does not hang.
+pub(crate) fn application() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    builder.timeout(PATIENCE).build().unwrap()
+}
+
+/// A source of a token of the console.
+pub(crate) fn fixed(base: &str) -> TokenSource {
+    let token = AccessToken::new(format!("{SENTINEL}-pat")).unwrap();
+    let endpoints = Endpoints::custom(base).unwrap();
+    TokenSource::fixed(&Client::new().unwrap(), &endpoints, token)
+}
+
+/// A source of a login whose access token, `SENTINEL-old`, ends then.
+pub(crate) async fn logged_in(base: &str, expires_at: u64) -> TokenSource {
+    let client = Client::new().unwrap();
+    let tokens = TokenSource::stored(&client, device_app(base), "alice", MemoryStore::new());
+    let tokens = tokens.unwrap();
+    let grant = format!(
+        r#"{{"access_token":"SENTINEL-old","refresh_token":"SENTINEL-used","issued_at":1750000000,"expires_at":{expires_at}}}"#
+    );
+    let grant = TokenGrant::from_secret_json(&grant).unwrap();
+    tokens.install(grant).await.unwrap();
+    tokens
+}
+
+/// When the first token of [`logged_in`] ends: not while a test runs.
+pub(crate) const LATER: u64 = 4_000_000_000;
+
 /// A server that gives this answer to everything.
 pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -60,7 +90,7 @@ pub(crate) fn json(status: u16, body: &str) -> ResponseTemplate {
 }
 
 /// How long a server of ours waits for more. No test that passes takes as long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What wiremock cannot do: it hands the connection over after each request.
 pub(crate) struct Listener {
@@ -94,6 +124,11 @@ impl Listener {
         Self::start(move |stream, _| stream.write_all(&answer).unwrap())
     }
 
+    /// Gives the first request the first of these answers, and so on, and hangs up each time.
+    pub(crate) fn scripted<const N: usize>(answers: [String; N]) -> Self {
+        Self::start(move |stream, number| stream.write_all(answers[number].as_bytes()).unwrap())
+    }
+
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -109,6 +144,12 @@ pub(crate) fn http_answer(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\nx-tt-logid: log-1\r\n\r\n{body}"
     )
+}
+
+/// The same with a type, which is what a token source goes by.
+pub(crate) fn typed_answer(status: &str, content_type: &str, body: &str) -> String {
+    let typed = format!("\r\ncontent-type: {content_type}\r\nconnection");
+    http_answer(status, body).replacen("\r\nconnection", &typed, 1)
 }
 
 /// Head and body; what came, if the other side hung up early.

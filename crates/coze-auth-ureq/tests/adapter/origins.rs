@@ -1,0 +1,101 @@
+//! Where a token may go: looked at first, before there is one and before anything is sent.
+
+use coze_auth_ureq::Error;
+use ureq::http::Request;
+
+use crate::support::{Listener, USER, application, failed, fixed, http_answer, logged_in};
+
+fn get(url: &str) -> Request<()> {
+    Request::get(url).body(()).unwrap()
+}
+
+fn silent() -> Listener {
+    Listener::saying(http_answer("200 OK", USER))
+}
+
+#[test]
+fn another_origin_gets_nothing_and_no_token_is_renewed_for_it() {
+    let (api, other) = (silent(), silent());
+    // The token has ended: who asks for one, asks the API.
+    let tokens = logged_in(&api.base(), 1_750_000_001);
+    let userinfo = format!("http://{}@{}/", api.address, other.address);
+    for url in [other.base(), userinfo] {
+        let sent = tokens.send(&application(), get(&url));
+        let repeatable = tokens.send_repeatable(&application(), get(&url));
+        let mut request = get(&url);
+        let authorized = tokens.authorize(&mut request);
+        assert!(request.headers().is_empty(), "{url}");
+        for error in [failed(sent), failed(repeatable), failed(authorized)] {
+            let Error::OtherOrigin { to, api: home } = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!((to, home), (other.base(), api.base()), "{url}");
+        }
+    }
+    assert!(api.requests().is_empty());
+    assert!(other.requests().is_empty());
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port_however_they_are_written() {
+    let tokens = fixed("https://api.example");
+    for url in [
+        "https://api.example/v1/things?a=b#c",
+        "https://API.Example/",
+        "HTTPS://api.example:443/",
+        "https://someone@api.example/",
+    ] {
+        let mut request = get(url);
+        tokens.authorize(&mut request).unwrap();
+        assert_eq!(request.headers().len(), 1, "{url}");
+    }
+    for (url, to) in [
+        ("http://api.example/", "http://api.example"),
+        ("http://api.example:443/", "http://api.example:443"),
+        ("https://api.example:8443/", "https://api.example:8443"),
+        ("https://api.example./", "https://api.example."),
+        ("https://www.api.example/", "https://www.api.example"),
+        ("https://api.example@evil.example/", "https://evil.example"),
+        (
+            "https://api.example:443@evil.example/",
+            "https://evil.example",
+        ),
+        (
+            "https://evil.example/https://api.example",
+            "https://evil.example",
+        ),
+        ("https://evil.example#@api.example/", "https://evil.example"),
+        ("https://evil.example?@api.example/", "https://evil.example"),
+        (
+            "https://api.example.evil.example/",
+            "https://api.example.evil.example",
+        ),
+    ] {
+        let error = failed(tokens.authorize(&mut get(url)));
+        let text = error.to_string();
+        let Error::OtherOrigin { to: told, .. } = error else {
+            panic!("{url}: {error:?}");
+        };
+        assert_eq!(told, to, "{url}");
+        assert!(text.contains("allow that origin by name"), "{text}");
+    }
+}
+
+#[test]
+fn an_origin_that_is_allowed_gets_the_token_and_no_other_does() {
+    let (gateway, other) = (silent(), silent());
+    let api = silent();
+    let tokens = fixed(&api.base());
+    let tokens = tokens.allow_origin(&format!("{}/whatever/path", gateway.base()));
+    let tokens = tokens.unwrap();
+    for server in [&api, &gateway] {
+        tokens.send(&application(), get(&server.base())).unwrap();
+        let request = &server.requests()[0];
+        assert!(request.contains("Bearer SENTINEL-pat"), "{request}");
+    }
+    let error = failed(tokens.send(&application(), get(&other.base())));
+    assert!(matches!(error, Error::OtherOrigin { .. }), "{error:?}");
+    assert!(other.requests().is_empty());
+    let error = failed(tokens.allow_origin("gateway.example"));
+    assert!(matches!(error, Error::Core { .. }), "{error:?}");
+}
