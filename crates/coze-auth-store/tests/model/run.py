@@ -20,12 +20,12 @@ FAULTS = [
         "race: who waits looks under one lock and joins the queue under another",
         "tasks_make_one_request_and_all_are_woken",
         f"{STORE}/wait.rs",
-        """        let (over, _unneeded) = self.shared.with_waiters(|waiters| {
-            match waiters.round == self.round {
-                true => (false, waiters.wakers.insert(self.name, waker)),
-                false => (true, Some(waker)),
-            }
-        });
+        """        let (over, _unneeded) =
+            self.shared
+                .with_waiters(|waiters| match waiters.round == self.round {
+                    true => (false, waiters.wakers.insert(self.name, waker)),
+                    false => (true, Some(waker)),
+                });
         over""",
         """        let over = self
             .shared
@@ -55,7 +55,7 @@ FAULTS = [
         "a_late_success_is_served",
         "crates/coze-auth-core/src/cache.rs",
         "Ok(grant) if same_grant || self.outlived_by(&grant) =>",
-        "Ok(grant) if in_time && (same_grant || self.outlived_by(&grant)) =>",
+        "Ok(grant) if latest && (same_grant || self.outlived_by(&grant)) =>",
     ),
     (
         "a token is handed out before it is stored",
@@ -82,8 +82,8 @@ FAULTS = [
         "a refused token stays in the slot",
         "nobody_is_given_a_token_that_was_refused_before",
         "crates/coze-auth-core/src/cache.rs",
-        "            .as_ref()\n            .filter(|current| !current.rejected)?;",
-        "            .as_ref()?;",
+        "self.current.as_ref().filter(|current| !current.rejected)?;",
+        "self.current.as_ref()?;",
     ),
     (
         "the store is not locked",
