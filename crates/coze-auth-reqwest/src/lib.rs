@@ -57,6 +57,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With a QR code, a wait that can be called off, and a grant that is kept: `examples/device_login_async.rs`.
+//!
 //! # Logs
 //!
 //! This crate logs nothing. reqwest with `connection_verbose(true)` logs whole requests and answers at

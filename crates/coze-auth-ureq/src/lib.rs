@@ -57,6 +57,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With a QR code, a wait that can be called off, and a grant that is kept: `examples/device_login.rs`.
+//!
 //! # Logs
 //!
 //! This crate logs nothing. **ureq logs the bytes of every request and answer at TRACE, secrets and all**

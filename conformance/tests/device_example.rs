@@ -1,0 +1,168 @@
+//! The example `device_login` of `coze-auth-ureq`, as a person runs it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
+
+use coze_auth_mock::{CozeAuthMock, DeviceAction};
+use serde_json::Value;
+
+/// Built by cargo, which knows whether it has to be. With the whole workspace, so that it is built with the
+/// features that it has in a test of the workspace, and so is there already.
+static EXAMPLE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let test = std::env::current_exe().expect("a path");
+    let profile = test.ancestors().nth(2).expect("deps lies in it");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--offline", "--workspace"])
+        .args(["--example", "device_login", "--message-format", "json"])
+        .arg("--target-dir")
+        .arg(profile.parent().expect("the target folder"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let messages = String::from_utf8(output.stdout).expect("UTF-8");
+    let built = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).expect("JSON");
+        let path = message["executable"].as_str().map(PathBuf::from);
+        path.filter(|_| message["target"]["name"] == "device_login")
+    });
+    built.expect("an executable")
+});
+
+/// The example at work, ended with the test.
+struct Run {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What it has said so far.
+    said: String,
+    folder: PathBuf,
+}
+
+impl Run {
+    /// Until it waits for the person.
+    fn start(mock: &CozeAuthMock, name: &str) -> Self {
+        let info = mock.info();
+        let apps = info["apps"].as_array().expect("apps");
+        let app = apps.iter().find(|app| app["kind"] == "device");
+        let id = app.expect("a device app")["client_id"].as_str();
+        let name = format!("coze-auth-device-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let mut child = Command::new(&*EXAMPLE)
+            .arg("cn")
+            .arg(&folder)
+            .env("COZE_API_BASE", mock.base_url())
+            .env("COZE_DEVICE_OAUTH_CLIENT_ID", id.expect("an id"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut run = Self {
+            child,
+            output,
+            said: String::new(),
+            folder,
+        };
+        while !run.said.contains("\nWaiting: ") {
+            let read = run.output.read_line(&mut run.said).expect("UTF-8");
+            assert_ne!(read, 0, "it ended:\n{}", run.said);
+        }
+        run
+    }
+
+    /// Whether it succeeded, and its errors.
+    fn end(&mut self) -> (bool, String) {
+        self.output.read_to_string(&mut self.said).expect("UTF-8");
+        let mut errors = String::new();
+        let stderr = self.child.stderr.as_mut().expect("piped");
+        stderr.read_to_string(&mut errors).expect("UTF-8");
+        (self.child.wait().expect("it ends").success(), errors)
+    }
+
+    /// What follows this word in a line.
+    fn after(&self, word: &str) -> &str {
+        let mut lines = self.said.lines();
+        let rest = lines.find_map(|line| line.trim_start().strip_prefix(word));
+        rest.expect("a line with it").trim()
+    }
+
+    fn grants(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.folder).expect("the folder is there");
+        let paths = files.map(|file| file.expect("a file").path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .collect()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn is_private(file: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = file.metadata().expect("it is there").permissions().mode();
+        mode & 0o777 == 0o600
+    }
+    #[cfg(not(unix))]
+    file.exists()
+}
+
+#[test]
+fn a_person_logs_in_and_the_login_is_kept() {
+    let mock = CozeAuthMock::builder().start_blocking().expect("a mock");
+    let mut run = Run::start(&mock, "kept");
+    let code = run.after("and enter").to_owned();
+    let page = run.after("Scan it, or open");
+    assert!(page.starts_with(mock.base_url()), "{page}");
+    let link = format!("  {page}?user_code={code}\n");
+    assert!(run.said.contains(&link), "{link}{}", run.said);
+    // The quiet zone above it, and the top of two of its corners.
+    let corners = format!("\n  {}", "█".repeat(33));
+    assert!(run.said.contains(&corners), "{}", run.said);
+    assert!(run.said.contains("\n  ████ ▄▄▄▄▄ █"), "{}", run.said);
+    assert!(run.said.contains("█ ▄▄▄▄▄ ████\n"), "{}", run.said);
+    assert!(
+        run.said.contains("left, next look in 5 s\n"),
+        "{}",
+        run.said
+    );
+
+    mock.device(&code, DeviceAction::Approve).expect("it waits");
+    let (success, errors) = run.end();
+    assert!(success, "{errors}{}", run.said);
+    assert!(run.said.contains("\nLogged in as alice."), "{}", run.said);
+    let grants = run.grants();
+    assert_eq!(grants.len(), 1, "{grants:?}");
+    assert!(is_private(&grants[0]));
+}
+
+#[test]
+fn a_person_calls_it_off() {
+    let mock = CozeAuthMock::builder().start_blocking().expect("a mock");
+    let mut run = Run::start(&mock, "off");
+    let mut enter = run.child.stdin.take().expect("piped");
+    enter.write_all(b"\n").expect("it reads");
+    // If it goes on, the next poll ends it.
+    let code = run.after("and enter").to_owned();
+    mock.device(&code, DeviceAction::Expire).expect("it waits");
+    let (success, errors) = run.end();
+    assert!(!success);
+    assert_eq!(errors, "\nerror: called off by the one who waited\n");
+    assert!(run.grants().is_empty());
+    let polls = mock.requests();
+    assert!(polls.iter().all(|request| request.endpoint != "token"));
+}
