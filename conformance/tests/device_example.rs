@@ -156,6 +156,9 @@ fn a_person_calls_it_off() {
     let mut run = Run::start(&mock, "off");
     let mut enter = run.child.stdin.take().expect("piped");
     enter.write_all(b"\n").expect("it reads");
+    // If it goes on, the next poll ends it.
+    let code = run.after("and enter").to_owned();
+    mock.device(&code, DeviceAction::Expire).expect("it waits");
     let (success, errors) = run.end();
     assert!(!success);
     assert_eq!(errors, "\nerror: called off by the one who waited\n");

@@ -51,10 +51,8 @@ fn log_in() -> Result<(), Box<dyn StdError>> {
     let enter = cancel.clone();
     // It ends with the process: a read cannot be broken off. No input at all calls nothing off.
     thread::spawn(move || {
-        if stdin()
-            .read_line(&mut String::new())
-            .is_ok_and(|read| read > 0)
-        {
+        let read = stdin().read_line(&mut String::new());
+        if read.is_ok_and(|length| length > 0) {
             enter.set();
         }
     });
@@ -80,16 +78,12 @@ fn show(started: &DeviceAuthorization) -> Result<(), Box<dyn StdError>> {
         .light_color(Dense1x2::Dark)
         .build();
     println!();
+    let (on, off) = match stdout().is_terminal() {
+        true => ("\x1b[97;40m", "\x1b[0m"),
+        false => ("", ""),
+    };
     for line in drawn.lines() {
-        let coloured = format!("\x1b[97;40m{line}\x1b[0m");
-        println!(
-            "  {}",
-            if stdout().is_terminal() {
-                &coloured
-            } else {
-                line
-            }
-        );
+        println!("  {on}{line}{off}");
     }
     println!("\n  Scan it, or open  {}", started.verification_uri);
     println!("  and enter         {}\n", started.user_code);
