@@ -101,8 +101,10 @@ fn a_renewal_that_hangs_heals<T: Tokens>() {
     let hanging = std::thread::spawn(move || hangs.token().expect("a token"));
     assert!(gate.arrived_blocking(1, PATIENCE));
     let waiting = std::thread::spawn(move || waits.token().expect("a token"));
-    // Five timeouts of 30 s and ten seconds are the lease.
-    stage.clock.advance(seconds(161));
+    // Twice three timeouts of 30 s and ten seconds are the lease.
+    stage.clock.advance(seconds(199));
+    assert!(!gate.arrived_blocking(2, seconds(0)), "the lease runs");
+    stage.clock.advance(seconds(1));
     assert!(gate.arrived_blocking(2, PATIENCE), "nobody asked anew");
     gate.open();
     hanging.join().expect("it ends");

@@ -19,17 +19,18 @@
 //! Tokens end by the calendar, so a machine that was suspended wakes to an ended token. Leases and pauses are
 //! on the steady clock, so a wall clock that is set does not stall or hurry them.
 
+mod policy;
+
 use std::fmt;
 use std::time::Duration;
 
+pub use self::policy::RefreshPolicy;
 use crate::access_token::AccessToken;
 use crate::error::{Error, ErrorCode, Retry};
 use crate::secret::RefreshToken;
 use crate::time::{Now, SteadyTime, UnixTime};
 use crate::token::TokenGrant;
 
-/// How long before its end a token is renewed, if it lives ten times as long (protocol §8).
-const EARLY: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that the cache itself asks for.
@@ -42,38 +43,6 @@ const DOUBTFUL: Duration = Duration::from_secs(5);
 /// How soon a token that replaced a refused one may be refused and replaced in its turn: what is wrong then is
 /// not the token, and a rotation for each refused request would help nobody.
 const REPLACED_AGAIN: Duration = Duration::from_secs(30);
-
-/// When a token is renewed, and how long a renewal may take.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RefreshPolicy {
-    early: Duration,
-    lease: Duration,
-}
-
-impl RefreshPolicy {
-    /// `lease` is how long a renewal may take before another is begun beside it. It must be longer than all of
-    /// the renewal's timeouts together, or a slow server is asked twice with one refresh token.
-    pub fn new(lease: Duration) -> Self {
-        Self {
-            early: EARLY,
-            lease,
-        }
-    }
-
-    /// How long before its end a token is renewed, at most: a tenth of its life, if that is less. A minute
-    /// unless said otherwise.
-    #[must_use]
-    pub fn early(mut self, early: Duration) -> Self {
-        self.early = early;
-        self
-    }
-
-    /// When the grant's access token should be renewed.
-    pub fn stale_from(&self, grant: &TokenGrant) -> UnixTime {
-        let lifetime = grant.issued_at.until(grant.expires_at);
-        grant.expires_at.minus(self.early.min(lifetime / 10))
-    }
-}
 
 /// What the cache has to know of an error.
 pub trait RefreshError: Clone {

@@ -297,6 +297,7 @@ async fn renew(client: Client, refresh: Refresh) {
         next = match next {
             Ok(Next::Send(refresh, renewal)) => {
                 let result = client.run(renewal).await;
+                refresh.note(&result);
                 blocking(move || refresh.received(result, time.now())).await
             }
             Ok(Next::Wait(refresh, pause)) => {

@@ -16,12 +16,9 @@ use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
-use coze_auth_core::jwt::JwtCall;
-use coze_auth_core::{
-    self as core, AccessToken, Call, Flow, Now, RefreshToken, Response, Retry, Step, TokenGrant,
-    TransportFailure,
-};
+use coze_auth_core::{self as core, AccessToken, Now, RefreshToken, Retry, TokenGrant};
 
+use crate::renewal::Renewal;
 use crate::source::{Kind, SAVES, Source};
 use crate::store::{LockedGrant, Saved};
 use crate::{Error, StoreError, entropy};
@@ -58,17 +55,6 @@ pub enum Next {
     Done,
 }
 
-/// The flow of a renewal: one request.
-#[derive(Debug)]
-#[must_use = "a call does nothing until it is driven"]
-pub struct Renewal(Inner);
-
-#[derive(Debug)]
-enum Inner {
-    Jwt(JwtCall),
-    Refresh(Box<Call<TokenGrant>>),
-}
-
 /// What the store says before anything is sent.
 enum Before {
     Send(Renewal),
@@ -101,6 +87,15 @@ impl Refresh {
             Ok(Before::Send(renewal)) => Next::Send(self, renewal),
             Ok(Before::Have(grant)) => self.end(Ok(grant), now),
             Err(error) => self.end(Err(error), now),
+        }
+    }
+
+    /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in
+    /// between: whoever asks next stores it then, and no rotated refresh token is lost.
+    pub fn note(&self, result: &Result<TokenGrant, Error>) {
+        if let (Ok(grant), Some(sent)) = (result, &self.sent) {
+            let unsaved = (sent.clone(), grant.clone());
+            self.source.shared.set_unsaved(Some(unsaved));
         }
     }
 
@@ -210,21 +205,18 @@ impl Refresh {
 
     /// The request, anew: every assertion is good for one attempt.
     fn renewal(&self) -> Result<Renewal, Error> {
-        let inner = match &self.source.kind {
-            Kind::Jwt(parts) => Inner::Jwt(parts.0.grant(&parts.1, entropy()?)),
+        match &self.source.kind {
+            Kind::Jwt(parts) => Ok(Renewal::jwt(parts.0.grant(&parts.1, entropy()?))),
             Kind::Stored { app, key, .. } => match &self.sent {
                 Some(token) if !self.source.shared.has_refused(token) => {
-                    Inner::Refresh(Box::new(app.refresh(token)))
+                    Ok(Renewal::refresh(app.refresh(token)))
                 }
-                _ => {
-                    return Err(Error::LoginNeeded {
-                        subject: key.subject().to_owned(),
-                    });
-                }
+                _ => Err(Error::LoginNeeded {
+                    subject: key.subject().to_owned(),
+                }),
             },
-            Kind::Fixed => return Err(Error::NotALogin),
-        };
-        Ok(Renewal(inner))
+            Kind::Fixed => Err(Error::NotALogin),
+        }
     }
 
     /// Stores a new grant, if grants are stored.
@@ -269,13 +261,16 @@ impl Source {
         self.shared.set_unsaved(Some((from.clone(), grant.clone())));
         let mut tries = 1..SAVES;
         let kept = loop {
-            let Some(stored) = held.load()? else {
-                // Logged out in the meantime.
-                break None;
-            };
             let is_from = |token: &RefreshToken| token.matches(from);
-            if !stored.refresh_token.as_ref().is_some_and(is_from) {
-                break Some(stored);
+            match held.load() {
+                // Logged out in the meantime.
+                Ok(None) => break None,
+                Ok(Some(stored)) if !stored.refresh_token.as_ref().is_some_and(is_from) => {
+                    break Some(stored);
+                }
+                // It was read a moment ago, so what it held is what this grant was made from.
+                Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
             if held.save(&grant)? == Saved::Stored {
                 break Some(grant);
@@ -301,24 +296,6 @@ impl Drop for Refresh {
         if let Some(ticket) = self.ticket.take() {
             let outcome = Err(Error::Interrupted);
             self.source.shared.complete(ticket, outcome, self.at);
-        }
-    }
-}
-
-impl Flow for Renewal {
-    type Output = TokenGrant;
-
-    fn step(&mut self, now: Now) -> Step<TokenGrant> {
-        match &mut self.0 {
-            Inner::Jwt(call) => call.step(now),
-            Inner::Refresh(call) => call.step(now),
-        }
-    }
-
-    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
-        match &mut self.0 {
-            Inner::Jwt(call) => call.receive(reply, now),
-            Inner::Refresh(call) => call.receive(reply, now),
         }
     }
 }

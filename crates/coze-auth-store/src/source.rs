@@ -181,9 +181,9 @@ impl Source {
         self.timeout
     }
 
-    /// How long is waited for who else changes the grant. Who holds it makes two requests at most.
+    /// How long is waited for who else changes the grant: as long as a renewal may hold it.
     pub(crate) fn patience(&self) -> Duration {
-        self.timeout.saturating_mul(2)
+        longest_hold(self.timeout)
     }
 
     /// Takes the grant of a login: stored first, then served. It replaces whatever there is. Blocks.
@@ -271,10 +271,14 @@ impl Source {
     }
 }
 
-/// All that a renewal may wait for: who else changes the grant, two requests and one more after a refusal, and
-/// the pause between them.
+/// How long a renewal may hold a grant: two requests and one more after a refusal, and what is done between them.
+fn longest_hold(timeout: Duration) -> Duration {
+    timeout.saturating_mul(3).saturating_add(SLACK)
+}
+
+/// A renewal waits for another's end, then takes as long itself.
 fn policy(timeout: Duration) -> RefreshPolicy {
-    RefreshPolicy::new(timeout.saturating_mul(5).saturating_add(SLACK))
+    RefreshPolicy::new(longest_hold(timeout).saturating_mul(2))
 }
 
 impl fmt::Debug for Source {

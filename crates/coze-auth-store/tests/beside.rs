@@ -1,12 +1,14 @@
 //! What lies in a folder beside the grants, or in their place.
 
 mod folder;
+mod steps;
 
 use std::fs;
 
-use coze_auth_store::{GrantStore as _, StoreError};
+use coze_auth_store::{GrantStore as _, Next, StoreError};
 
 use folder::{Folder, PATIENCE, grant, key, save};
+use steps::{LIFE, World, granted};
 
 /// What is written beside holds the newest refresh token: no logout and no failure leaves it there.
 #[test]
@@ -139,4 +141,25 @@ fn a_file_says_whose_it_is() {
         let error = store.load(&key("alice")).unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{member}");
     }
+}
+
+/// The file is damaged while Coze answers: what came is the only copy, so it is stored, and the rest kept aside.
+#[test]
+fn a_file_that_was_damaged_in_mid_renewal_does_not_cost_the_renewal() {
+    let folder = Folder::new("mid-renewal");
+    let store = folder.store();
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    let path = store.path(&world.key);
+    let done = world.send(|_| {
+        fs::write(&path, "damaged").unwrap();
+        granted(1)
+    });
+    assert!(matches!(done, Next::Done));
+    let stored = store.load(&world.key).unwrap().unwrap();
+    assert!(stored.access_token.matches(&world.token()));
+    assert!(stored.access_token.matches(&steps::grant(1).access_token));
+    let aside = fs::read(path.with_extension("corrupt-1")).unwrap();
+    assert_eq!(aside, b"damaged");
 }

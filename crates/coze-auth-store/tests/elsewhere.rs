@@ -224,7 +224,7 @@ fn a_renewal_that_is_dropped_has_failed_a_moment_ago() {
 fn no_renewal_begins_beside_one_that_may_still_be_at_work() {
     let mut world = ended(MemoryStore::new());
     let _runs = world.begin();
-    world.pass(159);
+    world.pass(199);
     assert!(matches!(world.ask(), Ask::Wait(_, rest) if rest == Duration::from_secs(1)));
     world.pass(1);
     assert!(matches!(world.ask(), Ask::First(_)));

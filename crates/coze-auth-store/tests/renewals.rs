@@ -70,7 +70,7 @@ fn what_could_not_be_stored_a_moment_ago_is_stored_by_who_comes_next() {
     world.install(0);
     world.pass(LIFE);
     let slow = world.begin();
-    world.pass(161);
+    world.pass(201);
     let waits = world.first();
     store.failures.store(1, Ordering::SeqCst);
     assert!(matches!(world.go_on(slow, |_| granted(1)), Next::Done));
@@ -133,4 +133,25 @@ fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
     world.pass(1);
     assert!(matches!(world.begin(), Next::Done), "stored, not sent");
     assert_eq!(world.token().expose(), "access-1");
+}
+
+/// The answer is here, and the runtime is shut down before it is stored: the next who asks stores it, and sends
+/// nothing.
+#[test]
+fn a_grant_that_came_and_was_noted_is_stored_by_the_next() {
+    let store = MemoryStore::new();
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    let Next::Send(refresh, _) = world.begin() else {
+        panic!("the token has ended");
+    };
+    refresh.note(&Ok(grant(1)));
+    drop(refresh);
+    assert!(matches!(world.failure(), Error::Interrupted));
+    world.pass(1);
+    assert!(matches!(world.begin(), Next::Done), "sent again");
+    assert!(world.token().matches(&grant(1).access_token));
+    let stored = store.load(&world.key).unwrap().unwrap();
+    assert!(stored.access_token.matches(&grant(1).access_token));
 }
