@@ -48,8 +48,9 @@ impl Fault {
             true => Sending::plain(self.needs_a_socket()),
             false => self.act(reply, method),
         };
-        if let Some(logid) = logid {
-            sending.reply.headers_mut().insert(LOGID, logid);
+        let headers = sending.reply.headers_mut();
+        if let Some(logid) = logid.filter(|_| !headers.contains_key(LOGID)) {
+            headers.insert(LOGID, logid);
         }
         sending.reply = answer::marked(sending.reply, Some(self.name()));
         sending

@@ -20,14 +20,14 @@ impl<'a> Client<'a> {
         client.answer(m).ok_or(client)
     }
 
-    fn held(m: &'a Mock, request: Request<Bytes>) -> Self {
+    pub(crate) fn held(m: &'a Mock, request: Request<Bytes>) -> Self {
         match Self::send(m, request) {
             Ok(reply) => panic!("answered and not held: {}", reply.text),
             Err(client) => client,
         }
     }
 
-    fn answer(&mut self, m: &Mock) -> Option<Reply> {
+    pub(crate) fn answer(&mut self, m: &Mock) -> Option<Reply> {
         let mut context = Context::from_waker(Waker::noop());
         match self.0.as_mut().poll(&mut context) {
             Poll::Ready(response) => Some(m.reply(response)),
