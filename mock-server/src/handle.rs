@@ -110,6 +110,20 @@ impl MockWorld {
 
     /// Lets requests meet a fault from now on, until the handle is dropped. Of several the first
     /// that acts on a request is the only one; a gate holds before a fault acts.
+    ///
+    /// ```
+    /// use coze_auth_mock::{At, CozeAuthMock, Fault, On};
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// // The mock refreshes, and the client never hears of it.
+    /// let lost = Fault::reset().at(At::Answer).times(1);
+    /// let lost = mock.fault(On::grant("refresh_token"), lost);
+    /// // … and when the client has come:
+    /// # assert_eq!(lost.fired(), 0);
+    /// let entry = mock.requests().into_iter().find(|entry| entry.fault == Some("reset"));
+    /// # assert!(entry.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fault(&self, on: On, fault: Fault) -> FaultHandle {
         self.shared.faults.set(on, fault)
     }

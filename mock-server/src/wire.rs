@@ -233,7 +233,31 @@ impl AsyncRead for Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::end_of_head;
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// A whole answer of a byte a minute would take hours.
+    #[test]
+    fn a_drip_has_an_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let to = listener.local_addr().expect("an address");
+            let _client = TcpStream::connect(to).await.expect("a connection");
+            let (mut wire, _) = Sockets(listener).accept().await;
+            wire.line.order(Order::Drip(LONGEST));
+            let first = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"answer")).await;
+            assert_eq!(first.ok(), Some(1));
+            if let Now::Drip { until, .. } = &mut wire.now {
+                *until = Instant::now();
+            }
+            let rest = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"nswer")).await;
+            assert_eq!(rest.ok(), Some(5));
+        });
+    }
 
     #[test]
     fn an_interim_head_is_not_the_answers() {

@@ -86,3 +86,31 @@ impl Kind {
         }]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    /// Also that there is no other row.
+    #[test]
+    fn the_readme_has_this_table() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("\n## Faults\n").expect("a section");
+        let (section, _) = section.split_once("\n## ").expect("another");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let told: Vec<Vec<_>> = rows
+            .map(|row| row.split('|').skip(1).take(4).map(str::trim).collect())
+            .collect();
+        let known = KINDS.iter().map(|kind| {
+            let takes: Vec<_> = kind.takes.iter().map(|name| format!("`{name}`")).collect();
+            let socket = if kind.socket { "yes" } else { "" };
+            [
+                format!("`{}`", kind.name),
+                kind.at.name().to_owned(),
+                socket.to_owned(),
+                takes.join(", "),
+            ]
+        });
+        assert_eq!(told, known.collect::<Vec<_>>());
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
-use coze_auth_mock::{At, CozeAuthMock, Fault, MockWorld};
+use coze_auth_mock::{After, At, CozeAuthMock, Fault, MockWorld, Step};
 use serde_json::json;
 
 use crate::raw::*;
@@ -123,7 +123,42 @@ fn a_mock_that_ends_lets_go_what_a_fault_holds() {
         stream.write_all(&request).expect("it is taken");
         until("it is held", || handle.fired() == 1);
         let Server(m, runtime) = server;
-        end(&runtime.expect("a task's"), m.mock);
+        let runtime = runtime.expect("a task's");
+        end(&runtime, m.mock);
         assert_eq!(read(&mut stream, true).status(), 200);
+    }
+}
+
+#[test]
+fn a_world_in_which_somebody_waits_is_in_use() {
+    let server = Server::task();
+    for (n, script) in [false, true].into_iter().enumerate() {
+        let name = format!("brief-{n}");
+        let made = json!({ "name": name, "ttl_s": 0 });
+        assert_eq!(server.0.control("/worlds", &made).status, 200);
+        let (world, request) = server.ready(&name, "users_me");
+        let (fault, step) = if script {
+            let step = Step::fault(Fault::hold());
+            (
+                None,
+                Some(world.script(on("users_me"), [step], After::Last)),
+            )
+        } else {
+            (Some(world.fault(on("users_me"), Fault::hold())), None)
+        };
+        let mut stream = connect(server.address());
+        stream.write_all(&request).expect("it is taken");
+        until("it is held", || !world.requests().is_empty());
+        let is_there = || {
+            // Room is made for another.
+            let other = json!({ "name": "other" });
+            assert_eq!(server.0.control("/worlds", &other).status, 200);
+            let all = server.0.get("/_mock/v1/worlds", None).text;
+            all.contains(&name)
+        };
+        assert!(is_there(), "somebody waits there");
+        drop((fault, step));
+        assert_eq!(read(&mut stream, true).status(), 200);
+        until("it is forgotten", || !is_there());
     }
 }
