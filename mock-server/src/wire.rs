@@ -143,7 +143,7 @@ impl Wire {
         match &mut self.now {
             Now::Faultless => return stream.poll_write(cx, buf),
             Now::Reset => {
-                // The server drops a connection that fails, and so it ends with RST.
+                // The server drops a connection that fails, without a FIN before, and so it ends with RST.
                 stream.set_zero_linger()?;
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
@@ -213,11 +213,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.now {
-            // FIN first would be another fault than RST.
-            Now::Reset => Poll::Ready(Ok(())),
-            _ => Pin::new(&mut self.stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
