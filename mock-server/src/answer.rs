@@ -11,6 +11,8 @@ use crate::rules::{Rule, RuleSet};
 pub(crate) const LOGID: &str = "x-tt-logid";
 /// Not Coze's: the rule that refused, for people who look at the traffic.
 const RULE: &str = "x-mock-rule";
+/// The fault that acted on the answer, for the same people.
+const FAULT: &str = "x-mock-fault";
 
 pub(crate) type Reply = Response<Bytes>;
 
@@ -54,22 +56,26 @@ pub(crate) fn refusal_body(
 ) -> (StatusCode, String, Value) {
     let (status, error) = rules.answer(refusal.rule);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let body = match error.parse::<u64>() {
+    let body = error_body(error, &refusal.message(), logid);
+    (status, error.to_owned(), body)
+}
+
+pub(crate) fn error_body(error: &str, message: &str, logid: &str) -> Value {
+    match error.parse::<u64>() {
         Ok(code) => {
             // The message belongs to the code, so another code brings its own (protocol §4.4).
             let message = match code {
-                700_012_006 => "access token invalid".to_owned(),
-                _ => refusal.message(),
+                700_012_006 => "access token invalid",
+                _ => message,
             };
             json!({ "code": code, "msg": message, "detail": { "logid": logid } })
         }
         Err(_) => json!({
             "error_code": error,
-            "error_message": refusal.message(),
+            "error_message": message,
             "error": error,
         }),
-    };
-    (status, error.to_owned(), body)
+    }
 }
 
 /// What every reply to a request of the data plane carries.
@@ -81,6 +87,15 @@ pub(crate) fn stamp(reply: &mut Reply, logid: &str, refused_by: Option<Rule>) {
     if let Some(rule) = refused_by {
         headers.insert(RULE, HeaderValue::from_static(rule.id()));
     }
+}
+
+pub(crate) fn marked(mut reply: Reply, fault: Option<&'static str>) -> Reply {
+    if let Some(fault) = fault {
+        reply
+            .headers_mut()
+            .insert(FAULT, HeaderValue::from_static(fault));
+    }
+    reply
 }
 
 pub(crate) fn allow(reply: &mut Reply, method: &'static str) {

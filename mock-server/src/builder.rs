@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::clock::ClockHandle;
 use crate::mock::{CozeAuthMock, Listening};
 use crate::rules::Rule;
+use crate::wire;
 use crate::world::{Consent, Settings};
 
 /// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
@@ -119,7 +120,7 @@ impl Builder {
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener, mock.router()).with_graceful_shutdown(async {
+        let serve = wire::serve(listener, mock.router()).with_graceful_shutdown(async {
             // An error is the sender's drop, which means the same.
             let _ = stopped.await;
         });
@@ -155,7 +156,7 @@ impl Builder {
                     drop(report.send(Ok(bound)));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = axum::serve(listener, router) => {}
+                            _ = wire::serve(listener, router) => {}
                             _ = stopped => {}
                         }
                     });

@@ -1,6 +1,7 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
 mod clock;
+mod faults;
 mod gates;
 mod owner;
 mod requests;
@@ -14,14 +15,16 @@ use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::answer::json_reply;
 use crate::apps::CONSOLE_TOKENS;
+use crate::on::On;
 use crate::router::{Shared, base, into_response};
 
 type Handled = Result<Value, Problem>;
@@ -71,6 +74,12 @@ const CONTROLS: &[&str] = &[
     "GET /gates/{name}",
     "DELETE /gates/{name}",
     "POST /gates/{name}/release",
+    "POST /faults",
+    "GET /faults",
+    "DELETE /faults",
+    "DELETE /faults/{id}",
+    "POST /script",
+    "DELETE /script/{id}",
 ];
 
 async fn no_such_control() -> Response {
@@ -105,6 +114,13 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
             post(gates::set).get(gates::watch).delete(gates::open),
         )
         .route("/gates/{name}/release", post(gates::release))
+        .route(
+            "/faults",
+            post(faults::place).get(faults::list).delete(faults::clear),
+        )
+        .route("/faults/{id}", delete(faults::remove))
+        .route("/script", post(faults::run))
+        .route("/script/{id}", delete(faults::stop))
         .fallback(no_such_control)
         .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn(local_only))
@@ -149,6 +165,26 @@ fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     let object = serde_json::from_slice::<Map<String, Value>>(body);
     let parsed = object.and_then(|members| serde_json::from_value(Value::Object(members)));
     parsed.map_err(|_| Problem::bad(format!("expected {shape}")))
+}
+
+/// The `on` of a gate, a fault or a script.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    endpoint: String,
+    grant: Option<String>,
+    client_id: Option<String>,
+}
+
+impl Filter {
+    fn on(&self) -> Result<On, Problem> {
+        On::named(
+            &self.endpoint,
+            self.grant.as_deref(),
+            self.client_id.as_deref(),
+        )
+        .map_err(Problem::bad)
+    }
 }
 
 async fn info(

@@ -7,130 +7,160 @@ use http::StatusCode;
 
 use crate::answer::{self, Reply};
 use crate::call::{Answer, Call, Incoming, Note, Refusal};
-use crate::journal::{JournalEntry, JournalJwt, Outcome};
+use crate::endpoint::Endpoint;
+use crate::faults::ErrorStep;
+use crate::journal::{JournalEntry, JournalJwt, Marks, Outcome};
 use crate::rules::Rule;
 use crate::world::{Consent, World};
-use crate::{authorize, device, pages, redact, token, users_me};
+use crate::{authorize, device, glance, pages, redact, token, users_me};
 
-/// An endpoint of protocol §2.1, with the workspace its path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint<'a> {
-    Authorize { workspace: Option<&'a str> },
-    Token { jwt_only: bool },
-    DeviceCode { workspace: Option<&'a str> },
-    UsersMe,
-    Unknown,
+/// A request that has its number and log id.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    seq: u64,
+    pub(crate) logid: String,
+    started: Instant,
 }
 
-/// What [`Endpoint::name`] gives.
-pub(crate) const ENDPOINTS: [&str; 5] =
-    ["authorize", "token", "device_code", "users_me", "unknown"];
-
-impl<'a> Endpoint<'a> {
-    /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
-    pub(crate) fn of(path: &'a str) -> Self {
-        if path == "/v1/users/me" {
-            return Self::UsersMe;
-        }
-        let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
-            return Self::Unknown;
-        };
-        let segments: Vec<_> = rest.splitn(5, '/').collect();
-        match segments[..] {
-            ["authorize"] => Self::Authorize { workspace: None },
-            ["token"] => Self::Token { jwt_only: false },
-            ["device", "code"] => Self::DeviceCode { workspace: None },
-            [_, "", ..] => Self::Unknown,
-            ["workspace_id", id, "authorize"] => Self::Authorize {
-                workspace: Some(id),
-            },
-            ["workspace_id", id, "device", "code"] => Self::DeviceCode {
-                workspace: Some(id),
-            },
-            ["account" | "enterprise_id", _, "token"] => Self::Token { jwt_only: true },
-            _ => Self::Unknown,
-        }
-    }
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Authorize { .. } => "authorize",
-            Self::Token { .. } => "token",
-            Self::DeviceCode { .. } => "device_code",
-            Self::UsersMe => "users_me",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    const fn method(self) -> &'static str {
-        match self {
-            Self::Authorize { .. } | Self::UsersMe | Self::Unknown => "GET",
-            Self::Token { .. } | Self::DeviceCode { .. } => "POST",
-        }
-    }
-
-    fn handle(self, call: &mut Call<'_>) -> Result<Answer, Refusal> {
-        let path = redact::scrub(&call.request.path);
-        call.require(Rule::PathKnown, self != Self::Unknown, || {
-            ("a path that Coze serves", path)
-        })?;
-        let method = call.request.method.clone();
-        call.require(Rule::PathMethod, method.as_str() == self.method(), || {
-            (self.method(), redact::scrub(method.as_str()))
-        })?;
-        if let Self::Authorize { workspace } | Self::DeviceCode { workspace } = self {
-            Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
-        }
-        match self {
-            Self::Authorize { workspace } => authorize::authorize(call, workspace),
-            Self::Token { jwt_only } => token::token(call, jwt_only),
-            Self::DeviceCode { workspace } => device::start(call, workspace),
-            Self::UsersMe | Self::Unknown => users_me::users_me(call),
-        }
+pub(crate) fn begin(world: &mut World) -> Begun {
+    let now_ms = world.settings.clock.unix_ms();
+    let (seq, logid) = world.journal.begin(now_ms);
+    Begun {
+        seq,
+        logid,
+        started: Instant::now(),
     }
 }
 
 /// Answers `request` and writes it down. `consent` overrides who decides about an authorize
 /// request.
 pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Consent>) -> Reply {
-    let started = Instant::now();
+    let begun = begin(world);
+    answer(world, request, consent, begun, Marks::default())
+}
+
+pub(crate) fn answer(
+    world: &mut World,
+    request: &Incoming,
+    consent: Option<Consent>,
+    begun: Begun,
+    marks: Marks,
+) -> Reply {
     let now_ms = world.settings.clock.unix_ms();
-    let (seq, logid) = world.journal.begin(now_ms);
     let endpoint = Endpoint::of(&request.path);
     let consent = consent.unwrap_or(world.settings.consent);
     let mut call = Call {
         world,
         request,
         now_ms,
-        logid: logid.clone(),
+        logid: begun.logid.clone(),
         consent,
         note: Note::default(),
     };
-    let result = endpoint.handle(&mut call);
+    let result = handle(endpoint, &mut call);
     let note = call.note;
 
     let (mut reply, error, refusal) = match result {
         Ok(answer) => (answer::success(answer), None, None),
         Err(refusal) => {
             let rules = &world.settings.rules;
-            let (status, error, body) = answer::refusal_body(&refusal, rules, &logid);
+            let (status, error, body) = answer::refusal_body(&refusal, rules, &begun.logid);
             let reply = match endpoint {
-                Endpoint::Authorize { .. } => pages::refused(status, &error, &refusal, &logid),
+                Endpoint::Authorize { .. } => {
+                    pages::refused(status, &error, &refusal, &begun.logid)
+                }
                 _ => answer::json_reply(status, body.to_string()),
             };
             (reply, Some(error), Some(refusal))
         }
     };
     let rule = refusal.as_ref().map(|refusal| refusal.rule);
-    answer::stamp(&mut reply, &logid, rule);
+    answer::stamp(&mut reply, &begun.logid, rule);
     if reply.status() == StatusCode::METHOD_NOT_ALLOWED {
         answer::allow(&mut reply, endpoint.method());
     }
-    log(request, reply.status(), rule, &logid);
+    let status = reply.status().as_u16();
+    let written = Written {
+        status,
+        error,
+        refusal,
+        judged: true,
+    };
+    write(world, request, begun, note, written, marks);
+    reply
+}
+
+/// Answers with the error of a script, and writes it down; no rule looks at the request.
+pub(crate) fn scripted(
+    world: &mut World,
+    request: &Incoming,
+    step: &ErrorStep,
+    script: String,
+) -> Reply {
+    let begun = begin(world);
+    let ErrorStep {
+        error,
+        status,
+        message,
+    } = step;
+    let mut reply = match Endpoint::of(&request.path) {
+        Endpoint::Authorize { .. } => pages::scripted(*status, error, message, &begun.logid),
+        _ => {
+            let body = answer::error_body(error, message, &begun.logid);
+            answer::json_reply(*status, body.to_string())
+        }
+    };
+    answer::stamp(&mut reply, &begun.logid, None);
+    let written = Written {
+        status: status.as_u16(),
+        error: Some(error.clone()),
+        ..Written::default()
+    };
+    let marks = Marks {
+        fault: None,
+        script: Some(script),
+    };
+    write(world, request, begun, glance::note(request), written, marks);
+    reply
+}
+
+/// Writes down a request at which no rule looked. `status`: 0 if none is sent.
+pub(crate) fn record(
+    world: &mut World,
+    request: &Incoming,
+    begun: Begun,
+    status: u16,
+    marks: Marks,
+) {
+    let written = Written {
+        status,
+        ..Written::default()
+    };
+    write(world, request, begun, glance::note(request), written, marks);
+}
+
+#[derive(Default)]
+struct Written {
+    status: u16,
+    error: Option<String>,
+    refusal: Option<Refusal>,
+    judged: bool,
+}
+
+fn write(
+    world: &mut World,
+    request: &Incoming,
+    begun: Begun,
+    note: Note,
+    written: Written,
+    marks: Marks,
+) {
+    let rule = written.refusal.as_ref().map(|refusal| refusal.rule);
+    log(request, written.status, rule, marks.fault, &begun.logid);
     world.journal.push(JournalEntry {
-        seq,
-        at_ms: now_ms,
-        endpoint: endpoint.name(),
+        seq: begun.seq,
+        at_ms: world.settings.clock.unix_ms(),
+        endpoint: Endpoint::of(&request.path).name(),
         method: redact::scrub(request.method.as_str()),
         path: redact::target(&request.path, request.query.as_deref()),
         headers: redact::headers(&request.headers),
@@ -143,20 +173,22 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
         presented: note.presented,
         issued: note.issued,
         outcome: Outcome {
-            status: reply.status().as_u16(),
-            error,
+            status: written.status,
+            error: written.error,
             rule: rule.map(Rule::id),
             relaxed: note.relaxed,
-            logid,
+            logid: begun.logid,
         },
-        elapsed_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        refusal,
+        elapsed_us: u64::try_from(begun.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        fault: marks.fault,
+        script: marks.script,
+        refusal: written.refusal,
+        judged: written.judged,
     });
-    reply
 }
 
 /// One line per request; the query stays out, it holds states and challenges.
-fn log(request: &Incoming, status: StatusCode, rule: Option<Rule>, logid: &str) {
+fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>, logid: &str) {
     let method = match &request.method {
         known if *known == Method::GET || *known == Method::POST => known.as_str(),
         other => &redact::scrub(other.as_str()),
@@ -164,64 +196,31 @@ fn log(request: &Incoming, status: StatusCode, rule: Option<Rule>, logid: &str) 
     tracing::info!(
         method,
         path = redact::scrub(&request.path),
-        status = status.as_u16(),
+        status,
         rule = rule.map(Rule::id),
+        fault,
         logid,
     );
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Endpoint;
-
-    #[test]
-    fn paths_are_exact() {
-        let with = |workspace| Endpoint::Authorize { workspace };
-        let base = "/api/permission/oauth2";
-        let is = |path: &str, endpoint| assert_eq!(Endpoint::of(path), endpoint, "{path}");
-        is(&format!("{base}/authorize"), with(None));
-        is(
-            &format!("{base}/workspace_id/ws_a/authorize"),
-            with(Some("ws_a")),
-        );
-        is(
-            &format!("{base}/token"),
-            Endpoint::Token { jwt_only: false },
-        );
-        is(
-            &format!("{base}/account/1/token"),
-            Endpoint::Token { jwt_only: true },
-        );
-        is(
-            &format!("{base}/enterprise_id/v_1/token"),
-            Endpoint::Token { jwt_only: true },
-        );
-        is(
-            &format!("{base}/device/code"),
-            Endpoint::DeviceCode { workspace: None },
-        );
-        is(
-            &format!("{base}/workspace_id/ws1/device/code"),
-            Endpoint::DeviceCode {
-                workspace: Some("ws1"),
-            },
-        );
-        is("/v1/users/me", Endpoint::UsersMe);
-        for path in [
-            "/",
-            "/v1/users/me/",
-            "//v1/users/me",
-            "//api/permission/oauth2/token",
-            "/api/permission/oauth2//token",
-            "/api/permission/oauth2/token/",
-            "/api/permission/oauth2/account//token",
-            "/api/permission/oauth2/enterprise_id//token",
-            "/api/permission/oauth2/workspace_id//authorize",
-            "/api/permission/oauth2/workspace_id//device/code",
-            "/api/permission/oauth2/account/1/2/token",
-            "/api/permission/oauth2/device//code",
-        ] {
-            is(path, Endpoint::Unknown);
-        }
+fn handle(endpoint: Endpoint<'_>, call: &mut Call<'_>) -> Result<Answer, Refusal> {
+    let path = redact::scrub(&call.request.path);
+    call.require(Rule::PathKnown, endpoint != Endpoint::Unknown, || {
+        ("a path that Coze serves", path)
+    })?;
+    let method = call.request.method.clone();
+    call.require(
+        Rule::PathMethod,
+        method.as_str() == endpoint.method(),
+        || (endpoint.method(), redact::scrub(method.as_str())),
+    )?;
+    if let Endpoint::Authorize { workspace } | Endpoint::DeviceCode { workspace } = endpoint {
+        Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
+    }
+    match endpoint {
+        Endpoint::Authorize { workspace } => authorize::authorize(call, workspace),
+        Endpoint::Token { jwt_only } => token::token(call, jwt_only),
+        Endpoint::DeviceCode { workspace } => device::start(call, workspace),
+        Endpoint::UsersMe | Endpoint::Unknown => users_me::users_me(call),
     }
 }

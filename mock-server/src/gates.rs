@@ -2,94 +2,17 @@
 
 mod held;
 
-use std::cell::LazyCell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::call::Incoming;
-use crate::data_plane::{self, Endpoint};
-use crate::token;
+use crate::on::{At, On};
 
 pub(crate) use held::Held;
 
-/// Which requests a gate holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct On {
-    endpoint: &'static str,
-    grant: Option<&'static str>,
-}
-
-impl On {
-    /// Every request to the token endpoint.
-    #[must_use]
-    pub const fn token() -> Self {
-        Self {
-            endpoint: "token",
-            grant: None,
-        }
-    }
-
-    /// Requests to the token endpoint for one grant: `authorization_code`, `refresh_token`,
-    /// `device_code` or `jwt_bearer`, as the journal names them.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such grant.
-    #[must_use]
-    pub fn grant(name: &str) -> Self {
-        Self::named("token", Some(name)).unwrap_or_else(|problem| panic!("{problem}"))
-    }
-
-    /// Requests to one endpoint: `authorize`, `token`, `device_code`, `users_me` or `unknown`, as
-    /// the journal names them.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such endpoint.
-    #[must_use]
-    pub fn endpoint(name: &str) -> Self {
-        Self::named(name, None).unwrap_or_else(|problem| panic!("{problem}"))
-    }
-
-    /// The error tells which names there are, and quotes none that came.
-    pub(crate) fn named(endpoint: &str, grant: Option<&str>) -> Result<Self, String> {
-        let names = data_plane::ENDPOINTS;
-        let known = names.into_iter().find(|known| *known == endpoint);
-        let endpoint = known.ok_or_else(|| format!("endpoint is one of {}", names.join(", ")))?;
-        let Some(grant) = grant else {
-            return Ok(Self {
-                endpoint,
-                grant: None,
-            });
-        };
-        let mut grants = token::GRANTS.into_iter().map(|(_, name)| name);
-        match grants.clone().find(|known| *known == grant) {
-            Some(found) if endpoint == "token" => Ok(Self {
-                endpoint,
-                grant: Some(found),
-            }),
-            _ => {
-                let first = grants.next().unwrap_or_default();
-                let all = grants.fold(first.to_owned(), |all, name| format!("{all}, {name}"));
-                Err(format!("grant is one of {all}, and of the endpoint token"))
-            }
-        }
-    }
-}
-
-/// Where a gate holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum At {
-    /// Before the mock looks at the request: nothing has changed, the journal knows nothing of it.
-    Request,
-    /// After the mock has acted and written it down, before a byte of the answer is sent.
-    Answer,
-}
-
 /// Holds requests to the data plane; those that a consent or device page makes and
-/// [`CozeAuthMock::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.
+/// [`MockWorld::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.
 #[must_use = "a gate opens when it is dropped"]
 pub struct Gate {
     held: Arc<Held>,
@@ -213,14 +136,9 @@ impl Gates {
 
     fn before(&self, request: &Incoming, at: At) -> Vec<Arc<Held>> {
         let all = self.all();
-        let mut here: Vec<_> = all.iter().filter(|held| held.at == at).cloned().collect();
-        drop(all);
-        let endpoint = Endpoint::of(&request.path).name();
-        let grant = LazyCell::new(|| token::grant_of(&request.body));
-        here.retain(|held| {
-            let on = held.on;
-            on.endpoint == endpoint && (on.grant.is_none() || on.grant == *grant)
-        });
-        here
+        let here = all.iter().filter(|held| held.at == at);
+        here.filter(|held| held.on.matches(request))
+            .cloned()
+            .collect()
     }
 }

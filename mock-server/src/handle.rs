@@ -7,13 +7,15 @@ use url::Url;
 use crate::clock::ClockHandle;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
-use crate::gates::{At, Gate, On};
+use crate::faults::{After, Fault, FaultHandle, ScriptHandle, Step};
+use crate::gates::Gate;
 use crate::journal::{Explanation, JournalEntry};
+use crate::on::{At, On};
 use crate::router::Shared;
 use crate::world::Consent;
 use crate::{banner, control};
 
-/// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates. Clones are the same world.
+/// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
 #[derive(Clone, Debug)]
 pub struct MockWorld {
     pub(crate) shared: Arc<Shared>,
@@ -106,8 +108,40 @@ impl MockWorld {
         self.shared.gates.set(name, on, at)
     }
 
-    /// Forgets all codes, tokens and requests, starts the ids anew and opens all gates. The clock
-    /// stays.
+    /// Lets requests meet a fault from now on, until the handle is dropped. Of several the first
+    /// that acts on a request is the only one; a gate holds before a fault acts.
+    ///
+    /// ```
+    /// use coze_auth_mock::{At, CozeAuthMock, Fault, On};
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// // The mock refreshes, and the client never hears of it.
+    /// let lost = Fault::reset().at(At::Answer).times(1);
+    /// let lost = mock.fault(On::grant("refresh_token"), lost);
+    /// // … and when the client has come:
+    /// # assert_eq!(lost.fired(), 0);
+    /// let entry = mock.requests().into_iter().find(|entry| entry.fault == Some("reset"));
+    /// # assert!(entry.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fault(&self, on: On, fault: Fault) -> FaultHandle {
+        self.shared.faults.set(on, fault)
+    }
+
+    /// Answers the next such requests by `steps`, in order, before any fault, until the handle is
+    /// dropped.
+    pub fn script(
+        &self,
+        on: On,
+        steps: impl IntoIterator<Item = Step>,
+        after: After,
+    ) -> ScriptHandle {
+        let steps = steps.into_iter().collect();
+        self.shared.faults.set_script(on, steps, after)
+    }
+
+    /// Forgets all codes, tokens and requests, starts the ids anew, opens all gates and removes all
+    /// faults and scripts. The clock stays.
     pub fn reset(&self) {
         self.shared.reset();
     }

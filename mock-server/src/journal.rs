@@ -44,10 +44,26 @@ pub struct JournalEntry {
     pub issued: Option<Issued>,
     /// What was answered.
     pub outcome: Outcome,
+    /// The fault that acted on it, if one did: `reset`, `delay` and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
+    /// The id of the script that answered it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Time spent on the answer, in microseconds of the machine's clock.
     pub elapsed_us: u64,
     #[serde(skip)]
     pub(crate) refusal: Option<Refusal>,
+    /// The rules looked at it.
+    #[serde(skip)]
+    pub(crate) judged: bool,
+}
+
+/// Who but the rules had a say in an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) fault: Option<&'static str>,
+    pub(crate) script: Option<String>,
 }
 
 /// A decoded assertion, without its signature.
@@ -64,7 +80,8 @@ pub struct JournalJwt {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The HTTP status.
+    /// The HTTP status that was sent; 0 if a fault sent none. What the mock did is not undone: if
+    /// tokens were [`issued`](JournalEntry::issued), nobody but the journal has heard of them.
     pub status: u16,
     /// The error code in the body of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +143,7 @@ impl JournalEntry {
             explanation.expected = Some(refusal.expected.clone());
             explanation.came = Some(refusal.came.clone());
             explanation.fix = Some(&row.fix);
-        } else {
+        } else if self.judged {
             let what = self.grant.unwrap_or(self.endpoint);
             let held = match outcome.relaxed.len() {
                 0 => "every rule held",
@@ -134,7 +151,24 @@ impl JournalEntry {
             };
             explanation.text = format!("{what} succeeded: {held}.");
         }
+        if let Some(meddler) = self.meddler() {
+            explanation.text = match self.judged {
+                true => format!("{} Then {meddler} acted on the answer.", explanation.text),
+                false => format!("{meddler} answered: no rule has looked at this request."),
+            };
+        }
         explanation
+    }
+
+    fn meddler(&self) -> Option<String> {
+        match (self.fault, &self.script) {
+            (None, None) => None,
+            (None, Some(script)) => Some(format!("the script {script}")),
+            (Some(fault), None) => Some(format!("the fault {fault}")),
+            (Some(fault), Some(script)) => {
+                Some(format!("the fault {fault} of the script {script}"))
+            }
+        }
     }
 }
 
@@ -170,11 +204,32 @@ impl Journal {
         (self.begun, format!("{digits}MOCK{:014X}", self.begun))
     }
 
+    /// A request that a fault made wait takes the place in which it waited.
     pub(crate) fn push(&mut self, entry: JournalEntry) {
+        let mut newest_first = self.entries.iter_mut().rev();
+        let same = newest_first.find(|known| known.seq <= entry.seq);
+        if let Some(same) = same.filter(|known| known.seq == entry.seq) {
+            *same = entry;
+            return;
+        }
         if self.entries.len() == self.capacity {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);
+    }
+
+    /// Whether the request with this log id was written down as one that `fault` makes wait.
+    pub(crate) fn has_waiting(&self, logid: &str, fault: Option<&'static str>) -> bool {
+        let found = self.find(logid);
+        found.is_some_and(|entry| entry.fault == fault && entry.outcome.status == 0)
+    }
+
+    pub(crate) fn mark_newest(&mut self, status: u16, marks: Marks) {
+        if let Some(entry) = self.entries.back_mut() {
+            entry.outcome.status = status;
+            entry.fault = marks.fault;
+            entry.script = marks.script;
+        }
     }
 
     /// Oldest first.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, Note};
 use crate::world::TokenAnswer;
 
 /// Texts below this are none of the mock's tokens, and could be guessed from their fingerprint.
@@ -30,12 +30,14 @@ pub struct Issued {
     pub refresh: Option<String>,
 }
 
-impl Call<'_> {
+impl Note {
     /// Notes a token or code that came, known or not, whatever becomes of the request.
     pub(crate) fn presents(&mut self, secret: &str) {
-        self.note.presented = (secret.len() >= SHORTEST).then(|| fingerprint(secret));
+        self.presented = (secret.len() >= SHORTEST).then(|| fingerprint(secret));
     }
+}
 
+impl Call<'_> {
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         self.note.issued = Some(Issued {

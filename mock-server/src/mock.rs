@@ -67,7 +67,7 @@ impl Drop for Listening {
 impl Drop for CozeAuthMock {
     fn drop(&mut self) {
         // Connections of a task end when their requests do.
-        self.worlds.open_gates();
+        self.worlds.let_go();
     }
 }
 
@@ -95,7 +95,7 @@ impl CozeAuthMock {
     }
 
     /// Another world of this mock, under `/t/{name}`, made if it is not there: with apps, tokens, clock, journal
-    /// and gates of its own, so that tests that run at once do not see each other. A new one starts with the
+    /// gates and faults of its own, so that tests that run at once do not see each other. A new one starts with the
     /// mock's settings, its clock at the same time, and a seed made of the mock's seed and its name.
     ///
     /// # Errors
@@ -132,9 +132,9 @@ impl CozeAuthMock {
         block_on(self.call(request))
     }
 
-    /// Opens all gates, takes no new connection, lets running requests end for at most three seconds, and stops.
+    /// Opens all gates, removes all faults, takes no new connection, lets running requests end for at most three seconds, and stops.
     pub async fn stop(mut self) {
-        self.worlds.open_gates();
+        self.worlds.let_go();
         let Some(listening) = self.listening.take() else {
             return;
         };

@@ -119,6 +119,17 @@ pub(crate) fn refused(status: StatusCode, error: &str, refusal: &Refusal, logid:
     page(status, &page_of)
 }
 
+/// The error of a script, where a person looks at it.
+pub(crate) fn scripted(status: StatusCode, error: &str, message: &str, logid: &str) -> Reply {
+    let page_of = Message {
+        title: "OAuth error",
+        text: "A script of this mock answers so; no rule has looked at the request.",
+        failed: true,
+        details: &[("Error", error), ("Message", message), ("Logid", logid)],
+    };
+    page(status, &page_of)
+}
+
 /// First value of each name; what a browser sends for our forms has no other.
 fn fields(form: &[u8]) -> HashMap<String, String> {
     let mut fields = HashMap::new();

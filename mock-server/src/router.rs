@@ -13,9 +13,11 @@ use http_body_util::BodyExt as _;
 
 use crate::answer::Reply;
 use crate::call::{BODY_LIMIT, Body, Incoming};
-use crate::gates::{At, Gates};
+use crate::faults::{self, Faults};
+use crate::gates::Gates;
+use crate::wire::Line;
 use crate::world::World;
-use crate::{control, data_plane, pages};
+use crate::{control, pages};
 
 /// Bytes of an oversized body that are read and dropped, so that a client that is still sending
 /// gets to see the answer.
@@ -25,6 +27,7 @@ const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) faults: Arc<Faults>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
     /// Scheme, host, port and mount; set once the mock listens.
@@ -34,6 +37,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
         Arc::new(Self {
+            faults: Faults::new(world.settings.seed),
             world: Mutex::new(world),
             gates: Arc::default(),
             mount,
@@ -45,10 +49,21 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The gates open last, so that what they held acts on the new world.
+    /// What is held goes on last, so that it acts on the new world.
     pub(crate) fn reset(&self) {
         self.world().reset();
+        self.let_go();
+    }
+
+    /// Without faults, gates and scripts nobody waits.
+    pub(crate) fn let_go(&self) {
+        self.faults.reset();
         self.gates.open_all();
+    }
+
+    /// Whether a request waits.
+    pub(crate) fn holds(&self) -> bool {
+        self.gates.holds() || self.faults.holds()
     }
 
     pub(crate) fn base_url(&self) -> &str {
@@ -79,6 +94,7 @@ async fn data(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
+    let line = Line::of(&parts.extensions);
     let incoming = Incoming {
         base: base(&shared, &parts.headers, &original, parts.uri.path()),
         path: parts.uri.path().to_owned(),
@@ -87,10 +103,7 @@ async fn data(
         headers: parts.headers,
         body,
     };
-    shared.gates.pass(&incoming, At::Request).await;
-    let reply = data_plane::serve(&mut shared.world(), &incoming, None);
-    shared.gates.pass(&incoming, At::Answer).await;
-    into_response(reply)
+    into_response(faults::serve(&shared, &incoming, line.as_ref()).await)
 }
 
 pub(crate) async fn read(mut body: axum::body::Body) -> Body {

@@ -36,20 +36,31 @@ pub(crate) fn grant_of(body: &Body) -> Option<&'static str> {
     name(members.get("grant_type")?.as_str()?)
 }
 
+/// The member of the body that holds the token or code of a grant.
+pub(crate) fn secret_of(grant: &str) -> Option<&'static str> {
+    match grant {
+        "authorization_code" => Some("code"),
+        "refresh_token" => Some("refresh_token"),
+        "device_code" => Some("device_code"),
+        _ => None,
+    }
+}
+
 /// `jwt_only`: the account and enterprise paths (protocol §2.1, E4 and E5).
 pub(crate) fn token(call: &mut Call<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
     let body = call.json_body()?;
     let grant = body.text("grant_type")?;
-    let (secret, handler): (_, fn(&mut Call<'_>, &Members) -> _) = match grant {
-        JWT_BEARER => (None, jwt::exchange),
-        "authorization_code" if !jwt_only => (Some("code"), exchange),
-        "refresh_token" if !jwt_only => (Some("refresh_token"), refresh),
-        DEVICE_CODE if !jwt_only => (Some("device_code"), device::poll),
+    let handler: fn(&mut Call<'_>, &Members) -> _ = match grant {
+        JWT_BEARER => jwt::exchange,
+        "authorization_code" if !jwt_only => exchange,
+        "refresh_token" if !jwt_only => refresh,
+        DEVICE_CODE if !jwt_only => device::poll,
         other => return Err(unsupported(other, jwt_only)),
     };
     call.note.grant = name(grant);
+    let secret = call.note.grant.and_then(secret_of);
     if let Some(secret) = secret.and_then(|member| body.get(member)?.as_str()) {
-        call.presents(secret);
+        call.note.presents(secret);
     }
     handler(call, &body)
 }

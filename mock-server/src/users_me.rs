@@ -19,7 +19,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
         let header = call.request.has_authorization();
         return Err(unknown(credential.describe(header).to_owned()));
     };
-    call.presents(secret);
+    call.note.presents(secret);
     let key = digest(secret);
     let world = &*call.world;
     let found = world

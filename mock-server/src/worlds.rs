@@ -89,10 +89,10 @@ impl Worlds {
         self.root_url.get_or_init(|| url);
     }
 
-    pub(crate) fn open_gates(&self) {
-        self.first.gates.open_all();
+    pub(crate) fn let_go(&self) {
+        self.first.let_go();
         for named in self.locked().values() {
-            named.shared.gates.open_all();
+            named.shared.let_go();
         }
     }
 
@@ -117,7 +117,7 @@ impl Worlds {
     pub(crate) fn remove(&self, name: &str) -> bool {
         let removed = self.locked().remove(name);
         // Whoever is held in it would be held for ever.
-        removed.map(|named| named.shared.gates.open_all()).is_some()
+        removed.map(|named| named.shared.let_go()).is_some()
     }
 
     pub(crate) fn all(&self) -> Vec<(String, Arc<Shared>)> {
@@ -168,16 +168,16 @@ impl Worlds {
     }
 
     /// Forgets the worlds that nobody has used for as long as they were to be kept, and if that is not enough,
-    /// the one that was not used for the longest. One with requests at a gate is in use.
+    /// the one that was not used for the longest. One that holds requests is in use.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
-        named.retain(|_, world| world.used.elapsed() < world.kept || world.shared.gates.holds());
+        named.retain(|_, world| world.used.elapsed() < world.kept || world.shared.holds());
         while named.len() >= MOST {
             let oldest = named.iter().min_by_key(|(_, world)| world.used);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 return;
             };
             if let Some(world) = named.remove(&oldest) {
-                world.shared.gates.open_all();
+                world.shared.let_go();
             }
         }
     }
@@ -302,7 +302,7 @@ fn unknown(path: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gates::{At, On};
+    use crate::on::{At, On};
 
     fn worlds() -> Arc<Worlds> {
         Worlds::new(Settings::standard([1; 32]))

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Handled, Problem, parse, respond};
-use crate::gates::{At, Held, On};
+use super::{Filter, Handled, Problem, parse, respond};
+use crate::gates::Held;
+use crate::on::At;
 use crate::router::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
@@ -26,13 +27,6 @@ const WAIT_MS: u64 = 10_000;
 struct Set {
     on: Filter,
     at: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Filter {
-    endpoint: String,
-    grant: Option<String>,
 }
 
 pub(super) async fn set(
@@ -49,14 +43,10 @@ fn try_set(shared: &Shared, name: &str, body: &[u8]) -> Handled {
         let text = format!("a gate's name has at most {LONGEST_NAME} of A-Z a-z 0-9 - . _");
         return Err(Problem::bad(text));
     }
-    let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?},"at":"request"|"answer"}"#;
+    let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
     let asked: Set = parse(body, shape)?;
-    let on = On::named(&asked.on.endpoint, asked.on.grant.as_deref()).map_err(Problem::bad)?;
-    let at = match asked.at.as_str() {
-        "request" => At::Request,
-        "answer" => At::Answer,
-        _ => return Err(Problem::bad(r#"at is "request" or "answer""#)),
-    };
+    let on = asked.on.on()?;
+    let at = At::named(&asked.at).map_err(Problem::bad)?;
     if shared.gates.put(Held::new(name, on, at), MOST) {
         return Ok(json!({ "ok": true }));
     }

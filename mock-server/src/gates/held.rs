@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{At, On};
+use crate::on::{At, On};
 
 #[derive(Debug)]
 pub(crate) struct Held {

@@ -212,7 +212,7 @@ fn a_gate_holds_all_of_its_endpoint_and_nothing_else() {
         ("users_me", On::endpoint("users_me")),
         ("unknown", On::endpoint("unknown")),
     ] {
-        let _gate = m.mock.gate("one", on, At::Request);
+        let _gate = m.mock.gate("one", on.clone(), At::Request);
         for (endpoint, request) in &requests {
             let held = Client::send(&m, request.clone()).is_err();
             assert_eq!(held, *endpoint == name, "{endpoint} at {on:?}");

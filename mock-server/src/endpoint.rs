@@ -1,0 +1,115 @@
+//! The endpoints of the data plane, by path.
+
+/// An endpoint of protocol §2.1, with the workspace its path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint<'a> {
+    Authorize { workspace: Option<&'a str> },
+    Token { jwt_only: bool },
+    DeviceCode { workspace: Option<&'a str> },
+    UsersMe,
+    Unknown,
+}
+
+/// What [`Endpoint::name`] gives.
+pub(crate) const ENDPOINTS: [&str; 5] =
+    ["authorize", "token", "device_code", "users_me", "unknown"];
+
+impl<'a> Endpoint<'a> {
+    /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
+    pub(crate) fn of(path: &'a str) -> Self {
+        if path == "/v1/users/me" {
+            return Self::UsersMe;
+        }
+        let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
+            return Self::Unknown;
+        };
+        let segments: Vec<_> = rest.splitn(5, '/').collect();
+        match segments[..] {
+            ["authorize"] => Self::Authorize { workspace: None },
+            ["token"] => Self::Token { jwt_only: false },
+            ["device", "code"] => Self::DeviceCode { workspace: None },
+            [_, "", ..] => Self::Unknown,
+            ["workspace_id", id, "authorize"] => Self::Authorize {
+                workspace: Some(id),
+            },
+            ["workspace_id", id, "device", "code"] => Self::DeviceCode {
+                workspace: Some(id),
+            },
+            ["account" | "enterprise_id", _, "token"] => Self::Token { jwt_only: true },
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Authorize { .. } => "authorize",
+            Self::Token { .. } => "token",
+            Self::DeviceCode { .. } => "device_code",
+            Self::UsersMe => "users_me",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::Authorize { .. } | Self::UsersMe | Self::Unknown => "GET",
+            Self::Token { .. } | Self::DeviceCode { .. } => "POST",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn paths_are_exact() {
+        let with = |workspace| Endpoint::Authorize { workspace };
+        let base = "/api/permission/oauth2";
+        let is = |path: &str, endpoint| assert_eq!(Endpoint::of(path), endpoint, "{path}");
+        is(&format!("{base}/authorize"), with(None));
+        is(
+            &format!("{base}/workspace_id/ws_a/authorize"),
+            with(Some("ws_a")),
+        );
+        is(
+            &format!("{base}/token"),
+            Endpoint::Token { jwt_only: false },
+        );
+        is(
+            &format!("{base}/account/1/token"),
+            Endpoint::Token { jwt_only: true },
+        );
+        is(
+            &format!("{base}/enterprise_id/v_1/token"),
+            Endpoint::Token { jwt_only: true },
+        );
+        is(
+            &format!("{base}/device/code"),
+            Endpoint::DeviceCode { workspace: None },
+        );
+        is(
+            &format!("{base}/workspace_id/ws1/device/code"),
+            Endpoint::DeviceCode {
+                workspace: Some("ws1"),
+            },
+        );
+        is("/v1/users/me", Endpoint::UsersMe);
+        for path in [
+            "/",
+            "/v1/users/me/",
+            "//v1/users/me",
+            "//api/permission/oauth2/token",
+            "/api/permission/oauth2//token",
+            "/api/permission/oauth2/token/",
+            "/api/permission/oauth2/account//token",
+            "/api/permission/oauth2/enterprise_id//token",
+            "/api/permission/oauth2/workspace_id//authorize",
+            "/api/permission/oauth2/workspace_id//device/code",
+            "/api/permission/oauth2/account/1/2/token",
+            "/api/permission/oauth2/device//code",
+        ] {
+            is(path, Endpoint::Unknown);
+        }
+    }
+}

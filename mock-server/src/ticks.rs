@@ -1,0 +1,40 @@
+//! Real time, kept by a thread: the caller's runtime may have no timer, a paused one, or not be
+//! there at all.
+
+use std::convert::Infallible;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+/// Ticks until it is dropped, and its thread ends with it.
+#[derive(Debug)]
+pub(crate) struct Ticks {
+    ticks: mpsc::Receiver<()>,
+    _stop: Sender<Infallible>,
+}
+
+impl Ticks {
+    pub(crate) fn every(period: Duration) -> Self {
+        let (tick, ticks) = mpsc::channel(1);
+        let (stop, stopped) = channel();
+        thread::spawn(move || {
+            while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                if tick.blocking_send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { ticks, _stop: stop }
+    }
+
+    pub(crate) async fn next(&mut self) {
+        self.ticks.recv().await;
+    }
+
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.ticks.poll_recv(context).map(|_| ())
+    }
+}

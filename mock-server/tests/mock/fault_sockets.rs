@@ -1,0 +1,273 @@
+//! Faults as a client sees them that has nothing but a socket: each kind, at each endpoint, before
+//! and after the mock has acted.
+
+use std::thread;
+use std::time::Duration;
+
+use coze_auth_mock::{At, Fault, On};
+use serde_json::Value;
+
+use crate::raw::*;
+
+/// One kind of fault at each endpoint and both moments. `check` is given what came and the status
+/// that it spoilt.
+fn each(server: &Server, fault: &Fault, kind: &str, open: bool, check: impl Fn(&Seen, u16) + Sync) {
+    let to = server.address();
+    let cases = ENDPOINTS.map(|endpoint| [(endpoint, At::Request), (endpoint, At::Answer)]);
+    let check = &check;
+    thread::scope(|scope| {
+        for (n, (endpoint, at)) in cases.into_iter().flatten().enumerate() {
+            scope.spawn(move || {
+                let (first, again) = faultless(server, endpoint);
+                let (world, request) = server.ready(&format!("{kind}-{n}"), endpoint);
+                let before = world.requests().len();
+                let handle = world.fault(on(endpoint), fault.clone().at(at).times(1));
+                let mut stream = connect(to);
+                let seen = ask(&mut stream, &request, open);
+                let what = format!("{kind} at the {at:?} of {endpoint}");
+                let as_text = String::from_utf8_lossy(&seen.bytes);
+                println!("{what}: {:?} {as_text:?}", seen.end);
+                check(&seen, if at == At::Answer { first } else { 200 });
+
+                let entries = &world.requests()[before..];
+                assert_eq!(entries.len(), 1, "{what}");
+                let entry = &entries[0];
+                assert_eq!(entry.fault, Some(kind), "{what}");
+                let sent = match kind {
+                    "reset" | "garbage" => 0,
+                    _ => seen.status(),
+                };
+                assert_eq!(entry.outcome.status, sent, "{what}");
+                // A delay lets the request go on, and by then it has acted at either moment.
+                let acted = at == At::Answer || kind == "delay";
+                let gives = entry.endpoint == "token";
+                assert_eq!(entry.issued.is_some(), acted && gives, "{what}");
+                assert_eq!(entry.grant.is_some(), gives, "{what}");
+                assert_eq!(entry.client.is_some(), gives || endpoint != "users_me");
+                let why = world.explain(&entry.outcome.logid).expect("an entry").text;
+                assert!(why.contains(&format!("the fault {kind}")), "{why}");
+                assert_eq!(why.contains("no rule has looked"), !acted, "{why}");
+
+                assert_eq!((handle.matched(), handle.fired()), (1, 1), "{what}");
+                // The same once more: what has happened to the code or token?
+                if !open {
+                    stream = connect(to);
+                }
+                let second = ask(&mut stream, &request, true);
+                let expected = if acted { again } else { first };
+                assert_eq!(second.status(), expected, "{what}, once more");
+            });
+        }
+    });
+}
+
+/// What a code or a token has gone through shows, or the tests below show nothing.
+#[test]
+fn grants_that_are_spent_are_refused() {
+    let server = Server::thread();
+    for (endpoint, statuses) in [
+        ("authorize", (302, 302)),
+        ("authorization_code", (200, 400)),
+        ("refresh_token", (200, 400)),
+        ("device_code_grant", (200, 400)),
+        ("device_code", (200, 200)),
+        ("users_me", (200, 200)),
+    ] {
+        assert_eq!(faultless(&server, endpoint), statuses, "{endpoint}");
+    }
+    assert_eq!(faultless(&server, "jwt_bearer").0, 200);
+}
+
+/// By both ways in which a mock listens.
+fn both(fault: &Fault, kind: &str, open: bool, check: impl Fn(&Seen, u16) + Sync) {
+    for server in [Server::thread(), Server::task()] {
+        each(&server, fault, kind, open, &check);
+    }
+}
+
+#[test]
+fn a_reset_is_a_reset() {
+    both(&Fault::reset(), "reset", false, |seen, _| {
+        assert_eq!(seen.end, End::Rst);
+        assert_eq!(seen.bytes, b"");
+    });
+}
+
+#[test]
+fn a_connection_closed_before_the_body_ends_behind_the_head() {
+    let fault = Fault::close_before_body();
+    both(&fault, "close_before_body", false, |seen, spoilt| {
+        assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
+        assert_eq!(seen.body(), b"");
+        assert!(Seen::length(&seen.bytes) >= Some(1), "a body is promised");
+    });
+}
+
+#[test]
+fn a_truncated_body_ends_at_its_byte() {
+    both(&Fault::truncate_at(3), "truncate", false, |seen, spoilt| {
+        assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
+        assert_eq!(seen.body().len(), 3);
+        assert!(Seen::length(&seen.bytes) > Some(3));
+    });
+}
+
+#[test]
+fn a_body_is_truncated_in_the_middle_and_never_at_its_end() {
+    let server = Server::thread();
+    let (world, request) = server.ready("middle", "users_me");
+    for (fault, body) in [
+        (Fault::truncate().body("0123456789"), "01234"),
+        (Fault::truncate().body("0"), ""),
+        (Fault::truncate_at(0).body("0123456789"), ""),
+        (Fault::truncate_at(10).body("0123456789"), "012345678"),
+        (
+            Fault::truncate_at(usize::MAX).body("0123456789"),
+            "012345678",
+        ),
+    ] {
+        let _fault = world.fault(On::endpoint("users_me"), fault);
+        let seen = send(server.address(), &request, false);
+        assert_eq!((seen.body(), seen.end), (body.as_bytes(), End::Fin));
+    }
+}
+
+#[test]
+fn garbage_is_no_http() {
+    let bytes: &[u8] = b"\x00\xff no HTTP\r\n\r\n";
+    let fault = Fault::garbage().body(bytes);
+    both(&fault, "garbage", false, |seen, _| {
+        assert_eq!((&*seen.bytes, seen.end), (bytes, End::Fin));
+    });
+}
+
+#[test]
+fn a_slow_answer_comes_byte_by_byte_and_whole() {
+    let fault = Fault::slow_drip(Duration::from_millis(1));
+    both(&fault, "slow_drip", false, |seen, spoilt| {
+        assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
+        assert_eq!(Some(seen.body().len()), Seen::length(&seen.bytes));
+        let pauses = u64::try_from(seen.bytes.len() - 1).expect("a few");
+        // Where two bytes come at once, their pauses were before.
+        assert!(
+            seen.took >= Duration::from_millis(pauses),
+            "{:?}",
+            seen.took
+        );
+    });
+}
+
+#[test]
+fn a_delayed_answer_comes_later() {
+    let by = Duration::from_millis(25);
+    both(&Fault::delay(by), "delay", true, |seen, _| {
+        assert_eq!(seen.end, End::Open);
+        assert!(seen.took >= by, "{:?}", seen.took);
+        assert!([200, 302].contains(&seen.status()));
+    });
+}
+
+#[test]
+fn another_status_is_a_gateways() {
+    let fault = Fault::status(503).header("retry-after", "7").body("busy");
+    both(&fault, "status", true, |seen, _| {
+        assert_eq!((seen.status(), seen.body()), (503, &b"busy"[..]));
+        assert_eq!(seen.header("retry-after"), ["7"]);
+        assert_eq!(seen.header("content-type"), ["text/plain; charset=utf-8"]);
+    });
+}
+
+#[test]
+fn a_redirect_leads_elsewhere() {
+    let to = "http://127.0.0.1:1/elsewhere";
+    both(&Fault::redirect(307, to), "redirect", true, |seen, _| {
+        assert_eq!((seen.status(), seen.body()), (307, &b""[..]));
+        assert_eq!(seen.header("location"), [to]);
+    });
+}
+
+#[test]
+fn a_wrong_content_type_has_the_right_body() {
+    let fault = Fault::wrong_content_type();
+    both(&fault, "wrong_content_type", true, |seen, spoilt| {
+        assert_eq!(seen.status(), spoilt);
+        assert_eq!(seen.header("content-type"), ["text/html; charset=utf-8"]);
+        let json = serde_json::from_slice::<Value>(seen.body()).is_ok();
+        assert!(json || spoilt == 302, "the body is as it was");
+    });
+}
+
+#[test]
+fn an_empty_200_is_empty() {
+    both(&Fault::empty_200(), "empty_200", true, |seen, _| {
+        assert_eq!((seen.status(), seen.body()), (200, &b""[..]));
+        assert_eq!(seen.header("content-length"), ["0"]);
+        assert!(seen.header("content-type").is_empty());
+    });
+}
+
+#[test]
+fn a_header_comes_twice() {
+    both(&Fault::dup_header(), "dup_header", true, |seen, spoilt| {
+        assert_eq!(seen.status(), spoilt);
+        assert_eq!(seen.header("content-type").len(), 2);
+    });
+    let server = Server::thread();
+    let (world, request) = server.ready("other", "users_me");
+    let fault = Fault::dup_header()
+        .header("x-tt-logid", "another")
+        .header("x-new", "1");
+    let _fault = world.fault(On::endpoint("users_me"), fault);
+    let seen = send(server.address(), &request, true);
+    let logids = seen.header("x-tt-logid");
+    assert_eq!((logids.len(), &*logids[1]), (2, "another"));
+    assert_eq!(seen.header("x-new"), ["1", "1"]);
+    assert_eq!(seen.header("content-type").len(), 1);
+}
+
+/// A pipelined request, `Expect: 100-continue` and HEAD do not move the cut.
+#[test]
+fn the_cut_is_in_the_answer_of_its_request() {
+    let server = Server::thread();
+    let (world, request) = server.ready("edges", "users_me");
+    let cut = || {
+        let fault = Fault::truncate_at(2).skip(1).body("0123456789");
+        world.fault(On::endpoint("users_me"), fault)
+    };
+    let _fault = cut();
+    let twice = [&request[..], &request[..]].concat();
+    let seen = send(server.address(), &twice, false);
+    let text = String::from_utf8(seen.bytes).expect("text");
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\n01"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\"user_name\":\"alice\""),
+        "the first is whole: {text}"
+    );
+    drop(_fault);
+
+    let (world, request) = server.ready("expect", "refresh_token");
+    let _fault = world.fault(On::token(), Fault::close_before_body());
+    let expecting = String::from_utf8(request).expect("text");
+    let expecting = expecting.replacen("Host: x\r\n", "Host: x\r\nExpect: 100-continue\r\n", 1);
+    let seen = send(server.address(), expecting.as_bytes(), false);
+    let text = String::from_utf8(seen.bytes).expect("text");
+    let answer = text
+        .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
+        .unwrap_or(&text);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    assert!(
+        answer.ends_with("\r\n\r\n") && seen.end == End::Fin,
+        "{text}"
+    );
+
+    let (world, request) = server.ready("head", "users_me");
+    let _fault = world.fault(On::endpoint("users_me"), Fault::truncate().at(At::Request));
+    let head = String::from_utf8(request)
+        .expect("text")
+        .replacen("GET", "HEAD", 1);
+    let seen = send(server.address(), head.as_bytes(), false);
+    assert_eq!((seen.body(), seen.end), (&b""[..], End::Fin));
+}
