@@ -6,20 +6,41 @@ use http::Method;
 use http::StatusCode;
 
 use crate::answer::{self, Reply};
-use crate::call::{Answer, Call, Incoming, Note, Refusal};
+use crate::call::{Answer, Call, Decider, Incoming, Note, Refusal};
 use crate::journal::{JournalEntry, JournalJwt, Outcome};
 use crate::rules::Rule;
-use crate::world::{Consent, World};
+use crate::world::World;
 use crate::{authorize, device, pages, redact, token, users_me};
 
 /// An endpoint of protocol §2.1, with the workspace its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
     Authorize { workspace: Option<&'a str> },
-    Token { jwt_only: bool },
+    Token { only: Option<JwtPath<'a>> },
     DeviceCode { workspace: Option<&'a str> },
     UsersMe,
     Unknown,
+}
+
+/// A path of the JWT grant alone (protocol §2.1, E4 and E5), with the id in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtPath<'a> {
+    Account(&'a str),
+    Enterprise(&'a str),
+}
+
+impl JwtPath<'_> {
+    /// Any id is one of an account, unless the settings list them.
+    fn check(self, call: &mut Call<'_>) -> Result<(), Refusal> {
+        let settings = &call.world.settings;
+        let (what, id, listed) = match self {
+            Self::Account(id) => ("accounts", id, &settings.accounts),
+            Self::Enterprise(id) => ("enterprises", id, &settings.enterprises),
+        };
+        let known = listed.is_empty() || listed.iter().any(|known| known == id);
+        let expected = format!("one of the {what} {}", listed.join(", "));
+        call.require(Rule::PathKnown, known, || (expected, redact::scrub(id)))
+    }
 }
 
 /// What [`Endpoint::name`] gives.
@@ -38,7 +59,7 @@ impl<'a> Endpoint<'a> {
         let segments: Vec<_> = rest.splitn(5, '/').collect();
         match segments[..] {
             ["authorize"] => Self::Authorize { workspace: None },
-            ["token"] => Self::Token { jwt_only: false },
+            ["token"] => Self::Token { only: None },
             ["device", "code"] => Self::DeviceCode { workspace: None },
             [_, "", ..] => Self::Unknown,
             ["workspace_id", id, "authorize"] => Self::Authorize {
@@ -47,7 +68,12 @@ impl<'a> Endpoint<'a> {
             ["workspace_id", id, "device", "code"] => Self::DeviceCode {
                 workspace: Some(id),
             },
-            ["account" | "enterprise_id", _, "token"] => Self::Token { jwt_only: true },
+            ["account", id, "token"] => Self::Token {
+                only: Some(JwtPath::Account(id)),
+            },
+            ["enterprise_id", id, "token"] => Self::Token {
+                only: Some(JwtPath::Enterprise(id)),
+            },
             _ => Self::Unknown,
         }
     }
@@ -78,32 +104,33 @@ impl<'a> Endpoint<'a> {
         call.require(Rule::PathMethod, method.as_str() == self.method(), || {
             (self.method(), redact::scrub(method.as_str()))
         })?;
+        if let Self::Token { only: Some(path) } = self {
+            path.check(call)?;
+        }
         if let Self::Authorize { workspace } | Self::DeviceCode { workspace } = self {
             Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
         }
         match self {
             Self::Authorize { workspace } => authorize::authorize(call, workspace),
-            Self::Token { jwt_only } => token::token(call, jwt_only),
+            Self::Token { only } => token::token(call, only.is_some()),
             Self::DeviceCode { workspace } => device::start(call, workspace),
             Self::UsersMe | Self::Unknown => users_me::users_me(call),
         }
     }
 }
 
-/// Answers `request` and writes it down. `consent` overrides who decides about an authorize
-/// request.
-pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Consent>) -> Reply {
+/// Answers `request` and writes it down. `decider` decides about an authorize request, if there is one.
+pub(crate) fn serve(world: &mut World, request: &Incoming, decider: Option<Decider>) -> Reply {
     let started = Instant::now();
     let now_ms = world.settings.clock.unix_ms();
     let (seq, logid) = world.journal.begin(now_ms);
     let endpoint = Endpoint::of(&request.path);
-    let consent = consent.unwrap_or(world.settings.consent);
     let mut call = Call {
         world,
         request,
         now_ms,
         logid: logid.clone(),
-        consent,
+        decider,
         note: Note::default(),
     };
     let result = endpoint.handle(&mut call);
@@ -172,7 +199,7 @@ fn log(request: &Incoming, status: StatusCode, rule: Option<Rule>, logid: &str) 
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::{Endpoint, JwtPath};
 
     #[test]
     fn paths_are_exact() {
@@ -184,17 +211,18 @@ mod tests {
             &format!("{base}/workspace_id/ws_a/authorize"),
             with(Some("ws_a")),
         );
-        is(
-            &format!("{base}/token"),
-            Endpoint::Token { jwt_only: false },
-        );
+        is(&format!("{base}/token"), Endpoint::Token { only: None });
         is(
             &format!("{base}/account/1/token"),
-            Endpoint::Token { jwt_only: true },
+            Endpoint::Token {
+                only: Some(JwtPath::Account("1")),
+            },
         );
         is(
             &format!("{base}/enterprise_id/v_1/token"),
-            Endpoint::Token { jwt_only: true },
+            Endpoint::Token {
+                only: Some(JwtPath::Enterprise("v_1")),
+            },
         );
         is(
             &format!("{base}/device/code"),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::call::Decider;
 use crate::clock::ClockHandle;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
 use crate::gates::{At, Gate, On};
 use crate::journal::{Explanation, JournalEntry};
+use crate::reach::below;
 use crate::router::Shared;
 use crate::world::Consent;
 use crate::{banner, control};
@@ -45,7 +47,7 @@ impl MockWorld {
     /// What `export COZE_…=…` lines a client needs, one per line.
     #[must_use]
     pub fn environment(&self) -> String {
-        banner::environment(&self.shared.world().apps, self.base_url(), None)
+        banner::environment(&self.info())
     }
 
     /// Every request to the data plane that the journal still has, oldest first.
@@ -79,9 +81,11 @@ impl MockWorld {
             Ok(url) => (url.path(), url.query()),
             Err(_) => ("", None),
         };
-        let path = path.strip_prefix(&self.shared.mount).unwrap_or(path);
+        let path = below(path, self.base_url(), &self.shared.mount);
         let world = &mut self.shared.world();
-        drive::authorize(world, self.base_url(), path, query, consent)
+        let user = world.user.clone();
+        let decider = Decider { user, consent };
+        drive::authorize(world, self.base_url(), path, query, decider)
     }
 
     /// Decides about a device code, as a user on the device page.

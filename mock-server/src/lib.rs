@@ -30,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It never listens where other machines could reach it, and journals and logs are redacted.
+//! It listens where other machines could reach it only if that is asked for by name, and journals and logs are redacted.
 
 mod answer;
 mod apps;
@@ -41,6 +41,7 @@ mod body;
 mod builder;
 mod call;
 mod clock;
+mod config;
 mod control;
 mod data_plane;
 mod device;
@@ -52,17 +53,21 @@ mod jwt;
 mod lineage;
 mod mock;
 mod pages;
+mod reach;
 mod redact;
 mod router;
 mod rules;
+mod setup_error;
 mod store;
 mod token;
 mod users_me;
 mod world;
 mod worlds;
 
-pub use builder::{Builder, SetupError};
+pub use banner::environment;
+pub use builder::Builder;
 pub use clock::ClockHandle;
+pub use config::{ConfigError, ConfigErrors, SAMPLE, parse_duration};
 pub use device::{DeviceAction, NotWaiting};
 pub use drive::Refused;
 pub use gates::{At, Gate, On};
@@ -70,5 +75,6 @@ pub use handle::MockWorld;
 pub use journal::{Explanation, JournalEntry, JournalJwt, Outcome};
 pub use lineage::{Issued, fingerprint};
 pub use mock::CozeAuthMock;
+pub use setup_error::SetupError;
 pub use world::Consent;
 pub use worlds::NoWorld;
