@@ -5,7 +5,9 @@ mod errors;
 mod guess;
 mod reader;
 pub(crate) mod summary;
+mod table;
 mod time;
+mod users;
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +26,8 @@ use crate::reach;
 use crate::rules::Rule;
 use crate::world::Consent;
 use guess::did_you_mean;
-use reader::{Reader, Table};
+use reader::Reader;
+use table::{Table, kind_of};
 
 /// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -55,7 +58,7 @@ const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
 
 pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, ConfigErrors> {
     let name = path.display().to_string();
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let applied = match fs::read_to_string(path) {
         Ok(text) => apply(builder, &text, folder),
         Err(error) => Err(ConfigErrors::unreadable(&error)),
@@ -104,7 +107,7 @@ pub(crate) fn apply(
             *limit = number.unwrap_or(*limit);
         }
     }
-    apps::read(&mut reader, &top, &mut builder.settings);
+    users::read(&mut reader, &top, &mut builder.settings);
     let errors = reader.errors();
     match errors.errors().is_empty() {
         true => Ok(builder),
@@ -180,7 +183,7 @@ fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Buil
             DeValue::String(text) if text == "on" => true,
             DeValue::String(text) if text == "off" => false,
             other => {
-                let came = reader::kind_of(other);
+                let came = kind_of(other);
                 let text = format!("the rule {id} is {came}; expected \"on\" or \"off\"");
                 reader.wrong(value.span().start, text);
                 continue;

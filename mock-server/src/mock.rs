@@ -117,7 +117,7 @@ impl CozeAuthMock {
         let listening = self.bound.map(|bound| format!("http://{bound}"));
         banner::banner(
             &self.shared,
-            listening.as_deref().unwrap_or(self.base_url()),
+            listening.as_deref().unwrap_or_else(|| self.base_url()),
         )
     }
 

@@ -123,11 +123,7 @@ pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupErr
     let wrong = |why: String| SetupError::Listen(text.to_owned(), why);
     let mut found: Vec<_> = match text.parse::<SocketAddr>() {
         Ok(address) => vec![address],
-        Err(_)
-            if !text
-                .rsplit_once(':')
-                .is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
-        {
+        Err(_) if !has_port(text) => {
             return Err(wrong(
                 "expected HOST:PORT, such as 127.0.0.1:9777".to_owned(),
             ));
@@ -145,6 +141,11 @@ pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupErr
     }
     let first = found.first().copied();
     first.ok_or_else(|| wrong("this host has no address".to_owned()))
+}
+
+fn has_port(text: &str) -> bool {
+    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    matches!(port, Some(Ok(_)))
 }
 
 /// The address at which this machine reaches a socket that is bound to `bound`.

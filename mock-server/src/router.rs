@@ -136,7 +136,10 @@ pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &
     let mount = original.path().strip_suffix(path).unwrap_or("");
     match host.filter(|host| is_plain_host(host)) {
         Some(host) => {
-            let scheme = seen.scheme.or(original.scheme_str()).unwrap_or("http");
+            let scheme = seen
+                .scheme
+                .or_else(|| original.scheme_str())
+                .unwrap_or("http");
             format!("{scheme}://{host}{}{mount}", seen.prefix)
         }
         // The address of the socket has the mount already.

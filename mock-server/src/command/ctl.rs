@@ -38,6 +38,8 @@ enum Control {
     },
     /// Decide about an authorize URL and print the redirect, as a browser would be sent back
     Authorize {
+        /// As the program under test made it
+        #[arg(id = "authorize_url", value_name = "URL")]
         url: String,
         #[arg(value_enum, default_value = "approve")]
         action: UserAction,

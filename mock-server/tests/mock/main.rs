@@ -1,6 +1,8 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
 mod breaches;
+mod config;
+mod config_errors;
 mod control;
 mod device;
 mod flows;
@@ -14,6 +16,7 @@ mod lineage;
 mod logs;
 mod pages;
 mod properties;
+mod reach;
 mod redaction;
 mod rules;
 mod sockets;
