@@ -73,7 +73,13 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
     if base_url != listening {
         let _ = writeln!(text, "  Clients find it at {base_url}");
     }
-    if let Some(token) = &shared.reach.admin_token {
+    // One that was given is known, and a log is no place for it.
+    let token = match &shared.reach.admin_token {
+        Some(token) if shared.reach.made_token => Some(token.as_str()),
+        Some(_) => Some("<the token that was given>"),
+        None => None,
+    };
+    if let Some(token) = token {
         let _ = writeln!(
             text,
             "  Its control plane takes  Authorization: Bearer {token}"

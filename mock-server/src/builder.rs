@@ -209,6 +209,7 @@ impl Builder {
         };
         if !address.ip().is_loopback() && self.reach.admin_token.is_none() {
             self.reach.admin_token = Some(random_token()?);
+            self.reach.made_token = true;
         }
         Ok((address, self.build()?))
     }

@@ -17,6 +17,8 @@ pub(crate) struct Reach {
     pub(crate) public_url: Option<String>,
     pub(crate) trust_forwarded: bool,
     pub(crate) admin_token: Option<String>,
+    /// Nobody knows the token yet.
+    pub(crate) made_token: bool,
     /// The host that it listens on, once it does.
     pub(crate) bound: OnceLock<String>,
 }

@@ -157,7 +157,7 @@ impl Serve {
     }
 
     fn greeting(&self, mock: &CozeAuthMock) -> String {
-        // One that was given is known, and the block for people has it.
+        // The block for people has it already.
         let made = mock.admin_token().filter(|_| self.admin_token.is_none());
         match (self.print, made) {
             (Print::Text, _) => mock.banner(),

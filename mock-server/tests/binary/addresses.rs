@@ -85,6 +85,16 @@ fn where_other_machines_come_the_control_plane_takes_a_token() {
 #[test]
 fn a_token_that_was_given_is_not_printed_and_counts_on_this_machine_too() {
     let (mut server, info) = serve(&["--admin-token", "let-me-in"]);
+    let text = command(&["--listen", "127.0.0.1:0", "--admin-token", "let-me-in"]).spawn();
+    let mut text = Server(text.expect("the command starts"));
+    let banner = BufReader::new(text.0.stdout.take().expect("its standard output")).lines();
+    let said: Vec<_> = banner.map_while(Result::ok).take(25).collect();
+    assert!(
+        said.iter()
+            .any(|line| line.ends_with("Bearer <the token that was given>")),
+        "{said:?}"
+    );
+    assert!(!said.concat().contains("let-me-in"), "{said:?}");
     let url = base_url(&info);
     assert!(!info.to_string().contains("let-me-in"));
     assert_eq!(failure(&["ctl", "--url", &url, "clock"]).0, 1);

@@ -39,6 +39,18 @@ fn the_sample_is_the_ready_made_set() {
     }
 }
 
+/// What the README shows is right but for the key file, which is the reader's.
+#[test]
+fn the_example_of_the_readme_has_no_mistakes() {
+    let readme = include_str!("../../README.md");
+    let (_, after) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = after.split_once("```").expect("its end");
+    let own = "public_pem_file = \"k1.pub.pem\"";
+    assert!(example.contains(own));
+    let m = configured(&example.replace(own, "development = true"));
+    assert_eq!(m.me("pat_mock_bob").json["data"]["user_name"], "bob");
+}
+
 #[test]
 fn apps_of_the_file_replace_the_ready_made_ones() {
     let m = configured(

@@ -10,7 +10,7 @@ pub(crate) fn errors(text: &str) -> ConfigErrors {
 /// Each says where it is, what is wrong and what would be right, in the words that people then search for.
 #[test]
 fn every_mistake_names_its_place_and_its_fix() {
-    let ec = "-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEdn7SOx5+0NkD54eZlQKU/B8VA4Ue\nrAohKA6Uy2My9xDsCO/xzh4puN0QOhhJhXZNTisXJeVGDYqinhFhbfYL9w==\n-----END PUBLIC KEY-----";
+    let ec = "-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEdn7SOx5+0NkD54eZlQKU/B8VA4Ue\\nrAohKA6Uy2My9xDsCO/xzh4puN0QOhhJhXZNTisXJeVGDYqinhFhbfYL9w==\\n-----END PUBLIC KEY-----";
     let jwt = |key: &str| {
         format!("[[app]]\nkind = \"jwt\"\nclient_id = \"1\"\nkeys = [{{ kid = \"k\", {key} }}]")
     };
