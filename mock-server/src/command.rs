@@ -24,6 +24,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Told(text) => text.clone(),
+            Self::Config(errors) => errors.to_string(),
+        }
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Told(text) => {

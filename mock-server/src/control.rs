@@ -1,7 +1,7 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
 mod clock;
-mod gates;
+pub(crate) mod gates;
 mod owner;
 mod requests;
 mod user;

@@ -38,7 +38,7 @@ impl MockWorld {
         self.shared.world().settings.clock.clone()
     }
 
-    /// The ready-made apps and tokens, as `GET /_mock/v1/info` shows them.
+    /// The apps and tokens, as `GET /_mock/v1/info` shows them.
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
         control::describe(&self.shared, self.base_url())

@@ -69,7 +69,10 @@ impl<'a> Watch<'a> {
                 );
             }
             Err(failure) => {
-                let _ = failure.report();
+                // Through the log, which may be one that machines read.
+                for line in failure.text().lines() {
+                    tracing::error!("{line}");
+                }
                 tracing::error!("{file} has mistakes; the configuration stays as it was");
             }
         }

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use super::time::written;
 use crate::banner;
 use crate::call::{BODY_LIMIT, PARAMETER_LIMIT};
+use crate::control::gates;
 use crate::device::TOLERANCE;
 use crate::jwt::LONGEST_TOKEN_S;
+use crate::redact::MOST_HEADERS;
 use crate::router::DRAIN_LIMIT;
 use crate::world::{CONSENT_S, Consent, Settings, WAITING_CAP};
 use crate::worlds;
@@ -90,6 +92,12 @@ fn limits(settings: &Settings, text: &mut String) {
             settings.cap.min(WAITING_CAP).to_string(),
         ),
         ("requests in the journal", settings.journal.to_string()),
+        ("headers of each", MOST_HEADERS.to_string()),
+        ("gates of a world", gates::MOST.to_string()),
+        (
+            "wait at GET /gates/{name}",
+            written(gates::LONGEST_WAIT_MS / 1000),
+        ),
         ("worlds", worlds::MOST.to_string()),
         ("world kept unused", written(worlds::UNUSED.as_secs())),
         ("name of a world", format!("{} bytes", worlds::LONGEST_NAME)),
