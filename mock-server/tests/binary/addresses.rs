@@ -40,11 +40,8 @@ fn where_other_machines_come_the_control_plane_takes_a_token() {
     ];
     let mut server = Server(command(&arguments).spawn().expect("the command starts"));
     let out = server.0.stdout.take().expect("its standard output");
-    let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-    let mut after = |words: &str| {
-        let found = lines.find_map(|line| Some(line.split_once(words)?.1.to_owned()));
-        found.unwrap_or_else(|| panic!("{words} in the banner"))
-    };
+    let lines = Lines::of(out);
+    let after = |words: &str| lines.after(words);
     let listening = after("is listening on http://0.0.0.0:");
     let url = after("Clients find it at ");
     assert_eq!(url, format!("http://127.0.0.1:{listening}"));

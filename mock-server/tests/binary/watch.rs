@@ -1,7 +1,5 @@
 //! `serve --watch`.
 
-use std::io::{BufRead as _, BufReader};
-
 use crate::support::*;
 
 const APP: &str = "[[app]]\nkind = \"pkce\"\nclient_id = \"app_pkce\"\n";
@@ -13,11 +11,8 @@ fn a_changed_file_is_read_again_and_a_bad_one_changes_nothing() {
     let (mut server, info) = serve(&["-c", &file, "--watch"]);
     let url = base_url(&info);
     let errors = server.0.stderr.take().expect("its standard error");
-    let mut lines = BufReader::new(errors).lines().map_while(Result::ok);
-    let mut until = |words: &str| {
-        let found = lines.find(|line| line.contains(words));
-        found.unwrap_or_else(|| panic!("{words} on standard error"))
-    };
+    let lines = Lines::of(errors);
+    let until = |words: &str| lines.after(words);
     let apps = |world: &str| {
         let all = out(&["env", "--for", "shell", "--url", &url, "--world", world]);
         all.lines()
