@@ -89,7 +89,7 @@ pub enum At {
 }
 
 /// Holds requests to the data plane; those that a consent or device page makes and
-/// [`CozeAuthMock::authorize`](crate::CozeAuthMock::authorize) pass. Dropping it opens it.
+/// [`MockWorld::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.
 #[must_use = "a gate opens when it is dropped"]
 pub struct Gate {
     held: Arc<Held>,

@@ -2,7 +2,7 @@
 //!
 //! It keeps real state (codes are used once, refresh tokens rotate, everything expires by a clock
 //! that a test can move), refuses what Coze is documented to refuse, and says why: each answer
-//! carries an `X-Tt-Logid` under which [`CozeAuthMock::explain`] and `GET /_mock/v1/explain/{logid}`
+//! carries an `X-Tt-Logid` under which [`MockWorld::explain`] and `GET /_mock/v1/explain/{logid}`
 //! name the rule, what was expected and what came. The rules are in `rules.toml`, each with its
 //! evidence, and a test may turn many of them off.
 //!
