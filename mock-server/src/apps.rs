@@ -1,10 +1,14 @@
 //! The ready-made apps, user and tokens, the same in every start.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use url::Url;
+
+use crate::world::Consent;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,109 +31,148 @@ impl Kind {
 }
 
 /// An app as its owner has registered it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct App {
     pub(crate) kind: Kind,
     #[serde(skip)]
-    pub(crate) name: &'static str,
-    pub(crate) client_id: &'static str,
+    pub(crate) name: String,
+    pub(crate) client_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) client_secret: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_id: Option<&'static str>,
+    pub(crate) client_secret: Option<String>,
+    #[serde(
+        rename = "key_id",
+        serialize_with = "first_kid",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) keys: Vec<Key>,
+    /// Of the development key alone: the mock has no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) private_key: Option<&'static str>,
-    pub(crate) redirect_uris: &'static [&'static str],
+    pub(crate) redirect_uris: Vec<String>,
+    /// Who decides, if this is not the mock's own setting.
+    #[serde(skip)]
+    pub(crate) consent: Option<Consent>,
     #[serde(skip)]
     pub(crate) enabled: bool,
+    /// No longer in the configuration: unknown, but its tokens still name it.
+    #[serde(skip)]
+    pub(crate) removed: bool,
+}
+
+/// A key that a JWT app has registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) kid: String,
+    pub(crate) public: ParsedPublicKey,
+}
+
+fn first_kid<S: Serializer>(keys: &[Key], serializer: S) -> Result<S::Ok, S::Error> {
+    keys.first().map(|key| &key.kid).serialize(serializer)
 }
 
 /// A person with a Coze account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct User {
-    pub(crate) id: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) nick: &'static str,
-    pub(crate) avatar_url: &'static str,
-    pub(crate) workspace: &'static str,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) nick: String,
+    pub(crate) avatar_url: String,
+    pub(crate) workspace: String,
 }
 
 /// A token that is made in the console and not by a flow.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct ConsoleToken {
     pub(crate) kind: &'static str,
-    pub(crate) value: &'static str,
+    pub(crate) value: String,
+    /// The name of its user; the first one if none is named.
+    #[serde(skip)]
+    pub(crate) user: Option<String>,
 }
 
-const REDIRECT_URIS: &[&str] = &[
+const REDIRECT_URIS: [&str; 3] = [
     "http://localhost:*/*",
     "http://127.0.0.1:*/*",
     "https://app.example/callback",
 ];
 
+impl App {
+    /// One with nothing but its name.
+    pub(crate) fn named(kind: Kind, name: &str, client_id: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: None,
+            keys: Vec::new(),
+            private_key: None,
+            redirect_uris: Vec::new(),
+            consent: None,
+            enabled: true,
+            removed: false,
+        }
+    }
+
+    pub(crate) fn key(&self, kid: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+}
+
+pub(crate) fn redirect_uris() -> Vec<String> {
+    REDIRECT_URIS.map(str::to_owned).to_vec()
+}
+
 pub(crate) fn apps() -> Vec<App> {
-    let app = |kind, name, client_id| App {
-        kind,
-        name,
-        client_id,
-        client_secret: None,
-        key_id: None,
-        private_key: None,
-        redirect_uris: &[],
-        enabled: true,
-    };
+    let id = |digit: &str| format!("{}.app.coze", digit.repeat(32));
     vec![
         App {
-            client_secret: Some("mock-web-secret"),
-            redirect_uris: REDIRECT_URIS,
-            ..app(
-                Kind::Web,
-                "Mock Web App",
-                "11111111111111111111111111111111.app.coze",
-            )
+            client_secret: Some("mock-web-secret".to_owned()),
+            redirect_uris: redirect_uris(),
+            ..App::named(Kind::Web, "Mock Web App", &id("1"))
         },
         App {
-            redirect_uris: REDIRECT_URIS,
-            ..app(
-                Kind::Pkce,
-                "Mock PKCE App",
-                "22222222222222222222222222222222.app.coze",
-            )
+            redirect_uris: redirect_uris(),
+            ..App::named(Kind::Pkce, "Mock PKCE App", &id("2"))
         },
-        app(
-            Kind::Device,
-            "Mock Device App",
-            "33333333333333333333333333333333.app.coze",
-        ),
+        App::named(Kind::Device, "Mock Device App", &id("3")),
         App {
-            key_id: Some("mock-jwt-key-1"),
+            keys: vec![Key {
+                kid: "mock-jwt-key-1".to_owned(),
+                public: public_key(),
+            }],
             private_key: Some(private_key()),
-            ..app(Kind::Jwt, "Mock JWT App", "100000000001")
+            ..App::named(Kind::Jwt, "Mock JWT App", "100000000001")
         },
     ]
 }
 
-pub(crate) const ALICE: User = User {
-    id: "7300000000000000001",
-    name: "alice",
-    nick: "Alice",
-    avatar_url: "https://app.example/alice.png",
-    workspace: "ws_a",
-};
+/// The ready-made user, and the shape of those that a configuration has.
+pub(crate) fn user(name: &str, number: usize) -> User {
+    let nick = name[..1].to_uppercase() + &name[1..];
+    User {
+        id: format!("7300000000000000{number:03}"),
+        name: name.to_owned(),
+        nick,
+        avatar_url: format!("https://app.example/{name}.png"),
+        workspace: "ws_a".to_owned(),
+    }
+}
 
-pub(crate) const CONSOLE_TOKENS: [ConsoleToken; 2] = [
-    ConsoleToken {
-        kind: "pat",
-        value: "pat_mock_alice",
-    },
-    ConsoleToken {
-        kind: "sat",
-        value: "sat_mock_ci",
-    },
-];
+pub(crate) fn users() -> Vec<Arc<User>> {
+    vec![Arc::new(user("alice", 1))]
+}
+
+pub(crate) fn console_tokens() -> Vec<ConsoleToken> {
+    let token = |kind, value: &str| ConsoleToken {
+        kind,
+        value: value.to_owned(),
+        user: None,
+    };
+    vec![token("pat", "pat_mock_alice"), token("sat", "sat_mock_ci")]
+}
 
 /// The armoured key without the words before it.
-fn private_key() -> &'static str {
+pub(crate) fn private_key() -> &'static str {
     let file = include_str!("dev-key.pem");
     file.find("-----BEGIN").map_or(file, |at| &file[at..])
 }
@@ -172,7 +215,7 @@ impl App {
                 Some(Some((scheme, host))) => {
                     url.scheme() == scheme && url.host_str() == Some(host)
                 }
-                _ => *pattern == uri,
+                _ => pattern == uri,
             }
         })
     }

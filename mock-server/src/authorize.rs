@@ -1,15 +1,16 @@
 //! `GET …/authorize` (protocol §2.2) and what approving or denying it does.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use url::{Url, form_urlencoded};
 
-use crate::apps::{self, Kind};
+use crate::apps::{self, Kind, User};
 use crate::call::{Answer, Call, Refusal};
 use crate::redact;
 use crate::rules::Rule;
 use crate::store::digest;
-use crate::world::{AppIndex, Authorization, CODE_S, CONSENT_S, Challenge, Code, Consent, World};
+use crate::world::{AppIndex, Authorization, CONSENT_S, Challenge, Code, Consent, World};
 
 const PARAMETERS: [&str; 6] = [
     "response_type",
@@ -22,8 +23,15 @@ const PARAMETERS: [&str; 6] = [
 
 pub(crate) fn authorize(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
     let authorization = check(call, workspace)?;
-    let location = match call.consent {
-        Consent::Approve => approve(call.world, &authorization, call.now_ms),
+    let (consent, user) = match &call.decider {
+        Some(decider) => (decider.consent, decider.user.clone()),
+        None => (
+            call.world.consent_of(authorization.app),
+            call.world.user.clone(),
+        ),
+    };
+    let location = match consent {
+        Consent::Approve => approve(call.world, &authorization, user, call.now_ms),
         Consent::Deny => deny(&authorization),
         Consent::Page => {
             let key = call.world.ids.opaque("", 43);
@@ -101,9 +109,9 @@ fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(
     })?;
     let Ok(url) = parsed else { return Ok(()) };
     let app = call.world.app(app);
-    let (registered, allowed) = (app.redirect_uris, app.allows_redirect(uri, &url));
+    let (registered, allowed) = (app.redirect_uris.join(", "), app.allows_redirect(uri, &url));
     call.require(Rule::AuthorizeRedirectUri, allowed, || {
-        let expected = format!("one of {}", registered.join(", "));
+        let expected = format!("one of {registered}");
         (expected, redact::redirect_uri(uri))
     })
 }
@@ -143,13 +151,19 @@ fn challenge<'a>(
 }
 
 /// The redirect that carries a new code.
-pub(crate) fn approve(world: &mut World, authorization: &Authorization, now_ms: u64) -> String {
+pub(crate) fn approve(
+    world: &mut World,
+    authorization: &Authorization,
+    user: Arc<User>,
+    now_ms: u64,
+) -> String {
     let code = world.ids.opaque("code_mock_", 40);
     let entry = Code {
         app: authorization.app,
+        user,
         redirect_uri: authorization.redirect_uri.clone(),
         challenge: authorization.challenge.clone(),
-        expires_ms: now_ms + CODE_S * 1000,
+        expires_ms: now_ms + world.settings.ttl.code * 1000,
         used: false,
     };
     world.codes.insert(digest(&code), entry);

@@ -1,17 +1,20 @@
 //! Making a mock: settings, then a socket or none.
 
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::mpsc;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
 
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::SetupError;
 use crate::clock::ClockHandle;
+use crate::config::{self, ConfigErrors, summary};
 use crate::mock::{CozeAuthMock, Listening};
-use crate::rules::Rule;
+use crate::reach::{self, Reach};
+use crate::store::Ids;
 use crate::wire;
 use crate::world::{Consent, Settings};
 
@@ -19,10 +22,19 @@ use crate::world::{Consent, Settings};
 /// [`build`](Self::build).
 #[derive(Debug)]
 pub struct Builder {
-    settings: Settings,
+    pub(crate) settings: Settings,
     seed: Option<[u8; 32]>,
-    listen: SocketAddr,
+    listen: Listen,
+    anywhere: bool,
+    reach: Reach,
     problem: Option<SetupError>,
+}
+
+/// A name is looked up at the start, when it is known who may come.
+#[derive(Debug)]
+enum Listen {
+    At(SocketAddr),
+    Named(String),
 }
 
 impl Builder {
@@ -30,7 +42,9 @@ impl Builder {
         Self {
             settings: Settings::standard([0; 32]),
             seed: None,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: Listen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            anywhere: false,
+            reach: Reach::default(),
             problem: None,
         }
     }
@@ -87,16 +101,83 @@ impl Builder {
     /// Where to listen, a loopback address; a free port of 127.0.0.1 if not set.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
+        self.listen = Listen::At(address);
         self
     }
 
-    /// A mock without a socket, for [`CozeAuthMock::call`] and [`CozeAuthMock::router`].
+    /// As [`listen`](Self::listen), with `HOST:PORT`, where the host may be a name such as `localhost`.
+    #[must_use]
+    pub fn listen_on(mut self, address: &str) -> Self {
+        self.listen = Listen::Named(address.to_owned());
+        self
+    }
+
+    /// Allows addresses that other machines can reach. The mock gives tokens to whoever asks; its control plane then
+    /// takes an [`admin_token`](Self::admin_token), a random one if none was set.
+    #[must_use]
+    pub fn allow_other_machines(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
+    /// What `/_mock/v1` takes as Bearer credential from now on. On a loopback address there is none if none is set.
+    #[must_use]
+    pub fn admin_token(mut self, token: &str) -> Self {
+        match token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
+            true => self.note(Err(SetupError::AdminToken)),
+            false => {
+                self.reach.admin_token = Some(token.to_owned());
+                self
+            }
+        }
+    }
+
+    /// The address that clients use, such as `http://mock:9777` or `https://dev.example/coze`, if it is not the one
+    /// that the mock listens on: it is in all addresses that the mock hands out.
+    #[must_use]
+    pub fn public_url(mut self, url: &str) -> Self {
+        match reach::public_url(url) {
+            Ok(url) => self.reach.public_url = Some(url),
+            Err(problem) => return self.note(Err(problem)),
+        }
+        self
+    }
+
+    /// Takes scheme, host and prefix from `Forwarded` and `X-Forwarded-…`: for a mock behind a proxy that sets
+    /// them. A [`public_url`](Self::public_url) counts before them.
+    #[must_use]
+    pub fn trust_forwarded(mut self) -> Self {
+        self.reach.trust_forwarded = true;
+        self
+    }
+
+    /// Takes what a configuration in TOML sets, in place of what was set before; see the README for its keys. PEM
+    /// files that it names are looked for in the working directory.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if a rule does not exist or cannot be turned off, or if there is no seed.
-    pub fn build(self) -> Result<CozeAuthMock, SetupError> {
+    /// [`ConfigErrors`]: everything that is wrong, with line and column.
+    pub fn toml(self, text: &str) -> Result<Self, ConfigErrors> {
+        config::apply(self, text, Path::new(""))
+    }
+
+    /// As [`toml`](Self::toml), from a file; PEM files are looked for beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigErrors`], also if the file cannot be read.
+    pub fn toml_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        config::apply_file(self, path.as_ref())
+    }
+
+    /// What `coze-auth-mock check` prints: apps, users, tokens, what is not as Coze has it, and all limits.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary::summary(&self.settings)
+    }
+
+    /// The settings of the worlds, once everything is known to fit.
+    pub(crate) fn settings(self) -> Result<Settings, SetupError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
@@ -105,17 +186,43 @@ impl Builder {
             Some(seed) => seed,
             None => random_seed()?,
         };
-        Ok(CozeAuthMock::new(settings))
+        settings.reach = Arc::new(self.reach);
+        Ok(settings)
+    }
+
+    /// A mock without a socket, for [`CozeAuthMock::call`] and [`CozeAuthMock::router`].
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] if a rule does not exist or cannot be turned off, if a setting cannot be, or if there is no seed.
+    pub fn build(self) -> Result<CozeAuthMock, SetupError> {
+        Ok(CozeAuthMock::new(self.settings()?))
+    }
+
+    /// Where to listen, and a mock that lets nobody in who should not come.
+    fn prepare(mut self) -> Result<(SocketAddr, CozeAuthMock), SetupError> {
+        let address = match &self.listen {
+            Listen::At(address) if !self.anywhere && !address.ip().is_loopback() => {
+                return Err(SetupError::NotLoopback(*address));
+            }
+            Listen::At(address) => *address,
+            Listen::Named(name) => reach::resolve(name, self.anywhere)?,
+        };
+        if !address.ip().is_loopback() && self.reach.admin_token.is_none() {
+            self.reach.admin_token = Some(random_token()?);
+            self.reach.made_token = true;
+        }
+        Ok((address, self.build()?))
     }
 
     /// A mock that listens, served by a task of the running tokio runtime. Dropping it stops it.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and if the address is no loopback address or cannot be bound.
+    /// As [`build`](Self::build), and if the address cannot be found or bound, or is no loopback address and
+    /// [`allow_other_machines`](Self::allow_other_machines) was not called.
     pub async fn start(self) -> Result<CozeAuthMock, SetupError> {
-        let address = loopback(self.listen)?;
-        let mock = self.build()?;
+        let (address, mock) = self.prepare()?;
         let bind = |source| SetupError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
@@ -136,8 +243,7 @@ impl Builder {
     ///
     /// As [`start`](Self::start), and if no thread can be had.
     pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
-        let address = loopback(self.listen)?;
-        let mock = self.build()?;
+        let (address, mock) = self.prepare()?;
         let router = mock.router();
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, reported) = mpsc::channel();
@@ -174,14 +280,6 @@ impl Builder {
     }
 }
 
-/// The mock mints tokens for whoever asks, so other machines cannot ask.
-fn loopback(address: SocketAddr) -> Result<SocketAddr, SetupError> {
-    match address.ip().is_loopback() {
-        true => Ok(address),
-        false => Err(SetupError::NotLoopback(address)),
-    }
-}
-
 pub(crate) fn seed_of(number: u64) -> [u8; 32] {
     Sha256::digest(number.to_be_bytes()).into()
 }
@@ -193,72 +291,6 @@ fn random_seed() -> Result<[u8; 32], SetupError> {
     Ok(seed)
 }
 
-/// A mock could not be made.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// No rule has this id.
-    UnknownRule(String),
-    /// This rule cannot be turned off.
-    NoSwitch(String),
-    /// A breach of this rule cannot be answered with this HTTP status.
-    BadAnswer(String, u16),
-    /// Only loopback addresses are allowed.
-    NotLoopback(SocketAddr),
-    /// The address cannot be listened on.
-    Bind {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system gave no thread.
-    Thread(io::Error),
-    /// The system gave no random seed.
-    Randomness(getrandom::Error),
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownRule(id) => {
-                let switches = Rule::ALL.iter().filter(|rule| rule.text().switch);
-                let ids: Vec<_> = switches.map(|rule| rule.id()).collect();
-                write!(
-                    f,
-                    "there is no rule {id:?}; these can be switched: {}",
-                    ids.join(", ")
-                )
-            }
-            Self::NoSwitch(id) => write!(f, "the rule {id} cannot be turned off"),
-            Self::BadAnswer(id, status) => {
-                write!(
-                    f,
-                    "{id} cannot be answered with status {status}: use 200–299 or 400–599"
-                )
-            }
-            Self::NotLoopback(address) => write!(
-                f,
-                "{address} can be reached from other machines; the mock gives tokens to anyone, so listen on 127.0.0.1 or [::1]"
-            ),
-            Self::Bind { address, source } => write!(
-                f,
-                "cannot listen on {address}: {source}; stop what is using it, or use port 0 for any free port"
-            ),
-            Self::Thread(source) => write!(f, "cannot start the server thread: {source}"),
-            Self::Randomness(source) => {
-                write!(f, "the system gave no random seed: {source}; set a seed")
-            }
-        }
-    }
-}
-
-impl std::error::Error for SetupError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind { source, .. } | Self::Thread(source) => Some(source),
-            Self::Randomness(source) => Some(source),
-            _ => None,
-        }
-    }
+fn random_token() -> Result<String, SetupError> {
+    Ok(Ids::new(random_seed()?).opaque("", 32))
 }

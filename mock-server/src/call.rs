@@ -1,10 +1,13 @@
 //! One request to the data plane: what came, what is known about it so far, and how it is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::apps::User;
 use crate::body::Members;
 use crate::lineage::Issued;
 use crate::redact;
@@ -15,7 +18,7 @@ use crate::world::{AppIndex, Consent, World};
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Bytes of a parameter that is kept until a user decides or a code is exchanged.
-const PARAMETER_LIMIT: usize = 2_048;
+pub(crate) const PARAMETER_LIMIT: usize = 2_048;
 
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -71,14 +74,21 @@ pub(crate) struct Note {
     pub(crate) relaxed: Vec<&'static str>,
 }
 
+/// A user who decides about an authorize request without a browser.
+#[derive(Clone, Debug)]
+pub(crate) struct Decider {
+    pub(crate) user: Arc<User>,
+    pub(crate) consent: Consent,
+}
+
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) world: &'a mut World,
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
     pub(crate) logid: String,
-    /// Who decides about this request: the world's setting, or the caller of the control plane.
-    pub(crate) consent: Consent,
+    /// The caller of the control plane, who decides instead of whom the settings name.
+    pub(crate) decider: Option<Decider>,
     pub(crate) note: Note,
 }
 
@@ -189,12 +199,12 @@ impl Call<'_> {
         kinds: &[crate::apps::Kind],
     ) -> Result<(), Refusal> {
         let app = self.world.app(index);
-        let (kind, name, enabled) = (app.kind, app.name, app.enabled);
+        let (kind, name, enabled) = (app.kind, app.name.clone(), app.enabled);
         self.require(Rule::ClientEnabled, enabled, || {
             ("an active app", "a deactivated one")
         })
         .map_err(|refusal| Refusal {
-            detail: name.to_owned(),
+            detail: name,
             ..refusal
         })?;
         self.require(Rule::ClientKind, kinds.contains(&kind), || {

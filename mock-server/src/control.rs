@@ -2,7 +2,7 @@
 
 mod clock;
 mod faults;
-mod gates;
+pub(crate) mod gates;
 mod owner;
 mod requests;
 mod user;
@@ -16,16 +16,18 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use http::header::{HOST, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::answer::json_reply;
-use crate::apps::CONSOLE_TOKENS;
+use crate::apps::App;
 use crate::on::On;
+use crate::reach::Reach;
 use crate::router::{Shared, base, into_response};
+use crate::token::same;
 
 type Handled = Result<Value, Problem>;
 
@@ -92,7 +94,7 @@ async fn other_method() -> Response {
     respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
 }
 
-pub(crate) fn router() -> Router<Arc<Shared>> {
+pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
     Router::new()
         .route("/info", get(info))
         .route("/health", get(health))
@@ -123,37 +125,58 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/script/{id}", delete(faults::stop))
         .fallback(no_such_control)
         .method_not_allowed_fallback(other_method)
-        .layer(middleware::from_fn(local_only))
+        .layer(middleware::from_fn_with_state(reach.clone(), guard))
 }
 
 /// A web page elsewhere must not drive the mock on this machine: neither through a name that it
-/// makes point here (`Host`), nor by a request across origins (`Origin`).
-async fn local_only(request: Request, next: Next) -> Response {
+/// makes point here (`Host`), nor by a request across origins (`Origin`). Where other machines come too, nobody
+/// may without the token.
+async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    let is_here = |authority: &str| is_here(&reach, authority);
     let host_here = match headers.get(HOST) {
-        Some(host) => host.to_str().is_ok_and(is_loopback),
-        None => request.uri().host().is_none_or(is_loopback),
+        Some(host) => host.to_str().is_ok_and(is_here),
+        None => request.uri().host().is_none_or(is_here),
     };
     let origin_here = headers.get(ORIGIN).is_none_or(|origin| {
         let origin = origin
             .to_str()
             .ok()
             .and_then(|origin| origin.split_once("://"));
-        origin.is_some_and(|(_, host)| is_loopback(host))
+        origin.is_some_and(|(_, host)| is_here(host))
     });
-    if host_here && origin_here {
+    if !host_here || !origin_here {
+        let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
+        return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
+    }
+    // A container's health check has no token, and learns nothing.
+    if request.uri().path() == "/health" || has_token(&reach, headers) {
         return next.run(request).await;
     }
-    let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1]";
-    respond(Err(Problem::new(StatusCode::FORBIDDEN, text)))
+    let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
+    respond(Err(Problem::new(StatusCode::UNAUTHORIZED, text)))
 }
 
-fn is_loopback(authority: &str) -> bool {
+fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
+    let Some(wanted) = &reach.admin_token else {
+        return true;
+    };
+    let sent = headers
+        .get(AUTHORIZATION)
+        .and_then(|sent| sent.to_str().ok());
+    let sent = sent.and_then(|sent| sent.split_once(' '));
+    sent.is_some_and(|(scheme, sent)| {
+        scheme.eq_ignore_ascii_case("bearer") && same(sent.trim(), wanted)
+    })
+}
+
+fn is_here(reach: &Reach, authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').unwrap_or(("", "")),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let here = host.eq_ignore_ascii_case("localhost")
+        || reach.is_own_host(host)
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     here && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
@@ -200,10 +223,12 @@ async fn info(
 
 /// Design §4: what `--print json` and `GET /info` say.
 pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
+    let world = shared.world();
+    let apps: Vec<&App> = world.known_apps().collect();
     json!({
         "base_url": base_url,
-        "apps": shared.world().apps,
-        "tokens": CONSOLE_TOKENS,
+        "apps": apps,
+        "tokens": world.settings.tokens,
         "version": env!("CARGO_PKG_VERSION"),
     })
 }
@@ -216,7 +241,7 @@ async fn health() -> Response {
 
 /// The JWT app's private key, for `export …="$(curl …)"`.
 async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
-    let keys = shared.world().apps.iter().find_map(|app| app.private_key);
+    let keys = shared.world().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
 }
 
@@ -227,7 +252,7 @@ async fn reset(State(shared): State<Arc<Shared>>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use super::*;
 
     #[test]
     fn only_this_machine_counts_as_local() {
@@ -239,7 +264,7 @@ mod tests {
             "[::1]:80",
             "[::1]",
         ] {
-            assert!(is_loopback(host), "{host}");
+            assert!(is_here(&Reach::default(), host), "{host}");
         }
         for host in [
             "",
@@ -255,7 +280,7 @@ mod tests {
             "[::2]",
             "0.0.0.0",
         ] {
-            assert!(!is_loopback(host), "{host}");
+            assert!(!is_here(&Reach::default(), host), "{host}");
         }
     }
 }

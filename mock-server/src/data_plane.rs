@@ -6,12 +6,12 @@ use http::Method;
 use http::StatusCode;
 
 use crate::answer::{self, Reply};
-use crate::call::{Answer, Call, Incoming, Note, Refusal};
-use crate::endpoint::Endpoint;
+use crate::call::{Answer, Call, Decider, Incoming, Note, Refusal};
+use crate::endpoint::{Endpoint, JwtPath};
 use crate::faults::ErrorStep;
 use crate::journal::{JournalEntry, JournalJwt, Marks, Outcome};
 use crate::rules::Rule;
-use crate::world::{Consent, World};
+use crate::world::World;
 use crate::{authorize, device, glance, pages, redact, token, users_me};
 
 /// A request that has its number and log id.
@@ -32,29 +32,27 @@ pub(crate) fn begin(world: &mut World) -> Begun {
     }
 }
 
-/// Answers `request` and writes it down. `consent` overrides who decides about an authorize
-/// request.
-pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Consent>) -> Reply {
+/// Answers `request` and writes it down. `decider` decides about an authorize request, if there is one.
+pub(crate) fn serve(world: &mut World, request: &Incoming, decider: Option<Decider>) -> Reply {
     let begun = begin(world);
-    answer(world, request, consent, begun, Marks::default())
+    answer(world, request, decider, begun, Marks::default())
 }
 
 pub(crate) fn answer(
     world: &mut World,
     request: &Incoming,
-    consent: Option<Consent>,
+    decider: Option<Decider>,
     begun: Begun,
     marks: Marks,
 ) -> Reply {
     let now_ms = world.settings.clock.unix_ms();
     let endpoint = Endpoint::of(&request.path);
-    let consent = consent.unwrap_or(world.settings.consent);
     let mut call = Call {
         world,
         request,
         now_ms,
         logid: begun.logid.clone(),
-        consent,
+        decider,
         note: Note::default(),
     };
     let result = handle(endpoint, &mut call);
@@ -187,6 +185,18 @@ fn write(
     });
 }
 
+/// Any id is one of an account, unless the settings list them.
+fn listed(path: JwtPath<'_>, call: &mut Call<'_>) -> Result<(), Refusal> {
+    let settings = &call.world.settings;
+    let (what, id, listed) = match path {
+        JwtPath::Account(id) => ("accounts", id, &settings.accounts),
+        JwtPath::Enterprise(id) => ("enterprises", id, &settings.enterprises),
+    };
+    let known = listed.is_empty() || listed.iter().any(|known| known == id);
+    let expected = format!("one of the {what} {}", listed.join(", "));
+    call.require(Rule::PathKnown, known, || (expected, redact::scrub(id)))
+}
+
 /// One line per request; the query stays out, it holds states and challenges.
 fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>, logid: &str) {
     let method = match &request.method {
@@ -214,12 +224,15 @@ fn handle(endpoint: Endpoint<'_>, call: &mut Call<'_>) -> Result<Answer, Refusal
         method.as_str() == endpoint.method(),
         || (endpoint.method(), redact::scrub(method.as_str())),
     )?;
+    if let Endpoint::Token { only: Some(path) } = endpoint {
+        listed(path, call)?;
+    }
     if let Endpoint::Authorize { workspace } | Endpoint::DeviceCode { workspace } = endpoint {
         Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
     }
     match endpoint {
         Endpoint::Authorize { workspace } => authorize::authorize(call, workspace),
-        Endpoint::Token { jwt_only } => token::token(call, jwt_only),
+        Endpoint::Token { only } => token::token(call, only.is_some()),
         Endpoint::DeviceCode { workspace } => device::start(call, workspace),
         Endpoint::UsersMe | Endpoint::Unknown => users_me::users_me(call),
     }

@@ -10,10 +10,10 @@ use crate::call::{Answer, Call, Refusal};
 use crate::redact;
 use crate::rules::Rule;
 use crate::store::{Digest, digest};
-use crate::world::{AppIndex, Consent, DEVICE_CODE_S, DEVICE_INTERVAL_S, Decision, Device, World};
+use crate::world::{AppIndex, Consent, Decision, Device, World};
 
 /// A poll may come this much too early: timers of clients are not exact.
-const TOLERANCE: Duration = Duration::from_millis(250);
+pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
 
 #[derive(Serialize)]
 struct DeviceAnswer {
@@ -29,6 +29,7 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
     let body = call.json_body()?;
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
     let world = &mut *call.world;
+    let ttl = world.settings.ttl;
     let device_code = world.ids.opaque("mock_", 59);
     let user_code = loop {
         let code = world.ids.user_code();
@@ -42,7 +43,7 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         user_code: user_code.clone(),
         workspace: workspace.map(str::to_owned),
         decision: Decision::Pending,
-        expires_ms: call.now_ms + DEVICE_CODE_S * 1000,
+        expires_ms: call.now_ms + ttl.device * 1000,
         last_poll: None,
         used: false,
     };
@@ -52,8 +53,8 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         device_code,
         user_code,
         verification_uri: format!("{}/oauth/device-activation", call.request.base),
-        expires_in: DEVICE_CODE_S,
-        interval: DEVICE_INTERVAL_S,
+        expires_in: ttl.device,
+        interval: ttl.device_interval,
     }))
 }
 
@@ -79,7 +80,8 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
     if let Some(device) = call.world.devices.get_mut(&key) {
         device.used = true;
     }
-    let tokens = call.world.issue_pair(app, now);
+    let user = call.world.user.clone();
+    let tokens = call.world.issue_pair(app, user, now);
     Ok(call.hand_out(&tokens))
 }
 
@@ -90,7 +92,7 @@ fn check(
     steady: Duration,
 ) -> Result<(), Refusal> {
     let now = call.now_ms;
-    let owner = call.world.app(device.app).client_id;
+    let owner = call.world.app(device.app).client_id.clone();
     call.require(Rule::DeviceClient, device.app == app, || {
         (
             format!("the client id {owner}, to which it was issued"),
@@ -107,8 +109,8 @@ fn check(
             format!("one that expired {late} s ago"),
         )
     })?;
-    // The world's setting decides for those that nobody has decided about.
-    let decision = match (device.decision, call.world.settings.consent) {
+    // The settings decide for those that nobody has decided about.
+    let decision = match (device.decision, call.world.consent_of(device.app)) {
         (Decision::Pending, Consent::Approve) => Decision::Approved,
         (Decision::Pending, Consent::Deny) => Decision::Denied,
         (decision, _) => decision,
@@ -120,9 +122,10 @@ fn check(
     let pending = decision == Decision::Pending;
     // A pause is steady time: a wall clock that is set back makes nobody poll early.
     let gap = device.last_poll.map(|last| steady.saturating_sub(last));
-    let early = gap.is_some_and(|gap| gap + TOLERANCE < Duration::from_secs(DEVICE_INTERVAL_S));
+    let interval_s = call.world.settings.ttl.device_interval;
+    let early = gap.is_some_and(|gap| gap + TOLERANCE < Duration::from_secs(interval_s));
     call.require(Rule::DeviceInterval, !(pending && early), || {
-        let expected = format!("{} ms between polls", DEVICE_INTERVAL_S * 1000);
+        let expected = format!("{} ms between polls", interval_s * 1000);
         (
             expected,
             format!("{} ms", gap.unwrap_or_default().as_millis()),
@@ -260,7 +263,7 @@ mod tests {
             let mock = CozeAuthMock::new(settings);
             let twin = apps().into_iter().find(|app| app.kind == Kind::Device);
             mock.shared.world().apps.push(App {
-                client_id: "another",
+                client_id: "another".to_owned(),
                 ..twin.expect("a device app")
             });
             let path = "/api/permission/oauth2/device/code";

@@ -4,10 +4,10 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use crate::call::{Body, Incoming};
+use crate::call::{Body, Decider, Incoming};
 use crate::data_plane;
 use crate::journal::Explanation;
-use crate::world::{Consent, World};
+use crate::world::World;
 
 /// The mock refused an authorize request.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +46,7 @@ pub(crate) fn authorize(
     base: &str,
     path: &str,
     query: Option<&str>,
-    consent: Consent,
+    decider: Decider,
 ) -> Result<String, Refused> {
     let request = Incoming {
         method: Method::GET,
@@ -56,7 +56,7 @@ pub(crate) fn authorize(
         body: Body::Whole(bytes::Bytes::new()),
         base: base.to_owned(),
     };
-    let reply = data_plane::serve(world, &request, Some(consent));
+    let reply = data_plane::serve(world, &request, Some(decider));
     let location = reply
         .headers()
         .get(LOCATION)

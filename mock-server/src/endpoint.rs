@@ -4,10 +4,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
     Authorize { workspace: Option<&'a str> },
-    Token { jwt_only: bool },
+    Token { only: Option<JwtPath<'a>> },
     DeviceCode { workspace: Option<&'a str> },
     UsersMe,
     Unknown,
+}
+
+/// A path of the JWT grant alone (protocol §2.1, E4 and E5), with the id in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtPath<'a> {
+    Account(&'a str),
+    Enterprise(&'a str),
 }
 
 /// What [`Endpoint::name`] gives.
@@ -26,7 +33,7 @@ impl<'a> Endpoint<'a> {
         let segments: Vec<_> = rest.splitn(5, '/').collect();
         match segments[..] {
             ["authorize"] => Self::Authorize { workspace: None },
-            ["token"] => Self::Token { jwt_only: false },
+            ["token"] => Self::Token { only: None },
             ["device", "code"] => Self::DeviceCode { workspace: None },
             [_, "", ..] => Self::Unknown,
             ["workspace_id", id, "authorize"] => Self::Authorize {
@@ -35,7 +42,12 @@ impl<'a> Endpoint<'a> {
             ["workspace_id", id, "device", "code"] => Self::DeviceCode {
                 workspace: Some(id),
             },
-            ["account" | "enterprise_id", _, "token"] => Self::Token { jwt_only: true },
+            ["account", id, "token"] => Self::Token {
+                only: Some(JwtPath::Account(id)),
+            },
+            ["enterprise_id", id, "token"] => Self::Token {
+                only: Some(JwtPath::Enterprise(id)),
+            },
             _ => Self::Unknown,
         }
     }
@@ -60,7 +72,7 @@ impl<'a> Endpoint<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::{Endpoint, JwtPath};
 
     #[test]
     fn paths_are_exact() {
@@ -72,17 +84,18 @@ mod tests {
             &format!("{base}/workspace_id/ws_a/authorize"),
             with(Some("ws_a")),
         );
-        is(
-            &format!("{base}/token"),
-            Endpoint::Token { jwt_only: false },
-        );
+        is(&format!("{base}/token"), Endpoint::Token { only: None });
         is(
             &format!("{base}/account/1/token"),
-            Endpoint::Token { jwt_only: true },
+            Endpoint::Token {
+                only: Some(JwtPath::Account("1")),
+            },
         );
         is(
             &format!("{base}/enterprise_id/v_1/token"),
-            Endpoint::Token { jwt_only: true },
+            Endpoint::Token {
+                only: Some(JwtPath::Enterprise("v_1")),
+            },
         );
         is(
             &format!("{base}/device/code"),

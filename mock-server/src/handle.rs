@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::call::Decider;
 use crate::clock::ClockHandle;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
@@ -11,6 +12,7 @@ use crate::faults::{After, Fault, FaultHandle, ScriptHandle, Step};
 use crate::gates::Gate;
 use crate::journal::{Explanation, JournalEntry};
 use crate::on::{At, On};
+use crate::reach::below;
 use crate::router::Shared;
 use crate::world::Consent;
 use crate::{banner, control};
@@ -38,7 +40,7 @@ impl MockWorld {
         self.shared.world().settings.clock.clone()
     }
 
-    /// The ready-made apps and tokens, as `GET /_mock/v1/info` shows them.
+    /// The apps and tokens, as `GET /_mock/v1/info` shows them.
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
         control::describe(&self.shared, self.base_url())
@@ -47,7 +49,7 @@ impl MockWorld {
     /// What `export COZE_…=…` lines a client needs, one per line.
     #[must_use]
     pub fn environment(&self) -> String {
-        banner::environment(&self.shared.world().apps, self.base_url(), None)
+        banner::environment(&self.info())
     }
 
     /// Every request to the data plane that the journal still has, oldest first.
@@ -81,9 +83,11 @@ impl MockWorld {
             Ok(url) => (url.path(), url.query()),
             Err(_) => ("", None),
         };
-        let path = path.strip_prefix(&self.shared.mount).unwrap_or(path);
+        let path = below(path, self.base_url(), &self.shared.mount);
         let world = &mut self.shared.world();
-        drive::authorize(world, self.base_url(), path, query, consent)
+        let user = world.user.clone();
+        let decider = Decider { user, consent };
+        drive::authorize(world, self.base_url(), path, query, decider)
     }
 
     /// Decides about a device code, as a user on the device page.

@@ -2,6 +2,7 @@
 //! nothing here asks for a process-wide crypto provider, so no choice of backends elsewhere in the
 //! user's program can break it.
 
+use http::header::HOST;
 use serde_json::Value;
 
 use crate::apps::Kind;
@@ -11,9 +12,9 @@ use crate::call::{Answer, Call, Credential, Refusal};
 use crate::redact;
 use crate::rules::Rule;
 use crate::store::{Jti, digest};
-use crate::world::{ACCESS_TOKEN_S, AppIndex};
+use crate::world::AppIndex;
 
-const LONGEST_TOKEN_S: u64 = 86_399;
+pub(crate) const LONGEST_TOKEN_S: u64 = 86_399;
 const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 
 pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
@@ -45,7 +46,7 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
 
     let app = check_key(call, &jwt)?;
     check_claims(call, &jwt, app)?;
-    let ttl = duration(body)?;
+    let ttl = duration(body, call.world.settings.ttl.access)?;
     if let Some(scope) = body.get("scope") {
         check_scope(scope)?;
     }
@@ -76,7 +77,7 @@ fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refus
         .world
         .apps
         .iter()
-        .position(|app| app.key_id.is_some() && app.key_id == kid);
+        .position(|app| !app.removed && kid.is_some_and(|kid| app.key(kid).is_some()));
     call.require(Rule::JwtKid, owner.is_some(), || {
         (
             "a registered kid",
@@ -95,10 +96,11 @@ fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refus
             format!("iss {}", redact::scrub(iss)),
         )
     })?;
-    let key = &call.world.jwt_key;
-    let verified = key
-        .verify_sig(jwt.signed.as_bytes(), &jwt.signature)
-        .is_ok();
+    let key = named.and_then(|app| call.world.app(app).key(kid?));
+    let verified = key.is_some_and(|key| {
+        let signed = jwt.signed.as_bytes();
+        key.public.verify_sig(signed, &jwt.signature).is_ok()
+    });
     call.require(Rule::JwtSignature, verified, || {
         let expected = format!(
             "an RS256 signature with the private key of {}",
@@ -153,8 +155,19 @@ fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Resu
 fn check_audience(call: &mut Call<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
     let own = call.request.host();
     let bare = host_without_port(own);
+    // Behind a public URL or proxy, who is nearer may come straight here.
+    let straight = call
+        .request
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let straight = straight.unwrap_or(own);
     let fits = |aud: &str| {
-        let known = PUBLIC_AUDIENCES.iter().chain([&own, &bare]);
+        let nearer = [straight, host_without_port(straight)];
+        let known = PUBLIC_AUDIENCES
+            .into_iter()
+            .chain([own, bare])
+            .chain(nearer);
         known.into_iter().any(|host| aud.eq_ignore_ascii_case(host))
     };
     let holds = match aud {
@@ -180,10 +193,10 @@ fn host_without_port(authority: &str) -> &str {
     port.map_or(authority, |colon| &authority[..colon])
 }
 
-/// 900 seconds if it is left out (cozeloop-java does so), at most 86399.
-fn duration(body: &Members) -> Result<u64, Refusal> {
+/// The usual life if it is left out (cozeloop-java does so), at most 86399 seconds.
+fn duration(body: &Members, usual_s: u64) -> Result<u64, Refusal> {
     let Some(value) = body.get("duration_seconds") else {
-        return Ok(ACCESS_TOKEN_S);
+        return Ok(usual_s);
     };
     let fits = value.as_u64().filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
     fits.ok_or_else(|| {
@@ -275,8 +288,11 @@ mod tests {
         let mock = CozeAuthMock::new(settings);
         let twin = crate::apps::apps().into_iter().last();
         mock.shared.world().apps.push(crate::apps::App {
-            client_id: "100000000002",
-            key_id: Some("another"),
+            client_id: "100000000002".to_owned(),
+            keys: vec![crate::apps::Key {
+                kid: "another".to_owned(),
+                public: crate::apps::public_key(),
+            }],
             ..twin.expect("the JWT app")
         });
         let later = mock.clock().unix().as_secs() + 60;

@@ -30,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It never listens where other machines could reach it, and journals and logs are redacted.
+//! It listens where other machines could reach it only if that is asked for by name, and journals and logs are redacted.
 
 mod answer;
 mod apps;
@@ -41,6 +41,7 @@ mod body;
 mod builder;
 mod call;
 mod clock;
+mod config;
 mod control;
 mod data_plane;
 mod device;
@@ -56,9 +57,12 @@ mod lineage;
 mod mock;
 mod on;
 mod pages;
+mod reach;
 mod redact;
 mod router;
 mod rules;
+mod settings;
+mod setup_error;
 mod store;
 mod ticks;
 mod token;
@@ -67,8 +71,10 @@ mod wire;
 mod world;
 mod worlds;
 
-pub use builder::{Builder, SetupError};
+pub use banner::environment;
+pub use builder::Builder;
 pub use clock::ClockHandle;
+pub use config::{ConfigError, ConfigErrors, SAMPLE, parse_duration};
 pub use device::{DeviceAction, NotWaiting};
 pub use drive::Refused;
 pub use faults::{After, Fault, FaultHandle, ScriptHandle, Step};
@@ -78,5 +84,6 @@ pub use journal::{Explanation, JournalEntry, JournalJwt, Outcome};
 pub use lineage::{Issued, fingerprint};
 pub use mock::CozeAuthMock;
 pub use on::{At, On};
-pub use world::Consent;
+pub use settings::Consent;
+pub use setup_error::SetupError;
 pub use worlds::NoWorld;

@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
+use crate::SetupError;
 use crate::banner;
 use crate::builder::Builder;
 use crate::handle::MockWorld;
@@ -30,6 +31,7 @@ pub struct CozeAuthMock {
     worlds: Arc<Worlds>,
     router: Router,
     listening: Option<Listening>,
+    bound: Option<SocketAddr>,
 }
 
 impl Deref for CozeAuthMock {
@@ -73,6 +75,8 @@ impl Drop for CozeAuthMock {
 
 impl CozeAuthMock {
     /// The ready-made apps, every rule as Coze has it, the machine's clock, a random seed.
+    ///
+    /// [`Builder::toml`] reads a configuration.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
@@ -85,11 +89,13 @@ impl CozeAuthMock {
             router: worlds::router(worlds.clone()),
             worlds,
             listening: None,
+            bound: None,
         }
     }
 
     pub(crate) fn listening(mut self, bound: SocketAddr, listening: Listening) -> Self {
-        self.worlds.listen_at(format!("http://{bound}"));
+        self.worlds.listen_at(bound);
+        self.bound = Some(bound);
         self.listening = Some(listening);
         self
     }
@@ -108,7 +114,28 @@ impl CozeAuthMock {
     /// The block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
-        banner::banner(&self.shared.world(), self.base_url())
+        let listening = self.bound.map(|bound| format!("http://{bound}"));
+        banner::banner(
+            &self.shared,
+            listening.as_deref().unwrap_or_else(|| self.base_url()),
+        )
+    }
+
+    /// What `/_mock/v1` wants as Bearer credential; none if it wants none.
+    #[must_use]
+    pub fn admin_token(&self) -> Option<&str> {
+        self.shared.reach.admin_token.as_deref()
+    }
+
+    /// Takes the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder`, in
+    /// all worlds. What was issued stays, and so do clock, seed, limits and addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] as for [`Builder::build`]; nothing has then changed.
+    pub fn reload(&self, builder: Builder) -> Result<(), SetupError> {
+        self.worlds.reload(&builder.settings()?);
+        Ok(())
     }
 
     /// The same mock as a router, to nest in another axum app.

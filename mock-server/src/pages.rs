@@ -178,16 +178,16 @@ pub(crate) fn consent(world: &World, query: &str) -> Reply {
     };
     let app = world.app(authorization.app);
     let consent_page = ConsentPage {
-        app: app.name,
+        app: &app.name,
         kind: app.kind.name(),
-        client_id: app.client_id,
+        client_id: &app.client_id,
         challenge: authorization
             .challenge
             .as_ref()
             .map(|challenge| if challenge.s256 { "S256" } else { "plain" }),
         workspace: authorization.workspace.as_deref().unwrap_or(ALL_WORKSPACES),
         redirect_uri: &authorization.redirect_uri,
-        user: world.user.nick,
+        user: &world.user.nick,
         authorize_key: key,
     };
     page(StatusCode::OK, &consent_page)
@@ -204,7 +204,10 @@ pub(crate) fn decide_consent(world: &mut World, form: &[u8]) -> Reply {
     };
     let now = world.settings.clock.unix_ms();
     let location = match field(&fields, "action") {
-        "approve" => authorize::approve(world, &authorization, now),
+        "approve" => {
+            let user = world.user.clone();
+            authorize::approve(world, &authorization, user, now)
+        }
         "deny" => authorize::deny(&authorization),
         _ => return undecided(),
     };
@@ -230,10 +233,10 @@ pub(crate) fn device(world: &World, query: &str) -> Reply {
         Ok(device) => {
             let app = world.app(device.app);
             let confirm = DeviceConfirm {
-                app: app.name,
-                client_id: app.client_id,
+                app: &app.name,
+                client_id: &app.client_id,
                 workspace: device.workspace.as_deref().unwrap_or(ALL_WORKSPACES),
-                user: world.user.nick,
+                user: &world.user.nick,
                 user_code: &device.user_code,
             };
             page(StatusCode::OK, &confirm)

@@ -133,7 +133,7 @@ const OPEN_HEADERS: &[&str] = &[
     "x-coze-client-user-agent",
 ];
 
-const MOST_HEADERS: usize = 64;
+pub(crate) const MOST_HEADERS: usize = 64;
 
 /// Values of one name are joined by commas; what comes after the first 64 values is counted.
 pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {

@@ -15,13 +15,14 @@ use crate::answer::Reply;
 use crate::call::{BODY_LIMIT, Body, Incoming};
 use crate::faults::{self, Faults};
 use crate::gates::Gates;
+use crate::reach::{Reach, is_plain_host};
 use crate::wire::Line;
 use crate::world::World;
 use crate::{control, pages};
 
 /// Bytes of an oversized body that are read and dropped, so that a client that is still sending
 /// gets to see the answer.
-const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
+pub(crate) const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -30,18 +31,23 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Faults>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
-    /// Scheme, host, port and mount; set once the mock listens.
+    /// Scheme, host, port and mount; set once the mock listens, if there is no public URL.
     pub(crate) base_url: OnceLock<String>,
+    pub(crate) reach: Arc<Reach>,
 }
 
 impl Shared {
     pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
+        let reach = world.settings.reach.clone();
+        let public = reach.public_url.as_ref();
+        let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
         Arc::new(Self {
             faults: Faults::new(world.settings.seed),
+            base_url: base_url.unwrap_or_default(),
+            reach,
             world: Mutex::new(world),
             gates: Arc::default(),
             mount,
-            base_url: OnceLock::new(),
         })
     }
 
@@ -78,7 +84,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/oauth/consent", get(consent).post(decide_consent))
         .route("/oauth/device-activation", get(device).post(decide_device))
-        .nest("/_mock/v1", control::router())
+        .nest("/_mock/v1", control::router(&shared.reach))
         .fallback(data)
         .with_state(shared)
 }
@@ -130,21 +136,30 @@ pub(crate) async fn read(mut body: axum::body::Body) -> Body {
     }
 }
 
-/// Scheme, host and mount point as the client wrote them, so that what it is sent back fits.
+/// Scheme, host and mount point: the public URL, or what a trusted proxy says, or what the client wrote, so that
+/// what it is sent back fits.
 pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &str) -> String {
+    if shared.reach.public_url.is_some() {
+        return shared.base_url().to_owned();
+    }
+    let seen = shared.reach.forwarded(headers);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| original.authority().map(http::uri::Authority::as_str));
-    let plain = |host: &&str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        !host.is_empty() && host.chars().all(allowed)
-    };
+    let host = seen.host.as_deref().or(host);
     let mount = original.path().strip_suffix(path).unwrap_or("");
-    match host.filter(plain) {
+    match host.filter(|host| is_plain_host(host)) {
         Some(host) => {
-            let scheme = original.scheme_str().unwrap_or("http");
-            format!("{scheme}://{host}{mount}")
+            let scheme = seen
+                .scheme
+                .or_else(|| original.scheme_str())
+                .unwrap_or("http");
+            format!("{scheme}://{host}{}{mount}", seen.prefix)
         }
-        None => format!("{}{mount}", shared.base_url()),
+        // The address of the socket has the mount already.
+        None => match shared.base_url.get() {
+            Some(url) => url.clone(),
+            None => format!("{}{mount}", shared.base_url()),
+        },
     }
 }
 

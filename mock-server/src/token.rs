@@ -103,7 +103,7 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(code) = call.world.codes.get_mut(&key) {
         code.used = true;
     }
-    let tokens = call.world.issue_pair(app, call.now_ms);
+    let tokens = call.world.issue_pair(app, code.user, call.now_ms);
     Ok(call.hand_out(&tokens))
 }
 
@@ -124,7 +124,7 @@ fn check_code(
             format!("one that expired {late} s ago"),
         )
     })?;
-    let owner = call.world.app(code.app).client_id;
+    let owner = call.world.app(code.app).client_id.clone();
     call.require(Rule::CodeClient, code.app == app, || {
         (
             format!("the client id {owner}, to which it was issued"),
@@ -206,7 +206,7 @@ fn refresh(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     if let Some(token) = call.world.refresh_tokens.get_mut(&key) {
         token.spent = true;
     }
-    let tokens = call.world.issue_pair(app, call.now_ms);
+    let tokens = call.world.issue_pair(app, token.user, call.now_ms);
     Ok(call.hand_out(&tokens))
 }
 
@@ -216,7 +216,7 @@ fn check_refresh_token(
     app: AppIndex,
 ) -> Result<(), Refusal> {
     let now = call.now_ms;
-    let owner = call.world.app(token.app).client_id;
+    let owner = call.world.app(token.app).client_id.clone();
     call.require(Rule::RefreshClient, token.app == app, || {
         (
             format!("the client id {owner}, to which it was issued"),
@@ -245,7 +245,7 @@ fn check_refresh_token(
 /// Bearer (protocol §2.3), and whatever they send is not looked at.
 fn authenticate(call: &mut Call<'_>, app: AppIndex) -> Result<(), Refusal> {
     let credential = call.request.credential()?;
-    let Some(secret) = call.world.app(app).client_secret else {
+    let Some(secret) = call.world.app(app).client_secret.clone() else {
         return Ok(());
     };
     let header = call.request.has_authorization();
@@ -260,7 +260,7 @@ fn authenticate(call: &mut Call<'_>, app: AppIndex) -> Result<(), Refusal> {
         )
     })?;
     let Some(sent) = sent else { return Ok(()) };
-    call.require(Rule::ClientSecret, same(sent, secret), || {
+    call.require(Rule::ClientSecret, same(sent, &secret), || {
         let expected = format!("the client secret of the app, {} characters", secret.len());
         (
             expected,
@@ -270,7 +270,7 @@ fn authenticate(call: &mut Call<'_>, app: AppIndex) -> Result<(), Refusal> {
 }
 
 /// In constant time, whatever the lengths.
-fn same(left: &str, right: &str) -> bool {
+pub(crate) fn same(left: &str, right: &str) -> bool {
     let (left, right) = (Sha256::digest(left), Sha256::digest(right));
     left.ct_eq(&right).into()
 }

@@ -33,7 +33,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
             None => format!("unknown token {}{note}", redact::mask(secret)),
         }));
     };
-    let client = token.app.map(|app| world.app(app).client_id.to_owned());
+    let client = token.app.map(|app| world.app(app).client_id.clone());
     call.note.client = client;
 
     let now = call.now_ms;
@@ -54,7 +54,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
             "a token without it",
         )
     })?;
-    let user = &call.world.user;
+    let user = &token.user;
     Ok(Answer::json(&json!({
         "code": 0,
         "msg": "",
@@ -79,7 +79,11 @@ mod tests {
         settings.cap = 2;
         let mock = CozeAuthMock::new(settings);
         let tokens: Vec<_> = (0..3)
-            .map(|_| mock.shared.world().issue_pair(0, 1_000).access_token)
+            .map(|_| {
+                let mut world = mock.shared.world();
+                let user = world.user.clone();
+                world.issue_pair(0, user, 1_000).access_token
+            })
             .collect();
         mock.clock().set(std::time::Duration::from_secs(1));
         let me = |token: &str| {

@@ -1,74 +1,27 @@
 //! The state of one mock Coze: apps, users, and what it has issued.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::ParsedPublicKey;
 use serde::Serialize;
 
-use crate::apps::{self, ALICE, App, CONSOLE_TOKENS, User};
-use crate::clock::ClockHandle;
-use crate::journal::{self, Journal};
-use crate::rules::RuleSet;
+use crate::apps::{App, User};
+use crate::journal::Journal;
+pub(crate) use crate::settings::{Consent, Settings};
 use crate::store::{Capped, Digest, Ids, SeenJtis, digest};
 
-/// Lifetimes, protocol §3.4.
-pub(crate) const ACCESS_TOKEN_S: u64 = 15 * 60;
-const REFRESH_TOKEN_S: u64 = 30 * 24 * 3600;
-/// Unknown for Coze (protocol §14); short, as RFC 6749 §4.1.2 advises.
-pub(crate) const CODE_S: u64 = 5 * 60;
 /// How long a consent page waits for its button.
 pub(crate) const CONSENT_S: u64 = 10 * 60;
-pub(crate) const DEVICE_CODE_S: u64 = 300;
-pub(crate) const DEVICE_INTERVAL_S: u64 = 5;
 
-/// How many grants, codes and `jti` values one world keeps.
-const CAP: usize = 100_000;
 /// How many consent pages wait at most: each keeps what its request sent.
-const WAITING_CAP: usize = 10_000;
-
-/// Who decides about authorize requests and device codes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-#[non_exhaustive]
-pub enum Consent {
-    /// A person, on the consent page and the device page (or a test, over the control plane).
-    #[default]
-    Page,
-    /// Nobody: everything is approved at once.
-    Approve,
-    /// Nobody: everything is denied at once.
-    Deny,
-}
-
-/// What stays when a world is reset.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) clock: ClockHandle,
-    pub(crate) rules: RuleSet,
-    pub(crate) consent: Consent,
-    pub(crate) seed: [u8; 32],
-    pub(crate) cap: usize,
-    pub(crate) journal: usize,
-}
-
-impl Settings {
-    pub(crate) fn standard(seed: [u8; 32]) -> Self {
-        Self {
-            clock: ClockHandle::real(),
-            rules: RuleSet::standard(),
-            consent: Consent::Page,
-            seed,
-            cap: CAP,
-            journal: journal::CAPACITY,
-        }
-    }
-}
+pub(crate) const WAITING_CAP: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) apps: Vec<App>,
-    pub(crate) user: User,
-    pub(crate) jwt_key: ParsedPublicKey,
+    /// Who sits at the browser.
+    pub(crate) user: Arc<User>,
     pub(crate) ids: Ids,
     pub(crate) authorizations: Capped<Authorization>,
     pub(crate) codes: Capped<Code>,
@@ -106,6 +59,7 @@ pub(crate) struct Challenge {
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
     pub(crate) redirect_uri: String,
     pub(crate) challenge: Option<Challenge>,
     pub(crate) expires_ms: u64,
@@ -136,6 +90,7 @@ pub(crate) struct Device {
 pub(crate) struct AccessToken {
     /// None for tokens from the console.
     pub(crate) app: Option<AppIndex>,
+    pub(crate) user: Arc<User>,
     /// None: never.
     pub(crate) expires_ms: Option<u64>,
     pub(crate) revoked: bool,
@@ -145,6 +100,7 @@ pub(crate) struct AccessToken {
 #[derive(Clone, Debug)]
 pub(crate) struct RefreshToken {
     pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
     pub(crate) expires_ms: u64,
     pub(crate) spent: bool,
     pub(crate) revoked: bool,
@@ -164,26 +120,15 @@ pub(crate) struct TokenAnswer {
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         let cap = settings.cap;
-        let mut console_tokens = Capped::new(CONSOLE_TOKENS.len());
-        for token in CONSOLE_TOKENS {
-            let entry = AccessToken {
-                app: None,
-                expires_ms: None,
-                revoked: false,
-                restricted: false,
-            };
-            console_tokens.insert(digest(token.value), entry);
-        }
         Self {
-            apps: apps::apps(),
-            user: ALICE,
-            jwt_key: apps::public_key(),
+            apps: settings.apps.clone(),
+            user: settings.users[0].clone(),
             ids: Ids::new(settings.seed),
             authorizations: Capped::new(cap.min(WAITING_CAP)),
             codes: Capped::new(cap),
             devices: Capped::new(cap),
             user_codes: Capped::new(cap),
-            console_tokens,
+            console_tokens: console_tokens(&settings),
             access_tokens: Capped::new(cap),
             refresh_tokens: Capped::new(cap),
             jtis: SeenJtis::new(cap),
@@ -197,12 +142,67 @@ impl World {
         *self = Self::new(self.settings.clone());
     }
 
+    /// Takes the settings that may change while a mock runs. What was issued stays, and so does what an owner
+    /// has done to an app or token.
+    pub(crate) fn reload(&mut self, new: &Settings) {
+        let settings = &mut self.settings;
+        settings.rules = new.rules.clone();
+        settings.consent = new.consent;
+        settings.ttl = new.ttl;
+        settings.apps = new.apps.clone();
+        settings.users = new.users.clone();
+        settings.tokens = new.tokens.clone();
+        settings.accounts = new.accounts.clone();
+        settings.enterprises = new.enterprises.clone();
+        self.user = settings.users[0].clone();
+        for app in &mut self.apps {
+            app.removed = true;
+        }
+        for app in &settings.apps {
+            match self
+                .apps
+                .iter_mut()
+                .find(|old| old.client_id == app.client_id)
+            {
+                Some(old) => {
+                    let enabled = old.enabled;
+                    *old = App {
+                        enabled,
+                        ..app.clone()
+                    };
+                }
+                None => self.apps.push(app.clone()),
+            }
+        }
+        let mut tokens = console_tokens(settings);
+        for token in &settings.tokens {
+            let key = digest(&token.value);
+            if let (Some(new), Some(old)) = (tokens.get_mut(&key), self.console_tokens.get(&key)) {
+                (new.revoked, new.restricted) = (old.revoked, old.restricted);
+            }
+        }
+        self.console_tokens = tokens;
+    }
+
+    /// The apps that the configuration has.
+    pub(crate) fn known_apps(&self) -> impl Iterator<Item = &App> {
+        self.apps.iter().filter(|app| !app.removed)
+    }
+
+    /// Who decides about requests of this app.
+    pub(crate) fn consent_of(&self, app: AppIndex) -> Consent {
+        self.app(app).consent.unwrap_or(self.settings.consent)
+    }
+
     pub(crate) fn app(&self, index: AppIndex) -> &App {
         &self.apps[usize::from(index)]
     }
 
     pub(crate) fn app_named(&self, client_id: &str) -> Option<AppIndex> {
-        let found = self.apps.iter().position(|app| app.client_id == client_id);
+        let found = self
+            .apps
+            .iter()
+            .position(|app| !app.removed && app.client_id == client_id);
         found.and_then(|index| AppIndex::try_from(index).ok())
     }
 
@@ -229,12 +229,19 @@ impl World {
     }
 
     /// A new pair of tokens, of the shapes of protocol §3.3.
-    pub(crate) fn issue_pair(&mut self, app: AppIndex, now_ms: u64) -> TokenAnswer {
-        let mut answer = self.issue_access("czu_mock_", app, now_ms, ACCESS_TOKEN_S);
+    pub(crate) fn issue_pair(
+        &mut self,
+        app: AppIndex,
+        user: Arc<User>,
+        now_ms: u64,
+    ) -> TokenAnswer {
+        let ttl = self.settings.ttl;
+        let mut answer = self.issue_access("czu_mock_", app, user.clone(), now_ms, ttl.access);
         let token = self.ids.opaque("mock_", 67);
         let entry = RefreshToken {
             app,
-            expires_ms: now_ms + REFRESH_TOKEN_S * 1000,
+            user,
+            expires_ms: now_ms + ttl.refresh * 1000,
             spent: false,
             revoked: false,
         };
@@ -245,13 +252,15 @@ impl World {
 
     /// A token without refresh token, for the JWT grant (protocol §3.4).
     pub(crate) fn issue_service(&mut self, app: AppIndex, now_ms: u64, ttl_s: u64) -> TokenAnswer {
-        self.issue_access("czs_mock_", app, now_ms, ttl_s)
+        let user = self.user.clone();
+        self.issue_access("czs_mock_", app, user, now_ms, ttl_s)
     }
 
     fn issue_access(
         &mut self,
         prefix: &str,
         app: AppIndex,
+        user: Arc<User>,
         now_ms: u64,
         ttl_s: u64,
     ) -> TokenAnswer {
@@ -260,6 +269,7 @@ impl World {
         let expires_in = now_ms / 1000 + ttl_s;
         let entry = AccessToken {
             app: Some(app),
+            user,
             expires_ms: Some(expires_in * 1000),
             revoked: false,
             restricted: false,
@@ -272,6 +282,23 @@ impl World {
             token_type: "Bearer",
         }
     }
+}
+
+fn console_tokens(settings: &Settings) -> Capped<AccessToken> {
+    let mut tokens = Capped::new(settings.tokens.len());
+    for token in &settings.tokens {
+        let named = |user: &&Arc<User>| Some(&user.name) == token.user.as_ref();
+        let user = settings.users.iter().find(named);
+        let entry = AccessToken {
+            app: None,
+            user: user.unwrap_or(&settings.users[0]).clone(),
+            expires_ms: None,
+            revoked: false,
+            restricted: false,
+        };
+        tokens.insert(digest(&token.value), entry);
+    }
+    tokens
 }
 
 #[cfg(test)]

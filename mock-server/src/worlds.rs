@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,17 +19,18 @@ use url::form_urlencoded;
 
 use crate::answer;
 use crate::control::worlds as control;
+use crate::reach::reachable;
 use crate::router::{self, Shared, into_response};
 use crate::world::{Settings, World};
 
 /// Where the worlds but the first are.
 const PREFIX: &str = "/t/";
 /// How many there are at most, beside the first; the one that was not used for the longest goes first.
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 /// How long one is kept that nobody uses, of the machine's time, if it was not said otherwise.
 pub(crate) const UNUSED: Duration = Duration::from_secs(60 * 60);
 /// Bytes of a name.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Worlds {
@@ -84,9 +86,23 @@ impl Worlds {
         self.first.clone()
     }
 
-    pub(crate) fn listen_at(&self, url: String) {
+    pub(crate) fn listen_at(&self, bound: SocketAddr) {
+        let bound = reachable(bound);
+        self.first
+            .reach
+            .bound
+            .get_or_init(|| bound.ip().to_string());
+        let url = format!("http://{bound}");
         self.first.base_url.get_or_init(|| url.clone());
         self.root_url.get_or_init(|| url);
+    }
+
+    /// All worlds take the new settings; see [`World::reload`].
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.first.world().reload(settings);
+        for named in self.locked().values() {
+            named.shared.world().reload(settings);
+        }
     }
 
     pub(crate) fn let_go(&self) {
@@ -200,7 +216,7 @@ fn check(name: &str) -> Result<(), NoWorld> {
 pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
     let first = router::router(worlds.first());
     Router::new()
-        .merge(control::router())
+        .merge(control::router(&worlds.first.reach))
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
             route(first.clone(), worlds, request)
         })

@@ -17,9 +17,9 @@ use crate::on::At;
 use crate::router::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 const LONGEST_NAME: usize = 64;
-const LONGEST_WAIT_MS: u64 = 60_000;
+pub(crate) const LONGEST_WAIT_MS: u64 = 60_000;
 const WAIT_MS: u64 = 10_000;
 
 #[derive(Deserialize)]

@@ -57,7 +57,10 @@ pub(super) async fn change_app(
 ) -> Response {
     let handled = parse(&body, r#"{"enabled":true|false}"#).and_then(|asked: ChangeApp| {
         let mut world = shared.world();
-        let found = world.apps.iter_mut().find(|app| app.client_id == client_id);
+        let found = world
+            .apps
+            .iter_mut()
+            .find(|app| !app.removed && app.client_id == client_id);
         let Some(app) = found else {
             return Err(Problem::new(
                 StatusCode::NOT_FOUND,

@@ -11,8 +11,10 @@ use serde_json::json;
 use url::Url;
 
 use super::{Handled, Problem, parse, respond};
+use crate::call::Decider;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive;
+use crate::reach::below;
 use crate::router::{Shared, base};
 use crate::world::{Consent, Decision};
 
@@ -47,19 +49,24 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
         _ => return Err(Problem::bad("action is \"approve\" or \"deny\"")),
     };
     let mut world = shared.world();
-    let user = asked.user.as_deref();
-    if user.is_some_and(|user| user != world.user.name) {
-        return Err(Problem::bad(format!(
-            "the one user is \"{}\"",
-            world.user.name
-        )));
-    }
+    let user = match &asked.user {
+        None => world.user.clone(),
+        Some(name) => {
+            let users = &world.settings.users;
+            let found = users.iter().find(|user| user.name == *name);
+            found.cloned().ok_or_else(|| {
+                let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+                Problem::bad(format!("no such user; there is {}", names.join(", ")))
+            })?
+        }
+    };
     let url = Url::parse("http://localhost")
         .expect("a URL")
         .join(&asked.url);
     let url = url.map_err(|_| Problem::bad("url is no URL"))?;
-    let path = url.path().strip_prefix(mount).unwrap_or_else(|| url.path());
-    match drive::authorize(&mut world, base, path, url.query(), consent) {
+    let path = below(url.path(), base, mount);
+    let decider = Decider { user, consent };
+    match drive::authorize(&mut world, base, path, url.query(), decider) {
         Ok(redirect) => Ok(json!({ "redirect": redirect })),
         Err(refused) => {
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -14,17 +14,18 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Handled, Problem, local_only, parse, respond};
+use super::{Handled, Problem, guard, parse, respond};
 use crate::builder::seed_of;
+use crate::reach::Reach;
 use crate::router::{Shared, base};
 use crate::worlds::{Wanted, Worlds};
 
-pub(crate) fn router() -> Router<Arc<Worlds>> {
+pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Worlds>> {
     Router::new()
         .route("/_mock/v1/worlds", get(list).post(make))
         .route("/_mock/v1/worlds/{name}", delete(remove))
         .method_not_allowed_fallback(super::other_method)
-        .layer(middleware::from_fn(local_only))
+        .layer(middleware::from_fn_with_state(reach.clone(), guard))
 }
 
 /// What is said of a world; `base` is the address of the mock as the caller wrote it.

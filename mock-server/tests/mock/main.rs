@@ -1,6 +1,8 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
 mod breaches;
+mod config;
+mod config_errors;
 mod control;
 mod device;
 mod fault_control;
@@ -20,6 +22,7 @@ mod logs;
 mod pages;
 mod properties;
 mod raw;
+mod reach;
 mod redaction;
 mod rules;
 mod scripts;

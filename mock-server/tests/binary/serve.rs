@@ -1,49 +1,11 @@
-//! The `coze-auth-mock` command, as a shell or a container runs it.
+//! `serve` and `health`.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth-mock"));
-    command
-        .args(arguments)
-        .env("HTTP_PROXY", "http://127.0.0.1:9")
-        .env_remove("RUST_LOG")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    command(arguments).output().expect("the command runs")
-}
-
-/// A server that is killed if its test fails.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(arguments: &[&str]) -> (Server, Value) {
-    let mut all = vec!["--listen", "127.0.0.1:0", "--print", "json"];
-    all.extend(arguments);
-    let mut server = Server(command(&all).spawn().expect("the command starts"));
-    let out = server.0.stdout.take().expect("its standard output");
-    let mut line = String::new();
-    BufReader::new(out)
-        .read_line(&mut line)
-        .expect("a first line");
-    (
-        server,
-        serde_json::from_str(&line).expect("one JSON object"),
-    )
-}
+use crate::support::*;
 
 #[cfg(unix)]
 #[test]

@@ -1,0 +1,91 @@
+//! `env`: what a program needs to use the mock instead of Coze.
+
+use clap::{Args, ValueEnum};
+
+use super::http::Target;
+use super::{Failure, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Environment {
+    #[command(flatten)]
+    target: Target,
+    /// The language of the program
+    #[arg(long = "for", value_enum, value_name = "LANGUAGE")]
+    language: Language,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Language {
+    Python,
+    Js,
+    Go,
+    Java,
+    Rust,
+    /// The environment alone, for `eval`
+    Shell,
+}
+
+impl Language {
+    /// How its Coze SDK is pointed at another host: the API, and below it each OAuth app.
+    const fn snippet(self) -> &'static str {
+        match self {
+            Self::Python => {
+                r#"
+# Python, cozepy; JWTOAuthApp, WebOAuthApp, PKCEOAuthApp and DeviceOAuthApp take base_url too
+import os; from cozepy import Coze, TokenAuth
+coze = Coze(auth=TokenAuth(os.environ["COZE_API_TOKEN"]), base_url=os.environ["COZE_API_BASE"])
+print(coze.users.me().user_name)"#
+            }
+            Self::Js => {
+                r"
+// JavaScript, @coze/api; getJWTToken({ baseURL, appId, aud: new URL(baseURL).host, keyid, privateKey }) and the other flows take baseURL too
+import { CozeAPI } from '@coze/api';
+const coze = new CozeAPI({ token: process.env.COZE_API_TOKEN, baseURL: process.env.COZE_API_BASE });
+console.log(await coze.users.me());"
+            }
+            Self::Go => {
+                r#"
+// Go, github.com/coze-dev/coze-go; NewJWTOAuthClient and the other flows take coze.WithAuthBaseURL(base)
+auth := coze.NewTokenAuth(os.Getenv("COZE_API_TOKEN"))
+client := coze.NewCozeAPI(auth, coze.WithBaseURL(os.Getenv("COZE_API_BASE")))
+user, err := client.Users.Me(context.Background())"#
+            }
+            Self::Java => {
+                r#"
+// Java, com.coze:coze-api; the builders of JWTOAuthClient and the other flows have baseURL(…) too
+TokenAuth auth = new TokenAuth(System.getenv("COZE_API_TOKEN"));
+CozeAPI coze = new CozeAPI.Builder().auth(auth).baseURL(System.getenv("COZE_API_BASE")).build();
+System.out.println(coze.users().me());"#
+            }
+            Self::Rust => {
+                r"
+// Rust, coze-auth-ureq; jwt_app_from_env(…) and environment(…).web_app() read the rest
+let endpoints = coze_auth_ureq::environment(Region::Cn).endpoints()?; // COZE_API_BASE counts before the region
+let app = coze_auth_ureq::jwt_app_from_env(Region::Cn)?;
+let tokens = coze_auth_ureq::TokenSource::jwt(&Client::new()?, app, JwtGrant::new());"
+            }
+            Self::Shell => "",
+        }
+    }
+}
+
+pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
+    let answer = args.target.send("GET", "/info", None)?;
+    if !answer.ok() {
+        let why = answer.json()["error"]
+            .as_str()
+            .unwrap_or("refused")
+            .to_owned();
+        return Err(Failure::Told(why));
+    }
+    let lines = coze_auth_mock::environment(&answer.json());
+    print(&format!(
+        "{}{}",
+        lines.trim_end_matches('\n'),
+        match args.language.snippet() {
+            "" => String::new(),
+            snippet => format!("\n{snippet}"),
+        }
+    ));
+    Ok(())
+}

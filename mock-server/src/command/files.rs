@@ -1,0 +1,52 @@
+//! `init` and `check`.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use coze_auth_mock::{CozeAuthMock, SAMPLE};
+
+use super::{Failure, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to write it; a file that is there stays as it is, and - is standard output
+    #[arg(default_value = "coze-auth-mock.toml")]
+    file: PathBuf,
+}
+
+pub(crate) fn init(args: &Init) -> Result<(), Failure> {
+    if args.file.as_os_str() == "-" {
+        print(SAMPLE.trim_end());
+        return Ok(());
+    }
+    let name = args.file.display();
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&args.file);
+    let written = file.and_then(|mut file| file.write_all(SAMPLE.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            format!("{name} is there already and stays as it is; give another name, or remove it")
+        }
+        _ => format!("cannot write {name}: {error}"),
+    })?;
+    print(&format!(
+        "wrote {name}; now: coze-auth-mock serve -c {name}"
+    ));
+    Ok(())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration
+    file: PathBuf,
+}
+
+pub(crate) fn check(args: &Check) -> Result<(), Failure> {
+    let builder = CozeAuthMock::builder().toml_file(&args.file)?;
+    print(&format!("ok\n{}", builder.summary().trim_end()));
+    Ok(())
+}

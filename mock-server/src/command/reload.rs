@@ -1,0 +1,80 @@
+//! `serve --watch`: the configuration is read again when it changes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use coze_auth_mock::CozeAuthMock;
+
+use super::Failure;
+use super::serve::Serve;
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+pub(crate) struct Watch<'a> {
+    args: &'a Serve,
+    file: PathBuf,
+    /// How the file was when it was read; taken before that, so that no change is missed.
+    read: Option<Stamp>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(args: &'a Serve) -> Self {
+        let file = args.config.clone().unwrap_or_default();
+        let mut watch = Self {
+            args,
+            file,
+            read: None,
+        };
+        watch.read = watch.stamp();
+        watch
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let data = fs::metadata(&self.file).ok()?;
+        Some(Stamp {
+            modified: data.modified().ok(),
+            length: data.len(),
+        })
+    }
+
+    pub(crate) async fn run(&mut self, mock: &CozeAuthMock) {
+        let mut before = self.read;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let now = self.stamp();
+            // Editors empty a file, or remove it, before they write it: what counts is a file at rest.
+            let at_rest = now.is_some() && now == before;
+            before = now;
+            if at_rest && now != self.read {
+                self.read = now;
+                self.reload(mock);
+            }
+        }
+    }
+
+    fn reload(&self, mock: &CozeAuthMock) {
+        let file = self.file.display();
+        let builder = self.args.builder();
+        match builder.and_then(|builder| mock.reload(builder).map_err(Failure::from)) {
+            Ok(()) => {
+                tracing::info!(
+                    "{file} was read again; seed, listen, public_url, clock and limits count from the next start"
+                );
+            }
+            Err(failure) => {
+                // Through the log, which may be one that machines read.
+                for line in failure.text().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("{file} has mistakes; the configuration stays as it was");
+            }
+        }
+    }
+}

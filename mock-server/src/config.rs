@@ -1,0 +1,252 @@
+//! The configuration in TOML. What is wrong with it is told all at once, with line, column and the way out.
+
+mod apps;
+mod errors;
+mod guess;
+mod reader;
+pub(crate) mod summary;
+mod table;
+mod time;
+mod users;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use toml::de::{DeTable, DeValue};
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use time::parse_duration;
+
+use crate::SetupError;
+use crate::builder::Builder;
+use crate::clock::ClockHandle;
+use crate::reach;
+use crate::rules::Rule;
+use crate::world::Consent;
+use guess::did_you_mean;
+use reader::Reader;
+use table::{Table, kind_of};
+
+/// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
+pub const SAMPLE: &str = include_str!("config/sample.toml");
+
+const TOP: &[&str] = &[
+    "seed",
+    "listen",
+    "public_url",
+    "consent",
+    "accounts",
+    "enterprises",
+    "clock",
+    "rules",
+    "answers",
+    "ttl",
+    "limits",
+    "user",
+    "app",
+    "token",
+];
+const CONSENTS: &[(&str, Consent)] = &[
+    ("page", Consent::Page),
+    ("approve", Consent::Approve),
+    ("deny", Consent::Deny),
+];
+/// Ten years: no sum of such times is too large for a clock.
+const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
+
+pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, ConfigErrors> {
+    let name = path.display().to_string();
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let applied = match fs::read_to_string(path) {
+        Ok(text) => apply(builder, &text, folder),
+        Err(error) => Err(ConfigErrors::unreadable(&error)),
+    };
+    applied.map_err(|errors| errors.of_file(name))
+}
+
+pub(crate) fn apply(
+    mut builder: Builder,
+    text: &str,
+    folder: &Path,
+) -> Result<Builder, ConfigErrors> {
+    let mut reader = Reader::new(text, folder);
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        // What was read past a wrong line would be taken for other mistakes.
+        for error in syntax {
+            reader.syntax(&error);
+        }
+        return Err(reader.errors());
+    }
+    let top = Table::new("the configuration", &document);
+    reader.keys(&top, TOP);
+    builder = read_top(&mut reader, &top, builder);
+    if let Some(table) = reader.table(&top, "clock", "[clock]") {
+        builder = read_clock(&mut reader, &table, builder);
+    }
+    if let Some(table) = reader.table(&top, "rules", "[rules]") {
+        read_rules(&mut reader, &table, &mut builder);
+    }
+    if let Some(table) = reader.table(&top, "answers", "[answers]") {
+        read_answers(&mut reader, &table, &mut builder);
+    }
+    if let Some(table) = reader.table(&top, "ttl", "[ttl]") {
+        read_ttl(&mut reader, &table, &mut builder);
+    }
+    if let Some(table) = reader.table(&top, "limits", "[limits]") {
+        reader.keys(&table, &["grants", "journal"]);
+        let settings = &mut builder.settings;
+        for (key, most, limit) in [
+            ("grants", 10_000_000, &mut settings.cap),
+            ("journal", 1_000_000, &mut settings.journal),
+        ] {
+            let number = reader.number(&table, key, 1, most);
+            let number = number.and_then(|number| usize::try_from(number).ok());
+            *limit = number.unwrap_or(*limit);
+        }
+    }
+    users::read(&mut reader, &top, &mut builder.settings);
+    let errors = reader.errors();
+    match errors.errors().is_empty() {
+        true => Ok(builder),
+        false => Err(errors),
+    }
+}
+
+fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) -> Builder {
+    if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
+        builder = builder.seed(seed);
+    }
+    if let Some((listen, at)) = reader.text(top, "listen", "\"127.0.0.1:9777\"") {
+        // Who may come is known when the mock starts; here it has to be an address.
+        match reach::resolve(listen, true) {
+            Ok(_) => builder = builder.listen_on(listen),
+            Err(error) => reader.wrong(at, error.to_string()),
+        }
+    }
+    if let Some((url, at)) = reader.text(top, "public_url", "\"http://mock:9777\"") {
+        match reach::public_url(url) {
+            Ok(_) => builder = builder.public_url(url),
+            Err(error) => reader.wrong(at, error.to_string()),
+        }
+    }
+    if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
+        builder = builder.consent(consent);
+    }
+    for (key, list) in [
+        ("accounts", &mut builder.settings.accounts),
+        ("enterprises", &mut builder.settings.enterprises),
+    ] {
+        if let Some(ids) = reader.list(top, key, "[\"7300000000000000009\"]") {
+            *list = ids.into_iter().map(|(id, _)| id).collect();
+        }
+    }
+    builder
+}
+
+fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: Builder) -> Builder {
+    reader.keys(table, &["mode", "start"]);
+    let frozen = reader.choice(table, "mode", &[("real", false), ("frozen", true)]);
+    let start = table.value("start").and_then(|value| {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
+            _ => String::new(),
+        };
+        let time = text.parse::<Timestamp>().ok();
+        let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
+        if ms.is_none() {
+            let text = "start is no time with its offset since 1970; expected one such as \"2026-01-01T00:00:00Z\"";
+            reader.wrong(value.span().start, text);
+        }
+        ms.map(Duration::from_millis)
+    });
+    let clock = match frozen {
+        Some(true) => ClockHandle::frozen_at(start.unwrap_or_else(|| ClockHandle::real().unix())),
+        _ => {
+            let clock = ClockHandle::real();
+            if let Some(start) = start {
+                clock.set(start);
+            }
+            clock
+        }
+    };
+    builder.clock(clock)
+}
+
+fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
+    for (id, at, value) in table.flat() {
+        let on = match value.get_ref() {
+            DeValue::Boolean(on) => *on,
+            DeValue::String(text) if text == "on" => true,
+            DeValue::String(text) if text == "off" => false,
+            other => {
+                let came = kind_of(other);
+                let text = format!("the rule {id} is {came}; expected \"on\" or \"off\"");
+                reader.wrong(value.span().start, text);
+                continue;
+            }
+        };
+        if let Err(error) = builder.settings.rules.set(&id, on) {
+            reader.wrong(at, rule_problem(&error, &id));
+        }
+    }
+}
+
+fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
+    for (id, at, value) in table.flat() {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => String::new(),
+        };
+        let (status, code) = match text.split_once(':') {
+            Some((status, code)) => (status, Some(code)),
+            None => (text.as_str(), None),
+        };
+        let plain = |code: &str| !code.is_empty() && code.chars().all(|c| c.is_ascii_graphic());
+        let (Ok(status), true) = (status.parse(), code.is_none_or(plain)) else {
+            let text =
+                format!("the answer to {id} is no status; expected 400 or \"401:invalid_client\"");
+            reader.wrong(value.span().start, text);
+            continue;
+        };
+        match builder.settings.rules.set_answer(&id, status, code) {
+            Ok(()) => {}
+            Err(error @ SetupError::BadAnswer(..)) => {
+                reader.wrong(value.span().start, error.to_string());
+            }
+            Err(error) => reader.wrong(at, rule_problem(&error, &id)),
+        }
+    }
+}
+
+fn rule_problem(error: &SetupError, id: &str) -> String {
+    let known = Rule::ALL.iter().map(|rule| rule.id());
+    match (error, did_you_mean(id, known)) {
+        (SetupError::UnknownRule(_), Some(near)) => {
+            format!("there is no rule {id:?}; did you mean {near:?}?")
+        }
+        (SetupError::NoSwitch(_), _) => format!("{error}; remove this line"),
+        _ => error.to_string(),
+    }
+}
+
+fn read_ttl(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
+    let ttl = &mut builder.settings.ttl;
+    let known = ["access", "refresh", "code", "device", "device_interval"];
+    reader.keys(table, &known);
+    for (key, seconds) in known.into_iter().zip([
+        &mut ttl.access,
+        &mut ttl.refresh,
+        &mut ttl.code,
+        &mut ttl.device,
+        &mut ttl.device_interval,
+    ]) {
+        *seconds = reader
+            .seconds(table, key, LONGEST_TTL_S)
+            .unwrap_or(*seconds);
+    }
+}

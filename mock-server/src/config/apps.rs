@@ -1,0 +1,213 @@
+//! The apps of a configuration.
+
+use std::collections::HashSet;
+use std::fs;
+
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject as _;
+use toml::de::DeValue;
+
+use super::CONSENTS;
+use super::reader::Reader;
+use super::table::Table;
+use super::users::{id, required};
+use crate::apps::{self, App, Key, Kind};
+
+const KINDS: &[(&str, Kind)] = &[
+    ("web", Kind::Web),
+    ("pkce", Kind::Pkce),
+    ("device", Kind::Device),
+    ("jwt", Kind::Jwt),
+];
+const MOST_APPS: usize = 10_000;
+
+pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<App> {
+    let known = [
+        "kind",
+        "client_id",
+        "name",
+        "client_secret",
+        "redirect_uris",
+        "consent",
+        "keys",
+    ];
+    let (mut ids, mut kids) = (HashSet::new(), HashSet::new());
+    let mut apps = Vec::new();
+    for table in tables {
+        reader.keys(table, &known);
+        let kind = required(reader, table, "kind", KINDS);
+        let client_id = id(reader, table, "client_id", "\"app_web\"", &mut ids, false);
+        let name = reader.text(table, "name", "\"My app\"");
+        let consent = reader.choice(table, "consent", CONSENTS);
+        let redirect_uris = redirect_uris(reader, table);
+        let keys = keys(reader, table, &mut kids);
+        let Some(kind) = kind else { continue };
+        fitting(reader, table, kind);
+        let client_secret = match kind {
+            Kind::Web => id(
+                reader,
+                table,
+                "client_secret",
+                "\"mock-web-secret\"",
+                &mut HashSet::new(),
+                true,
+            ),
+            _ => None,
+        };
+        let Some(client_id) = client_id else { continue };
+        let name = name.map_or(client_id.as_str(), |(name, _)| name).to_owned();
+        apps.push(App {
+            client_secret,
+            consent,
+            redirect_uris: match kind {
+                Kind::Web | Kind::Pkce => redirect_uris.unwrap_or_else(apps::redirect_uris),
+                Kind::Device | Kind::Jwt => Vec::new(),
+            },
+            private_key: keys
+                .iter()
+                .any(|(_, development)| *development)
+                .then(apps::private_key),
+            keys: keys.into_iter().map(|(key, _)| key).collect(),
+            ..App::named(kind, &name, &client_id)
+        });
+    }
+    if apps.len() > MOST_APPS {
+        let text = format!("{} apps; expected at most {MOST_APPS}", apps.len());
+        reader.wrong(tables[MOST_APPS].at, text);
+    }
+    apps
+}
+
+/// Keys that an app of this kind has no use for, and one that it cannot do without.
+fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: Kind) {
+    for (key, kinds) in [
+        ("client_secret", &[Kind::Web][..]),
+        ("redirect_uris", &[Kind::Web, Kind::Pkce]),
+        ("consent", &[Kind::Web, Kind::Pkce, Kind::Device]),
+        ("keys", &[Kind::Jwt]),
+    ] {
+        let Some(at) = table.key_at(key).filter(|_| !kinds.contains(&kind)) else {
+            continue;
+        };
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+        let text = format!(
+            "an app of kind {:?} has no {key}; remove it, or make the kind {}",
+            kind.name(),
+            names.join(" or ")
+        );
+        reader.wrong(at, text);
+    }
+    if kind == Kind::Jwt && table.key_at("keys").is_none() {
+        let text = "an app of kind \"jwt\" without keys; expected keys = [{ kid = \"k1\", public_pem_file = \"k1.pub.pem\" }]";
+        reader.wrong(table.at, text);
+    }
+}
+
+fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<String>> {
+    let uris = reader.list(table, "redirect_uris", "[\"http://localhost:*/*\"]")?;
+    for (uri, at) in &uris {
+        let (fixed, pattern) = match uri.strip_suffix(":*/*") {
+            Some(origin) => (origin, true),
+            None => (uri.as_str(), false),
+        };
+        let right = "expected one such as https://app.example/callback, or http://localhost:*/* for any port and path";
+        let problem = match apps::redirect_uri(fixed) {
+            _ if fixed.contains('*') => Some("has a * elsewhere than in :*/* at its end"),
+            Err(why) => Some(why),
+            // The host is compared as it was written.
+            Ok(url) if pattern => {
+                let origin = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+                (origin != fixed).then_some("has more than scheme and host before :*/*")
+            }
+            Ok(url) if url.fragment().is_some() => Some("has a fragment"),
+            Ok(_) => None,
+        };
+        if let Some(problem) = problem {
+            let verb = if problem.starts_with("has") {
+                ""
+            } else {
+                "is "
+            };
+            reader.wrong(
+                *at,
+                format!("the redirect URI {uri:?} {verb}{problem}; {right}"),
+            );
+        }
+    }
+    Some(uris.into_iter().map(|(uri, _)| uri).collect())
+}
+
+/// The keys of a JWT app, and which of them is the development key.
+fn keys(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    kids: &mut HashSet<String>,
+) -> Vec<(Key, bool)> {
+    let tables = reader.tables(table, "keys", "keys = [{ kid = …, … }]");
+    let mut keys = Vec::new();
+    for table in tables.iter().flatten() {
+        reader.keys(
+            table,
+            &["kid", "public_pem", "public_pem_file", "development"],
+        );
+        let kid = id(reader, table, "kid", "\"k1\"", kids, false);
+        let key = public_key(reader, table);
+        if let (Some(kid), Some((public, development))) = (kid, key) {
+            keys.push((Key { kid, public }, development));
+        }
+    }
+    keys
+}
+
+fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedPublicKey, bool)> {
+    let sources = ["public_pem", "public_pem_file", "development"];
+    let given: Vec<_> = sources
+        .into_iter()
+        .filter(|key| table.value(key).is_some())
+        .collect();
+    let [source] = given[..] else {
+        let text = "a key is one of public_pem = \"…\", public_pem_file = \"k1.pub.pem\" or development = true; expected one of them";
+        reader.wrong(table.at, text);
+        return None;
+    };
+    let value = table.value(source)?;
+    if source == "development" {
+        if !matches!(value.get_ref(), DeValue::Boolean(true)) {
+            let text = "development can only be true: the key of this repository, whose private half the mock gives out";
+            reader.wrong(value.span().start, text);
+            return None;
+        }
+        return Some((apps::public_key(), true));
+    }
+    let (text, at) = reader.text(table, source, "\"k1.pub.pem\"")?;
+    let pem = match source {
+        "public_pem" => text.to_owned(),
+        _ => match fs::read_to_string(reader.folder.join(text)) {
+            Ok(pem) => pem,
+            Err(error) => {
+                let text = format!(
+                    "cannot read {text:?}: {error}; expected a file beside the configuration, or a whole path"
+                );
+                reader.wrong(at, text);
+                return None;
+            }
+        },
+    };
+    let problem = if pem.contains("PRIVATE KEY-----") {
+        "it is a private key"
+    } else {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok();
+        let key = der.map(|der| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()));
+        match key {
+            Some(Ok(key)) => return Some((key, false)),
+            Some(Err(_)) => "it is no RSA key of 2048 bits or more",
+            None => "it has no -----BEGIN PUBLIC KEY----- with a key behind it",
+        }
+    };
+    let text = format!(
+        "{source} is no public key: {problem}; make one with: openssl rsa -in key.pem -pubout"
+    );
+    reader.wrong(at, text);
+    None
+}

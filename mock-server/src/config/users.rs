@@ -1,0 +1,151 @@
+//! Users and tokens of a configuration.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::apps::apps_of;
+use super::guess::did_you_mean;
+use super::reader::Reader;
+use super::table::Table;
+use crate::apps::{self, ConsoleToken, User};
+use crate::world::Settings;
+
+/// What there is in the file replaces the ready-made ones of its sort.
+pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut Settings) {
+    if let Some(tables) = reader.tables(top, "user", "[[user]]") {
+        let users = users(reader, &tables);
+        if !users.is_empty() {
+            settings.users = users;
+        }
+    }
+    if let Some(tables) = reader.tables(top, "app", "[[app]]") {
+        settings.apps = apps_of(reader, &tables);
+    }
+    if let Some(tables) = reader.tables(top, "token", "[[token]]") {
+        settings.tokens = tokens(reader, &tables, &settings.users);
+    }
+}
+
+/// A required string without spaces, which nobody has had before.
+pub(super) fn id(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    key: &str,
+    example: &str,
+    seen: &mut HashSet<String>,
+    secret: bool,
+) -> Option<String> {
+    if table.value(key).is_none() {
+        let text = format!("{} without {key}; expected {key} = {example}", table.name);
+        reader.wrong(table.at, text);
+    }
+    let (text, at) = reader.text(table, key, example)?;
+    if text.chars().any(|c| !c.is_ascii_graphic()) {
+        let text =
+            format!("{key} has a space or a letter outside of ASCII in it; expected {example}");
+        reader.wrong(at, text);
+        return None;
+    }
+    if !seen.insert(text.to_owned()) {
+        let of = if secret {
+            String::new()
+        } else {
+            format!(" {text:?}")
+        };
+        let text = format!(
+            "a second {} with the {key}{of}; each has one of its own",
+            table.name
+        );
+        reader.wrong(at, text);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
+    let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+    let mut users = Vec::new();
+    for (number, table) in tables.iter().enumerate() {
+        reader.keys(table, &["name", "id", "nick", "avatar_url", "workspace"]);
+        let name = id(reader, table, "name", "\"alice\"", &mut names, false);
+        let Some(name) = name else { continue };
+        let mut user = apps::user(&name, number + 1);
+        if table.value("id").is_some() {
+            let example = "\"7300000000000000001\"";
+            user.id = id(reader, table, "id", example, &mut ids, false).unwrap_or(user.id);
+        }
+        for (key, example, field) in [
+            ("nick", "\"Alice\"", &mut user.nick),
+            (
+                "avatar_url",
+                "\"https://app.example/alice.png\"",
+                &mut user.avatar_url,
+            ),
+            ("workspace", "\"ws_a\"", &mut user.workspace),
+        ] {
+            if let Some((text, _)) = reader.text(table, key, example) {
+                text.clone_into(field);
+            }
+        }
+        users.push(Arc::new(user));
+    }
+    users
+}
+
+fn tokens(
+    reader: &mut Reader<'_>,
+    tables: &[Table<'_, '_>],
+    users: &[Arc<User>],
+) -> Vec<ConsoleToken> {
+    let mut values = HashSet::new();
+    let mut tokens = Vec::new();
+    for table in tables {
+        reader.keys(table, &["kind", "value", "user"]);
+        let kind = required(reader, table, "kind", &[("pat", "pat"), ("sat", "sat")]);
+        let value = id(
+            reader,
+            table,
+            "value",
+            "\"pat_mock_alice\"",
+            &mut values,
+            true,
+        );
+        let user = reader.text(table, "user", "\"alice\"");
+        if let Some((name, at)) = user
+            && !users.iter().any(|user| user.name == name)
+        {
+            let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+            let right = match did_you_mean(name, names.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("expected one of {}", names.join(", ")),
+            };
+            reader.wrong(at, format!("there is no user {name:?}; {right}"));
+        }
+        if let (Some(kind), Some(value)) = (kind, value) {
+            let user = user.map(|(name, _)| name.to_owned());
+            tokens.push(ConsoleToken { kind, value, user });
+        }
+    }
+    tokens
+}
+
+pub(super) fn required<T: Copy>(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    key: &str,
+    choices: &[(&str, T)],
+) -> Option<T> {
+    if table.value(key).is_none() {
+        let names: Vec<_> = choices
+            .iter()
+            .map(|(name, _)| format!("{name:?}"))
+            .collect();
+        let text = format!(
+            "{} without {key}; expected one of {}",
+            table.name,
+            names.join(", ")
+        );
+        reader.wrong(table.at, text);
+    }
+    reader.choice(table, key, choices)
+}

@@ -1,0 +1,147 @@
+//! `ctl`, against a server.
+
+use serde_json::Value;
+
+use crate::support::*;
+
+const AUTHORIZE: &str = "/api/permission/oauth2/authorize?response_type=code&client_id=11111111111111111111111111111111.app.coze&redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcallback&state=s";
+
+#[test]
+fn the_clock_is_shown_and_moved_in_the_world_that_is_named() {
+    let (_server, info) = serve(&[]);
+    let url = base_url(&info);
+    let ctl = |arguments: &[&str]| {
+        let all = [&["ctl", "--url", &url, "--world", "w"], arguments].concat();
+        out(&all)
+    };
+    ctl(&["clock", "freeze"]);
+    assert_eq!(
+        ctl(&["clock", "set", "2026-01-01T00:00:00Z"]),
+        "2026-01-01T00:00:00Z (frozen)\n"
+    );
+    assert_eq!(
+        ctl(&["clock", "advance", "1h30m"]),
+        "2026-01-01T01:30:00Z (frozen)\n"
+    );
+    assert_eq!(ctl(&["clock"]), "2026-01-01T01:30:00Z (frozen)\n");
+    let json: Value = serde_json::from_str(&ctl(&["clock", "--json"])).expect("JSON");
+    assert_eq!(json["now_ms"], 1_767_231_000_000_u64);
+    assert!(
+        out(&["ctl", "--url", &url, "clock"]).ends_with("(real)\n"),
+        "the first world's own"
+    );
+    assert!(ctl(&["clock", "real"]).ends_with("(real)\n"));
+    let (status, said) = failure(&[
+        "ctl",
+        "--url",
+        &format!("{url}/t/w"),
+        "--world",
+        "w",
+        "clock",
+    ]);
+    assert_eq!(status, 1);
+    assert!(said.contains("names a world already"), "{said}");
+}
+
+#[test]
+fn a_user_decides_from_a_shell() {
+    let (_server, info) = serve(&["--seed", "1"]);
+    let url = base_url(&info);
+    let ctl = |arguments: &[&str]| out(&[&["ctl", "--url", &url], arguments].concat());
+    let authorize = format!("{url}{AUTHORIZE}");
+    let approved = ctl(&["authorize", &authorize]);
+    assert!(
+        approved.starts_with("http://localhost:8080/callback?code=code_mock_"),
+        "{approved}"
+    );
+    let denied = ctl(&["authorize", &authorize, "deny"]);
+    assert!(denied.contains("error=access_denied"), "{denied}");
+    let elsewhere = authorize.replace("localhost%3A8080", "evil.example");
+    let (status, said) = failure(&["ctl", "--url", &url, "authorize", &elsewhere]);
+    assert_eq!(status, 1);
+    assert!(said.contains("rule      authorize.redirect_uri"), "{said}");
+    assert!(said.contains("fix       "), "{said}");
+
+    assert_eq!(ctl(&["device"]), "no device waits\n");
+    let (status, said) = failure(&["ctl", "--url", &url, "device", "approve", "AAA-AAA-AAA"]);
+    assert_eq!(status, 1);
+    assert!(
+        said.contains("No device is waiting with this code"),
+        "{said}"
+    );
+    assert_ne!(
+        run(&["ctl", "--url", &url, "device", "approve"])
+            .status
+            .code(),
+        Some(0)
+    );
+
+    assert_eq!(ctl(&["revoke", "pat_mock_alice"]), "revoked\n");
+    let me = ask(
+        &url,
+        "/v1/users/me",
+        &["Host: x", "Authorization: Bearer pat_mock_alice"],
+    );
+    assert!(me.starts_with("HTTP/1.1 401"), "{me}");
+    let (_, said) = failure(&["ctl", "--url", &url, "revoke", "pat_none"]);
+    assert!(said.contains("unknown token"), "{said}");
+
+    let requests = ctl(&["requests"]);
+    let last = requests.lines().last().expect("a line");
+    assert!(last.contains("401  GET /v1/users/me"), "{last}");
+    assert!(last.ends_with("token.revoked"), "{last}");
+    let logid = last.split_whitespace().rev().nth(1).expect("a log id");
+    assert!(ctl(&["explain", logid]).contains("came      a revoked one"));
+    let json: Value = serde_json::from_str(&ctl(&["--json", "explain", logid])).expect("JSON");
+    assert_eq!(json["rule"], "token.revoked");
+    ctl(&["reset"]);
+    assert_eq!(ctl(&["requests"]), "no request came\n");
+}
+
+#[test]
+fn a_device_is_listed_and_approved() {
+    let (_server, info) = serve(&[]);
+    let url = base_url(&info);
+    let address = url.strip_prefix("http://").expect("an http URL");
+    let body = r#"{"client_id":"33333333333333333333333333333333.app.coze"}"#;
+    let head = format!(
+        "POST /api/permission/oauth2/device/code HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    std::io::Write::write_all(&mut stream, head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).expect("an answer");
+    let listed = out(&["ctl", "--url", &url, "device"]);
+    assert!(
+        listed.contains("for 33333333333333333333333333333333.app.coze, expires in 29"),
+        "{listed}"
+    );
+    let code = listed.split(' ').next().expect("a user code");
+    assert!(answer.contains(code), "{answer}");
+    let approved = out(&["ctl", "--url", &url, "device", "approve", code]);
+    assert_eq!(approved, format!("{code}: approve\n"));
+    assert_eq!(out(&["ctl", "--url", &url, "device"]), "no device waits\n");
+    let (_, said) = failure(&["ctl", "--url", &url, "device", "deny", code]);
+    assert!(said.contains("used already"), "{said}");
+}
+
+#[test]
+fn who_finds_no_mock_is_told_where_it_was_looked_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    drop(listener);
+    for arguments in [
+        &["ctl", "clock"][..],
+        &["ctl", "requests"],
+        &["env", "--for", "go"],
+    ] {
+        let (status, said) = failure(&[arguments, &["--url", &url]].concat());
+        assert_eq!(status, 1, "{said}");
+        let start = format!("coze-auth-mock: {url} does not answer as a mock: ");
+        assert!(said.starts_with(&start), "{said}");
+        assert!(said.contains("is it running there?"), "{said}");
+    }
+    let (_, said) = failure(&["ctl", "--url", "https://127.0.0.1:1", "clock"]);
+    assert!(said.contains("only http:// is spoken here"), "{said}");
+}

@@ -1,0 +1,9 @@
+//! The `coze-auth-mock` command, as a shell or a container runs it.
+
+mod addresses;
+mod ctl;
+mod environment;
+mod files;
+mod serve;
+mod support;
+mod watch;
