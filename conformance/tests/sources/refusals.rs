@@ -36,6 +36,9 @@ fn invalid_grant<T: Tokens>() {
     let login = with_code::<T>(400, "invalid_grant");
     let error = fails(&login);
     assert_eq!(*refused(&error), ErrorCode::InvalidGrant);
+    assert!(error.needs_login());
+    let text = error.to_string();
+    assert_eq!(text.matches("log in again").count(), 1, "{text}");
     assert_eq!(error.log_id(), Some(&*login.stage.last().outcome.logid));
     assert_eq!(
         *refused(&fails(&login)),
@@ -45,10 +48,15 @@ fn invalid_grant<T: Tokens>() {
     for _ in 0..10 {
         login.stage.clock.advance(seconds(61));
         let error = fails(&login);
-        assert!(matches!(&error, Error::LoginNeeded { subject } if subject == "alice"));
+        assert!(matches!(&error, Error::LoginNeeded(key) if key.subject() == "alice"));
+        assert!(error.needs_login());
+        let base = login.stage.mock.base_url();
         assert_eq!(
             error.to_string(),
-            "alice must log in: there is no grant, or none that can be renewed any more"
+            format!(
+                "alice must log in to {base} with app 11111111111111111111111111111111.app.coze: \
+                 there is no grant, or none that can be renewed any more"
+            )
         );
     }
     assert_eq!(login.refreshes(), (1, 0));

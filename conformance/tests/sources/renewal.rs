@@ -19,6 +19,7 @@ over_both! {
     jwt_asks_anew,
     jwt_tries_again_with_another_assertion,
     sessions_have_tokens_of_their_own,
+    sessions_end_with_their_source_and_not_the_other_way_round,
     a_month_of_tokens,
     closing_waits_for_what_runs,
     closed_gives_none,
@@ -180,6 +181,30 @@ fn sessions_have_tokens_of_their_own<T: Tokens>() {
     ));
 }
 
+fn sessions_end_with_their_source_and_not_the_other_way_round<T: Tokens>() {
+    let stage = Stage::<RawSocket>::new();
+    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let (one, other) = (
+        tokens.session("user-1").expect("a session"),
+        tokens.session("user-2").expect("a session"),
+    );
+    one.token().expect("a token");
+    other.token().expect("a token");
+    one.close().expect("nothing runs");
+    assert!(matches!(one.token(), Err(Error::Closed)));
+    assert!(other.token().is_ok() && tokens.token().is_ok());
+    assert!(
+        tokens.session("user-1").expect("a session").token().is_ok(),
+        "made anew"
+    );
+    tokens.close().expect("nothing runs");
+    assert!(matches!(other.token(), Err(Error::Closed)));
+    assert!(matches!(
+        tokens.session("user-3").err(),
+        Some(Error::Closed)
+    ));
+}
+
 /// Longer than any refresh token lives.
 fn a_month_of_tokens<T: Tokens>() {
     let login = Login::<T>::new();
@@ -269,7 +294,19 @@ fn a_source_is_made_without_a_runtime() {
         assert_eq!(running, 0, "no task yet");
     });
     assert!(stage.saw().is_empty());
-    drop(source);
+    // Without one, it says so to whoever asks, and nobody else is the worse for it.
+    drop(runtime);
+    let asked = std::pin::pin!(source.token());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(answer) = asked.poll(&mut context) else {
+        panic!("it waits for a runtime that is not there");
+    };
+    assert!(matches!(answer, Err(Error::NoRuntime)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let token = runtime.expect("a runtime").block_on(source.token());
+    stage.prove_token(&token.expect("a token"));
 }
 
 /// Switches the ready-made app of a kind off or on, as its owner would in the console.

@@ -85,7 +85,7 @@ fn what_cannot_be_stored_is_not_served<T: Tokens>() {
     for pause in [1, 2] {
         let error = tokens.token().expect_err("not stored");
         assert!(
-            matches!(error, Error::Store(StoreError::Other(_))),
+            matches!(error, Error::NotStored(StoreError::Other(_))),
             "{error}"
         );
         assert_eq!(login.refreshes(), (1, 1));
@@ -101,7 +101,7 @@ fn what_cannot_be_stored_is_not_served<T: Tokens>() {
     full.failures.store(2, Ordering::SeqCst);
     tokens.token().expect_err("not stored");
     let error = tokens.close().expect_err("not stored now either");
-    assert!(matches!(error, Error::Store(_)), "{error}");
+    assert!(matches!(error, Error::NotStored(_)), "{error}");
     tokens.close().expect("stored at last");
     let another = login.another().token().expect("a token");
     login.stage.prove_token(&another);

@@ -10,6 +10,8 @@ use coze_auth_store::{
     Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
 };
 
+use tokio::runtime::Handle;
+
 use crate::Client;
 use crate::answer::judge;
 
@@ -44,6 +46,7 @@ pub struct TokenSource {
     sessions: Arc<Sessions>,
     origins: Origins,
     wait_when_stale: bool,
+    is_session: bool,
 }
 
 impl TokenSource {
@@ -84,6 +87,7 @@ impl TokenSource {
             sessions: Arc::default(),
             origins: Origins::of(endpoints),
             wait_when_stale: false,
+            is_session: false,
         }
     }
 
@@ -110,10 +114,11 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::NotAJwtApp`], and [`Error::Core`] if the name is empty or has invisible characters.
+    /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
     pub fn session(&self, name: &str) -> Result<Self, Error> {
         Ok(Self {
             source: self.sessions.session(&self.source, name)?,
+            is_session: true,
             ..self.clone()
         })
     }
@@ -123,23 +128,21 @@ impl TokenSource {
     /// # Errors
     ///
     /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
-    /// [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the next second, or longer
+    /// [`Error::Core`], [`Error::Closed`], [`Error::NoRuntime`]. A failure is told to everyone who asks within the next second, or longer
     /// while it goes on, without another request.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime, as reqwest itself does, if a renewal is needed.
     pub async fn token(&self) -> Result<AccessToken, Error> {
         if let Some(token) = self.source.fresh(self.client.time.unix()) {
             return Ok(token);
         }
+        // Before a renewal is taken on, which would be lost.
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         loop {
             match self.source.ask(self.now()) {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
-                Ask::First(refresh) => self.start(refresh),
+                Ask::First(refresh) => self.start(&runtime, refresh),
                 Ask::Behind(token, refresh) => {
-                    self.start(refresh);
+                    self.start(&runtime, refresh);
                     if !self.wait_when_stale {
                         return Ok(token);
                     }
@@ -161,8 +164,9 @@ impl TokenSource {
         Ok(())
     }
 
-    /// The API refused this token: it is not handed out again, unless it came just now in the place of another
-    /// that was refused. The answer to an older token changes nothing.
+    /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
+    /// half a minute neither does one to a token that came in the place of another that was refused: what is
+    /// wrong then is not the token. (A test moves the clock in between: `Client::with_time`.)
     pub fn invalidate(&self, rejected: &AccessToken) {
         self.source.invalidate(rejected, self.now());
     }
@@ -239,7 +243,7 @@ impl TokenSource {
     }
 
     /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
-    /// them.
+    /// them; other processes go on with the access token that they have, until it ends.
     ///
     /// # Errors
     ///
@@ -249,7 +253,7 @@ impl TokenSource {
         blocking(move || source.forget()).await?
     }
 
-    /// Ends it for all clones: nobody gets a token any more, and a renewal that runs is waited for until it is
+    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited for until it is
     /// stored, for as long as one request may take.
     ///
     /// # Errors
@@ -257,6 +261,9 @@ impl TokenSource {
     /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
     pub async fn close(&self) -> Result<(), Error> {
         self.source.close();
+        if !self.is_session {
+            self.sessions.close();
+        }
         let (source, patience) = (self.source.clone(), self.source.timeout());
         let stored = async {
             self.settled().await;
@@ -275,8 +282,8 @@ impl TokenSource {
         }
     }
 
-    fn start(&self, refresh: Refresh) {
-        tokio::spawn(renew(self.client.clone(), refresh));
+    fn start(&self, runtime: &Handle, refresh: Refresh) {
+        runtime.spawn(renew(self.client.clone(), refresh));
     }
 
     fn now(&self) -> Now {

@@ -11,6 +11,8 @@ use coze_auth_core::cache::RefreshError;
 use coze_auth_core::error::{CallbackError, ConfigError, ErrorCode, Refused, SigningError};
 use coze_auth_core::{self as core, Retry};
 
+use crate::GrantKey;
+
 /// What a library or the system said. An HTTP client's own error can be had by `downcast_ref`.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -31,16 +33,16 @@ pub enum Error {
     /// Coze refused to renew the grant.
     RefreshRefused(Refused),
     /// There is no grant for this subject, or none that can be renewed any more: a person must log in.
-    LoginNeeded {
-        /// Whose grant it is.
-        subject: String,
-    },
+    LoginNeeded(GrantKey),
     /// This source has no login to take or to forget: its token is of the console, or of a JWT app.
     NotALogin,
     /// This source is no JWT app's, so it has no sessions.
     NotAJwtApp,
     /// The grant could not be read or stored.
     Store(StoreError),
+    /// The grant was renewed and could not be stored, so its token is not served. It waits in this process, and the
+    /// next try stores it without another request. A process that ends before has lost the login.
+    NotStored(StoreError),
     /// A token was to be sent to another origin than the API's.
     OtherOrigin {
         /// Where it would have gone: scheme, host and port.
@@ -51,6 +53,8 @@ pub enum Error {
     /// The renewal that everyone waited for ended without a word: its task panicked, or its runtime or thread
     /// was shut down.
     Interrupted,
+    /// A renewal is needed, and there is no tokio runtime here to run it on.
+    NoRuntime,
     /// A renewal was still running when its source was closed.
     Unfinished,
     /// The one who waited called it off.
@@ -86,10 +90,22 @@ impl Error {
         match self {
             Self::Core { error, .. } => error.retry(),
             Self::RefreshRefused(refused) => refused.retry(),
-            Self::Store(StoreError::Locked { .. }) | Self::Interrupted | Self::Thread(_) => {
+            // A damaged file waits for a login; whatever else a store has can pass, and is tried again.
+            Self::Store(StoreError::Corrupt { .. }) => Retry::Never,
+            Self::Store(_) | Self::NotStored(_) | Self::Interrupted | Self::Thread(_) => {
                 Retry::After(Duration::from_secs(1))
             }
             _ => Retry::Never,
+        }
+    }
+
+    /// Whether a person has to log in. After a refusal other than `invalid_grant` it may be the app's settings that
+    /// are wrong, and then the login fails, too; what Coze says to a spent refresh token is not known.
+    pub fn needs_login(&self) -> bool {
+        match self {
+            Self::LoginNeeded(_) | Self::Store(StoreError::Corrupt { .. }) => true,
+            Self::RefreshRefused(refused) => refused.retry() == Retry::Never,
+            _ => false,
         }
     }
 
@@ -120,13 +136,20 @@ impl fmt::Display for Error {
             Self::RefreshRefused(refused) if refused.retry() != Retry::Never => {
                 write!(f, "the grant was not renewed: {refused}; wait, it is tried again")
             }
+            // The refusal's own words say what to do: log in again.
+            Self::RefreshRefused(refused) if *refused.code() == ErrorCode::InvalidGrant => {
+                write!(f, "the grant was not renewed: {refused}")
+            }
             Self::RefreshRefused(refused) => write!(
                 f,
                 "the grant was not renewed: {refused}; log in again, or check client id and secret"
             ),
-            Self::LoginNeeded { subject } => write!(
+            Self::LoginNeeded(key) => write!(
                 f,
-                "{subject} must log in: there is no grant, or none that can be renewed any more"
+                "{} must log in to {} with app {}: there is no grant, or none that can be renewed any more",
+                key.subject(),
+                key.api_base(),
+                key.client_id()
             ),
             Self::NotALogin => f.write_str(
                 "this token source has no login: its token is of the console or of a JWT app",
@@ -135,6 +158,10 @@ impl fmt::Display for Error {
                 f.write_str("this token source is no JWT app's, so it has no sessions")
             }
             Self::Store(error) => error.fmt(f),
+            Self::NotStored(error) => write!(
+                f,
+                "{error}; the grant was renewed, and waits in this process for the next try: do not end it before"
+            ),
             Self::OtherOrigin { to, api } => write!(
                 f,
                 "a token for {api} was to be sent to {to}, so it was not; allow that origin by name if it is yours"
@@ -142,6 +169,7 @@ impl fmt::Display for Error {
             Self::Interrupted => f.write_str(
                 "the renewal ended without a word: its task panicked, or its runtime was shut down before close()",
             ),
+            Self::NoRuntime => f.write_str("a token has to be renewed, and there is no tokio runtime here"),
             Self::Unfinished => f.write_str(
                 "a renewal was still running when the token source was closed; it is stored if the process lives on",
             ),
@@ -171,7 +199,7 @@ impl std::error::Error for Error {
             Self::Core { cause, .. } => cause.as_deref().map(|cause| cause as _),
             Self::Build(cause) | Self::Request(cause) => Some(&**cause),
             // The store's error has spoken in `Display`, too.
-            Self::Store(error) => error.source(),
+            Self::Store(error) | Self::NotStored(error) => error.source(),
             Self::Entropy(cause) => Some(cause),
             Self::Thread(cause) | Self::File { cause, .. } => Some(&**cause),
             _ => None,

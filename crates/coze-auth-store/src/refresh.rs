@@ -167,7 +167,12 @@ impl Refresh {
         if let Some(grant) = self.newer(stored, now) {
             return Ok(Before::Have(grant));
         }
-        self.renewal().map(Before::Send)
+        let renewal = self.renewal()?;
+        // A disk that is full is found out while the refresh token is still good.
+        if let Some(held) = &mut self.held {
+            held.prepare()?;
+        }
+        Ok(Before::Send(renewal))
     }
 
     /// A stored grant that this process does not know yet, and that need not be renewed.
@@ -211,9 +216,7 @@ impl Refresh {
                 Some(token) if !self.source.shared.has_refused(token) => {
                     Ok(Renewal::refresh(app.refresh(token)))
                 }
-                _ => Err(Error::LoginNeeded {
-                    subject: key.subject().to_owned(),
-                }),
+                _ => Err(Error::LoginNeeded(key.clone())),
             },
             Kind::Fixed => Err(Error::NotALogin),
         }
@@ -270,23 +273,20 @@ impl Source {
                 }
                 // It was read a moment ago, so what it held is what this grant was made from.
                 Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Error::NotStored(error)),
             }
-            if held.save(&grant)? == Saved::Stored {
+            if held.save(&grant).map_err(Error::NotStored)? == Saved::Stored {
                 break Some(grant);
             }
-            tries.next().ok_or(StoreError::Superseded)?;
+            tries
+                .next()
+                .ok_or(Error::NotStored(StoreError::Superseded))?;
         };
         self.shared.set_unsaved(None);
-        kept.ok_or_else(|| Error::LoginNeeded {
-            subject: self.subject().to_owned(),
-        })
-    }
-
-    fn subject(&self) -> &str {
-        match &self.kind {
-            Kind::Stored { key, .. } => key.subject(),
-            Kind::Fixed | Kind::Jwt(_) => "",
+        match (kept, &self.kind) {
+            (Some(grant), _) => Ok(grant),
+            (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(key.clone())),
+            (None, Kind::Fixed | Kind::Jwt(_)) => Err(Error::NotALogin),
         }
     }
 }

@@ -32,17 +32,24 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`Error::NotAJwtApp`] if `like` is none's; [`Error::Core`] if the name is empty or has invisible
-    /// characters.
+    /// [`Error::NotAJwtApp`] if `like` is none's; [`Error::Closed`] if it was closed; [`Error::Core`] if the name is
+    /// empty or has invisible characters.
     pub fn session(&self, like: &Source, name: &str) -> Result<Arc<Source>, Error> {
         let grant = like.jwt_grant().ok_or(Error::NotAJwtApp)?;
         let grant = grant.clone().session_name(name)?;
+        if like.is_closed() {
+            return Err(Error::Closed);
+        }
         let mut kept = locked(&self.0);
         kept.asked += 1;
         let asked = kept.asked;
-        if let Some((source, last)) = kept.sources.get_mut(&grant) {
-            *last = asked;
-            return Ok(source.clone());
+        match kept.sources.get_mut(&grant) {
+            // One that was closed, by someone who was done with it, is made anew for who comes next.
+            Some((source, last)) if !source.is_closed() => {
+                *last = asked;
+                return Ok(source.clone());
+            }
+            _ => {}
         }
         if kept.sources.len() >= CAPACITY {
             let oldest = kept.sources.iter().min_by_key(|(_, (_, last))| *last);
@@ -52,6 +59,15 @@ impl Sessions {
         let source = Arc::new(like.sibling(grant.clone()).ok_or(Error::NotAJwtApp)?);
         kept.sources.insert(grant, (source.clone(), asked));
         Ok(source)
+    }
+}
+
+impl Sessions {
+    /// Closes them all, with the source that they are sessions of.
+    pub fn close(&self) {
+        for (source, _) in locked(&self.0).sources.values() {
+            source.close();
+        }
     }
 }
 

@@ -137,6 +137,10 @@ impl Shared {
         self.change(|state| state.closed = true);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        locked(&self.state).closed
+    }
+
     pub(crate) fn set_unsaved(&self, unsaved: Option<(RefreshToken, TokenGrant)>) {
         locked(&self.state).unsaved = unsaved;
     }

@@ -200,7 +200,8 @@ impl Source {
         let mut tries = 1..SAVES;
         while held.save(&grant)? == Saved::Superseded {
             tries.next().ok_or(StoreError::Superseded)?;
-            held.load()?;
+            // For its revision: what cannot be read is replaced all the same.
+            let _ = held.load();
         }
         // Before the lock goes: so nobody else's renewal of this grant can have come here first.
         self.shared.restore(grant, now);
@@ -208,7 +209,8 @@ impl Source {
     }
 
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
-    /// has no call to revoke them (protocol §2.1). Blocks.
+    /// has no call to revoke them (protocol §2.1), and other processes go on with the access token that they have,
+    /// until it ends. Blocks.
     ///
     /// # Errors
     ///
@@ -229,19 +231,24 @@ impl Source {
         self.shared.close();
     }
 
+    /// Whether nobody gets a token any more.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// Stores a grant that was renewed and could not be stored then. Blocks, for at most `patience` while somebody
     /// else changes the grant.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if it cannot be stored now either: the login is lost when the process ends.
+    /// [`Error::NotStored`] if it cannot be stored now either: the login is lost when the process ends.
     pub fn flush(&self, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
             (Kind::Stored { key, store, .. }, Some((from, grant))) => {
-                let mut held = store.lock(key, patience)?;
+                let mut held = store.lock(key, patience).map_err(Error::NotStored)?;
                 match self.keep(&mut *held, &from, grant) {
                     // Somebody has logged out: there is nothing to store any more.
-                    Ok(_) | Err(Error::LoginNeeded { .. }) => Ok(()),
+                    Ok(_) | Err(Error::LoginNeeded(_)) => Ok(()),
                     Err(error) => Err(error),
                 }
             }

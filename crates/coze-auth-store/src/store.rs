@@ -60,14 +60,26 @@ pub trait GrantStore: Send + Sync {
 /// It is usually dropped where it was used, on a thread that may block; but when a runtime is shut down in mid-renewal,
 /// on one that may not. So a drop must neither wait nor panic: hand a connection over to be closed elsewhere.
 pub trait LockedGrant: Send {
-    /// Reads the grant as it is now.
+    /// Reads the grant as it is now. A row that is no grant is [`StoreError::Corrupt`] or another error, and its
+    /// revision is remembered all the same: a login replaces it.
     ///
     /// # Errors
     ///
     /// As for [`GrantStore::load`].
     fn load(&mut self) -> Result<Option<TokenGrant>, StoreError>;
 
-    /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave. When it returns, the
+    /// Sees to it that the next [`save`](Self::save) will have room, as far as that can be known: it is called just
+    /// before the refresh token is spent, and a failure then costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if a grant could not be stored now.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave; without a `load`
+    /// before it (a login), in place of nothing. When it returns, the
     /// grant survives a loss of power.
     ///
     /// # Errors

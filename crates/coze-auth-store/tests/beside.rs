@@ -163,3 +163,30 @@ fn a_file_that_was_damaged_in_mid_renewal_does_not_cost_the_renewal() {
     let aside = fs::read(path.with_extension("corrupt-1")).unwrap();
     assert_eq!(aside, b"damaged");
 }
+
+/// A folder that cannot be written is found out before the refresh token is spent, so it costs nothing.
+#[test]
+fn nothing_is_sent_where_nothing_could_be_stored() {
+    let folder = Folder::new("full");
+    let store = folder.store();
+    let mut world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    // As a full disk would: what is written beside cannot be made.
+    let beside = store.path(&world.key).with_extension("tmp");
+    fs::create_dir(&beside).unwrap();
+    assert!(matches!(world.begin(), Next::Done), "sent");
+    let error = world.failure();
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+    assert_ne!(error.retry(), coze_auth_store::core::Retry::Never);
+    fs::remove_dir(&beside).unwrap();
+    world.pass(1);
+    assert!(matches!(world.send(|_| granted(1)), Next::Done));
+    assert_eq!(world.token().expose(), "access-1");
+    assert_eq!(folder.files().len(), 1, "the room was used");
+
+    // Refused, the room is not needed and is gone.
+    world.pass(LIFE);
+    assert!(matches!(world.send(|_| steps::invalid_grant()), Next::Done));
+    assert_eq!(folder.files().len(), 1);
+}

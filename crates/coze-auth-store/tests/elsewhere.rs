@@ -65,6 +65,52 @@ impl LockedGrant for OpenLock {
     }
 }
 
+/// A row of an engine that holds no grant any more.
+struct Damaged(Open);
+
+struct DamagedLock(OpenLock);
+
+impl GrantStore for Damaged {
+    fn load(&self, _: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        Err(StoreError::Other(Arc::new(std::io::Error::other(
+            "no grant",
+        ))))
+    }
+
+    fn lock(&self, _: &GrantKey, _: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        Ok(Box::new(DamagedLock(OpenLock(self.0.clone(), 0))))
+    }
+}
+
+impl LockedGrant for DamagedLock {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        // Its revision is remembered all the same.
+        self.0.load()?;
+        Err(StoreError::Other(Arc::new(std::io::Error::other(
+            "no grant",
+        ))))
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        self.0.save(grant)
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.0.remove()
+    }
+}
+
+#[test]
+fn a_login_replaces_a_row_that_cannot_be_read() {
+    let row = Open::default();
+    row.put(Some(grant(7)));
+    let world = World::over(Damaged(row.clone()));
+    world.install(1);
+    let stored = row.load(&world.key).unwrap().unwrap();
+    assert!(stored.access_token.matches(&grant(1).access_token));
+    assert_eq!(world.token().expose(), "access-1");
+}
+
 fn ended(store: impl GrantStore + 'static) -> World {
     let mut world = World::over(store);
     world.install(0);
@@ -138,7 +184,7 @@ fn unsaved() -> (World, Failing) {
     let world = ended(store.clone());
     store.failures.store(1, Ordering::SeqCst);
     assert!(matches!(world.send(|_| granted(1)), Next::Done));
-    assert!(matches!(world.failure(), Error::Store(_)));
+    assert!(matches!(world.failure(), Error::NotStored(_)));
     (world, store)
 }
 

@@ -98,6 +98,16 @@ fn sessions_are_kept_and_bounded() {
     assert!(!Arc::ptr_eq(&second, &of("1")), "forgotten, and made anew");
     assert_eq!(format!("{sessions:?}"), "Sessions { kept: 1000 }");
 
+    // One that was closed is made anew; with their source they are all closed.
+    let closed = of("0");
+    closed.close();
+    assert!(!Arc::ptr_eq(&closed, &of("0")) && !of("0").is_closed());
+    let (other, again) = (of("one more"), of("0"));
+    sessions.close();
+    root.close();
+    assert!(other.is_closed() && again.is_closed());
+    assert!(matches!(sessions.session(&root, "0"), Err(Error::Closed)));
+
     let token = AccessToken::new("pat_1").unwrap();
     let fixed = Source::fixed(token, TIMEOUT);
     assert!(matches!(
@@ -150,6 +160,7 @@ fn an_error_tells_whether_to_try_again_and_what_the_system_said() {
     let other = StoreError::Other(full());
     for passes in [
         Error::Store(locked),
+        Error::NotStored(StoreError::Other(full())),
         Error::Interrupted,
         Error::Thread(full()),
     ] {
@@ -157,8 +168,12 @@ fn an_error_tells_whether_to_try_again_and_what_the_system_said() {
         assert_eq!(retry, Retry::After(Duration::from_secs(1)), "{passes}");
     }
     assert_eq!(Error::Closed.retry(), Retry::Never);
+    let path = "grant.json".into();
+    let damaged = Error::Store(StoreError::Corrupt { path });
+    assert_eq!(damaged.retry(), Retry::Never);
+    assert!(damaged.needs_login() && !Error::Closed.needs_login());
     let error = Error::Store(other);
-    assert_eq!(error.retry(), Retry::Never);
+    assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)));
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(source.to_string(), "full");
 }

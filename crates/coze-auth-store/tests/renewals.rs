@@ -116,7 +116,7 @@ fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
     assert!(matches!(world.send(|_| granted(1)), Next::Done));
     let error = world.failure();
     assert!(
-        matches!(error, Error::Store(StoreError::Superseded)),
+        matches!(error, Error::NotStored(StoreError::Superseded)),
         "{error}"
     );
     let error = world

@@ -47,6 +47,7 @@ pub struct TokenSource {
     sessions: Arc<Sessions>,
     origins: Origins,
     wait_when_stale: bool,
+    is_session: bool,
 }
 
 /// What all clones of a source hold.
@@ -93,6 +94,7 @@ impl TokenSource {
             sessions: Arc::default(),
             origins: Origins::of(endpoints),
             wait_when_stale: false,
+            is_session: false,
         }
     }
 
@@ -119,13 +121,14 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::NotAJwtApp`], and [`Error::Core`] if the name is empty or has invisible characters.
+    /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
     pub fn session(&self, name: &str) -> Result<Self, Error> {
         Ok(Self {
             handle: Handle::new(
                 &self.handle.client,
                 self.sessions.session(self.source(), name)?,
             ),
+            is_session: true,
             ..self.clone()
         })
     }
@@ -171,8 +174,9 @@ impl TokenSource {
         Ok(())
     }
 
-    /// The API refused this token: it is not handed out again, unless it came just now in the place of another
-    /// that was refused. The answer to an older token changes nothing.
+    /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
+    /// half a minute neither does one to a token that came in the place of another that was refused: what is
+    /// wrong then is not the token. (A test moves the clock in between: `Client::with_time`.)
     pub fn invalidate(&self, rejected: &AccessToken) {
         self.source().invalidate(rejected, self.now());
     }
@@ -248,7 +252,7 @@ impl TokenSource {
     }
 
     /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
-    /// them.
+    /// them; other processes go on with the access token that they have, until it ends.
     ///
     /// # Errors
     ///
@@ -257,7 +261,7 @@ impl TokenSource {
         self.source().forget()
     }
 
-    /// Ends it for all clones: nobody gets a token any more, and a renewal that runs is waited for until it is
+    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited for until it is
     /// stored, for as long as one request may take.
     ///
     /// # Errors
@@ -265,6 +269,9 @@ impl TokenSource {
     /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
     pub fn close(&self) -> Result<(), Error> {
         self.source().close();
+        if !self.is_session {
+            self.sessions.close();
+        }
         self.handle.settle()
     }
 

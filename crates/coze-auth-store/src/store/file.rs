@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -18,6 +18,8 @@ use crate::{GrantKey, StoreError};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
+/// More than a grant takes, in bytes.
+const ROOM: usize = 8 * 1024;
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
 const FIRST_TRY: Duration = Duration::from_millis(2);
 const LAST_TRY: Duration = Duration::from_millis(100);
@@ -108,6 +110,7 @@ impl GrantStore for FileStore {
             folder: self.folder.clone(),
             key: key.clone(),
             path,
+            prepared: None,
             _lock: file,
         }))
     }
@@ -118,6 +121,8 @@ struct Held {
     folder: Arc<Path>,
     key: GrantKey,
     path: PathBuf,
+    /// The file beside, with room for a grant.
+    prepared: Option<File>,
     _lock: File,
 }
 
@@ -126,13 +131,28 @@ impl LockedGrant for Held {
         read(&self.path, &self.key)
     }
 
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        let beside = self.beside();
+        let room = create(&beside).and_then(|mut file| {
+            file.write_all(&[b' '; ROOM])?;
+            file.sync_all()?;
+            Ok(file)
+        });
+        self.prepared = Some(room.map_err(|cause| failed("write", &beside, cause))?);
+        Ok(())
+    }
+
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
         if matches!(self.load(), Err(StoreError::Corrupt { .. })) {
             self.keep_aside()?;
         }
-        // One name for all: under the lock there is one writer, and what a killed one left is overwritten.
-        let beside = self.path.with_extension("tmp");
-        let written = write(&beside, &self.key, grant)
+        let beside = self.beside();
+        let written = match self.prepared.take() {
+            Some(file) => Ok(file),
+            None => create(&beside),
+        };
+        let written = written
+            .and_then(|file| write(file, &self.key, grant))
             .map_err(|cause| failed("write", &beside, cause))
             .and_then(|()| {
                 fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))
@@ -148,14 +168,28 @@ impl LockedGrant for Held {
 
     fn remove(&mut self) -> Result<(), StoreError> {
         // With what a killed process may have left beside: a refresh token that lives.
-        for path in [&self.path, &self.path.with_extension("tmp")] {
+        for path in [&self.path, &self.beside()] {
             remove(path).map_err(|cause| failed("remove", path, cause))?;
         }
         self.sync_folder()
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Room that was not needed. What cannot be removed is overwritten the next time.
+        if self.prepared.is_some() {
+            let _ = fs::remove_file(self.beside());
+        }
+    }
+}
+
 impl Held {
+    /// One name for all: under the lock there is one writer, and what a killed one left is overwritten.
+    fn beside(&self) -> PathBuf {
+        self.path.with_extension("tmp")
+    }
+
     /// Gives a damaged file another name, the first that is free.
     fn keep_aside(&self) -> Result<(), StoreError> {
         let aside = (1..)
@@ -226,7 +260,13 @@ struct Record<'a> {
     grant: &'a RawValue,
 }
 
-fn write(path: &Path, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
+/// A new file. A leftover may have been made by someone else, with another mode.
+fn create(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    owners_file().create_new(true).open(path)
+}
+
+fn write(mut file: File, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
     let secret = grant.to_secret_json();
     let record = Record {
         version: VERSION,
@@ -235,13 +275,12 @@ fn write(path: &Path, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
         subject: key.subject().into(),
         grant: serde_json::from_str(secret.expose())?,
     };
-    let mut json = Zeroizing::new(Vec::with_capacity(4 * 1024));
+    let mut json = Zeroizing::new(Vec::with_capacity(ROOM));
     serde_json::to_writer(&mut *json, &record)?;
     json.push(b'\n');
-    // A leftover may have been made by someone else, with another mode.
-    remove(path)?;
-    let mut file = owners_file().create_new(true).open(path)?;
+    file.rewind()?;
     file.write_all(&json)?;
+    file.set_len(json.len() as u64)?;
     file.sync_all()
 }
 
