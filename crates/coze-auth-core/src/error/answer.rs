@@ -74,7 +74,7 @@ impl ErrorCode {
                 "a parameter is wrong or spent; if it is client_secret, a web app was used as a PKCE app"
             }
             Self::InvalidClient => {
-                "check the client id and its secret or key, and the region: api.coze.cn and api.coze.com share none"
+                "check the client id and its secret or key, the region (api.coze.cn and api.coze.com share none), and for a JWT app this machine's clock"
             }
             Self::InvalidGrant => "the code or refresh token is spent or expired: log in again",
             Self::UnsupportedGrantType => "this kind of app cannot use this flow",
