@@ -6,10 +6,10 @@ use url::{Url, form_urlencoded};
 
 use crate::apps::{self, Kind};
 use crate::call::{Answer, Call, Refusal};
-use crate::redact;
 use crate::rules::Rule;
 use crate::store::digest;
 use crate::world::{AppIndex, Authorization, CODE_S, CONSENT_S, Challenge, Code, Consent, World};
+use crate::{leaks, redact};
 
 const PARAMETERS: [&str; 6] = [
     "response_type",
@@ -66,6 +66,10 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         ("a state that is not empty", "none")
     })?;
     let challenge = challenge(call, app, &get)?;
+    if let Some(challenge) = &challenge {
+        let key = leaks::challenge(&challenge.value, challenge.s256);
+        call.world.challenges.insert(key, ());
+    }
     Ok(Authorization {
         app,
         redirect_uri: redirect_uri.to_owned(),
@@ -74,6 +78,7 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         workspace: workspace.map(str::to_owned),
         expires_ms: call.now_ms + CONSENT_S * 1000,
         decided: false,
+        made: call.mark(),
     })
 }
 
@@ -150,7 +155,8 @@ pub(crate) fn approve(world: &mut World, authorization: &Authorization, now_ms: 
         redirect_uri: authorization.redirect_uri.clone(),
         challenge: authorization.challenge.clone(),
         expires_ms: now_ms + CODE_S * 1000,
-        used: false,
+        made: authorization.made,
+        used: None,
     };
     world.codes.insert(digest(&code), entry);
     redirect(authorization, &[("code", &code)])

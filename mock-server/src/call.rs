@@ -6,6 +6,8 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::body::Members;
+use crate::data_plane::Endpoint;
+use crate::leaks::{self, Leak};
 use crate::lineage::Issued;
 use crate::redact;
 use crate::rules::Rule;
@@ -67,6 +69,7 @@ pub(crate) struct Note {
     pub(crate) jwt: Option<(Value, Value)>,
     pub(crate) presented: Option<String>,
     pub(crate) issued: Option<Issued>,
+    pub(crate) leaks: Vec<Leak>,
     /// Rules that would have refused, were they on.
     pub(crate) relaxed: Vec<&'static str>,
 }
@@ -76,7 +79,9 @@ pub(crate) struct Call<'a> {
     pub(crate) world: &'a mut World,
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
+    pub(crate) seq: u64,
     pub(crate) logid: String,
+    pub(crate) endpoint: Endpoint<'a>,
     /// Who decides about this request: the world's setting, or the caller of the control plane.
     pub(crate) consent: Consent,
     pub(crate) note: Note,
@@ -156,6 +161,7 @@ impl Call<'_> {
             refuse(Rule::BodyJson, expected, came)
         })?;
         self.note.json = Some(redact::members(members.iter()));
+        self.note.leaks = leaks::of_members(self.world, self.endpoint, members.iter());
         match members.twice() {
             None => Ok(members),
             Some(name) => Err(Refusal::parameter(

@@ -8,9 +8,10 @@ use http::StatusCode;
 use crate::answer::{self, Reply};
 use crate::call::{Answer, Call, Incoming, Note, Refusal};
 use crate::journal::{JournalEntry, JournalJwt, Outcome};
+use crate::metrics::Key;
 use crate::rules::Rule;
 use crate::world::{Consent, World};
-use crate::{authorize, device, pages, redact, token, users_me};
+use crate::{authorize, device, leaks, pages, redact, token, users_me};
 
 /// An endpoint of protocol §2.1, with the workspace its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,12 +103,16 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
         world,
         request,
         now_ms,
+        seq,
         logid: logid.clone(),
+        endpoint,
         consent,
         note: Note::default(),
     };
     let result = endpoint.handle(&mut call);
-    let note = call.note;
+    let mut note = call.note;
+    leaks::of_request(world, endpoint, request, &mut note);
+    world.leaks.note(&mut note.leaks, &logid);
 
     let (mut reply, error, refusal) = match result {
         Ok(answer) => (answer::success(answer), None, None),
@@ -127,6 +132,13 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
         answer::allow(&mut reply, endpoint.method());
     }
     log(request, reply.status(), rule, &logid);
+    let status = reply.status().as_u16();
+    world.counts.count(Key {
+        status,
+        rule: rule.map_or("", Rule::id),
+        endpoint: endpoint.name(),
+        grant: note.grant.unwrap_or(""),
+    });
     world.journal.push(JournalEntry {
         seq,
         at_ms: now_ms,
@@ -142,8 +154,9 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
         grant: note.grant,
         presented: note.presented,
         issued: note.issued,
+        leaks: note.leaks,
         outcome: Outcome {
-            status: reply.status().as_u16(),
+            status,
             error,
             rule: rule.map(Rule::id),
             relaxed: note.relaxed,
@@ -151,6 +164,7 @@ pub(crate) fn serve(world: &mut World, request: &Incoming, consent: Option<Conse
         },
         elapsed_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         refusal,
+        taken: false,
     });
     reply
 }

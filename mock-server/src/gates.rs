@@ -16,8 +16,8 @@ pub(crate) use held::Held;
 /// Which requests a gate holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct On {
-    endpoint: &'static str,
-    grant: Option<&'static str>,
+    pub(crate) endpoint: &'static str,
+    pub(crate) grant: Option<&'static str>,
 }
 
 impl On {
@@ -191,6 +191,12 @@ impl Gates {
     pub(crate) fn remove(&self, held: &Arc<Held>) {
         self.all().retain(|other| !Arc::ptr_eq(other, held));
         held.open();
+    }
+
+    /// How many there are, and how many requests wait at them.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let all = self.all();
+        (all.len(), all.iter().map(|held| held.counts().1).sum())
     }
 
     /// Whether a request waits at one of them.

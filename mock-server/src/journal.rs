@@ -1,13 +1,16 @@
 //! What came and what was answered, redacted, and why.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, vec_deque};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bell::Bell;
 use crate::call::Refusal;
-use crate::lineage::Issued;
+use crate::calls::Calls;
+use crate::leaks::Leak;
+use crate::lineage::{Issued, logid};
 
 /// Requests that a journal keeps if nobody says otherwise.
 pub(crate) const CAPACITY: usize = 2_000;
@@ -42,12 +45,18 @@ pub struct JournalEntry {
     pub presented: Option<String>,
     /// The fingerprints of the tokens that were given.
     pub issued: Option<Issued>,
+    /// Secrets that it had where they do not belong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<Leak>,
     /// What was answered.
     pub outcome: Outcome,
     /// Time spent on the answer, in microseconds of the machine's clock.
     pub elapsed_us: u64,
     #[serde(skip)]
     pub(crate) refusal: Option<Refusal>,
+    /// `take_request` gave it away.
+    #[serde(skip)]
+    pub(crate) taken: bool,
 }
 
 /// A decoded assertion, without its signature.
@@ -144,6 +153,8 @@ pub(crate) struct Journal {
     capacity: usize,
     entries: VecDeque<JournalEntry>,
     begun: u64,
+    forgotten: u64,
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Journal {
@@ -153,37 +164,64 @@ impl Journal {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             begun: 0,
+            forgotten: 0,
+            bell: Arc::default(),
         }
     }
 
     /// Number and log id of the next request: time of day, then `MOCK` and its number.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
-        let ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
-        let digits: String = at
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .take(14)
-            .collect();
-        (self.begun, format!("{digits}MOCK{:014X}", self.begun))
+        (self.begun, logid(now_ms / 1000, self.begun))
     }
 
     pub(crate) fn push(&mut self, entry: JournalEntry) {
         if self.entries.len() == self.capacity {
             self.entries.pop_front();
+            self.forgotten += 1;
         }
         self.entries.push_back(entry);
+        self.bell.ring();
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &JournalEntry> {
+    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, JournalEntry> {
         self.entries.iter()
     }
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.forgotten = 0;
+    }
+
+    /// How many it had no room for, since it was last empty.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The number of the newest request, kept or not.
+    pub(crate) const fn newest(&self) -> u64 {
+        self.begun
+    }
+
+    /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
+    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&JournalEntry> {
+        let from = self.entries.partition_point(|entry| entry.seq <= after);
+        let mut later = self.entries.range(from..);
+        later.find(|entry| calls.fit(entry))
+    }
+
+    /// The oldest that fits and was not taken.
+    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&JournalEntry> {
+        let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
+        untaken.find(|entry| calls.fit(entry))
+    }
+
+    pub(crate) fn take(&mut self, calls: &Calls) -> Option<JournalEntry> {
+        let seq = self.untaken(calls)?.seq;
+        let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
+        entry.taken = true;
+        Some(entry.clone())
     }
 
     pub(crate) fn find(&self, logid: &str) -> Option<&JournalEntry> {

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use crate::banner;
 use crate::builder::Builder;
 use crate::handle::MockWorld;
+use crate::last_words::last_words;
 use crate::world::Settings;
 use crate::worlds::{self, NoWorld, Worlds};
 
@@ -66,8 +67,14 @@ impl Drop for Listening {
 
 impl Drop for CozeAuthMock {
     fn drop(&mut self) {
+        // Captured with the rest of what the test has printed.
+        if thread::panicking()
+            && let Some(text) = last_words(&self.worlds)
+        {
+            eprint!("{text}");
+        }
         // Connections of a task end when their requests do.
-        self.worlds.open_gates();
+        self.worlds.let_go();
     }
 }
 
@@ -134,7 +141,7 @@ impl CozeAuthMock {
 
     /// Opens all gates, takes no new connection, lets running requests end for at most three seconds, and stops.
     pub async fn stop(mut self) {
-        self.worlds.open_gates();
+        self.worlds.let_go();
         let Some(listening) = self.listening.take() else {
             return;
         };

@@ -13,8 +13,7 @@ use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use json::member_name;
-pub(crate) use json::{claims, members};
+pub(crate) use json::{claims, member_name, members};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
 /// length on a word that begins so is taken for one: `code_challenge_method` is none.
@@ -61,7 +60,7 @@ pub(crate) fn scrub(text: &str) -> String {
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut plain = Cow::Borrowed(text);
     for _ in 0..4 {
-        let next = percent_decode_str(&plain).decode_utf8_lossy();
+        let next = decoded_once(&plain);
         if next == plain {
             return Some(plain);
         }
@@ -70,12 +69,16 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
     None
 }
 
+pub(crate) fn decoded_once(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
 /// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
 const fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c| !in_word(c))
 }
 

@@ -1,5 +1,6 @@
 //! The routes: pages and control plane by name, everything else is the data plane's.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::BodyExt as _;
 
 use crate::answer::Reply;
+use crate::bell::Bell;
 use crate::call::{BODY_LIMIT, Body, Incoming};
 use crate::gates::{At, Gates};
 use crate::world::World;
@@ -25,6 +27,10 @@ const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) gates: Arc<Gates>,
+    /// The journal's, so that nobody waits while holding the world's lock.
+    pub(crate) bell: Arc<Bell>,
+    /// How many worlds the mock has; kept by them.
+    pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
     /// Scheme, host, port and mount; set once the mock listens.
@@ -34,8 +40,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
         Arc::new(Self {
+            bell: world.journal.bell.clone(),
             world: Mutex::new(world),
             gates: Arc::default(),
+            worlds: OnceLock::new(),
             mount,
             base_url: OnceLock::new(),
         })
@@ -48,7 +56,13 @@ impl Shared {
     /// The gates open last, so that what they held acts on the new world.
     pub(crate) fn reset(&self) {
         self.world().reset();
+        self.let_go();
+    }
+
+    /// Whoever waits in this world, at a gate or for a request, waits no longer.
+    pub(crate) fn let_go(&self) {
         self.gates.open_all();
+        self.bell.end();
     }
 
     pub(crate) fn base_url(&self) -> &str {

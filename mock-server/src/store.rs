@@ -54,6 +54,20 @@ impl<T> Capped<T> {
     }
 
     /// Oldest first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Digest, &T)> {
+        let all = self.order.iter();
+        all.filter_map(|key| Some((key, self.entries.get(key)?)))
+    }
+
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.order.iter().filter_map(|key| self.entries.get(key))
     }

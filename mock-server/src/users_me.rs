@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::call::{Answer, Call, Credential, Refusal};
-use crate::redact;
 use crate::rules::Rule;
 use crate::store::digest;
+use crate::{magic, redact};
 
 pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
     let unknown = |came: String| Refusal {
@@ -20,6 +20,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
         return Err(unknown(credential.describe(header).to_owned()));
     };
     call.presents(secret);
+    magic::check("access_token", secret)?;
     let key = digest(secret);
     let world = &*call.world;
     let found = world
@@ -70,6 +71,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use crate::lineage::{Mark, Origin};
     use crate::mock::CozeAuthMock;
     use crate::world::Settings;
 
@@ -78,8 +80,17 @@ mod tests {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
         let mock = CozeAuthMock::new(settings);
+        let origin = Origin {
+            from: None,
+            made: Mark::new(0, 1),
+        };
         let tokens: Vec<_> = (0..3)
-            .map(|_| mock.shared.world().issue_pair(0, 1_000).access_token)
+            .map(|_| {
+                mock.shared
+                    .world()
+                    .issue_pair(0, 1_000, origin)
+                    .access_token
+            })
             .collect();
         mock.clock().set(std::time::Duration::from_secs(1));
         let me = |token: &str| {

@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::apps::{self, ALICE, App, CONSOLE_TOKENS, User};
 use crate::clock::ClockHandle;
 use crate::journal::{self, Journal};
+use crate::leaks::Leaks;
+use crate::lineage::{Mark, Origin};
+use crate::metrics::Counts;
 use crate::rules::RuleSet;
 use crate::store::{Capped, Digest, Ids, SeenJtis, digest};
 
@@ -80,6 +83,10 @@ pub(crate) struct World {
     pub(crate) refresh_tokens: Capped<RefreshToken>,
     pub(crate) jtis: SeenJtis,
     pub(crate) journal: Journal,
+    /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
+    pub(crate) challenges: Capped<()>,
+    pub(crate) leaks: Leaks,
+    pub(crate) counts: Counts,
 }
 
 /// Index into `World::apps`, which only ever grows.
@@ -95,6 +102,7 @@ pub(crate) struct Authorization {
     pub(crate) workspace: Option<String>,
     pub(crate) expires_ms: u64,
     pub(crate) decided: bool,
+    pub(crate) made: Mark,
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +117,8 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     pub(crate) challenge: Option<Challenge>,
     pub(crate) expires_ms: u64,
-    pub(crate) used: bool,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -129,7 +138,8 @@ pub(crate) struct Device {
     pub(crate) expires_ms: u64,
     /// On the steady clock.
     pub(crate) last_poll: Option<Duration>,
-    pub(crate) used: bool,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
 }
 
 #[derive(Clone, Debug)]
@@ -140,14 +150,17 @@ pub(crate) struct AccessToken {
     pub(crate) expires_ms: Option<u64>,
     pub(crate) revoked: bool,
     pub(crate) restricted: bool,
+    /// None for tokens from the console.
+    pub(crate) origin: Option<Origin>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct RefreshToken {
     pub(crate) app: AppIndex,
     pub(crate) expires_ms: u64,
-    pub(crate) spent: bool,
+    pub(crate) spent: Option<Mark>,
     pub(crate) revoked: bool,
+    pub(crate) origin: Origin,
 }
 
 /// The answer of the token endpoint (protocol §3.1).
@@ -171,6 +184,7 @@ impl World {
                 expires_ms: None,
                 revoked: false,
                 restricted: false,
+                origin: None,
             };
             console_tokens.insert(digest(token.value), entry);
         }
@@ -188,13 +202,19 @@ impl World {
             refresh_tokens: Capped::new(cap),
             jtis: SeenJtis::new(cap),
             journal: Journal::new(settings.journal),
+            challenges: Capped::new(cap),
+            leaks: Leaks::default(),
+            counts: Counts::default(),
             settings,
         }
     }
 
     /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
     pub(crate) fn reset(&mut self) {
+        // Those who wait at it are told by the caller.
+        let bell = self.journal.bell.clone();
         *self = Self::new(self.settings.clone());
+        self.journal.bell = bell;
     }
 
     pub(crate) fn app(&self, index: AppIndex) -> &App {
@@ -229,14 +249,15 @@ impl World {
     }
 
     /// A new pair of tokens, of the shapes of protocol §3.3.
-    pub(crate) fn issue_pair(&mut self, app: AppIndex, now_ms: u64) -> TokenAnswer {
-        let mut answer = self.issue_access("czu_mock_", app, now_ms, ACCESS_TOKEN_S);
+    pub(crate) fn issue_pair(&mut self, app: AppIndex, now_ms: u64, origin: Origin) -> TokenAnswer {
+        let mut answer = self.issue_access("czu_mock_", app, now_ms, ACCESS_TOKEN_S, origin);
         let token = self.ids.opaque("mock_", 67);
         let entry = RefreshToken {
             app,
             expires_ms: now_ms + REFRESH_TOKEN_S * 1000,
-            spent: false,
+            spent: None,
             revoked: false,
+            origin,
         };
         self.refresh_tokens.insert(digest(&token), entry);
         answer.refresh_token = Some(token);
@@ -244,8 +265,14 @@ impl World {
     }
 
     /// A token without refresh token, for the JWT grant (protocol §3.4).
-    pub(crate) fn issue_service(&mut self, app: AppIndex, now_ms: u64, ttl_s: u64) -> TokenAnswer {
-        self.issue_access("czs_mock_", app, now_ms, ttl_s)
+    pub(crate) fn issue_service(
+        &mut self,
+        app: AppIndex,
+        now_ms: u64,
+        ttl_s: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
+        self.issue_access("czs_mock_", app, now_ms, ttl_s, origin)
     }
 
     fn issue_access(
@@ -254,6 +281,7 @@ impl World {
         app: AppIndex,
         now_ms: u64,
         ttl_s: u64,
+        origin: Origin,
     ) -> TokenAnswer {
         let token = self.ids.opaque(prefix, 60);
         // What the client is told is what counts, so the fraction of a second is dropped for both.
@@ -263,6 +291,7 @@ impl World {
             expires_ms: Some(expires_in * 1000),
             revoked: false,
             restricted: false,
+            origin: Some(origin),
         };
         self.access_tokens.insert(digest(&token), entry);
         TokenAnswer {
@@ -290,6 +319,7 @@ mod tests {
                 workspace: None,
                 expires_ms: 0,
                 decided: false,
+                made: Mark::new(0, 1),
             };
             world.authorizations.insert(digest(&n.to_string()), waiting);
         }
