@@ -188,7 +188,7 @@ impl<'a> Scan<'a> {
     }
 
     fn text(&mut self, place: Place<'_>, text: &str) {
-        for word in redact::words(text) {
+        for word in redact::long_words(text) {
             let word = word.trim_matches(['.', '-', '~']);
             let Some(kind) = self.kind(place, word) else {
                 // `v1.czu_mock_…` is one word, and a verifier may have dots.

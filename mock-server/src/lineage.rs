@@ -90,8 +90,8 @@ impl Mark {
 /// Where a token comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    /// The code or refresh token that it was given for; the JWT grant has none.
-    pub(crate) from: Option<Print>,
+    /// Of the code or refresh token that it was given for; zero for none, as with the JWT grant.
+    from: Print,
     pub(crate) made: Mark,
 }
 
@@ -103,6 +103,20 @@ pub struct Issued {
     pub access: String,
     /// The refresh token's; the JWT grant gives none.
     pub refresh: Option<String>,
+}
+
+impl Origin {
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            from: Print::default(),
+            made: Mark::new(0, 1),
+        }
+    }
+
+    pub(crate) fn from(&self) -> Option<Print> {
+        (self.from != Print::default()).then_some(self.from)
+    }
 }
 
 impl Call<'_> {
@@ -118,7 +132,7 @@ impl Call<'_> {
     /// Of what is given in this request for `secret`.
     pub(crate) fn origin(&self, secret: Option<&Digest>) -> Origin {
         Origin {
-            from: secret.map(print_of),
+            from: secret.map_or_else(Print::default, print_of),
             made: self.mark(),
         }
     }
@@ -126,8 +140,8 @@ impl Call<'_> {
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         self.note.issued = Some(Issued {
-            access: fingerprint(&tokens.access_token),
-            refresh: tokens.refresh_token.as_deref().map(fingerprint),
+            access: hex(&print_of(&tokens.access_key)),
+            refresh: tokens.refresh_key.map(|key| hex(&print_of(&key))),
         });
         Answer::json(tokens)
     }

@@ -1,6 +1,7 @@
 //! What was issued, by fingerprint: what became of each token, and which came from which.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use serde::Serialize;
 
@@ -133,7 +134,7 @@ fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
         kind: "refresh_token",
         state: state(token.revoked, token.spent.is_some(), expired),
         app: token.app,
-        from: token.origin.from,
+        from: token.origin.from(),
         made: token.origin.made,
         spent: token.spent,
         expires_ms: Some(token.expires_ms),
@@ -142,17 +143,17 @@ fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
 
 /// None for a token from the console: nothing led to it.
 fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
-    let expired = token.expires_ms.is_some_and(|expiry| now >= expiry);
+    let expired = token.expires_ms.is_some_and(|expiry| now >= expiry.get());
     let origin = token.origin?;
     Some(Row {
         print: print_of(key),
         kind: "access_token",
         state: state(token.revoked, false, expired),
         app: token.app?,
-        from: origin.from,
+        from: origin.from(),
         made: origin.made,
         spent: None,
-        expires_ms: token.expires_ms,
+        expires_ms: token.expires_ms.map(NonZeroU64::get),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `GET /v1/users/me`, which proves a token (protocol §10).
 
+use std::num::NonZeroU64;
+
 use serde_json::json;
 
 use crate::call::{Answer, Call, Credential, Refusal};
@@ -41,7 +43,8 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
     call.require(Rule::TokenRevoked, !token.revoked, || {
         ("a token that was not revoked", "a revoked one")
     })?;
-    let expired = token.expires_ms.filter(|expiry| now >= *expiry);
+    let expires_ms = token.expires_ms.map(NonZeroU64::get);
+    let expired = expires_ms.filter(|expiry| now >= *expiry);
     call.require(Rule::TokenExpiry, expired.is_none(), || {
         let late = (now - expired.unwrap_or(now)) / 1000;
         (
@@ -71,7 +74,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use crate::lineage::{Mark, Origin};
+    use crate::lineage::Origin;
     use crate::mock::CozeAuthMock;
     use crate::world::Settings;
 
@@ -80,10 +83,7 @@ mod tests {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
         let mock = CozeAuthMock::new(settings);
-        let origin = Origin {
-            from: None,
-            made: Mark::new(0, 1),
-        };
+        let origin = Origin::none();
         let tokens: Vec<_> = (0..3)
             .map(|_| {
                 mock.shared

@@ -1,5 +1,6 @@
 //! The state of one mock Coze: apps, users, and what it has issued.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use aws_lc_rs::signature::ParsedPublicKey;
@@ -147,7 +148,7 @@ pub(crate) struct AccessToken {
     /// None for tokens from the console.
     pub(crate) app: Option<AppIndex>,
     /// None: never.
-    pub(crate) expires_ms: Option<u64>,
+    pub(crate) expires_ms: Option<NonZeroU64>,
     pub(crate) revoked: bool,
     pub(crate) restricted: bool,
     /// None for tokens from the console.
@@ -166,6 +167,10 @@ pub(crate) struct RefreshToken {
 /// The answer of the token endpoint (protocol §3.1).
 #[derive(Debug, Serialize)]
 pub(crate) struct TokenAnswer {
+    #[serde(skip)]
+    pub(crate) access_key: Digest,
+    #[serde(skip)]
+    pub(crate) refresh_key: Option<Digest>,
     pub(crate) access_token: String,
     /// Absolute, in Unix seconds.
     pub(crate) expires_in: u64,
@@ -259,7 +264,9 @@ impl World {
             revoked: false,
             origin,
         };
-        self.refresh_tokens.insert(digest(&token), entry);
+        let key = digest(&token);
+        self.refresh_tokens.insert(key, entry);
+        answer.refresh_key = Some(key);
         answer.refresh_token = Some(token);
         answer
     }
@@ -288,13 +295,16 @@ impl World {
         let expires_in = now_ms / 1000 + ttl_s;
         let entry = AccessToken {
             app: Some(app),
-            expires_ms: Some(expires_in * 1000),
+            expires_ms: NonZeroU64::new(expires_in * 1000),
             revoked: false,
             restricted: false,
             origin: Some(origin),
         };
-        self.access_tokens.insert(digest(&token), entry);
+        let access_key = digest(&token);
+        self.access_tokens.insert(access_key, entry);
         TokenAnswer {
+            access_key,
+            refresh_key: None,
             access_token: token,
             expires_in,
             refresh_token: None,
