@@ -159,6 +159,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::Calls;
+    use crate::mock::CozeAuthMock;
     use crate::world::Settings;
 
     const GUARD: Duration = Duration::from_secs(20);
@@ -173,6 +175,29 @@ mod tests {
         while shared.bell.waiting() != n {
             assert!(since.elapsed() < GUARD, "{} wait", shared.bell.waiting());
             thread::yield_now();
+        }
+    }
+
+    /// After a reset too, which makes another journal.
+    #[test]
+    fn those_who_wait_are_woken_by_a_request() {
+        let mock = CozeAuthMock::new(Settings::standard([1; 32]));
+        let since = Instant::now();
+        for reset in [false, true] {
+            if reset {
+                mock.reset();
+            }
+            let waiter = {
+                let shared = mock.shared.clone();
+                let life = shared.bell.life();
+                let came = |world: &World| world.journal.next(0, &Calls::any()).map(|_| ());
+                thread::spawn(move || shared.awaited_blocking(life, GUARD, came, || false))
+            };
+            until_waiting(&mock.shared, 1);
+            let request = http::Request::get("/v1/users/me").body(bytes::Bytes::new());
+            let _ = mock.call_blocking(request.expect("a request"));
+            assert!(matches!(waiter.join(), Ok(Awaited::Came(()))));
+            assert!(since.elapsed() < GUARD, "by the end of its time alone");
         }
     }
 

@@ -107,6 +107,14 @@ pub struct Issued {
 
 impl Origin {
     #[cfg(test)]
+    pub(crate) fn of(from: &Digest, made: Mark) -> Self {
+        Self {
+            from: print_of(from),
+            made,
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self {
             from: Print::default(),

@@ -231,3 +231,49 @@ pub(crate) fn lineage(world: &World, wanted: Print, most: usize) -> Option<(usiz
     shown.extend(newest.iter().map(|row| row.show(world)));
     Some((later.len() + 1, shown))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::Origin;
+    use crate::store::digest;
+    use crate::world::Settings;
+
+    /// What came from one token stays together when that one is gone.
+    #[test]
+    fn a_lineage_begins_with_the_oldest_that_is_known_of() {
+        let mut settings = Settings::standard([1; 32]);
+        settings.cap = 2;
+        let mut world = World::new(settings);
+        let now = world.settings.clock.unix_ms();
+        let mut prints = Vec::new();
+        let mut from = digest("a code");
+        for seq in 1..=4 {
+            let origin = Origin::of(&from, Mark::new(now, seq));
+            let tokens = world.issue_pair(0, now, origin);
+            from = tokens.refresh_key.expect("a refresh token");
+            prints.push((print_of(&tokens.access_key), print_of(&from)));
+        }
+        let gone = prints[1].1;
+        for wanted in [gone, prints[2].0, prints[3].1] {
+            let (total, shown) = lineage(&world, wanted, 10).expect("a lineage");
+            let told = shown.iter().map(|row| (row.state, row.fingerprint.clone()));
+            let expected = [
+                ("evicted", hex(&gone)),
+                ("live", hex(&prints[2].0)),
+                ("live", hex(&prints[2].1)),
+                ("live", hex(&prints[3].0)),
+                ("live", hex(&prints[3].1)),
+            ];
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+            assert_eq!(total, 5);
+        }
+        let (total, shown) = lineage(&world, gone, 1).expect("a lineage");
+        assert_eq!((total, shown.len()), (5, 2), "the first, and the newest");
+        assert!(
+            lineage(&world, prints[0].1, 10).is_none(),
+            "nobody knows it"
+        );
+        assert_eq!(forgotten(&world), 4);
+    }
+}

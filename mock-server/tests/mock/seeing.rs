@@ -82,8 +82,9 @@ fn the_journal_is_exported_as_har_and_jsonl() {
 fn metrics_count_requests_and_what_is_live() {
     let m = Mock::new();
     let (_, token) = m.web_tokens();
-    m.refresh_web(&token);
-    m.refresh_web(&token);
+    for _ in 0..3 {
+        m.refresh_web(&token);
+    }
     m.mock.world("other").expect("a name");
     let _gate = m.mock.gate(
         "g",
@@ -97,12 +98,12 @@ fn metrics_count_requests_and_what_is_live() {
         r#"coze_auth_mock_requests_total{endpoint="authorize",grant="",status="302",rule=""} 1"#,
         r#"coze_auth_mock_requests_total{endpoint="token",grant="authorization_code",status="200",rule=""} 1"#,
         r#"coze_auth_mock_requests_total{endpoint="token",grant="refresh_token",status="200",rule=""} 1"#,
-        r#"coze_auth_mock_requests_total{endpoint="token",grant="refresh_token",status="400",rule="refresh.rotate"} 1"#,
+        r#"coze_auth_mock_requests_total{endpoint="token",grant="refresh_token",status="400",rule="refresh.rotate"} 2"#,
         r#"coze_auth_mock_tokens_live{kind="code"} 0"#,
         r#"coze_auth_mock_tokens_live{kind="access_token"} 2"#,
         r#"coze_auth_mock_tokens_live{kind="refresh_token"} 1"#,
         "coze_auth_mock_leaks_total 0",
-        "coze_auth_mock_journal_entries 4",
+        "coze_auth_mock_journal_entries 5",
         "coze_auth_mock_gates 1",
         "coze_auth_mock_gates_waiting 0",
         "coze_auth_mock_worlds 2",
