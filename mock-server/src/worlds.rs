@@ -121,12 +121,7 @@ impl Worlds {
     pub(crate) fn make(&self, name: &str, wanted: Wanted) -> Result<Arc<Shared>, NoWorld> {
         check(name)?;
         self.remove(name);
-        let mut named = self.locked();
-        self.make_room(&mut named);
-        let made = self.fresh(name, wanted);
-        let shared = made.shared.clone();
-        named.insert(name.to_owned(), made);
-        Ok(shared)
+        Ok(self.put(&mut self.locked(), name, wanted).0)
     }
 
     /// False: there is none of this name.
@@ -150,11 +145,20 @@ impl Worlds {
             found.used = Instant::now();
             return Ok((found.shared.clone(), found.router.clone()));
         }
-        self.make_room(&mut named);
-        let made = self.fresh(name, Wanted::default());
+        Ok(self.put(&mut named, name, Wanted::default()))
+    }
+
+    fn put(
+        &self,
+        named: &mut BTreeMap<String, Named>,
+        name: &str,
+        wanted: Wanted,
+    ) -> (Arc<Shared>, Router) {
+        self.make_room(named);
+        let made = self.fresh(name, wanted);
         let entered = (made.shared.clone(), made.router.clone());
         named.insert(name.to_owned(), made);
-        Ok(entered)
+        entered
     }
 
     fn fresh(&self, name: &str, wanted: Wanted) -> Named {

@@ -9,7 +9,6 @@ use coze_auth_core::{AccessToken, Endpoints, Now, TokenGrant};
 use coze_auth_store::{
     Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
 };
-
 use tokio::runtime::Handle;
 
 use crate::Client;
@@ -128,8 +127,8 @@ impl TokenSource {
     /// # Errors
     ///
     /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
-    /// [`Error::Core`], [`Error::Closed`], [`Error::NoRuntime`]. A failure is told to everyone who asks within the next second, or longer
-    /// while it goes on, without another request.
+    /// [`Error::NotStored`], [`Error::Core`], [`Error::Closed`], [`Error::NoRuntime`]. A failure is told to everyone
+    /// who asks within the next second, or longer while it goes on, without another request.
     pub async fn token(&self) -> Result<AccessToken, Error> {
         if let Some(token) = self.source.fresh(self.client.time.unix()) {
             return Ok(token);
@@ -253,12 +252,12 @@ impl TokenSource {
         blocking(move || source.forget()).await?
     }
 
-    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited for until it is
-    /// stored, for as long as one request may take.
+    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited
+    /// for until it is stored, for as long as one request may take.
     ///
     /// # Errors
     ///
-    /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::NotStored`] if a renewed grant could not be stored.
     pub async fn close(&self) -> Result<(), Error> {
         self.source.close();
         if !self.is_session {

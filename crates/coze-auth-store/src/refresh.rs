@@ -83,11 +83,8 @@ impl Refresh {
     /// Begins. Blocks while another process renews the same grant.
     pub fn begin(mut self, now: Now) -> Next {
         self.at = now;
-        match self.before(now) {
-            Ok(Before::Send(renewal)) => Next::Send(self, renewal),
-            Ok(Before::Have(grant)) => self.end(Ok(grant), now),
-            Err(error) => self.end(Err(error), now),
-        }
+        let before = self.before(now);
+        self.go_on(before, now)
     }
 
     /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in
@@ -118,11 +115,8 @@ impl Refresh {
             if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
                 self.source.shared.set_refused(sent);
             }
-            match self.after_refusal(now) {
-                Ok(Some(Before::Send(renewal))) => return Next::Send(self, renewal),
-                Ok(Some(Before::Have(grant))) => return self.end(Ok(grant), now),
-                Ok(None) => {}
-                Err(error) => return self.end(Err(error), now),
+            if let Some(before) = self.after_refusal(now).transpose() {
+                return self.go_on(before, now);
             }
         }
         match error.retry() {
@@ -139,8 +133,14 @@ impl Refresh {
     /// Asks again, after the pause.
     pub fn again(mut self, now: Now) -> Next {
         self.at = now;
-        match self.renewal() {
-            Ok(renewal) => Next::Send(self, renewal),
+        let before = self.renewal().map(Before::Send);
+        self.go_on(before, now)
+    }
+
+    fn go_on(self, before: Result<Before, Error>, now: Now) -> Next {
+        match before {
+            Ok(Before::Send(renewal)) => Next::Send(self, renewal),
+            Ok(Before::Have(grant)) => self.end(Ok(grant), now),
             Err(error) => self.end(Err(error), now),
         }
     }
@@ -161,18 +161,27 @@ impl Refresh {
             return source.keep(&mut **held, &from, grant).map(Before::Have);
         }
         let stored = held.load()?;
-        self.sent = stored
-            .as_ref()
-            .and_then(|grant| grant.refresh_token.clone());
-        if let Some(grant) = self.newer(stored, now) {
-            return Ok(Before::Have(grant));
-        }
-        let renewal = self.renewal()?;
+        let token = refresh_token_of(stored.as_ref());
+        let before = self.take_up(stored, token, now)?;
         // A disk that is full is found out while the refresh token is still good.
-        if let Some(held) = &mut self.held {
+        if let (Before::Send(_), Some(held)) = (&before, &mut self.held) {
             held.prepare()?;
         }
-        Ok(Before::Send(renewal))
+        Ok(before)
+    }
+
+    /// The stored grant, if it need not be renewed; else its renewal.
+    fn take_up(
+        &mut self,
+        stored: Option<TokenGrant>,
+        token: Option<RefreshToken>,
+        now: Now,
+    ) -> Result<Before, Error> {
+        self.sent = token;
+        match self.newer(stored, now) {
+            Some(grant) => Ok(Before::Have(grant)),
+            None => self.renewal().map(Before::Send),
+        }
     }
 
     /// A stored grant that this process does not know yet, and that need not be renewed.
@@ -192,20 +201,12 @@ impl Refresh {
         };
         self.read_again = true;
         let stored = held.load()?;
-        let token = stored
-            .as_ref()
-            .and_then(|grant| grant.refresh_token.clone());
-        let (Some(token), Some(sent)) = (token, &self.sent) else {
-            return Ok(None);
-        };
-        if token.matches(sent) {
-            return Ok(None);
+        match (refresh_token_of(stored.as_ref()), &self.sent) {
+            (Some(token), Some(sent)) if !token.matches(sent) => {
+                self.take_up(stored, Some(token), now).map(Some)
+            }
+            _ => Ok(None),
         }
-        self.sent = Some(token);
-        if let Some(grant) = self.newer(stored, now) {
-            return Ok(Some(Before::Have(grant)));
-        }
-        self.renewal().map(|renewal| Some(Before::Send(renewal)))
     }
 
     /// The request, anew: every assertion is good for one attempt.
@@ -250,6 +251,10 @@ impl Refresh {
         }
         Next::Done
     }
+}
+
+fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
+    grant.and_then(|grant| grant.refresh_token.clone())
 }
 
 impl Source {

@@ -60,9 +60,7 @@ impl Sessions {
         kept.sources.insert(grant, (source.clone(), asked));
         Ok(source)
     }
-}
 
-impl Sessions {
     /// Closes them all, with the source that they are sessions of.
     pub fn close(&self) {
         for (source, _) in locked(&self.0).sources.values() {

@@ -29,15 +29,6 @@ pub enum Ask {
     Failed(Error),
 }
 
-/// What a lookup gave, before it is dressed for the adapters.
-pub(crate) enum Found {
-    Token(AccessToken),
-    Behind(AccessToken, RefreshTicket, Option<AccessToken>),
-    First(RefreshTicket, Option<AccessToken>),
-    Wait(Waiting, Duration),
-    Failed(Error),
-}
-
 pub(crate) struct Shared {
     slot: Slot,
     state: Mutex<State>,
@@ -81,18 +72,23 @@ impl Shared {
         self.slot.fresh(now)
     }
 
-    pub(crate) fn look(self: &Arc<Self>, now: Now) -> Found {
+    /// What to do for a token. `refresh` makes a renewal of a ticket and of the access token that it replaces.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        now: Now,
+        refresh: impl FnOnce(RefreshTicket, Option<AccessToken>) -> Refresh,
+    ) -> Ask {
         let mut state = locked(&self.state);
         let state = &mut *state;
         if state.closed {
-            return Found::Failed(Error::Closed);
+            return Ask::Failed(Error::Closed);
         }
         match state.cache.lookup(now) {
-            Lookup::Fresh(token) => Found::Token(token),
-            Lookup::Stale(token, ticket) => Found::Behind(token, ticket, state.known()),
-            Lookup::Missing(ticket) => Found::First(ticket, state.known()),
-            Lookup::Busy(rest) => Found::Wait(state.waiters.join(self.clone()), rest),
-            Lookup::Failed(error) => Found::Failed(error),
+            Lookup::Fresh(token) => Ask::Token(token),
+            Lookup::Stale(token, ticket) => Ask::Behind(token, refresh(ticket, state.known())),
+            Lookup::Missing(ticket) => Ask::First(refresh(ticket, state.known())),
+            Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
+            Lookup::Failed(error) => Ask::Failed(error),
         }
     }
 

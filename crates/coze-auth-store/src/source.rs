@@ -13,7 +13,7 @@ use coze_auth_core::web::WebApp;
 use coze_auth_core::{AccessToken, Call, Endpoints, Now, RefreshToken, TokenGrant, UnixTime};
 
 use crate::refresh::Refresh;
-use crate::shared::{Ask, Found, Shared};
+use crate::shared::{Ask, Shared};
 use crate::store::{GrantStore, Saved};
 use crate::wait::Waiting;
 use crate::{Error, GrantKey, StoreError};
@@ -152,14 +152,9 @@ impl Source {
 
     /// What to do for a token. Never waits for IO.
     pub fn ask(self: &Arc<Self>, now: Now) -> Ask {
-        let refresh = |ticket, known| Refresh::new(self.clone(), ticket, known, now);
-        match self.shared.look(now) {
-            Found::Token(token) => Ask::Token(token),
-            Found::Behind(token, ticket, known) => Ask::Behind(token, refresh(ticket, known)),
-            Found::First(ticket, known) => Ask::First(refresh(ticket, known)),
-            Found::Wait(waiting, rest) => Ask::Wait(waiting, rest),
-            Found::Failed(error) => Ask::Failed(error),
-        }
+        self.shared.ask(now, |ticket, known| {
+            Refresh::new(self.clone(), ticket, known, now)
+        })
     }
 
     /// The API refused this token. False: it is one of the console, and there is no other.

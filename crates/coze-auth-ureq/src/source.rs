@@ -138,8 +138,8 @@ impl TokenSource {
     /// # Errors
     ///
     /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
-    /// [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the next second, or longer
-    /// while it goes on, without another request.
+    /// [`Error::NotStored`], [`Error::Core`], [`Error::Closed`]. A failure is told to everyone who asks within the
+    /// next second, or longer while it goes on, without another request.
     pub fn token(&self) -> Result<AccessToken, Error> {
         if let Some(token) = self.source().fresh(self.handle.client.time.unix()) {
             return Ok(token);
@@ -261,12 +261,12 @@ impl TokenSource {
         self.source().forget()
     }
 
-    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited for until it is
-    /// stored, for as long as one request may take.
+    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited
+    /// for until it is stored, for as long as one request may take.
     ///
     /// # Errors
     ///
-    /// [`Error::Unfinished`] if that was not long enough; [`Error::Store`] if a renewed grant could not be stored.
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::NotStored`] if a renewed grant could not be stored.
     pub fn close(&self) -> Result<(), Error> {
         self.source().close();
         if !self.is_session {

@@ -6,17 +6,12 @@ use crate::support::*;
 
 #[test]
 fn a_name_of_this_machine_is_an_address() {
-    let mut server = Server(
-        command(&["--listen", "localhost:0", "--print", "json"])
-            .spawn()
-            .expect("the command starts"),
-    );
-    let mut line = String::new();
-    let out = server.0.stdout.take().expect("its standard output");
-    BufReader::new(out)
-        .read_line(&mut line)
-        .expect("a first line");
-    let info: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let (_server, info) = start(&mut command(&[
+        "--listen",
+        "localhost:0",
+        "--print",
+        "json",
+    ]));
     assert_eq!(run(&["health", &base_url(&info)]).status.code(), Some(0));
     for (listen, said) in [
         ("localhost", "expected HOST:PORT, such as 127.0.0.1:9777"),
@@ -106,17 +101,7 @@ fn a_token_that_was_given_is_not_printed_and_counts_on_this_machine_too() {
 #[test]
 fn the_public_url_comes_from_the_environment_too() {
     let mut command = command(&["--listen", "127.0.0.1:0", "--print", "json"]);
-    let mut server = Server(
-        command
-            .env("COZE_AUTH_MOCK_PUBLIC_URL", "http://mock:9777")
-            .spawn()
-            .expect("the command starts"),
-    );
-    let mut line = String::new();
-    let out = server.0.stdout.take().expect("its standard output");
-    BufReader::new(out)
-        .read_line(&mut line)
-        .expect("a first line");
-    let info: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let command = command.env("COZE_AUTH_MOCK_PUBLIC_URL", "http://mock:9777");
+    let (_server, info) = start(command);
     assert_eq!(info["base_url"], "http://mock:9777");
 }

@@ -39,7 +39,12 @@ impl Drop for Server {
 pub(crate) fn serve(arguments: &[&str]) -> (Server, Value) {
     let mut all = vec!["--listen", "127.0.0.1:0", "--print", "json"];
     all.extend(arguments);
-    let mut server = Server(command(&all).spawn().expect("the command starts"));
+    start(&mut command(&all))
+}
+
+/// Starts a command that serves and prints JSON.
+pub(crate) fn start(command: &mut Command) -> (Server, Value) {
+    let mut server = Server(command.spawn().expect("the command starts"));
     let out = server.0.stdout.take().expect("its standard output");
     let mut line = String::new();
     BufReader::new(out)
