@@ -7,10 +7,10 @@ use url::{Url, form_urlencoded};
 
 use crate::apps::{self, Kind, User};
 use crate::call::{Answer, Call, Refusal};
-use crate::redact;
 use crate::rules::Rule;
 use crate::store::digest;
 use crate::world::{AppIndex, Authorization, CONSENT_S, Challenge, Code, Consent, World};
+use crate::{leaks, redact};
 
 const PARAMETERS: [&str; 6] = [
     "response_type",
@@ -74,6 +74,10 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         ("a state that is not empty", "none")
     })?;
     let challenge = challenge(call, app, &get)?;
+    if let Some(challenge) = &challenge {
+        let key = leaks::challenge(&challenge.value, challenge.s256);
+        call.world.challenges.insert(key, ());
+    }
     Ok(Authorization {
         app,
         redirect_uri: redirect_uri.to_owned(),
@@ -82,6 +86,7 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         workspace: workspace.map(str::to_owned),
         expires_ms: call.now_ms + CONSENT_S * 1000,
         decided: false,
+        made: call.mark(),
     })
 }
 
@@ -164,7 +169,8 @@ pub(crate) fn approve(
         redirect_uri: authorization.redirect_uri.clone(),
         challenge: authorization.challenge.clone(),
         expires_ms: now_ms + world.settings.ttl.code * 1000,
-        used: false,
+        made: authorization.made,
+        used: None,
     };
     world.codes.insert(digest(&code), entry);
     redirect(authorization, &[("code", &code)])

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::apps::User;
 use crate::body::Members;
+use crate::endpoint::Endpoint;
+use crate::leaks::{self, Leak};
 use crate::lineage::Issued;
 use crate::redact;
 use crate::rules::Rule;
@@ -70,6 +72,7 @@ pub(crate) struct Note {
     pub(crate) jwt: Option<(Value, Value)>,
     pub(crate) presented: Option<String>,
     pub(crate) issued: Option<Issued>,
+    pub(crate) leaks: Vec<Leak>,
     /// Rules that would have refused, were they on.
     pub(crate) relaxed: Vec<&'static str>,
 }
@@ -86,7 +89,9 @@ pub(crate) struct Call<'a> {
     pub(crate) world: &'a mut World,
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
+    pub(crate) seq: u64,
     pub(crate) logid: String,
+    pub(crate) endpoint: Endpoint<'a>,
     /// The caller of the control plane, who decides instead of whom the settings name.
     pub(crate) decider: Option<Decider>,
     pub(crate) note: Note,
@@ -166,6 +171,7 @@ impl Call<'_> {
             refuse(Rule::BodyJson, expected, came)
         })?;
         self.note.json = Some(redact::members(members.iter()));
+        self.note.leaks = leaks::of_members(self.world, self.endpoint, members.iter());
         match members.twice() {
             None => Ok(members),
             Some(name) => Err(Refusal::parameter(

@@ -1,11 +1,14 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
 mod clock;
+mod events;
 mod faults;
 pub(crate) mod gates;
 mod owner;
 mod requests;
+mod seeing;
 mod user;
+mod verify;
 pub(crate) mod worlds;
 
 use std::net::IpAddr;
@@ -16,8 +19,8 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -52,6 +55,14 @@ fn respond(handled: Handled) -> Response {
     into_response(json_reply(status, body.to_string()))
 }
 
+/// What is no JSON.
+fn plain(kind: &'static str, body: String) -> Response {
+    let mut reply = json_reply(StatusCode::OK, body);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    into_response(reply)
+}
+
 /// What there is, for who asks for what there is not.
 const CONTROLS: &[&str] = &[
     "GET /info",
@@ -64,6 +75,18 @@ const CONTROLS: &[&str] = &[
     "POST /clock",
     "GET /requests",
     "DELETE /requests",
+    "GET /requests/next",
+    "GET /requests.har",
+    "GET /requests.jsonl",
+    "POST /verify",
+    "GET /events",
+    "GET /tokens",
+    "GET /tokens/{fingerprint}/lineage",
+    "GET /leaks",
+    "POST /leaks",
+    "GET /metrics",
+    "GET /fidelity",
+    "GET /magic",
     "POST /reset",
     "GET /explain/{logid}",
     "POST /tokens/revoke",
@@ -107,9 +130,20 @@ pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
             "/requests",
             get(requests::requests).delete(requests::forget_requests),
         )
+        .route("/requests/next", get(requests::next))
+        .route("/requests.har", get(requests::har))
+        .route("/requests.jsonl", get(requests::jsonl))
+        .route("/verify", post(verify::verify))
+        .route("/events", get(events::events))
+        .route("/leaks", get(seeing::leaks).post(seeing::leaks_of_text))
+        .route("/metrics", get(seeing::metrics))
+        .route("/fidelity", get(seeing::fidelity))
+        .route("/magic", get(seeing::magic))
         .route("/reset", post(reset))
         .route("/explain/{logid}", get(requests::explain))
+        .route("/tokens", get(seeing::list))
         .route("/tokens/{action}", post(owner::change_token))
+        .route("/tokens/{action}/lineage", get(seeing::family))
         .route("/apps/{client_id}", post(owner::change_app))
         .route(
             "/gates/{name}",

@@ -10,9 +10,10 @@ use crate::call::{Answer, Call, Decider, Incoming, Note, Refusal};
 use crate::endpoint::{Endpoint, JwtPath};
 use crate::faults::ErrorStep;
 use crate::journal::{JournalEntry, JournalJwt, Marks, Outcome};
+use crate::metrics::Key;
 use crate::rules::Rule;
 use crate::world::World;
-use crate::{authorize, device, glance, pages, redact, token, users_me};
+use crate::{authorize, device, glance, leaks, pages, redact, token, users_me};
 
 /// A request that has its number and log id.
 #[derive(Clone, Debug)]
@@ -51,7 +52,9 @@ pub(crate) fn answer(
         world,
         request,
         now_ms,
+        seq: begun.seq,
         logid: begun.logid.clone(),
+        endpoint,
         decider,
         note: Note::default(),
     };
@@ -83,6 +86,7 @@ pub(crate) fn answer(
         error,
         refusal,
         judged: true,
+        waits: false,
     };
     write(world, request, begun, note, written, marks);
     reply
@@ -118,28 +122,44 @@ pub(crate) fn scripted(
         fault: None,
         script: Some(script),
     };
-    write(world, request, begun, glance::note(request), written, marks);
+    write(
+        world,
+        request,
+        begun,
+        glance::note(world, request),
+        written,
+        marks,
+    );
     reply
 }
 
-/// Writes down a request at which no rule looked. `status`: 0 if none is sent.
+/// Writes down a request at which no rule looked. `status`: none yet if it waits, 0 if none is ever sent.
 pub(crate) fn record(
     world: &mut World,
     request: &Incoming,
     begun: Begun,
-    status: u16,
+    status: Option<u16>,
     marks: Marks,
 ) {
     let written = Written {
-        status,
+        status: status.unwrap_or_default(),
+        waits: status.is_none(),
         ..Written::default()
     };
-    write(world, request, begun, glance::note(request), written, marks);
+    write(
+        world,
+        request,
+        begun,
+        glance::note(world, request),
+        written,
+        marks,
+    );
 }
 
 #[derive(Default)]
 struct Written {
     status: u16,
+    waits: bool,
     error: Option<String>,
     refusal: Option<Refusal>,
     judged: bool,
@@ -149,16 +169,25 @@ fn write(
     world: &mut World,
     request: &Incoming,
     begun: Begun,
-    note: Note,
+    mut note: Note,
     written: Written,
     marks: Marks,
 ) {
     let rule = written.refusal.as_ref().map(|refusal| refusal.rule);
     log(request, written.status, rule, marks.fault, &begun.logid);
-    world.journal.push(JournalEntry {
+    let endpoint = Endpoint::of(&request.path);
+    // One that waited was searched when it came.
+    match world.journal.numbered(begun.seq) {
+        Some(waited) => note.leaks = waited.leaks.clone(),
+        None => {
+            leaks::of_request(world, endpoint, request, &mut note);
+            world.leaks.note(&mut note.leaks, &begun.logid);
+        }
+    }
+    let entry = JournalEntry {
         seq: begun.seq,
         at_ms: world.settings.clock.unix_ms(),
-        endpoint: Endpoint::of(&request.path).name(),
+        endpoint: endpoint.name(),
         method: redact::scrub(request.method.as_str()),
         path: redact::target(&request.path, request.query.as_deref()),
         headers: redact::headers(&request.headers),
@@ -170,6 +199,7 @@ fn write(
         grant: note.grant,
         presented: note.presented,
         issued: note.issued,
+        leaks: note.leaks,
         outcome: Outcome {
             status: written.status,
             error: written.error,
@@ -182,7 +212,24 @@ fn write(
         script: marks.script,
         refusal: written.refusal,
         judged: written.judged,
-    });
+        taken: false,
+    };
+    if !written.waits {
+        world.counts.count(Key::of(&entry));
+    }
+    world.journal.push(entry);
+}
+
+/// A fault acts on the answer that was written down last.
+pub(crate) fn spoil_newest(world: &mut World, status: u16, marks: Marks) {
+    let Some(entry) = world.journal.newest_mut() else {
+        return;
+    };
+    world.counts.undo(Key::of(entry));
+    entry.outcome.status = status;
+    entry.fault = marks.fault;
+    entry.script = marks.script;
+    world.counts.count(Key::of(entry));
 }
 
 /// Any id is one of an account, unless the settings list them.

@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::apps::Kind;
 use crate::body::Members;
 use crate::call::{Answer, Call, Refusal};
-use crate::redact;
 use crate::rules::Rule;
 use crate::store::{Digest, digest};
 use crate::world::{AppIndex, Consent, Decision, Device, World};
+use crate::{magic, redact};
 
 /// A poll may come this much too early: timers of clients are not exact.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
@@ -28,6 +28,7 @@ struct DeviceAnswer {
 pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
     let body = call.json_body()?;
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
+    let made = call.mark();
     let world = &mut *call.world;
     let ttl = world.settings.ttl;
     let device_code = world.ids.opaque("mock_", 59);
@@ -45,7 +46,8 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         decision: Decision::Pending,
         expires_ms: call.now_ms + ttl.device * 1000,
         last_poll: None,
-        used: false,
+        made,
+        used: None,
     };
     world.devices.insert(key, device);
     world.user_codes.insert(digest(&canonical(&user_code)), key);
@@ -61,6 +63,7 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
 pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
     let secret = body.text("device_code")?;
+    magic::check("device_code", secret)?;
     let key = digest(secret);
     let (now, steady) = (call.now_ms, call.world.settings.clock.steady());
     let Some(entry) = call.world.devices.get_mut(&key) else {
@@ -77,11 +80,13 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
         entry.last_poll = Some(steady);
     }
     check(call, &device, app, steady)?;
+    let mark = call.mark();
     if let Some(device) = call.world.devices.get_mut(&key) {
-        device.used = true;
+        device.used = Some(mark);
     }
     let user = call.world.user.clone();
-    let tokens = call.world.issue_pair(app, user, now);
+    let origin = call.origin(Some(&key));
+    let tokens = call.world.issue_pair(app, user, now, origin);
     Ok(call.hand_out(&tokens))
 }
 
@@ -99,7 +104,7 @@ fn check(
             "another client id",
         )
     })?;
-    call.require(Rule::DeviceSingleUse, !device.used, || {
+    call.require(Rule::DeviceSingleUse, device.used.is_none(), || {
         ("a device code that gave no tokens yet", "one that did")
     })?;
     call.require(Rule::DeviceExpired, now < device.expires_ms, || {
@@ -212,7 +217,7 @@ pub(crate) fn waiting<'a>(
     let device = world.devices.get(&key).ok_or(NotWaiting::Unknown)?;
     match device.decision {
         Decision::Pending if now_ms >= device.expires_ms => Err(NotWaiting::Expired),
-        Decision::Pending if !device.used => Ok(device),
+        Decision::Pending if device.used.is_none() => Ok(device),
         _ => Err(NotWaiting::Decided),
     }
 }

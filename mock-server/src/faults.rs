@@ -21,7 +21,7 @@ use script::{Meets, Script};
 use shelf::{Kept, Shelf};
 
 pub use fault::Fault;
-pub(crate) use kind::{DELAY, DRIP, LONGEST};
+pub(crate) use kind::{DELAY, DRIP, KINDS, LONGEST};
 pub(crate) use script::ErrorStep;
 pub use script::{After, Step};
 pub(crate) use serve::serve;

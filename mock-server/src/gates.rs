@@ -116,6 +116,12 @@ impl Gates {
         held.open();
     }
 
+    /// How many there are, and how many requests wait at them.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let all = self.all();
+        (all.len(), all.iter().map(|held| held.counts().1).sum())
+    }
+
     /// Whether a request waits at one of them.
     pub(crate) fn holds(&self) -> bool {
         self.all().iter().any(|held| held.counts().1 > 0)

@@ -7,7 +7,8 @@ use crate::assertion::Assertion;
 use crate::body::Members;
 use crate::call::{Body, Credential, Incoming, Note};
 use crate::endpoint::Endpoint;
-use crate::{redact, token};
+use crate::world::World;
+use crate::{leaks, redact, token};
 
 /// The endpoints whose requests tell their client.
 pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
@@ -44,16 +45,18 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
 }
 
 /// What the journal says of a request that no rule looked at.
-pub(crate) fn note(request: &Incoming) -> Note {
+pub(crate) fn note(world: &World, request: &Incoming) -> Note {
     let mut note = Note {
         client: client_of(request).map(|client| redact::scrub(&client)),
         ..Note::default()
     };
-    match Endpoint::of(&request.path) {
+    let endpoint = Endpoint::of(&request.path);
+    match endpoint {
         Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
             let Some(members) = members(request) else {
                 return note;
             };
+            note.leaks = leaks::of_members(world, endpoint, members.iter());
             note.json = Some(redact::members(members.iter()));
             note.grant = token::grant_of(&request.body);
             let secret = note.grant.and_then(token::secret_of);

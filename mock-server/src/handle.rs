@@ -1,20 +1,25 @@
 //! One world of a mock, as a test sees it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::bell::Awaited;
 use crate::call::Decider;
+use crate::calls::Calls;
 use crate::clock::ClockHandle;
 use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
 use crate::faults::{After, Fault, FaultHandle, ScriptHandle, Step};
 use crate::gates::Gate;
 use crate::journal::{Explanation, JournalEntry};
+use crate::leaks::{self, Leak};
 use crate::on::{At, On};
 use crate::reach::below;
 use crate::router::Shared;
-use crate::world::Consent;
+use crate::verify::{self, Expect, Unmet};
+use crate::world::{Consent, World};
 use crate::{banner, control};
 
 /// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
@@ -56,6 +61,82 @@ impl MockWorld {
     #[must_use]
     pub fn requests(&self) -> Vec<JournalEntry> {
         self.shared.world().journal.iter().cloned().collect()
+    }
+
+    /// Waits for a request that was not taken before, and takes the oldest. None: no such request
+    /// came within `timeout` of real time, or the world was reset or ended.
+    ///
+    /// Needs no runtime's timer.
+    pub async fn take_request(
+        &self,
+        calls: impl Into<Calls>,
+        timeout: Duration,
+    ) -> Option<JournalEntry> {
+        let calls = calls.into();
+        let life = self.shared.bell.life();
+        let begun = Instant::now();
+        loop {
+            if let Some(taken) = self.shared.world().journal.take(&calls) {
+                return Some(taken);
+            }
+            // Taken by who called: a request is not lost with a call that is given up.
+            let wanted = calls.clone();
+            let look = move |world: &World| world.journal.untaken(&wanted).map(|_| ());
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.shared.awaited(life, left, look).await {
+                Awaited::Came(()) => {}
+                Awaited::Late | Awaited::Over => return None,
+            }
+        }
+    }
+
+    /// [`take_request`](Self::take_request), blocking this thread.
+    #[must_use]
+    pub fn take_request_blocking(
+        &self,
+        calls: impl Into<Calls>,
+        timeout: Duration,
+    ) -> Option<JournalEntry> {
+        let calls = calls.into();
+        let life = self.shared.bell.life();
+        let begun = Instant::now();
+        loop {
+            if let Some(taken) = self.shared.world().journal.take(&calls) {
+                return Some(taken);
+            }
+            let look = |world: &World| world.journal.untaken(&calls).map(|_| ());
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.shared.awaited_blocking(life, left, look, || false) {
+                Awaited::Came(()) => {}
+                Awaited::Late | Awaited::Over => return None,
+            }
+        }
+    }
+
+    /// Compares the journal with what is expected of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmet`] tells of each expectation that is not met how many requests matched, and which
+    /// came closest.
+    pub fn verify(&self, expected: &[Expect]) -> Result<(), Unmet> {
+        let failures = verify::verify(&self.shared.world().journal, expected);
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Unmet { failures }),
+        }
+    }
+
+    /// Secrets that came where they do not belong, oldest first; the last 1,000.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<Leak> {
+        self.shared.world().leaks.iter().cloned().collect()
+    }
+
+    /// The secrets of this world in `text`, such as the log of a client.
+    #[must_use]
+    pub fn leaks_in(&self, text: &str) -> Vec<Leak> {
+        leaks::of_text(&self.shared.world(), text)
     }
 
     /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.

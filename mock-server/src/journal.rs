@@ -1,13 +1,16 @@
 //! What came and what was answered, redacted, and why.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, vec_deque};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bell::Bell;
 use crate::call::Refusal;
-use crate::lineage::Issued;
+use crate::calls::Calls;
+use crate::leaks::Leak;
+use crate::lineage::{Issued, logid};
 
 /// Requests that a journal keeps if nobody says otherwise.
 pub(crate) const CAPACITY: usize = 2_000;
@@ -42,6 +45,9 @@ pub struct JournalEntry {
     pub presented: Option<String>,
     /// The fingerprints of the tokens that were given.
     pub issued: Option<Issued>,
+    /// Secrets that it had where they do not belong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<Leak>,
     /// What was answered.
     pub outcome: Outcome,
     /// The fault that acted on it, if one did: `reset`, `delay` and so on.
@@ -57,6 +63,9 @@ pub struct JournalEntry {
     /// The rules looked at it.
     #[serde(skip)]
     pub(crate) judged: bool,
+    /// `take_request` gave it away.
+    #[serde(skip)]
+    pub(crate) taken: bool,
 }
 
 /// Who but the rules had a say in an answer.
@@ -178,6 +187,8 @@ pub(crate) struct Journal {
     capacity: usize,
     entries: VecDeque<JournalEntry>,
     begun: u64,
+    forgotten: u64,
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Journal {
@@ -187,35 +198,45 @@ impl Journal {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             begun: 0,
+            forgotten: 0,
+            bell: Arc::default(),
         }
     }
 
     /// Number and log id of the next request: time of day, then `MOCK` and its number.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
-        let ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
-        let digits: String = at
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .take(14)
-            .collect();
-        (self.begun, format!("{digits}MOCK{:014X}", self.begun))
+        (self.begun, logid(now_ms / 1000, self.begun))
     }
 
     /// A request that a fault made wait takes the place in which it waited.
-    pub(crate) fn push(&mut self, entry: JournalEntry) {
-        let mut newest_first = self.entries.iter_mut().rev();
-        let same = newest_first.find(|known| known.seq <= entry.seq);
-        if let Some(same) = same.filter(|known| known.seq == entry.seq) {
-            *same = entry;
+    pub(crate) fn push(&mut self, mut entry: JournalEntry) {
+        if let Some(at) = self.at(entry.seq) {
+            let waited = &mut self.entries[at];
+            entry.taken = waited.taken;
+            *waited = entry;
             return;
         }
         if self.entries.len() == self.capacity {
             self.entries.pop_front();
+            self.forgotten += 1;
         }
         self.entries.push_back(entry);
+        self.bell.ring();
+    }
+
+    pub(crate) fn numbered(&self, seq: u64) -> Option<&JournalEntry> {
+        Some(&self.entries[self.at(seq)?])
+    }
+
+    /// Those that wait are few and among the newest.
+    fn at(&self, seq: u64) -> Option<usize> {
+        let at = self.entries.iter().rposition(|known| known.seq <= seq)?;
+        (self.entries[at].seq == seq).then_some(at)
+    }
+
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut JournalEntry> {
+        self.entries.back_mut()
     }
 
     /// Whether the request with this log id was written down as one that `fault` makes wait.
@@ -224,21 +245,44 @@ impl Journal {
         found.is_some_and(|entry| entry.fault == fault && entry.outcome.status == 0)
     }
 
-    pub(crate) fn mark_newest(&mut self, status: u16, marks: Marks) {
-        if let Some(entry) = self.entries.back_mut() {
-            entry.outcome.status = status;
-            entry.fault = marks.fault;
-            entry.script = marks.script;
-        }
-    }
-
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &JournalEntry> {
+    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, JournalEntry> {
         self.entries.iter()
     }
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.forgotten = 0;
+    }
+
+    /// How many it had no room for, since it was last empty.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The number of the newest request, kept or not.
+    pub(crate) const fn newest(&self) -> u64 {
+        self.begun
+    }
+
+    /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
+    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&JournalEntry> {
+        let from = self.entries.partition_point(|entry| entry.seq <= after);
+        let mut later = self.entries.range(from..);
+        later.find(|entry| calls.fit(entry))
+    }
+
+    /// The oldest that fits and was not taken.
+    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&JournalEntry> {
+        let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
+        untaken.find(|entry| calls.fit(entry))
+    }
+
+    pub(crate) fn take(&mut self, calls: &Calls) -> Option<JournalEntry> {
+        let seq = self.untaken(calls)?.seq;
+        let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
+        entry.taken = true;
+        Some(entry.clone())
     }
 
     pub(crate) fn find(&self, logid: &str) -> Option<&JournalEntry> {

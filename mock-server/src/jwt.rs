@@ -50,7 +50,8 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
     if let Some(scope) = body.get("scope") {
         check_scope(scope)?;
     }
-    let tokens = call.world.issue_service(app, call.now_ms, ttl);
+    let origin = call.origin(None);
+    let tokens = call.world.issue_service(app, call.now_ms, ttl, origin);
     Ok(call.hand_out(&tokens))
 }
 

@@ -1,9 +1,12 @@
 //! Which token came from which, told by fingerprints.
 
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::call::{Answer, Call, Note};
+use crate::store::{Digest, digest};
 use crate::world::TokenAnswer;
 
 /// Texts below this are none of the mock's tokens, and could be guessed from their fingerprint.
@@ -16,8 +19,80 @@ const SHORTEST: usize = 40;
 /// it tell the tokens of one journal apart.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
-    let hash: [u8; 32] = Sha256::digest(secret).into();
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&print_of(&digest(secret)))
+}
+
+/// What of a digest the fingerprint shows.
+pub(crate) type Print = [u8; 8];
+
+pub(crate) fn print_of(digest: &Digest) -> Print {
+    let mut print = Print::default();
+    print.copy_from_slice(&digest[..8]);
+    print
+}
+
+pub(crate) fn hex(print: &Print) -> String {
+    print.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The print that is written so; none if it is no fingerprint.
+pub(crate) fn parse(fingerprint: &str) -> Option<Print> {
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if fingerprint.len() != 16 || !fingerprint.bytes().all(lower) {
+        return None;
+    }
+    let number = u64::from_str_radix(fingerprint, 16).ok()?;
+    Some(number.to_be_bytes())
+}
+
+/// Time of day, then `MOCK` and the number of the request.
+pub(crate) fn logid(at_s: u64, seq: u64) -> String {
+    let at = i64::try_from(at_s).ok();
+    let at = at.and_then(|at| Timestamp::from_second(at).ok());
+    let digits: String = at
+        .unwrap_or(Timestamp::MAX)
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .take(14)
+        .collect();
+    format!("{digits}MOCK{seq:014X}")
+}
+
+/// A request, in as little room as its log id needs: every token of a full world has some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    at_s: u32,
+    seq: NonZeroU32,
+}
+
+impl Mark {
+    /// What has no room (after 2106, or four thousand million requests) stays at its last value.
+    pub(crate) fn new(now_ms: u64, seq: u64) -> Self {
+        let seq = u32::try_from(seq).ok().and_then(NonZeroU32::new);
+        Self {
+            at_s: u32::try_from(now_ms / 1000).unwrap_or(u32::MAX),
+            seq: seq.unwrap_or(NonZeroU32::MAX),
+        }
+    }
+
+    pub(crate) fn seq(self) -> u64 {
+        self.seq.get().into()
+    }
+
+    /// None if it had no room.
+    pub(crate) fn logid(self) -> Option<String> {
+        let whole = self.at_s != u32::MAX && self.seq != NonZeroU32::MAX;
+        whole.then(|| logid(self.at_s.into(), self.seq()))
+    }
+}
+
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// Of the code or refresh token that it was given for; zero for none, as with the JWT grant.
+    from: Print,
+    pub(crate) made: Mark,
 }
 
 /// The [`fingerprint`]s of the tokens that an answer gave.
@@ -30,6 +105,28 @@ pub struct Issued {
     pub refresh: Option<String>,
 }
 
+impl Origin {
+    #[cfg(test)]
+    pub(crate) fn of(from: &Digest, made: Mark) -> Self {
+        Self {
+            from: print_of(from),
+            made,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            from: Print::default(),
+            made: Mark::new(0, 1),
+        }
+    }
+
+    pub(crate) fn from(&self) -> Option<Print> {
+        (self.from != Print::default()).then_some(self.from)
+    }
+}
+
 impl Note {
     /// Notes a token or code that came, known or not, whatever becomes of the request.
     pub(crate) fn presents(&mut self, secret: &str) {
@@ -38,11 +135,23 @@ impl Note {
 }
 
 impl Call<'_> {
+    pub(crate) fn mark(&self) -> Mark {
+        Mark::new(self.now_ms, self.seq)
+    }
+
+    /// Of what is given in this request for `secret`.
+    pub(crate) fn origin(&self, secret: Option<&Digest>) -> Origin {
+        Origin {
+            from: secret.map_or_else(Print::default, print_of),
+            made: self.mark(),
+        }
+    }
+
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         self.note.issued = Some(Issued {
-            access: fingerprint(&tokens.access_token),
-            refresh: tokens.refresh_token.as_deref().map(fingerprint),
+            access: hex(&print_of(&tokens.access_key)),
+            refresh: tokens.refresh_key.map(|key| hex(&print_of(&key))),
         });
         Answer::json(tokens)
     }
@@ -50,11 +159,28 @@ impl Call<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::fingerprint;
+    use super::*;
 
     /// FIPS 180-4's example.
     #[test]
     fn a_fingerprint_is_the_start_of_a_sha_256() {
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea");
+        assert_eq!(parse("ba7816bf8f01cfea"), Some(print_of(&digest("abc"))));
+        for other in [
+            "",
+            "ba7816bf8f01cfe",
+            "BA7816BF8F01CFEA",
+            "+a7816bf8f01cfea",
+        ] {
+            assert_eq!(parse(other), None);
+        }
+    }
+
+    #[test]
+    fn a_mark_that_had_no_room_names_no_request() {
+        let at = Mark::new(1_750_000_000_999, 7).logid();
+        assert_eq!(at.as_deref(), Some("20250615150640MOCK00000000000007"));
+        assert_eq!(Mark::new(u64::MAX, 7).logid(), None);
+        assert_eq!(Mark::new(0, u64::MAX).logid(), None);
     }
 }

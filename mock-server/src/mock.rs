@@ -19,6 +19,7 @@ use crate::SetupError;
 use crate::banner;
 use crate::builder::Builder;
 use crate::handle::MockWorld;
+use crate::last_words::last_words;
 use crate::world::Settings;
 use crate::worlds::{self, NoWorld, Worlds};
 
@@ -68,6 +69,12 @@ impl Drop for Listening {
 
 impl Drop for CozeAuthMock {
     fn drop(&mut self) {
+        // Captured with the rest of what the test has printed.
+        if thread::panicking()
+            && let Some(text) = last_words(&self.worlds)
+        {
+            eprint!("{text}");
+        }
         // Connections of a task end when their requests do.
         self.worlds.let_go();
     }

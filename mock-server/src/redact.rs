@@ -13,8 +13,7 @@ use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use json::member_name;
-pub(crate) use json::{claims, members};
+pub(crate) use json::{claims, member_name, members};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
 /// length on a word that begins so is taken for one: `code_challenge_method` is none.
@@ -30,6 +29,8 @@ const PREFIXES: &[(&str, usize)] = &[
 ];
 /// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
 const SECRET_LENGTH: usize = 40;
+/// `sat_mock_ci`.
+const SHORTEST_SECRET: usize = 11;
 /// Bytes of one value that are shown.
 const LONGEST: usize = 200;
 
@@ -61,13 +62,17 @@ pub(crate) fn scrub(text: &str) -> String {
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut plain = Cow::Borrowed(text);
     for _ in 0..4 {
-        let next = percent_decode_str(&plain).decode_utf8_lossy();
+        let next = decoded_once(&plain);
         if next == plain {
             return Some(plain);
         }
         plain = Cow::Owned(next.into_owned());
     }
     None
+}
+
+pub(crate) fn decoded_once(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
@@ -78,6 +83,50 @@ const fn in_word(c: char) -> bool {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c| !in_word(c))
 }
+
+/// The words that are long enough to be a secret. Every request is looked through for them, so
+/// they are found without looking at each letter of the others.
+pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
+    LongWords { rest: text }
+}
+
+struct LongWords<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for LongWords<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.rest.as_bytes();
+        let in_word = |byte: &u8| IN_WORD[usize::from(*byte)];
+        let mut start = 0;
+        loop {
+            let start_of_word = bytes.get(start..start + SHORTEST_SECRET)?;
+            match start_of_word.iter().rposition(|byte| !in_word(byte)) {
+                Some(gap) => start += gap + 1,
+                None => break,
+            }
+        }
+        let after = start + SHORTEST_SECRET;
+        let length = bytes[after..].iter().take_while(|byte| in_word(byte));
+        let end = after + length.count();
+        // Letters of a word are ASCII, so both ends are those of characters.
+        let word = &self.rest[start..end];
+        self.rest = &self.rest[end..];
+        Some(word)
+    }
+}
+
+const IN_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = in_word(byte as u8 as char);
+        byte += 1;
+    }
+    table
+};
 
 fn show(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
@@ -222,6 +271,21 @@ mod tests {
         assert_eq!(mask(&"s".repeat(48)), "***");
         assert_eq!(mask("pat_short"), "***");
         assert_eq!(mask("eyJé"), "***");
+    }
+
+    #[test]
+    fn long_words_are_the_words_that_are_long() {
+        for text in [
+            "",
+            "short",
+            "exactly_11c",
+            "a=sat_mock_ci&b=é-long-enough-é",
+            "twelve_chars ten_chars_ é~.-_~.-_~.-_é ends_with_a_long_one",
+            "aaaaaaaaaaa/bbbbbbbbbb/ccccccccccc",
+        ] {
+            let long: Vec<_> = words(text).filter(|word| word.len() >= 11).collect();
+            assert_eq!(long_words(text).collect::<Vec<_>>(), long);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The routes: pages and control plane by name, everything else is the data plane's.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::BodyExt as _;
 
 use crate::answer::Reply;
+use crate::bell::Bell;
 use crate::call::{BODY_LIMIT, Body, Incoming};
 use crate::faults::{self, Faults};
 use crate::gates::Gates;
@@ -29,6 +31,10 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) faults: Arc<Faults>,
+    /// The journal's, so that nobody waits while holding the world's lock.
+    pub(crate) bell: Arc<Bell>,
+    /// How many worlds the mock has; kept by them.
+    pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
     /// Scheme, host, port and mount; set once the mock listens, if there is no public URL.
@@ -45,8 +51,10 @@ impl Shared {
             faults: Faults::new(world.settings.seed),
             base_url: base_url.unwrap_or_default(),
             reach,
+            bell: world.journal.bell.clone(),
             world: Mutex::new(world),
             gates: Arc::default(),
+            worlds: OnceLock::new(),
             mount,
         })
     }
@@ -61,10 +69,11 @@ impl Shared {
         self.let_go();
     }
 
-    /// Without faults, gates and scripts nobody waits.
+    /// Whoever waits in this world, at a gate, in a fault or for a request, waits no longer.
     pub(crate) fn let_go(&self) {
         self.faults.reset();
         self.gates.open_all();
+        self.bell.end();
     }
 
     /// Whether a request waits.

@@ -91,6 +91,8 @@ pub(crate) enum Evidence {
 }
 
 impl Evidence {
+    pub(crate) const ALL: [Self; 4] = [Self::Documented, Self::Sdk, Self::Report, Self::Guess];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Documented => "documented",

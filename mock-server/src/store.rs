@@ -1,6 +1,7 @@
 //! Bounded memory of what was issued. Tokens are kept as digests only.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,48 +15,97 @@ pub(crate) fn digest(secret: &str) -> Digest {
     half
 }
 
-/// A map that forgets its oldest entry when it is full.
+/// A map that forgets its oldest entry when it is full. The table, which is half empty, has places
+/// alone; the entries stand close together.
 #[derive(Debug)]
 pub(crate) struct Capped<T> {
-    entries: HashMap<Digest, T>,
-    order: VecDeque<Digest>,
+    places: HashMap<Digest, u32, BuildHasherDefault<AsItIs>>,
+    entries: VecDeque<(Digest, T)>,
+    /// The place of the first entry; they are counted on and may wrap.
+    first: u32,
     cap: usize,
     evicted: u64,
+}
+
+/// A digest is spread as evenly as any hash of it.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(start) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*start);
+        }
+    }
+
+    // The length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<T> Capped<T> {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
-            entries: HashMap::new(),
-            order: VecDeque::new(),
+            places: HashMap::default(),
+            entries: VecDeque::new(),
+            first: 0,
             cap,
             evicted: 0,
         }
     }
 
     pub(crate) fn insert(&mut self, key: Digest, value: T) {
-        if self.entries.insert(key, value).is_none() {
-            self.order.push_back(key);
+        if let Some(known) = self.get_mut(&key) {
+            *known = value;
+            return;
         }
-        while self.order.len() > self.cap {
-            if let Some(oldest) = self.order.pop_front() {
-                self.entries.remove(&oldest);
+        let length = u32::try_from(self.entries.len()).expect("caps are far below");
+        self.places.insert(key, self.first.wrapping_add(length));
+        self.entries.push_back((key, value));
+        while self.entries.len() > self.cap {
+            if let Some((oldest, _)) = self.entries.pop_front() {
+                self.places.remove(&oldest);
+                self.first = self.first.wrapping_add(1);
                 self.evicted += 1;
             }
         }
     }
 
+    fn at(&self, key: &Digest) -> Option<usize> {
+        let place = self.places.get(key)?;
+        usize::try_from(place.wrapping_sub(self.first)).ok()
+    }
+
     pub(crate) fn get(&self, key: &Digest) -> Option<&T> {
-        self.entries.get(key)
+        let (_, value) = self.entries.get(self.at(key)?)?;
+        Some(value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &Digest) -> Option<&mut T> {
-        self.entries.get_mut(key)
+        let at = self.at(key)?;
+        let (_, value) = self.entries.get_mut(at)?;
+        Some(value)
+    }
+
+    /// Oldest first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Digest, &T)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.order.iter().filter_map(|key| self.entries.get(key))
+        self.entries.iter().map(|(_, value)| value)
     }
 
     /// What `explain` adds to "unknown".
@@ -182,6 +232,18 @@ mod tests {
         assert_eq!(store.iter().copied().collect::<Vec<_>>(), ["b", "c"]);
         assert!(store.get(&digest("a")).is_none());
         assert!(store.eviction_note().contains("oldest 1 were evicted"));
+    }
+
+    #[test]
+    fn places_may_wrap() {
+        let mut store = Capped::new(2);
+        store.first = u32::MAX;
+        for name in ["a", "b", "c", "d"] {
+            store.insert(digest(name), name);
+            assert_eq!(store.get(&digest(name)), Some(&name));
+        }
+        assert_eq!(store.iter().copied().collect::<Vec<_>>(), ["c", "d"]);
+        assert_eq!((store.get(&digest("c")), store.evicted()), (Some(&"c"), 2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::call::{Answer, Body, Call, Credential, Refusal};
 use crate::rules::Rule;
 use crate::store::digest;
 use crate::world::{AppIndex, Challenge, Code, RefreshToken};
-use crate::{device, jwt, redact};
+use crate::{device, jwt, magic, redact};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -88,6 +88,7 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
         None => None,
     };
 
+    magic::check("code", secret)?;
     let key = digest(secret);
     let Some(code) = call.world.codes.get(&key).cloned() else {
         let note = call.world.codes.eviction_note();
@@ -100,10 +101,12 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     };
     check_code(call, &code, app, redirect_uri)?;
     check_verifier(call, code.challenge.as_ref(), verifier)?;
+    let mark = call.mark();
     if let Some(code) = call.world.codes.get_mut(&key) {
-        code.used = true;
+        code.used = Some(mark);
     }
-    let tokens = call.world.issue_pair(app, code.user, call.now_ms);
+    let origin = call.origin(Some(&key));
+    let tokens = call.world.issue_pair(app, code.user, call.now_ms, origin);
     Ok(call.hand_out(&tokens))
 }
 
@@ -114,7 +117,7 @@ fn check_code(
     redirect_uri: &str,
 ) -> Result<(), Refusal> {
     let now = call.now_ms;
-    call.require(Rule::CodeSingleUse, !code.used, || {
+    call.require(Rule::CodeSingleUse, code.used.is_none(), || {
         ("a code that was not exchanged before", "one that was")
     })?;
     call.require(Rule::CodeExpiry, now < code.expires_ms, || {
@@ -188,6 +191,7 @@ fn refresh(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
     let app = call.client(body.text("client_id")?, &kinds)?;
     authenticate(call, app)?;
     let secret = body.text("refresh_token")?;
+    magic::check("refresh_token", secret)?;
     let key = digest(secret);
     let Some(token) = call.world.refresh_tokens.get(&key).cloned() else {
         let note = call.world.refresh_tokens.eviction_note();
@@ -203,10 +207,12 @@ fn refresh(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
         });
     };
     check_refresh_token(call, &token, app)?;
+    let mark = call.mark();
     if let Some(token) = call.world.refresh_tokens.get_mut(&key) {
-        token.spent = true;
+        token.spent = Some(mark);
     }
-    let tokens = call.world.issue_pair(app, token.user, call.now_ms);
+    let origin = call.origin(Some(&key));
+    let tokens = call.world.issue_pair(app, token.user, call.now_ms, origin);
     Ok(call.hand_out(&tokens))
 }
 
@@ -226,7 +232,7 @@ fn check_refresh_token(
     call.require(Rule::RefreshRevoked, !token.revoked, || {
         ("a token that was not revoked", "a revoked one")
     })?;
-    call.require(Rule::RefreshRotate, !token.spent, || {
+    call.require(Rule::RefreshRotate, token.spent.is_none(), || {
         (
             "the newest refresh token of the grant",
             "one that a refresh has replaced",

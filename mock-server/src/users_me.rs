@@ -1,11 +1,13 @@
 //! `GET /v1/users/me`, which proves a token (protocol §10).
 
+use std::num::NonZeroU64;
+
 use serde_json::json;
 
 use crate::call::{Answer, Call, Credential, Refusal};
-use crate::redact;
 use crate::rules::Rule;
 use crate::store::digest;
+use crate::{magic, redact};
 
 pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
     let unknown = |came: String| Refusal {
@@ -27,6 +29,8 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
         .get(&key)
         .or_else(|| world.access_tokens.get(&key));
     let Some(token) = found.cloned() else {
+        // A configuration may have a token of this name.
+        magic::check("access_token", secret)?;
         let note = world.access_tokens.eviction_note();
         return Err(unknown(match world.refresh_tokens.get(&key) {
             Some(_) => "a refresh token".to_owned(),
@@ -40,7 +44,8 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
     call.require(Rule::TokenRevoked, !token.revoked, || {
         ("a token that was not revoked", "a revoked one")
     })?;
-    let expired = token.expires_ms.filter(|expiry| now >= *expiry);
+    let expires_ms = token.expires_ms.map(NonZeroU64::get);
+    let expired = expires_ms.filter(|expiry| now >= *expiry);
     call.require(Rule::TokenExpiry, expired.is_none(), || {
         let late = (now - expired.unwrap_or(now)) / 1000;
         (
@@ -70,6 +75,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use crate::lineage::Origin;
     use crate::mock::CozeAuthMock;
     use crate::world::Settings;
 
@@ -78,11 +84,12 @@ mod tests {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
         let mock = CozeAuthMock::new(settings);
+        let origin = Origin::none();
         let tokens: Vec<_> = (0..3)
             .map(|_| {
                 let mut world = mock.shared.world();
                 let user = world.user.clone();
-                world.issue_pair(0, user, 1_000).access_token
+                world.issue_pair(0, user, 1_000, origin).access_token
             })
             .collect();
         mock.clock().set(std::time::Duration::from_secs(1));

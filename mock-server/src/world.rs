@@ -1,5 +1,6 @@
 //! The state of one mock Coze: apps, users, and what it has issued.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,9 @@ use serde::Serialize;
 
 use crate::apps::{App, User};
 use crate::journal::Journal;
+use crate::leaks::Leaks;
+use crate::lineage::{Mark, Origin};
+use crate::metrics::Counts;
 pub(crate) use crate::settings::{Consent, Settings};
 use crate::store::{Capped, Digest, Ids, SeenJtis, digest};
 
@@ -33,6 +37,10 @@ pub(crate) struct World {
     pub(crate) refresh_tokens: Capped<RefreshToken>,
     pub(crate) jtis: SeenJtis,
     pub(crate) journal: Journal,
+    /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
+    pub(crate) challenges: Capped<()>,
+    pub(crate) leaks: Leaks,
+    pub(crate) counts: Counts,
 }
 
 /// Index into `World::apps`, which only ever grows.
@@ -48,6 +56,7 @@ pub(crate) struct Authorization {
     pub(crate) workspace: Option<String>,
     pub(crate) expires_ms: u64,
     pub(crate) decided: bool,
+    pub(crate) made: Mark,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +72,8 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     pub(crate) challenge: Option<Challenge>,
     pub(crate) expires_ms: u64,
-    pub(crate) used: bool,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,7 +93,8 @@ pub(crate) struct Device {
     pub(crate) expires_ms: u64,
     /// On the steady clock.
     pub(crate) last_poll: Option<Duration>,
-    pub(crate) used: bool,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,9 +103,11 @@ pub(crate) struct AccessToken {
     pub(crate) app: Option<AppIndex>,
     pub(crate) user: Arc<User>,
     /// None: never.
-    pub(crate) expires_ms: Option<u64>,
+    pub(crate) expires_ms: Option<NonZeroU64>,
     pub(crate) revoked: bool,
     pub(crate) restricted: bool,
+    /// None for tokens from the console.
+    pub(crate) origin: Option<Origin>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,13 +115,18 @@ pub(crate) struct RefreshToken {
     pub(crate) app: AppIndex,
     pub(crate) user: Arc<User>,
     pub(crate) expires_ms: u64,
-    pub(crate) spent: bool,
+    pub(crate) spent: Option<Mark>,
     pub(crate) revoked: bool,
+    pub(crate) origin: Origin,
 }
 
 /// The answer of the token endpoint (protocol §3.1).
 #[derive(Debug, Serialize)]
 pub(crate) struct TokenAnswer {
+    #[serde(skip)]
+    pub(crate) access_key: Digest,
+    #[serde(skip)]
+    pub(crate) refresh_key: Option<Digest>,
     pub(crate) access_token: String,
     /// Absolute, in Unix seconds.
     pub(crate) expires_in: u64,
@@ -133,13 +151,19 @@ impl World {
             refresh_tokens: Capped::new(cap),
             jtis: SeenJtis::new(cap),
             journal: Journal::new(settings.journal),
+            challenges: Capped::new(cap),
+            leaks: Leaks::default(),
+            counts: Counts::default(),
             settings,
         }
     }
 
     /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
     pub(crate) fn reset(&mut self) {
+        // Those who wait at it are told by the caller.
+        let bell = self.journal.bell.clone();
         *self = Self::new(self.settings.clone());
+        self.journal.bell = bell;
     }
 
     /// Takes the settings that may change while a mock runs. What was issued stays, and so does what an owner
@@ -234,26 +258,37 @@ impl World {
         app: AppIndex,
         user: Arc<User>,
         now_ms: u64,
+        origin: Origin,
     ) -> TokenAnswer {
         let ttl = self.settings.ttl;
-        let mut answer = self.issue_access("czu_mock_", app, user.clone(), now_ms, ttl.access);
+        let mut answer =
+            self.issue_access("czu_mock_", app, user.clone(), now_ms, ttl.access, origin);
         let token = self.ids.opaque("mock_", 67);
         let entry = RefreshToken {
             app,
             user,
             expires_ms: now_ms + ttl.refresh * 1000,
-            spent: false,
+            spent: None,
             revoked: false,
+            origin,
         };
-        self.refresh_tokens.insert(digest(&token), entry);
+        let key = digest(&token);
+        self.refresh_tokens.insert(key, entry);
+        answer.refresh_key = Some(key);
         answer.refresh_token = Some(token);
         answer
     }
 
     /// A token without refresh token, for the JWT grant (protocol §3.4).
-    pub(crate) fn issue_service(&mut self, app: AppIndex, now_ms: u64, ttl_s: u64) -> TokenAnswer {
+    pub(crate) fn issue_service(
+        &mut self,
+        app: AppIndex,
+        now_ms: u64,
+        ttl_s: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
         let user = self.user.clone();
-        self.issue_access("czs_mock_", app, user, now_ms, ttl_s)
+        self.issue_access("czs_mock_", app, user, now_ms, ttl_s, origin)
     }
 
     fn issue_access(
@@ -263,6 +298,7 @@ impl World {
         user: Arc<User>,
         now_ms: u64,
         ttl_s: u64,
+        origin: Origin,
     ) -> TokenAnswer {
         let token = self.ids.opaque(prefix, 60);
         // What the client is told is what counts, so the fraction of a second is dropped for both.
@@ -270,12 +306,16 @@ impl World {
         let entry = AccessToken {
             app: Some(app),
             user,
-            expires_ms: Some(expires_in * 1000),
+            expires_ms: NonZeroU64::new(expires_in * 1000),
             revoked: false,
             restricted: false,
+            origin: Some(origin),
         };
-        self.access_tokens.insert(digest(&token), entry);
+        let access_key = digest(&token);
+        self.access_tokens.insert(access_key, entry);
         TokenAnswer {
+            access_key,
+            refresh_key: None,
             access_token: token,
             expires_in,
             refresh_token: None,
@@ -295,6 +335,7 @@ fn console_tokens(settings: &Settings) -> Capped<AccessToken> {
             expires_ms: None,
             revoked: false,
             restricted: false,
+            origin: None,
         };
         tokens.insert(digest(&token.value), entry);
     }
@@ -317,6 +358,7 @@ mod tests {
                 workspace: None,
                 expires_ms: 0,
                 decided: false,
+                made: Mark::new(0, 1),
             };
             world.authorizations.insert(digest(&n.to_string()), waiting);
         }

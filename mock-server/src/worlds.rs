@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) struct Worlds {
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
+    count: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -75,10 +77,14 @@ pub(crate) struct Wanted {
 
 impl Worlds {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let count = Arc::new(AtomicUsize::new(1));
+        let first = Shared::new(World::new(settings), String::new());
+        first.worlds.get_or_init(|| count.clone());
         Arc::new(Self {
-            first: Shared::new(World::new(settings), String::new()),
+            first,
             root_url: OnceLock::new(),
             named: Mutex::default(),
+            count,
         })
     }
 
@@ -126,7 +132,10 @@ impl Worlds {
 
     /// False: there is none of this name.
     pub(crate) fn remove(&self, name: &str) -> bool {
-        let removed = self.locked().remove(name);
+        let mut named = self.locked();
+        let removed = named.remove(name);
+        self.recount(&named);
+        drop(named);
         // Whoever is held in it would be held for ever.
         removed.map(|named| named.shared.let_go()).is_some()
     }
@@ -158,6 +167,7 @@ impl Worlds {
         let made = self.fresh(name, wanted);
         let entered = (made.shared.clone(), made.router.clone());
         named.insert(name.to_owned(), made);
+        self.recount(named);
         entered
     }
 
@@ -176,6 +186,7 @@ impl Worlds {
         });
         let mount = format!("{PREFIX}{name}");
         let shared = Shared::new(World::new(settings), mount.clone());
+        shared.worlds.get_or_init(|| self.count.clone());
         if let Some(root) = self.root_url.get() {
             shared.base_url.get_or_init(|| format!("{root}{mount}"));
         }
@@ -190,7 +201,13 @@ impl Worlds {
     /// Forgets the worlds that nobody has used for as long as they were to be kept, and if that is not enough,
     /// the one that was not used for the longest. One that holds requests is in use.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
-        named.retain(|_, world| world.used.elapsed() < world.kept || world.shared.holds());
+        named.retain(|_, world| {
+            let kept = world.used.elapsed() < world.kept || world.shared.holds();
+            if !kept {
+                world.shared.let_go();
+            }
+            kept
+        });
         while named.len() >= MOST {
             let oldest = named.iter().min_by_key(|(_, world)| world.used);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
@@ -200,6 +217,10 @@ impl Worlds {
                 world.shared.let_go();
             }
         }
+    }
+
+    fn recount(&self, named: &BTreeMap<String, Named>) {
+        self.count.store(named.len() + 1, Ordering::Relaxed);
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Named>> {

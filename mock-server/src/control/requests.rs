@@ -1,6 +1,7 @@
-//! The journal and its explanations.
+//! The journal: its requests, the next of them, in other formats, and why they were answered so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -8,52 +9,117 @@ use http::{StatusCode, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Problem, respond};
+use super::{Handled, Problem, plain, respond};
+use crate::bell::Awaited;
+use crate::calls::Calls;
+use crate::export;
+use crate::journal::{Journal, JournalEntry};
 use crate::router::Shared;
 
-pub(super) async fn requests(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let query = uri.query().unwrap_or("").as_bytes();
-    let mut filter = Filter::default();
-    for (name, value) in form_urlencoded::parse(query) {
-        let value = value.into_owned();
-        let number = value.parse();
-        match (name.as_ref(), number) {
-            ("endpoint", _) => filter.endpoint = Some(value),
-            ("client_id", _) => filter.client = Some(value),
-            ("grant", _) => filter.grant = Some(value),
-            ("since", Ok(since)) => filter.since = since,
-            ("limit", Ok(limit)) => filter.limit = Some(limit),
-            _ => {
-                let text = "filters are endpoint, client_id, grant, since=N and limit=N";
-                return respond(Err(Problem::bad(text)));
-            }
-        }
-    }
-    let world = shared.world();
-    let newest_first = world.journal.iter().rev().filter(|entry| {
-        let is = |wanted: &Option<String>, value: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| Some(wanted) == value)
-        };
-        entry.seq > filter.since
-            && is(&filter.endpoint, Some(entry.endpoint))
-            && is(&filter.client, entry.client.as_deref())
-            && is(&filter.grant, entry.grant)
-    });
-    let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
-    let mut found: Vec<_> = newest_first.take(limit.unwrap_or(usize::MAX)).collect();
-    found.reverse();
-    respond(Ok(json!({ "requests": found })))
+const LONGEST_WAIT_MS: u64 = 60_000;
+const WAIT_MS: u64 = 10_000;
+/// A client that waits has a thread.
+pub(super) const MOST_WAITING: usize = 64;
+
+pub(super) fn too_many_wait(shared: &Shared) -> Option<Problem> {
+    let text = format!("{MOST_WAITING} clients wait for requests already");
+    let full = shared.bell.waiting() >= MOST_WAITING;
+    full.then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 #[derive(Default)]
-struct Filter {
-    endpoint: Option<String>,
-    client: Option<String>,
-    grant: Option<String>,
+pub(super) struct Filter {
+    calls: Calls,
     /// Entries with a greater number.
     since: u64,
     /// The newest so many.
     limit: Option<u64>,
+    wait_ms: Option<u64>,
+}
+
+/// `numbers` are the parameters beside those of [`Calls`].
+fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
+    let mut filter = Filter::default();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+        if filter.calls.set(&name, &value).map_err(Problem::bad)? {
+            continue;
+        }
+        let number = value.parse().ok().filter(|_| numbers.contains(&&*name));
+        match (&*name, number) {
+            ("since" | "after", Some(since)) => filter.since = since,
+            ("limit", Some(limit)) => filter.limit = Some(limit),
+            ("timeout_ms", Some(ms)) if ms <= LONGEST_WAIT_MS => filter.wait_ms = Some(ms),
+            _ => {
+                let text = format!(
+                    "filters are endpoint, client_id, grant, status, error, rule and, each a number, {}",
+                    numbers.join(", ")
+                );
+                return Err(Problem::bad(text));
+            }
+        }
+    }
+    Ok(filter)
+}
+
+/// Oldest first.
+fn filtered<'a>(journal: &'a Journal, filter: &Filter) -> Vec<&'a JournalEntry> {
+    let newest_first = journal.iter().rev();
+    let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
+    let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
+    let found = newest_first.filter(|entry| filter.calls.fit(entry));
+    let mut found: Vec<_> = found.take(limit.unwrap_or(usize::MAX)).collect();
+    found.reverse();
+    found
+}
+
+const LIST: [&str; 2] = ["since", "limit"];
+
+pub(super) async fn requests(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    respond(filter(&uri, &LIST).map(|filter| {
+        let world = shared.world();
+        json!({ "requests": filtered(&world.journal, &filter) })
+    }))
+}
+
+pub(super) async fn har(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    respond(filter(&uri, &LIST).map(|filter| {
+        let world = shared.world();
+        let found = filtered(&world.journal, &filter);
+        export::har(shared.base_url(), found.into_iter())
+    }))
+}
+
+pub(super) async fn jsonl(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    match filter(&uri, &LIST) {
+        Ok(filter) => {
+            let world = shared.world();
+            let found = filtered(&world.journal, &filter);
+            plain("application/jsonl", export::jsonl(found.into_iter()))
+        }
+        Err(problem) => respond(Err(problem)),
+    }
+}
+
+pub(super) async fn next(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    respond(try_next(&shared, &uri).await)
+}
+
+async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
+    let filter = filter(uri, &["after", "timeout_ms"])?;
+    if let Some(problem) = too_many_wait(shared) {
+        return Err(problem);
+    }
+    let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(WAIT_MS));
+    let life = shared.bell.life();
+    let look = move |world: &crate::world::World| {
+        let found = world.journal.next(filter.since, &filter.calls)?;
+        Some(json!(found))
+    };
+    match shared.awaited(life, timeout, look).await {
+        Awaited::Came(entry) => Ok(json!({ "request": entry })),
+        Awaited::Late => Ok(json!({ "request": null, "why": "none came in time" })),
+        Awaited::Over => Ok(json!({ "request": null, "why": "the world was reset or has ended" })),
+    }
 }
 
 pub(super) async fn forget_requests(State(shared): State<Arc<Shared>>) -> Response {

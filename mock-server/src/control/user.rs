@@ -81,7 +81,7 @@ pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
     let waiting = world
         .devices
         .iter()
-        .filter(|device| device.decision == Decision::Pending && !device.used)
+        .filter(|device| device.decision == Decision::Pending && device.used.is_none())
         .filter(|device| now < device.expires_ms);
     let pending: Vec<_> = waiting
         .map(|device| {

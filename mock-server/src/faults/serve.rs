@@ -57,10 +57,11 @@ async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: b
             let mut reply = stand_in();
             answer::stamp(&mut reply, &begun.logid, None);
             let sending = fired.fault.spoil(reply, &request.method, socket);
-            data_plane::record(&mut world, request, begun, sending.status(), marks);
+            let status = Some(sending.status());
+            data_plane::record(&mut world, request, begun, status, marks);
             return sending;
         }
-        data_plane::record(&mut world, request, begun.clone(), 0, marks.clone());
+        data_plane::record(&mut world, request, begun.clone(), None, marks.clone());
         begun
     };
     fired.wait().await;
@@ -91,7 +92,7 @@ fn at_answer(
     let sending = fired.fault.spoil(reply, &request.method, socket);
     let status = sending.status();
     tracing::info!(fault = fired.fault.name(), status);
-    world.journal.mark_newest(status, fired.marks());
+    data_plane::spoil_newest(&mut world, status, fired.marks());
     let waits = fired.fault.waits().then_some(fired);
     (sending, waits)
 }

@@ -58,7 +58,7 @@ pub(crate) fn claims(claims: &Map<String, Value>) -> Value {
     })
 }
 
-pub(super) fn member_name(name: &str) -> String {
+pub(crate) fn member_name(name: &str) -> String {
     let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     match plain && !holds_credential(name) {
         true => name.to_owned(),

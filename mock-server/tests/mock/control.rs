@@ -198,7 +198,11 @@ fn an_unknown_control_lists_the_others() {
         let path = path
             .replace("{user_code}", "AAA-AAA-AAA")
             .replace("{logid}", "none")
-            .replace("{name}", "refreshes");
+            .replace("{name}", "refreshes")
+            .replace("{fingerprint}", "0123456789abcdef")
+            // These two would wait.
+            .replace("/next", "/next?timeout_ms=0")
+            .replace("/events", "/events?limit=0");
         let path = format!("/_mock/v1{}", path.replace("{client_id}", WEB));
         let answer = if method == "GET" {
             m.get(&path, None)
@@ -208,5 +212,5 @@ fn an_unknown_control_lists_the_others() {
         assert_ne!(answer.json["error"], "no such control", "{control}");
         assert!(answer.status != 405 || method == "DELETE", "{control}");
     }
-    assert_eq!(controls.len(), 28);
+    assert_eq!(controls.len(), 40);
 }

@@ -157,7 +157,7 @@ proptest! {
     #[test]
     fn any_control_body(
         path in prop::sample::select(vec![
-            "/authorize", "/clock", "/device/AAA", "/tokens/revoke", "/apps/x", "/gates/x", "/gates/x/release",
+            "/authorize", "/clock", "/device/AAA", "/tokens/revoke", "/apps/x", "/verify", "/leaks", "/gates/x", "/gates/x/release",
         ]),
         body in any_json(),
     ) {

@@ -11,13 +11,52 @@ use crate::support::{
 
 const SENTINEL: &str = "S3NT1NEL-tell-no-one";
 
-/// Everything that the mock tells about `run`: journal, explanations.
+/// Everything that the mock tells about `run`: journal, explanations, exports, what is seen.
 fn told(run: impl FnOnce(&Mock)) -> String {
     let m = Mock::new();
     run(&m);
     let mut told = crate::logs::of_this_thread();
     assert!(told.contains("logid="), "the log was caught: {told}");
-    told.push_str(&m.get("/_mock/v1/requests", None).text);
+    for control in [
+        "requests",
+        "requests/next?timeout_ms=0",
+        "requests.har",
+        "requests.jsonl",
+        &format!("events?limit={}", m.mock.requests().len()),
+        "tokens",
+        "leaks",
+        "metrics",
+        "fidelity",
+        "magic",
+    ] {
+        let reply = m.get(&format!("/_mock/v1/{control}"), None);
+        assert_eq!(reply.status, 200, "{control}");
+        told.push_str(&reply.text);
+        // A URL may have hidden it from the eye alone.
+        let plain = percent_encoding::percent_decode_str(&reply.text);
+        told.push_str(&plain.decode_utf8_lossy());
+    }
+    for expect in [
+        json!({ "client_id": "nobody", "status": 999 }),
+        json!({ "endpoint": "token", "count": { "eq": 999 } }),
+        json!({ "order": ["token", "token", "authorize", { "client_id": "nobody" }] }),
+        json!({ "gaps_ms": { "client_id": "nobody", "min": 1 } }),
+    ] {
+        let reply = m.control("/verify", &json!({ "expect": [expect] }));
+        assert_eq!(reply.status, 200);
+        told.push_str(&reply.text);
+    }
+    for row in m.get("/_mock/v1/tokens", None).json["tokens"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let fingerprint = row["fingerprint"].as_str().expect("a fingerprint");
+        told.push_str(
+            &m.get(&format!("/_mock/v1/tokens/{fingerprint}/lineage"), None)
+                .text,
+        );
+    }
     for entry in m.mock.requests() {
         told.push_str(&format!("{entry:?}"));
         told.push_str(&format!("{:?}", m.mock.explain(&entry.outcome.logid)));

@@ -1,0 +1,169 @@
+//! The journal as server-sent events.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Uri};
+use http_body::Frame;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::requests::too_many_wait;
+use super::{Problem, respond};
+use crate::bell::Awaited;
+use crate::calls::Calls;
+use crate::journal::Journal;
+use crate::router::Shared;
+
+/// Proxies close what is silent for longer.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Requests in one piece: a reader that is far behind gets them in several.
+const AT_ONCE: usize = 64;
+
+pub(super) async fn events(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let (mut after, mut left) = (None, u64::MAX);
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+        match (name.as_ref(), value.parse()) {
+            ("after", Ok(seq)) => after = Some(seq),
+            ("limit", Ok(limit)) => left = limit,
+            _ => return respond(Err(Problem::bad("expected after=SEQ and limit=N"))),
+        }
+    }
+    if let Some(problem) = too_many_wait(&shared) {
+        return respond(Err(problem));
+    }
+    let life = shared.bell.life();
+    let last = headers.get("last-event-id");
+    let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
+    // A number that is still to come is one of before a reset.
+    let known = |journal: &Journal| last.or(after).filter(|seq| *seq <= journal.newest());
+    let after = {
+        let journal = &shared.world().journal;
+        let oldest = journal.iter().next().map_or(1, |entry| entry.seq);
+        known(journal).unwrap_or(oldest - 1)
+    };
+    let mut response = Response::new(Body::new(Events {
+        shared,
+        life,
+        after,
+        left,
+        waiting: None,
+        over: false,
+    }));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("text/event-stream");
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Awaited<()>> + Send>>;
+
+/// Nothing is kept for a reader but its place: what it is too slow for is no longer there.
+struct Events {
+    shared: Arc<Shared>,
+    life: u64,
+    after: u64,
+    /// How many are still to be sent.
+    left: u64,
+    waiting: Option<Waiting>,
+    over: bool,
+}
+
+impl Events {
+    fn coming(&mut self) -> Option<String> {
+        let shared = self.shared.clone();
+        let world = shared.world();
+        let journal = &world.journal;
+        let mut text = String::new();
+        if let Some(lost) = lost(journal, self.after) {
+            let told = json!({ "lost": lost });
+            let _ = write!(text, "event: lost\ndata: {told}\n\n");
+            self.after += lost;
+        }
+        for _ in 0..AT_ONCE {
+            let Some(entry) = journal
+                .next(self.after, &Calls::any())
+                .filter(|_| self.left > 0)
+            else {
+                break;
+            };
+            self.after = entry.seq;
+            self.left -= 1;
+            let _ = write!(
+                text,
+                "id: {}\nevent: request\ndata: {}\n\n",
+                entry.seq,
+                json!(entry)
+            );
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn wait(&self) -> Waiting {
+        let shared = self.shared.clone();
+        let (life, after) = (self.life, self.after);
+        Box::pin(async move {
+            let came = move |world: &crate::world::World| {
+                let next = world.journal.next(after, &Calls::any());
+                next.map(|_| ())
+            };
+            shared.awaited(life, HEARTBEAT, came).await
+        })
+    }
+}
+
+/// How many are gone between `after` and the oldest that is kept.
+fn lost(journal: &Journal, after: u64) -> Option<u64> {
+    let oldest = journal.iter().next()?.seq;
+    (oldest > after + 1).then(|| oldest - after - 1)
+}
+
+impl HttpBody for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = |text: String| Poll::Ready(Some(Ok(Frame::data(Bytes::from(text)))));
+        if self.over {
+            return Poll::Ready(None);
+        }
+        loop {
+            if let Some(waiting) = &mut self.waiting {
+                let awaited = ready!(waiting.as_mut().poll(context));
+                self.waiting = None;
+                if matches!(awaited, Awaited::Late) {
+                    return frame(": still here\n\n".to_owned());
+                }
+            }
+            if self.shared.bell.life() != self.life {
+                // The reader comes back, if there is something to come back to.
+                self.over = true;
+                return frame("event: reset\ndata: {}\n\n".to_owned());
+            }
+            if let Some(text) = self.coming() {
+                return frame(text);
+            }
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            self.waiting = Some(self.wait());
+        }
+    }
+}
