@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use sha2::{Digest as _, Sha256};
@@ -158,7 +158,7 @@ impl Builder {
     ///
     /// [`ConfigErrors`]: everything that is wrong, with line and column.
     pub fn toml(self, text: &str) -> Result<Self, ConfigErrors> {
-        config::apply(self, text, Path::new(""))
+        config::apply(self, text, config::For::Mock(PathBuf::new()))
     }
 
     /// As [`toml`](Self::toml), from a file; PEM files are looked for beside it.
@@ -174,6 +174,19 @@ impl Builder {
     #[must_use]
     pub fn summary(&self) -> String {
         summary::summary(&self.settings)
+    }
+
+    /// For a world that has `settings` where nothing else is said.
+    pub(crate) fn of_world(settings: Settings) -> Self {
+        Self {
+            seed: Some(settings.seed),
+            settings,
+            ..Self::new()
+        }
+    }
+
+    pub(crate) const fn has_seed(&self) -> bool {
+        self.seed.is_some()
     }
 
     /// The settings of the worlds, once everything is known to fit.

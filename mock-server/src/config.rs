@@ -10,7 +10,7 @@ mod time;
 mod users;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -58,20 +58,25 @@ const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
 
 pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, ConfigErrors> {
     let name = path.display().to_string();
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let applied = match fs::read_to_string(path) {
-        Ok(text) => apply(builder, &text, folder),
+        Ok(text) => apply(builder, &text, For::Mock(folder)),
         Err(error) => Err(ConfigErrors::unreadable(&error)),
     };
     applied.map_err(|errors| errors.of_file(name))
 }
 
-pub(crate) fn apply(
-    mut builder: Builder,
-    text: &str,
-    folder: &Path,
-) -> Result<Builder, ConfigErrors> {
-    let mut reader = Reader::new(text, folder);
+/// What a configuration is for.
+#[derive(Debug)]
+pub(crate) enum For {
+    /// Files that it names are looked for in this folder.
+    Mock(PathBuf),
+    /// It came over the network: it names no files, and no addresses.
+    World,
+}
+
+pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Builder, ConfigErrors> {
+    let mut reader = Reader::new(text, whom);
     let (document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         // What was read past a wrong line would be taken for other mistakes.
@@ -118,6 +123,12 @@ pub(crate) fn apply(
 fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) -> Builder {
     if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
         builder = builder.seed(seed);
+    }
+    for key in ["listen", "public_url"] {
+        if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
+            let at = value.span().start;
+            reader.wrong(at, format!("{key} is of the whole mock; remove this line"));
+        }
     }
     if let Some((listen, at)) = reader.text(top, "listen", "\"127.0.0.1:9777\"") {
         // Who may come is known when the mock starts; here it has to be an address.

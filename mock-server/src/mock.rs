@@ -21,7 +21,7 @@ use crate::builder::Builder;
 use crate::handle::MockWorld;
 use crate::last_words::last_words;
 use crate::world::Settings;
-use crate::worlds::{self, NoWorld, Worlds};
+use crate::worlds::{self, NoWorld, UNUSED, Worlds};
 
 /// A mock Coze auth server. Dropping it stops it.
 ///
@@ -118,6 +118,33 @@ impl CozeAuthMock {
         self.worlds.named(name).map(MockWorld::new)
     }
 
+    /// A world with settings of its own, made anew: one of that name is forgotten. It does not follow a
+    /// [`reload`](Self::reload). Addresses and admin token are the mock's, whatever `builder` has; without a seed it
+    /// is made of the mock's and the name.
+    ///
+    /// ```
+    /// use coze_auth_mock::CozeAuthMock;
+    ///
+    /// let mock = CozeAuthMock::builder().build()?;
+    /// let brief = CozeAuthMock::builder().toml("[ttl]\naccess = \"20s\"")?;
+    /// let brief = mock.make_world("brief", brief)?;
+    /// assert!(brief.base_url().ends_with("/t/brief"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] as for [`Builder::build`], [`SetupError::NoWorld`] if the name does not fit in a path.
+    pub fn make_world(&self, name: &str, builder: Builder) -> Result<MockWorld, SetupError> {
+        let seeded = builder.has_seed();
+        let mut settings = builder.settings()?;
+        if !seeded {
+            settings.seed = self.worlds.settings(name).seed;
+        }
+        let made = self.worlds.make(name, settings, true, UNUSED);
+        made.map(MockWorld::new).map_err(SetupError::NoWorld)
+    }
+
     /// The block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
@@ -135,7 +162,7 @@ impl CozeAuthMock {
     }
 
     /// Takes the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder`, in
-    /// all worlds. What was issued stays, and so do clock, seed, limits and addresses.
+    /// all worlds that have no settings of their own. What was issued stays, and so do clock, seed, limits and addresses.
     ///
     /// # Errors
     ///

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::rules::Rule;
+use crate::worlds::NoWorld;
 
 /// A mock could not be made.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum SetupError {
     PublicUrl(String, &'static str),
     /// An admin token has to fit in a header.
     AdminToken,
+    /// No world can have this name.
+    NoWorld(NoWorld),
     /// The address cannot be listened on.
     Bind {
         /// The address that was asked for.
@@ -68,6 +71,7 @@ impl fmt::Display for SetupError {
             Self::AdminToken => f.write_str(
                 "the admin token has to be letters, digits and signs of ASCII, without spaces",
             ),
+            Self::NoWorld(problem) => problem.fmt(f),
             Self::Bind { address, source } => write!(
                 f,
                 "cannot listen on {address}: {source}; stop what is using it, or use port 0 for any free port"

@@ -48,6 +48,8 @@ struct Named {
     router: Router,
     used: Instant,
     kept: Duration,
+    /// It does not follow those of the mock.
+    own_settings: bool,
 }
 
 /// No world can have this name.
@@ -65,15 +67,6 @@ impl fmt::Display for NoWorld {
 }
 
 impl std::error::Error for NoWorld {}
-
-/// What a world is made with, where it is not the mock's own.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    pub(crate) seed: Option<[u8; 32]>,
-    /// Since the epoch; the clock then stands there.
-    pub(crate) frozen_at: Option<Duration>,
-    pub(crate) kept: Option<Duration>,
-}
 
 impl Worlds {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
@@ -103,10 +96,10 @@ impl Worlds {
         self.root_url.get_or_init(|| url);
     }
 
-    /// All worlds take the new settings; see [`World::reload`].
+    /// All worlds that have no settings of their own take the new ones; see [`World::reload`].
     pub(crate) fn reload(&self, settings: &Settings) {
         self.first.world().reload(settings);
-        for named in self.locked().values() {
+        for named in self.locked().values().filter(|named| !named.own_settings) {
             named.shared.world().reload(settings);
         }
     }
@@ -123,11 +116,32 @@ impl Worlds {
         self.entered(name).map(|(shared, _)| shared)
     }
 
-    /// Makes a world anew: one of that name is forgotten.
-    pub(crate) fn make(&self, name: &str, wanted: Wanted) -> Result<Arc<Shared>, NoWorld> {
+    /// Makes a world anew: one of that name is forgotten. `own`: it does not follow the mock's settings.
+    pub(crate) fn make(
+        &self,
+        name: &str,
+        settings: Settings,
+        own: bool,
+        kept: Duration,
+    ) -> Result<Arc<Shared>, NoWorld> {
         check(name)?;
         self.remove(name);
-        Ok(self.put(&mut self.locked(), name, wanted).0)
+        let reach = self.first.reach.clone();
+        let mut made = self.fresh(name, Settings { reach, ..settings });
+        (made.kept, made.own_settings) = (kept, own);
+        Ok(self.put(&mut self.locked(), name, made).0)
+    }
+
+    /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
+    pub(crate) fn settings(&self, name: &str) -> Settings {
+        let mut settings = self.first.world().settings.clone();
+        settings.clock = settings.clock.another();
+        let seed = Sha256::new()
+            .chain_update(settings.seed)
+            .chain_update(name)
+            .finalize();
+        settings.seed = seed.into();
+        settings
     }
 
     /// False: there is none of this name.
@@ -154,36 +168,24 @@ impl Worlds {
             found.used = Instant::now();
             return Ok((found.shared.clone(), found.router.clone()));
         }
-        Ok(self.put(&mut named, name, Wanted::default()))
+        let made = self.fresh(name, self.settings(name));
+        Ok(self.put(&mut named, name, made))
     }
 
     fn put(
         &self,
         named: &mut BTreeMap<String, Named>,
         name: &str,
-        wanted: Wanted,
+        made: Named,
     ) -> (Arc<Shared>, Router) {
         self.make_room(named);
-        let made = self.fresh(name, wanted);
         let entered = (made.shared.clone(), made.router.clone());
         named.insert(name.to_owned(), made);
         self.recount(named);
         entered
     }
 
-    fn fresh(&self, name: &str, wanted: Wanted) -> Named {
-        let mut settings = self.first.world().settings.clone();
-        settings.clock = match wanted.frozen_at {
-            Some(at) => crate::ClockHandle::frozen_at(at),
-            None => settings.clock.another(),
-        };
-        settings.seed = wanted.seed.unwrap_or_else(|| {
-            let seed = Sha256::new()
-                .chain_update(settings.seed)
-                .chain_update(name)
-                .finalize();
-            seed.into()
-        });
+    fn fresh(&self, name: &str, settings: Settings) -> Named {
         let mount = format!("{PREFIX}{name}");
         let shared = Shared::new(World::new(settings), mount.clone());
         shared.worlds.get_or_init(|| self.count.clone());
@@ -194,7 +196,8 @@ impl Worlds {
             router: router::router(shared.clone()),
             shared,
             used: Instant::now(),
-            kept: wanted.kept.unwrap_or(UNUSED),
+            kept: UNUSED,
+            own_settings: false,
         }
     }
 
@@ -370,13 +373,10 @@ mod tests {
     #[test]
     fn one_that_nobody_uses_goes_in_time() {
         let worlds = worlds();
-        let brief = || Wanted {
-            kept: Some(Duration::ZERO),
-            ..Wanted::default()
-        };
-        worlds.make("brief", brief()).expect("a name");
+        let brief = |name| worlds.make(name, worlds.settings(name), false, Duration::ZERO);
+        brief("brief").expect("a name");
         // In use: somebody would wait for ever.
-        let held = worlds.make("held", brief()).expect("a name");
+        let held = brief("held").expect("a name");
         let _gate = held.gates.set("gate", On::token(), At::Request);
         worlds.named("other").expect("a name");
         assert_eq!(

@@ -8,10 +8,10 @@ use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 use toml::de::DeValue;
 
-use super::CONSENTS;
 use super::reader::Reader;
 use super::table::Table;
 use super::users::{id, required};
+use super::{CONSENTS, For};
 use crate::apps::{self, App, Key, Kind};
 
 const KINDS: &[(&str, Kind)] = &[
@@ -183,16 +183,24 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
     let (text, at) = reader.text(table, source, "\"k1.pub.pem\"")?;
     let pem = match source {
         "public_pem" => text.to_owned(),
-        _ => match fs::read_to_string(reader.folder.join(text)) {
-            Ok(pem) => pem,
-            Err(error) => {
-                let text = format!(
-                    "cannot read {text:?}: {error}; expected a file beside the configuration, or a whole path"
-                );
+        _ => {
+            let For::Mock(folder) = &reader.whom else {
+                // Whoever sends one may not see what this machine has.
+                let text = "a world's configuration names no files; write the key itself: public_pem = \"…\"";
                 reader.wrong(at, text);
                 return None;
+            };
+            match fs::read_to_string(folder.join(text)) {
+                Ok(pem) => pem,
+                Err(error) => {
+                    let text = format!(
+                        "cannot read {text:?}: {error}; expected a file beside the configuration, or a whole path"
+                    );
+                    reader.wrong(at, text);
+                    return None;
+                }
             }
-        },
+        }
     };
     let problem = if pem.contains("PRIVATE KEY-----") {
         "it is a private key"

@@ -1,9 +1,8 @@
 //! Values out of a TOML document, and a note of each that is not as it should be.
 
-use std::path::Path;
-
 use toml::de::DeValue;
 
+use super::For;
 use super::errors::{ConfigError, ConfigErrors};
 use super::guess::did_you_mean;
 use super::table::{Table, Value, as_table, kind_of};
@@ -11,19 +10,14 @@ use super::time::parse_duration;
 
 pub(super) struct Reader<'t> {
     text: &'t str,
-    /// Where files that the configuration names are looked for.
-    pub(super) folder: &'t Path,
+    pub(super) whom: For,
     errors: Vec<ConfigError>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str, folder: &'t Path) -> Self {
+    pub(super) fn new(text: &'t str, whom: For) -> Self {
         let errors = Vec::new();
-        Self {
-            text,
-            folder,
-            errors,
-        }
+        Self { text, whom, errors }
     }
 
     pub(super) fn errors(&mut self) -> ConfigErrors {

@@ -15,10 +15,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Handled, Problem, guard, parse, respond};
-use crate::builder::seed_of;
+use crate::ClockHandle;
+use crate::builder::Builder;
+use crate::config::{self, For};
 use crate::reach::Reach;
 use crate::router::{Shared, base};
-use crate::worlds::{Wanted, Worlds};
+use crate::worlds::{UNUSED, Worlds};
 
 pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Worlds>> {
     Router::new()
@@ -55,6 +57,8 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct Make {
     name: String,
+    /// In TOML, in place of what the mock has of the same keys.
+    config: Option<String>,
     seed: Option<u64>,
     /// RFC 3339; the clock then stands there.
     clock: Option<String>,
@@ -73,23 +77,26 @@ async fn make(
 }
 
 fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
-    let shape = r#"{"name":"w1","seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
+    let shape = r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
     let asked: Make = parse(body, shape)?;
-    let frozen_at = match asked.clock {
-        None => None,
-        Some(text) => {
-            let at: Option<Timestamp> = text.parse().ok();
-            let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-            let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
-            Some(Duration::from_millis(ms))
-        }
-    };
-    let wanted = Wanted {
-        seed: asked.seed.map(seed_of),
-        frozen_at,
-        kept: asked.ttl_s.map(Duration::from_secs),
-    };
-    let made = worlds.make(&asked.name, wanted);
+    let mut builder = Builder::of_world(worlds.settings(&asked.name));
+    if let Some(text) = &asked.config {
+        let applied = config::apply(builder, text, For::World);
+        builder = applied.map_err(|errors| Problem::bad(errors.to_string()))?;
+    }
+    if let Some(seed) = asked.seed {
+        builder = builder.seed(seed);
+    }
+    if let Some(text) = asked.clock {
+        let at: Option<Timestamp> = text.parse().ok();
+        let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+        let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
+        builder = builder.clock(ClockHandle::frozen_at(Duration::from_millis(ms)));
+    }
+    let settings = builder.settings();
+    let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
+    let kept = asked.ttl_s.map_or(UNUSED, Duration::from_secs);
+    let made = worlds.make(&asked.name, settings, asked.config.is_some(), kept);
     let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
     Ok(described(&asked.name, &world, base))
 }

@@ -34,4 +34,5 @@ mod sockets;
 mod support;
 mod tokens;
 mod verify;
+mod world_settings;
 mod worlds;
