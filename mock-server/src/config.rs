@@ -2,6 +2,7 @@
 
 mod apps;
 mod errors;
+mod faults;
 mod guess;
 mod reader;
 pub(crate) mod summary;
@@ -47,6 +48,7 @@ const TOP: &[&str] = &[
     "user",
     "app",
     "token",
+    "fault",
 ];
 const CONSENTS: &[(&str, Consent)] = &[
     ("page", Consent::Page),
@@ -113,6 +115,7 @@ pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Build
         }
     }
     users::read(&mut reader, &top, &mut builder.settings);
+    faults::read(&mut reader, &top, &mut builder.settings);
     let errors = reader.errors();
     match errors.errors().is_empty() {
         true => Ok(builder),

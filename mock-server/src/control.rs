@@ -21,13 +21,11 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::answer::json_reply;
 use crate::apps::App;
-use crate::on::On;
 use crate::reach::Reach;
 use crate::router::{Shared, base, into_response};
 use crate::token::same;
@@ -222,26 +220,6 @@ fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     let object = serde_json::from_slice::<Map<String, Value>>(body);
     let parsed = object.and_then(|members| serde_json::from_value(Value::Object(members)));
     parsed.map_err(|_| Problem::bad(format!("expected {shape}")))
-}
-
-/// The `on` of a gate, a fault or a script.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Filter {
-    endpoint: String,
-    grant: Option<String>,
-    client_id: Option<String>,
-}
-
-impl Filter {
-    fn on(&self) -> Result<On, Problem> {
-        On::named(
-            &self.endpoint,
-            self.grant.as_deref(),
-            self.client_id.as_deref(),
-        )
-        .map_err(Problem::bad)
-    }
 }
 
 async fn info(

@@ -1,5 +1,6 @@
 //! Faults and scripts: what is answered in place of the rules' answer, or becomes of it.
 
+mod asked;
 mod fault;
 mod kind;
 mod script;
@@ -20,6 +21,7 @@ use kind::Kind;
 use script::{Meets, Script};
 use shelf::{Kept, Shelf};
 
+pub(crate) use asked::{Asked, MOST, Place};
 pub use fault::Fault;
 pub(crate) use kind::{DELAY, DRIP, KINDS, LONGEST};
 pub(crate) use script::ErrorStep;
@@ -174,6 +176,8 @@ pub(crate) struct Faults {
     seed: [u8; 32],
     pub(crate) placed: Shelf<Placed>,
     pub(crate) scripts: Shelf<Script>,
+    /// The ids of those that the settings have.
+    configured: Mutex<Vec<String>>,
 }
 
 impl Faults {
@@ -182,6 +186,7 @@ impl Faults {
             seed,
             placed: Shelf::new('f'),
             scripts: Shelf::new('s'),
+            configured: Mutex::default(),
         })
     }
 
@@ -223,7 +228,20 @@ impl Faults {
         }
     }
 
-    /// As at the first moment.
+    /// Places those of the settings, in place of those that they had before.
+    pub(crate) fn configure(&self, faults: &[(On, Fault)]) {
+        let ids = self.configured.lock();
+        let mut ids = ids.unwrap_or_else(PoisonError::into_inner);
+        for id in ids.drain(..) {
+            self.placed.remove(&id);
+        }
+        for (on, fault) in faults {
+            let placed = self.place(on.clone(), fault.clone(), usize::MAX);
+            ids.extend(placed.map(|placed| placed.id.clone()));
+        }
+    }
+
+    /// Without those of the settings too.
     pub(crate) fn reset(&self) {
         self.placed.reset();
         self.scripts.reset();

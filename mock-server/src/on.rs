@@ -1,5 +1,7 @@
 //! Which requests a gate, a fault or a script is for, and when it acts.
 
+use serde::Deserialize;
+
 use crate::call::Incoming;
 use crate::endpoint::{ENDPOINTS, Endpoint};
 use crate::{glance, token};
@@ -102,6 +104,25 @@ impl On {
                 token::grant_of(&request.body).map(str::to_owned)
             })
             && is(self.client.as_deref(), &|| glance::client_of(request))
+    }
+}
+
+/// The `on` of a gate, a fault or a script that is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskedOn {
+    endpoint: String,
+    grant: Option<String>,
+    client_id: Option<String>,
+}
+
+impl AskedOn {
+    pub(crate) fn on(&self) -> Result<On, String> {
+        On::named(
+            &self.endpoint,
+            self.grant.as_deref(),
+            self.client_id.as_deref(),
+        )
     }
 }
 

@@ -19,7 +19,7 @@ use crate::faults::{self, Faults};
 use crate::gates::Gates;
 use crate::reach::{Reach, is_plain_host};
 use crate::wire::Line;
-use crate::world::World;
+use crate::world::{Settings, World};
 use crate::{control, pages};
 
 /// Bytes of an oversized body that are read and dropped, so that a client that is still sending
@@ -47,8 +47,10 @@ impl Shared {
         let reach = world.settings.reach.clone();
         let public = reach.public_url.as_ref();
         let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
+        let faults = Faults::new(world.settings.seed);
+        faults.configure(&world.settings.faults);
         Arc::new(Self {
-            faults: Faults::new(world.settings.seed),
+            faults,
             base_url: base_url.unwrap_or_default(),
             reach,
             bell: world.journal.bell.clone(),
@@ -67,6 +69,13 @@ impl Shared {
     pub(crate) fn reset(&self) {
         self.world().reset();
         self.let_go();
+        self.faults.configure(&self.world().settings.faults);
+    }
+
+    /// See [`World::reload`].
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.world().reload(settings);
+        self.faults.configure(&settings.faults);
     }
 
     /// Whoever waits in this world, at a gate, in a fault or for a request, waits no longer.

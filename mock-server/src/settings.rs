@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::apps::{self, App, ConsoleToken, User};
 use crate::clock::ClockHandle;
+use crate::faults::Fault;
 use crate::journal;
+use crate::on::On;
 use crate::reach::Reach;
 use crate::rules::RuleSet;
 
@@ -63,6 +65,8 @@ pub(crate) struct Settings {
     /// On the JWT paths; none listed: any.
     pub(crate) accounts: Vec<String>,
     pub(crate) enterprises: Vec<String>,
+    /// Which every world begins with.
+    pub(crate) faults: Vec<(On, Fault)>,
     pub(crate) reach: Arc<Reach>,
 }
 
@@ -81,6 +85,7 @@ impl Settings {
             tokens: apps::console_tokens(),
             accounts: Vec::new(),
             enterprises: Vec::new(),
+            faults: Vec::new(),
             reach: Arc::default(),
         }
     }

@@ -178,6 +178,7 @@ impl World {
         settings.tokens = new.tokens.clone();
         settings.accounts = new.accounts.clone();
         settings.enterprises = new.enterprises.clone();
+        settings.faults = new.faults.clone();
         self.user = settings.users[0].clone();
         for app in &mut self.apps {
             app.removed = true;

@@ -98,9 +98,9 @@ impl Worlds {
 
     /// All worlds that have no settings of their own take the new ones; see [`World::reload`].
     pub(crate) fn reload(&self, settings: &Settings) {
-        self.first.world().reload(settings);
+        self.first.reload(settings);
         for named in self.locked().values().filter(|named| !named.own_settings) {
-            named.shared.world().reload(settings);
+            named.shared.reload(settings);
         }
     }
 

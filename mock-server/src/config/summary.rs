@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::time::written;
 use crate::banner;
 use crate::call::{BODY_LIMIT, PARAMETER_LIMIT};
+use crate::calls::Calls;
 use crate::control::gates;
 use crate::device::TOLERANCE;
 use crate::jwt::LONGEST_TOKEN_S;
@@ -65,6 +66,14 @@ pub(crate) fn summary(settings: &Settings) -> String {
                 .replace("\n    ", "\n  ")
                 .as_str(),
         ),
+    }
+    for (on, fault) in &settings.faults {
+        let _ = writeln!(
+            text,
+            "Fault {} on {}",
+            fault.name(),
+            Calls::from(on.clone())
+        );
     }
     limits(settings, &mut text);
     text

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Filter, Handled, Problem, parse, respond};
+use super::{Handled, Problem, parse, respond};
 use crate::gates::Held;
-use crate::on::At;
+use crate::on::{AskedOn, At};
 use crate::router::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
@@ -25,7 +25,7 @@ const WAIT_MS: u64 = 10_000;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    on: Filter,
+    on: AskedOn,
     at: String,
 }
 
@@ -45,7 +45,7 @@ fn try_set(shared: &Shared, name: &str, body: &[u8]) -> Handled {
     }
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
     let asked: Set = parse(body, shape)?;
-    let on = asked.on.on()?;
+    let on = asked.on.on().map_err(Problem::bad)?;
     let at = At::named(&asked.at).map_err(Problem::bad)?;
     if shared.gates.put(Held::new(name, on, at), MOST) {
         return Ok(json!({ "ok": true }));

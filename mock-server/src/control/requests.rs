@@ -51,7 +51,7 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
             ("timeout_ms", Some(ms)) if ms <= LONGEST_WAIT_MS => filter.wait_ms = Some(ms),
             _ => {
                 let text = format!(
-                    "filters are endpoint, client_id, grant, status, error, rule and, each a number, {}",
+                    "filters are endpoint, client_id, grant, status, error, rule, fault and, each a number, {}",
                     numbers.join(", ")
                 );
                 return Err(Problem::bad(text));

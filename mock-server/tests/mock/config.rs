@@ -26,14 +26,16 @@ fn the_sample_is_the_ready_made_set() {
     let uncommented: Vec<_> = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.contains(" = ") && !rest.starts_with('{') => {
+            Some(rest)
+                if (rest.contains(" = ") || rest.starts_with("[[")) && !rest.starts_with('{') =>
+            {
                 shown += 1;
                 rest
             }
             _ => line,
         })
         .collect();
-    assert_eq!(shown, 9);
+    assert_eq!(shown, 13);
     if let Err(errors) = CozeAuthMock::builder().toml(&uncommented.join("\n")) {
         panic!("{errors}");
     }

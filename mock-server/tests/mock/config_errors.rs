@@ -24,7 +24,20 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "\n  proxy = 1".into(),
-            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token"#,
+            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault"#,
+        ),
+        (
+            "[[fault]]\non = { endpoint = \"token\" }\nfault = { kind = \"delay\", status = 500 }"
+                .into(),
+            "line 1, column 1: the fault delay takes ms",
+        ),
+        (
+            "[[fault]]\non = { endpoint = \"tokn\" }\nfault = { kind = \"reset\" }".into(),
+            "line 1, column 1: endpoint is one of authorize, token, device_code, users_me, unknown",
+        ),
+        (
+            "[[fault]]\nfault = \"reset\"\nonce = true".into(),
+            r#"line 3, column 1: unknown key "once" in [[fault]]; expected one of on, fault, at, times, skip, probability"#,
         ),
         (
             "seed = \"42\"".into(),

@@ -119,3 +119,48 @@ fn a_test_makes_a_world_with_a_builder() {
     let error = m.mock.make_world("a b", brief()).expect_err("no name");
     assert!(error.to_string().contains("1 to 64 letters"), "{error}");
 }
+
+const BROKEN: &str = r#"
+[[fault]]
+on = { endpoint = "users_me" }
+times = 1
+fault = { kind = "status", status = 503, header = { retry-after = "3" } }
+
+[[fault]]
+on = { endpoint = "token", grant = "jwt_bearer" }
+fault = { kind = "empty_200" }
+"#;
+
+#[test]
+fn every_world_begins_with_the_faults_of_the_configuration() {
+    let broken = CozeAuthMock::builder().toml(BROKEN).expect("no mistakes");
+    let told = broken.summary();
+    assert!(
+        told.contains("\nFault status on endpoint users_me\nFault empty_200 on endpoint token, grant jwt_bearer\n"),
+        "{told}"
+    );
+    let m = Mock::with(|builder| builder.toml(BROKEN).expect("no mistakes"));
+    let me = |path: &str| m.get(&format!("{path}/v1/users/me"), Some("pat_mock_alice"));
+    for path in ["", "/t/w"] {
+        let first = me(path);
+        assert_eq!(first.status, 503);
+        assert_eq!(first.header("retry-after"), "3");
+        assert_eq!(me(path).status, 200, "once");
+    }
+    assert_eq!(m.jwt(|_, _| {}).text, "");
+    m.mock.reset();
+    assert_eq!(me("").status, 503, "as at the first moment");
+
+    // A reload brings its own in place of these, and leaves a test's alone.
+    let _of_test = m.mock.fault(
+        coze_auth_mock::On::endpoint("unknown"),
+        coze_auth_mock::Fault::status(599),
+    );
+    let second = "[[fault]]\non = { endpoint = \"users_me\" }\nfault = { kind = \"status\" }\n";
+    let builder = CozeAuthMock::builder().toml(second).expect("no mistakes");
+    m.mock.reload(builder).expect("settings that can be");
+    assert_eq!(me("").status, 502);
+    assert_eq!(me("/t/w").status, 502);
+    assert_eq!(m.jwt(|_, _| {}).status, 200);
+    assert_eq!(m.get("/nowhere", None).status, 599);
+}

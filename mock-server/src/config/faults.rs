@@ -1,0 +1,67 @@
+//! Faults of a configuration, each as it would be asked for over HTTP.
+
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::reader::Reader;
+use super::table::Table;
+use crate::faults::{MOST, Place};
+use crate::world::Settings;
+
+const KEYS: &[&str] = &["on", "fault", "at", "times", "skip", "probability"];
+
+pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut Settings) {
+    let Some(tables) = reader.tables(top, "fault", "[[fault]]") else {
+        return;
+    };
+    settings.faults.clear();
+    for table in &tables {
+        if table
+            .entries
+            .keys()
+            .any(|key| !KEYS.contains(&&**key.get_ref()))
+        {
+            reader.keys(table, KEYS);
+            continue;
+        }
+        let place = serde_json::from_value::<Place>(json_of_table(table.entries));
+        let placed = place.map_err(|_| {
+            "this is no fault; expected on = { endpoint = \"token\" } and fault = { kind = \"reset\" }, and what the kind takes".to_owned()
+        });
+        match placed.and_then(Place::placed) {
+            Ok(_) if settings.faults.len() == MOST => {
+                reader.wrong(
+                    table.at,
+                    format!("more than {MOST} faults; remove this one"),
+                );
+                return;
+            }
+            Ok(fault) => settings.faults.push(fault),
+            Err(problem) => reader.wrong(table.at, problem),
+        }
+    }
+}
+
+fn json_of_table(table: &DeTable<'_>) -> Value {
+    let members = table.iter();
+    let members = members.map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref())));
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+fn json_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => text.to_string().into(),
+        DeValue::Integer(number) => {
+            let number = u64::from_str_radix(number.as_str(), number.radix());
+            number.map_or(Value::Null, Value::from)
+        }
+        DeValue::Float(number) => {
+            let number = number.as_str().parse::<f64>();
+            number.map_or(Value::Null, Value::from)
+        }
+        DeValue::Boolean(is) => (*is).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(all) => all.iter().map(|value| json_of(value.get_ref())).collect(),
+        DeValue::Table(table) => json_of_table(table),
+    }
+}
