@@ -33,7 +33,7 @@ impl MockWorld {
         Self { shared }
     }
 
-    /// Scheme, host, port and path, without a trailing slash; `http://localhost` without a socket.
+    /// Scheme, host, port and path, without a trailing slash; of `http://localhost` without a socket.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.shared.base_url()

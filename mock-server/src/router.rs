@@ -26,6 +26,9 @@ use crate::{control, pages};
 /// gets to see the answer.
 pub(crate) const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
+/// The base URL of a mock without a socket.
+pub(crate) const NOWHERE: &str = "http://localhost";
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     world: Mutex<World>,
@@ -91,9 +94,7 @@ impl Shared {
     }
 
     pub(crate) fn base_url(&self) -> &str {
-        self.base_url
-            .get()
-            .map_or("http://localhost", String::as_str)
+        self.base_url.get().map_or(NOWHERE, String::as_str)
     }
 }
 

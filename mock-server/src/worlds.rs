@@ -21,7 +21,7 @@ use url::form_urlencoded;
 use crate::answer;
 use crate::control::worlds as control;
 use crate::reach::reachable;
-use crate::router::{self, Shared, into_response};
+use crate::router::{self, NOWHERE, Shared, into_response};
 use crate::world::{Settings, World};
 
 /// Where the worlds but the first are.
@@ -189,9 +189,8 @@ impl Worlds {
         let mount = format!("{PREFIX}{name}");
         let shared = Shared::new(World::new(settings), mount.clone());
         shared.worlds.get_or_init(|| self.count.clone());
-        if let Some(root) = self.root_url.get() {
-            shared.base_url.get_or_init(|| format!("{root}{mount}"));
-        }
+        let root = self.root_url.get().map_or(NOWHERE, String::as_str);
+        shared.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {
             router: router::router(shared.clone()),
             shared,
