@@ -1,5 +1,9 @@
 //! `ctl`: the control plane of a running mock, from a shell.
 
+mod faults;
+mod requests;
+mod worlds;
+
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,6 +13,9 @@ use url::form_urlencoded::byte_serialize;
 
 use super::http::{Answer, Target};
 use super::{Failure, print, show};
+use faults::Fault;
+use requests::Requests;
+use worlds::World;
 
 #[derive(Debug, Args)]
 pub(crate) struct Ctl {
@@ -45,7 +52,36 @@ enum Control {
         action: UserAction,
     },
     /// Show the requests that came
-    Requests,
+    Requests(Requests),
+    /// Compare the requests with what is expected of them; fails if they are others
+    Verify {
+        /// Such as '[{"endpoint":"token","count":{"eq":1}}]'
+        #[arg(value_name = "JSON", value_parser = read_json)]
+        expect: Value,
+    },
+    /// Show the codes and tokens of flows, by fingerprint
+    Tokens,
+    /// Show the secrets that came where they do not belong
+    Leaks,
+    /// Show the faults, or change them
+    Fault {
+        #[command(subcommand)]
+        change: Option<Fault>,
+    },
+    /// Show the worlds, or make or remove one
+    World {
+        #[command(subcommand)]
+        change: Option<World>,
+    },
+    /// Send any other control, below /_mock/v1, and print its answer
+    Call {
+        /// GET, POST or DELETE
+        method: String,
+        /// Such as /gates/g1
+        path: String,
+        #[arg(value_name = "JSON", value_parser = read_json)]
+        body: Option<Value>,
+    },
     /// Forget codes, tokens and requests
     Reset,
     /// Say why a request was answered as it was
@@ -87,6 +123,11 @@ enum DeviceAction {
     Approve,
     Deny,
     Expire,
+}
+
+/// Otherwise clap would take the text for a JSON string.
+fn read_json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 fn word(action: impl ValueEnum) -> String {
@@ -144,7 +185,37 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
             let answer = send("POST", "/authorize", Some(body))?;
             answer["redirect"].as_str().unwrap_or_default().to_owned()
         }
-        Control::Requests => show::requests(&send("GET", "/requests", None)?),
+        Control::Requests(asked) if asked.follow => return asked.follow(&send),
+        Control::Requests(asked) => {
+            let path = format!("/requests?{}", asked.query());
+            show::requests(&send("GET", &path, None)?)
+        }
+        Control::Verify { expect } => {
+            let expect = match expect {
+                Value::Array(_) => expect.clone(),
+                one => json!([one]),
+            };
+            let answer = send("POST", "/verify", Some(json!({ "expect": expect })))?;
+            let unmet = show::failures(&answer);
+            match unmet.is_empty() {
+                true => "as expected".to_owned(),
+                false => return Err(Failure::Told(unmet)),
+            }
+        }
+        Control::Tokens => show::tokens(&send("GET", "/tokens", None)?),
+        Control::Leaks => show::leaks(&send("GET", "/leaks", None)?),
+        Control::Fault { change: None } => show::faults(&send("GET", "/faults", None)?),
+        Control::Fault {
+            change: Some(change),
+        } => change.carry_out(&send)?,
+        Control::World { change: None } => show::worlds(&send("GET", "/worlds", None)?),
+        Control::World {
+            change: Some(change),
+        } => change.carry_out(&send)?,
+        Control::Call { method, path, body } => {
+            let path = format!("/{}", path.trim_start_matches('/'));
+            send(&method.to_uppercase(), &path, body.clone())?.to_string()
+        }
         Control::Reset => {
             send("POST", "/reset", None)?;
             "codes, tokens and requests are forgotten".to_owned()
@@ -161,6 +232,16 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
         print(&text);
     }
     Ok(())
+}
+
+type Send<'a> = dyn Fn(&str, &str, Option<Value>) -> Result<Value, Failure> + 'a;
+
+/// The members that were given.
+fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// The mock's own words; of a refused authorize request also its rule.

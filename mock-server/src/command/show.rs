@@ -12,6 +12,13 @@ fn entries<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
     answer[name].as_array().map_or(&[], Vec::as_slice)
 }
 
+fn or(lines: Vec<String>, none: &str) -> String {
+    match lines.is_empty() {
+        true => none.to_owned(),
+        false => lines.join("\n"),
+    }
+}
+
 pub(crate) fn clock(answer: &Value) -> String {
     format!("{} ({})", text(&answer["now"]), text(&answer["mode"]))
 }
@@ -26,10 +33,7 @@ pub(crate) fn devices(answer: &Value) -> String {
             text(&device["client_id"])
         ));
     }
-    match lines.is_empty() {
-        true => "no device waits".to_owned(),
-        false => lines.join("\n"),
-    }
+    or(lines, "no device waits")
 }
 
 pub(crate) fn requests(answer: &Value) -> String {
@@ -47,10 +51,80 @@ pub(crate) fn requests(answer: &Value) -> String {
         );
         lines.push(line.trim_end().to_owned());
     }
-    match lines.is_empty() {
-        true => "no request came".to_owned(),
-        false => lines.join("\n"),
+    or(lines, "no request came")
+}
+
+/// Empty if all was as expected.
+pub(crate) fn failures(answer: &Value) -> String {
+    let failures = entries(answer, "failures").iter();
+    let lines = failures.map(|failure| format!("{}: {}", failure["index"], text(&failure["why"])));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub(crate) fn tokens(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    for token in entries(answer, "tokens") {
+        let from = match token["from"].as_str() {
+            Some(from) => format!("from {from}"),
+            None => String::new(),
+        };
+        let line = format!(
+            "{}  {:<13} {:<7}  {}  {from}",
+            text(&token["fingerprint"]),
+            text(&token["kind"]),
+            text(&token["state"]),
+            text(&token["client_id"]),
+        );
+        lines.push(line.trim_end().to_owned());
     }
+    or(lines, "no token was given")
+}
+
+pub(crate) fn leaks(answer: &Value) -> String {
+    let leaks = entries(answer, "leaks").iter();
+    let lines = leaks.map(|leak| {
+        let name = leak["name"].as_str().unwrap_or_default();
+        let line = format!("{} in {} {name}", text(&leak["kind"]), text(&leak["place"]));
+        format!("{:<40}  {}", line.trim_end(), text(&leak["logid"]))
+    });
+    or(
+        lines.collect(),
+        "no secret was seen where it does not belong",
+    )
+}
+
+pub(crate) fn faults(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    for fault in entries(answer, "faults") {
+        let on = [
+            &fault["on"]["endpoint"],
+            &fault["on"]["grant"],
+            &fault["on"]["client_id"],
+        ];
+        let on: Vec<_> = on.into_iter().filter_map(Value::as_str).collect();
+        let times = match fault["times"].as_u64() {
+            Some(times) => format!(" of {times}"),
+            None => String::new(),
+        };
+        lines.push(format!(
+            "{}  {} on {}, acted {}{times}",
+            text(&fault["id"]),
+            text(&fault["kind"]),
+            on.join(" "),
+            fault["fired"],
+        ));
+    }
+    or(lines, "there is no fault")
+}
+
+pub(crate) fn worlds(answer: &Value) -> String {
+    let worlds = entries(answer, "worlds").iter();
+    or(
+        worlds
+            .map(|world| text(&world["base_url"]).to_owned())
+            .collect(),
+        "there is no world but the first",
+    )
 }
 
 pub(crate) fn explanation(answer: &Value) -> String {

@@ -145,3 +145,112 @@ fn who_finds_no_mock_is_told_where_it_was_looked_for() {
     let (_, said) = failure(&["ctl", "--url", "https://127.0.0.1:1", "clock"]);
     assert!(said.contains("only http:// is spoken here"), "{said}");
 }
+
+#[test]
+fn faults_worlds_and_expectations_from_a_shell() {
+    let (_server, info) = serve(&["--seed", "1"]);
+    let url = base_url(&info);
+    let at = |url: &str, arguments: &[&str]| out(&[&["ctl", "--url", url], arguments].concat());
+    let ctl = |arguments: &[&str]| at(&url, arguments);
+    let me = |path: &str| {
+        let path = format!("{path}/v1/users/me");
+        ask(
+            &url,
+            &path,
+            &["Host: x", "Authorization: Bearer pat_mock_alice"],
+        )
+    };
+
+    assert_eq!(ctl(&["fault"]), "there is no fault\n");
+    let add = [
+        "fault",
+        "add",
+        "status",
+        "--endpoint",
+        "users_me",
+        "--status",
+        "503",
+        "--times",
+        "1",
+    ];
+    assert_eq!(ctl(&add), "f1\n");
+    assert!(me("").starts_with("HTTP/1.1 503"));
+    assert_eq!(ctl(&["fault"]), "f1  status on users_me, acted 1 of 1\n");
+    let listed = ctl(&["requests", "--fault", "status"]);
+    assert!(listed.contains("503  GET /v1/users/me"), "{listed}");
+    assert_eq!(
+        ctl(&["requests", "--grant", "refresh_token"]),
+        "no request came\n"
+    );
+    assert_eq!(ctl(&["fault", "remove", "f1"]), "removed\n");
+    assert_eq!(ctl(&["fault", "clear"]), "all faults are removed\n");
+    let (_, said) = failure(&["ctl", "--url", &url, "fault", "add", "quake"]);
+    assert!(said.contains("expected a fault"), "{said}");
+
+    let once = r#"{"endpoint":"users_me","count":{"eq":1}}"#;
+    assert_eq!(ctl(&["verify", once]), "as expected\n");
+    let twice = once.replace('1', "2");
+    let (status, said) = failure(&["ctl", "--url", &url, "verify", &twice]);
+    assert_eq!(status, 1);
+    assert!(
+        said.contains("0: expected exactly 2 of endpoint users_me; 1 matched"),
+        "{said}"
+    );
+
+    let folder = Folder::new("ctl");
+    let config = folder.write(
+        "w.toml",
+        "[[token]]\nkind = \"pat\"\nvalue = \"pat_of_w\"\n",
+    );
+    assert_eq!(ctl(&["world"]), "there is no world but the first\n");
+    let made = ctl(&[
+        "world",
+        "make",
+        "w",
+        "--config",
+        &config,
+        "--clock",
+        "2026-01-01T00:00:00Z",
+    ]);
+    assert_eq!(made, format!("{url}/t/w\n"));
+    assert_eq!(
+        at(&made[..made.len() - 1], &["clock"]),
+        "2026-01-01T00:00:00Z (frozen)\n"
+    );
+    assert!(
+        me("/t/w").starts_with("HTTP/1.1 401"),
+        "a token that it has not"
+    );
+    assert_eq!(ctl(&["world"]), made);
+    assert_eq!(ctl(&["world", "remove", "w"]), "removed\n");
+
+    assert_eq!(ctl(&["tokens"]), "no token was given\n");
+    let authorize = format!("{url}{AUTHORIZE}");
+    ctl(&["authorize", &authorize]);
+    let tokens = ctl(&["tokens"]);
+    assert!(
+        tokens.contains("  code          live     11111111"),
+        "{tokens}"
+    );
+    assert_eq!(
+        ctl(&["leaks"]),
+        "no secret was seen where it does not belong\n"
+    );
+    ask(&url, "/elsewhere?token=pat_mock_alice", &["Host: x"]);
+    let leaks = ctl(&["leaks"]);
+    assert!(leaks.starts_with("pat in query token "), "{leaks}");
+    assert_eq!(ctl(&["call", "get", "faults"]), "{\"faults\":[]}\n");
+}
+
+#[test]
+fn requests_are_shown_as_they_come() {
+    let (_server, info) = serve(&["--seed", "1"]);
+    let url = base_url(&info);
+    let mut following = command(&["ctl", "--url", &url, "requests", "--follow"]);
+    let mut following = Server(following.spawn().expect("a process"));
+    let lines = Lines::of(following.0.stdout.take().expect("its output"));
+    for path in ["/first", "/second"] {
+        ask(&url, path, &["Host: x"]);
+        lines.after(path);
+    }
+}
