@@ -247,6 +247,12 @@ impl Faults {
         self.scripts.reset();
     }
 
+    /// Nobody waits in one from now on.
+    pub(crate) fn end(&self) {
+        self.placed.end();
+        self.scripts.end();
+    }
+
     /// Whether a request waits in one of them.
     pub(crate) fn holds(&self) -> bool {
         self.placed.holds() || self.scripts.holds()

@@ -68,12 +68,19 @@ impl fmt::Debug for Gate {
 /// nobody waits while holding its lock.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
-    all: Mutex<Vec<Arc<Held>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    all: Vec<Arc<Held>>,
+    /// The world is gone, so that nobody would open a gate.
+    ended: bool,
 }
 
 impl Gates {
-    fn all(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the one that had this name.
@@ -88,7 +95,11 @@ impl Gates {
 
     /// False: there are `most` others.
     pub(crate) fn put(&self, held: Arc<Held>, most: usize) -> bool {
-        let mut all = self.all();
+        let mut state = self.state();
+        if state.ended {
+            held.open();
+        }
+        let all = &mut state.all;
         let before = all.iter().position(|other| other.name == held.name);
         if before.is_none() && all.len() >= most {
             return false;
@@ -102,35 +113,44 @@ impl Gates {
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Held>> {
-        let all = self.all();
-        all.iter().find(|held| held.name == name).cloned()
+        let state = self.state();
+        state.all.iter().find(|held| held.name == name).cloned()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.all().iter().map(|held| held.name.clone()).collect()
+        let state = self.state();
+        state.all.iter().map(|held| held.name.clone()).collect()
     }
 
     /// Opens `held`, and leaves another of its name alone.
     pub(crate) fn remove(&self, held: &Arc<Held>) {
-        self.all().retain(|other| !Arc::ptr_eq(other, held));
+        let all = &mut self.state().all;
+        all.retain(|other| !Arc::ptr_eq(other, held));
         held.open();
     }
 
     /// How many there are, and how many requests wait at them.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let all = self.all();
+        let all = &self.state().all;
         (all.len(), all.iter().map(|held| held.counts().1).sum())
     }
 
     /// Whether a request waits at one of them.
     pub(crate) fn holds(&self) -> bool {
-        self.all().iter().any(|held| held.counts().1 > 0)
+        let state = self.state();
+        state.all.iter().any(|held| held.counts().1 > 0)
     }
 
     pub(crate) fn open_all(&self) {
-        for held in self.all().drain(..) {
+        for held in self.state().all.drain(..) {
             held.open();
         }
+    }
+
+    /// Opens all, and those that are set from now on by requests that are still on their way.
+    pub(crate) fn end(&self) {
+        self.state().ended = true;
+        self.open_all();
     }
 
     /// Takes a request through every gate that holds it here.
@@ -141,8 +161,8 @@ impl Gates {
     }
 
     fn before(&self, request: &Incoming, at: At) -> Vec<Arc<Held>> {
-        let all = self.all();
-        let here = all.iter().filter(|held| held.at == at);
+        let state = self.state();
+        let here = state.all.iter().filter(|held| held.at == at);
         here.filter(|held| held.on.matches(request))
             .cloned()
             .collect()

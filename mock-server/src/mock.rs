@@ -76,7 +76,7 @@ impl Drop for CozeAuthMock {
             eprint!("{text}");
         }
         // Connections of a task end when their requests do.
-        self.worlds.let_go();
+        self.let_go();
     }
 }
 
@@ -97,6 +97,14 @@ impl CozeAuthMock {
             worlds,
             listening: None,
             bound: None,
+        }
+    }
+
+    /// What is held goes on. A router without a socket may live on in another server.
+    fn let_go(&self) {
+        match self.bound {
+            Some(_) => self.worlds.end(),
+            None => self.worlds.let_go(),
         }
     }
 
@@ -195,7 +203,7 @@ impl CozeAuthMock {
 
     /// Opens all gates, removes all faults, takes no new connection, lets running requests end for at most three seconds, and stops.
     pub async fn stop(mut self) {
-        self.worlds.let_go();
+        self.let_go();
         let Some(listening) = self.listening.take() else {
             return;
         };

@@ -88,6 +88,13 @@ impl Shared {
         self.bell.end();
     }
 
+    /// Nobody waits in this world from now on.
+    pub(crate) fn end(&self) {
+        self.gates.end();
+        self.faults.end();
+        self.let_go();
+    }
+
     /// Whether a request waits.
     pub(crate) fn holds(&self) -> bool {
         self.gates.holds() || self.faults.holds()

@@ -111,6 +111,13 @@ impl Worlds {
         }
     }
 
+    pub(crate) fn end(&self) {
+        self.first.end();
+        for named in self.locked().values() {
+            named.shared.end();
+        }
+    }
+
     /// The world of this name, made if it is not there.
     pub(crate) fn named(&self, name: &str) -> Result<Arc<Shared>, NoWorld> {
         self.entered(name).map(|(shared, _)| shared)
@@ -151,7 +158,7 @@ impl Worlds {
         self.recount(&named);
         drop(named);
         // Whoever is held in it would be held for ever.
-        removed.map(|named| named.shared.let_go()).is_some()
+        removed.map(|named| named.shared.end()).is_some()
     }
 
     pub(crate) fn all(&self) -> Vec<(String, Arc<Shared>)> {
@@ -206,7 +213,7 @@ impl Worlds {
         named.retain(|_, world| {
             let kept = world.used.elapsed() < world.kept || world.shared.holds();
             if !kept {
-                world.shared.let_go();
+                world.shared.end();
             }
             kept
         });
@@ -216,7 +223,7 @@ impl Worlds {
                 return;
             };
             if let Some(world) = named.remove(&oldest) {
-                world.shared.let_go();
+                world.shared.end();
             }
         }
     }

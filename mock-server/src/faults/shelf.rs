@@ -13,6 +13,8 @@ pub(crate) struct Shelf<T> {
 #[derive(Debug)]
 struct State<T> {
     made: u64,
+    /// The world is gone, so that nobody would remove anything.
+    ended: bool,
     all: Vec<Arc<Kept<T>>>,
 }
 
@@ -33,6 +35,7 @@ impl<T> Shelf<T> {
     pub(crate) const fn new(letter: char) -> Self {
         let state = State {
             made: 0,
+            ended: false,
             all: Vec::new(),
         };
         Self {
@@ -55,7 +58,7 @@ impl<T> Shelf<T> {
         let kept = Arc::new(Kept {
             id: format!("{}{}", self.letter, state.made),
             item,
-            removed: watch::Sender::new(false),
+            removed: watch::Sender::new(state.ended),
         });
         state.all.push(kept.clone());
         Some(kept)
@@ -82,6 +85,12 @@ impl<T> Shelf<T> {
     pub(crate) fn reset(&self) {
         self.clear();
         self.state().made = 0;
+    }
+
+    /// Whatever is put here from now on is as good as removed.
+    pub(crate) fn end(&self) {
+        self.state().ended = true;
+        self.clear();
     }
 
     fn take(&self, mut is: impl FnMut(&Arc<Kept<T>>) -> bool) -> usize {

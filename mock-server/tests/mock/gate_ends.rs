@@ -2,12 +2,14 @@
 
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
 
-use coze_auth_mock::{At, CozeAuthMock, Gate, On};
+use coze_auth_mock::{At, CozeAuthMock, Fault, Gate, On};
+use http::Request;
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tower::ServiceExt as _;
 
 use crate::gate_control::{ME, ask};
 use crate::gates::{Client, me, refresh_web};
@@ -142,4 +144,42 @@ fn a_thread_ends_although_it_holds_a_request() {
     drop(mock);
     std::net::TcpListener::bind(to).expect("the port is free again");
     gate.open();
+}
+
+/// As by a request that was on its way when the mock was dropped.
+#[test]
+fn a_gate_or_fault_that_comes_too_late_holds_nobody() {
+    let mock = builder().0.start_blocking().expect("a mock");
+    let (router, world) = (mock.router(), mock.world("w").expect("a name"));
+    drop(mock);
+    let request = || {
+        let me = Request::get("/t/w/v1/users/me").header("Authorization", "Bearer pat_mock_alice");
+        me.body(axum::body::Body::empty()).expect("a request")
+    };
+    let status = || {
+        let mut answer = Box::pin(router.clone().oneshot(request()));
+        match answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => answer.expect("an answer").status(),
+            Poll::Pending => panic!("it is held"),
+        }
+    };
+    let gate = world.gate("me", On::endpoint("users_me"), At::Request);
+    assert_eq!(status(), 200);
+    gate.open();
+    let _hold = world.fault(On::endpoint("users_me"), Fault::hold().at(At::Request));
+    assert_eq!(status(), 200);
+
+    // A router of one that never listened lives on as it was.
+    let mock = builder().0.build().expect("a mock");
+    let (router, world) = (mock.router(), mock.world("w").expect("a name"));
+    drop(mock);
+    let _gate = world.gate("me", On::endpoint("users_me"), At::Request);
+    let mut answer = Box::pin(router.oneshot(request()));
+    let polled = answer
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
 }
