@@ -5,16 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::{Bytes, BytesMut};
-use http::header::HOST;
-use http::{HeaderMap, Uri};
+use http::header::{DATE, HOST};
+use http::{HeaderMap, HeaderValue, Uri};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::answer::Reply;
 use crate::bell::Bell;
 use crate::call::{BODY_LIMIT, Body, Incoming};
+use crate::clock::ClockHandle;
 use crate::faults::{self, Faults};
 use crate::gates::Gates;
 use crate::reach::{Reach, is_plain_host};
@@ -32,6 +36,8 @@ pub(crate) const NOWHERE: &str = "http://localhost";
 #[derive(Debug)]
 pub(crate) struct Shared {
     world: Mutex<World>,
+    /// The world's; it stays the same one.
+    clock: ClockHandle,
     pub(crate) gates: Arc<Gates>,
     pub(crate) faults: Arc<Faults>,
     /// The journal's, so that nobody waits while holding the world's lock.
@@ -57,6 +63,7 @@ impl Shared {
             base_url: base_url.unwrap_or_default(),
             reach,
             bell: world.journal.bell.clone(),
+            clock: world.settings.clock.clone(),
             world: Mutex::new(world),
             gates: Arc::default(),
             worlds: OnceLock::new(),
@@ -112,7 +119,24 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/oauth/device-activation", get(device).post(decide_device))
         .nest("/_mock/v1", control::router(&shared.reach))
         .fallback(data)
+        .layer(middleware::map_response_with_state(shared.clone(), dated))
         .with_state(shared)
+}
+
+/// By the mock's clock, as a server's date goes by its own; so answers of a frozen clock are the same in every start.
+async fn dated(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    let now_ms = shared.clock.unix_ms();
+    let now = i64::try_from(now_ms).ok();
+    let now = now.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let date = now.and_then(|now| {
+        DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&now)
+            .ok()
+    });
+    if let Some(date) = date.and_then(|date| HeaderValue::from_str(&date).ok()) {
+        response.headers_mut().insert(DATE, date);
+    }
+    response
 }
 
 pub(crate) fn into_response(reply: Reply) -> Response {

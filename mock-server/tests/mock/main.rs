@@ -1,5 +1,6 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
+mod again;
 mod breaches;
 mod config;
 mod config_errors;
