@@ -66,6 +66,7 @@ const CONTROLS: &[&str] = &[
     "GET /info",
     "GET /health",
     "GET /key",
+    "GET /ca.pem",
     "POST /authorize",
     "GET /device",
     "POST /device/{user_code}",
@@ -120,6 +121,7 @@ pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
         .route("/info", get(info))
         .route("/health", get(health))
         .route("/key", get(key))
+        .route("/ca.pem", get(ca_pem))
         .route("/authorize", post(user::authorize))
         .route("/device", get(user::devices))
         .route("/device/{user_code}", post(user::decide_device))
@@ -182,7 +184,8 @@ async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) ->
         return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
     }
     // A container's health check has no token, and learns nothing.
-    if request.uri().path() == "/health" || has_token(&reach, headers) {
+    // Nor who has to trust the CA before it can send one.
+    if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&reach, headers) {
         return next.run(request).await;
     }
     let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
@@ -237,12 +240,16 @@ async fn info(
 pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
     let world = shared.world();
     let apps: Vec<&App> = world.known_apps().collect();
-    json!({
+    let mut info = json!({
         "base_url": base_url,
         "apps": apps,
         "tokens": world.settings.tokens,
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    if shared.reach.ca_pem().is_some() {
+        info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
+    }
+    info
 }
 
 async fn health() -> Response {
@@ -255,6 +262,17 @@ async fn health() -> Response {
 async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
     let keys = shared.world().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
+}
+
+/// What clients have to trust.
+async fn ca_pem(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.reach.ca_pem() {
+        Some(pem) => plain("application/x-pem-file", pem.to_owned()),
+        None => {
+            let text = "this mock has no CA of its own; start it with --tls self";
+            respond(Err(Problem::new(StatusCode::NOT_FOUND, text)))
+        }
+    }
 }
 
 async fn reset(State(shared): State<Arc<Shared>>) -> Response {

@@ -33,6 +33,7 @@ mod seeing;
 mod seeing_faults;
 mod sockets;
 mod support;
+mod tls;
 mod tokens;
 mod verify;
 mod world_settings;
