@@ -53,10 +53,9 @@ def done(result):
 class Case:
     """One case: its handles, and a method for each operation. `name` is the protocol's `as`."""
 
-    def __init__(self, args):
-        self.base = args["base_url"]
-        # WARNING is the SDK's own default.
-        cozepy.setup_logging(logging.DEBUG if args.get("log") == "debug" else logging.WARNING)
+    def __init__(self, base_url, debug):
+        self.base = base_url
+        cozepy.setup_logging(logging.DEBUG if debug else logging.WARNING)  # WARNING is the SDK's own default
         self.clients, self.attempts, self.devices, self.providers = Handles(), Handles(), Handles(), Handles()
 
     def client_new(

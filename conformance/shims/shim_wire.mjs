@@ -74,6 +74,7 @@ export function serve({ about, Case, errorOf }) {
       return { protocol: 1, ...about };
     }
     if (op === 'case') {
+      if (!args.base_url) throw new Misused('a case has a base_url');
       current = new Case(args);
       return {};
     }

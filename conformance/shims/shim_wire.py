@@ -82,8 +82,8 @@ class Handles(dict):
 
 
 class Shim:
-    """`about` answers hello; `error` makes an exception the protocol's; `case(args)` gives an object with a method for
-    each operation, its dots as underscores, in which `name` is the protocol's `as`."""
+    """`about` answers hello; `error` makes an exception the protocol's; `case(base_url, debug)` gives an object with a
+    method for each operation, its dots as underscores, in which `name` is the protocol's `as`."""
 
     def __init__(self, about, case, error):
         self.about, self.case, self.error, self.current = about, case, error, None
@@ -93,8 +93,8 @@ class Shim:
             raise Misused("this shim speaks version 1")
         return {"protocol": 1, **self.about}
 
-    def op_case(self, **args):
-        self.current = self.case(args)
+    def op_case(self, id, base_url, log="default"):
+        self.current = self.case(base_url, log == "debug")
 
     def operate(self, op, args):
         call, name = getattr(self, f"op_{op}", None), op.replace(".", "_")
