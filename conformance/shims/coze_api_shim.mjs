@@ -20,10 +20,14 @@ const about = {
 /** Only what was given: the SDK's defaults stand for the rest. */
 const given = (settings) => Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 
+/** The SDK hands on what the server sent, whatever its type. */
+const text = (value) => (typeof value === 'string' ? value : null);
+const integer = (value) => (Number.isSafeInteger(value) ? value : null);
+
 const grant = (token) => ({
-  access_token: token?.access_token ?? null,
-  expires_at: token?.expires_in ?? null,
-  ...given({ refresh_token: token?.refresh_token, token_type: token?.token_type }),
+  access_token: text(token?.access_token),
+  expires_at: integer(token?.expires_in),
+  ...given({ refresh_token: text(token?.refresh_token) ?? undefined, token_type: text(token?.token_type) ?? undefined }),
 });
 
 /** One case: its handles, and a method for each operation. */
@@ -98,10 +102,10 @@ class Case {
     const device = await sdk.getDeviceCode(given({ ...client.app, workspaceId }), this.options(signal, client));
     this.devices.set(as, { client, device });
     return {
-      user_code: device.user_code ?? null,
-      verification_uri: device.verification_uri ?? null,
-      interval_s: device.interval ?? null,
-      expires_in_s: device.expires_in ?? null,
+      user_code: device.user_code === undefined ? null : String(device.user_code),
+      verification_uri: text(device.verification_uri),
+      interval_s: integer(device.interval),
+      expires_in_s: integer(device.expires_in),
     };
   }
 
@@ -158,7 +162,7 @@ class Case {
     if (provider) throw new Unsupported('nothing keeps and renews tokens');
     const coze = new sdk.CozeAPI({ baseURL: this.base, token });
     const user = await coze.users.me(this.options(signal));
-    return { user_id: user?.user_id ?? null, ...given({ user_name: user?.user_name }) };
+    return { user_id: text(user?.user_id), ...given({ user_name: text(user?.user_name) ?? undefined }) };
   }
 }
 

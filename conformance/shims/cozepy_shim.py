@@ -58,21 +58,19 @@ class Case:
         cozepy.setup_logging(logging.DEBUG if debug else logging.WARNING)  # WARNING is the SDK's own default
         self.clients, self.attempts, self.devices, self.providers = Handles(), Handles(), Handles(), Handles()
 
-    def client_new(
-        self, name, kind, client_id, base_url=None, www_base_url=None, timeout_ms=None, client_secret=None, private_key=None, key_id=None
-    ):
+    def client_new(self, name, kind, client_id, base_url=None, www_base_url=None, timeout_ms=None, **credential):
         if timeout_ms:
             raise Unsupported("the OAuth apps take no timeout")
         base = base_url or self.base
         www = {"www_base_url": www_base_url} if www_base_url else {}
         if kind == "web":
-            app = sdk("WebOAuthApp")(client_id, client_secret, base, **www)
+            app = sdk("WebOAuthApp")(client_id, credential["client_secret"], base, **www)
         elif kind == "pkce":
             app = sdk("PKCEOAuthApp")(client_id, base, **www)
         elif kind == "device":
             app = sdk("DeviceOAuthApp")(client_id, base, **www)
         else:
-            app = sdk("JWTOAuthApp")(client_id, private_key, key_id, base)
+            app = sdk("JWTOAuthApp")(client_id, credential["private_key"], credential["key_id"], base)
         self.clients[name] = app
 
     def config_load(self, name, config):
@@ -179,7 +177,8 @@ class Case:
 
 
 def grant(token):
-    result = {"access_token": token.access_token, "expires_at": token.expires_in}
+    whole = abs(token.expires_in) < 2**53
+    result = {"access_token": token.access_token, "expires_at": token.expires_in if whole else None}
     for name in ("refresh_token", "token_type"):
         if getattr(token, name):
             result[name] = getattr(token, name)

@@ -14,6 +14,7 @@ from mock_case import Mismatch, expect
 DEFINITIONS = json.loads((Path(__file__).parent / "shim.schema.json").read_text(encoding="utf-8"))["$defs"]
 OPERATIONS = set(DEFINITIONS["args"]["properties"])
 ANSWER_SECONDS = 10
+LONGEST_LINE = 1 << 20
 # Capabilities that an argument needs; an operation's own are in `needs`.
 ARGUMENTS = {
     "workspace_id": "workspace",
@@ -82,6 +83,8 @@ class Shim:
             raise Mismatch(f"no line from the shim for {ANSWER_SECONDS} s") from None
         if line is None:
             raise Mismatch(f"the shim died: exit code {self.process.wait()}")
+        if len(line) > LONGEST_LINE:
+            raise Mismatch(f"a line of {len(line)} bytes")
         try:
             message = json.loads(line)
         except ValueError:

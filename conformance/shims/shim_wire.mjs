@@ -6,7 +6,9 @@ import { format } from 'node:util';
 const write = process.stdout.write.bind(process.stdout);
 const send = (message) => write(`${JSON.stringify(message)}\n`);
 
-const log = (level, text) => text.trim() && send({ ev: 'log', level, text: text.slice(0, 65536) });
+/** At most what a line may hold, and no half of a character at the end. */
+const cut = (text) => Buffer.from(text.slice(0, 65536)).toString();
+const log = (level, text) => text.trim() && send({ ev: 'log', level, text: cut(text) });
 
 const LEVELS = { debug: 'debug', log: 'info', info: 'info', warn: 'warning', error: 'error', trace: 'error' };
 for (const [name, level] of Object.entries(LEVELS)) console[name] = (...said) => log(level, format(...said));
@@ -28,15 +30,11 @@ const sleepers = new Map();
 let now = 0;
 let sleeps = 0;
 
-globalThis.Date = class extends RealDate {
-  constructor(...given) {
-    super(...(given.length ? given : [now]));
-  }
-
-  static now() {
-    return now;
-  }
-};
+RealDate.now = () => now;
+globalThis.Date = new Proxy(RealDate, {
+  construct: (target, given, kind) => Reflect.construct(target, given.length ? given : [now], kind),
+  apply: () => new RealDate(now).toString(),
+});
 
 /** Timers of the files whose path `isLibrary` takes are sleeps; all others, so HTTP timeouts, stay real. */
 export function sleepsOf(isLibrary) {
@@ -88,7 +86,7 @@ export function serve({ about, Case, errorOf }) {
     if (why instanceof Unsupported) return { unsupported: why.message };
     if (why instanceof Misused) return { err: { kind: 'protocol', message: why.message } };
     if (why instanceof Abandoned) return { err: { kind: 'abandoned', message: 'a sleep did not return' } };
-    return { err: { type: why?.name, message: String(why?.message ?? why), ...errorOf(why) } };
+    return { err: { type: why?.name, message: cut(String(why?.message ?? why)), ...errorOf(why) } };
   }
 
   async function request({ id, op, args }) {

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+LONGEST_TEXT = 65536
 WIRE = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
 os.dup2(2, 1)  # standard output is the protocol's alone
 ONE_AT_A_TIME = threading.Lock()
@@ -25,7 +26,7 @@ def send(message):
 
 def log(level, text):
     if text.strip():
-        send({"ev": "log", "level": level, "text": text[:65536]})
+        send({"ev": "log", "level": level, "text": text[:LONGEST_TEXT]})
 
 
 class Printed:
@@ -41,6 +42,7 @@ class Printed:
         pass
 
 
+sys.stdin.reconfigure(encoding="utf-8", errors="replace")
 sys.stdout, sys.stderr = Printed("info"), Printed("warning")
 
 
@@ -121,7 +123,7 @@ class Shim:
         except Abandoned:
             return {"err": {"kind": "abandoned", "message": "a sleep did not return"}}
         except Exception as why:
-            return {"err": {"type": type(why).__name__, "message": str(why), **self.error(why)}}
+            return {"err": {"type": type(why).__name__, "message": str(why)[:LONGEST_TEXT], **self.error(why)}}
 
     def serve(self):
         requests = queue.Queue()
