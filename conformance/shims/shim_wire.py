@@ -129,8 +129,7 @@ class Shim:
         requests = queue.Queue()
         threading.Thread(target=read, args=[requests], daemon=True).start()
         while True:
-            number, unix_ms, op, args = requests.get()
-            CLOCK.now = unix_ms / 1000
+            number, CLOCK.now, op, args = requests.get()
             send({"id": number, **self.outcome(lambda: self.operate(op, args))})
 
 
@@ -151,7 +150,7 @@ def read(requests):
             elif message["op"] == "cancel":
                 send({"id": number, "unsupported": "no call of the library can be stopped"})
             else:
-                requests.put((number, message["unix_ms"], message["op"], message["args"]))
+                requests.put((number, message["unix_ms"] / 1000, message["op"], {**message["args"]}))
         except Exception as why:
             send({"id": number, "err": {"kind": "protocol", "message": f"{type(why).__name__}: {why}"}})
     os._exit(0)  # a library that sleeps would keep the process
