@@ -83,7 +83,7 @@ def _(shim):
         new = shim.ok("refresh", client="c", refresh_token=grant["refresh_token"])
         if new:
             good(shim, new)
-            expect("spent refresh token", True, bool(shim.err("refresh", client="c", refresh_token=grant["refresh_token"])))
+            shim.err("refresh", client="c", refresh_token=grant["refresh_token"])  # spent
 
 
 @case("web.refused")
@@ -326,7 +326,7 @@ def _(shim):
     sleep = shim.receive()
     cancel = shim.request("cancel", id=poll)
     answer = shim.receive()
-    expect("answered at once", (cancel, "ok" if "cancel" in shim.caps else "unsupported"), (answer["id"], list(answer)[1]))
+    expect("answered at once", (cancel, "cancel" in shim.caps), (answer["id"], "ok" in answer))
     shim.mock.advance(5)
     shim.send({"wake": sleep["n"], "unix_ms": shim.unix_ms()})
     last = shim.answer(poll, on_sleep=lambda *_: "abandon")

@@ -21,7 +21,8 @@ def call(base, path, body=None, token=None):
             return json.load(reply)
     except urllib.error.HTTPError as refused:
         said = json.load(refused)
-        raise Refused(said.get("error_code") or str(said["code"]), refused.code, refused.headers["x-tt-logid"]) from None
+        code = said.get("error_code") or str(said["code"])
+        raise Refused(code, refused.code, refused.headers["x-tt-logid"]) from None
 
 
 def poll(base, client_id, device, sleep):

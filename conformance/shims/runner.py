@@ -1,4 +1,4 @@
-"""The runner's side of `coze-auth-shim/1`, as far as check.py needs it. Every line is held against the schema, both ways."""
+"""The runner's side of `coze-auth-shim/1`, for check.py. Every line is held against the schema, both ways."""
 
 import json
 import queue

@@ -113,9 +113,9 @@ class Shim:
             raise Misused(f"{op}: {why}") from None
         return call(**args)
 
-    def outcome(self, call):
+    def outcome(self, call, *args):
         try:
-            return {"ok": call() or {}}
+            return {"ok": call(*args) or {}}
         except Unsupported as why:
             return {"unsupported": str(why)}
         except Misused as why:
@@ -130,7 +130,7 @@ class Shim:
         threading.Thread(target=read, args=[requests], daemon=True).start()
         while True:
             number, CLOCK.now, op, args = requests.get()
-            send({"id": number, **self.outcome(lambda: self.operate(op, args))})
+            send({"id": number, **self.outcome(self.operate, op, args)})
 
 
 def read(requests):
