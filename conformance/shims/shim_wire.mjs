@@ -86,7 +86,7 @@ export function serve({ about, Case, errorOf }) {
     if (why instanceof Unsupported) return { unsupported: why.message };
     if (why instanceof Misused) return { err: { kind: 'protocol', message: why.message } };
     if (why instanceof Abandoned) return { err: { kind: 'abandoned', message: 'a sleep did not return' } };
-    return { err: { type: why?.name, message: cut(String(why?.message ?? why)), ...errorOf(why) } };
+    return { err: { type: why.name, message: cut(String(why.message ?? why)), ...errorOf(why) } };
   }
 
   async function request({ id, op, args }) {
@@ -95,7 +95,7 @@ export function serve({ about, Case, errorOf }) {
     try {
       send({ id, ok: (await Promise.race([operate(op, args, stop.signal), given])) ?? {} });
     } catch (why) {
-      send({ id, ...toRunner(why) });
+      send({ id, ...toRunner(why ?? new Error('thrown without a reason')) });
     } finally {
       running.delete(id);
     }
