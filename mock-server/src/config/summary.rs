@@ -6,7 +6,7 @@ use super::time::written;
 use crate::banner;
 use crate::call::{BODY_LIMIT, PARAMETER_LIMIT};
 use crate::calls::Calls;
-use crate::control::gates;
+use crate::control::{LONGEST_BODY, gates};
 use crate::device::TOLERANCE;
 use crate::jwt::LONGEST_TOKEN_S;
 use crate::redact::MOST_HEADERS;
@@ -111,6 +111,7 @@ fn limits(settings: &Settings, text: &mut String) {
         ("world kept unused", written(worlds::UNUSED.as_secs())),
         ("name of a world", format!("{} bytes", worlds::LONGEST_NAME)),
         ("body", format!("{BODY_LIMIT} bytes")),
+        ("body of a control", format!("{LONGEST_BODY} bytes")),
         ("body read and dropped", format!("{DRAIN_LIMIT} bytes")),
         ("parameter kept", format!("{PARAMETER_LIMIT} bytes")),
     ] {
