@@ -46,7 +46,8 @@ pub(crate) struct Check {
 }
 
 pub(crate) fn check(args: &Check) -> Result<(), Failure> {
-    let builder = CozeAuthMock::builder().toml_file(&args.file)?;
+    let builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
+    let builder = builder.toml_file(&args.file)?;
     print(&format!("ok\n{}", builder.summary().trim_end()));
     Ok(())
 }

@@ -14,8 +14,12 @@ use crate::router::DRAIN_LIMIT;
 use crate::world::{CONSENT_S, Consent, Settings, WAITING_CAP};
 use crate::worlds;
 
-pub(crate) fn summary(settings: &Settings) -> String {
-    let mut text = String::from("Apps\n");
+pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
+    let public_url = public_url.unwrap_or("none");
+    let mut text = format!(
+        "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\nApps\n",
+        "listen", "public_url"
+    );
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{}", format!("  {name:<26} {value}").trim_end());
     };
