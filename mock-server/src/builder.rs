@@ -1,21 +1,19 @@
 //! Making a mock: settings, then a socket or none.
 
-use std::io;
+mod start;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::SetupError;
 use crate::clock::ClockHandle;
 use crate::config::{self, ConfigErrors, summary};
-use crate::mock::{CozeAuthMock, Listening};
+use crate::mock::CozeAuthMock;
 use crate::reach::{self, Reach};
 use crate::store::Ids;
-use crate::wire;
 use crate::world::{Consent, Settings};
 
 /// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
@@ -26,8 +24,16 @@ pub struct Builder {
     seed: Option<[u8; 32]>,
     listen: Listen,
     anywhere: bool,
+    tls: WantedTls,
     reach: Reach,
     problem: Option<SetupError>,
+}
+
+#[derive(Debug)]
+enum WantedTls {
+    Off,
+    OwnCa,
+    Files { certificate: PathBuf, key: PathBuf },
 }
 
 /// A name is looked up at the start, when it is known who may come.
@@ -44,6 +50,7 @@ impl Builder {
             seed: None,
             listen: Listen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             anywhere: false,
+            tls: WantedTls::Off,
             reach: Reach::default(),
             problem: None,
         }
@@ -143,6 +150,33 @@ impl Builder {
         self
     }
 
+    /// Speaks https, with a certificate of a CA that is made anew at each start: for this machine, the host of
+    /// [`listen_on`](Self::listen_on) and that of the [`public_url`](Self::public_url).
+    /// [`ca_pem`](CozeAuthMock::ca_pem) is what clients have to trust.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = WantedTls::OwnCa;
+        self
+    }
+
+    /// Speaks http, if a configuration has said otherwise.
+    #[must_use]
+    pub fn no_tls(mut self) -> Self {
+        self.tls = WantedTls::Off;
+        self
+    }
+
+    /// Speaks https with this certificate, what leads to its CA behind it, and its key, in PEM; both are read at the
+    /// start.
+    #[must_use]
+    pub fn tls_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = WantedTls::Files {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        self
+    }
+
     /// Takes scheme, host and prefix from `Forwarded` and `X-Forwarded-…`: for a mock behind a proxy that sets
     /// them. A [`public_url`](Self::public_url) counts before them.
     #[must_use]
@@ -215,86 +249,6 @@ impl Builder {
     /// [`SetupError`] if a rule does not exist or cannot be turned off, if a setting cannot be, or if there is no seed.
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
         Ok(CozeAuthMock::new(self.settings()?))
-    }
-
-    /// Where to listen, and a mock that lets nobody in who should not come.
-    fn prepare(mut self) -> Result<(SocketAddr, CozeAuthMock), SetupError> {
-        let address = match &self.listen {
-            Listen::At(address) if !self.anywhere && !address.ip().is_loopback() => {
-                return Err(SetupError::NotLoopback(*address));
-            }
-            Listen::At(address) => *address,
-            Listen::Named(name) => reach::resolve(name, self.anywhere)?,
-        };
-        if !address.ip().is_loopback() && self.reach.admin_token.is_none() {
-            self.reach.admin_token = Some(random_token()?);
-            self.reach.made_token = true;
-        }
-        Ok((address, self.build()?))
-    }
-
-    /// A mock that listens, served by a task of the running tokio runtime. Dropping it stops it.
-    ///
-    /// # Errors
-    ///
-    /// As [`build`](Self::build), and if the address cannot be found or bound, or is no loopback address and
-    /// [`allow_other_machines`](Self::allow_other_machines) was not called.
-    pub async fn start(self) -> Result<CozeAuthMock, SetupError> {
-        let (address, mock) = self.prepare()?;
-        let bind = |source| SetupError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let bound = listener.local_addr().map_err(bind)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serve = wire::serve(listener, mock.router()).with_graceful_shutdown(async {
-            // An error is the sender's drop, which means the same.
-            let _ = stopped.await;
-        });
-        let task = tokio::spawn(async move {
-            let _ = serve.await;
-        });
-        Ok(mock.listening(bound, Listening::Task { stop, task }))
-    }
-
-    /// As [`start`](Self::start), served by a thread of its own, for tests without a runtime.
-    ///
-    /// # Errors
-    ///
-    /// As [`start`](Self::start), and if no thread can be had.
-    pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
-        let (address, mock) = self.prepare()?;
-        let router = mock.router();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (report, reported) = mpsc::channel();
-        let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build();
-            let bound = runtime.and_then(|runtime| {
-                let listener = runtime.block_on(TcpListener::bind(address))?;
-                let bound = listener.local_addr()?;
-                Ok((runtime, listener, bound))
-            });
-            match bound {
-                Err(error) => drop(report.send(Err(error))),
-                Ok((runtime, listener, bound)) => {
-                    drop(report.send(Ok(bound)));
-                    runtime.block_on(async {
-                        tokio::select! {
-                            _ = wire::serve(listener, router) => {}
-                            _ = stopped => {}
-                        }
-                    });
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("coze-auth-mock".to_owned());
-        let thread = thread.spawn(serve).map_err(SetupError::Thread)?;
-        let ended = || io::Error::other("the server thread ended before it listened");
-        let bound = reported.recv().unwrap_or_else(|_| Err(ended()));
-        let bound = bound.map_err(|source| SetupError::Bind { address, source })?;
-        let thread = Some(thread);
-        let stop = Some(stop);
-        Ok(mock.listening(bound, Listening::Thread { stop, thread }))
     }
 }
 

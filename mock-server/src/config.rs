@@ -37,6 +37,7 @@ const TOP: &[&str] = &[
     "seed",
     "listen",
     "public_url",
+    "tls",
     "consent",
     "accounts",
     "enterprises",
@@ -127,7 +128,7 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) 
     if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
         builder = builder.seed(seed);
     }
-    for key in ["listen", "public_url"] {
+    for key in ["listen", "public_url", "tls"] {
         if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
             let at = value.span().start;
             reader.wrong(at, format!("{key} is of the whole mock; remove this line"));
@@ -146,6 +147,7 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) 
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }
+    builder = read_tls(reader, top, builder);
     if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
         builder = builder.consent(consent);
     }
@@ -157,6 +159,39 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) 
             *list = ids.into_iter().map(|(id, _)| id).collect();
         }
     }
+    builder
+}
+
+/// The files are read when the mock starts.
+fn read_tls(reader: &mut Reader<'_>, top: &Table<'_, '_>, builder: Builder) -> Builder {
+    let Some(value) = top.value("tls") else {
+        return builder;
+    };
+    let at = value.span().start;
+    match value.get_ref() {
+        DeValue::String(text) if text == "self" => return builder.tls(),
+        DeValue::String(text) if text == "off" => return builder.no_tls(),
+        DeValue::Table(entries) => {
+            let name = "tls";
+            let table = Table { name, entries, at };
+            reader.keys(&table, &["cert", "key"]);
+            let certificate = reader.text(&table, "cert", "\"mock.pem\"");
+            let key = reader.text(&table, "key", "\"mock.key\"");
+            let (Some((certificate, _)), Some((key, _)), For::Mock(folder)) =
+                (certificate, key, &reader.whom)
+            else {
+                reader.wrong(
+                    at,
+                    "expected tls = { cert = \"mock.pem\", key = \"mock.key\" }",
+                );
+                return builder;
+            };
+            return builder.tls_files(folder.join(certificate), folder.join(key));
+        }
+        _ => {}
+    }
+    let text = "expected tls = \"self\", \"off\" or { cert = \"mock.pem\", key = \"mock.key\" }";
+    reader.wrong(at, text);
     builder
 }
 

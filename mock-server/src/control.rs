@@ -84,6 +84,7 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
         ("/health", get(health)),
         ("/openapi.json", get(document)),
         ("/key", get(key)),
+        ("/ca.pem", get(ca_pem)),
         ("/authorize", post(user::authorize)),
         ("/device", get(user::devices)),
         ("/device/{user_code}", post(user::decide_device)),
@@ -159,7 +160,8 @@ async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) ->
         return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
     }
     // A container's health check has no token, and learns nothing.
-    if request.uri().path() == "/health" || has_token(&reach, headers) {
+    // Nor who has to trust the CA before it can send one.
+    if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&reach, headers) {
         return in_json(next.run(request).await).await;
     }
     let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
@@ -247,12 +249,16 @@ async fn document(
 pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
     let world = shared.world();
     let apps: Vec<&App> = world.known_apps().collect();
-    json!({
+    let mut info = json!({
         "base_url": base_url,
         "apps": apps,
         "tokens": world.settings.tokens,
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    if shared.reach.ca_pem().is_some() {
+        info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
+    }
+    info
 }
 
 async fn health() -> Response {
@@ -265,6 +271,17 @@ async fn health() -> Response {
 async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
     let keys = shared.world().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
+}
+
+/// What clients have to trust.
+async fn ca_pem(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.reach.ca_pem() {
+        Some(pem) => plain("application/x-pem-file", pem.to_owned()),
+        None => {
+            let text = "this mock has no CA of its own; start it with --tls self";
+            respond(Err(Problem::new(StatusCode::NOT_FOUND, text)))
+        }
+    }
 }
 
 async fn reset(State(shared): State<Arc<Shared>>) -> Response {

@@ -73,6 +73,7 @@ mod settings;
 mod setup_error;
 mod store;
 mod ticks;
+mod tls;
 mod token;
 mod tokens;
 mod users_me;

@@ -156,7 +156,8 @@ impl CozeAuthMock {
     /// The block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
-        let listening = self.bound.map(|bound| format!("http://{bound}"));
+        let scheme = self.shared.reach.scheme();
+        let listening = self.bound.map(|bound| format!("{scheme}://{bound}"));
         banner::banner(
             &self.shared,
             listening.as_deref().unwrap_or_else(|| self.base_url()),
@@ -167,6 +168,13 @@ impl CozeAuthMock {
     #[must_use]
     pub fn admin_token(&self) -> Option<&str> {
         self.shared.reach.admin_token.as_deref()
+    }
+
+    /// The certificate of the CA that [`Builder::tls`] made, which a client has to trust; `GET /_mock/v1/ca.pem` gives
+    /// the same.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.reach.ca_pem()
     }
 
     /// Takes the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder`, in

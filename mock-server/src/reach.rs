@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use http::header::FORWARDED;
 use url::Url;
 
 use crate::SetupError;
+use crate::tls::Tls;
 
 /// How clients come here. The same for all worlds.
 #[derive(Clone, Default)]
@@ -19,6 +20,7 @@ pub(crate) struct Reach {
     pub(crate) admin_token: Option<String>,
     /// Nobody knows the token yet.
     pub(crate) made_token: bool,
+    pub(crate) tls: Option<Arc<Tls>>,
     /// The host that it listens on, once it does.
     pub(crate) bound: OnceLock<String>,
 }
@@ -42,6 +44,19 @@ pub(crate) struct Forwarded {
 }
 
 impl Reach {
+    /// Of its own sockets.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// The certificate of its own CA, if it has one.
+    pub(crate) fn ca_pem(&self) -> Option<&str> {
+        self.tls.as_ref()?.ca_pem.as_deref()
+    }
+
     /// The public URL's host, or the one that the mock listens on.
     pub(crate) fn is_own_host(&self, host: &str) -> bool {
         let public = self.public_url.as_deref().map(Url::parse);

@@ -221,7 +221,7 @@ pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &
             let scheme = seen
                 .scheme
                 .or_else(|| original.scheme_str())
-                .unwrap_or("http");
+                .unwrap_or_else(|| shared.reach.scheme());
             format!("{scheme}://{host}{}{mount}", seen.prefix)
         }
         // The address of the socket has the mount already.

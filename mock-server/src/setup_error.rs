@@ -23,6 +23,8 @@ pub enum SetupError {
     Listen(String, String),
     /// This cannot be the public URL, and why.
     PublicUrl(String, &'static str),
+    /// There is no TLS with this certificate and key, and why.
+    Tls(String),
     /// An admin token has to fit in a header.
     AdminToken,
     /// No world can have this name.
@@ -68,6 +70,7 @@ impl fmt::Display for SetupError {
                 f,
                 "{url:?} cannot be the public URL: {why}; expected one such as http://mock:9777"
             ),
+            Self::Tls(why) => write!(f, "cannot speak TLS: {why}"),
             Self::AdminToken => f.write_str(
                 "the admin token has to be letters, digits and signs of ASCII, without spaces",
             ),

@@ -12,10 +12,11 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::serve::{IncomingStream, Listener, Serve};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::faults::LONGEST;
 use crate::ticks::Ticks;
+use crate::tls::{Stream, Tls};
 
 /// What the socket does with the next answer.
 #[derive(Debug)]
@@ -59,16 +60,19 @@ impl Connected<IncomingStream<'_, Sockets>> for Line {
 }
 
 #[derive(Debug)]
-pub(crate) struct Sockets(TcpListener);
+pub(crate) struct Sockets {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
 
 impl Listener for Sockets {
     type Io = Wire;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Wire, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         let wire = Wire {
-            stream,
+            stream: Stream::new(stream, self.tls.as_deref()),
             line: Line::default(),
             now: Now::Faultless,
         };
@@ -76,16 +80,20 @@ impl Listener for Sockets {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
 type Make = axum::extract::connect_info::IntoMakeServiceWithConnectInfo<Router, Line>;
 type Served = axum::middleware::AddExtension<Router, ConnectInfo<Line>>;
 
-pub(crate) fn serve(listener: TcpListener, router: Router) -> Serve<Sockets, Make, Served> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+) -> Serve<Sockets, Make, Served> {
     axum::serve(
-        Sockets(listener),
+        Sockets { listener, tls },
         router.into_make_service_with_connect_info::<Line>(),
     )
 }
@@ -94,7 +102,7 @@ pub(crate) fn serve(listener: TcpListener, router: Router) -> Serve<Sockets, Mak
 /// come in one buffer, in order.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     line: Line,
     now: Now,
 }
@@ -113,7 +121,8 @@ enum Now {
         period: Duration,
         until: Instant,
     },
-    /// FIN is sent.
+    /// FIN is to be sent, and so much of the answer was taken.
+    Ending(Option<usize>),
     Ended,
 }
 
@@ -128,7 +137,7 @@ impl Wire {
             Order::Garbage(bytes) => Now::Garbage(bytes),
             Order::Drip(period) => {
                 // Otherwise the system gathers the bytes until the first is acknowledged.
-                let _ = self.stream.set_nodelay(true);
+                self.stream.set_nodelay();
                 Now::Drip {
                     ticks: None,
                     period,
@@ -139,9 +148,9 @@ impl Wire {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut stream = Pin::new(&mut self.stream);
+        let stream = &mut self.stream;
         match &mut self.now {
-            Now::Faultless => return stream.poll_write(cx, buf),
+            Now::Faultless => return Pin::new(stream).poll_write(cx, buf),
             Now::Reset => {
                 // The server drops a connection that fails, without a FIN before, and so it ends with RST.
                 stream.set_zero_linger()?;
@@ -153,34 +162,38 @@ impl Wire {
                 let allowed = end_of_head(sent).map_or(usize::MAX, |head| head + *body);
                 let part = &buf[..buf.len().min(allowed.saturating_sub(before))];
                 sent.truncate(before);
-                let written = ready!(stream.as_mut().poll_write(cx, part))?;
+                let written = ready!(Pin::new(&mut *stream).poll_write(cx, part))?;
                 sent.extend_from_slice(&part[..written]);
                 if sent.len() < allowed {
                     return Poll::Ready(Ok(written));
                 }
-                ready!(stream.poll_shutdown(cx))?;
-                self.now = Now::Ended;
-                return Poll::Ready(Ok(written));
+                self.now = Now::Ending(Some(written));
             }
             Now::Garbage(bytes) => {
                 while bytes.has_remaining() {
-                    let written = ready!(stream.as_mut().poll_write(cx, bytes))?;
+                    let written = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
                     bytes.advance(written);
                 }
-                ready!(stream.poll_shutdown(cx))?;
-                self.now = Now::Ended;
+                self.now = Now::Ending(None);
             }
             Now::Drip { until, .. } if Instant::now() >= *until => {
-                return stream.poll_write(cx, buf);
+                return Pin::new(stream).poll_write(cx, buf);
             }
             Now::Drip { ticks, period, .. } => {
                 match ticks {
                     None => *ticks = Some(Ticks::every(*period)),
                     Some(ticks) => ready!(ticks.poll_next(cx)),
                 }
-                return stream.poll_write(cx, &buf[..buf.len().min(1)]);
+                return Pin::new(stream).poll_write(cx, &buf[..buf.len().min(1)]);
             }
-            Now::Ended => {}
+            Now::Ending(_) | Now::Ended => {}
+        }
+        if let Now::Ending(written) = self.now {
+            ready!(self.stream.poll_cut(cx))?;
+            self.now = Now::Ended;
+            if let Some(written) = written {
+                return Poll::Ready(Ok(written));
+            }
         }
         Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
     }
@@ -231,6 +244,8 @@ impl AsyncRead for Wire {
 mod tests {
     use std::future::poll_fn;
 
+    use tokio::net::TcpStream;
+
     use super::*;
 
     /// A whole answer of a byte a minute would take hours.
@@ -243,7 +258,8 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let to = listener.local_addr().expect("an address");
             let _client = TcpStream::connect(to).await.expect("a connection");
-            let (mut wire, _) = Sockets(listener).accept().await;
+            let tls = None;
+            let (mut wire, _) = Sockets { listener, tls }.accept().await;
             wire.line.order(Order::Drip(LONGEST));
             let first = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"answer")).await;
             assert_eq!(first.ok(), Some(1));

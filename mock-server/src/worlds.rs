@@ -91,7 +91,7 @@ impl Worlds {
             .reach
             .bound
             .get_or_init(|| bound.ip().to_string());
-        let url = format!("http://{bound}");
+        let url = format!("{}://{bound}", self.first.reach.scheme());
         self.first.base_url.get_or_init(|| url.clone());
         self.root_url.get_or_init(|| url);
     }

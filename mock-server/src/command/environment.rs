@@ -1,5 +1,7 @@
 //! `env`: what a program needs to use the mock instead of Coze.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 
 use super::http::Target;
@@ -69,6 +71,19 @@ let tokens = coze_auth_ureq::TokenSource::jwt(&Client::new()?, app, JwtGrant::ne
     }
 }
 
+/// What makes the SDKs' HTTP clients trust a CA: httpx, Go, curl and rustls read the first, Node the second.
+pub(crate) fn ca_lines(file: &Path, indent: &str) -> String {
+    let file = std::path::absolute(file);
+    let file = file
+        .unwrap_or_default()
+        .display()
+        .to_string()
+        .replace('\'', r"'\''");
+    ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]
+        .map(|name| format!("{indent}export {name}='{file}'\n"))
+        .concat()
+}
+
 pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
     let answer = args.target.send("GET", "/info", None)?;
     if !answer.ok() {
@@ -78,7 +93,10 @@ pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
             .to_owned();
         return Err(Failure::Told(why));
     }
-    let lines = coze_auth_mock::environment(&answer.json());
+    let mut lines = coze_auth_mock::environment(&answer.json());
+    if let Some(file) = args.target.ca() {
+        lines += &ca_lines(file, "");
+    }
     print(&format!(
         "{}{}",
         lines.trim_end_matches('\n'),

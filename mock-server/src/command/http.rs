@@ -1,11 +1,16 @@
-//! One request to a running mock over a plain socket: the commands have to work where nothing else is
+//! One request to a running mock over a socket of our own: the commands have to work where nothing else is
 //! installed, and past any proxy.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use url::Url;
 
@@ -33,6 +38,16 @@ pub(crate) struct Target {
         global = true
     )]
     admin_token: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// Whom to believe over https.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// The CA's certificate in PEM, for https: what --tls-ca wrote
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", global = true)]
+    ca: Option<PathBuf>,
 }
 
 pub(crate) struct Answer {
@@ -51,6 +66,11 @@ impl Answer {
 }
 
 impl Target {
+    pub(crate) fn ca(&self) -> Option<&Path> {
+        let https = self.url.scheme() == "https";
+        self.trust.ca.as_deref().filter(|_| https)
+    }
+
     /// `path` is below `/_mock/v1`.
     pub(crate) fn send(
         &self,
@@ -67,7 +87,14 @@ impl Target {
             let path = format!("{}/t/{world}", base.path().trim_end_matches('/'));
             base.set_path(&path);
         }
-        let sent = send(&base, method, path, self.admin_token.as_deref(), body);
+        let sent = send(
+            &base,
+            &self.trust,
+            method,
+            path,
+            self.admin_token.as_deref(),
+            body,
+        );
         let answer = sent.map_err(|error| no_mock(&base, &error))?;
         let json = answer.json();
         match (answer.status, json.is_object()) {
@@ -91,22 +118,20 @@ pub(crate) fn no_mock(url: &Url, error: &io::Error) -> Failure {
 
 pub(crate) fn send(
     base: &Url,
+    trust: &Trust,
     method: &str,
     path: &str,
     token: Option<&str>,
     body: Option<&Value>,
 ) -> io::Result<Answer> {
     let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
-    if base.scheme() != "http" {
-        return Err(wrong("only http:// is spoken here"));
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(wrong("only http:// and https:// are spoken here"));
     }
     let host = base.host_str().ok_or_else(|| wrong("no host in the URL"))?;
     let port = base
         .port_or_known_default()
         .ok_or_else(|| wrong("no port in the URL"))?;
-    let mut stream = connect(host.trim_matches(['[', ']']), port)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
     let mount = base.path().trim_end_matches('/');
     let mut head = format!(
         "{method} {mount}/_mock/v1{path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
@@ -122,15 +147,56 @@ pub(crate) fn send(
         let length = body.len();
         head += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
-    let mut answer = String::new();
-    stream.take(LONGEST_ANSWER).read_to_string(&mut answer)?;
+    let plain_host = host.trim_matches(['[', ']']);
+    let stream = connect(plain_host, port)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    let request = format!("{head}\r\n{body}");
+    let answer = match base.scheme() {
+        "http" => exchange(stream, &request)?,
+        _ => exchange(trust.secured(plain_host, stream)?, &request)?,
+    };
     let parsed = answer.split_once("\r\n\r\n").and_then(|(head, text)| {
         let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         let text = text.to_owned();
         Some(Answer { status, text })
     });
     parsed.ok_or_else(|| io::Error::other("its answer is no HTTP/1.1"))
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = String::new();
+    stream.take(LONGEST_ANSWER).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+impl Trust {
+    fn secured(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let Some(file) = &self.ca else {
+            let text = "https needs the CA's certificate: --ca FILE, or SSL_CERT_FILE; serve --tls-ca FILE writes it";
+            return Err(io::Error::other(text));
+        };
+        let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+        let certificates: Vec<_> = certificates
+            .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
+        roots.add_parsable_certificates(certificates);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    }
 }
 
 /// A name such as `localhost` often has an address where nobody listens beside the one where somebody does.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use coze_auth_mock::{Builder, Consent, CozeAuthMock};
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, print, reload};
+use super::{Failure, environment, print, reload};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -29,6 +29,23 @@ pub(crate) struct Serve {
     /// Listen where other machines can reach it: anyone there can get tokens; the control plane takes a token
     #[arg(long)]
     i_know_this_mints_tokens: bool,
+    /// Speak https: self makes a CA and a certificate for this machine and the public URL's host
+    #[arg(long, value_enum, value_name = "self|off")]
+    tls: Option<TlsChoice>,
+    /// Write the CA's certificate there, for clients that have to trust it
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Speak https with this certificate, in PEM, and what leads to its CA behind it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "tls"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// What the control plane takes as Bearer credential; random if it has to have one and none is given
     #[arg(
         long,
@@ -55,6 +72,13 @@ pub(crate) struct Serve {
     /// How to log on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TlsChoice {
+    #[value(name = "self")]
+    Own,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -105,6 +129,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         let signal = stop_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let mut watch = reload::Watch::new(args);
         let mock = args.builder()?.start().await?;
+        args.write_ca(&mock)?;
         print(&args.greeting(&mock));
         if args.watch {
             tokio::select! {
@@ -132,6 +157,14 @@ impl Serve {
         if let Some(url) = &self.public_url {
             builder = builder.public_url(url);
         }
+        builder = match self.tls {
+            Some(TlsChoice::Own) => builder.tls(),
+            Some(TlsChoice::Off) => builder.no_tls(),
+            None => builder,
+        };
+        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            builder = builder.tls_files(certificate, key);
+        }
         if self.trust_forwarded {
             builder = builder.trust_forwarded();
         }
@@ -156,16 +189,36 @@ impl Serve {
         Ok(builder)
     }
 
+    fn write_ca(&self, mock: &CozeAuthMock) -> Result<(), Failure> {
+        let Some(file) = &self.tls_ca else {
+            return Ok(());
+        };
+        let Some(pem) = mock.ca_pem() else {
+            let text = "--tls-ca is for the CA that --tls self makes; this mock has none";
+            return Err(Failure::Told(text.to_owned()));
+        };
+        let written = std::fs::write(file, pem);
+        written.map_err(|error| Failure::Told(format!("cannot write {}: {error}", file.display())))
+    }
+
     fn greeting(&self, mock: &CozeAuthMock) -> String {
         // The block for people has it already.
         let made = mock.admin_token().filter(|_| self.admin_token.is_none());
         match (self.print, made) {
-            (Print::Text, _) => mock.banner(),
-            (Print::Env, None) => mock.environment(),
-            (Print::Env, Some(token)) => format!(
-                "{}export COZE_AUTH_MOCK_ADMIN_TOKEN='{token}'",
-                mock.environment()
-            ),
+            (Print::Text, _) => match &self.tls_ca {
+                Some(file) => format!("{}{}", mock.banner(), environment::ca_lines(file, "    ")),
+                None => mock.banner(),
+            },
+            (Print::Env, made) => {
+                let mut lines = mock.environment();
+                if let Some(file) = &self.tls_ca {
+                    lines += &environment::ca_lines(file, "");
+                }
+                match made {
+                    Some(token) => lines + &format!("export COZE_AUTH_MOCK_ADMIN_TOKEN='{token}'"),
+                    None => lines,
+                }
+            }
             (Print::Json, made) => {
                 if let Some(token) = made {
                     eprintln!(

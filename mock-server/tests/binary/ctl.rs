@@ -142,8 +142,11 @@ fn who_finds_no_mock_is_told_where_it_was_looked_for() {
         assert!(said.starts_with(&start), "{said}");
         assert!(said.contains("is it running there?"), "{said}");
     }
-    let (_, said) = failure(&["ctl", "--url", "https://127.0.0.1:1", "clock"]);
-    assert!(said.contains("only http:// is spoken here"), "{said}");
+    let (_, said) = failure(&["ctl", "--url", "ftp://127.0.0.1:1", "clock"]);
+    assert!(
+        said.contains("only http:// and https:// are spoken here"),
+        "{said}"
+    );
 }
 
 #[test]

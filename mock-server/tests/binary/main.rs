@@ -6,4 +6,5 @@ mod environment;
 mod files;
 mod serve;
 mod support;
+mod tls;
 mod watch;

@@ -15,6 +15,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env_remove("RUST_LOG")
+        .env_remove("SSL_CERT_FILE")
         .env_remove("COZE_AUTH_MOCK_PUBLIC_URL")
         .env_remove("COZE_AUTH_MOCK_ADMIN_TOKEN")
         .stdout(Stdio::piped())

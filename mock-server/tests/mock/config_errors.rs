@@ -24,7 +24,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "\n  proxy = 1".into(),
-            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault"#,
+            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, tls, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault"#,
         ),
         (
             "[[fault]]\non = { endpoint = \"token\" }\nfault = { kind = \"delay\", status = 500 }"

@@ -12,7 +12,6 @@ use crate::raw::*;
 /// One kind of fault at each endpoint and both moments. `check` is given what came and the status
 /// that it spoilt.
 fn each(server: &Server, fault: &Fault, kind: &str, open: bool, check: impl Fn(&Seen, u16) + Sync) {
-    let to = server.address();
     let cases = ENDPOINTS.map(|endpoint| [(endpoint, At::Request), (endpoint, At::Answer)]);
     let check = &check;
     thread::scope(|scope| {
@@ -22,7 +21,7 @@ fn each(server: &Server, fault: &Fault, kind: &str, open: bool, check: impl Fn(&
                 let (world, request) = server.ready(&format!("{kind}-{n}"), endpoint);
                 let before = world.requests().len();
                 let handle = world.fault(on(endpoint), fault.clone().at(at).times(1));
-                let mut stream = connect(to);
+                let mut stream = server.connect();
                 let seen = ask(&mut stream, &request, open);
                 let what = format!("{kind} at the {at:?} of {endpoint}");
                 let as_text = String::from_utf8_lossy(&seen.bytes);
@@ -51,7 +50,7 @@ fn each(server: &Server, fault: &Fault, kind: &str, open: bool, check: impl Fn(&
                 assert_eq!((handle.matched(), handle.fired()), (1, 1), "{what}");
                 // The same once more: what has happened to the code or token?
                 if !open {
-                    stream = connect(to);
+                    stream = server.connect();
                 }
                 let second = ask(&mut stream, &request, true);
                 let expected = if acted { again } else { first };
@@ -78,16 +77,16 @@ fn grants_that_are_spent_are_refused() {
     assert_eq!(faultless(&server, "jwt_bearer").0, 200);
 }
 
-/// By both ways in which a mock listens.
-fn both(fault: &Fault, kind: &str, open: bool, check: impl Fn(&Seen, u16) + Sync) {
-    for server in [Server::thread(), Server::task()] {
+/// By all ways in which a mock listens.
+fn everywhere(fault: &Fault, kind: &str, open: bool, check: impl Fn(&Seen, u16) + Sync) {
+    for server in [Server::thread(), Server::task(), Server::tls()] {
         each(&server, fault, kind, open, &check);
     }
 }
 
 #[test]
 fn a_reset_is_a_reset() {
-    both(&Fault::reset(), "reset", false, |seen, _| {
+    everywhere(&Fault::reset(), "reset", false, |seen, _| {
         assert_eq!(seen.end, End::Rst);
         assert_eq!(seen.bytes, b"");
     });
@@ -96,7 +95,7 @@ fn a_reset_is_a_reset() {
 #[test]
 fn a_connection_closed_before_the_body_ends_behind_the_head() {
     let fault = Fault::close_before_body();
-    both(&fault, "close_before_body", false, |seen, spoilt| {
+    everywhere(&fault, "close_before_body", false, |seen, spoilt| {
         assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
         assert_eq!(seen.body(), b"");
         assert!(Seen::length(&seen.bytes) >= Some(1), "a body is promised");
@@ -105,7 +104,7 @@ fn a_connection_closed_before_the_body_ends_behind_the_head() {
 
 #[test]
 fn a_truncated_body_ends_at_its_byte() {
-    both(&Fault::truncate_at(3), "truncate", false, |seen, spoilt| {
+    everywhere(&Fault::truncate_at(3), "truncate", false, |seen, spoilt| {
         assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
         assert_eq!(seen.body().len(), 3);
         assert!(Seen::length(&seen.bytes) > Some(3));
@@ -136,7 +135,7 @@ fn a_body_is_truncated_in_the_middle_and_never_at_its_end() {
 fn garbage_is_no_http() {
     let bytes: &[u8] = b"\x00\xff no HTTP\r\n\r\n";
     let fault = Fault::garbage().body(bytes);
-    both(&fault, "garbage", false, |seen, _| {
+    everywhere(&fault, "garbage", false, |seen, _| {
         assert_eq!((&*seen.bytes, seen.end), (bytes, End::Fin));
     });
 }
@@ -144,7 +143,7 @@ fn garbage_is_no_http() {
 #[test]
 fn a_slow_answer_comes_byte_by_byte_and_whole() {
     let fault = Fault::slow_drip(Duration::from_millis(1));
-    both(&fault, "slow_drip", false, |seen, spoilt| {
+    everywhere(&fault, "slow_drip", false, |seen, spoilt| {
         assert_eq!((seen.status(), seen.end), (spoilt, End::Fin));
         assert_eq!(Some(seen.body().len()), Seen::length(&seen.bytes));
         let pauses = u64::try_from(seen.bytes.len() - 1).expect("a few");
@@ -160,7 +159,7 @@ fn a_slow_answer_comes_byte_by_byte_and_whole() {
 #[test]
 fn a_delayed_answer_comes_later() {
     let by = Duration::from_millis(25);
-    both(&Fault::delay(by), "delay", true, |seen, _| {
+    everywhere(&Fault::delay(by), "delay", true, |seen, _| {
         assert_eq!(seen.end, End::Open);
         assert!(seen.took >= by, "{:?}", seen.took);
         assert!([200, 302].contains(&seen.status()));
@@ -170,7 +169,7 @@ fn a_delayed_answer_comes_later() {
 #[test]
 fn another_status_is_a_gateways() {
     let fault = Fault::status(503).header("retry-after", "7").body("busy");
-    both(&fault, "status", true, |seen, _| {
+    everywhere(&fault, "status", true, |seen, _| {
         assert_eq!((seen.status(), seen.body()), (503, &b"busy"[..]));
         assert_eq!(seen.header("retry-after"), ["7"]);
         assert_eq!(seen.header("content-type"), ["text/plain; charset=utf-8"]);
@@ -180,7 +179,7 @@ fn another_status_is_a_gateways() {
 #[test]
 fn a_redirect_leads_elsewhere() {
     let to = "http://127.0.0.1:1/elsewhere";
-    both(&Fault::redirect(307, to), "redirect", true, |seen, _| {
+    everywhere(&Fault::redirect(307, to), "redirect", true, |seen, _| {
         assert_eq!((seen.status(), seen.body()), (307, &b""[..]));
         assert_eq!(seen.header("location"), [to]);
     });
@@ -189,7 +188,7 @@ fn a_redirect_leads_elsewhere() {
 #[test]
 fn a_wrong_content_type_has_the_right_body() {
     let fault = Fault::wrong_content_type();
-    both(&fault, "wrong_content_type", true, |seen, spoilt| {
+    everywhere(&fault, "wrong_content_type", true, |seen, spoilt| {
         assert_eq!(seen.status(), spoilt);
         assert_eq!(seen.header("content-type"), ["text/html; charset=utf-8"]);
         let json = serde_json::from_slice::<Value>(seen.body()).is_ok();
@@ -199,7 +198,7 @@ fn a_wrong_content_type_has_the_right_body() {
 
 #[test]
 fn an_empty_200_is_empty() {
-    both(&Fault::empty_200(), "empty_200", true, |seen, _| {
+    everywhere(&Fault::empty_200(), "empty_200", true, |seen, _| {
         assert_eq!((seen.status(), seen.body()), (200, &b""[..]));
         assert_eq!(seen.header("content-length"), ["0"]);
         assert!(seen.header("content-type").is_empty());
@@ -208,7 +207,7 @@ fn an_empty_200_is_empty() {
 
 #[test]
 fn a_header_comes_twice() {
-    both(&Fault::dup_header(), "dup_header", true, |seen, spoilt| {
+    everywhere(&Fault::dup_header(), "dup_header", true, |seen, spoilt| {
         assert_eq!(seen.status(), spoilt);
         assert_eq!(seen.header("content-type").len(), 2);
     });

@@ -35,6 +35,7 @@ mod seeing;
 mod seeing_faults;
 mod sockets;
 mod support;
+mod tls;
 mod tokens;
 mod verify;
 mod world_settings;

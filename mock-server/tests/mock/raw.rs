@@ -1,6 +1,6 @@
 //! A client that has nothing but a socket, and a server with a world for each of its requests.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ impl Seen {
     }
 }
 
-pub(crate) fn ask(stream: &mut TcpStream, request: &[u8], open: bool) -> Seen {
+pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8], open: bool) -> Seen {
     let since = Instant::now();
     stream.write_all(request).expect("it is taken");
     let seen = read(stream, open);
@@ -79,7 +79,7 @@ pub(crate) fn ask(stream: &mut TcpStream, request: &[u8], open: bool) -> Seen {
 }
 
 /// Reads until the connection ends, or if it is to stay `open`, until an answer is whole.
-pub(crate) fn read(stream: &mut TcpStream, open: bool) -> Seen {
+pub(crate) fn read(stream: &mut impl Read, open: bool) -> Seen {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     let end = loop {
@@ -88,6 +88,8 @@ pub(crate) fn read(stream: &mut TcpStream, open: bool) -> Seen {
         }
         match stream.read(&mut buffer) {
             Ok(0) => break End::Fin,
+            // Over TLS: FIN without the farewell before it.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break End::Fin,
             Ok(n) => bytes.extend_from_slice(&buffer[..n]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break End::Rst,
             Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
@@ -119,6 +121,10 @@ fn raw(method: &str, target: &str, bearer: Option<&str>, body: Option<&Value>) -
     .into_bytes()
 }
 
+pub(crate) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
 /// A mock on a socket, where everything is approved, and the runtime of it if it is a task's.
 pub(crate) struct Server(pub(crate) Mock, pub(crate) Option<tokio::runtime::Runtime>);
 
@@ -141,6 +147,22 @@ impl Server {
         let mock = runtime.block_on(builder.consent(Consent::Approve).start());
         let mock = mock.expect("a mock");
         Self(Mock { mock, clock }, Some(runtime))
+    }
+
+    pub(crate) fn tls() -> Self {
+        let (builder, clock) = builder();
+        let mock = builder.consent(Consent::Approve).tls().start_blocking();
+        let mock = mock.expect("a mock");
+        Self(Mock { mock, clock }, None)
+    }
+
+    /// A connection, over TLS if the mock speaks it.
+    pub(crate) fn connect(&self) -> Box<dyn Stream> {
+        let stream = connect(self.address());
+        match self.0.mock.ca_pem() {
+            None => Box::new(stream),
+            Some(pem) => Box::new(crate::tls::secured(stream, pem)),
+        }
     }
 
     /// A world with a request to `endpoint` that has not been sent.
@@ -219,7 +241,7 @@ pub(crate) fn on(endpoint: &str) -> On {
 /// The status of a request, and of the same once more, without any fault.
 pub(crate) fn faultless(server: &Server, endpoint: &str) -> (u16, u16) {
     let (_, request) = server.ready(&format!("faultless-{endpoint}"), endpoint);
-    let status = |_| send(server.address(), &request, true).status();
+    let status = |_| ask(&mut server.connect(), &request, true).status();
     let [first, again] = [0, 1].map(status);
     (first, again)
 }

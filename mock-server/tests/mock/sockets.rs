@@ -8,10 +8,7 @@ use coze_auth_mock::CozeAuthMock;
 
 pub(crate) fn address(mock: &CozeAuthMock) -> SocketAddr {
     crate::logs::catch();
-    let host = mock
-        .base_url()
-        .strip_prefix("http://")
-        .expect("an http URL");
+    let (_, host) = mock.base_url().split_once("://").expect("a URL");
     host.parse().expect("an address")
 }
 

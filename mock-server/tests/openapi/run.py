@@ -40,9 +40,10 @@ OUT_OF_REACH = {
     "GET /v1/users/me: 403": "its token is not restricted",
     "POST /api/permission/oauth2/account/{account_id}/token: 403": "the JWT app is switched on",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 403": "the JWT app is switched on",
-    "POST /_mock/v1/gates/{name}: 409": "it sets fewer than 64",
+    "POST /_mock/v1/gates/{name}: 409": "it sets too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 404": "no accounts are listed",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 404": "no enterprises are listed",
+    "GET /_mock/v1/ca.pem: 200": "the mock speaks no TLS",
     "DELETE /_mock/v1/worlds/{name}: 400": "it sends no path that is no text",
 }
 
