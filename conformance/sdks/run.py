@@ -2,25 +2,12 @@
 """The official SDKs judge the mock server. See README.md; `run.py --help` for the options."""
 
 import argparse
-import hashlib
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections import namedtuple
-from contextlib import contextmanager
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-WORKSPACE = HERE.parents[1]
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target").resolve()
-SDKS = TARGET / "sdks"
-VENV = SDKS / "venv"
-NPM = SDKS / "npm"
-EXE = ".exe" if os.name == "nt" else ""
-VENV_PYTHON = VENV / ("Scripts" if os.name == "nt" else "bin") / f"python{EXE}"
+from ground import HERE, NPM, VENV_PYTHON, WORKSPACE, Trouble, find_mock, install_sdk, running_mock, without_proxy
 
 RULES = WORKSPACE / "mock-server" / "rules.toml"
 # Rules with a switch that no call of these SDKs can break.
@@ -28,7 +15,6 @@ OUT_OF_REACH = {
     "device.client": "takes two device apps, and the mock has one",
     "jwt.exp_after_iat": "both SDKs fix exp at an hour after iat",
 }
-START_SECONDS = 20
 RUN_SECONDS = 180
 
 Sdk = namedtuple("Sdk", "name command")
@@ -36,91 +22,6 @@ SDK = {
     "cozepy": Sdk("cozepy", [str(VENV_PYTHON), "-B", str(HERE / "cozepy_cases.py")]),
     "js": Sdk("@coze/api", ["node", str(HERE / "coze_api_cases.mjs")]),
 }
-
-
-class Trouble(Exception):
-    """The run could not be made: no verdict about the mock."""
-
-
-def without_proxy():
-    """Loopback never goes through a proxy, and both SDKs obey the proxy variables."""
-    return {k: v for k, v in os.environ.items() if k.lower() not in ("http_proxy", "https_proxy", "all_proxy")}
-
-
-# --- the SDKs ------------------------------------------------------------------------------------
-
-
-def install(folder, inputs, *commands):
-    """Runs the commands unless the folder was filled from the same inputs before."""
-    stamp = folder / "installed-from"
-    wanted = hashlib.sha256(sys.version.encode() + b"".join((HERE / name).read_bytes() for name in inputs)).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in inputs:
-        shutil.copy(HERE / name, folder)
-    for command in commands:
-        print("installing:", *command, flush=True)
-        if subprocess.run(command, cwd=folder).returncode:
-            raise Trouble(f"could not install the SDK: {' '.join(command)}")
-    stamp.write_text(wanted)
-
-
-def install_sdk(which):
-    if which == "cozepy":
-        install(
-            VENV,
-            ["requirements.txt"],
-            [sys.executable, "-m", "venv", str(VENV)],
-            [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-q", "-r", "requirements.txt"],
-        )
-    else:
-        npm, node = shutil.which("npm"), shutil.which("node")
-        if not npm or not node:
-            raise Trouble("node and npm are needed for @coze/api (or run with --only cozepy)")
-        install(NPM, ["package.json", "package-lock.json"], [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-
-
-# --- the mock ------------------------------------------------------------------------------------
-
-
-def find_mock(given):
-    if given:
-        return Path(given).resolve()
-    if subprocess.run(["cargo", "build", "--locked", "-p", "coze-auth-mock"], cwd=WORKSPACE).returncode:
-        raise Trouble("the mock server does not build")
-    return TARGET / "debug" / f"coze-auth-mock{EXE}"
-
-
-@contextmanager
-def running_mock(binary, broken):
-    """The mock on a free port, with one rule off or none; always stopped. Gives its first line."""
-    command = [str(binary), "--listen", "127.0.0.1:0", "--print", "json"]
-    if broken:
-        command += ["--rule", f"{broken}=off"]
-    log = SDKS / "mock.log"
-    with log.open("wb") as stderr:
-        mock = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=without_proxy())
-        # A mock that says nothing must not hang the run.
-        alarm = threading.Timer(START_SECONDS, mock.kill)
-        alarm.start()
-        try:
-            line = mock.stdout.readline().decode()
-            alarm.cancel()
-            if '"base_url"' not in line:
-                said = log.read_text(errors="replace").strip()
-                raise Trouble(f"the mock did not start: {' '.join(command)}\n{line}{said}")
-            yield line
-        finally:
-            alarm.cancel()
-            mock.terminate()
-            try:
-                mock.wait(10)
-            except subprocess.TimeoutExpired:
-                mock.kill()
-                mock.wait()
-            mock.stdout.close()
 
 
 def breakable_rules():
@@ -140,7 +41,7 @@ Result = namedtuple("Result", "red closing")
 
 def judge(which, binary, broken=None, quiet=False):
     """One run of one SDK's cases: the names of those that are red, and the closing line."""
-    with running_mock(binary, broken) as info:
+    with running_mock(binary, *(["--rule", f"{broken}=off"] if broken else [])) as info:
         try:
             done = subprocess.run(
                 SDK[which].command,
