@@ -50,6 +50,9 @@ struct RunArgs {
     /// A client behind a shim: NAME=COMMAND. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
     adapters: Vec<String>,
+    /// Holds every line of shims against the schema of the protocol.
+    #[arg(long)]
+    check_schema: bool,
     /// Only these of the built-in clients; all of them if neither this nor --adapter is given.
     #[arg(long = "subject")]
     subjects: Vec<String>,
@@ -155,10 +158,7 @@ fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'stati
         let (name, command) = adapter
             .split_once('=')
             .ok_or_else(|| format!("{adapter}: expected NAME=COMMAND"))?;
-        let command = command.to_owned();
-        plans.push(Plan::new(name, 1, move || {
-            Shim::start(&command).map(|shim| Box::new(shim) as Box<dyn Client>)
-        }));
+        plans.push(shim(name, command, args.check_schema));
     }
     match plans.is_empty() {
         true => Err("nothing to run: name a shim with --adapter NAME=COMMAND".to_owned()),
@@ -166,10 +166,21 @@ fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'stati
     }
 }
 
+fn shim(name: &str, command: &str, checked: bool) -> Plan<'static> {
+    let command = command.to_owned();
+    Plan::new(name, 1, move || {
+        let shim = match checked {
+            true => Shim::start_checked(&command),
+            false => Shim::start(&command),
+        };
+        shim.map(|shim| Box::new(shim) as Box<dyn Client>)
+    })
+}
+
 fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
     let cases = suite::cases()?;
     if wanted.is_empty() {
-        return Ok(cases);
+        return Ok(cases.to_vec());
     }
     if let Some(none) = wanted
         .iter()
@@ -178,7 +189,11 @@ fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
         return Err(format!("no case fits {none}"));
     }
     let is_wanted = |case: &Case| wanted.iter().any(|wanted| fits(wanted, &case.id));
-    Ok(cases.into_iter().filter(is_wanted).collect())
+    Ok(cases
+        .iter()
+        .filter(|case| is_wanted(case))
+        .cloned()
+        .collect())
 }
 
 /// Part by part, and what is longer fits too: `device` is a whole area.
@@ -203,11 +218,8 @@ fn list(wanted: &[String]) -> Result<u8, String> {
 }
 
 fn shim_check(command: &str) -> Result<u8, String> {
-    let command = command.to_owned();
-    let plan = Plan::new("shim", 1, move || {
-        Shim::start(&command).map(|shim| Box::new(shim) as Box<dyn Client>)
-    });
-    let runs = runner::run(&Lab::new(), &[plan], &suite::cases()?, &Baseline::default());
+    let plan = shim("shim", command, true);
+    let runs = runner::run(&Lab::new(), &[plan], suite::cases()?, &Baseline::default());
     let mut code = 0;
     for run in &runs {
         if let Some(why) = &run.incomplete {

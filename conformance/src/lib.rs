@@ -60,6 +60,7 @@ mod reference;
 pub mod report;
 pub mod result;
 mod runner;
+mod schema;
 mod shim;
 mod stage;
 mod subject;

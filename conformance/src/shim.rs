@@ -1,16 +1,20 @@
 //! A client in another process, over `coze-auth-shim/1`; `shims/README.md` tells the protocol.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+mod process;
+
+use std::io::Write as _;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
 use crate::clock::SharedClock;
+use crate::schema;
+use process::Process;
 
-const LONGEST_LINE: u64 = 1 << 20;
+/// Every line in both directions.
+const SCHEMA: &str = include_str!("../shims/shim.schema.json");
 /// Until `hello` is answered: an interpreter and an SDK are loaded, perhaps installed.
 const TO_START: Duration = Duration::from_secs(120);
 /// So often it is started again.
@@ -25,27 +29,8 @@ pub struct Shim {
     starts: usize,
     case: Option<Opening>,
     next_id: u64,
-}
-
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    input: ChildStdin,
-    lines: Receiver<Result<String, String>>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = writeln!(self.input, r#"{{"op":"exit"}}"#);
-        for _ in 0..100 {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    /// Lines are held against it, if that was asked for.
+    schema: Option<Value>,
 }
 
 impl Shim {
@@ -55,6 +40,21 @@ impl Shim {
     ///
     /// [`Broken`] if it does not start or does not speak the protocol.
     pub fn start(command: &str) -> Result<Self, Broken> {
+        Self::starting(command, None)
+    }
+
+    /// As [`start`](Self::start), and every line in both directions is held against the schema of the protocol.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_checked(command: &str) -> Result<Self, Broken> {
+        let schema = serde_json::from_str(SCHEMA);
+        let schema = schema.map_err(|error| Broken::Harness(error.to_string()))?;
+        Self::starting(command, Some(schema))
+    }
+
+    fn starting(command: &str, schema: Option<Value>) -> Result<Self, Broken> {
         let mut shim = Self {
             command: command.to_owned(),
             about: About::default(),
@@ -62,6 +62,7 @@ impl Shim {
             starts: 0,
             case: None,
             next_id: 0,
+            schema,
         };
         shim.hello()?;
         Ok(shim)
@@ -94,7 +95,16 @@ impl Shim {
         Ok(())
     }
 
+    /// Holds a line against a part of the schema.
+    fn hold(&self, pointer: &str, line: &Value) -> Result<(), String> {
+        match &self.schema {
+            Some(root) => schema::hold(root, pointer, line).map_err(|why| format!("{line}: {why}")),
+            None => Ok(()),
+        }
+    }
+
     fn send(&mut self, line: &Value) -> Result<(), Broken> {
+        self.hold("/$defs/to_shim", line).map_err(Broken::Harness)?;
         let process = self.process.as_mut().ok_or_else(dead)?;
         writeln!(process.input, "{line}")
             .and_then(|()| process.input.flush())
@@ -157,6 +167,10 @@ impl Shim {
                 self.send(&json!({ "wake": n, "unix_ms": told_ms }))?;
             } else if line["id"] == id {
                 let result = outcome(&line)?;
+                if let Outcome::Ok(value) = &result {
+                    let pointer = format!("/$defs/results/properties/{op}");
+                    self.hold(&pointer, value).map_err(Broken::Client)?;
+                }
                 return Ok(Answer { result, logs });
             } else if cancel_sent.is_some_and(|cancel| line["id"] == cancel) {
                 if let Outcome::Unsupported(why) = outcome(&line)? {
@@ -184,12 +198,15 @@ impl Shim {
                 return Err(Broken::Client("its process ended".to_owned()));
             }
         };
-        serde_json::from_str(&line).map_err(|_| {
+        let line: Value = serde_json::from_str(&line).map_err(|_| {
             let line: String = line.chars().take(200).collect();
             Broken::Client(format!(
                 "its standard output has a line that is no JSON: {line:?}"
             ))
-        })
+        })?;
+        self.hold("/$defs/from_shim", &line)
+            .map_err(Broken::Client)?;
+        Ok(line)
     }
 }
 
@@ -258,56 +275,5 @@ fn outcome(line: &Value) -> Result<Outcome, Broken> {
             failure.message
         ))),
         _ => Ok(Outcome::Err(failure)),
-    }
-}
-
-impl Process {
-    fn start(command: &str) -> Result<Self, Broken> {
-        let mut shell = match cfg!(windows) {
-            true => Command::new("cmd"),
-            false => Command::new("sh"),
-        };
-        shell.arg(if cfg!(windows) { "/C" } else { "-c" });
-        let command = match cfg!(windows) {
-            true => command.to_owned(),
-            // So that what is ended is the shim, and not a shell before it.
-            false => format!("exec {command}"),
-        };
-        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-            shell.env_remove(name).env_remove(name.to_uppercase());
-        }
-        let shell = shell
-            .arg(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = shell
-            .spawn()
-            .map_err(|error| Broken::Client(format!("it does not start: {error}")))?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Broken::Harness("it has no pipes".to_owned()));
-        };
-        let (send, lines) = sync_channel(64);
-        std::thread::spawn(move || {
-            let mut output = BufReader::new(output);
-            loop {
-                let mut line = String::new();
-                let read = output.by_ref().take(LONGEST_LINE + 1).read_line(&mut line);
-                let line = match read {
-                    Ok(0) => return,
-                    Ok(_) if line.ends_with('\n') => Ok(line),
-                    Ok(_) => Err("a line without an end, or longer than 1 MiB".to_owned()),
-                    Err(error) => Err(format!("its standard output: {error}")),
-                };
-                let over = line.is_err();
-                if send.send(line).is_err() || over {
-                    return;
-                }
-            }
-        });
-        Ok(Self {
-            child,
-            input,
-            lines,
-        })
     }
 }

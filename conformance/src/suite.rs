@@ -1,6 +1,7 @@
 //! The cases and what they rest on, embedded.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -40,7 +41,12 @@ pub struct Spec {
 /// # Errors
 ///
 /// What is wrong with which case.
-pub fn cases() -> Result<Vec<Case>, String> {
+pub fn cases() -> Result<&'static [Case], String> {
+    static ALL: LazyLock<Result<Vec<Case>, String>> = LazyLock::new(read);
+    ALL.as_deref().map_err(String::clone)
+}
+
+fn read() -> Result<Vec<Case>, String> {
     let mut all = Vec::new();
     for (area, text) in FILES {
         let file: File =
@@ -65,4 +71,51 @@ pub fn cases() -> Result<Vec<Case>, String> {
 /// If the table cannot be read.
 pub fn specs() -> Result<BTreeMap<String, Spec>, String> {
     serde_json::from_str(SPECS).map_err(|error| format!("specs.json: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{CASE_SCHEMA, FILES};
+    use crate::schema;
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn every_file_is_as_the_schema_says() {
+        let schema = parsed(CASE_SCHEMA);
+        for (area, text) in FILES {
+            let held = schema::hold(&schema, "", &parsed(text));
+            assert_eq!(held, Ok(()), "cases/{area}.json");
+        }
+    }
+
+    /// The schema refuses what the runner would.
+    #[test]
+    fn the_schema_refuses_what_is_no_case() {
+        let schema = parsed(CASE_SCHEMA);
+        for (pointer, value) in [
+            ("/cases/0/checks/0/level", Value::from("perhaps")),
+            ("/cases/0/checks/0/spec", Value::Array(Vec::new())),
+            ("/cases/0/steps/0/do", Value::Null),
+            ("/cases/0/id", Value::from("No.Slug")),
+            ("/cases/0/kind", Value::from("other")),
+        ] {
+            let mut file = parsed(FILES[0].1);
+            *file.pointer_mut(pointer).expect("it is there") = value;
+            assert!(schema::hold(&schema, "", &file).is_err(), "{pointer}");
+        }
+        let mut file = parsed(FILES[0].1);
+        file["cases"][0]["checks"][0]["gte"] = 1.into();
+        assert!(schema::hold(&schema, "", &file).is_err(), "two operators");
+        file = parsed(FILES[0].1);
+        file["cases"][0]["checked"] = 1.into();
+        assert!(
+            schema::hold(&schema, "", &file).is_err(),
+            "an unknown member"
+        );
+    }
 }

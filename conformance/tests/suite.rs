@@ -7,7 +7,7 @@ use coze_auth_conformance::case::Level;
 use coze_auth_conformance::{Case, cases, specs};
 use serde_json::Value;
 
-fn all() -> Vec<Case> {
+fn all() -> &'static [Case] {
     cases().unwrap_or_else(|problem| panic!("{problem}"))
 }
 
@@ -35,14 +35,14 @@ fn is_slug(id: &str) -> bool {
 fn ids_are_slugs_and_stand_once() {
     let cases = all();
     let mut seen = BTreeSet::new();
-    for case in &cases {
+    for case in cases {
         assert!(
             is_slug(&case.id) && case.id.split('.').count() >= 3,
             "{}",
             case.id
         );
     }
-    for (id, _, check) in checks(&cases) {
+    for (id, _, check) in checks(cases) {
         assert!(is_slug(&check.id), "{id}");
         assert!(seen.insert(id.clone()), "{id} stands twice");
     }
@@ -66,7 +66,7 @@ fn every_case_says_whom_it_hurts_and_has_a_check() {
 fn statements_resolve_and_none_is_unused() {
     let (cases, specs) = (all(), specs().unwrap_or_else(|problem| panic!("{problem}")));
     let mut used = BTreeSet::new();
-    for (id, _, check) in checks(&cases) {
+    for (id, _, check) in checks(cases) {
         assert!(!check.spec.is_empty(), "{id} rests on nothing");
         for spec in &check.spec {
             assert!(
@@ -145,7 +145,7 @@ fn statements_are_those_of_their_sources() {
 #[test]
 fn the_requirements_of_2026_12_are_frozen() {
     let cases = all();
-    let now: Vec<String> = checks(&cases)
+    let now: Vec<String> = checks(cases)
         .filter(|(_, case, check)| case.since.as_str() <= "2026-12" && check.level == Level::Must)
         .map(|(id, ..)| id)
         .collect();
