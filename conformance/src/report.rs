@@ -7,6 +7,15 @@ pub mod markdown;
 pub mod tap;
 pub mod terminal;
 
+/// A statement that a check rests on, in words.
+fn statement(id: &str) -> String {
+    let spec = crate::suite::specs().ok().and_then(|all| all.get(id));
+    spec.map_or_else(
+        || id.to_owned(),
+        |spec| format!("{id} ({}): {}", spec.evidence, spec.says),
+    )
+}
+
 /// Text for XML and HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -69,8 +69,11 @@ fn read() -> Result<Vec<Case>, String> {
 /// # Errors
 ///
 /// If the table cannot be read.
-pub fn specs() -> Result<BTreeMap<String, Spec>, String> {
-    serde_json::from_str(SPECS).map_err(|error| format!("specs.json: {error}"))
+pub fn specs() -> Result<&'static BTreeMap<String, Spec>, String> {
+    static ALL: LazyLock<Result<BTreeMap<String, Spec>, String>> = LazyLock::new(|| {
+        serde_json::from_str(SPECS).map_err(|error| format!("specs.json: {error}"))
+    });
+    ALL.as_ref().map_err(String::clone)
 }
 
 #[cfg(test)]

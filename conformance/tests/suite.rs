@@ -79,7 +79,7 @@ fn statements_resolve_and_none_is_unused() {
     let known: BTreeSet<String> = specs.keys().cloned().collect();
     assert_eq!(known, used);
     let evidence = ["standard", "documented", "sdk", "report", "guess"];
-    for (id, spec) in &specs {
+    for (id, spec) in specs {
         assert!(
             evidence.contains(&&*spec.evidence) && !spec.says.is_empty(),
             "{id}"
@@ -126,7 +126,8 @@ fn statements_are_those_of_their_sources() {
         .collect();
     for (id, spec) in specs().expect("a table") {
         if spec.url == "mock-server/rules.toml" {
-            assert_eq!(rules.get(&id), Some(&(spec.says, spec.evidence)), "{id}");
+            let is = (spec.says.clone(), spec.evidence.clone());
+            assert_eq!(rules.get(id), Some(&is), "{id}");
         } else if let Some(anchor) = spec.url.strip_prefix("docs/protocol.md#") {
             assert!(
                 anchors.contains(anchor),

@@ -38,7 +38,9 @@ pub(super) struct Scene {
     errors: Vec<String>,
     logs: Vec<String>,
     secrets: Vec<String>,
-    steps: Vec<Value>,
+    log: Vec<Value>,
+    /// How many requests of the two servers are in it.
+    told: [usize; 2],
     /// Why the steps behind it were left out.
     pub(super) stopped_at: Option<String>,
 }
@@ -108,7 +110,8 @@ impl Scene {
             errors: Vec::new(),
             logs: Vec::new(),
             secrets,
-            steps: Vec::new(),
+            log: Vec::new(),
+            told: [0; 2],
             stopped_at: None,
         })
     }
@@ -175,14 +178,25 @@ impl Scene {
 }
 
 impl Scene {
-    /// Without what the operation was given and gave, but for who asked for what.
-    fn remember(&mut self, op: &str, args: &Map<String, Value>, result: &Outcome) {
+    /// An operation that begins, without its secrets: who asks for what.
+    fn begin(&mut self, op: &str, args: &Map<String, Value>) {
         let open = [
             "kind", "as", "client", "device", "attempt", "provider", "callers", "ttl_s", "method",
         ];
         let shown = args
             .iter()
             .filter(|(name, _)| open.contains(&name.as_str()));
+        let shown: Map<String, Value> = shown
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        self.catch_up();
+        let at_ms = self.clock.handle().unix_ms();
+        self.log
+            .push(json!({ "at_ms": at_ms, "do": op, "with": shown, "came": null }));
+    }
+
+    /// What became of the operation that began last, and what the server saw of it.
+    fn end(&mut self, result: &Outcome) {
         let came = match result {
             Outcome::Ok(_) => json!("ok"),
             Outcome::Err(failure) => {
@@ -192,23 +206,32 @@ impl Scene {
             }
             Outcome::Unsupported(why) => json!({ "unsupported": why }),
         };
-        self.steps.push(json!({
-            "at_ms": self.clock.handle().unix_ms(),
-            "do": op,
-            "with": shown.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>(),
-            "came": came,
-        }));
+        if let Some(begun) = self.log.last_mut() {
+            begun["came"] = came;
+        }
+        self.catch_up();
+    }
+
+    /// Requests that are not yet in the log.
+    fn catch_up(&mut self) {
+        let worlds = [
+            ("mock", Some(&self.world)),
+            ("elsewhere", self.elsewhere.as_ref()),
+        ];
+        for ((server, world), told) in worlds.into_iter().zip(&mut self.told) {
+            let new = world.map(|world| seen::told(server, world, *told));
+            let new = new.unwrap_or_default();
+            *told += new.len();
+            self.log.extend(new);
+        }
     }
 
     /// What was done, what the server saw, and when the client slept; none shows a secret.
-    pub(super) fn log(&self) -> Vec<Value> {
-        let mut log = self.steps.clone();
-        log.extend(seen::told("mock", &self.world));
-        if let Some(elsewhere) = &self.elsewhere {
-            log.extend(seen::told("elsewhere", elsewhere));
-        }
-        log.push(json!({ "sleeps_ms": self.document["sleeps_ms"] }));
-        log
+    pub(super) fn log(&mut self) -> Vec<Value> {
+        self.catch_up();
+        self.log
+            .push(json!({ "sleeps_ms": self.document["sleeps_ms"] }));
+        std::mem::take(&mut self.log)
     }
 }
 

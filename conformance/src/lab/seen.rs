@@ -62,8 +62,8 @@ pub(super) fn gaps(requests: &[JournalEntry]) -> Value {
     json!({ "device": gaps, "poll": polls })
 }
 
-/// The requests to a world, for people.
-pub(super) fn told(server: &str, world: &MockWorld) -> Vec<Value> {
+/// The requests to a world, but for the first ones, for people.
+pub(super) fn told(server: &str, world: &MockWorld, but: usize) -> Vec<Value> {
     let explain = |seen: &JournalEntry| {
         let rule = seen.outcome.rule?;
         world
@@ -71,7 +71,7 @@ pub(super) fn told(server: &str, world: &MockWorld) -> Vec<Value> {
             .filter(|why| why.rule == Some(rule))
     };
     let requests = world.requests();
-    let lines = requests.iter().map(|seen| {
+    let lines = requests.iter().skip(but).map(|seen| {
         json!({
             "at_ms": seen.at_ms,
             "server": server,

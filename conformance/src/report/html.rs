@@ -35,9 +35,7 @@ pub fn html(runs: &[Run]) -> String {
                 .collect()
         })
         .collect();
-    let mut logs = String::new();
     let first = runs.iter().max_by_key(|run| run.cases.len());
-    let mut number = 0;
     for (case, check) in first.into_iter().flat_map(Run::checks) {
         let level = super::terminal::level(check.level);
         let _ = write!(
@@ -47,38 +45,59 @@ pub fn html(runs: &[Run]) -> String {
             escaped(&check.id),
             escaped(&case.title),
         );
-        for found in &found {
+        for (number, found) in found.iter().enumerate() {
             let Some((case, check)) = found.get(&*check.id) else {
                 table.push_str("<td>");
                 continue;
             };
-            number += 1;
             let verdict = check.verdict.name();
             let _ = write!(
                 table,
-                r##"<td class="{verdict}"><a href="#log{number}">{verdict}</a>"##
+                r##"<td class="{verdict}"><a href="#{}">{verdict}</a>"##,
+                place(number, case),
             );
-            log(&mut logs, number, case, check);
         }
         table.push('\n');
     }
     table.push_str("</tbody>");
+    let mut logs = String::new();
+    for (number, run) in runs.iter().enumerate() {
+        for case in &run.cases {
+            log(&mut logs, number, run, case);
+        }
+    }
     HEAD.replace("<!--table-->", &table)
         .replace("<!--logs-->", &logs)
 }
 
-fn log(logs: &mut String, number: usize, case: &CaseResult, check: &CheckResult) {
+/// Where the log of a case stands.
+fn place(run: usize, case: &CaseResult) -> String {
+    format!("{run}.{}", case.id)
+}
+
+fn log(logs: &mut String, number: usize, run: &Run, case: &CaseResult) {
     let _ = write!(
         logs,
-        r##"<section id="log{number}"><a href="#">close</a><h2>{} <span class="{1}">{1}</span></h2><p>{2}. {3}<p>{4}"##,
-        escaped(&check.id),
-        check.verdict.name(),
+        r##"<section id="{}"><a href="#_">close</a><h2>{}: {}</h2><p>{}. {}"##,
+        place(number, case),
+        escaped(&run.name),
+        escaped(&case.id),
         escaped(&case.title),
         escaped(&case.why),
-        escaped(&check.spec.join(", ")),
     );
-    if let Some(why) = &check.why {
-        let _ = write!(logs, "<p><strong>{}</strong>", escaped(why));
+    for check in &case.checks {
+        let _ = write!(
+            logs,
+            r#"<p><span class="{0}">{0}</span> <code>{1}</code>"#,
+            check.verdict.name(),
+            escaped(&check.id),
+        );
+        if let Some(why) = &check.why {
+            let _ = write!(logs, "<br><strong>{}</strong>", escaped(why));
+        }
+        for spec in &check.spec {
+            let _ = write!(logs, "<small>{}</small>", escaped(&super::statement(spec)));
+        }
     }
     logs.push_str("<pre>");
     for entry in &case.log {

@@ -80,18 +80,14 @@ fn is_told(case: &CaseResult) -> bool {
 pub fn case(case: &CaseResult) -> String {
     let mut text = format!("{}: {}\n  why: {}\n", case.id, case.title, case.why);
     for check in &case.checks {
-        let _ = write!(
-            text,
-            "  {} {} {} [{}]",
-            check.verdict.name(),
-            level(check.level),
-            check.id,
-            check.spec.join(", ")
-        );
-        let _ = match &check.why {
-            Some(why) => writeln!(text, "\n      {why}"),
-            None => writeln!(text),
-        };
+        let verdict = check.verdict.name();
+        let _ = writeln!(text, "  {verdict} {} {}", level(check.level), check.id);
+        if let Some(why) = &check.why {
+            let _ = writeln!(text, "      {why}");
+            for spec in &check.spec {
+                let _ = writeln!(text, "      by {}", super::statement(spec));
+            }
+        }
     }
     for entry in &case.log {
         let _ = writeln!(text, "  {}", line(entry));
@@ -122,7 +118,7 @@ pub(crate) fn line(entry: &Value) -> String {
             }
         }
         if let Some(came) = entry["explain"]["came"].as_str() {
-            let _ = write!(line, " ({} came)", came);
+            let _ = write!(line, " (came: {came})");
         }
         return line;
     }

@@ -83,6 +83,7 @@ impl Scene {
             args.insert("as".to_owned(), name.as_str().into());
         }
         let trouble = self.watch(&step.during)?;
+        self.begin(op, &args);
         let answer = client.call(op, &args);
         self.clock.unwatch();
         let trouble = trouble
@@ -97,7 +98,7 @@ impl Scene {
             Err(broken) => return Ok(Some(Ended::of(broken))),
         };
         self.logs.extend(answer.logs);
-        self.remember(op, &args, &answer.result);
+        self.end(&answer.result);
         let value = match &answer.result {
             Outcome::Unsupported(why) => {
                 return Ok(Some(Ended::Unsupported(format!("{op}: {why}"))));
@@ -116,10 +117,8 @@ impl Scene {
             }
         }
         // What only this login knows, and no server has issued.
-        for path in ["ok.code_verifier"] {
-            if let Found::One(Some(Value::String(secret))) = observe::find(&value, path) {
-                self.secrets.push(secret);
-            }
+        if let Some(verifier) = value["ok"]["code_verifier"].as_str() {
+            self.secrets.push(verifier.to_owned());
         }
         self.document["last"] = value.clone();
         if makes_a_handle(op) && value.get("err").is_some() {
