@@ -80,7 +80,12 @@ pub(crate) fn judge(document: &Value, check: &Check) -> Judged {
         Ok(false) => Judged::Fail(format!(
             "{at}: expected {operator} {}, came {}",
             brief(&operand),
-            came(&found)
+            match (operator.as_str(), &found) {
+                ("count" | "count_gte" | "count_lte", Found::One(Some(Value::Array(items)))) => {
+                    items.len().to_string()
+                }
+                _ => came(&found),
+            }
         )),
         Err(problem) => Judged::Fail(format!("{at}: {problem}, came {}", came(&found))),
     }

@@ -14,6 +14,7 @@ use crate::lab::Lab;
 use crate::result::{Run, exit_code};
 use crate::runner::{self, Plan};
 use crate::shim::Shim;
+use crate::suite::Requirements;
 use crate::{report, suite};
 
 /// Whether a client of Coze auth behaves.
@@ -59,6 +60,9 @@ struct RunArgs {
     /// Only cases that fit: an id, its beginning, or with * for one part. May be repeated.
     #[arg(long = "case")]
     cases: Vec<String>,
+    /// Scores by this set of requirements, such as 2026-12; the newest if none is named.
+    #[arg(long, value_name = "DATE")]
+    requirements: Option<String>,
     /// Known failures, in TOML.
     #[arg(long, value_name = "FILE")]
     known_failures: Option<PathBuf>,
@@ -124,10 +128,11 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         _ => Baseline::default(),
     };
     let plans = plans(subjects, args)?;
+    let set = requirements(args.requirements.as_deref())?;
     let (lab, started) = (Lab::new(), Instant::now());
-    let mut runs = runner::run(&lab, &plans, &cases, &known);
+    let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
     for _ in 1..args.repeat {
-        let later = runner::run(&lab, &plans, &cases, &known);
+        let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
     }
     print!("{}", report::terminal::runs(&runs));
@@ -141,6 +146,16 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         write(path, &known.for_runs(&runs))?;
     }
     Ok(exit_code(&runs))
+}
+
+fn requirements(date: Option<&str>) -> Result<Requirements, String> {
+    let mut sets = suite::requirements()?;
+    let dates: Vec<String> = sets.iter().map(|set| set.date.clone()).collect();
+    if let Some(date) = date {
+        sets.retain(|set| set.date == date);
+    }
+    let found = sets.pop();
+    found.ok_or_else(|| format!("there is no such set; there is {}", dates.join(", ")))
 }
 
 fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'static>>, String> {
@@ -219,7 +234,13 @@ fn list(wanted: &[String]) -> Result<u8, String> {
 
 fn shim_check(command: &str) -> Result<u8, String> {
     let plan = shim("shim", command, true);
-    let runs = runner::run(&Lab::new(), &[plan], suite::cases()?, &Baseline::default());
+    let runs = runner::run(
+        &Lab::new(),
+        &[plan],
+        suite::cases()?,
+        &Baseline::default(),
+        None,
+    );
     let mut code = 0;
     for run in &runs {
         if let Some(why) = &run.incomplete {

@@ -75,7 +75,7 @@ pub use runner::{Plan, run};
 pub use shim::Shim;
 pub use stage::Stage;
 pub use subject::{Ground, Provider, Renewed, Stop, Subject};
-pub use suite::{CASE_SCHEMA, Spec, cases, specs};
+pub use suite::{CASE_SCHEMA, Requirements, Spec, cases, requirements, specs};
 
 /// Runs one case over a subject, for [`conformance_tests!`].
 ///

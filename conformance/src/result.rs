@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::case::{Kind, Level};
 use crate::client::About;
+use crate::suite::Requirements;
 
 /// What a check came to for one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -97,9 +98,49 @@ pub struct Run {
     pub cases: Vec<CaseResult>,
     /// Known failures that no check of this run has.
     pub unused: Vec<String>,
+    /// How many of the requirements it meets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
     /// It could not be brought to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+}
+
+/// How many checks of a frozen set of requirements a client passes. Checks that are newer are not in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Score {
+    /// The set.
+    pub date: String,
+    /// Passed.
+    pub passed: usize,
+    /// Applicable to the client, passed or not.
+    pub of: usize,
+    /// Not applicable to it.
+    pub not_applicable: usize,
+}
+
+impl Score {
+    /// The score of these cases.
+    #[must_use]
+    pub fn of(set: &Requirements, cases: &[CaseResult]) -> Self {
+        let checks = cases.iter().flat_map(|case| &case.checks);
+        let scored = checks.filter(|check| set.must.contains(&check.id));
+        let (mut passed, mut of, mut not_applicable) = (0, 0, 0);
+        for check in scored {
+            match check.verdict {
+                Verdict::NotApplicable => not_applicable += 1,
+                Verdict::Pass | Verdict::FixedButListed => (passed, of) = (passed + 1, of + 1),
+                _ => of += 1,
+            }
+        }
+        Self {
+            date: set.date.clone(),
+            passed,
+            of,
+            not_applicable,
+        }
+    }
 }
 
 impl Run {

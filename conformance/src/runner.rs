@@ -8,7 +8,8 @@ use crate::baseline::Baseline;
 use crate::case::Case;
 use crate::client::{Broken, Client};
 use crate::lab::Lab;
-use crate::result::{CaseResult, Run, Verdict};
+use crate::result::{CaseResult, Run, Score, Verdict};
+use crate::suite::Requirements;
 
 type Make<'a> = Box<dyn Fn() -> Result<Box<dyn Client>, Broken> + Send + Sync + 'a>;
 
@@ -45,14 +46,23 @@ impl<'a> Plan<'a> {
 
 /// Runs every case over every client; the clients one beside the other, each in worlds of its own.
 #[must_use]
-pub fn run(lab: &Lab, plans: &[Plan<'_>], cases: &[Case], baseline: &Baseline) -> Vec<Run> {
+pub fn run(
+    lab: &Lab,
+    plans: &[Plan<'_>],
+    cases: &[Case],
+    baseline: &Baseline,
+    requirements: Option<&Requirements>,
+) -> Vec<Run> {
     std::thread::scope(|scope| {
         let running: Vec<_> = plans
             .iter()
             .map(|plan| scope.spawn(|| run_one(lab, plan, cases, baseline)))
             .collect();
         let runs = running.into_iter().map(|run| match run.join() {
-            Ok(run) => run,
+            Ok(mut run) => {
+                run.score = requirements.map(|set| Score::of(set, &run.cases));
+                run
+            }
             Err(panic) => std::panic::resume_unwind(panic),
         });
         runs.collect()
@@ -65,6 +75,7 @@ fn run_one(lab: &Lab, plan: &Plan<'_>, cases: &[Case], baseline: &Baseline) -> R
         about: Default::default(),
         cases: Vec::new(),
         unused: Vec::new(),
+        score: None,
         incomplete: None,
     };
     let first = match (plan.make)() {

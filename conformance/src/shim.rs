@@ -235,18 +235,8 @@ impl Client for Shim {
         let case = self.case.as_ref();
         let case = case.ok_or_else(|| Broken::Harness("no case has begun".to_owned()))?;
         let (clock, patience) = (case.clock.clone(), case.patience);
-        let mut args = args.clone();
-        if let Some(verifier) = left_to_the_caller(op) {
-            args.entry("code_verifier")
-                .or_insert_with(|| verifier.into());
-        }
-        self.ask(op, &args, &clock, patience)
+        self.ask(op, args, &clock, patience)
     }
-}
-
-/// What a library that makes no verifier of its own is given (RFC 7636 appendix B).
-fn left_to_the_caller(op: &str) -> Option<&'static str> {
-    (op == "pkce.authorize_url").then_some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 }
 
 fn dead() -> Broken {

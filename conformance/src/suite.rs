@@ -1,6 +1,6 @@
 //! The cases and what they rest on, embedded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -21,6 +21,29 @@ struct File {
     #[serde(rename = "$schema")]
     _schema: String,
     cases: Vec<Case>,
+}
+
+/// A set of requirements that does not change any more: the `must` checks of a date.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Requirements {
+    /// `2026-12`.
+    pub date: String,
+    /// `case#check`.
+    pub must: BTreeSet<String>,
+}
+
+/// The frozen sets, oldest first.
+///
+/// # Errors
+///
+/// If one cannot be read.
+pub fn requirements() -> Result<Vec<Requirements>, String> {
+    const SETS: &[&str] = &[include_str!("../requirements/2026-12.json")];
+    let sets = SETS.iter().map(|text| serde_json::from_str(text));
+    sets.collect::<Result<_, _>>()
+        .map_err(|error| format!("requirements: {error}"))
 }
 
 /// A statement that checks follow from.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::escaped;
-use crate::result::{CaseResult, CheckResult, Run, Verdict};
+use crate::result::{CaseResult, CheckResult, Run};
 
 const HEAD: &str = include_str!("page.html");
 
@@ -14,16 +14,16 @@ pub fn html(runs: &[Run]) -> String {
     let mut table = String::from("<thead><tr><th>check<th>level");
     for run in runs {
         let about = &run.about;
+        let score = run.score.as_ref();
+        let score =
+            score.map(|score| format!("{} of {} must ({})", score.passed, score.of, score.date));
         let _ = write!(
             table,
-            r#"<th>{}<small>{} {}</small><small>{} of {} must</small>"#,
+            "<th>{}<small>{} {}</small><small>{}</small>",
             escaped(&run.name),
             escaped(&about.version),
             escaped(&about.runtime),
-            run.count(crate::case::Level::Must, Verdict::Pass),
-            run.checks()
-                .filter(|(_, check)| check.level == crate::case::Level::Must)
-                .count(),
+            score.unwrap_or_default(),
         );
     }
     table.push_str("</thead>\n<tbody>\n");

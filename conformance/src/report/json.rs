@@ -67,6 +67,7 @@ fn summary(run: &Run) -> Value {
     json!({
         "run": run.name,
         "totals": totals,
+        "score": run.score,
         "stale": run.unused,
         "incomplete": run.incomplete,
     })

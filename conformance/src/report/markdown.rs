@@ -20,7 +20,8 @@ const fn sign(verdict: Verdict) -> &'static str {
 /// Totals, then what fails somewhere with its reasons, then every check.
 #[must_use]
 pub fn markdown(runs: &[Run]) -> String {
-    let mut text = String::from("| | must | should | may |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("| | must | should | may | requirements |\n|---|---|---|---|---|\n");
     for run in runs {
         let _ = write!(text, "| {} {} |", run.name, run.about.version);
         for level in [Level::Must, Level::Should, Level::May] {
@@ -35,7 +36,10 @@ pub fn markdown(runs: &[Run]) -> String {
             }
             text.push_str(" |");
         }
-        text.push('\n');
+        let _ = match &run.score {
+            Some(score) => writeln!(text, " {} of {} ({}) |", score.passed, score.of, score.date),
+            None => writeln!(text, " |"),
+        };
     }
     let head = |text: &mut String, first: &str| {
         let names = runs.iter().map(|run| format!(" {} |", run.name));

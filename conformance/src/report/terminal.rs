@@ -60,6 +60,10 @@ pub fn runs(runs: &[Run]) -> String {
             }
             text.push(if level == Level::Observe { '.' } else { ';' });
         }
+        if let Some(score) = &run.score {
+            let (date, passed, of) = (&score.date, score.passed, score.of);
+            let _ = write!(text, " Requirements of {date}: {passed} of {of}.");
+        }
     }
     text.push('\n');
     text

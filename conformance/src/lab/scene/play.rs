@@ -13,7 +13,7 @@ use crate::lab::seen;
 use crate::observe::{self, Found, Missing};
 
 /// How long, of real time, a step waits for requests that may come behind the caller's back.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Scene {
     pub(super) fn steps(&mut self, client: &mut dyn Client) -> Ended {
