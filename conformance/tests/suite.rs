@@ -141,6 +141,56 @@ fn statements_are_those_of_their_sources() {
     }
 }
 
+/// Every kind of fault that the mock has, and every operation of the protocol of shims, is in some case.
+#[test]
+fn every_fault_and_every_operation_is_used() {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let (mut faults, mut operations) = (BTreeSet::new(), BTreeSet::new());
+    for step in all().iter().flat_map(|case| &case.steps) {
+        operations.extend(step.r#do.clone());
+        if step.during.iter().any(|during| during.cancel) {
+            operations.insert("cancel".to_owned());
+        }
+        faults.extend(text(
+            step.with.get("fault").and_then(|fault| fault.get("kind")),
+        ));
+    }
+    let readme = read("mock-server/README.md");
+    let table = readme.split("\n## Faults\n").nth(1).expect("a section");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let kinds = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let kinds: BTreeSet<String> = kinds.map(str::to_owned).collect();
+    assert!(kinds.len() > 10, "{kinds:?}");
+    assert_eq!(faults, kinds);
+    let schema: Value =
+        serde_json::from_str(&read("conformance/shims/shim.schema.json")).expect("JSON");
+    let known = schema["$defs"]["request"]["properties"]["op"]["enum"]
+        .as_array()
+        .expect("a list");
+    let known = known.iter().filter_map(Value::as_str);
+    // The runner's own.
+    let known = known.filter(|op| !["hello", "case"].contains(op));
+    assert_eq!(operations, known.map(str::to_owned).collect());
+}
+
+/// A capability that nobody can declare makes a case that nobody runs.
+#[test]
+fn capabilities_are_those_of_the_protocol() {
+    let schema: Value =
+        serde_json::from_str(&read("conformance/shims/shim.schema.json")).expect("JSON");
+    let known = schema["$defs"]["cap"]["enum"].as_array().expect("a list");
+    let mut known: BTreeSet<&str> = known.iter().filter_map(Value::as_str).collect();
+    known.extend(["network", "core"]);
+    for (id, case, check) in checks(all()) {
+        for need in case.needs.iter().chain(&check.needs) {
+            let need = need.strip_prefix('!').unwrap_or(need);
+            assert!(known.contains(need), "{id} needs {need}");
+        }
+    }
+}
+
 /// Whoever passed a set once can say so for ever: a set does not change after its date. `UPDATE_REQUIREMENTS=1`
 /// writes it while it is being made.
 #[test]
