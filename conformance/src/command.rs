@@ -72,9 +72,6 @@ struct RunArgs {
     /// So often; a verdict that changes is a failure.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
-    /// Threads for each built-in client.
-    #[arg(long, default_value_t = 4)]
-    jobs: usize,
     /// Writes a stream of JSON lines.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
