@@ -44,8 +44,12 @@ lint:
 rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
 
+# The mock's OpenAPI document is valid, and a fuzzer (schemathesis) finds nothing that it does not say.
+openapi *args:
+    python3 mock-server/tests/openapi/run.py {{ args }}
+
 # All that must hold before a change lands.
-ci: lint test model offline sdks breaks
+ci: lint test model offline sdks breaks openapi
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

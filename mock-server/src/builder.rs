@@ -204,10 +204,15 @@ impl Builder {
         config::apply_file(self, path.as_ref())
     }
 
-    /// What `coze-auth-mock check` prints: apps, users, tokens, what is not as Coze has it, and all limits.
+    /// What `coze-auth-mock check` prints: addresses, apps, users, tokens, what is not as Coze has it, and all limits.
     #[must_use]
     pub fn summary(&self) -> String {
-        summary::summary(&self.settings)
+        let listen = match &self.listen {
+            Listen::At(address) => address.to_string(),
+            Listen::Named(name) => name.clone(),
+        };
+        let public_url = self.reach.public_url.as_deref();
+        summary::summary(&listen, public_url, &self.settings)
     }
 
     /// For a world that has `settings` where nothing else is said.

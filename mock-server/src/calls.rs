@@ -106,8 +106,8 @@ impl Calls {
             }
             "client_id" => *self = std::mem::take(self).client_id(value),
             "status" => {
-                let status = value.parse().map_err(|_| "status is a number")?;
-                self.status = Some(status);
+                let status = value.parse().ok().filter(|status| *status < 600);
+                self.status = Some(status.ok_or("status is 0, for none, to 599")?);
             }
             "error" => *self = std::mem::take(self).error(value),
             "rule" => self.rule = Some(rule(value)?),

@@ -2,7 +2,7 @@
 
 mod clock;
 mod events;
-mod faults;
+pub(crate) mod faults;
 pub(crate) mod gates;
 mod owner;
 mod requests;
@@ -15,20 +15,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{OriginalUri, Request, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::answer::json_reply;
 use crate::apps::App;
+use crate::call::Body;
+use crate::openapi;
 use crate::reach::Reach;
-use crate::router::{Shared, base, into_response};
+use crate::router::{Route, Shared, base, into_response, read, routed};
 use crate::token::same;
+
+/// Bytes of a body: a script has many faults, and a log that is searched for secrets is long.
+pub(crate) const LONGEST_BODY: usize = 2 * 1024 * 1024;
 
 type Handled = Result<Value, Problem>;
 
@@ -61,53 +66,9 @@ fn plain(kind: &'static str, body: String) -> Response {
     into_response(reply)
 }
 
-/// What there is, for who asks for what there is not.
-const CONTROLS: &[&str] = &[
-    "GET /info",
-    "GET /health",
-    "GET /key",
-    "GET /ca.pem",
-    "POST /authorize",
-    "GET /device",
-    "POST /device/{user_code}",
-    "GET /clock",
-    "POST /clock",
-    "GET /requests",
-    "DELETE /requests",
-    "GET /requests/next",
-    "GET /requests.har",
-    "GET /requests.jsonl",
-    "POST /verify",
-    "GET /events",
-    "GET /tokens",
-    "GET /tokens/{fingerprint}/lineage",
-    "GET /leaks",
-    "POST /leaks",
-    "GET /metrics",
-    "GET /fidelity",
-    "GET /magic",
-    "POST /reset",
-    "GET /explain/{logid}",
-    "POST /tokens/revoke",
-    "POST /tokens/restrict",
-    "POST /apps/{client_id}",
-    "GET /worlds",
-    "POST /worlds",
-    "DELETE /worlds/{name}",
-    "POST /gates/{name}",
-    "GET /gates/{name}",
-    "DELETE /gates/{name}",
-    "POST /gates/{name}/release",
-    "POST /faults",
-    "GET /faults",
-    "DELETE /faults",
-    "DELETE /faults/{id}",
-    "POST /script",
-    "DELETE /script/{id}",
-];
-
+/// Tells what there is.
 async fn no_such_control() -> Response {
-    let body = json!({ "error": "no such control", "controls": CONTROLS });
+    let body = json!({ "error": "no such control", "controls": openapi::controls() });
     respond(Err(Problem(StatusCode::NOT_FOUND, body)))
 }
 
@@ -116,49 +77,64 @@ async fn other_method() -> Response {
     respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
 }
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/info", get(info))
-        .route("/health", get(health))
-        .route("/key", get(key))
-        .route("/ca.pem", get(ca_pem))
-        .route("/authorize", post(user::authorize))
-        .route("/device", get(user::devices))
-        .route("/device/{user_code}", post(user::decide_device))
-        .route("/clock", get(clock::clock).post(clock::set_clock))
-        .route(
+/// Paths below `/_mock/v1`; those of worlds are in [`worlds`].
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
+    [
+        ("/info", get(info)),
+        ("/health", get(health)),
+        ("/openapi.json", get(document)),
+        ("/key", get(key)),
+        ("/ca.pem", get(ca_pem)),
+        ("/authorize", post(user::authorize)),
+        ("/device", get(user::devices)),
+        ("/device/{user_code}", post(user::decide_device)),
+        ("/clock", get(clock::clock).post(clock::set_clock)),
+        (
             "/requests",
             get(requests::requests).delete(requests::forget_requests),
-        )
-        .route("/requests/next", get(requests::next))
-        .route("/requests.har", get(requests::har))
-        .route("/requests.jsonl", get(requests::jsonl))
-        .route("/verify", post(verify::verify))
-        .route("/events", get(events::events))
-        .route("/leaks", get(seeing::leaks).post(seeing::leaks_of_text))
-        .route("/metrics", get(seeing::metrics))
-        .route("/fidelity", get(seeing::fidelity))
-        .route("/magic", get(seeing::magic))
-        .route("/reset", post(reset))
-        .route("/explain/{logid}", get(requests::explain))
-        .route("/tokens", get(seeing::list))
-        .route("/tokens/{action}", post(owner::change_token))
-        .route("/tokens/{action}/lineage", get(seeing::family))
-        .route("/apps/{client_id}", post(owner::change_app))
-        .route(
+        ),
+        ("/requests/next", get(requests::next)),
+        ("/requests.har", get(requests::har)),
+        ("/requests.jsonl", get(requests::jsonl)),
+        ("/verify", post(verify::verify)),
+        ("/events", get(events::events)),
+        ("/leaks", get(seeing::leaks).post(seeing::leaks_of_text)),
+        ("/metrics", get(seeing::metrics)),
+        ("/fidelity", get(seeing::fidelity)),
+        ("/magic", get(seeing::magic)),
+        ("/reset", post(reset)),
+        ("/explain/{logid}", get(requests::explain)),
+        ("/tokens", get(seeing::list)),
+        ("/tokens/revoke", post(owner::revoke)),
+        ("/tokens/restrict", post(owner::restrict)),
+        ("/tokens/{fingerprint}/lineage", get(seeing::family)),
+        ("/apps/{client_id}", post(owner::change_app)),
+        (
             "/gates/{name}",
             post(gates::set).get(gates::watch).delete(gates::open),
-        )
-        .route("/gates/{name}/release", post(gates::release))
-        .route(
+        ),
+        ("/gates/{name}/release", post(gates::release)),
+        (
             "/faults",
             post(faults::place).get(faults::list).delete(faults::clear),
-        )
-        .route("/faults/{id}", delete(faults::remove))
-        .route("/script", post(faults::run))
-        .route("/script/{id}", delete(faults::stop))
-        .fallback(no_such_control)
+        ),
+        ("/faults/{id}", delete(faults::remove)),
+        ("/script", post(faults::run)),
+        ("/script/{id}", delete(faults::stop)),
+    ]
+}
+
+pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
+    guarded(routed(routes()).fallback(no_such_control), reach)
+}
+
+fn guarded<S>(router: Router<S>, reach: &Arc<Reach>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router
         .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(reach.clone(), guard))
 }
 
@@ -186,10 +162,29 @@ async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) ->
     // A container's health check has no token, and learns nothing.
     // Nor who has to trust the CA before it can send one.
     if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&reach, headers) {
-        return next.run(request).await;
+        return in_json(next.run(request).await).await;
     }
     let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
     respond(Err(Problem::new(StatusCode::UNAUTHORIZED, text)))
+}
+
+/// What the framework refuses itself, in the shape of our refusals: a body that is too long or broke off, a path
+/// that is no text.
+async fn in_json(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let status = response.status();
+    if !plain || !status.is_client_error() {
+        return response;
+    }
+    let text = match (status, read(response.into_body()).await) {
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+            format!("the body has more than {LONGEST_BODY} bytes; send less at once")
+        }
+        (_, Body::Whole(text)) => String::from_utf8_lossy(&text).into_owned(),
+        _ => "this request cannot be read".to_owned(),
+    };
+    respond(Err(Problem::new(status, text)))
 }
 
 fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
@@ -225,15 +220,29 @@ fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     parsed.map_err(|_| Problem::bad(format!("expected {shape}")))
 }
 
+/// The world's address, as the caller of a control sees it.
+fn seen(shared: &Shared, headers: &HeaderMap, original: &Uri) -> String {
+    let path = original.path();
+    let at = path.rfind("/_mock/v1").unwrap_or(path.len());
+    base(shared, headers, original, &path[at..])
+}
+
 async fn info(
     State(shared): State<Arc<Shared>>,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    let path = original.path();
-    let at = path.rfind("/_mock/v1").unwrap_or(path.len());
-    let base = base(&shared, &headers, &original, &path[at..]);
+    let base = seen(&shared, &headers, &original);
     respond(Ok(describe(&shared, &base)))
+}
+
+async fn document(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let base = seen(&shared, &headers, &original);
+    respond(Ok(openapi::document(&shared, &base)))
 }
 
 /// Design §4: what `--print json` and `GET /info` say.

@@ -21,7 +21,7 @@ use kind::Kind;
 use script::{Meets, Script};
 use shelf::{Kept, Shelf};
 
-pub(crate) use asked::{Asked, MOST, Place};
+pub(crate) use asked::{Asked, LONGEST_BODY, MOST, Place};
 pub use fault::Fault;
 pub(crate) use kind::{DELAY, DRIP, KINDS, LONGEST};
 pub(crate) use script::ErrorStep;

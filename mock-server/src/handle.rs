@@ -20,7 +20,7 @@ use crate::reach::below;
 use crate::router::Shared;
 use crate::verify::{self, Expect, Unmet};
 use crate::world::{Consent, World};
-use crate::{banner, control};
+use crate::{banner, control, openapi};
 
 /// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
 #[derive(Clone, Debug)]
@@ -49,6 +49,12 @@ impl MockWorld {
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
         control::describe(&self.shared, self.base_url())
+    }
+
+    /// The OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
+    #[must_use]
+    pub fn openapi(&self) -> serde_json::Value {
+        openapi::document(&self.shared, self.base_url())
     }
 
     /// What `export COZE_…=…` lines a client needs, one per line.

@@ -63,6 +63,7 @@ mod magic;
 mod metrics;
 mod mock;
 mod on;
+mod openapi;
 mod pages;
 mod reach;
 mod redact;

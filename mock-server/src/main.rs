@@ -29,6 +29,8 @@ enum Command {
     Health(health::Health),
     /// Move the clock of a running mock, decide as its user, look at its requests
     Ctl(ctl::Ctl),
+    /// Print the OpenAPI document of a mock without options
+    Openapi,
     /// Print what a program needs to use a running mock instead of Coze
     Env(environment::Environment),
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Check(check)) => files::check(&check),
         Some(Command::Health(health)) => health::health(&health),
         Some(Command::Ctl(ctl)) => ctl::run(&ctl),
+        Some(Command::Openapi) => files::openapi(),
         Some(Command::Env(environment)) => environment::run(&environment),
         None => serve::run(&cli.serve),
     };

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use bytes::{Bytes, BytesMut};
 use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderValue, Uri};
@@ -112,11 +112,30 @@ impl Shared {
     }
 }
 
+/// A path and what is done at it.
+pub(crate) type Route<S> = (&'static str, MethodRouter<S>);
+
+pub(crate) fn routed<S>(routes: impl IntoIterator<Item = Route<S>>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let each = routes.into_iter();
+    each.fold(Router::new(), |router, (path, methods)| {
+        router.route(path, methods)
+    })
+}
+
+/// For people.
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
+    [
+        ("/oauth/consent", get(consent).post(decide_consent)),
+        ("/oauth/device-activation", get(device).post(decide_device)),
+    ]
+}
+
 /// The routes of one world.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/oauth/consent", get(consent).post(decide_consent))
-        .route("/oauth/device-activation", get(device).post(decide_device))
+    routed(routes())
         .nest("/_mock/v1", control::router(&shared.reach))
         .fallback(data)
         .layer(middleware::map_response_with_state(shared.clone(), dated))

@@ -54,10 +54,10 @@ user, err := client.Users.Me(context.Background())"#
             }
             Self::Java => {
                 r#"
-// Java, com.coze:coze-api; the builders of JWTOAuthClient and the other flows have baseURL(…) too
-TokenAuth auth = new TokenAuth(System.getenv("COZE_API_TOKEN"));
-CozeAPI coze = new CozeAPI.Builder().auth(auth).baseURL(System.getenv("COZE_API_BASE")).build();
-System.out.println(coze.users().me());"#
+// Java, com.coze:coze-api; CozeAPI.Builder and the builders of the other flows have baseURL(…) too; it has no call for /v1/users/me
+JWTOAuthClient.JWTOAuthBuilder app = new JWTOAuthClient.JWTOAuthBuilder().clientID(System.getenv("COZE_JWT_OAUTH_CLIENT_ID")).baseURL(System.getenv("COZE_API_BASE"));
+app.privateKey(System.getenv("COZE_JWT_OAUTH_PRIVATE_KEY")).publicKey(System.getenv("COZE_JWT_OAUTH_PUBLIC_KEY_ID"));
+System.out.println(app.build().getAccessToken());"#
             }
             Self::Rust => {
                 r"

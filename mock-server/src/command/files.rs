@@ -1,4 +1,4 @@
-//! `init` and `check`.
+//! `init`, `check` and `openapi`.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -46,7 +46,14 @@ pub(crate) struct Check {
 }
 
 pub(crate) fn check(args: &Check) -> Result<(), Failure> {
-    let builder = CozeAuthMock::builder().toml_file(&args.file)?;
+    let builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
+    let builder = builder.toml_file(&args.file)?;
     print(&format!("ok\n{}", builder.summary().trim_end()));
+    Ok(())
+}
+
+pub(crate) fn openapi() -> Result<(), Failure> {
+    let mock = CozeAuthMock::builder().public_url("http://127.0.0.1:9777");
+    print(&format!("{:#}", mock.build()?.openapi()));
     Ok(())
 }

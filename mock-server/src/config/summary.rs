@@ -6,7 +6,7 @@ use super::time::written;
 use crate::banner;
 use crate::call::{BODY_LIMIT, PARAMETER_LIMIT};
 use crate::calls::Calls;
-use crate::control::gates;
+use crate::control::{LONGEST_BODY, gates};
 use crate::device::TOLERANCE;
 use crate::jwt::LONGEST_TOKEN_S;
 use crate::redact::MOST_HEADERS;
@@ -14,8 +14,12 @@ use crate::router::DRAIN_LIMIT;
 use crate::world::{CONSENT_S, Consent, Settings, WAITING_CAP};
 use crate::worlds;
 
-pub(crate) fn summary(settings: &Settings) -> String {
-    let mut text = String::from("Apps\n");
+pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
+    let public_url = public_url.unwrap_or("none");
+    let mut text = format!(
+        "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\nApps\n",
+        "listen", "public_url"
+    );
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{}", format!("  {name:<26} {value}").trim_end());
     };
@@ -111,6 +115,7 @@ fn limits(settings: &Settings, text: &mut String) {
         ("world kept unused", written(worlds::UNUSED.as_secs())),
         ("name of a world", format!("{} bytes", worlds::LONGEST_NAME)),
         ("body", format!("{BODY_LIMIT} bytes")),
+        ("body of a control", format!("{LONGEST_BODY} bytes")),
         ("body read and dropped", format!("{DRAIN_LIMIT} bytes")),
         ("parameter kept", format!("{PARAMETER_LIMIT} bytes")),
     ] {

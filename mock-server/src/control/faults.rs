@@ -14,7 +14,7 @@ use crate::faults::{After, Asked, MOST, Place, Step};
 use crate::on::AskedOn;
 use crate::router::Shared;
 
-const MOST_STEPS: usize = 1_000;
+pub(crate) const MOST_STEPS: usize = 1_000;
 
 pub(super) async fn place(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     respond(try_place(&shared, &body))

@@ -18,9 +18,10 @@ use crate::router::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
 pub(crate) const MOST: usize = 64;
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
+/// Of who waits for requests too.
 pub(crate) const LONGEST_WAIT_MS: u64 = 60_000;
-const WAIT_MS: u64 = 10_000;
+pub(crate) const WAIT_MS: u64 = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,28 +19,26 @@ struct ChangeToken {
     token: String,
 }
 
-/// `/tokens/revoke` kills an access token, refresh token, PAT or SAT; `/tokens/restrict` takes an
-/// access token's permission away, so that it gets 4101.
-pub(super) async fn change_token(
-    State(shared): State<Arc<Shared>>,
-    Path(action): Path<String>,
-    body: Bytes,
-) -> Response {
-    let handled = parse(&body, r#"{"token":"…"}"#).and_then(|asked: ChangeToken| {
-        let mut world = shared.world();
-        let known = match action.as_str() {
-            "revoke" => world.revoke(&asked.token),
-            "restrict" => world.restrict(&asked.token),
-            _ => return Err(Problem::new(StatusCode::NOT_FOUND, "no such control")),
-        };
-        match known {
+/// Kills an access token, refresh token, PAT or SAT.
+pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    change_token(&body, |token| shared.world().revoke(token))
+}
+
+/// Takes an access token's permission away, so that it gets 4101.
+pub(super) async fn restrict(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    change_token(&body, |token| shared.world().restrict(token))
+}
+
+/// `change`: false if the token is not known.
+fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Response {
+    let handled =
+        parse(body, r#"{"token":"…"}"#).and_then(|asked: ChangeToken| match change(&asked.token) {
             true => Ok(json!({ "ok": true })),
             false => {
                 let text = format!("unknown token {}", redact::mask(&asked.token));
                 Err(Problem::new(StatusCode::NOT_FOUND, text))
             }
-        }
-    });
+        });
     respond(handled)
 }
 

@@ -9,6 +9,7 @@ use http::{StatusCode, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
+use super::gates::{LONGEST_WAIT_MS, WAIT_MS};
 use super::{Handled, Problem, plain, respond};
 use crate::bell::Awaited;
 use crate::calls::Calls;
@@ -16,8 +17,6 @@ use crate::export;
 use crate::journal::{Journal, JournalEntry};
 use crate::router::Shared;
 
-const LONGEST_WAIT_MS: u64 = 60_000;
-const WAIT_MS: u64 = 10_000;
 /// A client that waits has a thread.
 pub(super) const MOST_WAITING: usize = 64;
 

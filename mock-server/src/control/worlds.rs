@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, State};
-use axum::middleware;
 use axum::response::Response;
 use axum::routing::{delete, get};
 use bytes::Bytes;
@@ -14,20 +13,25 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Handled, Problem, guard, parse, respond};
+use super::{Handled, Problem, guarded, parse, respond};
 use crate::ClockHandle;
 use crate::builder::Builder;
 use crate::config::{self, For};
 use crate::reach::Reach;
-use crate::router::{Shared, base};
+use crate::router::{Route, Shared, base, routed};
 use crate::worlds::{UNUSED, Worlds};
 
+pub(crate) const PATH: &str = "/_mock/v1/worlds";
+
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Worlds>>> {
+    [
+        (PATH, get(list).post(make)),
+        ("/_mock/v1/worlds/{name}", delete(remove)),
+    ]
+}
+
 pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Worlds>> {
-    Router::new()
-        .route("/_mock/v1/worlds", get(list).post(make))
-        .route("/_mock/v1/worlds/{name}", delete(remove))
-        .method_not_allowed_fallback(super::other_method)
-        .layer(middleware::from_fn_with_state(reach.clone(), guard))
+    guarded(routed(routes()), reach)
 }
 
 /// What is said of a world; `base` is the address of the mock as the caller wrote it.
@@ -44,7 +48,7 @@ async fn list(
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    let base = base(&worlds.first(), &headers, &original, "/_mock/v1/worlds");
+    let base = base(&worlds.first(), &headers, &original, PATH);
     let all: Vec<_> = worlds
         .all()
         .iter()
@@ -72,7 +76,7 @@ async fn make(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let base = base(&worlds.first(), &headers, &original, "/_mock/v1/worlds");
+    let base = base(&worlds.first(), &headers, &original, PATH);
     respond(try_make(&worlds, &base, &body))
 }
 

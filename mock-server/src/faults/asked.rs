@@ -10,7 +10,7 @@ use crate::on::{AskedOn, At, On};
 
 /// Nobody drops these, so there is an end to them.
 pub(crate) const MOST: usize = 64;
-const LONGEST_BODY: usize = 64 * 1024;
+pub(crate) const LONGEST_BODY: usize = 64 * 1024;
 
 const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"}}"#;
 

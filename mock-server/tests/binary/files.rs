@@ -8,8 +8,10 @@ fn init_writes_what_check_accepts_and_never_over_a_file() {
     let file = folder.path("mock.toml");
     assert!(out(&["init", &file]).starts_with(&format!("wrote {file}; now: ")));
     let checked = out(&["check", &file]);
-    assert!(checked.starts_with("ok\nApps\n"), "{checked}");
+    assert!(checked.starts_with("ok\nAddresses\n"), "{checked}");
     for line in [
+        "  listen                     127.0.0.1:9777",
+        "  public_url                 none",
         "  web                        11111111111111111111111111111111.app.coze, to http://localhost:*/*, http://127.0.0.1:*/*, https://app.example/callback",
         "  jwt                        100000000001, kid mock-jwt-key-1",
         "  accounts                   any",
@@ -87,10 +89,33 @@ fn options_count_before_the_file() {
     let folder = Folder::new("options");
     let text = "listen = \"0.0.0.0:9\"\npublic_url = \"http://file.example\"\n[[app]]\nkind = \"pkce\"\nclient_id = \"app_pkce\"\n";
     let file = folder.write("mock.toml", text);
+    let checked = out(&["check", &file]);
+    for line in [
+        "  listen                     0.0.0.0:9",
+        "  public_url                 http://file.example",
+    ] {
+        assert!(checked.lines().any(|found| found == line), "{checked}");
+    }
     let (_server, info) = serve(&["-c", &file]);
     assert_eq!(info["apps"][0]["client_id"], "app_pkce");
     assert_eq!(info["apps"].as_array().map(Vec::len), Some(1));
     assert_eq!(info["base_url"], "http://file.example");
     let (_server, info) = serve(&["-c", &file, "--public-url", "http://option.example/"]);
     assert_eq!(info["base_url"], "http://option.example");
+}
+
+#[test]
+fn openapi_prints_the_document_of_a_mock_without_options() {
+    let document: serde_json::Value = out(&["openapi"]).parse().expect("JSON");
+    assert_eq!(document["servers"][0]["url"], "http://127.0.0.1:9777");
+    let (_server, info) = serve(&[]);
+    let answer = ask(
+        &base_url(&info),
+        "/_mock/v1/openapi.json",
+        &["Host: localhost"],
+    );
+    let (_, served) = answer.split_once("\r\n\r\n").expect("a body");
+    let served: serde_json::Value = served.parse().expect("JSON");
+    assert_eq!(served["servers"][0]["url"], "http://localhost");
+    assert_eq!(served["paths"], document["paths"]);
 }

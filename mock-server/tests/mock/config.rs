@@ -18,7 +18,7 @@ fn configured(text: &str) -> Mock {
 #[test]
 fn the_sample_is_the_ready_made_set() {
     let sample = CozeAuthMock::builder().toml(SAMPLE).expect("no mistakes");
-    let plain = CozeAuthMock::builder();
+    let plain = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
     assert_eq!(sample.summary(), plain.summary());
     let info = |builder: coze_auth_mock::Builder| builder.build().expect("a mock").info();
     assert_eq!(info(sample), info(plain));

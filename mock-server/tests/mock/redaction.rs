@@ -37,7 +37,7 @@ fn told(run: impl FnOnce(&Mock)) -> String {
         told.push_str(&plain.decode_utf8_lossy());
     }
     for expect in [
-        json!({ "client_id": "nobody", "status": 999 }),
+        json!({ "client_id": "nobody", "status": 599 }),
         json!({ "endpoint": "token", "count": { "eq": 999 } }),
         json!({ "order": ["token", "token", "authorize", { "client_id": "nobody" }] }),
         json!({ "gaps_ms": { "client_id": "nobody", "min": 1 } }),

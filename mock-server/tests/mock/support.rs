@@ -87,7 +87,10 @@ impl Mock {
     }
 
     pub(crate) fn send(&self, request: Request<Bytes>) -> Reply {
-        self.reply(self.mock.call_blocking(request))
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let reply = self.reply(self.mock.call_blocking(request));
+        crate::documented::check(&self.mock, &method, &uri, &reply);
+        reply
     }
 
     pub(crate) fn reply(&self, response: Response<Bytes>) -> Reply {

@@ -1,0 +1,292 @@
+//! The OpenAPI document of both planes. The files in `openapi/` have the paths and shapes; what a table of this
+//! program has is put in from there.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::control::{self, gates};
+use crate::endpoint::ENDPOINTS;
+use crate::faults::{self, KINDS};
+use crate::jwt::LONGEST_TOKEN_S;
+use crate::router::Shared;
+use crate::rules::{Evidence, Rule, RuleSet};
+use crate::token::GRANTS;
+use crate::worlds;
+
+const DOCUMENT: &str = include_str!("../openapi/document.json");
+const DATA_PLANE: &str = include_str!("../openapi/data_plane.json");
+const CONTROL: &str = include_str!("../openapi/control.json");
+const SCHEMAS: &str = include_str!("../openapi/schemas.json");
+
+/// Where the control plane is.
+const CONTROL_AT: &str = "/_mock/v1";
+
+fn read(text: &str) -> Value {
+    serde_json::from_str(text).expect("openapi/ is part of this program and tested")
+}
+
+/// Inserts what is not there.
+fn at<'a>(of: &'a mut Value, name: &str, otherwise: Value) -> &'a mut Value {
+    let members = of.as_object_mut().expect("an object, as a test holds");
+    members.entry(name).or_insert(otherwise)
+}
+
+/// They are the mock's, and not below a world.
+fn is_of_worlds(path: &str) -> bool {
+    path.starts_with(control::worlds::PATH)
+}
+
+fn operations(paths: &mut Value) -> impl Iterator<Item = (&str, &mut Value)> {
+    let paths = paths.as_object_mut().into_iter().flatten();
+    paths.flat_map(|(path, methods)| {
+        let methods = methods.as_object_mut().into_iter().flatten();
+        methods.map(|(_, operation)| (path.as_str(), operation))
+    })
+}
+
+/// Method and path below `/_mock/v1` of each control.
+pub(crate) fn controls() -> Vec<String> {
+    let mut all = Vec::new();
+    for (path, methods) in read(CONTROL).as_object().into_iter().flatten() {
+        let path = path.strip_prefix(CONTROL_AT).unwrap_or(path);
+        for method in methods.as_object().into_iter().flatten() {
+            all.push(format!("{} {path}", method.0.to_uppercase()));
+        }
+    }
+    all
+}
+
+/// The document of a world. `base_url`: its address, as the caller sees it.
+pub(crate) fn document(shared: &Shared, base_url: &str) -> Value {
+    let mut document = read(DOCUMENT);
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    document["servers"] = json!([{ "url": base_url }]);
+    let timeout = &mut document["components"]["parameters"]["TimeoutMs"]["schema"];
+    timeout["default"] = json!(gates::WAIT_MS);
+    timeout["maximum"] = json!(gates::LONGEST_WAIT_MS);
+    document["components"]["parameters"]["GateName"]["schema"]["maxLength"] =
+        json!(gates::LONGEST_NAME);
+    document["components"]["schemas"] = schemas();
+
+    let first = shared.mount.is_empty();
+    let has_token = shared.reach.admin_token.is_some();
+    let mut paths = read(DATA_PLANE);
+    if let (Some(paths), Value::Object(control)) = (paths.as_object_mut(), read(CONTROL)) {
+        let here = control
+            .into_iter()
+            .filter(|(path, _)| first || !is_of_worlds(path));
+        paths.extend(here);
+    }
+    let world = shared.world();
+    for (path, operation) in operations(&mut paths) {
+        let control = path.starts_with(CONTROL_AT);
+        refusals(
+            operation,
+            control,
+            &world.settings.rules,
+            &document["components"],
+        );
+        if control {
+            let names_world = first && !is_of_worlds(path);
+            guard(operation, has_token, names_world, &document["components"]);
+        }
+    }
+    document["paths"] = paths;
+    document
+}
+
+/// What the control plane does before any control: who may, in which world, how much.
+fn guard(operation: &mut Value, has_token: bool, names_world: bool, components: &Value) {
+    let mut answers = vec![("403", "FromElsewhere")];
+    if operation.get("security").is_none() {
+        operation["security"] = match has_token {
+            true => json!([{ "adminToken": [] }]),
+            false => json!([{ "adminToken": [] }, {}]),
+        };
+        answers.push(("401", "NoToken"));
+    }
+    if operation.get("requestBody").is_some() {
+        answers.push(("413", "TooLong"));
+    }
+    if operation.get("parameters").is_some() || names_world {
+        answers.push(("400", "Wrong"));
+    }
+    for (status, name) in answers {
+        let answer = json!({ "$ref": format!("#/components/responses/{name}") });
+        add(&mut operation["responses"], status, answer, components);
+    }
+    if names_world {
+        let parameters = at(operation, "parameters", json!([]));
+        if let Some(parameters) = parameters.as_array_mut() {
+            parameters.push(json!({ "$ref": "#/components/parameters/World" }));
+        }
+    }
+}
+
+/// The answers of the rules that `x-mock-rules` names, each by its id or, with a dot at the end, by the start of it.
+fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &Value) {
+    let Some(named) = operation.get("x-mock-rules").and_then(Value::as_array) else {
+        return;
+    };
+    let named: Vec<_> = named.iter().filter_map(Value::as_str).collect();
+    let is_named = |rule: &Rule| {
+        let mut named = named.iter();
+        named.any(|name| rule.id() == *name || name.ends_with('.') && rule.id().starts_with(*name))
+    };
+    let all: Vec<_> = Rule::ALL
+        .iter()
+        .filter(|rule| is_named(rule))
+        .copied()
+        .collect();
+    operation["x-mock-rules"] = all.iter().map(|rule| json!(rule.id())).collect();
+
+    let mut by_status: BTreeMap<u16, Vec<(Rule, &str)>> = BTreeMap::new();
+    for rule in all {
+        let (status, error) = rules.answer(rule);
+        by_status.entry(status).or_default().push((rule, error));
+    }
+    let page = !control && operation["responses"].get("302").is_some();
+    for (status, refused) in by_status {
+        let told: Vec<_> = refused
+            .iter()
+            .map(|(rule, error)| format!("* `{error}`, `{}`: {}", rule.id(), rule.text().text))
+            .collect();
+        let mut schemas: Vec<_> = refused
+            .iter()
+            .map(|(_, error)| match error.parse::<u64>() {
+                _ if control => "Refused",
+                Ok(_) => "ResourceError",
+                Err(_) => "OAuthError",
+            })
+            .collect();
+        schemas.sort_unstable();
+        schemas.dedup();
+        let (kind, schema) = match page {
+            true => ("text/html", json!({ "type": "string" })),
+            false => match schemas[..] {
+                [one] => ("application/json", reference(one)),
+                _ => {
+                    let all: Vec<_> = schemas.into_iter().map(reference).collect();
+                    ("application/json", json!({ "anyOf": all }))
+                }
+            },
+        };
+        let mut answer = json!({
+            "description": told.join("\n"),
+            "content": { kind: { "schema": schema } },
+        });
+        if !control {
+            answer["headers"] = json!({
+                "X-Tt-Logid": { "$ref": "#/components/headers/Logid" },
+                "X-Mock-Rule": { "$ref": "#/components/headers/Rule" },
+            });
+        }
+        let status = status.to_string();
+        add(&mut operation["responses"], &status, answer, components);
+    }
+}
+
+/// A status may say one thing or another.
+fn add(responses: &mut Value, status: &str, mut answer: Value, components: &Value) {
+    if let Some(known) = responses.get(status).filter(|known| **known != answer) {
+        answer = either(resolved(known, components), resolved(&answer, components));
+    }
+    responses[status] = answer;
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn resolved<'a>(response: &'a Value, components: &'a Value) -> &'a Value {
+    let name = response["$ref"].as_str();
+    let name = name.and_then(|name| name.strip_prefix("#/components/responses/"));
+    name.map_or(response, |name| &components["responses"][name])
+}
+
+fn either(one: &Value, other: &Value) -> Value {
+    let texts = [one, other].map(|answer| answer["description"].as_str().unwrap_or_default());
+    let mut content = one["content"].clone();
+    for (kind, media) in other["content"].as_object().into_iter().flatten() {
+        let there = at(&mut content, kind, media.clone());
+        if there != media {
+            there["schema"] = json!({ "anyOf": [there["schema"], media["schema"]] });
+        }
+    }
+    // Headers of one alone cannot be required.
+    json!({ "description": texts.join("\n"), "content": content })
+}
+
+fn schemas() -> Value {
+    let mut schemas = read(SCHEMAS);
+    let rules = Rule::ALL.iter().map(|rule| rule.id());
+    for (name, all) in [
+        ("Endpoint", ENDPOINTS.to_vec()),
+        ("Grant", GRANTS.map(|(_, name)| name).to_vec()),
+        ("Rule", rules.collect()),
+        ("Evidence", Evidence::ALL.map(Evidence::name).to_vec()),
+        ("FaultKind", KINDS.map(|kind| kind.name).to_vec()),
+    ] {
+        schemas[name]["enum"] = json!(all);
+    }
+    let mut grants = Vec::new();
+    for (grant_type, name) in GRANTS {
+        let name = format!("TokenRequest.{name}");
+        schemas[&name]["properties"]["grant_type"] = json!({ "const": grant_type });
+        grants.push(reference(&name));
+    }
+    schemas["TokenRequest"]["oneOf"] = grants.into();
+    schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
+        json!(LONGEST_TOKEN_S);
+    schemas["WorldName"]["maxLength"] = json!(worlds::LONGEST_NAME);
+    schemas["Script"]["properties"]["then"]["maxItems"] = json!(control::faults::MOST_STEPS);
+
+    let calls = schemas["Calls"]["properties"].clone();
+    extend(&mut schemas["ExpectCount"]["properties"], &calls);
+    extend(
+        &mut schemas["ExpectGaps"]["properties"]["gaps_ms"]["properties"],
+        &calls,
+    );
+    kinds_of_fault(&mut schemas);
+    schemas
+}
+
+fn extend(properties: &mut Value, more: &Value) {
+    if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+        properties.extend(more.clone());
+    }
+}
+
+/// A shape for each kind, of what it takes.
+fn kinds_of_fault(schemas: &mut Value) {
+    let mut members = schemas["FaultMembers"]["properties"].take();
+    members["ms"]["maximum"] = json!(u64::try_from(faults::LONGEST.as_millis()).ok());
+    members["body"]["maxLength"] = json!(faults::LONGEST_BODY);
+    if let Some(schemas) = schemas.as_object_mut() {
+        schemas.remove("FaultMembers");
+    }
+    let kinds = KINDS.iter().map(|kind| {
+        let mut required = vec!["kind"];
+        let mut properties = Map::new();
+        properties.insert("kind".to_owned(), json!({ "const": kind.name }));
+        for name in kind.takes {
+            properties.insert((*name).to_owned(), members[name].clone());
+        }
+        if kind.name == "redirect" {
+            required.push("location");
+            let status = json!({ "type": ["integer", "null"], "minimum": 300, "maximum": 399 });
+            properties.insert("status".to_owned(), status);
+        }
+        json!({
+            "type": "object",
+            "required": required,
+            "additionalProperties": false,
+            "properties": properties,
+        })
+    });
+    schemas["Fault"]["oneOf"] = kinds.collect();
+}
