@@ -95,7 +95,15 @@ struct RunArgs {
 /// Runs the command of this process's arguments, with these clients beside shims.
 #[must_use]
 pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
-    let done = match Cli::parse().what {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            // Not clap's own 2, which means something else here.
+            return ExitCode::from(if told.use_stderr() { 4 } else { 0 });
+        }
+    };
+    let done = match cli.what {
         What::Run(args) => run(subjects, &args),
         What::List { cases } => list(&cases),
         What::Schema => {

@@ -121,8 +121,8 @@ impl Lab {
 fn judged(scene: &Scene, case: &Case, about: &About, ended: Ended) -> Vec<CheckResult> {
     match ended {
         Ended::Wrong(why) => return all(case, Verdict::HarnessError, &why),
-        Ended::Broken(why) => return all(case, Verdict::NotTestable, &why),
-        Ended::Unsupported(why) => return all(case, Verdict::NotTestable, &why),
+        // It may quote what the client said.
+        Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
         Ended::Played => {}
     }
     let judge = |check: &Check| {

@@ -1,4 +1,5 @@
-//! The conformance suite as a command: shims of any language, and the transports that need no HTTP client.
+//! The conformance suite as a command, for libraries behind a shim. For clients in Rust a program of one's own calls
+//! the same [`main`](coze_auth_conformance::command::main) with them.
 
 use std::process::ExitCode;
 

@@ -18,10 +18,8 @@ use crate::observe::{self, Found};
 /// How a case came to its end.
 pub(super) enum Ended {
     Played,
-    /// The client declared what it takes and then said that it has no such feature.
-    Unsupported(String),
-    /// The client itself does not work.
-    Broken(String),
+    /// The client does not work, or has not what it declared.
+    NotTestable(String),
     /// The case itself is wrong.
     Wrong(String),
 }
@@ -238,7 +236,7 @@ impl Scene {
 impl Ended {
     fn of(broken: Broken) -> Self {
         match broken {
-            Broken::Client(why) => Self::Broken(why),
+            Broken::Client(why) => Self::NotTestable(why),
             Broken::Harness(why) => Self::Wrong(why),
         }
     }

@@ -101,7 +101,7 @@ impl Scene {
         self.end(&answer.result);
         let value = match &answer.result {
             Outcome::Unsupported(why) => {
-                return Ok(Some(Ended::Unsupported(format!("{op}: {why}"))));
+                return Ok(Some(Ended::NotTestable(format!("{op}: {why}"))));
             }
             Outcome::Ok(value) => json!({ "ok": seen::with_parts(value) }),
             Outcome::Err(failure) => {
