@@ -12,9 +12,9 @@ demo:
 test:
     cargo test --workspace --locked
 
-# The same cases over reqwest, ureq and a bare socket.
+# Every case over reqwest, ureq, a bare socket and no socket. `just conformance --case device --html matrix.html`; `--help` tells the rest.
 conformance *args:
-    cargo test --quiet --locked --package coze-auth-conformance --test transports -- {{ args }}
+    cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run {{ args }}
 
 # The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:

@@ -1,5 +1,6 @@
 //! One clock for client and server.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use coze_auth_core::{Now, SteadyTime, UnixTime};
 use coze_auth_mock::ClockHandle;
 
 /// Where every case starts: 2025-06-15T15:06:40Z.
-const START: Duration = Duration::from_secs(1_750_000_000);
+pub(crate) const START: Duration = Duration::from_secs(1_750_000_000);
 
 /// The clock of a case: it stands still until the client sleeps or the case lets time pass. The mock
 /// server reads the same one. It remembers every sleep.
@@ -17,8 +18,28 @@ pub struct SharedClock {
     handle: ClockHandle,
     sleeps: Arc<Mutex<Vec<Duration>>>,
     alarms: Arc<Mutex<Vec<(SteadyTime, Waker)>>>,
-    /// Of the client's calendar alone.
-    ahead: Arc<Mutex<Duration>>,
+    /// Of the client's calendar alone: how far ahead it is, and how far behind.
+    off: Arc<Mutex<(Duration, Duration)>>,
+    watch: Arc<Mutex<Watch>>,
+}
+
+/// What happens while the client sleeps.
+#[derive(Default)]
+struct Watch {
+    /// The steady time at which a client that still sleeps is given up.
+    end: Option<Duration>,
+    asleep: Option<Box<dyn FnMut(usize) -> bool + Send>>,
+    slept: usize,
+    abandoned: bool,
+    cancelled: bool,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SharedClock {
@@ -29,28 +50,91 @@ impl SharedClock {
             handle: ClockHandle::frozen_at(START),
             sleeps: Arc::default(),
             alarms: Arc::default(),
-            ahead: Arc::default(),
+            off: Arc::default(),
+            watch: Arc::default(),
         }
     }
 
     /// Both clocks of the core.
     pub fn now(&self) -> Now {
         Now {
-            unix: UnixTime::from_duration(self.handle.unix() + *locked(&self.ahead)),
+            unix: UnixTime::from_duration(self.unix()),
             steady: SteadyTime::from_duration(self.handle.steady()),
         }
+    }
+
+    /// The client's calendar, since the epoch.
+    pub(crate) fn unix(&self) -> Duration {
+        let (ahead, behind) = *locked(&self.off);
+        (self.handle.unix() + ahead).saturating_sub(behind)
     }
 
     /// Sets the client's calendar ahead of the server's, as of a machine whose clock is wrong. Both steady clocks
     /// stay one.
     pub fn set_ahead(&self, by: Duration) {
-        *locked(&self.ahead) = by;
+        *locked(&self.off) = (by, Duration::ZERO);
     }
 
-    /// What a client's sleep is here: the time passes at once, for both sides.
+    /// The same, behind.
+    pub(crate) fn set_behind(&self, by: Duration) {
+        *locked(&self.off) = (Duration::ZERO, by);
+    }
+
+    /// What a client's sleep is here: the time passes at once, for both sides. Once the client has been given
+    /// up no time passes, and the flow that it drives is over.
     pub fn sleep(&self, pause: Duration) {
+        if self.begin_sleep(pause) {
+            self.advance(pause);
+        }
+    }
+
+    /// Notes a sleep and lets happen what happens in it. False: the client is given up.
+    pub(crate) fn begin_sleep(&self, pause: Duration) -> bool {
+        let (number, asleep) = {
+            let mut watch = locked(&self.watch);
+            let past = self.handle.steady().saturating_add(pause);
+            if watch.end.is_some_and(|end| past > end) {
+                watch.abandoned = true;
+                return false;
+            }
+            watch.slept += 1;
+            (watch.slept, watch.asleep.take())
+        };
         locked(&self.sleeps).push(pause);
-        self.advance(pause);
+        // Without the lock: what happens may read this clock.
+        if let Some(mut asleep) = asleep {
+            let cancelled = asleep(number);
+            let mut watch = locked(&self.watch);
+            watch.cancelled |= cancelled;
+            watch.asleep = Some(asleep);
+        }
+        true
+    }
+
+    /// Watches one operation: `asleep` is called in each of its sleeps with its number, from 1, and says whether
+    /// the operation is cancelled then; a sleep that would end later than `limit` from now gives the client up.
+    pub(crate) fn watch(
+        &self,
+        limit: Duration,
+        asleep: impl FnMut(usize) -> bool + Send + 'static,
+    ) {
+        *locked(&self.watch) = Watch {
+            end: Some(self.handle.steady().saturating_add(limit)),
+            asleep: Some(Box::new(asleep)),
+            ..Watch::default()
+        };
+    }
+
+    pub(crate) fn unwatch(&self) {
+        *locked(&self.watch) = Watch::default();
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        locked(&self.watch).abandoned
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        locked(&self.watch).cancelled
     }
 
     /// Lets time pass without anyone sleeping.

@@ -1,16 +1,16 @@
-//! The same cases over every transport that speaks Coze (扣子) auth.
+//! Whether a transport, an adapter or an SDK that speaks Coze (扣子) auth behaves.
 //!
-//! A case starts a mock Coze auth server of its own, drives a flow through the transport under test,
-//! and judges from both sides: what the flow gave, and what the mock's journal says it saw. Client and
-//! server share one clock that stands still until somebody sleeps, so an hour of polling takes
-//! milliseconds and no verdict depends on the machine.
+//! A case starts a world of a mock Coze auth server, drives the client under test, and judges from both
+//! sides: what the client gave, and what the server's journal says it saw. Client and server share one clock
+//! that stands still until somebody sleeps, so an hour of polling takes milliseconds and no verdict depends on
+//! the machine. The cases are JSON (`cases/`), the statements that they rest on are in `specs.json`.
 //!
 //! # Test your own transport
 //!
 //! Implement [`Subject`] and let [`conformance_tests!`] make one `#[test]` of every case:
 //!
 //! ```
-//! use coze_auth_conformance::{SharedClock, Subject};
+//! use coze_auth_conformance::{Ground, SharedClock, Subject};
 //! use coze_auth_core::{Error, Flow, Request, Response, Step, TransportFailure};
 //!
 //! struct MyTransport {
@@ -19,8 +19,8 @@
 //!
 //! # fn send(_: Request) -> Result<Response, std::io::Error> { unimplemented!() }
 //! impl Subject for MyTransport {
-//!     fn new(clock: SharedClock) -> Self {
-//!         Self { clock }
+//!     fn new(ground: &Ground) -> Self {
+//!         Self { clock: ground.clock.clone() }
 //!     }
 //!
 //!     fn run<F: Flow<Output: Send> + Send + 'static>(&self, mut flow: F) -> Result<F::Output, Error> {
@@ -42,18 +42,72 @@
 //! coze_auth_conformance::conformance_tests!(MyTransport);
 //! # fn main() {}
 //! ```
+//!
+//! # Other ways in
+//!
+//! A whole client of one's own implements [`Client`]. A library in any language is driven through a shim that
+//! speaks `coze-auth-shim/1` ([`Shim`]). [`command::main`] is the runner over any of them, with reports.
 
-// A case fails by a panic: that is what it is for.
-#![allow(clippy::missing_panics_doc)]
-
-pub mod cases;
+pub mod baseline;
+pub mod case;
+mod check;
+pub mod client;
 mod clock;
+pub mod command;
+mod lab;
+mod observe;
+mod reference;
+pub mod report;
+pub mod result;
+mod runner;
+mod schema;
+mod shim;
 mod stage;
 mod subject;
+mod suite;
 
+pub use case::Case;
+pub use client::Client;
 pub use clock::SharedClock;
+pub use lab::Lab;
+pub use reference::{Reference, failure};
+pub use runner::{Plan, run};
+pub use shim::Shim;
 pub use stage::Stage;
-pub use subject::{Subject, run_case};
+pub use subject::{Ground, Provider, Renewed, Stop, Subject};
+pub use suite::{CASE_SCHEMA, Requirements, Spec, cases, requirements, specs};
+
+/// Runs one case over a subject, for [`conformance_tests!`].
+///
+/// # Panics
+///
+/// If a check of the case fails; the text tells the exchange.
+pub fn test_case<S: Subject + Send>(id: &str) {
+    let cases = cases().unwrap_or_else(|problem| panic!("{problem}"));
+    let case = cases.iter().find(|case| case.id == id);
+    let case = case.unwrap_or_else(|| panic!("there is no case {id}"));
+    let mut client = Reference::<S>::new(std::any::type_name::<S>());
+    let result = Lab::shared().run(&mut client, case);
+    let is_good = |verdict| {
+        matches!(
+            verdict,
+            result::Verdict::Pass | result::Verdict::NotApplicable
+        )
+    };
+    let bad = result
+        .checks
+        .iter()
+        .any(|check| !is_good(check.verdict) && check.level != case::Level::Observe);
+    assert!(!bad, "\n{}", report::terminal::case(&result));
+    // A skip is not a pass: libtest has no word for it, so that it is at least told.
+    if result
+        .checks
+        .iter()
+        .all(|check| check.verdict == result::Verdict::NotApplicable)
+    {
+        println!("{id}: not applicable");
+    }
+}
 
 /// The Rust of the READMEs, compiled and run.
 #[cfg(doctest)]

@@ -1,4 +1,8 @@
-//! What every case has at hand: a mock server, its apps as the core's, and what the server saw.
+//! What a test in Rust has at hand: a mock server of its own, its apps as the core's, and what the server saw.
+//! For what a case in JSON cannot say.
+
+// A case fails by a panic: that is what it is for.
+#![allow(clippy::missing_panics_doc)]
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -16,9 +20,9 @@ use coze_auth_core::{
 use coze_auth_mock::{Builder, CozeAuthMock, JournalEntry};
 
 use crate::clock::SharedClock;
-use crate::subject::Subject;
+use crate::subject::{Ground, Subject};
 
-/// A case's own server, clock and subject.
+/// A test's own server, clock and subject.
 #[derive(Debug)]
 pub struct Stage<S> {
     subject: S,
@@ -42,10 +46,11 @@ impl<S: Subject> Stage<S> {
         let clock = SharedClock::new();
         let builder = CozeAuthMock::builder().seed(1).clock(clock.handle());
         let mock = settings(builder).start_blocking();
+        let mock = Arc::new(mock.expect("a free port on 127.0.0.1"));
         Self {
-            subject: S::new(clock.clone()),
+            subject: S::new(&Ground::new(clock.clone(), mock.clone())),
             clock,
-            mock: Arc::new(mock.expect("a free port on 127.0.0.1")),
+            mock,
             seen: Cell::new(0),
             drawn: Cell::new(0),
         }
@@ -159,23 +164,6 @@ impl<S: Subject> Stage<S> {
         let callback = self.browser(&url, true);
         self.run(app.exchange(pending, &callback).expect("our state"))
             .expect("a grant")
-    }
-
-    /// A fresh code of one login with the state of another: what a thief, or who mixes two logins up, has.
-    pub fn mixed_up(&self, code_of: &AuthorizeUrl, state_of: &AuthorizeUrl) -> Callback {
-        let back = self.mock.authorize(code_of.as_str(), true);
-        let back = back.unwrap_or_else(|refused| panic!("{refused}"));
-        let part = |url: &str, name: &str| {
-            let value = url
-                .split(name)
-                .nth(1)
-                .and_then(|rest| rest.split('&').next());
-            value
-                .unwrap_or_else(|| panic!("no {name} in a URL"))
-                .to_owned()
-        };
-        let (code, state) = (part(&back, "code="), part(state_of.as_str(), "state="));
-        Callback::parse(&format!("code={code}&state={state}")).expect("a callback")
     }
 
     /// Asks whom a token speaks for.

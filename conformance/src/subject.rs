@@ -1,15 +1,44 @@
-//! What is under test.
+//! What a transport has to do to be under test.
 
-use coze_auth_core::{Error, Flow};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
+use coze_auth_core::device::DeviceApp;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::pkce::PkceApp;
+use coze_auth_core::web::WebApp;
+use coze_auth_core::{AccessToken, Error, Flow, TokenGrant};
+use coze_auth_mock::CozeAuthMock;
+
+use crate::client::Failure;
 use crate::clock::SharedClock;
-use crate::stage::Stage;
+
+/// What a subject stands on in one case.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ground {
+    /// The clock of client and server.
+    pub clock: SharedClock,
+    /// The server, for a transport that needs no socket.
+    pub mock: Arc<CozeAuthMock>,
+}
+
+impl Ground {
+    pub(crate) const fn new(clock: SharedClock, mock: Arc<CozeAuthMock>) -> Self {
+        Self { clock, mock }
+    }
+}
 
 /// A transport under test.
-pub trait Subject {
-    /// A transport that takes its time from this clock, and sleeps by it. It must reach loopback
+pub trait Subject: Sized {
+    /// Features beyond driving a flow: names of capabilities as in the README of the shims. `network` is one
+    /// that a transport has unless it says otherwise.
+    const CAPABILITIES: &'static [&'static str] = &["network"];
+
+    /// A transport that takes its time from the clock of the case, and sleeps by it. It must reach loopback
     /// addresses without a proxy.
-    fn new(clock: SharedClock) -> Self;
+    fn new(ground: &Ground) -> Self;
 
     /// Drives a flow to its end.
     ///
@@ -17,10 +46,81 @@ pub trait Subject {
     ///
     /// The flow's own.
     fn run<F: Flow<Output: Send> + Send + 'static>(&self, flow: F) -> Result<F::Output, Error>;
+
+    /// As [`run`](Self::run), until `stop` says that nobody wants the result any more: then none. For the
+    /// capability `cancel`.
+    fn run_until<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flow: F,
+        _stop: Stop,
+    ) -> Option<Result<F::Output, Error>> {
+        Some(self.run(flow))
+    }
+
+    /// The same with this time for a whole HTTP exchange. For the capability `timeout`.
+    #[must_use]
+    fn with_timeout(self, _timeout: Duration) -> Self {
+        self
+    }
+
+    /// What keeps a token and renews it. For the capabilities `provider.jwt`, `provider.user` and
+    /// `provider.parallel`.
+    fn provider(&self, _ground: &Ground, _of: Renewed) -> Option<Box<dyn Provider>> {
+        None
+    }
 }
 
-/// Runs one case over a fresh server, clock and subject. It panics where the case fails, after
-/// printing what the server saw.
-pub fn run_case<S: Subject>(case: fn(&Stage<S>)) {
-    case(&Stage::new());
+/// What a provider renews.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums)] // the four kinds of app
+pub enum Renewed {
+    /// The tokens of a JWT app.
+    Jwt(Box<(JwtApp, JwtGrant)>),
+    /// The login of a web app.
+    Web(WebApp, TokenGrant),
+    /// The login of a PKCE app.
+    Pkce(PkceApp, TokenGrant),
+    /// The login of a device app.
+    Device(DeviceApp, TokenGrant),
+}
+
+/// A token source under test.
+pub trait Provider: Send + Sync {
+    /// A token that is good now.
+    ///
+    /// # Errors
+    ///
+    /// What a caller can tell of the source's own error.
+    fn token(&self) -> Result<AccessToken, Failure>;
+
+    /// The status and body of a `GET` that the source lends its token, a renewed one if the first is rejected.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    fn get(&self, url: &str) -> Result<(u16, String), Failure>;
+}
+
+impl fmt::Debug for dyn Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provider")
+    }
+}
+
+/// Whether somebody still wants the result of an operation.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    clock: SharedClock,
+}
+
+impl Stop {
+    pub(crate) const fn of(clock: SharedClock) -> Self {
+        Self { clock }
+    }
+
+    /// Nobody does. It turns true while the client sleeps.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.clock.is_cancelled()
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::panic::catch_unwind;
 
-use coze_auth_conformance::{cases, run_case};
+use coze_auth_conformance::test_case;
 use jsonwebtoken::{DecodingKey, Validation};
 
 #[path = "subjects/raw_socket.rs"]
@@ -25,6 +25,6 @@ fn jwt_grants_work_where_jsonwebtoken_panics() {
         "this graph does not link two backends"
     );
 
-    run_case::<raw_socket::RawSocket>(cases::jwt::grant);
-    run_case::<raw_socket::RawSocket>(cases::jwt::wrong_key);
+    test_case::<raw_socket::RawSocket>("jwt.grant.token");
+    test_case::<raw_socket::RawSocket>("jwt.refused.kid");
 }

@@ -291,34 +291,6 @@ fn adapters_are_thin() {
     }
 }
 
-/// A case that is not listed is a case that never runs.
-#[test]
-fn every_case_is_listed() {
-    let list = read(&root().join("conformance/src/cases.rs"));
-    for path in files(&["conformance/src/cases"], ".rs") {
-        let area = path
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .expect("a name");
-        let listed = list
-            .split(&format!("\n    {area} {{"))
-            .nth(1)
-            .and_then(|rest| rest.split('}').next());
-        let listed: Vec<&str> = listed
-            .expect("its area")
-            .split(',')
-            .map(str::trim)
-            .collect();
-        for case in read(&path)
-            .split("\npub fn ")
-            .skip(1)
-            .filter_map(|rest| rest.split('<').next())
-        {
-            assert!(listed.contains(&case), "{area}.{case} is not in cases.rs");
-        }
-    }
-}
-
 /// Versions, MSRV and lints are facts of the workspace manifest.
 #[test]
 fn facts_stand_once() {

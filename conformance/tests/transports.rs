@@ -18,3 +18,8 @@ mod raw_socket {
     use crate::subjects::RawSocket;
     coze_auth_conformance::conformance_tests!(RawSocket);
 }
+
+mod in_memory {
+    use crate::subjects::InMemory;
+    coze_auth_conformance::conformance_tests!(InMemory);
+}

@@ -5,10 +5,9 @@
 
 #[path = "../../tests/subjects/clocks.rs"]
 mod clocks;
-#[path = "../../tests/subjects/reqwest.rs"]
-mod over_reqwest;
-#[path = "../../tests/subjects/ureq.rs"]
-mod over_ureq;
+#[allow(dead_code, unused_imports)] // it shows the adapters
+#[path = "../../tests/subjects/mod.rs"]
+mod subjects;
 mod trace;
 
 use std::error::Error;
@@ -73,7 +72,7 @@ fn shows<S: Subject>() -> [Show<S>; 7] {
 
 fn main() -> ExitCode {
     let only = std::env::args().nth(1);
-    let names = shows::<over_ureq::Ureq>().map(|show| show.name);
+    let names = shows::<subjects::Ureq>().map(|show| show.name);
     if only
         .as_ref()
         .is_some_and(|only| !names.contains(&only.as_str()))
@@ -86,8 +85,8 @@ fn main() -> ExitCode {
         "Secrets are masked. Time is virtual: client and server share a clock. Each scene has a server of its own."
     );
     let rows = [
-        play::<over_reqwest::Reqwest>("reqwest", only.as_deref()),
-        play::<over_ureq::Ureq>("ureq", only.as_deref()),
+        play::<subjects::Reqwest>("reqwest", only.as_deref()),
+        play::<subjects::Ureq>("ureq", only.as_deref()),
     ];
     println!();
     for row in &rows {

@@ -1,36 +1,125 @@
 //! The async adapter, on a runtime of its own.
 
-use coze_auth_conformance::{SharedClock, Subject};
-use coze_auth_core::{Error, Flow};
-use coze_auth_reqwest::Client;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
+use coze_auth_conformance::client::Failure;
+use coze_auth_conformance::{Ground, Provider, Renewed, Stop, Subject};
+use coze_auth_core::{AccessToken, Error, Flow};
+use coze_auth_reqwest::{Client, TokenSource};
+
+use super::sources::{SUBJECT, login, of_source};
 use crate::clocks::AsyncClock;
 
 pub(crate) struct Reqwest {
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
     client: Client,
 }
 
 impl Subject for Reqwest {
-    fn new(clock: SharedClock) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+    const CAPABILITIES: &'static [&'static str] = &[
+        "network",
+        "cancel",
+        "timeout",
+        "provider.jwt",
+        "provider.user",
+        "provider.parallel",
+    ];
+
+    fn new(ground: &Ground) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
             .enable_all()
             .build();
         let client = Client::new()
             .expect("a client")
-            .with_time(AsyncClock(clock));
+            .with_time(AsyncClock(ground.clock.clone()));
         Self {
-            runtime: runtime.expect("a runtime"),
+            runtime: Arc::new(runtime.expect("a runtime")),
             client,
         }
     }
 
     fn run<F: Flow<Output: Send> + Send + 'static>(&self, flow: F) -> Result<F::Output, Error> {
-        self.runtime
-            .block_on(self.client.run(flow))
-            .map_err(|error| match error {
-                coze_auth_reqwest::Error::Core { error, .. } => error,
-                other => panic!("the adapter itself failed: {other}"),
+        own(self.runtime.block_on(self.client.run(flow)))
+    }
+
+    fn run_until<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flow: F,
+        stop: Stop,
+    ) -> Option<Result<F::Output, Error>> {
+        self.runtime.block_on(async {
+            let mut running = pin!(self.client.run(flow));
+            // Dropped between two of its polls, as by a caller that goes away.
+            poll_fn(|context| {
+                if stop.is_wanted() {
+                    return Poll::Ready(None);
+                }
+                running
+                    .as_mut()
+                    .poll(context)
+                    .map(|result| Some(own(result)))
             })
+            .await
+        })
+    }
+
+    fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.client = self.client.with_timeout(timeout);
+        self
+    }
+
+    fn provider(&self, _: &Ground, of: Renewed) -> Option<Box<dyn Provider>> {
+        let source = match login(of) {
+            Err(jwt) => TokenSource::jwt(&self.client, jwt.0, jwt.1),
+            Ok((app, store, grant)) => {
+                let source = TokenSource::stored(&self.client, app, SUBJECT, store);
+                let source = source.expect("a subject");
+                self.runtime
+                    .block_on(source.install(grant))
+                    .expect("stored");
+                source
+            }
+        };
+        let runtime = self.runtime.clone();
+        Some(Box::new(Source { runtime, source }))
+    }
+}
+
+fn own<T>(result: Result<T, coze_auth_reqwest::Error>) -> Result<T, Error> {
+    result.map_err(|error| match error {
+        coze_auth_reqwest::Error::Core { error, .. } => error,
+        other => panic!("the adapter itself failed: {other}"),
+    })
+}
+
+struct Source {
+    runtime: Arc<tokio::runtime::Runtime>,
+    source: TokenSource,
+}
+
+impl Provider for Source {
+    fn token(&self) -> Result<AccessToken, Failure> {
+        let token = self.runtime.block_on(self.source.token());
+        token.map_err(|error| of_source(&error))
+    }
+
+    fn get(&self, url: &str) -> Result<(u16, String), Failure> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build();
+        let http = http.expect("a client");
+        let request = reqwest::Request::new(reqwest::Method::GET, url.parse().expect("a URL"));
+        self.runtime.block_on(async {
+            let answer = self.source.send(&http, request).await;
+            let answer = answer.map_err(|error| of_source(&error))?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.text().await.expect("a body")))
+        })
     }
 }

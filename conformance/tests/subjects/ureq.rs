@@ -1,19 +1,31 @@
 //! The blocking adapter.
 
-use coze_auth_conformance::{SharedClock, Subject};
-use coze_auth_core::{Error, Flow};
-use coze_auth_ureq::Client;
+use std::time::Duration;
 
+use coze_auth_conformance::client::Failure;
+use coze_auth_conformance::{Ground, Provider, Renewed, Subject};
+use coze_auth_core::{AccessToken, Error, Flow};
+use coze_auth_ureq::{Client, TokenSource};
+
+use super::sources::{SUBJECT, login, of_source};
 use crate::clocks::BlockingClock;
 
 pub(crate) struct Ureq(Client);
 
 impl Subject for Ureq {
-    fn new(clock: SharedClock) -> Self {
+    const CAPABILITIES: &'static [&'static str] = &[
+        "network",
+        "timeout",
+        "provider.jwt",
+        "provider.user",
+        "provider.parallel",
+    ];
+
+    fn new(ground: &Ground) -> Self {
         Self(
             Client::new()
                 .expect("a client")
-                .with_time(BlockingClock(clock)),
+                .with_time(BlockingClock(ground.clock.clone())),
         )
     }
 
@@ -22,5 +34,40 @@ impl Subject for Ureq {
             coze_auth_ureq::Error::Core { error, .. } => error,
             other => panic!("the adapter itself failed: {other}"),
         })
+    }
+
+    fn with_timeout(self, timeout: Duration) -> Self {
+        Self(self.0.with_timeout(timeout))
+    }
+
+    fn provider(&self, _: &Ground, of: Renewed) -> Option<Box<dyn Provider>> {
+        let source = match login(of) {
+            Err(jwt) => TokenSource::jwt(&self.0, jwt.0, jwt.1),
+            Ok((app, store, grant)) => {
+                let source = TokenSource::stored(&self.0, app, SUBJECT, store);
+                let source = source.expect("a subject");
+                source.install(grant).expect("stored");
+                source
+            }
+        };
+        Some(Box::new(Source(source)))
+    }
+}
+
+struct Source(TokenSource);
+
+impl Provider for Source {
+    fn token(&self) -> Result<AccessToken, Failure> {
+        self.0.token().map_err(|error| of_source(&error))
+    }
+
+    fn get(&self, url: &str) -> Result<(u16, String), Failure> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        let request = ureq::http::Request::get(url).body(()).expect("a request");
+        let answer = self.0.send(&agent, request);
+        let answer = answer.map_err(|error| of_source(&error))?;
+        let status = answer.status().as_u16();
+        let text = answer.into_body().read_to_string();
+        Ok((status, text.expect("a body")))
     }
 }

@@ -1,0 +1,289 @@
+//! The runner as a command. [`main`] is the whole of it; a program of one's own adds its clients.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::baseline::Baseline;
+use crate::case::Case;
+use crate::client::Client;
+use crate::lab::Lab;
+use crate::result::{Run, exit_code};
+use crate::runner::{self, Plan};
+use crate::shim::Shim;
+use crate::suite::Requirements;
+use crate::{report, suite};
+
+/// Whether a client of Coze auth behaves.
+#[derive(Debug, Parser)]
+#[command(name = "coze-auth-conformance", version)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Runs the cases. Exit code: 0 fine, 1 an unexpected failure, 2 a known failure that is none, 3 incomplete,
+    /// 4 the suite itself.
+    Run(Box<RunArgs>),
+    /// Lists the checks.
+    List {
+        /// Only cases that fit: a * stands for one part of the id.
+        #[arg(long = "case")]
+        cases: Vec<String>,
+    },
+    /// Prints the JSON Schema of the cases.
+    Schema,
+    /// Runs every case over one shim and says what of the protocol it breaks.
+    ShimCheck {
+        /// The command that starts it.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Args, Debug, Default)]
+struct RunArgs {
+    /// A client behind a shim: NAME=COMMAND. May be repeated.
+    #[arg(long = "adapter", value_name = "NAME=COMMAND")]
+    adapters: Vec<String>,
+    /// Holds every line of shims against the schema of the protocol.
+    #[arg(long)]
+    check_schema: bool,
+    /// Only these of the built-in clients; all of them if neither this nor --adapter is given.
+    #[arg(long = "subject")]
+    subjects: Vec<String>,
+    /// Only cases that fit: an id, its beginning, or with * for one part. May be repeated.
+    #[arg(long = "case")]
+    cases: Vec<String>,
+    /// Scores by this set of requirements, such as 2026-12; the newest if none is named.
+    #[arg(long, value_name = "DATE")]
+    requirements: Option<String>,
+    /// Known failures, in TOML.
+    #[arg(long, value_name = "FILE")]
+    known_failures: Option<PathBuf>,
+    /// Writes the known failures of this run to that file.
+    #[arg(long, requires = "known_failures")]
+    write_baseline: bool,
+    /// So often; a verdict that changes is a failure.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// Writes a stream of JSON lines.
+    #[arg(long, value_name = "FILE")]
+    jsonl: Option<PathBuf>,
+    /// Writes a summary.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes TAP.
+    #[arg(long, value_name = "FILE")]
+    tap: Option<PathBuf>,
+    /// Writes the matrix as Markdown.
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Writes the matrix as one page of HTML.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Runs the command of this process's arguments, with these clients beside shims.
+#[must_use]
+pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            // Not clap's own 2, which means something else here.
+            return ExitCode::from(if told.use_stderr() { 4 } else { 0 });
+        }
+    };
+    let done = match cli.what {
+        What::Run(args) => run(subjects, &args),
+        What::List { cases } => list(&cases),
+        What::Schema => {
+            print!("{}", suite::CASE_SCHEMA);
+            Ok(0)
+        }
+        What::ShimCheck { command } => shim_check(&command.join(" ")),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(4)
+        }
+    }
+}
+
+fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
+    let cases = selected(&args.cases)?;
+    let known = match &args.known_failures {
+        Some(path) if path.exists() => {
+            Baseline::parse(&read(path)?).map_err(|why| format!("{}: {why}", path.display()))?
+        }
+        Some(path) if !args.write_baseline => {
+            return Err(format!("{}: there is none", path.display()));
+        }
+        _ => Baseline::default(),
+    };
+    let plans = plans(subjects, args)?;
+    let set = requirements(args.requirements.as_deref())?;
+    let (lab, started) = (Lab::new(), Instant::now());
+    let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
+    for _ in 1..args.repeat {
+        let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
+        runner::compare(&mut runs, &later);
+    }
+    print!("{}", report::terminal::runs(&runs));
+    println!(
+        "{} cases, {:.1} s",
+        cases.len(),
+        started.elapsed().as_secs_f64()
+    );
+    write_reports(args, &runs)?;
+    if let (Some(path), true) = (&args.known_failures, args.write_baseline) {
+        write(path, &known.for_runs(&runs))?;
+    }
+    Ok(exit_code(&runs))
+}
+
+fn requirements(date: Option<&str>) -> Result<Requirements, String> {
+    let mut sets = suite::requirements()?;
+    let dates: Vec<String> = sets.iter().map(|set| set.date.clone()).collect();
+    if let Some(date) = date {
+        sets.retain(|set| set.date == date);
+    }
+    let found = sets.pop();
+    found.ok_or_else(|| format!("there is no such set; there is {}", dates.join(", ")))
+}
+
+fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'static>>, String> {
+    let names: Vec<String> = subjects.iter().map(|plan| plan.name.clone()).collect();
+    if let Some(unknown) = args.subjects.iter().find(|name| !names.contains(name)) {
+        return Err(format!(
+            "there is no client {unknown}; there is {}",
+            names.join(", ")
+        ));
+    }
+    let all = args.subjects.is_empty() && args.adapters.is_empty();
+    let wanted = |plan: &Plan<'_>| all || args.subjects.contains(&plan.name);
+    let mut plans: Vec<_> = subjects.into_iter().filter(wanted).collect();
+    for adapter in &args.adapters {
+        let (name, command) = adapter
+            .split_once('=')
+            .ok_or_else(|| format!("{adapter}: expected NAME=COMMAND"))?;
+        plans.push(shim(name, command, args.check_schema));
+    }
+    match plans.is_empty() {
+        true => Err("nothing to run: name a shim with --adapter NAME=COMMAND".to_owned()),
+        false => Ok(plans),
+    }
+}
+
+fn shim(name: &str, command: &str, checked: bool) -> Plan<'static> {
+    let command = command.to_owned();
+    Plan::new(name, 1, move || {
+        let shim = match checked {
+            true => Shim::start_checked(&command),
+            false => Shim::start(&command),
+        };
+        shim.map(|shim| Box::new(shim) as Box<dyn Client>)
+    })
+}
+
+fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
+    let cases = suite::cases()?;
+    if wanted.is_empty() {
+        return Ok(cases.to_vec());
+    }
+    if let Some(none) = wanted
+        .iter()
+        .find(|wanted| !cases.iter().any(|case| fits(wanted, &case.id)))
+    {
+        return Err(format!("no case fits {none}"));
+    }
+    let is_wanted = |case: &Case| wanted.iter().any(|wanted| fits(wanted, &case.id));
+    Ok(cases
+        .iter()
+        .filter(|case| is_wanted(case))
+        .cloned()
+        .collect())
+}
+
+/// Part by part, and what is longer fits too: `device` is a whole area.
+fn fits(wanted: &str, id: &str) -> bool {
+    let mut parts = id.split('.');
+    wanted.split('.').all(|wanted| {
+        parts
+            .next()
+            .is_some_and(|part| wanted == "*" || wanted == part)
+    })
+}
+
+fn list(wanted: &[String]) -> Result<u8, String> {
+    for case in selected(wanted)? {
+        println!("{}  {}", case.id, case.title);
+        for check in &case.checks {
+            let level = report::terminal::level(check.level);
+            println!("    #{} {level} [{}]", check.id, check.spec.join(", "));
+        }
+    }
+    Ok(0)
+}
+
+fn shim_check(command: &str) -> Result<u8, String> {
+    let plan = shim("shim", command, true);
+    let runs = runner::run(
+        &Lab::new(),
+        &[plan],
+        suite::cases()?,
+        &Baseline::default(),
+        None,
+    );
+    let mut code = 0;
+    for run in &runs {
+        if let Some(why) = &run.incomplete {
+            println!("{why}");
+            code = 3;
+        }
+        for (_, check) in run.checks() {
+            if check.verdict == crate::result::Verdict::NotTestable {
+                println!("{}: {}", check.id, check.why.as_deref().unwrap_or_default());
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn write_reports(args: &RunArgs, runs: &[Run]) -> Result<(), String> {
+    type Report = fn(&[Run]) -> String;
+    let reports: [(&Option<PathBuf>, Report); 6] = [
+        (&args.jsonl, report::json::lines),
+        (&args.json, report::json::whole),
+        (&args.junit, report::junit::junit),
+        (&args.tap, report::tap::tap),
+        (&args.md, report::markdown::markdown),
+        (&args.html, report::html::html),
+    ];
+    for (path, report) in reports {
+        if let Some(path) = path {
+            write(path, &report(runs))?;
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,214 @@
+//! The steps of a case, one after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::{Ended, Scene};
+use crate::case::{During, Step, Until};
+use crate::client::{Client, Outcome};
+use crate::clock::SharedClock;
+use crate::lab::seen;
+use crate::observe::{self, Found, Missing};
+
+/// How long, of real time, a step waits for requests that may come behind the caller's back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Scene {
+    pub(super) fn steps(&mut self, client: &mut dyn Client) -> Ended {
+        if let Err(broken) = client.begin(&self.opening) {
+            return Ended::of(broken);
+        }
+        for (index, step) in self.case.steps.clone().iter().enumerate() {
+            let told = step
+                .r#do
+                .as_deref()
+                .or(step.mock.as_deref())
+                .unwrap_or("time");
+            match self.step(client, step) {
+                Ok(None) if self.stopped_at.is_some() => return Ended::Played,
+                Ok(None) => {}
+                Ok(Some(ended)) => return ended,
+                Err(Missing::NotGiven(path)) => {
+                    self.stopped_at = Some(format!(
+                        "stopped at step {index}, {told}: there is no {path}"
+                    ));
+                    return Ended::Played;
+                }
+                Err(Missing::Unknown(path)) => {
+                    return Ended::Wrong(format!("step {index}, {told}: no step gives {path}"));
+                }
+            }
+        }
+        Ended::Played
+    }
+
+    fn step(&mut self, client: &mut dyn Client, step: &Step) -> Result<Option<Ended>, Missing> {
+        if let Some(seconds) = step.advance_s {
+            self.clock.advance(Duration::from_secs_f64(seconds));
+        } else if let Some(seconds) = step.leap_s {
+            leap(&self.clock, seconds);
+        } else if let Some(seconds) = step.ahead_s {
+            self.clock.set_ahead(Duration::from_secs(seconds));
+        } else if let Some(seconds) = step.behind_s {
+            self.clock.set_behind(Duration::from_secs(seconds));
+        } else if let Some(until) = &step.until {
+            self.wait(until);
+        } else if let Some(control) = &step.mock {
+            let control = observe::fill_text(&self.document, control)?;
+            let body = observe::fill_members(&self.document, &step.with)?;
+            match self.controls.call(&control, &body) {
+                Ok(answer) => self.name(step, seen::with_parts(&answer)),
+                Err(why) => return Ok(Some(Ended::Wrong(why))),
+            }
+        } else if let Some(op) = &step.r#do {
+            let args = observe::fill_members(&self.document, &step.with)?;
+            return self.operation(client, step, op, args);
+        } else {
+            return Ok(Some(Ended::Wrong("a step that does nothing".to_owned())));
+        }
+        self.document["now"] = self.clock.handle().unix().as_secs().into();
+        Ok(None)
+    }
+
+    fn operation(
+        &mut self,
+        client: &mut dyn Client,
+        step: &Step,
+        op: &str,
+        mut args: Map<String, Value>,
+    ) -> Result<Option<Ended>, Missing> {
+        if let (Some(name), true) = (&step.r#as, makes_a_handle(op)) {
+            args.insert("as".to_owned(), name.as_str().into());
+        }
+        let trouble = self.watch(&step.during)?;
+        self.begin(op, &args);
+        let answer = client.call(op, &args);
+        self.clock.unwatch();
+        let trouble = trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(why) = trouble {
+            return Ok(Some(Ended::Wrong(why)));
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(broken) => return Ok(Some(Ended::of(broken))),
+        };
+        self.logs.extend(answer.logs);
+        self.end(&answer.result);
+        let value = match &answer.result {
+            Outcome::Unsupported(why) => {
+                return Ok(Some(Ended::NotTestable(format!("{op}: {why}"))));
+            }
+            Outcome::Ok(value) => json!({ "ok": seen::with_parts(value) }),
+            Outcome::Err(failure) => {
+                self.errors.push(json!(failure).to_string());
+                // As it is, where JSON would have escaped it.
+                self.errors.push(failure.message.clone());
+                json!({ "err": failure })
+            }
+        };
+        for result in value["ok"]["results"].as_array().into_iter().flatten() {
+            if let Some(failure) = result.get("err") {
+                self.errors.push(failure.to_string());
+            }
+        }
+        // What only this login knows, and no server has issued.
+        if let Some(verifier) = value["ok"]["code_verifier"].as_str() {
+            self.secrets.push(verifier.to_owned());
+        }
+        self.document["last"] = value.clone();
+        if makes_a_handle(op) && value.get("err").is_some() {
+            // What would be done with it cannot be done; that it was refused may be right.
+            self.stopped_at = Some(format!("stopped at {op}, which was refused"));
+        }
+        self.name(step, value);
+        self.document["now"] = self.clock.handle().unix().as_secs().into();
+        Ok(None)
+    }
+
+    /// What happens while the operation sleeps, and what went wrong with that.
+    fn watch(&self, during: &[During]) -> Result<Arc<Mutex<Option<String>>>, Missing> {
+        let trouble = Arc::new(Mutex::new(None));
+        let mut all = Vec::new();
+        for one in during {
+            let control = one.mock.as_deref();
+            let control = control.map(|control| observe::fill_text(&self.document, control));
+            let body = observe::fill_members(&self.document, &one.with)?;
+            all.push((
+                one.at_sleep,
+                control.transpose()?,
+                body,
+                one.leap_s,
+                one.cancel,
+            ));
+        }
+        let (controls, clock, noted) = (self.controls.clone(), self.clock.clone(), trouble.clone());
+        let limit = Duration::from_secs(self.case.limits.virtual_s);
+        self.clock.watch(limit, move |number| {
+            let mut cancelled = false;
+            for (_, control, body, leaps, cancel) in all.iter().filter(|one| one.0 == number) {
+                if let Some(Err(why)) = control
+                    .as_deref()
+                    .map(|control| controls.call(control, body))
+                {
+                    *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                }
+                if let Some(seconds) = leaps {
+                    leap(&clock, *seconds);
+                }
+                cancelled |= cancel;
+            }
+            cancelled
+        });
+        Ok(trouble)
+    }
+
+    fn name(&mut self, step: &Step, value: Value) {
+        if let Some(name) = &step.r#as {
+            self.document[name] = value;
+        }
+    }
+
+    fn wait(&mut self, until: &Until) {
+        let started = Instant::now();
+        loop {
+            self.look();
+            let enough = match observe::find(&self.document, &until.at) {
+                Found::One(Some(Value::Array(seen))) => {
+                    let answered = seen.iter().filter(|seen| seen["outcome"]["status"] != 0);
+                    answered.count() >= until.count
+                }
+                _ => false,
+            };
+            if enough || started.elapsed() > PATIENCE {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn makes_a_handle(op: &str) -> bool {
+    matches!(
+        op,
+        "client.new"
+            | "config.load"
+            | "web.authorize_url"
+            | "pkce.authorize_url"
+            | "device.start"
+            | "provider.new"
+    )
+}
+
+fn leap(clock: &SharedClock, seconds: i64) {
+    let (handle, by) = (clock.handle(), Duration::from_secs(seconds.unsigned_abs()));
+    let now = handle.unix();
+    handle.set(match seconds < 0 {
+        true => now.saturating_sub(by),
+        false => now + by,
+    });
+}

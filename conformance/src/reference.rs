@@ -1,0 +1,171 @@
+//! The reference client: the flows of `coze-auth-core` over any [`Subject`].
+
+mod apps;
+mod failure;
+mod guarded;
+mod operations;
+
+use std::collections::HashMap;
+
+use coze_auth_core::authorize::PendingAuthorization;
+use coze_auth_core::device::DeviceAuthorization;
+use coze_auth_core::{Entropy, Error};
+use serde_json::{Map, Value};
+
+use crate::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
+use crate::subject::{Ground, Provider, Subject};
+use apps::App;
+
+/// What the flows of the core can do, whatever carries them.
+const CAPABILITIES: &[&str] = &[
+    "core",
+    "web",
+    "pkce",
+    "device",
+    "jwt",
+    "refresh",
+    "api",
+    "workspace",
+    "www_base",
+    "config",
+    "callback",
+    "pkce.verifier",
+    "pkce.plain",
+    "jwt.scope",
+    "jwt.session_name",
+    "jwt.session_context",
+    "jwt.account",
+    "jwt.enterprise",
+    "clock",
+    "logs",
+];
+
+/// The flows of the core over one transport.
+#[derive(Debug)]
+pub struct Reference<S> {
+    about: About,
+    case: Option<Underway<S>>,
+    drawn: u64,
+}
+
+/// What a case has made so far, by handle.
+#[derive(Debug)]
+struct Underway<S> {
+    subject: S,
+    ground: Ground,
+    opening: Opening,
+    apps: HashMap<String, App>,
+    attempts: HashMap<String, (String, PendingAuthorization)>,
+    devices: HashMap<String, (String, DeviceAuthorization)>,
+    providers: HashMap<String, Box<dyn Provider>>,
+    logs: Vec<String>,
+}
+
+/// What stopped an operation.
+pub(crate) enum Halt {
+    Failed(Box<Failure>),
+    Unsupported(String),
+    /// The case is wrong, not the client.
+    Broken(Broken),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(failure::of(&error)))
+    }
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+impl From<coze_auth_core::error::ConfigError> for Halt {
+    fn from(error: coze_auth_core::error::ConfigError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// What a caller can tell of an error of the core, for [`Provider`]s.
+#[must_use]
+pub fn failure(error: &Error) -> Failure {
+    failure::of(error)
+}
+
+pub(crate) type Done = Result<Value, Halt>;
+
+impl<S: Subject> Reference<S> {
+    /// The flows over this transport; `name` is what reports call it.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let caps = CAPABILITIES.iter().chain(S::CAPABILITIES);
+        Self {
+            about: About {
+                name: name.to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                language: "rust".to_owned(),
+                runtime: "coze-auth-core".to_owned(),
+                caps: caps.map(|&cap| cap.to_owned()).collect(),
+                ..About::default()
+            },
+            case: None,
+            drawn: 0,
+        }
+    }
+}
+
+impl<S: Subject + Send> Client for Reference<S> {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn begin(&mut self, case: &Opening) -> Result<(), Broken> {
+        let ground = Ground::new(case.clock.clone(), case.mock.clone());
+        self.case = Some(Underway {
+            subject: S::new(&ground),
+            ground,
+            opening: case.clone(),
+            apps: HashMap::new(),
+            attempts: HashMap::new(),
+            devices: HashMap::new(),
+            providers: HashMap::new(),
+            logs: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken> {
+        self.drawn += 1;
+        let mut bytes = [0x5a; 32];
+        bytes[..8].copy_from_slice(&self.drawn.to_be_bytes());
+        let case = self
+            .case
+            .as_mut()
+            .ok_or_else(|| Broken::Harness("no case has begun".to_owned()))?;
+        let result = match case.call(op, args, Entropy::from_bytes(bytes)) {
+            Ok(value) => Outcome::Ok(value),
+            Err(Halt::Failed(_)) if case.ground.clock.is_abandoned() => Outcome::Err(Failure::new(
+                "abandoned",
+                "it would have slept longer than the case allows",
+            )),
+            Err(Halt::Failed(failure)) => Outcome::Err(*failure),
+            Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
+            Err(Halt::Broken(broken)) => return Err(broken),
+        };
+        let logs = std::mem::take(&mut case.logs);
+        Ok(Answer { result, logs })
+    }
+}
+
+fn broken(why: String) -> Halt {
+    Halt::Broken(Broken::Harness(why))
+}
+
+pub(crate) fn optional<'a>(args: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    args.get(name).and_then(Value::as_str)
+}
+
+pub(crate) fn text<'a>(args: &'a Map<String, Value>, name: &str) -> Result<&'a str, Halt> {
+    optional(args, name).ok_or_else(|| broken(format!("the argument {name} is missing")))
+}

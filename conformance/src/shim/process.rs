@@ -1,0 +1,82 @@
+//! The process of a shim, and the lines that it says.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use crate::client::Broken;
+
+const LONGEST_LINE: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) input: ChildStdin,
+    pub(super) lines: Receiver<Result<String, String>>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = writeln!(self.input, r#"{{"op":"exit"}}"#);
+        for _ in 0..100 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    pub(super) fn start(command: &str) -> Result<Self, Broken> {
+        let mut shell = match cfg!(windows) {
+            true => Command::new("cmd"),
+            false => Command::new("sh"),
+        };
+        shell.arg(if cfg!(windows) { "/C" } else { "-c" });
+        let command = match cfg!(windows) {
+            true => command.to_owned(),
+            // So that what is ended is the shim, and not a shell before it.
+            false => format!("exec {command}"),
+        };
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            shell.env_remove(name).env_remove(name.to_uppercase());
+        }
+        let shell = shell
+            .arg(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = shell
+            .spawn()
+            .map_err(|error| Broken::Client(format!("it does not start: {error}")))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Broken::Harness("it has no pipes".to_owned()));
+        };
+        let (send, lines) = sync_channel(64);
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            loop {
+                let mut line = String::new();
+                let read = output.by_ref().take(LONGEST_LINE + 1).read_line(&mut line);
+                let line = match read {
+                    Ok(0) => return,
+                    Ok(_) if line.ends_with('\n') => Ok(line),
+                    Ok(_) => Err("a line without an end, or longer than 1 MiB".to_owned()),
+                    Err(error) => Err(format!("its standard output: {error}")),
+                };
+                let over = line.is_err();
+                if send.send(line).is_err() || over {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            child,
+            input,
+            lines,
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! What a case in JSON cannot say: signatures that are none, audiences of others, answers without end, heads cut short.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use coze_auth_conformance::{Stage, Subject};
+use coze_auth_core::error::{Oddity, SigningError};
+use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, Signer};
+use coze_auth_core::pkce::PkceApp;
+use coze_auth_core::{Body, Endpoints, Error, RefreshToken, Retry, TransportFailure};
+
+#[path = "subjects/clocks.rs"]
+mod clocks;
+#[allow(dead_code, unused_imports)] // one of them can lose nothing on the way
+mod subjects;
+
+const APP: &str = "100000000001";
+const KEY_ID: &str = "mock-jwt-key-1";
+
+/// A signature that is not the key's.
+#[test]
+fn a_wrong_key_is_refused() {
+    struct Noise;
+    impl Signer for Noise {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Ok(vec![7; 256])
+        }
+    }
+    let stage = Stage::<subjects::RawSocket>::new();
+    let app = JwtApp::new(stage.endpoints(), APP, KEY_ID, Noise).expect("an app");
+    let result = stage.run(app.grant(&JwtGrant::new(), stage.entropy()));
+    stage.refused(result, "invalid_client", "jwt.signature");
+}
+
+/// An assertion that is meant for another host.
+#[test]
+fn another_audience_is_refused() {
+    let stage = Stage::<subjects::RawSocket>::new();
+    let issuer = JwtIssuer::new(stage.endpoints(), APP, KEY_ID).expect("an issuer");
+    let issuer = issuer.with_audience("api.example.com").expect("a host");
+    let app = JwtApp::from_issuer(issuer, stage.key());
+    let result = stage.run(app.grant(&JwtGrant::new(), stage.entropy()));
+    stage.refused(result, "invalid_client", "jwt.aud");
+}
+
+/// A server of one answer: what it sends is all it says, to everyone. It counts who came.
+struct Listener {
+    base: String,
+    came: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    fn start(answer: impl Into<Vec<u8>>) -> Self {
+        let (answer, came) = (answer.into(), Arc::new(AtomicUsize::new(0)));
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base = format!("http://{}", socket.local_addr().expect("an address"));
+        let counter = Arc::clone(&came);
+        // The thread ends with the process: nothing tells a listener that nobody will come any more.
+        std::thread::spawn(move || {
+            for stream in socket.incoming().flatten() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let _ = serve(stream, &answer);
+            }
+        });
+        Self { base, came }
+    }
+
+    fn refresh<S: Subject>(&self) -> Error {
+        let endpoints = Endpoints::custom(&self.base).expect("a base");
+        let app = PkceApp::new(endpoints, "id").expect("an app");
+        let token = RefreshToken::new("spent-by-now").expect("a token");
+        let result = Stage::<S>::new().run(app.refresh(&token));
+        let error = result.expect_err("this answer is an error");
+        let came = self.came.load(Ordering::SeqCst);
+        assert_eq!(
+            came, 1,
+            "a request with a credential must not be sent twice"
+        );
+        error
+    }
+}
+
+/// Reads the whole request first: a server that hangs up on unread bytes resets the connection.
+fn serve(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    let (mut request, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut chunk)?;
+        request.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.split("content-length: ").nth(1);
+        let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            break;
+        }
+    }
+    stream.write_all(answer)
+}
+
+/// An answer without an end is not read to its end.
+fn endless_answer<S: Subject>() {
+    let body = " ".repeat(4 * Body::READ_AT_MOST);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let error = Listener::start(head + &body).refresh::<S>();
+    assert!(
+        matches!(&error, Error::Unexpected(odd) if odd.oddity() == Oddity::TooLong),
+        "{error:?}"
+    );
+}
+
+/// The server takes the request and hangs up within the head: it may have acted, so what was sent may be spent.
+fn cut_within_the_head<S: Subject>() {
+    for said in ["", "HTTP/1.1 20", "HTTP/1.1 200 OK\r\ncontent-le"] {
+        let error = Listener::start(said).refresh::<S>();
+        let failure = TransportFailure::NoAnswer;
+        assert!(
+            matches!(&error, Error::Transport { failure: came, .. } if *came == failure),
+            "after {said:?}: {error:?}"
+        );
+        assert_eq!(error.retry(), Retry::MaybeSpent, "after {said:?}");
+    }
+}
+
+macro_rules! over {
+    ($($name:ident: $subject:ty,)+) => {
+        $(mod $name {
+            #[test]
+            fn endless_answer() {
+                super::endless_answer::<$subject>();
+            }
+            #[test]
+            fn cut_within_the_head() {
+                super::cut_within_the_head::<$subject>();
+            }
+        })+
+    };
+}
+
+over! {
+    over_reqwest: crate::subjects::Reqwest,
+    over_ureq: crate::subjects::Ureq,
+    over_raw_socket: crate::subjects::RawSocket,
+}

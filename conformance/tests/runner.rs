@@ -1,0 +1,234 @@
+//! The runner itself: clients that are wrong in known ways, and what it says of them.
+
+use coze_auth_conformance::baseline::Baseline;
+use coze_auth_conformance::case::Level;
+use coze_auth_conformance::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
+use coze_auth_conformance::result::{CheckResult, Run, Verdict, exit_code};
+use coze_auth_conformance::{Case, Lab, Plan, Reference, cases, run};
+use serde_json::{Map, Value, json};
+
+#[path = "subjects/raw_socket.rs"]
+mod raw_socket;
+
+/// Declares everything, does nothing, and always says the same.
+struct Liar {
+    about: About,
+    says: fn(&str) -> Result<Outcome, Broken>,
+}
+
+impl Liar {
+    fn new(says: fn(&str) -> Result<Outcome, Broken>) -> Self {
+        let all = all();
+        let needs = all.iter().flat_map(|case| {
+            let of_checks = case.checks.iter().flat_map(|check| &check.needs);
+            case.needs.iter().chain(of_checks)
+        });
+        let mut about = About::default();
+        about.caps = needs
+            .filter(|need| !need.starts_with('!'))
+            .cloned()
+            .collect();
+        Self { about, says }
+    }
+}
+
+impl Client for Liar {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn begin(&mut self, _: &Opening) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn call(&mut self, op: &str, _: &Map<String, Value>) -> Result<Answer, Broken> {
+        let result = (self.says)(op)?;
+        Ok(Answer {
+            result,
+            logs: Vec::new(),
+        })
+    }
+}
+
+fn all() -> &'static [Case] {
+    cases().unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn only(id: &str) -> Vec<Case> {
+    let found: Vec<Case> = all().iter().filter(|case| case.id == id).cloned().collect();
+    assert_eq!(found.len(), 1, "{id}");
+    found
+}
+
+fn run_over(make: impl Fn() -> Box<dyn Client> + Send + Sync, cases: &[Case], known: &str) -> Run {
+    let plan = Plan::new("x", 2, move || Ok(make()));
+    let known = Baseline::parse(known).unwrap_or_else(|problem| panic!("{problem}"));
+    let mut runs = run(Lab::shared(), &[plan], cases, &known, None);
+    runs.pop().expect("one client")
+}
+
+fn liar(says: fn(&str) -> Result<Outcome, Broken>, cases: &[Case], known: &str) -> Run {
+    run_over(move || Box::new(Liar::new(says)), cases, known)
+}
+
+fn reference(cases: &[Case], known: &str) -> Run {
+    run_over(
+        || Box::new(Reference::<raw_socket::RawSocket>::new("x")),
+        cases,
+        known,
+    )
+}
+
+fn yes(_: &str) -> Result<Outcome, Broken> {
+    Ok(Outcome::Ok(json!({})))
+}
+
+fn no(_: &str) -> Result<Outcome, Broken> {
+    Ok(Outcome::Err(Failure::new("other", "no")))
+}
+
+fn is_counted(check: &CheckResult) -> bool {
+    check.level != Level::Observe && check.verdict != Verdict::NotApplicable
+}
+
+/// Cases with checks that count, all of which passed.
+fn passed(run: &Run) -> Vec<&str> {
+    let passed = run.cases.iter().filter(|case| {
+        let mut counted = case
+            .checks
+            .iter()
+            .filter(|check| is_counted(check))
+            .peekable();
+        counted.peek().is_some() && counted.all(|check| check.verdict == Verdict::Pass)
+    });
+    passed.map(|case| &*case.id).collect()
+}
+
+/// A case that a client passes by saying yes and doing nothing looks at nothing.
+#[test]
+fn no_case_is_passed_by_saying_yes() {
+    let run = liar(yes, all(), "");
+    let passed = passed(&run);
+    assert!(passed.is_empty(), "{passed:#?}");
+}
+
+/// Saying no to everything passes where a refusal is right, and nowhere else.
+#[test]
+fn saying_no_passes_only_where_a_refusal_is_asked_for() {
+    let run = liar(no, all(), "");
+    let mut passed = passed(&run);
+    passed.retain(|id| {
+        let case = all().iter().find(|case| case.id == *id);
+        let checks = case.into_iter().flat_map(|case| &case.checks);
+        !checks
+            .into_iter()
+            .any(|check| check.has.contains_key("err"))
+    });
+    assert!(passed.is_empty(), "{passed:#?}");
+}
+
+#[test]
+fn what_is_declared_and_not_there_counts_as_failed() {
+    let unsupported = |_: &str| Ok(Outcome::Unsupported("no such call".to_owned()));
+    let run = liar(unsupported, &only("web.login.token"), "");
+    assert!(
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::NotTestable)
+    );
+    assert_eq!(exit_code(&[run]), 1);
+}
+
+#[test]
+fn what_is_not_declared_is_no_pass_and_no_failure() {
+    let run = reference(&only("provider.jwt.token"), "");
+    assert!(
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::NotApplicable)
+    );
+    assert_eq!(exit_code(&[run]), 0);
+}
+
+#[test]
+fn a_client_that_dies_fails_this_case_and_no_other() {
+    let dies = |op: &str| match op {
+        "device.start" => Err(Broken::Client("its process ended".to_owned())),
+        _ => yes(op),
+    };
+    let run = liar(dies, &only("device.start.answer"), "");
+    assert!(
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::NotTestable)
+    );
+    let panics = |op: &str| match op {
+        "device.start" => panic!("out of cheese"),
+        _ => yes(op),
+    };
+    let run = liar(panics, &only("device.start.answer"), "");
+    for (_, check) in run.checks() {
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(
+            check
+                .why
+                .as_ref()
+                .is_some_and(|why| why.contains("out of cheese"))
+        );
+    }
+}
+
+#[test]
+fn a_case_that_is_wrong_is_not_the_clients_fault() {
+    let mut cases = only("tokens.pat.accepted");
+    cases[0].checks[0].has = [("eq".to_owned(), json!("${nobody.ok.x}"))].into();
+    let run = reference(&cases, "");
+    assert_eq!(exit_code(&[run]), 4);
+}
+
+const KNOWN: &str = "[x.\"device.start.answer#user-code\"]\nreason = \"no code\"\n";
+
+#[test]
+fn known_failures_are_green_and_stale_ones_red() {
+    let cases = only("device.start.answer");
+    let run = liar(yes, &cases, KNOWN);
+    let known = run
+        .checks()
+        .find(|(_, check)| check.id.ends_with("#user-code"));
+    assert_eq!(
+        known.map(|(_, check)| check.verdict),
+        Some(Verdict::KnownFail)
+    );
+    assert_eq!(exit_code(&[run]), 1, "the others are not known");
+
+    let run = reference(&cases, KNOWN);
+    assert_eq!(run.total(Verdict::FixedButListed), 1);
+    assert_eq!(exit_code(&[run]), 2);
+
+    let run = reference(
+        &cases,
+        "[x.\"device.start.nothing#at-all\"]\nreason = \"gone\"\n",
+    );
+    assert_eq!(run.unused, ["device.start.nothing#at-all"]);
+    assert_eq!(exit_code(&[run]), 2);
+}
+
+#[test]
+fn a_baseline_of_a_run_makes_it_green() {
+    let cases = only("device.start.answer");
+    let written = Baseline::default().for_runs(&[liar(yes, &cases, "")]);
+    let again = liar(yes, &cases, &written);
+    assert_eq!(exit_code(&[again]), 0, "{written}");
+}
+
+#[test]
+fn a_run_of_nothing_is_incomplete() {
+    assert_eq!(exit_code(&[]), 3);
+    assert_eq!(exit_code(&[reference(&[], "")]), 3);
+    let plan = Plan::new("x", 1, || Err(Broken::Client("does not start".to_owned())));
+    let runs = run(
+        Lab::shared(),
+        &[plan],
+        &only("tokens.pat.accepted"),
+        &Baseline::default(),
+        None,
+    );
+    assert_eq!(exit_code(&runs), 3);
+}

@@ -1,0 +1,177 @@
+//! The runner's side of `coze-auth-shim/1`, over shims of a few lines of shell.
+#![cfg(unix)]
+
+use coze_auth_conformance::baseline::Baseline;
+use coze_auth_conformance::client::Client;
+use coze_auth_conformance::result::{CaseResult, Run, Verdict};
+use coze_auth_conformance::{Case, Lab, Plan, Shim, run};
+use serde_json::{Value, json};
+
+/// A shim that answers operations by what `answers` says: shell in which `$id` is the request's.
+fn script(answers: &str) -> String {
+    let hello = r#"{"protocol":1,"name":"sh","version":"1","language":"sh","runtime":"sh","caps":["device","clock","cancel"]}"#;
+    // Members come sorted: args, id, op, unix_ms.
+    format!(
+        r#"sh -c 'say() {{ printf "%s\n" "$1"; }}
+while read -r line; do
+id=${{line##*\"id\":}}; id=${{id%%,*}}
+case "$line" in
+*\"op\":\"exit\"*) exit 0;;
+*\"op\":\"hello\"*) say "{{\"id\":$id,\"ok\":{hello}}}";;
+{answers}
+*) say "{{\"id\":$id,\"ok\":{{}}}}";;
+esac; done'"#,
+        hello = hello.replace('"', "\\\"")
+    )
+}
+
+/// A line of the protocol, as the shell above writes it.
+fn say(line: &str) -> String {
+    format!("say \"{}\"", line.replace('"', "\\\""))
+}
+
+fn case(steps: &Value, checks: &Value, real_ms: u64) -> Case {
+    let case = json!({
+        "id": "shims.of.shell", "title": "t", "kind": "interop", "why": "w", "since": "2026-12",
+        "needs": ["device"], "steps": steps, "checks": checks,
+        "limits": { "virtual_s": 60, "real_ms": real_ms },
+    });
+    serde_json::from_value(case).expect("a case")
+}
+
+fn over(command: &str, cases: &[Case], checked: bool) -> Run {
+    let start = || {
+        let shim = match checked {
+            true => Shim::start_checked(command),
+            false => Shim::start(command),
+        };
+        shim.map(|shim| Box::new(shim) as Box<dyn Client>)
+    };
+    let plan = Plan::new("sh", 1, start);
+    let mut runs = run(Lab::shared(), &[plan], cases, &Baseline::default(), None);
+    runs.pop().expect("one client")
+}
+
+fn verdicts(case: &CaseResult) -> Vec<(Verdict, &str)> {
+    let checks = case.checks.iter();
+    checks
+        .map(|check| (check.verdict, check.why.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+fn start() -> Value {
+    json!([{ "do": "device.start", "with": { "client": "c" }, "as": "d" }])
+}
+
+fn is_ok(at: &str) -> Value {
+    json!([{ "id": "ok", "level": "must", "spec": ["x"], "at": at, "ok": true }])
+}
+
+#[test]
+fn a_sleep_moves_the_clock_of_both_sides() {
+    let poll = format!(
+        "*device.poll*) {}; read -r wake; case \"$wake\" in *1750000007000*) {};; esac;;",
+        say(r#"{"ev":"sleep","n":1,"ms":7000}"#),
+        say(r#"{"id":$id,"ok":{"access_token":"t","expires_at":1}}"#),
+    );
+    let steps = json!([{ "do": "device.poll", "with": { "device": "d" }, "as": "t" }]);
+    let checks = json!([
+        { "id": "slept", "level": "must", "spec": ["x"], "at": "sleeps_ms", "eq": [7000] },
+        { "id": "time", "level": "must", "spec": ["x"], "at": "now", "eq": 1_750_000_007 },
+        { "id": "ok", "level": "must", "spec": ["x"], "at": "t.ok.access_token", "eq": "t" },
+    ]);
+    let run = over(&script(&poll), &[case(&steps, &checks, 5_000)], true);
+    assert!(
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::Pass),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn who_sleeps_for_ever_is_given_up_and_goes_on() {
+    let poll = format!(
+        "*device.poll*) {}; read -r wake; case \"$wake\" in *abandon*) {};; esac;;",
+        say(r#"{"ev":"sleep","n":1,"ms":3600000}"#),
+        say(r#"{"id":$id,"err":{"kind":"abandoned","message":"left asleep"}}"#),
+    );
+    let steps = json!([
+        { "do": "device.poll", "with": { "device": "d" }, "as": "t" },
+        { "do": "device.start", "with": { "client": "c" }, "as": "d" },
+    ]);
+    let checks = json!([
+        { "id": "told", "level": "must", "spec": ["x"], "at": "t", "err": ["abandoned"] },
+        { "id": "next", "level": "must", "spec": ["x"], "at": "d", "ok": true },
+    ]);
+    let run = over(&script(&poll), &[case(&steps, &checks, 5_000)], false);
+    assert!(
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::Pass),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn one_that_dies_is_started_again() {
+    let dies = case(
+        &json!([{ "do": "device.poll", "with": { "device": "d" } }]),
+        &is_ok("last"),
+        5_000,
+    );
+    let good = case(&start(), &is_ok("d"), 5_000);
+    let command = script("*device.poll*) exit 3;;");
+    let run = over(&command, &[dies, good], false);
+    assert_eq!(
+        verdicts(&run.cases[0]),
+        [(Verdict::NotTestable, "its process ended")]
+    );
+    assert_eq!(verdicts(&run.cases[1]), [(Verdict::Pass, "")]);
+}
+
+#[test]
+fn one_that_is_silent_is_ended() {
+    let silent = case(
+        &json!([{ "do": "device.poll", "with": { "device": "d" } }]),
+        &is_ok("last"),
+        200,
+    );
+    let good = case(&start(), &is_ok("d"), 5_000);
+    let run = over(&script("*device.poll*) ;;"), &[silent, good], false);
+    assert_eq!(
+        verdicts(&run.cases[0]),
+        [(Verdict::NotTestable, "it was silent for 200ms")]
+    );
+    assert_eq!(verdicts(&run.cases[1]), [(Verdict::Pass, "")]);
+}
+
+#[test]
+fn what_is_no_protocol_is_told() {
+    let command = script("*device.start*) echo hello there;;");
+    let run = over(&command, &[case(&start(), &is_ok("d"), 5_000)], false);
+    let [(verdict, why)] = verdicts(&run.cases[0])[..] else {
+        panic!("{run:#?}")
+    };
+    assert_eq!(verdict, Verdict::NotTestable);
+    assert!(why.contains("hello there"), "{why}");
+}
+
+/// On demand: a line that the schema does not allow is no answer.
+#[test]
+fn the_schema_is_held_on_demand() {
+    // A device.start without its members.
+    let cases = [case(&start(), &is_ok("d"), 5_000)];
+    let run = over(&script(""), &cases, false);
+    assert_eq!(verdicts(&run.cases[0]), [(Verdict::Pass, "")]);
+    let run = over(&script(""), &cases, true);
+    let [(verdict, why)] = verdicts(&run.cases[0])[..] else {
+        panic!("{run:#?}")
+    };
+    assert_eq!(verdict, Verdict::NotTestable);
+    assert!(why.contains("user_code is missing"), "{why}");
+}
+
+#[test]
+fn one_that_does_not_start_makes_the_run_incomplete() {
+    let run = over("false", &[case(&start(), &is_ok("d"), 5_000)], false);
+    assert_eq!(run.incomplete.as_deref(), Some("its process ended"));
+}
