@@ -24,6 +24,14 @@ sdks *args:
 breaks:
     python3 conformance/sdks/run.py --break all
 
+# The mock's pages in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
+browser *args:
+    python3 conformance/browser/run.py {{ args }}
+
+# Pictures of the pages, in docs/screenshots.
+screenshots:
+    python3 conformance/browser/run.py --screenshots
+
 # What a flow costs, and what a fresh token does, beside what they are measured against. Shows locks with strace.
 bench:
     cargo bench --quiet --locked --package coze-auth-core --bench flows
@@ -49,7 +57,7 @@ openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
 # All that must hold before a change lands.
-ci: lint test model offline sdks breaks openapi
+ci: lint test model offline sdks breaks openapi browser
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

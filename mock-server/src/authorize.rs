@@ -178,10 +178,18 @@ pub(crate) fn approve(
 
 /// Coze's own refusal is unknown (protocol §4.5); this is RFC 6749 §4.1.2.1.
 pub(crate) fn deny(authorization: &Authorization) -> String {
-    let why = "the user denied the request";
+    fail(
+        authorization,
+        "access_denied",
+        "the user denied the request",
+    )
+}
+
+/// The redirect that brings an error in place of a code.
+pub(crate) fn fail(authorization: &Authorization, error: &str, why: &str) -> String {
     redirect(
         authorization,
-        &[("error", "access_denied"), ("error_description", why)],
+        &[("error", error), ("error_description", why)],
     )
 }
 

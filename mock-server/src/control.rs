@@ -1,11 +1,11 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
 mod clock;
-mod events;
+pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod gates;
 mod owner;
-mod requests;
+pub(crate) mod requests;
 mod seeing;
 mod user;
 mod verify;
@@ -19,6 +19,8 @@ use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::de::DeserializeOwned;
@@ -143,19 +145,7 @@ where
 /// may without the token.
 async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let is_here = |authority: &str| is_here(&reach, authority);
-    let host_here = match headers.get(HOST) {
-        Some(host) => host.to_str().is_ok_and(is_here),
-        None => request.uri().host().is_none_or(is_here),
-    };
-    let origin_here = headers.get(ORIGIN).is_none_or(|origin| {
-        let origin = origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.split_once("://"));
-        origin.is_some_and(|(_, host)| is_here(host))
-    });
-    if !host_here || !origin_here {
+    if !comes_from_here(&reach, &request) {
         let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
         return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
     }
@@ -187,7 +177,26 @@ async fn in_json(response: Response) -> Response {
     respond(Err(Problem::new(status, text)))
 }
 
-fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
+/// Whether `Host` and `Origin` are of this machine or the mock's own.
+pub(crate) fn comes_from_here(reach: &Reach, request: &Request) -> bool {
+    let headers = request.headers();
+    let is_here = |authority: &str| is_here(reach, authority);
+    let host_here = match headers.get(HOST) {
+        Some(host) => host.to_str().is_ok_and(is_here),
+        None => request.uri().host().is_none_or(is_here),
+    };
+    let origin_here = headers.get(ORIGIN).is_none_or(|origin| {
+        let origin = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.split_once("://"));
+        origin.is_some_and(|(_, host)| is_here(host))
+    });
+    host_here && origin_here
+}
+
+/// As a bearer token, or as the password of a browser, with any user name.
+pub(crate) fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
     let Some(wanted) = &reach.admin_token else {
         return true;
     };
@@ -195,9 +204,20 @@ fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
         .get(AUTHORIZATION)
         .and_then(|sent| sent.to_str().ok());
     let sent = sent.and_then(|sent| sent.split_once(' '));
-    sent.is_some_and(|(scheme, sent)| {
-        scheme.eq_ignore_ascii_case("bearer") && same(sent.trim(), wanted)
-    })
+    sent.is_some_and(
+        |(scheme, sent)| match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => same(sent.trim(), wanted),
+            "basic" => password(sent.trim()).is_some_and(|password| same(&password, wanted)),
+            _ => false,
+        },
+    )
+}
+
+/// RFC 7617 §2.
+fn password(sent: &str) -> Option<String> {
+    let pair = String::from_utf8(STANDARD.decode(sent).ok()?).ok()?;
+    let (_, password) = pair.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn is_here(reach: &Reach, authority: &str) -> bool {

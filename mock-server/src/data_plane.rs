@@ -68,7 +68,7 @@ pub(crate) fn answer(
             let (status, error, body) = answer::refusal_body(&refusal, rules, &begun.logid);
             let reply = match endpoint {
                 Endpoint::Authorize { .. } => {
-                    pages::refused(status, &error, &refusal, &begun.logid)
+                    pages::refused(&request.headers, status, &error, &refusal, &begun.logid)
                 }
                 _ => answer::json_reply(status, body.to_string()),
             };
@@ -106,7 +106,9 @@ pub(crate) fn scripted(
         message,
     } = step;
     let mut reply = match Endpoint::of(&request.path) {
-        Endpoint::Authorize { .. } => pages::scripted(*status, error, message, &begun.logid),
+        Endpoint::Authorize { .. } => {
+            pages::scripted(&request.headers, *status, error, message, &begun.logid)
+        }
         _ => {
             let body = answer::error_body(error, message, &begun.logid);
             answer::json_reply(*status, body.to_string())

@@ -1,10 +1,11 @@
 //! The device flow: device authorization, polls, and the decision (RFC 8628, protocol §3.2, §7).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::apps::Kind;
+use crate::apps::{Kind, User};
 use crate::body::Members;
 use crate::call::{Answer, Call, Refusal};
 use crate::rules::Rule;
@@ -44,6 +45,7 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         user_code: user_code.clone(),
         workspace: workspace.map(str::to_owned),
         decision: Decision::Pending,
+        user: None,
         expires_ms: call.now_ms + ttl.device * 1000,
         last_poll: None,
         made,
@@ -84,7 +86,7 @@ pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusa
     if let Some(device) = call.world.devices.get_mut(&key) {
         device.used = Some(mark);
     }
-    let user = call.world.user.clone();
+    let user = device.user.unwrap_or_else(|| call.world.user.clone());
     let origin = call.origin(Some(&key));
     let tokens = call.world.issue_pair(app, user, now, origin);
     Ok(call.hand_out(&tokens))
@@ -222,10 +224,12 @@ pub(crate) fn waiting<'a>(
     }
 }
 
+/// `user` is who approves; none for who sits at the browser when the device gets its tokens.
 pub(crate) fn decide(
     world: &mut World,
     user_code: &str,
     action: DeviceAction,
+    user: Option<Arc<User>>,
     now_ms: u64,
 ) -> Result<(), NotWaiting> {
     let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
@@ -234,7 +238,10 @@ pub(crate) fn decide(
     }
     let device = world.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
     match action {
-        DeviceAction::Approve => device.decision = Decision::Approved,
+        DeviceAction::Approve => {
+            device.decision = Decision::Approved;
+            device.user = user;
+        }
         DeviceAction::Deny => device.decision = Decision::Denied,
         DeviceAction::Expire => device.expires_ms = device.expires_ms.min(now_ms),
     }

@@ -18,14 +18,14 @@ use crate::call::Incoming;
 use crate::on::{At, On};
 use crate::ticks::Ticks;
 use kind::Kind;
-use script::{Meets, Script};
+use script::Meets;
 use shelf::{Kept, Shelf};
 
 pub(crate) use asked::{Asked, LONGEST_BODY, MOST, Place};
 pub use fault::Fault;
 pub(crate) use kind::{DELAY, DRIP, KINDS, LONGEST};
-pub(crate) use script::ErrorStep;
 pub use script::{After, Step};
+pub(crate) use script::{ErrorStep, Script};
 pub(crate) use serve::serve;
 
 /// A fault of one world. Dropping it removes the fault, and lets go what it holds or delays.

@@ -185,7 +185,7 @@ impl MockWorld {
     pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
         let mut world = self.shared.world();
         let now_ms = world.settings.clock.unix_ms();
-        device::decide(&mut world, user_code, action, now_ms)
+        device::decide(&mut world, user_code, action, None, now_ms)
     }
 
     /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.

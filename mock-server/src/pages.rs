@@ -1,279 +1,185 @@
-//! The pages for people: consent and device activation. Plain HTML, no script.
+//! The pages for people: consent, device activation and dashboard. Plain HTML, no script.
+
+mod actions;
+mod consent;
+mod dashboard;
+mod device;
+mod guard;
+mod journal;
+mod language;
+mod texts;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use askama::Template;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
-use crate::answer::{self, Reply};
+use crate::answer::Reply;
+use crate::apps::User;
 use crate::call::Refusal;
-use crate::device::{self, DeviceAction, NotWaiting};
-use crate::store::digest;
-use crate::world::{Authorization, World};
-use crate::{authorize, redact};
+use crate::redact;
+use crate::world::World;
+use language::texts;
+use texts::Texts;
 
-#[derive(Template)]
-#[template(path = "consent.html")]
-struct ConsentPage<'a> {
-    app: &'a str,
-    kind: &'a str,
-    client_id: &'a str,
-    challenge: Option<&'a str>,
-    workspace: &'a str,
-    redirect_uri: &'a str,
-    user: &'a str,
-    authorize_key: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "device_entry.html")]
-struct DeviceEntry<'a> {
-    user_code: &'a str,
-    problem: Option<&'a str>,
-}
-
-#[derive(Template)]
-#[template(path = "device_confirm.html")]
-struct DeviceConfirm<'a> {
-    app: &'a str,
-    client_id: &'a str,
-    workspace: &'a str,
-    user: &'a str,
-    user_code: &'a str,
-}
+pub(crate) use consent::{consent, decide_consent};
+pub(crate) use dashboard::router as dashboard;
+pub(crate) use device::{decide_device, device};
 
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message<'a> {
+    t: &'static Texts,
     title: &'a str,
     text: &'a str,
     failed: bool,
-    details: &'a [(&'a str, &'a str)],
+    details: &'a [Detail<'a>],
+    /// The text and address of a way on.
+    on: Option<(&'a str, &'a str)>,
 }
 
-/// No script, no frame, nothing from elsewhere. `form-action` is left out: browsers apply it to
-/// the redirect back to the app too.
-const HEADERS: [(HeaderName, &str); 5] = [
+struct Detail<'a> {
+    id: &'static str,
+    name: &'static str,
+    value: &'a str,
+}
+
+/// No script, nothing from elsewhere. `form-action` is left out: browsers apply it to the redirect
+/// back to the app too. The referrer is for the origin alone: with none at all a browser writes
+/// `Origin: null` on the forms of our own pages.
+const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CACHE_CONTROL, "no-store"),
-    (
-        http::header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'",
-    ),
-    (http::header::REFERRER_POLICY, "no-referrer"),
-    (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (VARY, "Accept-Language"),
 ];
 
-fn page(status: StatusCode, template: &impl Template) -> Reply {
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
+
+fn page(status: StatusCode, t: &Texts, template: &impl Template) -> Reply {
     let html = template.render().expect("our templates render");
     let mut reply = Response::new(Bytes::from(html));
     *reply.status_mut() = status;
-    for (name, value) in HEADERS {
-        reply
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
+    set_headers(reply.headers_mut(), t);
     reply
 }
 
-fn message(status: StatusCode, title: &str, text: &str) -> Reply {
-    let failed = status != StatusCode::OK;
-    page(
-        status,
-        &Message {
-            title,
-            text,
-            failed,
-            details: &[],
-        },
-    )
+fn set_headers(headers: &mut HeaderMap, t: &Texts) {
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(t.lang));
 }
 
-fn undecided() -> Reply {
-    let status = StatusCode::BAD_REQUEST;
-    message(status, "Nothing was decided", "Approve or deny?")
+fn message(t: &'static Texts, status: StatusCode, title: &str, text: &str) -> Reply {
+    let message = Message {
+        t,
+        title,
+        text,
+        failed: status != StatusCode::OK,
+        details: &[],
+        on: None,
+    };
+    page(status, t, &message)
+}
+
+fn undecided(t: &'static Texts, why: &str) -> Reply {
+    message(t, StatusCode::BAD_REQUEST, t.undecided, why)
 }
 
 /// A refused authorize request is shown and never redirected (protocol §2.2: the page says so).
-pub(crate) fn refused(status: StatusCode, error: &str, refusal: &Refusal, logid: &str) -> Reply {
+pub(crate) fn refused(
+    headers: &HeaderMap,
+    status: StatusCode,
+    error: &str,
+    refusal: &Refusal,
+    logid: &str,
+) -> Reply {
+    let t = texts(headers);
     let row = refusal.rule.text();
-    let text = refusal.message();
+    let detail = |id, name, value| Detail { id, name, value };
+    let message = refusal.message();
     let page_of = Message {
-        title: "OAuth error",
-        text: "The app sent you here with a request that cannot be granted.",
+        t,
+        title: t.oauth_error,
+        text: t.refused_text,
         failed: true,
         details: &[
-            ("Error", error),
-            ("Message", &text),
-            ("Rule", refusal.rule.id()),
-            ("Meaning", &row.text),
-            ("Expected", &refusal.expected),
-            ("Came", &refusal.came),
-            ("Fix", &row.fix),
-            ("Logid", logid),
+            detail("error", t.error, error),
+            detail("message", t.message, &message),
+            detail("rule", t.rule, refusal.rule.id()),
+            detail("meaning", t.meaning, &row.text),
+            detail("expected", t.expected, &refusal.expected),
+            detail("came", t.came, &refusal.came),
+            detail("fix", t.fix, &row.fix),
+            detail("logid", "Logid", logid),
         ],
+        on: None,
     };
-    page(status, &page_of)
+    page(status, t, &page_of)
 }
 
 /// The error of a script, where a person looks at it.
-pub(crate) fn scripted(status: StatusCode, error: &str, message: &str, logid: &str) -> Reply {
+pub(crate) fn scripted(
+    headers: &HeaderMap,
+    status: StatusCode,
+    error: &str,
+    message: &str,
+    logid: &str,
+) -> Reply {
+    let t = texts(headers);
+    let detail = |id, name, value| Detail { id, name, value };
     let page_of = Message {
-        title: "OAuth error",
-        text: "A script of this mock answers so; no rule has looked at the request.",
+        t,
+        title: t.oauth_error,
+        text: t.scripted_text,
         failed: true,
-        details: &[("Error", error), ("Message", message), ("Logid", logid)],
+        details: &[
+            detail("error", t.error, error),
+            detail("message", t.message, message),
+            detail("logid", "Logid", logid),
+        ],
+        on: None,
     };
-    page(status, &page_of)
+    page(status, t, &page_of)
 }
 
-/// First value of each name; what a browser sends for our forms has no other.
-fn fields(form: &[u8]) -> HashMap<String, String> {
-    let mut fields = HashMap::new();
-    for (name, value) in form_urlencoded::parse(form) {
-        fields
-            .entry(name.into_owned())
-            .or_insert_with(|| value.into_owned());
-    }
-    fields
-}
+/// The values of a form or query: the first of each name, since a browser sends no other for our forms.
+struct Fields(HashMap<String, String>);
 
-fn field<'a>(fields: &'a HashMap<String, String>, name: &str) -> &'a str {
-    fields.get(name).map_or("", String::as_str)
-}
-
-/// The authorize request behind `key`, or the page that says why there is none.
-fn pending(world: &World, key: &str) -> Result<Authorization, Box<Reply>> {
-    let problem = |text| {
-        message(
-            StatusCode::BAD_REQUEST,
-            "This page is no longer valid",
-            text,
-        )
-    };
-    let now = world.settings.clock.unix_ms();
-    match world.authorizations.get(&digest(key)) {
-        None => Err(Box::new(problem(
-            "Nobody is waiting behind this link. Go back to the app and start again.",
-        ))),
-        Some(found) if found.decided => Err(Box::new(problem(
-            "This request has been decided already. Go back to the app and start again.",
-        ))),
-        Some(found) if now >= found.expires_ms => Err(Box::new(problem(
-            "This request has waited too long. Go back to the app and start again.",
-        ))),
-        Some(found) => Ok(found.clone()),
-    }
-}
-
-pub(crate) fn consent(world: &World, query: &str) -> Reply {
-    let fields = fields(query.as_bytes());
-    let key = field(&fields, "authorize_key");
-    let authorization = match pending(world, key) {
-        Ok(authorization) => authorization,
-        Err(problem) => return *problem,
-    };
-    let app = world.app(authorization.app);
-    let consent_page = ConsentPage {
-        app: &app.name,
-        kind: app.kind.name(),
-        client_id: &app.client_id,
-        challenge: authorization
-            .challenge
-            .as_ref()
-            .map(|challenge| if challenge.s256 { "S256" } else { "plain" }),
-        workspace: authorization.workspace.as_deref().unwrap_or(ALL_WORKSPACES),
-        redirect_uri: &authorization.redirect_uri,
-        user: &world.user.nick,
-        authorize_key: key,
-    };
-    page(StatusCode::OK, &consent_page)
-}
-
-const ALL_WORKSPACES: &str = "all of the user's";
-
-pub(crate) fn decide_consent(world: &mut World, form: &[u8]) -> Reply {
-    let fields = fields(form);
-    let key = field(&fields, "authorize_key");
-    let authorization = match pending(world, key) {
-        Ok(authorization) => authorization,
-        Err(problem) => return *problem,
-    };
-    let now = world.settings.clock.unix_ms();
-    let location = match field(&fields, "action") {
-        "approve" => {
-            let user = world.user.clone();
-            authorize::approve(world, &authorization, user, now)
+impl Fields {
+    fn of(form: &[u8]) -> Self {
+        let mut fields = HashMap::new();
+        for (name, value) in form_urlencoded::parse(form) {
+            fields
+                .entry(name.into_owned())
+                .or_insert_with(|| value.into_owned());
         }
-        "deny" => authorize::deny(&authorization),
-        _ => return undecided(),
-    };
-    if let Some(found) = world.authorizations.get_mut(&digest(key)) {
-        found.decided = true;
+        Self(fields)
     }
-    answer::redirect(&location)
-}
 
-pub(crate) fn device(world: &World, query: &str) -> Reply {
-    let fields = fields(query.as_bytes());
-    let user_code = field(&fields, "user_code").trim();
-    let now = world.settings.clock.unix_ms();
-    if user_code.is_empty() {
-        let entry = DeviceEntry {
-            user_code,
-            problem: None,
-        };
-        return page(StatusCode::OK, &entry);
-    }
-    match device::waiting(world, user_code, now) {
-        Err(problem) => not_waiting(user_code, problem),
-        Ok(device) => {
-            let app = world.app(device.app);
-            let confirm = DeviceConfirm {
-                app: &app.name,
-                client_id: &app.client_id,
-                workspace: device.workspace.as_deref().unwrap_or(ALL_WORKSPACES),
-                user: &world.user.nick,
-                user_code: &device.user_code,
-            };
-            page(StatusCode::OK, &confirm)
-        }
+    /// Empty if it is not there.
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
     }
 }
 
-fn not_waiting(user_code: &str, problem: NotWaiting) -> Reply {
-    let status = match problem {
-        NotWaiting::Unknown => StatusCode::NOT_FOUND,
-        NotWaiting::Expired | NotWaiting::Decided => StatusCode::GONE,
-    };
-    let entry = DeviceEntry {
-        user_code,
-        problem: Some(problem.text()),
-    };
-    page(status, &entry)
-}
-
-pub(crate) fn decide_device(world: &mut World, form: &[u8]) -> Reply {
-    let fields = fields(form);
-    let user_code = field(&fields, "user_code");
-    let Some(action @ (DeviceAction::Approve | DeviceAction::Deny)) =
-        DeviceAction::named(field(&fields, "action"))
-    else {
-        return undecided();
-    };
-    let now = world.settings.clock.unix_ms();
-    match device::decide(world, user_code, action, now) {
-        Err(problem) => not_waiting(user_code, problem),
-        Ok(()) if action == DeviceAction::Approve => {
-            let text = "Your device goes on by itself in a moment. You can close this page.";
-            message(StatusCode::OK, "Device connected", text)
-        }
-        Ok(()) => {
-            let text = "The device got no access. You can close this page.";
-            message(StatusCode::OK, "Device denied", text)
+/// The user who was chosen on a page; the one at the browser if it left no choice.
+fn chosen(world: &World, fields: &Fields) -> Option<Arc<User>> {
+    match fields.get("user") {
+        "" => Some(world.user.clone()),
+        name => {
+            let mut users = world.settings.users.iter();
+            users.find(|user| user.name == name).cloned()
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use http::header::FORWARDED;
-use url::Url;
+use url::{Position, Url};
 
 use crate::SetupError;
 use crate::tls::Tls;
@@ -66,6 +66,13 @@ impl Reach {
             .into_iter()
             .flatten()
             .any(|own| own.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
+    }
+
+    /// Whether `authority` is the public URL's, port included.
+    pub(crate) fn is_public_authority(&self, authority: &str) -> bool {
+        let public = self.public_url.as_deref().map(Url::parse);
+        let public = public.and_then(Result::ok);
+        public.is_some_and(|url| url[Position::BeforeHost..Position::AfterPort] == *authority)
     }
 
     /// Nothing, unless proxies are trusted: who sends a header can say anything.

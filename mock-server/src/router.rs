@@ -136,6 +136,7 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
 /// The routes of one world.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     routed(routes())
+        .merge(pages::dashboard(&shared.reach))
         .nest("/_mock/v1", control::router(&shared.reach))
         .fallback(data)
         .layer(middleware::map_response_with_state(shared.clone(), dated))
@@ -232,37 +233,39 @@ pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &
     }
 }
 
-async fn form(request: Request) -> Bytes {
+pub(crate) async fn form(request: Request) -> Bytes {
     match read(request.into_body()).await {
         Body::Whole(form) => form,
         Body::TooLong | Body::Broken => Bytes::new(),
     }
 }
 
-async fn consent(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let reply = pages::consent(&shared.world(), uri.query().unwrap_or(""));
+async fn consent(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = pages::consent(&shared.world(), &headers, uri.query().unwrap_or(""));
     pages::log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
 async fn decide_consent(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
     let form = form(request).await;
-    let reply = pages::decide_consent(&mut shared.world(), &form);
+    let reply = pages::decide_consent(&mut shared.world(), &headers, &form);
     pages::log(&http::Method::POST, &path, reply.status());
     into_response(reply)
 }
 
-async fn device(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let reply = pages::device(&shared.world(), uri.query().unwrap_or(""));
+async fn device(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = pages::device(&shared.world(), &headers, uri.query().unwrap_or(""));
     pages::log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
 async fn decide_device(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
     let form = form(request).await;
-    let reply = pages::decide_device(&mut shared.world(), &form);
+    let reply = pages::decide_device(&mut shared.world(), &headers, &form);
     pages::log(&http::Method::POST, &path, reply.status());
     into_response(reply)
 }

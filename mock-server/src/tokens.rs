@@ -11,9 +11,9 @@ use crate::world::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken, 
 
 /// A request, as the journal names it.
 #[derive(Debug, Serialize)]
-struct Moment {
-    seq: u64,
-    logid: Option<String>,
+pub(crate) struct Moment {
+    pub(crate) seq: u64,
+    pub(crate) logid: Option<String>,
 }
 
 impl From<Mark> for Moment {
@@ -41,21 +41,21 @@ struct Row {
 /// A [`Row`] as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown {
-    fingerprint: String,
+    pub(crate) fingerprint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
+    pub(crate) kind: Option<&'static str>,
     /// `live`, `spent`, `revoked`, `denied`, `expired` or `evicted`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    made: Option<Moment>,
+    pub(crate) made: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spent: Option<Moment>,
+    pub(crate) spent: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
 }
 
 impl Row {

@@ -90,6 +90,8 @@ pub(crate) struct Device {
     pub(crate) user_code: String,
     pub(crate) workspace: Option<String>,
     pub(crate) decision: Decision,
+    /// Who approved, if it was said.
+    pub(crate) user: Option<Arc<User>>,
     pub(crate) expires_ms: u64,
     /// On the steady clock.
     pub(crate) last_poll: Option<Duration>,

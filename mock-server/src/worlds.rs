@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::response::Response;
+use axum::{Extension, Router};
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
 use serde_json::json;
@@ -254,6 +254,8 @@ pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
             route(first.clone(), worlds, request)
         })
+        // The dashboard links them.
+        .layer(Extension(worlds.clone()))
         .with_state(worlds)
 }
 

@@ -1,7 +1,6 @@
 //! The journal as server-sent events.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,7 +20,7 @@ use super::requests::too_many_wait;
 use super::{Problem, respond};
 use crate::bell::Awaited;
 use crate::calls::Calls;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalEntry};
 use crate::router::Shared;
 
 /// Proxies close what is silent for longer.
@@ -55,14 +54,7 @@ pub(super) async fn events(
         let oldest = journal.iter().next().map_or(1, |entry| entry.seq);
         known(journal).unwrap_or(oldest - 1)
     };
-    let mut response = Response::new(Body::new(Events {
-        shared,
-        life,
-        after,
-        left,
-        waiting: None,
-        over: false,
-    }));
+    let mut response = Response::new(Body::new(Events::new(shared, life, after, left, told)));
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("text/event-stream");
     headers.insert(CONTENT_TYPE, kind);
@@ -70,10 +62,38 @@ pub(super) async fn events(
     response
 }
 
+fn told(what: &Told<'_>) -> String {
+    match what {
+        Told::Request(entry) => {
+            format!(
+                "id: {}\nevent: request\ndata: {}\n\n",
+                entry.seq,
+                json!(entry)
+            )
+        }
+        Told::Lost(lost) => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
+        Told::Silence => ": still here\n\n".to_owned(),
+        // The reader comes back, if there is something to come back to.
+        Told::Reset => "event: reset\ndata: {}\n\n".to_owned(),
+    }
+}
+
+/// What a reader of the journal is told.
+pub(crate) enum Told<'a> {
+    Request(&'a JournalEntry),
+    /// So many are no longer kept.
+    Lost(u64),
+    Silence,
+    /// The last one: the world was reset or has ended.
+    Reset,
+}
+
+type Tell = fn(&Told<'_>) -> String;
+
 type Waiting = Pin<Box<dyn Future<Output = Awaited<()>> + Send>>;
 
 /// Nothing is kept for a reader but its place: what it is too slow for is no longer there.
-struct Events {
+pub(crate) struct Events {
     shared: Arc<Shared>,
     life: u64,
     after: u64,
@@ -81,17 +101,38 @@ struct Events {
     left: u64,
     waiting: Option<Waiting>,
     over: bool,
+    tell: Tell,
+    /// What comes before all requests.
+    head: Option<String>,
 }
 
 impl Events {
+    /// The requests after `after`, at most `left`, as `tell` writes them. `life` is the bell's, from before `after` was read.
+    pub(crate) fn new(shared: Arc<Shared>, life: u64, after: u64, left: u64, tell: Tell) -> Self {
+        Self {
+            shared,
+            life,
+            after,
+            left,
+            waiting: None,
+            over: false,
+            tell,
+            head: None,
+        }
+    }
+
+    pub(crate) fn after_text(mut self, head: String) -> Self {
+        self.head = Some(head);
+        self
+    }
+
     fn coming(&mut self) -> Option<String> {
         let shared = self.shared.clone();
         let world = shared.world();
         let journal = &world.journal;
         let mut text = String::new();
         if let Some(lost) = lost(journal, self.after) {
-            let told = json!({ "lost": lost });
-            let _ = write!(text, "event: lost\ndata: {told}\n\n");
+            text.push_str(&(self.tell)(&Told::Lost(lost)));
             self.after += lost;
         }
         for _ in 0..AT_ONCE {
@@ -103,12 +144,7 @@ impl Events {
             };
             self.after = entry.seq;
             self.left -= 1;
-            let _ = write!(
-                text,
-                "id: {}\nevent: request\ndata: {}\n\n",
-                entry.seq,
-                json!(entry)
-            );
+            text.push_str(&(self.tell)(&Told::Request(entry)));
         }
         (!text.is_empty()).then_some(text)
     }
@@ -141,6 +177,9 @@ impl HttpBody for Events {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = |text: String| Poll::Ready(Some(Ok(Frame::data(Bytes::from(text)))));
+        if let Some(head) = self.head.take() {
+            return frame(head);
+        }
         if self.over {
             return Poll::Ready(None);
         }
@@ -149,13 +188,12 @@ impl HttpBody for Events {
                 let awaited = ready!(waiting.as_mut().poll(context));
                 self.waiting = None;
                 if matches!(awaited, Awaited::Late) {
-                    return frame(": still here\n\n".to_owned());
+                    return frame((self.tell)(&Told::Silence));
                 }
             }
             if self.shared.bell.life() != self.life {
-                // The reader comes back, if there is something to come back to.
                 self.over = true;
-                return frame("event: reset\ndata: {}\n\n".to_owned());
+                return frame((self.tell)(&Told::Reset));
             }
             if let Some(text) = self.coming() {
                 return frame(text);

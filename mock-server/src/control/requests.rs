@@ -20,10 +20,13 @@ use crate::router::Shared;
 /// A client that waits has a thread.
 pub(super) const MOST_WAITING: usize = 64;
 
+pub(crate) fn full(shared: &Shared) -> bool {
+    shared.bell.waiting() >= MOST_WAITING
+}
+
 pub(super) fn too_many_wait(shared: &Shared) -> Option<Problem> {
     let text = format!("{MOST_WAITING} clients wait for requests already");
-    let full = shared.bell.waiting() >= MOST_WAITING;
-    full.then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
+    full(shared).then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 #[derive(Default)]

@@ -116,7 +116,7 @@ pub(super) async fn decide_device(
         .and_then(|action| {
             let mut world = shared.world();
             let now = world.settings.clock.unix_ms();
-            device::decide(&mut world, &user_code, action, now)
+            device::decide(&mut world, &user_code, action, None, now)
                 .map(|()| json!({ "ok": true }))
                 .map_err(|problem| {
                     let status = match problem {

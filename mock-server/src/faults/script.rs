@@ -113,7 +113,7 @@ impl Script {
         }
     }
 
-    pub(super) fn matched(&self) -> u64 {
+    pub(crate) fn matched(&self) -> u64 {
         *self.matched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

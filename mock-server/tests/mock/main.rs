@@ -5,6 +5,7 @@ mod breaches;
 mod config;
 mod config_errors;
 mod control;
+mod dashboard;
 mod device;
 mod documented;
 mod events;

@@ -1,0 +1,322 @@
+// The cases; each prints `ok NAME` or `FAIL NAME why`.
+import assert from 'node:assert/strict'
+import { CALLBACK, PKCE, TWO_USERS, WEB, authorizeUrl, exchange, id, login, me, open, poll, post, s256, startBrowser, startDevice, startMock, violations } from './harness.mjs'
+
+const cases = []
+const test = (name, run) => cases.push({ name, run })
+const SECRET = 'mock-web-secret'
+const consent = async (seen, base, client, more) => {
+  await seen.page.goto(authorizeUrl(base, client, more))
+  assert.match(seen.page.url(), /\/oauth\/consent\?authorize_key=/)
+}
+const press = async (seen, name) => {
+  await id(seen.page, name).click()
+  await seen.page.waitForURL(`${CALLBACK}?**`)
+  return Object.fromEntries(new URL(seen.page.url()).searchParams)
+}
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? 'script' : 'no-script'
+  const test_ = (name, run) =>
+    test(`${name} (${how})`, async ({ browser, base, two }) => {
+      const seen = await open(browser, { javaScriptEnabled })
+      try {
+        await run({ seen, page: seen.page, base, two })
+      } finally {
+        await seen.context.close()
+      }
+    })
+
+  test_('web.approve', async ({ seen, base }) => {
+    await consent(seen, base, WEB)
+    const back = await press(seen, 'approve')
+    assert.equal(back.state, 'state-1')
+    assert.equal((await exchange(base, WEB, back.code, {}, SECRET)).status, 200)
+  })
+  test_('web.deny', async ({ seen, base }) => {
+    await consent(seen, base, WEB)
+    const back = await press(seen, 'deny')
+    assert.deepEqual([back.error, back.code, back.state], ['access_denied', undefined, 'state-1'])
+  })
+  test_('pkce.approve', async ({ seen, base }) => {
+    const code_verifier = 'v'.repeat(43)
+    await consent(seen, base, PKCE, { code_challenge: s256(code_verifier), code_challenge_method: 'S256' })
+    assert.equal(await id(seen.page, 'challenge').innerText(), 'S256')
+    const back = await press(seen, 'approve')
+    assert.equal((await exchange(base, PKCE, back.code, { code_verifier })).status, 200)
+  })
+  test_('pkce.deny', async ({ seen, base }) => {
+    await consent(seen, base, PKCE, { code_challenge: 'c'.repeat(43) })
+    assert.equal((await press(seen, 'deny')).error, 'access_denied')
+  })
+  test_('consent.wrong-state', async ({ seen, page, base }) => {
+    await consent(seen, base, WEB)
+    await id(page, 'cope').locator('summary').click()
+    const back = await press(seen, 'wrong-state')
+    assert.equal(back.state, 'wrong-state')
+    assert.ok(back.code)
+  })
+  test_('consent.error', async ({ seen, page, base }) => {
+    await consent(seen, base, WEB)
+    await id(page, 'cope').locator('summary').click()
+    await id(page, 'which-error').selectOption('temporarily_unavailable')
+    const back = await press(seen, 'return-error')
+    assert.deepEqual([back.error, back.state, back.code], ['temporarily_unavailable', 'state-1', undefined])
+  })
+  test_('consent.other-user', async ({ seen, page, two }) => {
+    await consent(seen, two, WEB)
+    await id(page, 'user').selectOption('bob')
+    const back = await press(seen, 'approve')
+    const { json } = await exchange(two, WEB, back.code, {}, SECRET)
+    assert.equal((await me(two, json.access_token)).json.data.user_name, 'bob')
+  })
+  test_('device.right-code', async ({ page, base }) => {
+    const device = await startDevice(base)
+    await page.goto(device.verification_uri)
+    await id(page, 'user-code').fill(device.user_code.toLowerCase())
+    await id(page, 'continue').click()
+    assert.equal(await id(page, 'user-code').innerText(), device.user_code)
+    await id(page, 'approve').click()
+    assert.equal(await id(page, 'title').innerText(), 'Device connected')
+    assert.equal((await poll(base, device.device_code)).status, 200)
+  })
+  test_('device.wrong-code', async ({ page, base }) => {
+    await page.goto(`${base}/oauth/device-activation`)
+    await id(page, 'user-code').fill('BBB-BBB-BBB')
+    await id(page, 'continue').click()
+    assert.match(await id(page, 'problem').innerText(), /No device is waiting/)
+    assert.equal(await id(page, 'user-code').inputValue(), 'BBB-BBB-BBB')
+    assert.equal(await id(page, 'user-code').getAttribute('aria-invalid'), 'true')
+  })
+  test_('device.deny', async ({ page, base }) => {
+    const device = await startDevice(base)
+    await page.goto(`${device.verification_uri}?user_code=${device.user_code}`)
+    await id(page, 'deny').click()
+    assert.equal(await id(page, 'title').innerText(), 'Device denied')
+    assert.equal((await poll(base, device.device_code)).json.error_code, 'access_denied')
+  })
+  test_('device.other-user', async ({ page, two }) => {
+    const device = await startDevice(two)
+    await page.goto(`${device.verification_uri}?user_code=${device.user_code}`)
+    await id(page, 'user').selectOption('bob')
+    await id(page, 'approve').click()
+    await id(page, 'title').waitFor()
+    const { json } = await poll(two, device.device_code)
+    assert.equal((await me(two, json.access_token)).json.data.user_name, 'bob')
+  })
+  test_('dashboard.live', async ({ page, base }) => {
+    const at = `${base}/t/live-${how}`
+    await page.goto(`${at}/_mock/`, { waitUntil: 'commit' })
+    const frame = page.frameLocator('iframe')
+    await frame.getByRole('columnheader', { name: 'Request' }).waitFor()
+    const entries = frame.locator('[data-testid="entry"]')
+    assert.equal(await entries.count(), 0)
+    await me(at, 'pat_mock_alice')
+    await entries.first().waitFor()
+    await me(at, 'nobody-knows-this-token')
+    await entries.nth(1).waitFor()
+    assert.match(await entries.nth(1).innerText(), /401/)
+    await entries.nth(1).getByRole('link').click()
+    await page.waitForURL('**/_mock/request?**')
+    assert.equal(await id(page, 'rule').innerText(), 'token.known')
+    await id(page, 'back').click()
+    await id(page, 'pause').click()
+    assert.equal(await id(page, 'entry').count(), 2)
+    await me(at, 'pat_mock_alice')
+    assert.equal(await id(page, 'entry').count(), 2, 'paused')
+    await id(page, 'reload').click()
+    await id(page, 'entry').nth(2).waitFor()
+    await id(page, 'live').click()
+    await frame.locator('[data-testid="entry"]').nth(2).waitFor()
+  })
+  test_('dashboard.clock', async ({ page, base }) => {
+    const at = `${base}/t/clock-${how}`
+    await page.goto(`${at}/_mock/?paused=1`)
+    await id(page, 'freeze').click()
+    await page.locator('[data-testid="mode"]', { hasText: 'frozen' }).waitFor()
+    const { access_token } = await login(at)
+    assert.equal((await me(at, access_token)).status, 200)
+    const before = await id(page, 'now').innerText()
+    await id(page, 'quarter').click()
+    await page.locator('[data-testid="now"]').filter({ hasNotText: before }).waitFor()
+    const moved = Date.parse(`${await id(page, 'now').innerText()}Z`) - Date.parse(`${before}Z`)
+    assert.equal(moved, 900_000)
+    assert.equal((await me(at, access_token)).status, 401, 'the token has expired')
+    await page.locator('[data-testid="token"] [data-testid="state"]', { hasText: 'expired' }).first().waitFor()
+  })
+  test_('dashboard.device', async ({ page, base }) => {
+    const at = `${base}/t/device-${how}`
+    const device = await startDevice(at)
+    await page.goto(`${at}/_mock/?paused=1`)
+    await id(page, 'device').filter({ hasText: device.user_code }).getByRole('button', { name: 'Approve' }).click()
+    await id(page, 'no-devices').waitFor()
+    assert.equal((await poll(at, device.device_code)).status, 200)
+  })
+  test_('dashboard.fault', async ({ page, base }) => {
+    const at = `${base}/t/fault-${how}`
+    await page.goto(`${at}/_mock/?paused=1`)
+    await id(page, 'kind').selectOption('status')
+    await id(page, 'endpoint').selectOption('users_me')
+    for (const times of [1, 2]) {
+      await id(page, 'add-fault').click()
+      await id(page, 'fault_off').nth(times - 1).waitFor()
+      await id(page, 'kind').selectOption('status')
+      await id(page, 'endpoint').selectOption('users_me')
+    }
+    await id(page, 'fault_off').nth(1).getByRole('button').click()
+    await id(page, 'fault_off').nth(1).waitFor({ state: 'detached' })
+    const at_me = () => fetch(`${at}/v1/users/me`, { headers: { authorization: 'Bearer pat_mock_alice' } })
+    assert.equal((await at_me()).status, 502)
+    assert.equal((await at_me()).status, 200)
+  })
+  test_('dashboard.tree', async ({ page, base }) => {
+    const at = `${base}/t/tree-${how}`
+    const { refresh_token } = await login(at)
+    await post(at, '/api/permission/oauth2/token', { grant_type: 'refresh_token', client_id: WEB, refresh_token }, SECRET)
+    await page.goto(`${at}/_mock/?paused=1`)
+    const states = await page.locator('.tree [data-testid="state"]').allInnerTexts()
+    assert.deepEqual(states, ['spent', 'live', 'spent', 'live', 'live'])
+    assert.equal(await page.locator('.tree > ul > li > ul > li > ul > li').count(), 2)
+    assert.ok(!(await page.content()).includes(refresh_token))
+  })
+}
+
+test('chinese', async ({ browser, base }) => {
+  const seen = await open(browser, { locale: 'zh-CN' })
+  await consent(seen, base, WEB)
+  assert.equal(await seen.page.locator('html').getAttribute('lang'), 'zh-CN')
+  assert.equal(await id(seen.page, 'approve').innerText(), '同意')
+  await seen.page.goto(`${base}/_mock/?paused=1`)
+  assert.match(await seen.page.title(), /控制台/)
+  await seen.context.close()
+})
+
+test('keyboard', async ({ browser, base }) => {
+  const seen = await open(browser)
+  await consent(seen, base, WEB)
+  const focused = () => seen.page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.className)
+  const order = []
+  for (let n = 0; n < 4; n += 1) {
+    await seen.page.keyboard.press('Tab')
+    order.push(await focused())
+  }
+  assert.deepEqual(order, ['skip', 'approve', 'deny', ''])
+  await seen.page.keyboard.press('Shift+Tab')
+  await seen.page.keyboard.press('Shift+Tab')
+  const outline = await seen.page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)
+  assert.equal(outline, 'solid', 'focus is seen')
+  await seen.page.keyboard.press('Enter')
+  await seen.page.waitForURL(`${CALLBACK}?**`)
+  assert.ok(new URL(seen.page.url()).searchParams.get('code'))
+  await seen.context.close()
+})
+
+test('admin-token', async ({ browser }) => {
+  const mock = await startMock('', '--admin-token', 'let-me-in')
+  try {
+    const origin = mock.base
+    for (const [password, status] of [['let-me-in', 200], ['wrong', 401]]) {
+      const seen = await open(browser, { httpCredentials: { username: 'me', password, origin } })
+      assert.equal((await seen.page.goto(`${origin}/_mock/?paused=1`)).status(), status)
+      if (status === 200) {
+        await id(seen.page, 'freeze').click()
+        await seen.page.locator('[data-testid="mode"]', { hasText: 'frozen' }).waitFor()
+      }
+      await seen.context.close()
+    }
+  } finally {
+    mock.stop()
+  }
+})
+
+test('cross-site', async ({ browser, base }) => {
+  const seen = await open(browser)
+  for (const other of ['http://evil.example/evil', `${base.replace('127.0.0.1', 'localhost')}/evil`]) {
+    await seen.context.route('**/evil', (route) =>
+      route.fulfill({
+        contentType: 'text/html',
+        body: `<form method=post action="${base}/_mock/act"><input name=do value=clock><button name=by value=86400>go</button></form>`,
+      }),
+    )
+    await seen.page.goto(other)
+    const [reply] = await Promise.all([seen.page.waitForResponse(`${base}/_mock/act`), seen.page.locator('button').click()])
+    assert.equal(reply.status(), 403, other)
+  }
+  await seen.context.close()
+})
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`axe.${colorScheme}`, async ({ browser, base, two }) => {
+    const seen = await open(browser, { colorScheme })
+    const { page } = seen
+    const device = await startDevice(two)
+    const waiting = `${two}/oauth/device-activation`
+    const { refresh_token } = await login(two)
+    await post(two, '/api/permission/oauth2/token', { grant_type: 'refresh_token', client_id: WEB, refresh_token }, SECRET)
+    await me(two, 'nobody-knows-this-token')
+    await post(two, '/_mock/v1/faults', { on: { endpoint: 'unknown' }, fault: { kind: 'reset' } })
+    await post(two, '/_mock/v1/gates/g', { on: { endpoint: 'unknown' }, at: 'request' })
+    const json = await (await fetch(`${two}/_mock/v1/requests?limit=1`)).json()
+    const logid = json.requests[0].outcome.logid
+    const open_details = () => page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)))
+    for (const [at, until] of [
+      [authorizeUrl(two, WEB)],
+      [authorizeUrl(base, WEB)],
+      [authorizeUrl(base, WEB, { redirect_uri: 'http://evil.example/' })],
+      [waiting],
+      [`${waiting}?user_code=BBB`],
+      [`${waiting}?user_code=${device.user_code}`],
+      [`${two}/oauth/consent?authorize_key=none`],
+      [`${two}/_mock/?paused=1`],
+      [`${two}/_mock/`],
+      [`${two}/_mock/journal`, 'commit'],
+      [`${two}/_mock/request?logid=${logid}`],
+      [`${two}/_mock/request?logid=none`],
+    ]) {
+      await page.goto(at, { waitUntil: until ?? 'domcontentloaded' })
+      await page.locator('main').first().waitFor()
+      if (until) await id(page, 'entry').first().waitFor()
+      await open_details()
+      assert.deepEqual(await violations(page), [], at)
+    }
+    await seen.context.close()
+  })
+}
+
+test('narrow', async ({ browser, base, two }) => {
+  const seen = await open(browser, { viewport: { width: 360, height: 740 } })
+  await login(two)
+  for (const at of [authorizeUrl(two, WEB), `${base}/oauth/device-activation`, `${two}/_mock/?paused=1`]) {
+    await seen.page.goto(at)
+    const wide = await seen.page.evaluate(() => document.documentElement.scrollWidth)
+    const which = await seen.page.evaluate(() => [...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > 360 && !one.closest('.scroll > *')).map((one) => one.outerHTML.slice(0, 80)))
+    assert.ok(wide <= 360, `${at} is ${wide} wide: ${which}`)
+  }
+  await seen.context.close()
+})
+
+const [browser, one, other] = await Promise.all([startBrowser(), startMock(), startMock(TWO_USERS)])
+const only = process.env.ONLY
+let failed = 0
+const started = Date.now()
+const chosen = cases.filter(({ name }) => name.includes(only))
+const left = [...chosen]
+/** Each takes the next case until none is left: contexts and worlds keep them apart. */
+async function work() {
+  for (let next = left.shift(); next; next = left.shift()) {
+    const since = Date.now()
+    try {
+      await next.run({ browser, base: one.base, two: other.base })
+      console.log(`ok ${next.name} ${Date.now() - since} ms`)
+    } catch (why) {
+      failed += 1
+      console.log(`FAIL ${next.name} ${why.message}`)
+    }
+  }
+}
+await Promise.all([work(), work(), work()])
+await browser.close()
+one.stop()
+other.stop()
+console.log(`${chosen.length - failed} passed, ${failed} failed in ${((Date.now() - started) / 1000).toFixed(1)} s`)
+process.exit(failed || !chosen.length ? 1 : 0)

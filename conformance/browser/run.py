@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The mock's pages in a real Chromium. See README.md; `run.py --help` for the options."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WORKSPACE = HERE.parents[1]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target").resolve()
+NPM = TARGET / "browser"
+SCREENSHOTS = WORKSPACE / "docs" / "screenshots"
+INPUTS = ["package.json", "package-lock.json"]
+RUN_SECONDS = 300
+
+
+class Trouble(Exception):
+    """The run could not be made: no verdict about the pages."""
+
+
+def run(*command, **options):
+    print("running:", *command, flush=True)
+    if subprocess.run(command, **options).returncode:
+        raise Trouble(f"this failed: {' '.join(command)}")
+
+
+def chromium():
+    """The browser, installed on Debian and Ubuntu if it is missing; the CJK font is for screenshots."""
+    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found:
+        return found
+    if not shutil.which("apt-get"):
+        raise Trouble("no Chromium: install it, or set CHROMIUM to its path")
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if root and not shutil.which("sudo"):
+        raise Trouble("no Chromium, and no right to install it: run `apt-get install chromium fonts-noto-cjk` as root")
+    run(*root, "apt-get", "update", "-q")
+    run(*root, "apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk")
+    found = shutil.which("chromium")
+    if not found:
+        raise Trouble("apt-get installed no Chromium; set CHROMIUM to the path of one")
+    return found
+
+
+def packages():
+    npm = shutil.which("npm")
+    if not npm or not shutil.which("node"):
+        raise Trouble("node and npm are needed")
+    stamp = NPM / "installed-from"
+    wanted = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in INPUTS)).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    shutil.rmtree(NPM, ignore_errors=True)
+    NPM.mkdir(parents=True)
+    for name in INPUTS:
+        shutil.copy(HERE / name, NPM)
+    run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=NPM)
+    stamp.write_text(wanted)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
+    parser.add_argument("--screenshots", action="store_true", help="writes docs/screenshots instead of testing")
+    parser.add_argument("--only", metavar="TEXT", help="only the cases whose name has this text")
+    given = parser.parse_args()
+    try:
+        browser = chromium()
+        packages()
+        if not given.mock:
+            run("cargo", "build", "--quiet", "--locked", "-p", "coze-auth-mock", cwd=WORKSPACE)
+        proxies = ("http_proxy", "https_proxy", "all_proxy")
+        env = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+        env["CHROMIUM"] = browser
+        env["MOCK"] = str(Path(given.mock).resolve() if given.mock else TARGET / "debug" / "coze-auth-mock")
+        env["PACKAGES"] = str(NPM)
+        env["SCREENSHOTS"] = str(SCREENSHOTS)
+        env["ONLY"] = given.only or ""
+        script = "screenshots.mjs" if given.screenshots else "cases.mjs"
+        return subprocess.run(["node", str(HERE / script)], env=env, timeout=RUN_SECONDS).returncode
+    except (Trouble, OSError, subprocess.TimeoutExpired) as why:
+        print(f"no verdict: {why}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

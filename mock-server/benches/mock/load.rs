@@ -1,0 +1,117 @@
+//! Sixteen keep-alive connections that ask as fast as they are answered.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::http::{Connection, log_in, member, post, post_json, refresh};
+use crate::process::{Kind, Process};
+
+const CONNECTIONS: usize = 16;
+
+pub(crate) struct Load {
+    pub(crate) name: &'static str,
+    /// Bytes of a body.
+    pub(crate) answer: usize,
+    server: Process,
+    clients: Vec<Client>,
+}
+
+struct Client {
+    connection: Connection,
+    next: Vec<u8>,
+    /// A refresh token is used once.
+    rotates: bool,
+}
+
+pub(crate) struct Run {
+    requests: u32,
+    took: Duration,
+    processor: Duration,
+}
+
+impl Run {
+    pub(crate) fn rate(&self) -> f64 {
+        f64::from(self.requests) / self.took.as_secs_f64()
+    }
+
+    pub(crate) fn cost_us(&self) -> f64 {
+        self.processor.as_secs_f64() * 1e6 / f64::from(self.requests)
+    }
+}
+
+impl Load {
+    pub(crate) fn new(name: &'static str, kind: &Kind) -> Self {
+        let server = Process::start(kind, Some(0));
+        let mut clients: Vec<_> = (0..CONNECTIONS)
+            .map(|_| Client::new(&server, kind))
+            .collect();
+        let answer = clients[0].ask();
+        Self {
+            name,
+            answer,
+            server,
+            clients,
+        }
+    }
+
+    pub(crate) fn run(&mut self, time: Duration) -> Run {
+        let before = self.server.processor();
+        let begun = Instant::now();
+        let requests = thread::scope(|scope| {
+            let clients = self.clients.iter_mut().map(|client| {
+                scope.spawn(move || {
+                    let mut asked = 0;
+                    while begun.elapsed() < time {
+                        client.ask();
+                        asked += 1;
+                    }
+                    asked
+                })
+            });
+            let clients: Vec<_> = clients.collect();
+            let asked = clients
+                .into_iter()
+                .map(|client| client.join().expect("answers"));
+            asked.sum()
+        });
+        Run {
+            requests,
+            took: begun.elapsed(),
+            processor: self.server.processor() - before,
+        }
+    }
+}
+
+impl Client {
+    fn new(server: &Process, kind: &Kind) -> Self {
+        let mut connection = Connection::new(server.to).expect("a connection");
+        let (next, rotates) = match kind.first {
+            "/v1/users/me" => (refresh(&log_in(&mut connection)), true),
+            "/" => {
+                let body = String::from_utf8(refresh(&"x".repeat(72))).expect("text");
+                let (_, body) = body.split_once("\r\n\r\n").expect("a body");
+                (post_json("/token", "mock-web-secret", body), false)
+            }
+            _ => {
+                let body = "grant_type=refresh_token&refresh_token=x&client_id=c&scope=s";
+                (
+                    post("/token", "none", "application/x-www-form-urlencoded", body),
+                    false,
+                )
+            }
+        };
+        Self {
+            connection,
+            next,
+            rotates,
+        }
+    }
+
+    fn ask(&mut self) -> usize {
+        let body = self.connection.ok(&self.next);
+        if self.rotates {
+            self.next = refresh(member(body, "refresh_token"));
+        }
+        body.len()
+    }
+}

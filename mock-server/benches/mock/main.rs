@@ -1,0 +1,198 @@
+//! What the mock costs beside a bare route of axum and beside `oauth2-mock-server`, in one run: `just bench`.
+//! `just soak` lets it run for long: its memory must not grow.
+
+#![allow(missing_docs)]
+
+mod bare;
+mod http;
+mod load;
+mod process;
+mod soak;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use crate::http::{Connection, log_in};
+use crate::load::{Load, Run};
+use crate::process::{BARE, Kind, MOCK, PEER, Process, peer_modules};
+
+const ROUNDS: usize = 7;
+const STARTS: usize = 21;
+const PEER_STARTS: usize = 5;
+const GRANTS: usize = 100_000;
+const MB: f64 = 1024.0 * 1024.0;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|one| one != "--bench")
+        .collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--bare", address] => {
+            bare::serve(address);
+            ExitCode::SUCCESS
+        }
+        ["soak"] => soak::run(soak::LONG),
+        ["soak", "short"] => soak::run(soak::SHORT),
+        _ => figures(),
+    }
+}
+
+/// The middle one of an odd number.
+fn median<T: PartialOrd + Copy>(mut all: Vec<T>) -> T {
+    all.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+    all[all.len() / 2]
+}
+
+struct Verdicts(bool);
+
+impl Verdicts {
+    fn tell(&mut self, what: &str, figure: &str, goal: &str, met: bool) {
+        let verdict = if met { "MET" } else { "NOT MET" };
+        println!("{what:<44} {figure:<46} goal {goal:<10} {verdict}");
+        self.0 &= met;
+    }
+}
+
+fn figures() -> ExitCode {
+    let peer = peer_modules()
+        .join("node_modules/oauth2-mock-server")
+        .exists();
+    if !peer {
+        println!(
+            "oauth2-mock-server is not installed: `just bench` does that; its rows are left out"
+        );
+    }
+    pin_to(1);
+    let mut verdicts = Verdicts(true);
+    throughput(&mut verdicts, peer);
+    starts(&mut verdicts, peer);
+    memory(&mut verdicts, peer);
+    match verdicts.0 {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// This process, so that it takes nothing from the server. On a machine with one core nothing is pinned.
+fn pin_to(core: usize) {
+    let this = std::process::id().to_string();
+    let _ = Command::new("taskset")
+        .args(["-p", "-c", &core.to_string(), &this])
+        .output();
+}
+
+fn throughput(verdicts: &mut Verdicts, peer: bool) {
+    let mut loads = vec![
+        Load::new("mock: refresh grant", &MOCK),
+        Load::new("bare axum route, JSON of the same size", &BARE),
+    ];
+    if peer {
+        loads.push(Load::new("oauth2-mock-server: refresh grant", &PEER));
+    }
+    let mut runs: Vec<Vec<Run>> = loads.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (load, runs) in loads.iter_mut().zip(&mut runs) {
+            runs.push(load.run(Duration::from_millis(700)));
+        }
+    }
+    for (load, runs) in loads.iter().zip(&runs) {
+        let rate = median(runs.iter().map(Run::rate).collect());
+        let cost = median(runs.iter().map(Run::cost_us).collect());
+        println!(
+            "{:<44} {rate:>8.0} requests/s, {cost:>6.1} µs of its processor each, answers of {} bytes",
+            load.name, load.answer
+        );
+    }
+    let ratio = |of: usize, figure: fn(&Run) -> f64| {
+        median(
+            runs[0]
+                .iter()
+                .zip(&runs[of])
+                .map(|(mock, other)| figure(mock) / figure(other))
+                .collect(),
+        )
+    };
+    let bare = ratio(1, Run::rate);
+    let cost = ratio(1, Run::cost_us);
+    let figure = format!("{bare:.2} × (processor time {cost:.2} ×)");
+    verdicts.tell(
+        "throughput beside the bare route",
+        &figure,
+        "≥ 0.8 ×",
+        bare >= 0.8,
+    );
+    if peer {
+        let peer = ratio(2, Run::rate);
+        let figure = format!("{peer:.0} ×");
+        verdicts.tell(
+            "throughput beside oauth2-mock-server",
+            &figure,
+            "≥ 30 ×",
+            peer >= 30.0,
+        );
+    }
+}
+
+fn start(kind: &Kind, times: usize) -> Duration {
+    median(
+        (0..times)
+            .map(|_| Process::start(kind, None).started_in)
+            .collect(),
+    )
+}
+
+fn starts(verdicts: &mut Verdicts, peer: bool) {
+    let own = start(&MOCK, STARTS);
+    println!("{:<44} {:>8.1} ms", "mock: start to first answer", ms(own));
+    if peer {
+        let other = start(&PEER, PEER_STARTS);
+        println!(
+            "{:<44} {:>8.1} ms",
+            "oauth2-mock-server: start to first answer",
+            ms(other)
+        );
+        let ratio = other.as_secs_f64() / own.as_secs_f64();
+        verdicts.tell(
+            "start beside oauth2-mock-server",
+            &format!("{ratio:.0} ×"),
+            "≥ 50 ×",
+            ratio >= 50.0,
+        );
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[allow(clippy::cast_precision_loss)] // megabytes
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / MB
+}
+
+fn memory(verdicts: &mut Verdicts, peer: bool) {
+    let mock = Process::start(&MOCK, None);
+    let idle = mb(mock.memory());
+    verdicts.tell(
+        "mock: resident, idle",
+        &format!("{idle:.1} MB"),
+        "< 15 MB",
+        idle < 15.0,
+    );
+    if peer {
+        let peer = mb(Process::start(&PEER, None).memory());
+        println!(
+            "{:<44} {peer:>8.1} MB",
+            "oauth2-mock-server: resident, idle"
+        );
+    }
+    let mut connection = Connection::new(mock.to).expect("a connection");
+    for _ in 0..GRANTS {
+        log_in(&mut connection);
+    }
+    let full = mb(mock.memory());
+    let what = format!("mock: resident, {GRANTS} live grants");
+    verdicts.tell(&what, &format!("{full:.1} MB"), "< 40 MB", full < 40.0);
+}

@@ -1,0 +1,120 @@
+//! The consent page: who asks for what, and what the browser brings back to the app.
+
+use std::sync::Arc;
+
+use askama::Template;
+use http::{HeaderMap, StatusCode};
+
+use super::texts::Texts;
+use super::{Fields, chosen, language, message, page, undecided};
+use crate::answer::{self, Reply};
+use crate::apps::User;
+use crate::authorize;
+use crate::store::digest;
+use crate::world::{Authorization, World};
+
+/// What a user or server may send the app instead of a code (RFC 6749 §4.1.2.1).
+const ERRORS: [&str; 4] = [
+    "access_denied",
+    "invalid_scope",
+    "server_error",
+    "temporarily_unavailable",
+];
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    t: &'static Texts,
+    app: &'a str,
+    kind: &'a str,
+    client_id: &'a str,
+    challenge: Option<&'a str>,
+    workspace: &'a str,
+    redirect_uri: &'a str,
+    users: &'a [Arc<User>],
+    errors: &'a [&'a str],
+    authorize_key: &'a str,
+}
+
+/// The authorize request behind `key`, or the page that says why there is none.
+fn pending(world: &World, t: &'static Texts, key: &str) -> Result<Authorization, Box<Reply>> {
+    let problem = |text| {
+        Err(Box::new(message(
+            t,
+            StatusCode::BAD_REQUEST,
+            t.invalid,
+            text,
+        )))
+    };
+    let now = world.settings.clock.unix_ms();
+    match world.authorizations.get(&digest(key)) {
+        None => problem(t.nobody_waits),
+        Some(found) if found.decided => problem(t.decided_already),
+        Some(found) if now >= found.expires_ms => problem(t.waited_too_long),
+        Some(found) => Ok(found.clone()),
+    }
+}
+
+pub(crate) fn consent(world: &World, headers: &HeaderMap, query: &str) -> Reply {
+    let t = language::texts(headers);
+    let fields = Fields::of(query.as_bytes());
+    let key = fields.get("authorize_key");
+    let authorization = match pending(world, t, key) {
+        Ok(authorization) => authorization,
+        Err(problem) => return *problem,
+    };
+    let app = world.app(authorization.app);
+    let challenge = authorization.challenge.as_ref();
+    let consent_page = ConsentPage {
+        t,
+        app: &app.name,
+        kind: app.kind.name(),
+        client_id: &app.client_id,
+        challenge: challenge.map(|challenge| if challenge.s256 { "S256" } else { "plain" }),
+        workspace: authorization
+            .workspace
+            .as_deref()
+            .unwrap_or(t.all_workspaces),
+        redirect_uri: &authorization.redirect_uri,
+        users: &world.settings.users,
+        errors: &ERRORS,
+        authorize_key: key,
+    };
+    page(StatusCode::OK, t, &consent_page)
+}
+
+pub(crate) fn decide_consent(world: &mut World, headers: &HeaderMap, form: &[u8]) -> Reply {
+    let t = language::texts(headers);
+    let fields = Fields::of(form);
+    let key = fields.get("authorize_key");
+    let mut authorization = match pending(world, t, key) {
+        Ok(authorization) => authorization,
+        Err(problem) => return *problem,
+    };
+    let action = fields.get("action");
+    let location = match action {
+        "approve" | "wrong_state" => {
+            let Some(user) = chosen(world, &fields) else {
+                return undecided(t, t.no_user);
+            };
+            if action == "wrong_state" {
+                authorization.state = Some("wrong-state".to_owned());
+            }
+            let now = world.settings.clock.unix_ms();
+            authorize::approve(world, &authorization, user, now)
+        }
+        "deny" => authorize::deny(&authorization),
+        "error" => match ERRORS
+            .into_iter()
+            .find(|known| *known == fields.get("error"))
+        {
+            Some(error) => authorize::fail(&authorization, error, "chosen on the consent page"),
+            None => return undecided(t, t.undecided_text),
+        },
+        _ => return undecided(t, t.undecided_text),
+    };
+    if let Some(found) = world.authorizations.get_mut(&digest(key)) {
+        found.decided = true;
+    }
+    answer::redirect(&location)
+}

@@ -1,0 +1,303 @@
+//! The dashboard at `/_mock/`: what a world has, and forms that change it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router, middleware};
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use super::journal::{self, Row, clock_time};
+use super::texts::Texts;
+use super::{Fields, actions, guard, language, page};
+use crate::endpoint::ENDPOINTS;
+use crate::faults::KINDS;
+use crate::on::On;
+use crate::reach::Reach;
+use crate::router::{Shared, into_response};
+use crate::tokens::{self, Moment, Shown};
+use crate::world::{Decision, World};
+use crate::worlds::Worlds;
+
+/// The newest so many codes and tokens.
+const TOKENS: usize = 200;
+
+pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/_mock", get(|| async { Redirect::permanent("_mock/") }))
+        .route("/_mock/", get(dashboard))
+        .route("/_mock/journal", get(journal::live))
+        .route("/_mock/request", get(journal::request))
+        .route("/_mock/act", post(actions::act))
+        .layer(middleware::from_fn_with_state(reach.clone(), guard::guard))
+}
+
+#[derive(Template)]
+#[template(path = "dashboard.html")]
+struct Dashboard<'a> {
+    t: &'static Texts,
+    world: &'a str,
+    now: String,
+    frozen: bool,
+    paused: bool,
+    entries: Vec<Row>,
+    devices: Vec<Waiting>,
+    tokens: Vec<Node>,
+    open_lists: usize,
+    kinds: Vec<&'static str>,
+    endpoints: &'static [&'static str],
+    shelves: [Shelf; 3],
+    worlds: Vec<(String, String, bool)>,
+}
+
+struct Waiting {
+    user_code: String,
+    app: String,
+    expires: String,
+}
+
+/// A code or token, in a list of lists.
+struct Node {
+    /// It is the first in its list.
+    opens: bool,
+    /// So many lists end before it.
+    closes: usize,
+    kind: &'static str,
+    fingerprint: String,
+    state: &'static str,
+    class: &'static str,
+    app: String,
+    made: Option<Link>,
+    spent: Option<Link>,
+    expires: String,
+}
+
+struct Link {
+    seq: u64,
+    to: Option<String>,
+}
+
+struct Shelf {
+    /// Also the name of the action of its forms.
+    id: &'static str,
+    title: &'static str,
+    none: &'static str,
+    counts: [&'static str; 2],
+    rows: Vec<Kept>,
+}
+
+struct Kept {
+    id: String,
+    kind: &'static str,
+    on: String,
+    counts: [u64; 2],
+}
+
+async fn dashboard(
+    State(shared): State<Arc<Shared>>,
+    worlds: Option<Extension<Arc<Worlds>>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let t = language::texts(&headers);
+    let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
+    let paused = !fields.get("paused").is_empty();
+    let entries = match paused {
+        true => journal::newest(&shared),
+        false => Vec::new(),
+    };
+    let name = shared.mount.strip_prefix("/t/").unwrap_or("");
+    let links = links(t, name, worlds.as_deref());
+    let shelves = [faults(t, &shared), scripts(t, &shared), gates(t, &shared)];
+    let world = shared.world();
+    let (tokens, open_lists) = tree(t, &world);
+    let clock = &world.settings.clock;
+    let kinds = KINDS.iter().map(|kind| kind.name);
+    let shown = Dashboard {
+        t,
+        world: name,
+        now: clock_time(clock.unix_ms()),
+        frozen: clock.is_frozen(),
+        paused,
+        entries,
+        devices: devices(&world),
+        tokens,
+        open_lists,
+        // It needs to be told where to.
+        kinds: kinds.filter(|kind| *kind != "redirect").collect(),
+        endpoints: &ENDPOINTS,
+        shelves,
+        worlds: links,
+    };
+    let mut reply = page(StatusCode::OK, t, &shown);
+    let own = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(own));
+    // With none at all a browser writes `Origin: null` on our own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    into_response(reply)
+}
+
+fn devices(world: &World) -> Vec<Waiting> {
+    let now = world.settings.clock.unix_ms();
+    let waiting = world.devices.iter().filter(|device| {
+        device.decision == Decision::Pending && device.used.is_none() && now < device.expires_ms
+    });
+    let shown = waiting.map(|device| Waiting {
+        user_code: device.user_code.clone(),
+        app: world.app(device.app).name.clone(),
+        expires: clock_time(device.expires_ms),
+    });
+    shown.collect()
+}
+
+/// Each below what it came from; and how many lists are open at the end.
+fn tree(t: &'static Texts, world: &World) -> (Vec<Node>, usize) {
+    let all = tokens::list(world, TOKENS);
+    let known: HashMap<&str, usize> = all
+        .iter()
+        .enumerate()
+        .map(|(at, shown)| (&*shown.fingerprint, at))
+        .collect();
+    let mut below: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+    for (at, shown) in all.iter().enumerate() {
+        let parent = shown.from.as_deref().and_then(|from| known.get(from));
+        below.entry(parent.copied()).or_default().push(at);
+    }
+    let mut nodes = Vec::with_capacity(all.len());
+    let mut depth = 0;
+    // Newest root first, and below it in the order of time.
+    let roots = below.remove(&None).unwrap_or_default();
+    let mut rest: Vec<_> = roots.into_iter().map(|at| (at, 1)).collect();
+    while let Some((at, deep)) = rest.pop() {
+        let closes = depth.max(deep) - deep;
+        nodes.push(node(t, world, &all[at], deep > depth, closes));
+        depth = deep;
+        let children = below.remove(&Some(at)).unwrap_or_default();
+        rest.extend(children.into_iter().rev().map(|child| (child, deep + 1)));
+    }
+    (nodes, depth)
+}
+
+fn node(t: &'static Texts, world: &World, shown: &Shown, opens: bool, closes: usize) -> Node {
+    let app = world
+        .apps
+        .iter()
+        .find(|app| Some(&app.client_id) == shown.client_id.as_ref());
+    let link = |moment: &Moment| Link {
+        seq: moment.seq,
+        to: moment.logid.clone(),
+    };
+    let (state, class) = match shown.state {
+        "live" => (t.live, "good"),
+        "spent" => (t.spent, ""),
+        "revoked" => (t.revoked, "poor"),
+        "denied" => (t.denied_state, "poor"),
+        "expired" => (t.expired, "warm"),
+        _ => (t.evicted, "warm"),
+    };
+    Node {
+        opens,
+        closes,
+        kind: match shown.kind {
+            Some("code") => t.authorization_code,
+            Some("device_code") => t.device_code,
+            Some("access_token") => t.access_token,
+            Some("refresh_token") => t.refresh_token,
+            _ => t.something,
+        },
+        fingerprint: shown.fingerprint.clone(),
+        state,
+        class,
+        app: app.map(|app| app.name.clone()).unwrap_or_default(),
+        made: shown.made.as_ref().map(link),
+        spent: shown.spent.as_ref().map(link),
+        expires: shown.expires_ms.map(clock_time).unwrap_or_default(),
+    }
+}
+
+fn described(on: &On) -> String {
+    let parts = [Some(on.endpoint), on.grant, on.client.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn faults(t: &Texts, shared: &Shared) -> Shelf {
+    let all = shared.faults.placed.all();
+    let rows = all.iter().map(|kept| {
+        let counts = kept.item.counts();
+        Kept {
+            id: kept.id.clone(),
+            kind: kept.item.fault.name(),
+            on: described(&kept.item.on),
+            counts: [counts.matched, counts.fired],
+        }
+    });
+    Shelf {
+        id: "fault_off",
+        title: t.faults,
+        none: t.no_faults,
+        counts: [t.matched, t.fired],
+        rows: rows.collect(),
+    }
+}
+
+fn scripts(t: &Texts, shared: &Shared) -> Shelf {
+    let all = shared.faults.scripts.all();
+    let rows = all.iter().map(|kept| {
+        let matched = kept.item.matched();
+        Kept {
+            id: kept.id.clone(),
+            kind: "",
+            on: described(&kept.item.on),
+            counts: [matched, matched],
+        }
+    });
+    Shelf {
+        id: "script",
+        title: t.scripts,
+        none: t.no_scripts,
+        counts: [t.matched, t.fired],
+        rows: rows.collect(),
+    }
+}
+
+fn gates(t: &Texts, shared: &Shared) -> Shelf {
+    let names = shared.gates.names();
+    let all = names.iter().filter_map(|name| shared.gates.named(name));
+    let rows = all.map(|held| {
+        let (arrived, waiting) = held.counts();
+        let count = |n| u64::try_from(n).unwrap_or(u64::MAX);
+        Kept {
+            id: held.name.clone(),
+            kind: held.at.name(),
+            on: described(&held.on),
+            counts: [count(arrived), count(waiting)],
+        }
+    });
+    Shelf {
+        id: "gate",
+        title: t.gates,
+        none: t.no_gates,
+        counts: [t.matched, t.waiting],
+        rows: rows.collect(),
+    }
+}
+
+/// Name, address from this page, and whether it is this one.
+fn links(t: &Texts, here: &str, worlds: Option<&Arc<Worlds>>) -> Vec<(String, String, bool)> {
+    let (root, to) = match here {
+        "" => ("./".to_owned(), "../t/"),
+        _ => ("../../../_mock/".to_owned(), "../../"),
+    };
+    let mut links = vec![(t.first_world.to_owned(), root, here.is_empty())];
+    let named = worlds.map(|worlds| worlds.all()).unwrap_or_default();
+    links.extend(named.into_iter().map(|(name, _)| {
+        let (to, same) = (format!("{to}{name}/_mock/"), name == here);
+        (name, to, same)
+    }));
+    links
+}

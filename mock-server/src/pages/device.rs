@@ -1,0 +1,98 @@
+//! Device activation: a user code is typed, confirmed and decided about (RFC 8628 §3.3).
+
+use std::sync::Arc;
+
+use askama::Template;
+use http::{HeaderMap, StatusCode};
+
+use super::texts::Texts;
+use super::{Fields, chosen, language, message, page, undecided};
+use crate::answer::Reply;
+use crate::apps::User;
+use crate::device::{self, DeviceAction, NotWaiting};
+use crate::world::World;
+
+#[derive(Template)]
+#[template(path = "device_entry.html")]
+struct DeviceEntry<'a> {
+    t: &'static Texts,
+    user_code: &'a str,
+    problem: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "device_confirm.html")]
+struct DeviceConfirm<'a> {
+    t: &'static Texts,
+    app: &'a str,
+    client_id: &'a str,
+    workspace: &'a str,
+    users: &'a [Arc<User>],
+    user_code: &'a str,
+}
+
+pub(crate) fn device(world: &World, headers: &HeaderMap, query: &str) -> Reply {
+    let t = language::texts(headers);
+    let fields = Fields::of(query.as_bytes());
+    let user_code = fields.get("user_code").trim();
+    if user_code.is_empty() {
+        let problem = None;
+        let entry = DeviceEntry {
+            t,
+            user_code,
+            problem,
+        };
+        return page(StatusCode::OK, t, &entry);
+    }
+    match device::waiting(world, user_code, world.settings.clock.unix_ms()) {
+        Err(problem) => not_waiting(t, user_code, problem),
+        Ok(device) => {
+            let app = world.app(device.app);
+            let confirm = DeviceConfirm {
+                t,
+                app: &app.name,
+                client_id: &app.client_id,
+                workspace: device.workspace.as_deref().unwrap_or(t.all_workspaces),
+                users: &world.settings.users,
+                user_code: &device.user_code,
+            };
+            page(StatusCode::OK, t, &confirm)
+        }
+    }
+}
+
+fn not_waiting(t: &'static Texts, user_code: &str, problem: NotWaiting) -> Reply {
+    let (status, text) = match problem {
+        NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
+        NotWaiting::Expired => (StatusCode::GONE, t.expired_code),
+        NotWaiting::Decided => (StatusCode::GONE, t.used_code),
+    };
+    let entry = DeviceEntry {
+        t,
+        user_code,
+        problem: Some(text),
+    };
+    page(status, t, &entry)
+}
+
+pub(crate) fn decide_device(world: &mut World, headers: &HeaderMap, form: &[u8]) -> Reply {
+    let t = language::texts(headers);
+    let fields = Fields::of(form);
+    let user_code = fields.get("user_code");
+    let Some(action @ (DeviceAction::Approve | DeviceAction::Deny)) =
+        DeviceAction::named(fields.get("action"))
+    else {
+        return undecided(t, t.undecided_text);
+    };
+    let Some(user) = chosen(world, &fields) else {
+        return undecided(t, t.no_user);
+    };
+    let now = world.settings.clock.unix_ms();
+    match device::decide(world, user_code, action, Some(user), now) {
+        Err(problem) => not_waiting(t, user_code, problem),
+        Ok(()) if action == DeviceAction::Approve => {
+            message(t, StatusCode::OK, t.connected, t.connected_text)
+        }
+        Ok(()) => message(t, StatusCode::OK, t.denied, t.denied_text),
+    }
+}

@@ -1,0 +1,57 @@
+//! Who may see and use the dashboard: it is on the control plane, and a browser holds it.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::{language, message};
+use crate::control::{comes_from_here, has_token};
+use crate::reach::Reach;
+use crate::router::into_response;
+
+/// As the rest of the control plane, but in a browser's terms; and a form counts only from our own pages.
+pub(super) async fn guard(
+    State(reach): State<Arc<Reach>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let t = language::texts(headers);
+    if !comes_from_here(&reach, &request) {
+        let status = StatusCode::FORBIDDEN;
+        return into_response(message(t, status, t.wrong_host, t.wrong_host_text));
+    }
+    if !has_token(&reach, headers) {
+        let status = StatusCode::UNAUTHORIZED;
+        let mut reply = message(t, status, t.sign_in, t.sign_in_text);
+        let challenge =
+            HeaderValue::from_static(r#"Basic realm="coze-auth-mock", charset="UTF-8""#);
+        reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        return into_response(reply);
+    }
+    if request.method() == Method::POST && !is_our_form(&reach, headers) {
+        let status = StatusCode::FORBIDDEN;
+        return into_response(message(t, status, t.not_done, t.elsewhere));
+    }
+    next.run(request).await
+}
+
+/// Browsers say where a form comes from; they leave `Sec-Fetch-Site` out only where the connection
+/// is not trustworthy, and write `Origin` all the same. What says neither is no browser.
+fn is_our_form(reach: &Reach, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    if let Some(site) = text("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = text(ORIGIN.as_str()) else {
+        return true;
+    };
+    let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
+    let forwarded = reach.forwarded(headers).host;
+    let hosts = [text(HOST.as_str()), forwarded.as_deref()];
+    hosts.contains(&Some(authority)) || reach.is_public_authority(authority)
+}

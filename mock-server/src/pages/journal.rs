@@ -1,0 +1,245 @@
+//! The journal on the dashboard: its rows, as they come in, and one request in full.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use jiff::Timestamp;
+
+use super::texts::Texts;
+use super::{Detail, Fields, Message, language, page, set_headers};
+use crate::control::events::{Events, Told};
+use crate::control::requests::full;
+use crate::journal::JournalEntry;
+use crate::router::{Shared, into_response};
+
+/// How many of the newest are shown at first.
+const SHOWN: u64 = 100;
+
+#[derive(Template)]
+#[template(path = "live.html")]
+struct Live {
+    t: &'static Texts,
+}
+
+#[derive(Template)]
+#[template(path = "entry.html")]
+struct Entry {
+    row: Row,
+}
+
+pub(super) struct Row {
+    pub(super) seq: u64,
+    pub(super) time: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) client: String,
+    pub(super) status: String,
+    pub(super) class: &'static str,
+    pub(super) why: String,
+    pub(super) logid: String,
+}
+
+impl Row {
+    pub(super) fn of(entry: &JournalEntry) -> Self {
+        let outcome = &entry.outcome;
+        let said = [
+            entry.grant,
+            entry.fault,
+            outcome.rule.or(outcome.error.as_deref()),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        Self {
+            seq: entry.seq,
+            time: clock_time(entry.at_ms),
+            method: entry.method.clone(),
+            path: entry.path.split('?').next().unwrap_or_default().to_owned(),
+            client: entry.client.as_deref().map(short).unwrap_or_default(),
+            status: match outcome.status {
+                0 => "—".to_owned(),
+                status => status.to_string(),
+            },
+            class: match outcome.status {
+                200..400 => "good",
+                _ => "poor",
+            },
+            why: said.join(" · "),
+            logid: outcome.logid.clone(),
+        }
+    }
+}
+
+/// Client ids are long, and differ at their beginning.
+fn short(client: &str) -> String {
+    match client.char_indices().nth(12) {
+        Some((end, _)) => format!("{}…", &client[..end]),
+        None => client.to_owned(),
+    }
+}
+
+/// `2026-01-01 00:00:00`, in UTC.
+pub(super) fn clock_time(unix_ms: u64) -> String {
+    let at = i64::try_from(unix_ms).ok();
+    let at = at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let at = at.unwrap_or(Timestamp::MAX);
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The newest, oldest first.
+pub(super) fn newest(shared: &Shared) -> Vec<Row> {
+    let world = shared.world();
+    let newest = usize::try_from(SHOWN).unwrap_or(usize::MAX);
+    let mut rows: Vec<_> = world
+        .journal
+        .iter()
+        .rev()
+        .take(newest)
+        .map(Row::of)
+        .collect();
+    rows.reverse();
+    rows
+}
+
+/// A table that grows by a row with each request, for as long as somebody looks: no script, no
+/// reload, and neither focus nor a screen reader's place is lost.
+pub(super) async fn live(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let t = language::texts(&headers);
+    let head = Live { t }.render().expect("our templates render");
+    let busy = full(&shared);
+    let life = shared.bell.life();
+    let after = shared.world().journal.newest().saturating_sub(SHOWN);
+    let tell = match t.lang {
+        "en" => |what: &Told<'_>| told(&super::texts::EN, what),
+        _ => |what: &Told<'_>| told(&super::texts::ZH, what),
+    };
+    let mut response = if busy {
+        let row = format!("<tr><td colspan=5>{}</td></tr>", t.busy);
+        Response::new(Body::from(head + &row))
+    } else {
+        let events = Events::new(shared, life, after, u64::MAX, tell).after_text(head);
+        Response::new(Body::new(events))
+    };
+    set_headers(response.headers_mut(), t);
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'";
+    let policy = HeaderValue::from_static(policy);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn told(t: &Texts, what: &Told<'_>) -> String {
+    let note = |text: &str| format!("<tr><td colspan=\"5\">{text}</td></tr>\n");
+    match what {
+        Told::Request(entry) => {
+            let row = Row::of(entry);
+            Entry { row }.render().expect("our templates render")
+        }
+        // Less than what is shown at first.
+        Told::Lost(_) => note(t.lost),
+        Told::Silence => "<!-- -->".to_owned(),
+        Told::Reset => note(t.was_reset),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "request.html")]
+struct RequestPage<'a> {
+    t: &'static Texts,
+    row: Row,
+    explanation: Vec<Detail<'a>>,
+    details: Vec<Detail<'a>>,
+    blocks: Vec<(&'a str, String)>,
+}
+
+pub(super) async fn request(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let t = language::texts(&headers);
+    let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
+    let entry = shared.world().journal.find(fields.get("logid")).cloned();
+    into_response(match entry {
+        Some(entry) => in_full(t, &entry),
+        None => {
+            let message = Message {
+                t,
+                title: t.unknown_request,
+                text: t.unknown_request_text,
+                failed: true,
+                details: &[],
+                on: Some((t.back, "./")),
+            };
+            page(StatusCode::NOT_FOUND, t, &message)
+        }
+    })
+}
+
+fn in_full(t: &'static Texts, entry: &JournalEntry) -> http::Response<Bytes> {
+    let why = entry.explain();
+    let relaxed = why.relaxed.join(", ");
+    let mut explanation = vec![Detail {
+        id: "meaning",
+        name: t.meaning,
+        value: &why.text,
+    }];
+    for (id, name, value) in [
+        ("rule", t.rule, why.rule),
+        ("expected", t.expected, why.expected.as_deref()),
+        ("came", t.came, why.came.as_deref()),
+        ("fix", t.fix, why.fix),
+        ("evidence", t.evidence, why.evidence),
+        (
+            "relaxed",
+            t.relaxed,
+            Some(&*relaxed).filter(|all| !all.is_empty()),
+        ),
+    ] {
+        explanation.extend(value.map(|value| Detail { id, name, value }));
+    }
+    let issued = entry.issued.as_ref().map(|issued| {
+        let mut text = issued.access.clone();
+        if let Some(refresh) = &issued.refresh {
+            let _ = write!(text, ", {refresh}");
+        }
+        text
+    });
+    let mut details = Vec::new();
+    for (id, name, value) in [
+        ("target", t.request, Some(&*entry.path)),
+        ("logid", "Logid", Some(&*entry.outcome.logid)),
+        ("endpoint", t.endpoint, Some(entry.endpoint)),
+        ("client", t.client, entry.client.as_deref()),
+        ("grant", t.grant, entry.grant),
+        ("presented", t.presented, entry.presented.as_deref()),
+        ("issued", t.issued, issued.as_deref()),
+    ] {
+        details.extend(value.map(|value| Detail { id, name, value }));
+    }
+    let mut lines = String::new();
+    for (name, value) in &entry.headers {
+        let _ = writeln!(lines, "{name}: {value}");
+    }
+    let pretty = |value| serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut blocks = vec![(t.headers, lines)];
+    blocks.extend(entry.json.as_ref().map(|body| (t.body, pretty(body))));
+    blocks.extend(entry.jwt.as_ref().map(|jwt| {
+        let text = format!("{}\n{}", pretty(&jwt.header), pretty(&jwt.payload));
+        (t.assertion, text)
+    }));
+    let request_page = RequestPage {
+        t,
+        row: Row::of(entry),
+        explanation,
+        details,
+        blocks,
+    };
+    page(StatusCode::OK, t, &request_page)
+}
