@@ -32,10 +32,41 @@ browser *args:
 screenshots:
     python3 conformance/browser/run.py --screenshots
 
-# What a flow costs, and what a fresh token does, beside what they are measured against. Shows locks with strace.
-bench:
+# What a flow costs, what a fresh token does, and what the mock does, beside what they are measured against. Shows locks with strace.
+bench: mock-bench
     cargo bench --quiet --locked --package coze-auth-core --bench flows
     cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
+
+# The mock beside a bare axum route and npm's oauth2-mock-server: throughput, start, memory.
+mock-bench *args:
+    mkdir -p target/peer
+    cp mock-server/benches/mock/peer/package.json target/peer/
+    npm install --prefix target/peer --silent --no-audit --no-fund
+    PEER_MODULES="$PWD/target/peer" cargo bench --quiet --locked --package coze-auth-mock --bench mock -- {{ args }}
+
+# A million refresh rotations and a million JWT grants: the mock's memory must stay flat. Takes some ten minutes.
+soak:
+    cargo bench --quiet --locked --package coze-auth-mock --bench mock -- soak
+
+# Thirty virtual days of a device and its tokens, over a socket: the time that it took.
+month:
+    cargo test --release --quiet --locked --package coze-auth-mock --test mock month -- --nocapture
+
+# The shims of the official SDKs against their protocol and the mock; `--command 'ruby shim.rb'` checks one of yours.
+shims *args:
+    python3 conformance/shims/check.py {{ args }}
+
+# Every case over the released cozepy and @coze/api beside ours: docs/scoreboard.md, and target/scoreboard.html with the exchanges.
+scoreboard:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for sdk in cozepy coze-api; do python3 conformance/shims/start.py "$sdk" < /dev/null; done
+    # 1 is what their failures give; anything else is ours.
+    cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run \
+        --subject reqwest --subject ureq \
+        --adapter cozepy='python3 conformance/shims/start.py cozepy' \
+        --adapter coze-api='python3 conformance/shims/start.py coze-api' \
+        --md docs/scoreboard.md --html target/scoreboard.html || [ $? -eq 1 ]
 
 # The shared state of the token sources under a model checker, and planted faults that it must find.
 model:
@@ -57,7 +88,7 @@ openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
 # All that must hold before a change lands.
-ci: lint test model offline sdks breaks openapi browser
+ci: lint test model offline sdks breaks shims openapi browser
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

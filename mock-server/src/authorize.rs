@@ -163,11 +163,14 @@ pub(crate) fn approve(
     now_ms: u64,
 ) -> String {
     let code = world.ids.opaque("code_mock_", 40);
+    if *world.redirect_uri != *authorization.redirect_uri {
+        world.redirect_uri = authorization.redirect_uri.as_str().into();
+    }
     let entry = Code {
         app: authorization.app,
         user,
-        redirect_uri: authorization.redirect_uri.clone(),
-        challenge: authorization.challenge.clone(),
+        redirect_uri: world.redirect_uri.clone(),
+        challenge: authorization.challenge.clone().map(Box::new),
         expires_ms: now_ms + world.settings.ttl.code * 1000,
         made: authorization.made,
         used: None,

@@ -32,7 +32,7 @@ pub(crate) fn print_of(digest: &Digest) -> Print {
 }
 
 pub(crate) fn hex(print: &Print) -> String {
-    print.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(*print))
 }
 
 /// The print that is written so; none if it is no fingerprint.

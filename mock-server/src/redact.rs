@@ -27,6 +27,8 @@ const PREFIXES: &[(&str, usize)] = &[
     ("eyJ", 12),
     ("code_", 24),
 ];
+/// The least of the lengths above; each prefix has a `_`, or is `eyJ`.
+const SHORTEST_PREFIXED: usize = 10;
 /// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
 const SECRET_LENGTH: usize = 40;
 /// `sat_mock_ci`.
@@ -61,6 +63,9 @@ pub(crate) fn scrub(text: &str) -> String {
 /// `text` without percent-encoding; none if it is encoded over and over.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut plain = Cow::Borrowed(text);
+    if !text.contains('%') {
+        return Some(plain);
+    }
     for _ in 0..4 {
         let next = decoded_once(&plain);
         if next == plain {
@@ -160,8 +165,10 @@ fn show(text: &str) -> String {
 /// secret of a kind that nobody knows here.
 fn holds_credential(word: &str) -> bool {
     let has = |(prefix, length): &(&str, usize)| word.len() >= *length && word.contains(prefix);
-    word.contains("-secret")
-        || PREFIXES.iter().any(has)
+    // Every request is full of words that are none: most have no letter that a credential must have.
+    let may_have = word.len() >= SHORTEST_PREFIXED && word.contains(['_', 'J']);
+    word.contains('-') && word.contains("-secret")
+        || may_have && PREFIXES.iter().any(has)
         || word.len() >= SECRET_LENGTH && !is_client_id(word)
 }
 
@@ -188,14 +195,18 @@ pub(crate) const MOST_HEADERS: usize = 64;
 pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers.iter().take(MOST_HEADERS) {
-        let text = value.to_str();
-        let value = match text {
+        let known = OPEN_HEADERS.contains(&name.as_str());
+        let value = match value.to_str() {
             Ok(text) if name == AUTHORIZATION => authorization(text),
-            Ok(text) if OPEN_HEADERS.contains(&name.as_str()) => scrub(text),
+            Ok(text) if known => scrub(text),
             _ => "***".to_owned(),
         };
+        let name = match known || name == AUTHORIZATION {
+            true => name.as_str().to_owned(),
+            false => scrub(name.as_str()),
+        };
         shown
-            .entry(scrub(name.as_str()))
+            .entry(name)
             .and_modify(|before| *before = format!("{before}, {value}"))
             .or_insert(value);
     }

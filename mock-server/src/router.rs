@@ -138,7 +138,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     routed(routes())
         .merge(pages::dashboard(&shared.reach))
         .nest("/_mock/v1", control::router(&shared.reach))
-        .fallback(data)
+        .fallback(undated)
         .layer(middleware::map_response_with_state(shared.clone(), dated))
         .with_state(shared)
 }
@@ -163,16 +163,25 @@ pub(crate) fn into_response(reply: Reply) -> Response {
     reply.map(axum::body::Body::from)
 }
 
-async fn data(
-    State(shared): State<Arc<Shared>>,
-    OriginalUri(original): OriginalUri,
-    request: Request,
-) -> Response {
+/// Whether neither a page nor the control plane can be there, so that the router need not be asked.
+pub(crate) fn is_data(path: &str) -> bool {
+    !path.starts_with("/_mock") && !path.starts_with("/oauth/")
+}
+
+/// A request to the data plane of this world.
+pub(crate) async fn data(shared: &Arc<Shared>, request: Request) -> Response {
+    let response = undated(State(shared.clone()), request).await;
+    dated(State(shared.clone()), response).await
+}
+
+async fn undated(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
     let line = Line::of(&parts.extensions);
+    let original = parts.extensions.get::<OriginalUri>();
+    let original = original.map_or(&parts.uri, |original| &original.0);
     let incoming = Incoming {
-        base: base(&shared, &parts.headers, &original, parts.uri.path()),
+        base: base(&shared, &parts.headers, original, parts.uri.path()),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         method: parts.method,

@@ -19,12 +19,21 @@ pub(crate) fn digest(secret: &str) -> Digest {
 /// alone; the entries stand close together.
 #[derive(Debug)]
 pub(crate) struct Capped<T> {
-    places: HashMap<Digest, u32, BuildHasherDefault<AsItIs>>,
+    places: HashMap<Start, u32, BuildHasherDefault<AsItIs>>,
     entries: VecDeque<(Digest, T)>,
     /// The place of the first entry; they are counted on and may wrap.
     first: u32,
     cap: usize,
     evicted: u64,
+}
+
+/// Of a digest: two of the same start are as good as never met.
+type Start = [u8; 8];
+
+fn start(key: &Digest) -> Start {
+    let mut start = Start::default();
+    start.copy_from_slice(&key[..8]);
+    start
 }
 
 /// A digest is spread as evenly as any hash of it.
@@ -62,21 +71,29 @@ impl<T> Capped<T> {
             *known = value;
             return;
         }
-        let length = u32::try_from(self.entries.len()).expect("caps are far below");
-        self.places.insert(key, self.first.wrapping_add(length));
-        self.entries.push_back((key, value));
-        while self.entries.len() > self.cap {
-            if let Some((oldest, _)) = self.entries.pop_front() {
-                self.places.remove(&oldest);
-                self.first = self.first.wrapping_add(1);
-                self.evicted += 1;
-            }
+        while self.entries.len() >= self.cap {
+            let Some((oldest, _)) = self.entries.pop_front() else {
+                return;
+            };
+            self.places.remove(&start(&oldest));
+            self.first = self.first.wrapping_add(1);
+            self.evicted += 1;
         }
+        let length = self.entries.len();
+        // The last doubling would take more than it can ever fill.
+        if length == self.entries.capacity() && length > self.cap / 2 {
+            self.entries.reserve_exact(self.cap - length);
+        }
+        let length = u32::try_from(length).expect("caps are far below");
+        self.places
+            .insert(start(&key), self.first.wrapping_add(length));
+        self.entries.push_back((key, value));
     }
 
     fn at(&self, key: &Digest) -> Option<usize> {
-        let place = self.places.get(key)?;
-        usize::try_from(place.wrapping_sub(self.first)).ok()
+        let place = self.places.get(&start(key))?;
+        let at = usize::try_from(place.wrapping_sub(self.first)).ok()?;
+        (self.entries.get(at)?.0 == *key).then_some(at)
     }
 
     pub(crate) fn get(&self, key: &Digest) -> Option<&T> {

@@ -100,7 +100,7 @@ fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
         });
     };
     check_code(call, &code, app, redirect_uri)?;
-    check_verifier(call, code.challenge.as_ref(), verifier)?;
+    check_verifier(call, code.challenge.as_deref(), verifier)?;
     let mark = call.mark();
     if let Some(code) = call.world.codes.get_mut(&key) {
         code.used = Some(mark);
@@ -136,7 +136,7 @@ fn check_code(
     })?;
     call.require(
         Rule::CodeRedirectUri,
-        code.redirect_uri == redirect_uri,
+        *code.redirect_uri == *redirect_uri,
         || {
             (
                 redact::redirect_uri(&code.redirect_uri),

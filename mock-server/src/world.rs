@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
     pub(crate) challenges: Capped<()>,
+    /// Of the newest code: most codes of a world have the same one, and share it.
+    pub(crate) redirect_uri: Arc<str>,
     pub(crate) leaks: Leaks,
     pub(crate) counts: Counts,
 }
@@ -69,8 +71,8 @@ pub(crate) struct Challenge {
 pub(crate) struct Code {
     pub(crate) app: AppIndex,
     pub(crate) user: Arc<User>,
-    pub(crate) redirect_uri: String,
-    pub(crate) challenge: Option<Challenge>,
+    pub(crate) redirect_uri: Arc<str>,
+    pub(crate) challenge: Option<Box<Challenge>>,
     pub(crate) expires_ms: u64,
     pub(crate) made: Mark,
     pub(crate) used: Option<Mark>,
@@ -154,6 +156,7 @@ impl World {
             jtis: SeenJtis::new(cap),
             journal: Journal::new(settings.journal),
             challenges: Capped::new(cap),
+            redirect_uri: Arc::default(),
             leaks: Leaks::default(),
             counts: Counts::default(),
             settings,

@@ -263,6 +263,9 @@ async fn route(first: Router, worlds: Arc<Worlds>, request: Request) -> Response
     if let Some(name) = by_path(request.uri()) {
         return enter_by_path(&worlds, &name, request).await;
     }
+    if router::is_data(request.uri().path()) {
+        return router::data(&worlds.first, request).await;
+    }
     match by_query(request.uri()) {
         Some(name) => enter_by_query(&worlds, &name, request).await,
         None => answered(first.oneshot(request).await),
@@ -281,7 +284,7 @@ fn by_path(uri: &Uri) -> Option<String> {
 }
 
 async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Response {
-    let Ok((_, router)) = worlds.entered(name) else {
+    let Ok((shared, router)) = worlds.entered(name) else {
         return unknown(request.uri().path());
     };
     let below = &request.uri().path()[PREFIX.len() + name.len()..];
@@ -295,6 +298,9 @@ async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Res
     };
     // The outer router has written the whole URI down, from which the world tells its mount.
     *request.uri_mut() = uri;
+    if router::is_data(request.uri().path()) {
+        return router::data(&shared, request).await;
+    }
     answered(router.oneshot(request).await)
 }
 

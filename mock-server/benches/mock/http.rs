@@ -27,7 +27,15 @@ impl Connection {
 
     /// Sends a whole request and gives head and body of the answer, which has a length.
     pub(crate) fn ask(&mut self, request: &[u8]) -> io::Result<(&str, &str)> {
-        self.stream.write_all(request)?;
+        self.send(request)?;
+        self.receive()
+    }
+
+    pub(crate) fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request)
+    }
+
+    pub(crate) fn receive(&mut self) -> io::Result<(&str, &str)> {
         self.buffer.clear();
         let mut part = [0; 8 * 1024];
         loop {

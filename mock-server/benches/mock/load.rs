@@ -1,6 +1,5 @@
 //! Sixteen keep-alive connections that ask as fast as they are answered.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::http::{Connection, log_in, member, post, post_json, refresh};
@@ -45,7 +44,8 @@ impl Load {
         let mut clients: Vec<_> = (0..CONNECTIONS)
             .map(|_| Client::new(&server, kind))
             .collect();
-        let answer = clients[0].ask();
+        clients[0].send();
+        let answer = clients[0].receive();
         Self {
             name,
             answer,
@@ -54,26 +54,26 @@ impl Load {
         }
     }
 
+    /// One thread: it answers one connection while the requests of the others are under way, so that the server
+    /// always has work and wakes nobody.
     pub(crate) fn run(&mut self, time: Duration) -> Run {
         let before = self.server.processor();
         let begun = Instant::now();
-        let requests = thread::scope(|scope| {
-            let clients = self.clients.iter_mut().map(|client| {
-                scope.spawn(move || {
-                    let mut asked = 0;
-                    while begun.elapsed() < time {
-                        client.ask();
-                        asked += 1;
-                    }
-                    asked
-                })
-            });
-            let clients: Vec<_> = clients.collect();
-            let asked = clients
-                .into_iter()
-                .map(|client| client.join().expect("answers"));
-            asked.sum()
-        });
+        for client in &mut self.clients {
+            client.send();
+        }
+        let mut requests = 0;
+        while begun.elapsed() < time {
+            for client in &mut self.clients {
+                client.receive();
+                client.send();
+                requests += 1;
+            }
+        }
+        for client in &mut self.clients {
+            client.receive();
+            requests += 1;
+        }
         Run {
             requests,
             took: begun.elapsed(),
@@ -107,8 +107,13 @@ impl Client {
         }
     }
 
-    fn ask(&mut self) -> usize {
-        let body = self.connection.ok(&self.next);
+    fn send(&mut self) {
+        self.connection.send(&self.next).expect("it is taken");
+    }
+
+    fn receive(&mut self) -> usize {
+        let (head, body) = self.connection.receive().expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{body}");
         if self.rotates {
             self.next = refresh(member(body, "refresh_token"));
         }

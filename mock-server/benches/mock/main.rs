@@ -33,8 +33,7 @@ fn main() -> ExitCode {
             bare::serve(address);
             ExitCode::SUCCESS
         }
-        ["soak"] => soak::run(soak::LONG),
-        ["soak", "short"] => soak::run(soak::SHORT),
+        ["soak"] => soak::run(),
         _ => figures(),
     }
 }

@@ -14,28 +14,11 @@ use crate::http::{Connection, TOKEN, log_in, member, post_json, refresh};
 use crate::mb;
 use crate::process::{MOCK, Process};
 
-pub(crate) struct Size {
-    grants: usize,
-    rotations: usize,
-    assertions: usize,
-    /// After so many its memory is what it stays.
-    settled: usize,
-}
-
-pub(crate) const LONG: Size = Size {
-    grants: 10_000,
-    rotations: 1_000_000,
-    assertions: 1_000_000,
-    settled: 100_000,
-};
-
-/// The mock's own limits are what memory is held by, so it takes as many requests until they are met.
-pub(crate) const SHORT: Size = Size {
-    grants: 1_000,
-    rotations: 150_000,
-    assertions: 12_000,
-    settled: 110_000,
-};
+const GRANTS: usize = 10_000;
+const ROTATIONS: usize = 1_000_000;
+const ASSERTIONS: usize = 1_000_000;
+/// After so many its memory is what it stays: the mock's own limits are met.
+const SETTLED: usize = 100_000;
 
 /// Of the allocator: what is freed and taken again does not lie as close.
 const GROWTH: f64 = 1.05;
@@ -43,7 +26,7 @@ const GROWTH: f64 = 1.05;
 const A_SECOND: usize = 1_000;
 const START: u64 = 1_767_225_600;
 
-pub(crate) fn run(size: Size) -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let mock = Process::start(&MOCK, None);
     let mut connection = Connection::new(mock.to).expect("a connection");
     set_clock(
@@ -51,7 +34,7 @@ pub(crate) fn run(size: Size) -> ExitCode {
         &format!(r#"{{"set_ms":{}}}"#, START * 1000),
     );
     set_clock(&mut connection, r#"{"mode":"frozen"}"#);
-    let flat = rotations(&mock, &mut connection, &size) & jwt_grants(&mock, &mut connection, &size);
+    let flat = rotations(&mock, &mut connection) & jwt_grants(&mock, &mut connection);
     match flat {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -62,29 +45,26 @@ fn set_clock(connection: &mut Connection, body: &str) {
     connection.ok(&post_json("/_mock/v1/clock", "none", body));
 }
 
-fn rotations(mock: &Process, connection: &mut Connection, size: &Size) -> bool {
-    let mut tokens: Vec<_> = (0..size.grants).map(|_| log_in(connection)).collect();
+fn rotations(mock: &Process, connection: &mut Connection) -> bool {
+    let mut tokens: Vec<_> = (0..GRANTS).map(|_| log_in(connection)).collect();
     let begun = Instant::now();
     let mut settled = 0;
-    for n in 0..size.rotations {
-        let token = &mut tokens[n % size.grants];
+    for n in 0..ROTATIONS {
+        let token = &mut tokens[n % GRANTS];
         let body = connection.ok(&refresh(token));
         *token = member(body, "refresh_token").to_owned();
         if n % A_SECOND == A_SECOND - 1 {
             set_clock(connection, r#"{"advance_ms":1000}"#);
         }
-        if n + 1 == size.settled {
+        if n + 1 == SETTLED {
             settled = mock.memory();
         }
     }
-    let what = format!(
-        "{} refresh rotations over {} grants",
-        size.rotations, size.grants
-    );
-    tell(&what, settled, mock.memory(), size.settled, begun)
+    let what = format!("{} refresh rotations over {} grants", ROTATIONS, GRANTS);
+    tell(&what, settled, mock.memory(), SETTLED, begun)
 }
 
-fn jwt_grants(mock: &Process, connection: &mut Connection, size: &Size) -> bool {
+fn jwt_grants(mock: &Process, connection: &mut Connection) -> bool {
     let pem = include_bytes!("../../src/dev-key.pem");
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem).expect("a key");
     let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key");
@@ -96,9 +76,8 @@ fn jwt_grants(mock: &Process, connection: &mut Connection, size: &Size) -> bool 
     let digits: String = now.chars().take_while(char::is_ascii_digit).collect();
     let mut now = digits.parse::<u64>().expect("a number") / 1000;
     let begun = Instant::now();
-    let settled_at = size.settled.min(size.assertions / 2);
     let mut settled = 0;
-    for n in 0..size.assertions {
+    for n in 0..ASSERTIONS {
         let assertion = assertion(&key, now, n);
         let body = r#"{"grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer","duration_seconds":900}"#;
         connection.ok(&post_json(TOKEN, &assertion, body));
@@ -106,12 +85,12 @@ fn jwt_grants(mock: &Process, connection: &mut Connection, size: &Size) -> bool 
             set_clock(connection, r#"{"advance_ms":1000}"#);
             now += 1;
         }
-        if n + 1 == settled_at {
+        if n + 1 == SETTLED {
             settled = mock.memory();
         }
     }
-    let what = format!("{} JWT grants", size.assertions);
-    tell(&what, settled, mock.memory(), settled_at, begun)
+    let what = format!("{} JWT grants", ASSERTIONS);
+    tell(&what, settled, mock.memory(), SETTLED, begun)
 }
 
 fn assertion(key: &RsaKeyPair, now: u64, n: usize) -> String {

@@ -24,6 +24,7 @@ mod leaks;
 mod library;
 mod lineage;
 mod logs;
+mod month;
 mod openapi;
 mod pages;
 mod properties;
