@@ -25,6 +25,12 @@ impl Connection {
         })
     }
 
+    /// From now on it never sleeps. To wake a client costs a server more than many an answer, and a server that is
+    /// faster than its client would not pay it.
+    pub(crate) fn stay_awake(&self) {
+        self.stream.set_nonblocking(true).expect("a socket");
+    }
+
     /// Sends a whole request and gives head and body of the answer, which has a length.
     pub(crate) fn ask(&mut self, request: &[u8]) -> io::Result<(&str, &str)> {
         self.send(request)?;
@@ -39,7 +45,13 @@ impl Connection {
         self.buffer.clear();
         let mut part = [0; 8 * 1024];
         loop {
-            let n = self.stream.read(&mut part)?;
+            let n = match self.stream.read(&mut part) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                read => read?,
+            };
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

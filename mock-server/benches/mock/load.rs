@@ -100,6 +100,7 @@ impl Client {
                 )
             }
         };
+        connection.stay_awake();
         Self {
             connection,
             next,
