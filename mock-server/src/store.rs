@@ -1,8 +1,8 @@
 //! Bounded memory of what was issued. Tokens are kept as digests only.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 
+use hashbrown::HashTable;
 use sha2::{Digest as _, Sha256};
 
 /// The first half of a SHA-256: enough to tell tokens apart, half the memory.
@@ -19,7 +19,7 @@ pub(crate) fn digest(secret: &str) -> Digest {
 /// alone; the entries stand close together.
 #[derive(Debug)]
 pub(crate) struct Capped<T> {
-    places: HashMap<Start, u32, BuildHasherDefault<AsItIs>>,
+    places: HashTable<u32>,
     entries: VecDeque<(Digest, T)>,
     /// The place of the first entry; they are counted on and may wrap.
     first: u32,
@@ -27,38 +27,21 @@ pub(crate) struct Capped<T> {
     evicted: u64,
 }
 
-/// Of a digest: two of the same start are as good as never met.
-type Start = [u8; 8];
-
-fn start(key: &Digest) -> Start {
-    let mut start = Start::default();
+/// A digest is spread as evenly as any hash of it.
+fn hash(key: &Digest) -> u64 {
+    let mut start = [0; 8];
     start.copy_from_slice(&key[..8]);
-    start
+    u64::from_le_bytes(start)
 }
 
-/// A digest is spread as evenly as any hash of it.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(start) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*start);
-        }
-    }
-
-    // The length, which is always the same.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+fn index(place: u32, first: u32) -> Option<usize> {
+    usize::try_from(place.wrapping_sub(first)).ok()
 }
 
 impl<T> Capped<T> {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
-            places: HashMap::default(),
+            places: HashTable::new(),
             entries: VecDeque::new(),
             first: 0,
             cap,
@@ -75,7 +58,13 @@ impl<T> Capped<T> {
             let Some((oldest, _)) = self.entries.pop_front() else {
                 return;
             };
-            self.places.remove(&start(&oldest));
+            let first = self.first;
+            if let Ok(found) = self
+                .places
+                .find_entry(hash(&oldest), |place| *place == first)
+            {
+                found.remove();
+            }
             self.first = self.first.wrapping_add(1);
             self.evicted += 1;
         }
@@ -85,15 +74,21 @@ impl<T> Capped<T> {
             self.entries.reserve_exact(self.cap - length);
         }
         let length = u32::try_from(length).expect("caps are far below");
-        self.places
-            .insert(start(&key), self.first.wrapping_add(length));
+        let place = self.first.wrapping_add(length);
         self.entries.push_back((key, value));
+        let (entries, first) = (&self.entries, self.first);
+        self.places.insert_unique(hash(&key), place, |place| {
+            let known = index(*place, first).and_then(|at| entries.get(at));
+            known.map_or(0, |(key, _)| hash(key))
+        });
     }
 
     fn at(&self, key: &Digest) -> Option<usize> {
-        let place = self.places.get(&start(key))?;
-        let at = usize::try_from(place.wrapping_sub(self.first)).ok()?;
-        (self.entries.get(at)?.0 == *key).then_some(at)
+        let is = |place: &u32| {
+            let known = index(*place, self.first).and_then(|at| self.entries.get(at));
+            known.is_some_and(|(known, _)| known == key)
+        };
+        index(*self.places.find(hash(key), is)?, self.first)
     }
 
     pub(crate) fn get(&self, key: &Digest) -> Option<&T> {
