@@ -34,6 +34,14 @@ fn hash(key: &Digest) -> u64 {
     u64::from_le_bytes(start)
 }
 
+/// The hash of the entry at a place.
+fn rehash<T>(entries: &VecDeque<(Digest, T)>, first: u32) -> impl Fn(&u32) -> u64 {
+    move |place| {
+        let known = index(*place, first).and_then(|at| entries.get(at));
+        known.map_or(0, |(key, _)| hash(key))
+    }
+}
+
 fn index(place: u32, first: u32) -> Option<usize> {
     usize::try_from(place.wrapping_sub(first)).ok()
 }
@@ -53,6 +61,12 @@ impl<T> Capped<T> {
         if let Some(known) = self.get_mut(&key) {
             *known = value;
             return;
+        }
+        if self.entries.len() == self.cap && self.evicted == 0 {
+            // From here on places come and go. A table twice as large is tidied where it stands; another would
+            // grow once more, long after it was full.
+            let rehash = rehash(&self.entries, self.first);
+            self.places.reserve(self.cap, rehash);
         }
         while self.entries.len() >= self.cap {
             let Some((oldest, _)) = self.entries.pop_front() else {
@@ -76,11 +90,8 @@ impl<T> Capped<T> {
         let length = u32::try_from(length).expect("caps are far below");
         let place = self.first.wrapping_add(length);
         self.entries.push_back((key, value));
-        let (entries, first) = (&self.entries, self.first);
-        self.places.insert_unique(hash(&key), place, |place| {
-            let known = index(*place, first).and_then(|at| entries.get(at));
-            known.map_or(0, |(key, _)| hash(key))
-        });
+        let rehash = rehash(&self.entries, self.first);
+        self.places.insert_unique(hash(&key), place, rehash);
     }
 
     fn at(&self, key: &Digest) -> Option<usize> {
