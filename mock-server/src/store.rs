@@ -247,6 +247,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn places_go_with_their_entries_and_the_table_stays_as_it_is() {
+        let mut map = Capped::new(1_000);
+        let key = |n: u32| digest(&n.to_string());
+        for n in 0..1_001 {
+            map.insert(key(n), n);
+        }
+        let room = map.places.capacity();
+        for n in 1_001..50_000 {
+            map.insert(key(n), n);
+        }
+        assert_eq!((map.places.len(), map.entries.len()), (1_000, 1_000));
+        assert_eq!(map.places.capacity(), room);
+        assert_eq!(map.get(&key(48_999)), None);
+        assert_eq!(map.get(&key(49_000)), Some(&49_000));
+        assert_eq!(map.get(&key(49_999)), Some(&49_999));
+    }
+
+    #[test]
     fn the_oldest_goes_first() {
         let mut store = Capped::new(2);
         for name in ["a", "b", "b", "c"] {
