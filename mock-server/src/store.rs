@@ -1,6 +1,6 @@
 //! Bounded memory of what was issued. Tokens are kept as digests only.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashTable;
 use sha2::{Digest as _, Sha256};
@@ -147,7 +147,8 @@ impl<T> Capped<T> {
 #[derive(Debug)]
 pub(crate) struct SeenJtis {
     seen: BTreeSet<(u64, Digest)>,
-    expiry: HashMap<Digest, u64>,
+    /// Not a hash map: one of a size that is always used again doubles once more, long after it was full.
+    expiry: BTreeMap<Digest, u64>,
     cap: usize,
 }
 
@@ -163,7 +164,7 @@ impl SeenJtis {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
             seen: BTreeSet::new(),
-            expiry: HashMap::new(),
+            expiry: BTreeMap::new(),
             cap,
         }
     }
