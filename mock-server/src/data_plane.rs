@@ -124,14 +124,7 @@ pub(crate) fn scripted(
         fault: None,
         script: Some(script),
     };
-    write(
-        world,
-        request,
-        begun,
-        glance::note(world, request),
-        written,
-        marks,
-    );
+    write_unjudged(world, request, begun, written, marks);
     reply
 }
 
@@ -148,14 +141,19 @@ pub(crate) fn record(
         waits: status.is_none(),
         ..Written::default()
     };
-    write(
-        world,
-        request,
-        begun,
-        glance::note(world, request),
-        written,
-        marks,
-    );
+    write_unjudged(world, request, begun, written, marks);
+}
+
+/// No rule has looked at the request, so what it says of itself is read here.
+fn write_unjudged(
+    world: &mut World,
+    request: &Incoming,
+    begun: Begun,
+    written: Written,
+    marks: Marks,
+) {
+    let note = glance::note(world, request);
+    write(world, request, begun, note, written, marks);
 }
 
 #[derive(Default)]

@@ -225,6 +225,13 @@ pub(crate) fn waiting<'a>(
 }
 
 /// `user` is who approves; none for who sits at the browser when the device gets its tokens.
+/// The devices that a person can still decide about, oldest first.
+pub(crate) fn all_waiting(world: &World, now_ms: u64) -> impl Iterator<Item = &Device> {
+    let pending = |device: &&Device| device.decision == Decision::Pending && device.used.is_none();
+    let devices = world.devices.iter().filter(pending);
+    devices.filter(move |device| now_ms < device.expires_ms)
+}
+
 pub(crate) fn decide(
     world: &mut World,
     user_code: &str,

@@ -105,16 +105,17 @@ impl Worlds {
     }
 
     pub(crate) fn let_go(&self) {
-        self.first.let_go();
-        for named in self.locked().values() {
-            named.shared.let_go();
-        }
+        self.each(Shared::let_go);
     }
 
     pub(crate) fn end(&self) {
-        self.first.end();
+        self.each(Shared::end);
+    }
+
+    fn each(&self, act: impl Fn(&Shared)) {
+        act(&self.first);
         for named in self.locked().values() {
-            named.shared.end();
+            act(&named.shared);
         }
     }
 

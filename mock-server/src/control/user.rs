@@ -16,7 +16,7 @@ use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive;
 use crate::reach::below;
 use crate::router::{Shared, base};
-use crate::world::{Consent, Decision};
+use crate::world::Consent;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,12 +78,7 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
 pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
     let world = shared.world();
     let now = world.settings.clock.unix_ms();
-    let waiting = world
-        .devices
-        .iter()
-        .filter(|device| device.decision == Decision::Pending && device.used.is_none())
-        .filter(|device| now < device.expires_ms);
-    let pending: Vec<_> = waiting
+    let pending: Vec<_> = device::all_waiting(&world, now)
         .map(|device| {
             json!({
                 "user_code": device.user_code,

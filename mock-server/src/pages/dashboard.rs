@@ -14,13 +14,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use super::journal::{self, Row, clock_time};
 use super::texts::Texts;
 use super::{Fields, actions, guard, language, page};
+use crate::device;
 use crate::endpoint::ENDPOINTS;
 use crate::faults::KINDS;
 use crate::on::On;
 use crate::reach::Reach;
 use crate::router::{Shared, into_response};
 use crate::tokens::{self, Moment, Shown};
-use crate::world::{Decision, World};
+use crate::world::World;
 use crate::worlds::Worlds;
 
 /// The newest so many codes and tokens.
@@ -144,10 +145,7 @@ async fn dashboard(
 
 fn devices(world: &World) -> Vec<Waiting> {
     let now = world.settings.clock.unix_ms();
-    let waiting = world.devices.iter().filter(|device| {
-        device.decision == Decision::Pending && device.used.is_none() && now < device.expires_ms
-    });
-    let shown = waiting.map(|device| Waiting {
+    let shown = device::all_waiting(world, now).map(|device| Waiting {
         user_code: device.user_code.clone(),
         app: world.app(device.app).name.clone(),
         expires: clock_time(device.expires_ms),
