@@ -125,13 +125,21 @@ fn judged(scene: &Scene, case: &Case, about: &About, ended: Ended) -> Vec<CheckR
         Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
         Ended::Played => {}
     }
-    let judge = |check: &Check| {
+    // What failed, and what says nothing without it.
+    let mut silent = Vec::new();
+    let mut judge = |check: &Check| {
         if let Some(missing) = missing(about, &check.needs) {
             return made(case, check, Verdict::NotApplicable, Some(&missing));
+        }
+        if let Some(after) = check.after.as_ref().filter(|after| silent.contains(*after)) {
+            silent.push(check.id.clone());
+            let why = format!("it says nothing without {after}");
+            return made(case, check, Verdict::NotApplicable, Some(&why));
         }
         match check::judge(&scene.document, check) {
             Judged::Pass => made(case, check, Verdict::Pass, None),
             Judged::Fail(why) => {
+                silent.push(check.id.clone());
                 let why = match scene.stopped_at.as_deref() {
                     Some(stopped) => format!("{why} ({stopped})"),
                     None => why,
@@ -141,7 +149,7 @@ fn judged(scene: &Scene, case: &Case, about: &About, ended: Ended) -> Vec<CheckR
             Judged::Wrong(why) => made(case, check, Verdict::HarnessError, Some(&why)),
         }
     };
-    case.checks.iter().map(judge).collect()
+    case.checks.iter().map(&mut judge).collect()
 }
 
 fn missing(about: &About, needs: &[String]) -> Option<String> {

@@ -87,6 +87,20 @@ fn no(_: &str) -> Result<Outcome, Broken> {
     Ok(Outcome::Err(Failure::new("other", "no")))
 }
 
+/// Who takes a refusal for a success has one defect, whatever else the case asks of the error.
+#[test]
+fn a_defect_is_counted_once() {
+    let run = liar(yes, &only("errors.form.rfc"), "");
+    let verdicts: Vec<_> = run.checks().map(|(_, check)| check.verdict).collect();
+    let (fail, none) = (Verdict::Fail, Verdict::NotApplicable);
+    assert_eq!(verdicts, [fail, none, none, none]);
+    let code = run.checks().nth(1).map(|(_, check)| check.why.clone());
+    assert_eq!(
+        code,
+        Some(Some("it says nothing without refused".to_owned()))
+    );
+}
+
 fn is_counted(check: &CheckResult) -> bool {
     check.level != Level::Observe && check.verdict != Verdict::NotApplicable
 }
