@@ -136,18 +136,20 @@ fn judged(scene: &Scene, case: &Case, about: &About, ended: Ended) -> Vec<CheckR
             let why = format!("it says nothing without {after}");
             return made(case, check, Verdict::NotApplicable, Some(&why));
         }
-        match check::judge(&scene.document, check) {
-            Judged::Pass => made(case, check, Verdict::Pass, None),
-            Judged::Fail(why) => {
-                silent.push(check.id.clone());
-                let why = match scene.stopped_at.as_deref() {
-                    Some(stopped) => format!("{why} ({stopped})"),
-                    None => why,
-                };
-                made(case, check, Verdict::Fail, Some(&scene.masked(&why)))
+        let why = match (
+            check::judge(&scene.document, check),
+            scene.stopped_at.as_deref(),
+        ) {
+            (Judged::Pass, _) => return made(case, check, Verdict::Pass, None),
+            (Judged::Wrong(why), None) => {
+                return made(case, check, Verdict::HarnessError, Some(&why));
             }
-            Judged::Wrong(why) => made(case, check, Verdict::HarnessError, Some(&why)),
-        }
+            (Judged::Fail(why), None) => why,
+            // It may compare with a step that was not reached: no fault of the case.
+            (Judged::Fail(why) | Judged::Wrong(why), Some(stopped)) => format!("{why} ({stopped})"),
+        };
+        silent.push(check.id.clone());
+        made(case, check, Verdict::Fail, Some(&scene.masked(&why)))
     };
     case.checks.iter().map(&mut judge).collect()
 }
