@@ -1,12 +1,22 @@
 //! What a caller asks for, and the library does otherwise.
 
+use std::sync::LazyLock;
+
 use coze_auth_conformance::client::{Failure, Outcome};
 use coze_auth_core::jwt::RsaKey;
+use coze_auth_mock::CozeAuthMock;
 use serde_json::{Map, Value};
 
 use crate::mutant::{Mutant, Way};
 
-const DEVELOPMENT_KEY: &str = include_str!("../../../../mock-server/src/dev-key.pem");
+/// The key of the mock's ready-made JWT app.
+static DEVELOPMENT_KEY: LazyLock<String> = LazyLock::new(|| {
+    let mock = CozeAuthMock::builder().start_blocking();
+    let info = mock.expect("a free port on 127.0.0.1").info();
+    let apps = info["apps"].as_array().into_iter().flatten();
+    let keys = apps.filter_map(|app| app["private_key"].as_str());
+    keys.last().expect("a JWT app").to_owned()
+});
 
 pub(crate) fn all() -> Vec<Mutant> {
     let forgotten: [(&'static [&'static str], &str); 11] = [
@@ -101,7 +111,7 @@ fn another_key() -> Way {
         if let Some(Value::String(key)) = args.get_mut("private_key")
             && RsaKey::from_pem(key).is_err()
         {
-            DEVELOPMENT_KEY.clone_into(key);
+            key.clone_from(&DEVELOPMENT_KEY);
         }
     }))
 }
