@@ -177,14 +177,25 @@ pub(crate) fn all() -> Vec<Mutant> {
                 }
             });
         }),
-        sends("poll-as-another-client", |request| {
-            if member(request, "device_code").is_some() {
+        // As the web sample of @coze/api.
+        sends("refresh-without-secret", |request| {
+            if member(request, "refresh_token").is_some() {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+        })
+        .only(REFRESH),
+    ]);
+    for (name, ops) in [("refresh_token", REFRESH), ("device_code", POLL)] {
+        let as_another = sends(format!("{name}-as-another-client"), move |request| {
+            if member(request, name).is_some() {
                 body(request, |members| {
                     members.insert("client_id".to_owned(), "another.app.coze".into());
                 });
             }
-        })
-        .only(POLL),
+        });
+        all.push(as_another.only(ops));
+    }
+    all.extend([
         sends("json-called-text", |request| {
             if request.method() == Method::POST {
                 let text = HeaderValue::from_static("text/plain");
