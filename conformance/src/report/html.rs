@@ -92,8 +92,8 @@ fn log(logs: &mut String, number: usize, run: &Run, case: &CaseResult) {
             check.verdict.name(),
             escaped(&check.id),
         );
-        if let Some(why) = &check.why {
-            let _ = write!(logs, "<br><strong>{}</strong>", escaped(why));
+        if let Some(why) = check.told() {
+            let _ = write!(logs, "<br><strong>{}</strong>", escaped(&why));
         }
         for spec in &check.spec {
             let _ = write!(logs, "<small>{}</small>", escaped(&super::statement(spec)));

@@ -14,8 +14,8 @@ static DEVELOPMENT_KEY: LazyLock<String> = LazyLock::new(|| {
     let mock = CozeAuthMock::builder().start_blocking();
     let info = mock.expect("a free port on 127.0.0.1").info();
     let apps = info["apps"].as_array().into_iter().flatten();
-    let keys = apps.filter_map(|app| app["private_key"].as_str());
-    keys.last().expect("a JWT app").to_owned()
+    let mut keys = apps.filter_map(|app| app["private_key"].as_str());
+    keys.next_back().expect("a JWT app").to_owned()
 });
 
 pub(crate) fn all() -> Vec<Mutant> {
