@@ -16,6 +16,7 @@ SHIMS = {
     "cozepy-async": ("cozepy", [*COZEPY, "--async"]),
     "coze-api": ("js", ["node", str(HERE / "coze_api_shim.mjs")]),
     "example": (None, [sys.executable, "-B", str(HERE / "example_shim.py")]),
+    "first": (None, [sys.executable, "-B", str(HERE / "first_shim.py")]),
 }
 
 

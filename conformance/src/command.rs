@@ -1,6 +1,7 @@
 //! The runner as a command. [`main`] is the whole of it; a program of one's own adds its clients.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -27,18 +28,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Runs the cases. Exit code: 0 fine, 1 an unexpected failure, 2 a known failure that is none, 3 incomplete,
-    /// 4 the suite itself.
+    /// Runs the cases over clients, and tells what fails.
+    ///
+    /// Exit code: 0 nothing fails that is not known; 1 something does; 2 a known failure does not fail any more, remove it from the list; 3 a
+    /// client could not be started, or not be run to the end; 4 wrong arguments, or a fault of the suite.
     Run(Box<RunArgs>),
-    /// Lists the checks.
+    /// Lists the cases and their checks.
     List {
-        /// Only cases that fit: a * stands for one part of the id.
-        #[arg(long = "case")]
+        /// Only cases that fit: an area such as device, an id, or device.*.token with * for one part. May be repeated.
+        #[arg(long = "case", value_name = "ID")]
         cases: Vec<String>,
     },
     /// Prints the JSON Schema of the cases.
     Schema,
-    /// Runs every case over one shim and says what of the protocol it breaks.
+    /// Runs every case over one shim and tells where it breaks the protocol; whether the library behaves is no matter.
     ShimCheck {
         /// The command that starts it.
         #[arg(last = true, required = true)]
@@ -48,34 +51,34 @@ enum What {
 
 #[derive(Args, Debug, Default)]
 struct RunArgs {
-    /// A client behind a shim: NAME=COMMAND. May be repeated.
+    /// A library behind a shim: what reports call it, and what starts the shim. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
     adapters: Vec<String>,
-    /// Holds every line of shims against the schema of the protocol.
+    /// Holds every line of the shims against the schema of the protocol.
     #[arg(long)]
     check_schema: bool,
-    /// Only these of the built-in clients; all of them if neither this nor --adapter is given.
-    #[arg(long = "subject")]
+    /// Only this of the clients that the program has built in. May be repeated; all of them if neither this nor --adapter is given.
+    #[arg(long = "subject", value_name = "NAME")]
     subjects: Vec<String>,
-    /// Only cases that fit: an id, its beginning, or with * for one part. May be repeated.
-    #[arg(long = "case")]
+    /// Only cases that fit: an area such as device, an id, or device.*.token with * for one part. May be repeated.
+    #[arg(long = "case", value_name = "ID")]
     cases: Vec<String>,
-    /// Scores by this set of requirements, such as 2026-12; the newest if none is named.
+    /// Counts the score by the must checks of this date, such as 2026-12; by the newest if none is named.
     #[arg(long, value_name = "DATE")]
     requirements: Option<String>,
-    /// Known failures, in TOML. May be repeated.
+    /// A list of known failures in TOML: they do not turn the run red. May be repeated.
     #[arg(long, value_name = "FILE")]
     known_failures: Vec<PathBuf>,
     /// Writes the failures of this run to that file of known failures, and keeps the reasons that it has.
     #[arg(long, requires = "known_failures")]
     write_baseline: bool,
-    /// So often; a verdict that changes is a failure.
-    #[arg(long, default_value_t = 1)]
+    /// Runs all of it so often; a verdict that changes is a failure.
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
     repeat: usize,
-    /// Writes a stream of JSON lines.
+    /// Writes everything that was seen, as JSON lines.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
-    /// Writes a summary.
+    /// Writes totals and verdicts as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Writes JUnit XML.
@@ -84,10 +87,10 @@ struct RunArgs {
     /// Writes TAP.
     #[arg(long, value_name = "FILE")]
     tap: Option<PathBuf>,
-    /// Writes the matrix as Markdown.
+    /// Writes totals and what fails as Markdown.
     #[arg(long, value_name = "FILE")]
     md: Option<PathBuf>,
-    /// Writes the matrix as one page of HTML.
+    /// Writes the matrix of checks and clients as a page of HTML, with every exchange.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -107,7 +110,7 @@ pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
         What::Run(args) => run(subjects, &args),
         What::List { cases } => list(&cases),
         What::Schema => {
-            print!("{}", suite::CASE_SCHEMA);
+            say(suite::CASE_SCHEMA);
             Ok(0)
         }
         What::ShimCheck { command } => shim_check(&command.join(" ")),
@@ -132,12 +135,9 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
     }
-    print!("{}", report::terminal::runs(&runs));
-    println!(
-        "{} cases, {:.1} s",
-        cases.len(),
-        started.elapsed().as_secs_f64()
-    );
+    let seconds = started.elapsed().as_secs_f64();
+    say(&report::terminal::runs(&runs));
+    say(&format!("{} cases, {seconds:.1} s\n", cases.len()));
     write_reports(args, &runs)?;
     if let (Some(path), true) = (args.known_failures.first(), args.write_baseline) {
         write(path, &known.for_runs(&runs)?)?;
@@ -188,7 +188,7 @@ fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'stati
         plans.push(shim(name, command, args.check_schema));
     }
     match plans.is_empty() {
-        true => Err("nothing to run: name a shim with --adapter NAME=COMMAND".to_owned()),
+        true => Err("nothing to run: name a shim with --adapter NAME=COMMAND (docs/test-your-transport.md shows one)".to_owned()),
         false => Ok(plans),
     }
 }
@@ -235,13 +235,19 @@ fn fits(wanted: &str, id: &str) -> bool {
 
 fn list(wanted: &[String]) -> Result<u8, String> {
     for case in selected(wanted)? {
-        println!("{}  {}", case.id, case.title);
+        say(&format!("{}  {}\n", case.id, case.title));
         for check in &case.checks {
             let level = report::terminal::level(check.level);
-            println!("    #{} {level} [{}]", check.id, check.spec.join(", "));
+            let spec = check.spec.join(", ");
+            say(&format!("    #{} {level} [{spec}]\n", check.id));
         }
     }
     Ok(0)
+}
+
+/// To standard output, which may be a pager that was left.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 fn shim_check(command: &str) -> Result<u8, String> {
@@ -256,15 +262,19 @@ fn shim_check(command: &str) -> Result<u8, String> {
     let mut code = 0;
     for run in &runs {
         if let Some(why) = &run.incomplete {
-            println!("{why}");
+            say(&format!("{why}\n"));
             code = 3;
         }
         for (_, check) in run.checks() {
             if check.verdict == crate::result::Verdict::NotTestable {
-                println!("{}: {}", check.id, check.why.as_deref().unwrap_or_default());
+                let why = check.why.as_deref().unwrap_or_default();
+                say(&format!("{}: {why}\n", check.id));
                 code = 1;
             }
         }
+    }
+    if code == 0 {
+        say("every line keeps to the protocol\n");
     }
     Ok(code)
 }

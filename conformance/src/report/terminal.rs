@@ -47,7 +47,14 @@ pub fn runs(runs: &[Run]) -> String {
             let failed = counted(Verdict::Fail) + counted(Verdict::NotTestable);
             let _ = write!(text, " {name} {} passed", counted(Verdict::Pass));
             for (count, what) in [
-                (failed, "FAILED"),
+                (
+                    failed,
+                    if level == Level::Observe {
+                        "not so"
+                    } else {
+                        "FAILED"
+                    },
+                ),
                 (counted(Verdict::KnownFail), "known"),
                 (counted(Verdict::NotJudged), "not judged"),
                 (counted(Verdict::NotApplicable), "n/a"),
