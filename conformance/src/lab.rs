@@ -3,27 +3,25 @@
 mod controls;
 mod scene;
 mod seen;
+mod watched;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Instant;
-
-use coze_auth_mock::{CozeAuthMock, MockWorld};
 
 use crate::case::{Case, Check};
 use crate::check::{self, Judged};
 use crate::client::{About, Client};
-use crate::clock::SharedClock;
 use crate::result::{CaseResult, CheckResult, Verdict};
 use scene::{Ended, Scene};
+use watched::Mocks;
 
 /// Two mock servers. Each case has a world of the first to itself; the second is another origin, where no
 /// credential has any business.
 #[derive(Debug)]
 pub struct Lab {
-    mock: Arc<CozeAuthMock>,
-    elsewhere: Arc<CozeAuthMock>,
+    mocks: Mocks,
     made: AtomicU64,
 }
 
@@ -38,13 +36,8 @@ impl Lab {
     #[allow(clippy::new_without_default)] // it starts servers: not something to do in passing
     #[must_use]
     pub fn new() -> Self {
-        let start = || {
-            let mock = CozeAuthMock::builder().seed(1).start_blocking();
-            Arc::new(mock.expect("a free port on 127.0.0.1"))
-        };
         Self {
-            mock: start(),
-            elsewhere: start(),
+            mocks: Mocks::start(),
             made: AtomicU64::new(0),
         }
     }
@@ -53,22 +46,6 @@ impl Lab {
     #[must_use]
     pub fn shared() -> &'static Self {
         &SHARED
-    }
-
-    /// A fresh world with the settings of a case.
-    fn world(
-        mock: &CozeAuthMock,
-        name: &str,
-        clock: &SharedClock,
-        settings: &str,
-    ) -> Result<MockWorld, String> {
-        let builder = CozeAuthMock::builder()
-            .toml(settings)
-            .map_err(|errors| errors.to_string())?;
-        // The same seed for every case: what it sees does not depend on the cases before.
-        let builder = builder.seed(1).clock(clock.handle());
-        mock.make_world(name, builder)
-            .map_err(|error| error.to_string())
     }
 
     /// Runs one case over a client.
@@ -90,7 +67,7 @@ impl Lab {
             return result;
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let scene = Scene::open(&self.mock, &self.elsewhere, &format!("c{number}"), case);
+        let scene = Scene::open(&self.mocks, &format!("c{number}"), case);
         let mut scene = match scene {
             Ok(scene) => scene,
             Err(why) => {

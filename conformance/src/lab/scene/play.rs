@@ -58,7 +58,7 @@ impl Scene {
         } else if let Some(control) = &step.mock {
             let control = observe::fill_text(&self.document, control)?;
             let body = observe::fill_members(&self.document, &step.with)?;
-            match self.controls.call(&control, &body) {
+            match self.watched.controls.call(&control, &body) {
                 Ok(answer) => self.name(step, seen::with_parts(&answer)),
                 Err(why) => return Ok(Some(Ended::Wrong(why))),
             }
@@ -146,7 +146,11 @@ impl Scene {
                 one.cancel,
             ));
         }
-        let (controls, clock, noted) = (self.controls.clone(), self.clock.clone(), trouble.clone());
+        let (controls, clock, noted) = (
+            self.watched.controls.clone(),
+            self.clock.clone(),
+            trouble.clone(),
+        );
         let limit = Duration::from_secs(self.case.limits.virtual_s);
         self.clock.watch(limit, move |number| {
             let mut cancelled = false;
