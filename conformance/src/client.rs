@@ -28,6 +28,11 @@ pub trait Client: Send {
     ///
     /// As [`begin`](Self::begin). What the library refuses is an [`Answer`].
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken>;
+
+    /// It tells what it got. One that does not is judged by what the server saw, and by nothing else.
+    fn tells(&self) -> bool {
+        true
+    }
 }
 
 /// What a client is and can do.

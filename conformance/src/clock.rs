@@ -46,8 +46,17 @@ impl SharedClock {
     /// A clock at the start of a case.
     #[allow(clippy::new_without_default)] // a clock is shared, and one made in passing is shared with nobody
     pub fn new() -> Self {
+        Self::of(ClockHandle::frozen_at(START))
+    }
+
+    /// The machine's time, for a client or a server that no virtual time reaches: a sleep takes as long as it says.
+    pub(crate) fn real() -> Self {
+        Self::of(ClockHandle::real())
+    }
+
+    fn of(handle: ClockHandle) -> Self {
         Self {
-            handle: ClockHandle::frozen_at(START),
+            handle,
             sleeps: Arc::default(),
             alarms: Arc::default(),
             off: Arc::default(),

@@ -1,5 +1,7 @@
 //! The runner as a command. [`main`] is the whole of it; a program of one's own adds its clients.
 
+mod plans;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,11 +11,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::baseline::Baseline;
 use crate::case::Case;
-use crate::client::Client;
 use crate::lab::Lab;
 use crate::result::{Run, exit_code};
 use crate::runner::{self, Plan};
-use crate::shim::Shim;
 use crate::suite::Requirements;
 use crate::{report, suite};
 
@@ -51,10 +51,14 @@ struct RunArgs {
     /// A client behind a shim: NAME=COMMAND. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
     adapters: Vec<String>,
+    /// A program that is no shim: NAME=COMMAND. It is told the server and the operation by its environment, and judged
+    /// by what it sends. Exit code of it: 0 got it, 77 no such feature, another: refused. May be repeated.
+    #[arg(long = "url-mode", value_name = "NAME=COMMAND")]
+    programs: Vec<String>,
     /// Holds every line of shims against the schema of the protocol.
     #[arg(long)]
     check_schema: bool,
-    /// Only these of the built-in clients; all of them if neither this nor --adapter is given.
+    /// Only these of the built-in clients; all of them if no client is named at all.
     #[arg(long = "subject")]
     subjects: Vec<String>,
     /// Only cases that fit: an id, its beginning, or with * for one part. May be repeated.
@@ -132,13 +136,16 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         }
         _ => Baseline::default(),
     };
-    let plans = plans(subjects, args)?;
+    let plans = plans::plans(subjects, args)?;
     let set = requirements(args.requirements.as_deref())?;
     let (lab, started) = (Lab::new(), Instant::now());
     let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
     for _ in 1..args.repeat {
         let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
+    }
+    for run in &mut runs {
+        plans::is_idle(args, run);
     }
     print!("{}", report::terminal::runs(&runs));
     println!(
@@ -161,40 +168,6 @@ fn requirements(date: Option<&str>) -> Result<Requirements, String> {
     }
     let found = sets.pop();
     found.ok_or_else(|| format!("there is no such set; there is {}", dates.join(", ")))
-}
-
-fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'static>>, String> {
-    let names: Vec<String> = subjects.iter().map(|plan| plan.name.clone()).collect();
-    if let Some(unknown) = args.subjects.iter().find(|name| !names.contains(name)) {
-        return Err(format!(
-            "there is no client {unknown}; there is {}",
-            names.join(", ")
-        ));
-    }
-    let all = args.subjects.is_empty() && args.adapters.is_empty();
-    let wanted = |plan: &Plan<'_>| all || args.subjects.contains(&plan.name);
-    let mut plans: Vec<_> = subjects.into_iter().filter(wanted).collect();
-    for adapter in &args.adapters {
-        let (name, command) = adapter
-            .split_once('=')
-            .ok_or_else(|| format!("{adapter}: expected NAME=COMMAND"))?;
-        plans.push(shim(name, command, args.check_schema));
-    }
-    match plans.is_empty() {
-        true => Err("nothing to run: name a shim with --adapter NAME=COMMAND".to_owned()),
-        false => Ok(plans),
-    }
-}
-
-fn shim(name: &str, command: &str, checked: bool) -> Plan<'static> {
-    let command = command.to_owned();
-    Plan::new(name, 1, move || {
-        let shim = match checked {
-            true => Shim::start_checked(&command),
-            false => Shim::start(&command),
-        };
-        shim.map(|shim| Box::new(shim) as Box<dyn Client>)
-    })
 }
 
 fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
@@ -238,7 +211,7 @@ fn list(wanted: &[String]) -> Result<u8, String> {
 }
 
 fn shim_check(command: &str) -> Result<u8, String> {
-    let plan = shim("shim", command, true);
+    let plan = plans::shim("shim", command, true);
     let runs = runner::run(
         &Lab::new(),
         &[plan],

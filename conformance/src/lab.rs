@@ -1,5 +1,6 @@
 //! Where cases run: one mock with a world for each, and another origin.
 
+mod applicable;
 mod controls;
 mod scene;
 mod seen;
@@ -12,8 +13,9 @@ use std::time::Instant;
 
 use crate::case::{Case, Check};
 use crate::check::{self, Judged};
-use crate::client::{About, Client};
+use crate::client::Client;
 use crate::result::{CaseResult, CheckResult, Verdict};
+use crate::url_mode;
 use scene::{Ended, Scene};
 use watched::Mocks;
 
@@ -51,7 +53,6 @@ impl Lab {
     /// Runs one case over a client.
     pub fn run(&self, client: &mut dyn Client, case: &Case) -> CaseResult {
         let started = Instant::now();
-        let about = client.about().clone();
         let mut result = CaseResult {
             id: case.id.clone(),
             title: case.title.clone(),
@@ -62,12 +63,12 @@ impl Lab {
             real_ms: 0,
             virtual_ms: 0,
         };
-        if let Some(missing) = missing(&about, &case.needs) {
-            result.checks = all(case, Verdict::NotApplicable, &missing);
+        if let Some(why) = applicable::why_no_case(client, case) {
+            result.checks = all(case, Verdict::NotApplicable, &why);
             return result;
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let scene = Scene::open(&self.mocks, &format!("c{number}"), case);
+        let scene = Scene::open(&self.mocks, &format!("c{number}"), case, client.tells());
         let mut scene = match scene {
             Ok(scene) => scene,
             Err(why) => {
@@ -79,7 +80,7 @@ impl Lab {
         let ended = catch_unwind(AssertUnwindSafe(|| scene.play(client)));
         scene.close();
         result.checks = match ended {
-            Ok(ended) => judged(&scene, case, &about, ended),
+            Ok(ended) => judged(&scene, case, client, ended),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text =
@@ -95,37 +96,36 @@ impl Lab {
     }
 }
 
-fn judged(scene: &Scene, case: &Case, about: &About, ended: Ended) -> Vec<CheckResult> {
+fn judged(scene: &Scene, case: &Case, client: &dyn Client, ended: Ended) -> Vec<CheckResult> {
     match ended {
-        Ended::Wrong(why) => return all(case, Verdict::HarnessError, &why),
+        Ended::Wrong(why) => return all(case, Verdict::HarnessError, &scene.masked(&why)),
+        Ended::NotApplicable(why) => return all(case, Verdict::NotApplicable, &why),
         // It may quote what the client said.
         Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
         Ended::Played => {}
     }
+    let hollow = match client.tells() {
+        true => None,
+        false => url_mode::hollow(&scene.document, case),
+    };
     let judge = |check: &Check| {
-        if let Some(missing) = missing(about, &check.needs) {
-            return made(case, check, Verdict::NotApplicable, Some(&missing));
+        if let Some(why) = applicable::why_no_check(client, case, check) {
+            return made(case, check, Verdict::NotApplicable, Some(&why));
         }
-        match check::judge(&scene.document, check) {
-            Judged::Pass => made(case, check, Verdict::Pass, None),
-            Judged::Fail(why) => {
+        match (check::judge(&scene.document, check), &hollow) {
+            (Judged::Pass, None) => made(case, check, Verdict::Pass, None),
+            (Judged::Pass, Some(why)) => made(case, check, Verdict::NotTestable, Some(why)),
+            (Judged::Fail(why), _) => {
                 let why = match scene.stopped_at.as_deref() {
                     Some(stopped) => format!("{why} ({stopped})"),
                     None => why,
                 };
                 made(case, check, Verdict::Fail, Some(&scene.masked(&why)))
             }
-            Judged::Wrong(why) => made(case, check, Verdict::HarnessError, Some(&why)),
+            (Judged::Wrong(why), _) => made(case, check, Verdict::HarnessError, Some(&why)),
         }
     };
     case.checks.iter().map(judge).collect()
-}
-
-fn missing(about: &About, needs: &[String]) -> Option<String> {
-    needs.iter().find_map(|need| match need.strip_prefix('!') {
-        Some(other) => about.can(other).then(|| format!("it does {other} itself")),
-        None => (!about.can(need)).then(|| format!("it has not declared {need}")),
-    })
 }
 
 fn all(case: &Case, verdict: Verdict, why: &str) -> Vec<CheckResult> {

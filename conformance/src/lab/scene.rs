@@ -9,12 +9,14 @@ use serde_json::{Map, Value, json};
 use super::watched::{Mocks, Watched};
 use crate::case::Case;
 use crate::client::{Broken, Client, Opening, Outcome};
-use crate::clock::{START, SharedClock};
+use crate::clock::SharedClock;
 use crate::observe::{self, Found};
 
 /// How a case came to its end.
 pub(super) enum Ended {
     Played,
+    /// The client has not what the case takes, and had not declared it.
+    NotApplicable(String),
     /// The client does not work, or has not what it declared.
     NotTestable(String),
     /// The case itself is wrong.
@@ -25,6 +27,8 @@ pub(super) struct Scene {
     case: Case,
     watched: Watched,
     clock: SharedClock,
+    /// The client tells what it got.
+    tells: bool,
     opening: Opening,
     pub(super) document: Value,
     /// Every text that the client gave: of errors, and of logs.
@@ -37,11 +41,19 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn open(mocks: &Mocks, name: &str, case: &Case) -> Result<Self, String> {
-        let clock = SharedClock::new();
+    pub(super) fn open(
+        mocks: &Mocks,
+        name: &str,
+        case: &Case,
+        tells: bool,
+    ) -> Result<Self, String> {
+        let clock = match tells {
+            true => SharedClock::new(),
+            false => SharedClock::real(),
+        };
         let watched = Watched::open(mocks, name, case, &clock)?;
         let mut document = watched.document();
-        document["now"] = START.as_secs().into();
+        document["now"] = clock.handle().unix().as_secs().into();
         // As a file of Windows has it, and as an environment variable.
         if let Some(key) = document["app"]["jwt"]["private_key"].as_str() {
             let (crlf, escaped) = (key.replace('\n', "\r\n"), key.replace('\n', "\\n"));
@@ -68,6 +80,7 @@ impl Scene {
             case: case.clone(),
             watched,
             clock,
+            tells,
             document,
             errors: Vec::new(),
             logs: Vec::new(),

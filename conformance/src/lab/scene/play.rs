@@ -101,7 +101,11 @@ impl Scene {
         self.end(&answer.result);
         let value = match &answer.result {
             Outcome::Unsupported(why) => {
-                return Ok(Some(Ended::NotTestable(format!("{op}: {why}"))));
+                let why = format!("{op}: {why}");
+                return Ok(Some(match self.tells {
+                    true => Ended::NotTestable(why),
+                    false => Ended::NotApplicable(why),
+                }));
             }
             Outcome::Ok(value) => json!({ "ok": seen::with_parts(value) }),
             Outcome::Err(failure) => {
