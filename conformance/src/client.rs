@@ -75,8 +75,8 @@ pub struct Opening {
     pub base_url: String,
     /// The clock of client and server.
     pub clock: SharedClock,
-    /// The server.
-    pub mock: Arc<CozeAuthMock>,
+    /// The server; none if it is the real service.
+    pub mock: Option<Arc<CozeAuthMock>>,
     /// It is to log all that it can.
     pub log: bool,
     /// Real time that an operation may take.

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::baseline::Baseline;
 use crate::case::Case;
 use crate::lab::Lab;
+use crate::live::Service;
 use crate::result::{Run, exit_code};
 use crate::runner::{self, Plan};
 use crate::suite::Requirements;
@@ -55,6 +56,10 @@ struct RunArgs {
     /// by what it sends. Exit code of it: 0 got it, 77 no such feature, another: refused. May be repeated.
     #[arg(long = "url-mode", value_name = "NAME=COMMAND")]
     programs: Vec<String>,
+    /// Against the real service, or whatever COZE_API_BASE names, with the credentials of COZE_API_TOKEN,
+    /// COZE_JWT_OAUTH_… and the other variables of the SDKs. Only cases marked live_safe are sent.
+    #[arg(long, conflicts_with = "programs")]
+    live: bool,
     /// Holds every line of shims against the schema of the protocol.
     #[arg(long)]
     check_schema: bool,
@@ -138,7 +143,15 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     };
     let plans = plans::plans(subjects, args)?;
     let set = requirements(args.requirements.as_deref())?;
-    let (lab, started) = (Lab::new(), Instant::now());
+    let lab = match args.live {
+        true => {
+            let service = Service::from_variables(|name| std::env::var(name).ok())?;
+            println!("{}", service.told());
+            Lab::live(service)
+        }
+        false => Lab::new(),
+    };
+    let started = Instant::now();
     let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
     for _ in 1..args.repeat {
         let later = runner::run(&lab, &plans, &cases, &known, Some(&set));

@@ -14,17 +14,24 @@ use std::time::Instant;
 use crate::case::{Case, Check};
 use crate::check::{self, Judged};
 use crate::client::Client;
+use crate::live::Service;
 use crate::result::{CaseResult, CheckResult, Verdict};
 use crate::url_mode;
 use scene::{Ended, Scene};
 use watched::Mocks;
 
 /// Two mock servers. Each case has a world of the first to itself; the second is another origin, where no
-/// credential has any business.
+/// credential has any business. Or the real service, which nobody watches.
 #[derive(Debug)]
 pub struct Lab {
-    mocks: Mocks,
+    server: Server,
     made: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Server {
+    Mocks(Mocks),
+    Live(Service),
 }
 
 static SHARED: LazyLock<Lab> = LazyLock::new(Lab::new);
@@ -39,8 +46,26 @@ impl Lab {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            mocks: Mocks::start(),
+            server: Server::Mocks(Mocks::start()),
             made: AtomicU64::new(0),
+        }
+    }
+
+    /// The real service. No mock is started, time is the machine's, and what is not marked `live_safe` is not sent.
+    #[must_use]
+    pub const fn live(service: Service) -> Self {
+        Self {
+            server: Server::Live(service),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// So many clients of a kind at once at most.
+    pub(crate) const fn most_workers(&self) -> usize {
+        match self.server {
+            Server::Mocks(_) => usize::MAX,
+            // Somebody else's.
+            Server::Live(_) => 1,
         }
     }
 
@@ -63,12 +88,12 @@ impl Lab {
             real_ms: 0,
             virtual_ms: 0,
         };
-        if let Some(why) = applicable::why_no_case(client, case) {
+        if let Some(why) = applicable::why_no_case(&self.server, client, case) {
             result.checks = all(case, Verdict::NotApplicable, &why);
             return result;
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let scene = Scene::open(&self.mocks, &format!("c{number}"), case, client.tells());
+        let scene = Scene::open(&self.server, &format!("c{number}"), case, client.tells());
         let mut scene = match scene {
             Ok(scene) => scene,
             Err(why) => {
@@ -80,7 +105,7 @@ impl Lab {
         let ended = catch_unwind(AssertUnwindSafe(|| scene.play(client)));
         scene.close();
         result.checks = match ended {
-            Ok(ended) => judged(&scene, case, client, ended),
+            Ok(ended) => self.judged(&scene, case, client, ended),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text =
@@ -94,38 +119,53 @@ impl Lab {
         result.real_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         result
     }
+
+    fn judged(
+        &self,
+        scene: &Scene,
+        case: &Case,
+        client: &dyn Client,
+        ended: Ended,
+    ) -> Vec<CheckResult> {
+        match ended {
+            Ended::Wrong(why) => return all(case, Verdict::HarnessError, &scene.masked(&why)),
+            Ended::NotApplicable(why) => return all(case, Verdict::NotApplicable, &why),
+            // It may quote what the client said.
+            Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
+            Ended::Played => {}
+        }
+        let hollow = match client.tells() {
+            true => None,
+            false => url_mode::hollow(&scene.document, case),
+        };
+        let judge = |check: &Check| {
+            if let Some(why) = applicable::why_no_check(&self.server, client, case, check) {
+                return made(case, check, Verdict::NotApplicable, Some(&why));
+            }
+            match (check::judge(&scene.document, check), &hollow) {
+                (Judged::Pass, None) => made(case, check, Verdict::Pass, None),
+                (Judged::Pass, Some(why)) => made(case, check, Verdict::NotTestable, Some(why)),
+                (Judged::Fail(why), _) => {
+                    let mut why = cut(scene.masked(&why));
+                    if let Some(stopped) = scene.stopped_at.as_deref() {
+                        why += &format!(" ({stopped})");
+                    }
+                    made(case, check, Verdict::Fail, Some(&why))
+                }
+                (Judged::Wrong(why), _) => made(case, check, Verdict::HarnessError, Some(&why)),
+            }
+        };
+        case.checks.iter().map(judge).collect()
+    }
 }
 
-fn judged(scene: &Scene, case: &Case, client: &dyn Client, ended: Ended) -> Vec<CheckResult> {
-    match ended {
-        Ended::Wrong(why) => return all(case, Verdict::HarnessError, &scene.masked(&why)),
-        Ended::NotApplicable(why) => return all(case, Verdict::NotApplicable, &why),
-        // It may quote what the client said.
-        Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
-        Ended::Played => {}
+/// As much as a person reads.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(400) {
+        text.truncate(end);
+        text.push('…');
     }
-    let hollow = match client.tells() {
-        true => None,
-        false => url_mode::hollow(&scene.document, case),
-    };
-    let judge = |check: &Check| {
-        if let Some(why) = applicable::why_no_check(client, case, check) {
-            return made(case, check, Verdict::NotApplicable, Some(&why));
-        }
-        match (check::judge(&scene.document, check), &hollow) {
-            (Judged::Pass, None) => made(case, check, Verdict::Pass, None),
-            (Judged::Pass, Some(why)) => made(case, check, Verdict::NotTestable, Some(why)),
-            (Judged::Fail(why), _) => {
-                let why = match scene.stopped_at.as_deref() {
-                    Some(stopped) => format!("{why} ({stopped})"),
-                    None => why,
-                };
-                made(case, check, Verdict::Fail, Some(&scene.masked(&why)))
-            }
-            (Judged::Wrong(why), _) => made(case, check, Verdict::HarnessError, Some(&why)),
-        }
-    };
-    case.checks.iter().map(judge).collect()
+    text
 }
 
 fn all(case: &Case, verdict: Verdict, why: &str) -> Vec<CheckResult> {

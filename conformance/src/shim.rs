@@ -162,7 +162,7 @@ impl Shim {
                     let request = json!({ "id": self.next_id, "op": "cancel", "args": args, "unix_ms": began_ms });
                     self.send(&request)?;
                 }
-                clock.advance(pause.saturating_sub(passed));
+                clock.pass(pause.saturating_sub(passed));
                 told_ms = unix_ms(clock);
                 self.send(&json!({ "wake": n, "unix_ms": told_ms }))?;
             } else if line["id"] == id {

@@ -2,6 +2,7 @@
 
 pub(crate) const API_BASE: &str = "COZE_API_BASE";
 pub(crate) const WWW_BASE: &str = "COZE_WWW_BASE";
+pub(crate) const KEY_FILE: &str = "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH";
 pub(crate) const TOKEN: &str = "COZE_API_TOKEN";
 
 /// Kind of app, argument of `client.new`, variable.

@@ -1,5 +1,7 @@
 //! The clients that a run is to have.
 
+use std::collections::BTreeSet;
+
 use super::RunArgs;
 use crate::client::Client;
 use crate::result::{Run, Verdict};
@@ -20,6 +22,12 @@ pub(super) fn plans(
     }
     let others = args.adapters.len() + args.programs.len();
     let all = args.subjects.is_empty() && others == 0;
+    if args.live && all {
+        return Err(
+            "--live sends requests to somebody else: name the client, by --subject or --adapter"
+                .to_owned(),
+        );
+    }
     let wanted = |plan: &Plan<'_>| all || args.subjects.contains(&plan.name);
     let mut plans: Vec<_> = subjects.into_iter().filter(wanted).collect();
     for adapter in &args.adapters {
@@ -63,13 +71,16 @@ fn program_of(name: &str, command: &str) -> Plan<'static> {
     })
 }
 
-/// A run over a program in which nothing was for it is none: perhaps it is the wrong program.
+/// A run of cases none of which was for a program, or for what is there of the real service, is none: perhaps it is
+/// the wrong program, or another variable has to be set.
 pub(super) fn is_idle(args: &RunArgs, run: &mut Run) {
     let is_program = |program: &String| named(program).is_ok_and(|(name, _)| name == run.name);
-    let mut checks = run.cases.iter().flat_map(|case| &case.checks);
-    if args.programs.iter().any(is_program)
-        && checks.all(|check| check.verdict == Verdict::NotApplicable)
-    {
-        run.incomplete = Some("none of the cases is for it".to_owned());
+    let may_be_idle = args.live || args.programs.iter().any(is_program);
+    let checks = || run.cases.iter().flat_map(|case| &case.checks);
+    let nothing = checks().all(|check| check.verdict == Verdict::NotApplicable);
+    if may_be_idle && nothing && run.incomplete.is_none() {
+        let whys: BTreeSet<&str> = checks().filter_map(|check| check.why.as_deref()).collect();
+        let whys: Vec<&str> = whys.into_iter().collect();
+        run.incomplete = Some(format!("none of the cases is for it: {}", whys.join("; ")));
     }
 }

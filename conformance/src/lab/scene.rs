@@ -4,9 +4,11 @@ mod play;
 
 use std::time::Duration;
 
+use coze_auth_mock::Consent;
 use serde_json::{Map, Value, json};
 
-use super::watched::{Mocks, Watched};
+use super::Server;
+use super::watched::Watched;
 use crate::case::Case;
 use crate::client::{Broken, Client, Opening, Outcome};
 use crate::clock::SharedClock;
@@ -25,7 +27,8 @@ pub(super) enum Ended {
 
 pub(super) struct Scene {
     case: Case,
-    watched: Watched,
+    /// None of the real service.
+    watched: Option<Watched>,
     clock: SharedClock,
     /// The client tells what it got.
     tells: bool,
@@ -42,17 +45,24 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn open(
-        mocks: &Mocks,
+        server: &Server,
         name: &str,
         case: &Case,
         tells: bool,
     ) -> Result<Self, String> {
-        let clock = match tells {
-            true => SharedClock::new(),
-            false => SharedClock::real(),
+        let (clock, watched, mock, mut document) = match server {
+            Server::Mocks(mocks) => {
+                // Who tells nothing lives in real time, and may open the authorize page by itself.
+                let (clock, consent) = match tells {
+                    true => (SharedClock::new(), Consent::Page),
+                    false => (SharedClock::real(), Consent::Approve),
+                };
+                let watched = Watched::open(mocks, name, case, &clock, consent)?;
+                let document = watched.document();
+                (clock, Some(watched), Some(mocks.mock.clone()), document)
+            }
+            Server::Live(service) => (SharedClock::real(), None, None, service.document()),
         };
-        let watched = Watched::open(mocks, name, case, &clock)?;
-        let mut document = watched.document();
         document["now"] = clock.handle().unix().as_secs().into();
         // As a file of Windows has it, and as an environment variable.
         if let Some(key) = document["app"]["jwt"]["private_key"].as_str() {
@@ -63,9 +73,10 @@ impl Scene {
         let mut secrets = case.secrets.clone();
         for path in ["app.web.client_secret", "app.jwt.private_key", "pat", "sat"] {
             if let Found::One(Some(Value::String(secret))) = observe::find(&document, path) {
-                // Of a key any line will do.
-                let line = secret.lines().find(|line| !line.starts_with('-'));
-                secrets.extend(line.map(str::to_owned));
+                // As one line, as an environment variable may have it, or as many.
+                let secret = secret.replace("\\n", "\n");
+                let lines = secret.lines().filter(|line| is_secret(line));
+                secrets.extend(lines.map(str::to_owned));
             }
         }
         Ok(Self {
@@ -73,7 +84,7 @@ impl Scene {
                 id: case.id.clone(),
                 base_url: document["base"].as_str().unwrap_or_default().to_owned(),
                 clock: clock.clone(),
-                mock: mocks.mock.clone(),
+                mock,
                 log: case.log,
                 patience: Duration::from_millis(case.limits.real_ms),
             },
@@ -110,14 +121,20 @@ impl Scene {
             "errors": self.leaks(&self.errors),
             "logs": self.leaks(&self.logs),
         });
-        self.watched.look(&mut self.document);
+        if let Some(watched) = &self.watched {
+            watched.look(&mut self.document);
+        }
     }
 
     /// Which secrets a text shows.
     fn leaks(&self, texts: &[String]) -> Vec<String> {
         let mut found = Vec::new();
         for text in texts {
-            found.extend(self.watched.leaks_in(text));
+            found.extend(
+                self.watched
+                    .iter()
+                    .flat_map(|watched| watched.leaks_in(text)),
+            );
             let own = self
                 .secrets
                 .iter()
@@ -130,7 +147,9 @@ impl Scene {
     /// Lets go whoever is still held.
     pub(super) fn close(&self) {
         self.clock.unwatch();
-        self.watched.close();
+        if let Some(watched) = &self.watched {
+            watched.close();
+        }
     }
 
     pub(super) fn masked(&self, text: &str) -> String {
@@ -166,10 +185,14 @@ impl Scene {
             Outcome::Ok(_) => json!("ok"),
             Outcome::Err(failure) => {
                 let mut told = json!(failure);
-                told["message"] = self.masked(&failure.message).into();
+                for said in told.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                    if let Some(text) = said.as_str() {
+                        *said = self.masked(text).into();
+                    }
+                }
                 json!({ "err": told })
             }
-            Outcome::Unsupported(why) => json!({ "unsupported": why }),
+            Outcome::Unsupported(why) => json!({ "unsupported": self.masked(why) }),
         };
         if let Some(begun) = self.log.last_mut() {
             begun["came"] = came;
@@ -179,7 +202,8 @@ impl Scene {
 
     /// Requests that are not yet in the log.
     fn catch_up(&mut self) {
-        self.log.extend(self.watched.told());
+        self.log
+            .extend(self.watched.iter_mut().flat_map(Watched::told));
     }
 
     /// What was done, what the server saw, and when the client slept; none shows a secret.
@@ -198,4 +222,9 @@ impl Ended {
             Broken::Harness(why) => Self::Wrong(why),
         }
     }
+}
+
+/// Long enough that hiding it hides nothing else, and no line around a key.
+pub(super) fn is_secret(text: &str) -> bool {
+    text.len() >= 6 && !text.starts_with('-')
 }

@@ -45,10 +45,18 @@ impl Watched {
         name: &str,
         case: &Case,
         clock: &SharedClock,
+        consent: Consent,
     ) -> Result<Self, String> {
-        let world = world(&mocks.mock, name, clock, &settings(case))?;
+        // The same seed for every case: what it sees does not depend on the cases before.
+        let world = |mock: &CozeAuthMock, settings: &str| {
+            let builder = CozeAuthMock::builder().seed(1).consent(consent);
+            let builder = builder.toml(settings);
+            let builder = builder.map_err(|errors| errors.to_string())?;
+            mock.make_world(name, builder.clock(clock.handle()))
+                .map_err(|error| error.to_string())
+        };
         let elsewhere = match uses_elsewhere(case) {
-            true => Some(self::world(&mocks.elsewhere, name, clock, "")?),
+            true => Some(world(&mocks.elsewhere, "")?),
             false => None,
         };
         Ok(Self {
@@ -56,7 +64,7 @@ impl Watched {
                 mock: mocks.mock.clone(),
                 name: name.to_owned(),
             },
-            world,
+            world: world(&mocks.mock, &settings(case))?,
             elsewhere,
             told: [0; 2],
         })
@@ -119,23 +127,6 @@ impl Watched {
     pub(super) fn close(&self) {
         drop(self.controls.call("DELETE /faults", &Map::new()));
     }
-}
-
-/// A fresh world with the settings of a case.
-fn world(
-    mock: &CozeAuthMock,
-    name: &str,
-    clock: &SharedClock,
-    settings: &str,
-) -> Result<MockWorld, String> {
-    let builder = CozeAuthMock::builder()
-        .toml(settings)
-        .map_err(|errors| errors.to_string())?;
-    // The same seed for every case: what it sees does not depend on the cases before. Who opens the authorize
-    // page by itself, as a program in URL mode may, is a person who approves.
-    let builder = builder.seed(1).consent(Consent::Approve);
-    mock.make_world(name, builder.clock(clock.handle()))
-        .map_err(|error| error.to_string())
 }
 
 /// Sections of TOML; scalars of both languages look the same.
