@@ -16,6 +16,10 @@ test:
 conformance *args:
     cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run {{ args }}
 
+# One thing wrong in the reference client at a time: each `must` check must turn red for one, and each must be seen. `just mutants refresh` tells what those see that are named so.
+mutants *args:
+    cargo run --quiet --locked --package coze-auth-conformance --example mutants -- {{ args }}
+
 # The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
     python3 conformance/sdks/run.py {{ args }}
@@ -88,7 +92,7 @@ openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
 # All that must hold before a change lands.
-ci: lint test model offline sdks breaks shims openapi browser
+ci: lint test mutants model offline sdks breaks shims openapi browser
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:

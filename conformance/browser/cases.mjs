@@ -245,9 +245,13 @@ test('cross-site', async ({ browser, base }) => {
   await seen.context.close()
 })
 
-for (const colorScheme of ['light', 'dark']) {
-  test(`axe.${colorScheme}`, async ({ browser, base, two }) => {
-    const seen = await open(browser, { colorScheme })
+for (const [colorScheme, locale] of [
+  ['light', 'en-US'],
+  ['dark', 'en-US'],
+  ['light', 'zh-CN'],
+]) {
+  test(`axe.${colorScheme}.${locale}`, async ({ browser, base, two }) => {
+    const seen = await open(browser, { colorScheme, locale })
     const { page } = seen
     const device = await startDevice(two)
     const waiting = `${two}/oauth/device-activation`

@@ -42,9 +42,6 @@ pub struct Case {
     /// It may run against the real service.
     #[serde(default)]
     pub live_safe: bool,
-    /// Mutants of the reference client that it kills.
-    #[serde(default)]
-    pub mutants: Vec<String>,
 }
 
 /// What a case is about.
@@ -147,6 +144,9 @@ pub struct Check {
     /// Further capabilities that this check needs.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// An earlier check of the case without which this one says nothing: a defect that it told is not counted twice.
+    #[serde(default)]
+    pub after: Option<String>,
     /// Where to look.
     pub at: String,
     /// What has to be there: one operator and its operand.

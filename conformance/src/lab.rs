@@ -138,24 +138,42 @@ impl Lab {
             true => None,
             false => url_mode::hollow(&scene.document, case),
         };
-        let judge = |check: &Check| {
+        // What failed, and what says nothing without it.
+        let mut silent = Vec::new();
+        let mut judge = |check: &Check| {
             if let Some(why) = applicable::why_no_check(&self.server, client, case, check) {
                 return made(case, check, Verdict::NotApplicable, Some(&why));
             }
-            match (check::judge(&scene.document, check), &hollow) {
-                (Judged::Pass, None) => made(case, check, Verdict::Pass, None),
-                (Judged::Pass, Some(why)) => made(case, check, Verdict::NotTestable, Some(why)),
-                (Judged::Fail(why), _) => {
-                    let mut why = cut(scene.masked(&why));
-                    if let Some(stopped) = scene.stopped_at.as_deref() {
-                        why += &format!(" ({stopped})");
-                    }
-                    made(case, check, Verdict::Fail, Some(&why))
-                }
-                (Judged::Wrong(why), _) => made(case, check, Verdict::HarnessError, Some(&why)),
+            if let Some(after) = check.after.as_ref().filter(|after| silent.contains(*after)) {
+                silent.push(check.id.clone());
+                let why = format!("it says nothing without {after}");
+                return made(case, check, Verdict::NotApplicable, Some(&why));
             }
+            let why = match (
+                check::judge(&scene.document, check),
+                scene.stopped_at.as_deref(),
+            ) {
+                (Judged::Pass, _) => match &hollow {
+                    None => return made(case, check, Verdict::Pass, None),
+                    Some(why) => {
+                        silent.push(check.id.clone());
+                        return made(case, check, Verdict::NotTestable, Some(why));
+                    }
+                },
+                (Judged::Wrong(why), None) => {
+                    return made(case, check, Verdict::HarnessError, Some(&why));
+                }
+                (Judged::Fail(why), None) => cut(scene.masked(&why)),
+                // It may compare with a step that was not reached: no fault of the case.
+                (Judged::Fail(why) | Judged::Wrong(why), Some(stopped)) => {
+                    let (why, stopped) = (cut(scene.masked(&why)), scene.masked(stopped));
+                    format!("{why} ({})", cut(stopped))
+                }
+            };
+            silent.push(check.id.clone());
+            made(case, check, Verdict::Fail, Some(&why))
         };
-        case.checks.iter().map(judge).collect()
+        case.checks.iter().map(&mut judge).collect()
     }
 }
 

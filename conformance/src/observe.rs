@@ -107,7 +107,9 @@ fn filled_text(document: &Value, text: &str) -> Result<Value, Missing> {
     let (path, after) = rest
         .split_once('}')
         .ok_or_else(|| Missing::Unknown(text.to_owned()))?;
-    let found = step_by_step(document, path).ok_or_else(|| {
+    // Null is what a shim says for nothing.
+    let found = step_by_step(document, path).filter(|found| !found.is_null());
+    let found = found.ok_or_else(|| {
         let name = path.split('.').next().unwrap_or_default();
         match document.get(name) {
             Some(_) => Missing::NotGiven(path.to_owned()),

@@ -105,7 +105,12 @@ impl Client for UrlMode {
         let result = match op {
             "client.new" => {
                 if matches!(args["kind"].as_str(), Some("web" | "pkce")) {
-                    case.logins.call(op, args)?;
+                    // A page is opened without the secret, which is the program's to judge.
+                    let mut args = args.clone();
+                    if let Some(secret) = args.get_mut("client_secret") {
+                        *secret = "unused".into();
+                    }
+                    case.logins.call(op, &args)?;
                 }
                 case.keep(args, with);
                 Outcome::Ok(json!({}))
@@ -142,7 +147,7 @@ impl Underway {
         let made = handles.filter_map(|handle| self.made.get(handle.as_str()?));
         let mut with: Map<String, Value> = made.flatten().map(owned).collect();
         with.extend(args.iter().map(owned));
-        with.retain(|name, value| !HANDLES.contains(&name.as_str()) && !value.is_null());
+        with.retain(|name, value| !HANDLES.contains(&name.as_str()) && *value != program::KEPT);
         with
     }
 

@@ -248,8 +248,8 @@ fn a_transport_without_tls_sends_nothing_to_https() {
         while listener.accept().is_ok_and(|_| tell.send(()).is_ok()) {}
     });
     let run = over::<subjects::RawSocket>(&variables);
-    let opens = why(&run, "jwt.grant.token#opens");
-    assert!(opens.starts_with("fail"), "{run:#?}");
+    let token = why(&run, "jwt.grant.token#token");
+    assert!(token.starts_with("fail"), "{run:#?}");
     assert!(told.try_recv().is_err(), "it was called");
 }
 

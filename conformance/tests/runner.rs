@@ -87,6 +87,20 @@ fn no(_: &str) -> Result<Outcome, Broken> {
     Ok(Outcome::Err(Failure::new("other", "no")))
 }
 
+/// Who takes a refusal for a success has one defect, whatever else the case asks of the error.
+#[test]
+fn a_defect_is_counted_once() {
+    let run = liar(yes, &only("errors.form.rfc"), "");
+    let verdicts: Vec<_> = run.checks().map(|(_, check)| check.verdict).collect();
+    let (fail, none) = (Verdict::Fail, Verdict::NotApplicable);
+    assert_eq!(verdicts, [fail, none, none, none]);
+    let code = run.checks().nth(1).map(|(_, check)| check.why.clone());
+    assert_eq!(
+        code,
+        Some(Some("it says nothing without refused".to_owned()))
+    );
+}
+
 fn is_counted(check: &CheckResult) -> bool {
     check.level != Level::Observe && check.verdict != Verdict::NotApplicable
 }
@@ -110,6 +124,8 @@ fn no_case_is_passed_by_saying_yes() {
     let run = liar(yes, all(), "");
     let passed = passed(&run);
     assert!(passed.is_empty(), "{passed:#?}");
+    // It is the client's fault, and not the suite's.
+    assert_eq!(run.total(Verdict::HarnessError), 0);
 }
 
 /// Saying no to everything passes where a refusal is right, and nowhere else.

@@ -61,6 +61,24 @@ fn every_case_says_whom_it_hurts_and_has_a_check() {
     }
 }
 
+/// A check waits for one that came before it, and that turns a run red by itself: nothing is left out in a green one.
+#[test]
+fn after_names_an_earlier_check_that_counts() {
+    for case in all() {
+        for (index, check) in case.checks.iter().enumerate() {
+            let Some(after) = &check.after else { continue };
+            let earlier = case.checks[..index].iter().find(|one| one.id == *after);
+            let earlier = earlier.unwrap_or_else(|| panic!("{}#{}: {after}", case.id, check.id));
+            assert!(
+                earlier.level != Level::Observe || check.level == Level::Observe,
+                "{}#{}",
+                case.id,
+                check.id
+            );
+        }
+    }
+}
+
 /// A statement that is not in the table cannot be looked up; one that no check follows from is dead.
 #[test]
 fn statements_resolve_and_none_is_unused() {

@@ -6,16 +6,20 @@ grant=$COZE_AUTH_FOLDER/grant.json
 
 # token BEARER NAME=VALUE…: asks for a grant and keeps it.
 token() {
+    one_line "$1"
     bearer=$1 json='' && shift
     for member; do json="$json,\"${member%%=*}\":\"${member#*=}\""; done
     set -- --data "{${json#,}}" --header 'content-type: application/json'
     if [ "${SPOIL-}" = form ]; then set -- --data "$(echo "${json#,}" | sed 's/":"/=/g; s/","/\&/g; s/"//g')"; fi
     if [ -n "$bearer" ]; then set -- "$@" --header "authorization: Bearer $bearer"; fi
-    curl --silent --show-error --fail --output "$grant" "$@" "$COZE_API_BASE/api/permission/oauth2/token"
-    [ -n "$(kept access_token)" ]
+    set -- --output "$grant" --write-out '%{http_code}' "$@"
+    [ "$(curl --silent --show-error "$@" "$COZE_API_BASE/api/permission/oauth2/token")" = 200 ] || refuse 'refused'
+    [ -n "$(kept access_token)" ] || refuse 'no token'
 }
 kept() { sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p" "$grant"; }
 query() { printf '%s\n' "${COZE_AUTH_CALLBACK#*\?}" | tr '&' '\n' | sed -n "s/^$1=//p"; }
+# A line break would begin another header.
+one_line() { case $1 in *[![:graph:]]*) refuse 'that is no credential' ;; esac }
 refuse() { echo "$COZE_AUTH_CASE: $1" >&2 && exit 1; }
 
 case $COZE_AUTH_DO in
@@ -34,7 +38,7 @@ refresh)
     ;;
 api.call)
     token=${COZE_API_TOKEN-$(kept access_token)}
-    case $token in *[![:graph:]]*) refuse 'that is no token' ;; esac
+    one_line "$token"
     curl --silent --show-error --fail --header "authorization: Bearer $token" "$COZE_API_BASE/v1/users/me" | grep -q user_id
     ;;
 *) exit 77 ;; # no such feature

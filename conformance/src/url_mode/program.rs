@@ -12,6 +12,9 @@ use crate::{shell, variables};
 /// What automake, meson and TAP read as a skip: the program has no such feature.
 const SKIPPED: i32 = 77;
 
+/// Stands for what the program got, and tells nobody.
+pub(super) const KEPT: &str = "kept by the program";
+
 pub(super) fn run(
     command: &str,
     opening: &Opening,
@@ -37,10 +40,9 @@ pub(super) fn run(
     let mut child = program.spawn().map_err(|error| not_started(&error))?;
     let status = wait(&mut child, patience)?;
     match status.code() {
-        Some(0) => Ok(Outcome::Ok(json!({
-            // It has kept them for itself.
-            "access_token": null, "refresh_token": null,
-        }))),
+        Some(0) => Ok(Outcome::Ok(
+            json!({ "access_token": KEPT, "refresh_token": KEPT }),
+        )),
         Some(SKIPPED) => Ok(Outcome::Unsupported(format!("exit code {SKIPPED}"))),
         // What a shell says of a program that is not there, or is none.
         Some(code @ (126 | 127)) => Err(not_started(&format!("exit code {code}"))),

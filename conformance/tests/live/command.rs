@@ -151,7 +151,7 @@ esac; done'"#,
     let arguments = ["--adapter", &format!("sh={shim}"), "--case", "device.start"];
     let (code, told) = live(&variables, &arguments);
     assert!(
-        told.contains("fail must device.start.answer#user-code"),
+        told.contains("fail must device.start.answer#answered"),
         "{told}"
     );
     assert_eq!(code, Some(1), "{told}");

@@ -200,6 +200,17 @@ fn rotation_off_keeps_the_old_refresh_token() {
     }
 }
 
+/// Coze may do otherwise (protocol §8).
+#[test]
+fn a_spent_refresh_token_does_not_end_the_grant() {
+    let m = Mock::new();
+    let (_, first) = m.web_tokens();
+    let second = m.refresh_web(&first);
+    assert_eq!(m.refresh_web(&first).rule(), Some("refresh.rotate"));
+    assert_eq!(m.me(&second.member("access_token")).status, 200);
+    assert_user_tokens(&m.refresh_web(&second.member("refresh_token")));
+}
+
 #[test]
 fn tokens_know_where_they_belong() {
     let m = Mock::new();

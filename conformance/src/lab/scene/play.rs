@@ -65,7 +65,7 @@ impl Scene {
             };
             match watched.controls.call(&control, &body) {
                 Ok(answer) => self.name(step, seen::with_parts(&answer)),
-                Err(why) => return Ok(Some(Ended::Wrong(why))),
+                Err(why) => return Ok(self.refused(step, why)),
             }
         } else if let Some(op) = &step.r#do {
             let args = observe::fill_members(&self.document, &step.with)?;
@@ -96,7 +96,7 @@ impl Scene {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         if let Some(why) = trouble {
-            return Ok(Some(Ended::Wrong(why)));
+            return Ok(self.refused(step, why));
         }
         let answer = match answer {
             Ok(answer) => answer,
@@ -141,6 +141,27 @@ impl Scene {
         self.name(step, value);
         self.document["now"] = self.clock.handle().unix().as_secs().into();
         Ok(None)
+    }
+
+    /// A control of the mock was refused. If what the client gave went into it, such as the URL that a person is
+    /// sent to, that is what is judged; else the case is wrong.
+    fn refused(&mut self, step: &Step, why: String) -> Option<Ended> {
+        let during = step.during.iter().flat_map(|one| {
+            let control = one.mock.iter().cloned();
+            control.chain([Value::Object(one.with.clone()).to_string()])
+        });
+        let own = Value::Object(step.with.clone()).to_string();
+        let texts: Vec<String> = during.chain(step.mock.clone()).chain([own]).collect();
+        let given = self.case.steps.iter().filter(|step| step.r#do.is_some());
+        let is_given = given.filter_map(|step| step.r#as.as_ref()).any(|name| {
+            let used = format!("${{{name}.");
+            texts.iter().any(|text| text.contains(&used))
+        });
+        if !is_given {
+            return Some(Ended::Wrong(why));
+        }
+        self.stopped_at = Some(format!("stopped at {why}"));
+        None
     }
 
     /// What happens while the operation sleeps, and what went wrong with that.
