@@ -5,8 +5,8 @@ use std::fmt;
 use coze_auth_core::Endpoints;
 use serde_json::{Value, json};
 
-use crate::case::Case;
-use crate::observe::{self, Found};
+use crate::case::{Case, Step};
+use crate::observe;
 use crate::variables::{API_BASE, KEY_FILE, OF_APPS, TOKEN};
 
 /// A service that nobody watches: only what a client told is judged, and only cases that are marked `live_safe` run.
@@ -98,25 +98,20 @@ impl Service {
 
     /// Which variable a case needs that is not set.
     pub(crate) fn missing(&self, case: &Case) -> Option<String> {
-        let all = case
-            .steps
-            .iter()
-            .flat_map(|step| observe::holes(&step.with.clone().into()));
-        let mut missing =
-            all.filter(|path| observe::find(&self.document, path) == Found::One(None));
-        missing.find_map(|path| {
-            if let "pat" | "sat" = path.as_str() {
-                return Some(format!("{TOKEN} is no {path}_… token, or not set"));
-            }
-            let of_app = |(kind, member, _): &&(&str, &str, &str)| {
-                let named = path
-                    .strip_prefix("app.")
-                    .and_then(|path| path.strip_prefix(kind));
-                named.is_some_and(|named| named.trim_start_matches('.').starts_with(member))
-            };
-            let (.., name) = OF_APPS.iter().find(of_app)?;
-            Some(format!("{name} is not set"))
-        })
+        let holes = |step: &Step| observe::holes(&step.with.clone().into());
+        let paths: Vec<String> = case.steps.iter().flat_map(holes).collect();
+        let takes = |wanted: &str| paths.iter().any(|path| path.starts_with(wanted));
+        let mut apps = OF_APPS.iter().filter(|(kind, member, _)| {
+            // The key is there in more than one form.
+            takes(&format!("app.{kind}.{member}")) && self.document["app"][kind][member].is_null()
+        });
+        if let Some((.., name)) = apps.next() {
+            return Some(format!("{name} is not set"));
+        }
+        let mut tokens = ["pat", "sat"].into_iter();
+        let token = tokens
+            .find(|kind| paths.iter().any(|path| path == kind) && self.document[*kind].is_null())?;
+        Some(format!("{TOKEN} is no {token}_… token, or not set"))
     }
 }
 

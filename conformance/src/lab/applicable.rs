@@ -13,8 +13,8 @@ pub(super) fn why_no_case(server: &Server, client: &dyn Client, case: &Case) -> 
     }
     if let Server::Live(service) = server {
         let sockets = ["network".to_owned()];
-        let unsafe_ = (!case.live_safe).then(|| "it is not marked live_safe".to_owned());
-        let why = unsafe_.or_else(|| missing(server, client.about(), &sockets));
+        let unmarked = (!case.live_safe).then(|| "it is not marked live_safe".to_owned());
+        let why = unmarked.or_else(|| missing(server, client.about(), &sockets));
         if let Some(why) = why.or_else(|| service.missing(case)) {
             return Some(why);
         }
