@@ -1,34 +1,35 @@
-//! Known failures: checks that fail, why, and where somebody was told.
+//! Known failures: checks that fail, by the defect that fails them, and where its makers were told.
 //!
 //! ```toml
-//! [cozepy."device.poll.interval#gap"]
-//! reason = "polls every 5 s whatever the server asks for"
-//! issue = "https://github.com/coze-dev/coze-py/issues/1"
-//! since = "2026-12"
+//! [[cozepy]]
+//! reason = "B1: polls every 5 s whatever the server asks for"
+//! issue = "https://github.com/…"   # if there is one
+//! checks = ["device.poll.interval#gap", "device.poll.retry-after#*"]
 //! ```
 //!
-//! A `*` stands for one part of the id between dots, or for the check. An entry that no failing check has is
-//! stale: the run is red until it is removed.
+//! A `*` stands for one part of the id between dots, or for the check. A line that no failing check has is stale:
+//! the run is red until it is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::case::Level;
-use crate::result::{Run, Verdict};
+use crate::result::{CheckResult, Known, Run, Verdict};
+use crate::suite;
 
-/// Known failures, by client and check.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Known failures, by client and defect.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(transparent)]
-pub struct Baseline(BTreeMap<String, BTreeMap<String, Known>>);
+pub struct Baseline(BTreeMap<String, Vec<Defect>>);
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
+struct Defect {
     reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     issue: Option<String>,
-    #[serde(rename = "since")]
-    _since: Option<String>,
+    checks: Vec<String>,
 }
 
 impl Baseline {
@@ -39,73 +40,124 @@ impl Baseline {
     /// What is wrong with it; a reason is not left out.
     pub fn parse(text: &str) -> Result<Self, String> {
         let baseline: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        for (client, known) in &baseline.0 {
-            for (id, known) in known {
-                if known.reason.trim().is_empty() {
-                    return Err(format!("{client}: {id} has no reason"));
+        for (client, defects) in &baseline.0 {
+            for defect in defects {
+                if defect.reason.trim().is_empty() {
+                    return Err(format!(
+                        "{client}: {} has no reason",
+                        defect.checks.join(", ")
+                    ));
                 }
             }
         }
         Ok(baseline)
     }
 
-    /// Marks what is known. What is listed and passes is marked too, and what is listed and no check is told.
+    /// Adds those of another file.
+    pub fn add(&mut self, other: Self) {
+        for (client, defects) in other.0 {
+            self.0.entry(client).or_default().extend(defects);
+        }
+    }
+
+    /// Marks what is known. What is listed and passes is marked too, and what is listed and no failing check is told.
     pub fn apply(&self, run: &mut Run) {
-        let none = BTreeMap::new();
-        let known = self.0.get(&run.name).unwrap_or(&none);
+        let defects = self.0.get(&run.name).map_or(&[][..], Vec::as_slice);
         let mut used = BTreeSet::new();
         for check in run.cases.iter_mut().flat_map(|case| &mut case.checks) {
-            let Some((pattern, entry)) = known.iter().find(|(pattern, _)| fits(pattern, &check.id))
-            else {
+            let Some((pattern, defect)) = find(defects, &check.id) else {
                 continue;
             };
             match check.verdict {
                 Verdict::Fail | Verdict::NotTestable => {
                     check.verdict = Verdict::KnownFail;
-                    let why = check.why.take().unwrap_or_default();
-                    let issue = entry.issue.as_deref().unwrap_or("no issue");
-                    check.why = Some(format!("{} ({issue}): {why}", entry.reason));
-                    used.insert(pattern.clone());
+                    check.known = Some(Known {
+                        reason: defect.reason.clone(),
+                        issue: defect.issue.clone(),
+                    });
+                    used.insert(pattern);
                 }
                 // Of several checks of one pattern some may pass.
                 Verdict::Pass if !pattern.contains('*') => {
                     check.verdict = Verdict::FixedButListed;
                     check.why = Some("it passes: remove it from the known failures".to_owned());
-                    used.insert(pattern.clone());
+                    used.insert(pattern);
                 }
                 _ => {}
             }
         }
-        let unused = known.keys().filter(|pattern| !used.contains(*pattern));
-        run.unused = unused.cloned().collect();
+        let patterns = defects.iter().flat_map(|defect| &defect.checks);
+        let unused = patterns.filter(|pattern| !used.contains(pattern.as_str()));
+        run.unused = unused
+            .filter(|pattern| !is_left_out(pattern, run))
+            .cloned()
+            .collect();
     }
 
-    /// The list as it would have to be for these runs to be green, reasons kept where there are some.
-    #[must_use]
-    pub fn for_runs(&self, runs: &[Run]) -> String {
-        let mut text = String::new();
+    /// The list as it would have to be for these runs to be green. Defects that are listed keep their reason and
+    /// the patterns that still fail; each new failure is a defect of its own, until somebody says which it is.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: TOML can say all of it.
+    pub fn for_runs(&self, runs: &[Run]) -> Result<String, String> {
+        let mut all = self.0.clone();
         for run in runs {
-            for (_, check) in run.checks() {
-                let fails = matches!(
-                    check.verdict,
-                    Verdict::Fail | Verdict::NotTestable | Verdict::KnownFail
-                );
-                if !fails || check.level == Level::Observe {
-                    continue;
+            let fails = |check: &CheckResult| {
+                check.level != Level::Observe
+                    && matches!(
+                        check.verdict,
+                        Verdict::Fail | Verdict::NotTestable | Verdict::KnownFail
+                    )
+            };
+            let failing: Vec<_> = run
+                .checks()
+                .map(|(_, check)| check)
+                .filter(|check| fails(check))
+                .collect();
+            let mut defects = all.remove(&run.name).unwrap_or_default();
+            for defect in &mut defects {
+                defect.checks.retain(|pattern| {
+                    failing.iter().any(|check| fits(pattern, &check.id))
+                        || is_left_out(pattern, run)
+                });
+            }
+            defects.retain(|defect| !defect.checks.is_empty());
+            for check in failing {
+                if find(&defects, &check.id).is_none() {
+                    defects.push(Defect {
+                        reason: check.why.clone().unwrap_or_default(),
+                        issue: None,
+                        checks: vec![check.id.clone()],
+                    });
                 }
-                let known = self.0.get(&run.name);
-                let known = known.and_then(|known| known.get(&check.id));
-                let why = check.why.as_deref().unwrap_or_default();
-                let reason = known.map_or(why, |known| &known.reason);
-                text += &format!("[{:?}.{:?}]\nreason = {reason:?}\n", run.name, check.id);
-                if let Some(issue) = known.and_then(|known| known.issue.as_deref()) {
-                    text += &format!("issue = {issue:?}\n");
-                }
-                text.push('\n');
+            }
+            if !defects.is_empty() {
+                all.insert(run.name.clone(), defects);
             }
         }
-        text
+        toml::to_string_pretty(&Self(all)).map_err(|error| error.to_string())
     }
+}
+
+fn find<'a>(defects: &'a [Defect], id: &str) -> Option<(&'a str, &'a Defect)> {
+    let patterns = defects.iter().flat_map(|defect| {
+        let of = move |pattern: &'a String| (pattern.as_str(), defect);
+        defect.checks.iter().map(of)
+    });
+    patterns.into_iter().find(|(pattern, _)| fits(pattern, id))
+}
+
+/// It is of a case that this run has not: a run of some cases says nothing of the others.
+fn is_left_out(pattern: &str, run: &Run) -> bool {
+    let Ok(all) = suite::cases() else {
+        return false;
+    };
+    let fits_of = |case: &str, check: &str| fits(pattern, &format!("{case}#{check}"));
+    !run.checks().any(|(_, check)| fits(pattern, &check.id))
+        && all
+            .iter()
+            .any(|case| case.checks.iter().any(|check| fits_of(&case.id, &check.id)))
 }
 
 fn fits(pattern: &str, id: &str) -> bool {
@@ -132,9 +184,10 @@ mod tests {
 
     #[test]
     fn a_reason_is_needed() {
-        let parse = |reason: &str| Baseline::parse(&format!("[x.\"a.b#c\"]\nreason = {reason:?}"));
-        assert!(parse("known").is_ok());
-        assert!(parse(" ").is_err());
-        assert!(Baseline::parse("[x.\"a.b#c\"]").is_err());
+        let parse =
+            |reason: &str| Baseline::parse(&format!("[[x]]\n{reason}\nchecks = [\"a.b#c\"]"));
+        assert!(parse("reason = \"known\"").is_ok());
+        assert!(parse("reason = \" \"").is_err());
+        assert!(parse("").is_err());
     }
 }

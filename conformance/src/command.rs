@@ -72,10 +72,10 @@ struct RunArgs {
     /// Scores by this set of requirements, such as 2026-12; the newest if none is named.
     #[arg(long, value_name = "DATE")]
     requirements: Option<String>,
-    /// Known failures, in TOML.
+    /// Known failures, in TOML. May be repeated.
     #[arg(long, value_name = "FILE")]
-    known_failures: Option<PathBuf>,
-    /// Writes the known failures of this run to that file.
+    known_failures: Vec<PathBuf>,
+    /// Writes the failures of this run to that file of known failures, and keeps the reasons that it has.
     #[arg(long, requires = "known_failures")]
     write_baseline: bool,
     /// So often; a verdict that changes is a failure.
@@ -132,15 +132,7 @@ pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
 
 fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     let cases = selected(&args.cases)?;
-    let known = match &args.known_failures {
-        Some(path) if path.exists() => {
-            Baseline::parse(&read(path)?).map_err(|why| format!("{}: {why}", path.display()))?
-        }
-        Some(path) if !args.write_baseline => {
-            return Err(format!("{}: there is none", path.display()));
-        }
-        _ => Baseline::default(),
-    };
+    let known = known(args)?;
     let plans = plans::plans(subjects, args)?;
     let set = requirements(args.requirements.as_deref())?;
     let lab = match args.live {
@@ -167,10 +159,25 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         started.elapsed().as_secs_f64()
     );
     write_reports(args, &runs)?;
-    if let (Some(path), true) = (&args.known_failures, args.write_baseline) {
-        write(path, &known.for_runs(&runs))?;
+    if let (Some(path), true) = (args.known_failures.first(), args.write_baseline) {
+        write(path, &known.for_runs(&runs)?)?;
     }
     Ok(exit_code(&runs))
+}
+
+fn known(args: &RunArgs) -> Result<Baseline, String> {
+    if args.write_baseline && args.known_failures.len() > 1 {
+        return Err("--write-baseline writes one file: name one with --known-failures".to_owned());
+    }
+    let mut all = Baseline::default();
+    for path in &args.known_failures {
+        if args.write_baseline && !path.exists() {
+            continue;
+        }
+        let known = Baseline::parse(&read(path)?);
+        all.add(known.map_err(|why| format!("{}: {why}", path.display()))?);
+    }
+    Ok(all)
 }
 
 fn requirements(date: Option<&str>) -> Result<Requirements, String> {

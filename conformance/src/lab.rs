@@ -147,7 +147,7 @@ impl Lab {
             if let Some(after) = check.after.as_ref().filter(|after| silent.contains(*after)) {
                 silent.push(check.id.clone());
                 let why = format!("it says nothing without {after}");
-                return made(case, check, Verdict::NotApplicable, Some(&why));
+                return made(case, check, Verdict::NotJudged, Some(&why));
             }
             let why = match (
                 check::judge(&scene.document, check),
@@ -200,5 +200,6 @@ fn made(case: &Case, check: &Check, verdict: Verdict, why: Option<&str>) -> Chec
         spec: check.spec.clone(),
         verdict,
         why: why.map(str::to_owned),
+        known: None,
     }
 }

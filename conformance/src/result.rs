@@ -18,6 +18,8 @@ pub enum Verdict {
     KnownFail,
     /// The client has not declared what it takes.
     NotApplicable,
+    /// It stands after a check that failed, and says nothing without it.
+    NotJudged,
     /// Not as it has to be.
     Fail,
     /// The client declared what it takes, and could not be brought to do it.
@@ -38,6 +40,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::KnownFail => "known-fail",
             Self::NotApplicable => "not-applicable",
+            Self::NotJudged => "not-judged",
             Self::Fail => "fail",
             Self::NotTestable => "not-testable",
             Self::FixedButListed => "fixed-but-listed",
@@ -62,6 +65,20 @@ pub struct CheckResult {
     /// Why, unless it passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What the list of known failures says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+}
+
+/// Why somebody expects a check to fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Known {
+    /// The defect.
+    pub reason: String,
+    /// Where its makers were told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
 }
 
 /// One case of one client.
@@ -114,7 +131,8 @@ pub struct Score {
     pub date: String,
     /// Passed.
     pub passed: usize,
-    /// Applicable to the client, passed or not.
+    /// Applicable to the client: passed, failed, or not judged because an earlier check failed. So nobody's score
+    /// gets better by failing sooner.
     pub of: usize,
     /// Not applicable to it.
     pub not_applicable: usize,
@@ -125,20 +143,15 @@ impl Score {
     #[must_use]
     pub fn of(set: &Requirements, cases: &[CaseResult]) -> Self {
         let checks = cases.iter().flat_map(|case| &case.checks);
-        let scored = checks.filter(|check| set.must.contains(&check.id));
-        let (mut passed, mut of, mut not_applicable) = (0, 0, 0);
-        for check in scored {
-            match check.verdict {
-                Verdict::NotApplicable => not_applicable += 1,
-                Verdict::Pass | Verdict::FixedButListed => (passed, of) = (passed + 1, of + 1),
-                _ => of += 1,
-            }
-        }
+        let scored: Vec<_> = checks
+            .filter(|check| set.must.contains(&check.id))
+            .collect();
+        let (passed, of) = passed(scored.iter().copied());
         Self {
             date: set.date.clone(),
             passed,
             of,
-            not_applicable,
+            not_applicable: scored.len() - of,
         }
     }
 }
@@ -167,9 +180,43 @@ impl Run {
             .filter(|(_, check)| check.verdict == verdict)
             .count()
     }
+
+    /// How many checks of this level it passes, and of how many that are applicable to it.
+    #[must_use]
+    pub fn passed(&self, level: Level) -> (usize, usize) {
+        passed(
+            self.checks()
+                .map(|(_, check)| check)
+                .filter(|check| check.level == level),
+        )
+    }
+}
+
+/// How many of these are passed, and how many applicable: that a check was not judged is no reason to leave it out.
+fn passed<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> (usize, usize) {
+    checks.fold((0, 0), |(passed, of), check| match check.verdict {
+        Verdict::NotApplicable => (passed, of),
+        Verdict::Pass | Verdict::FixedButListed => (passed + 1, of + 1),
+        _ => (passed, of + 1),
+    })
 }
 
 impl CheckResult {
+    /// Why it did not pass, with what is known of it.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        let why = self.why.as_deref();
+        let Some(Known { reason, issue }) = &self.known else {
+            return why.map(str::to_owned);
+        };
+        let issue = issue.as_ref().map(|issue| format!(" ({issue})"));
+        Some(format!(
+            "{reason}{}: {}",
+            issue.unwrap_or_default(),
+            why.unwrap_or_default()
+        ))
+    }
+
     /// It turns a run red: it failed, nobody knows of it, and it is more than an observation.
     #[must_use]
     pub fn is_unexpected(&self) -> bool {

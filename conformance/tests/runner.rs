@@ -3,8 +3,8 @@
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::case::Level;
 use coze_auth_conformance::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
-use coze_auth_conformance::result::{CheckResult, Run, Verdict, exit_code};
-use coze_auth_conformance::{Case, Lab, Plan, Reference, cases, run};
+use coze_auth_conformance::result::{CheckResult, Run, Score, Verdict, exit_code};
+use coze_auth_conformance::{Case, Lab, Plan, Reference, cases, requirements, run};
 use serde_json::{Map, Value, json};
 
 #[path = "subjects/raw_socket.rs"]
@@ -92,8 +92,13 @@ fn no(_: &str) -> Result<Outcome, Broken> {
 fn a_defect_is_counted_once() {
     let run = liar(yes, &only("errors.form.rfc"), "");
     let verdicts: Vec<_> = run.checks().map(|(_, check)| check.verdict).collect();
-    let (fail, none) = (Verdict::Fail, Verdict::NotApplicable);
+    let (fail, none) = (Verdict::Fail, Verdict::NotJudged);
     assert_eq!(verdicts, [fail, none, none, none]);
+    // To fail sooner is no better score.
+    assert_eq!(run.passed(Level::Must), (0, 3));
+    let sets = requirements().unwrap_or_else(|problem| panic!("{problem}"));
+    let score = Score::of(&sets[0], &run.cases);
+    assert_eq!((score.passed, score.of, score.not_applicable), (0, 3, 0));
     let code = run.checks().nth(1).map(|(_, check)| check.why.clone());
     assert_eq!(
         code,
@@ -199,7 +204,11 @@ fn a_case_that_is_wrong_is_not_the_clients_fault() {
     assert_eq!(exit_code(&[run]), 4);
 }
 
-const KNOWN: &str = "[x.\"device.start.answer#user-code\"]\nreason = \"no code\"\n";
+const KNOWN: &str = r#"
+[[x]]
+reason = "no code"
+checks = ["device.start.answer#user-code"]
+"#;
 
 #[test]
 fn known_failures_are_green_and_stale_ones_red() {
@@ -218,20 +227,36 @@ fn known_failures_are_green_and_stale_ones_red() {
     assert_eq!(run.total(Verdict::FixedButListed), 1);
     assert_eq!(exit_code(&[run]), 2);
 
-    let run = reference(
-        &cases,
-        "[x.\"device.start.nothing#at-all\"]\nreason = \"gone\"\n",
-    );
+    let run = reference(&cases, &KNOWN.replace("answer#user-code", "nothing#at-all"));
     assert_eq!(run.unused, ["device.start.nothing#at-all"]);
     assert_eq!(exit_code(&[run]), 2);
+
+    let run = reference(&only("tokens.pat.accepted"), KNOWN);
+    assert_eq!(
+        exit_code(&[run]),
+        0,
+        "of a case that was not run nothing is known"
+    );
 }
 
 #[test]
 fn a_baseline_of_a_run_makes_it_green() {
     let cases = only("device.start.answer");
-    let written = Baseline::default().for_runs(&[liar(yes, &cases, "")]);
+    let stale = KNOWN.replace("answer#user-code", "nothing#at-all");
+    let elsewhere = KNOWN.replace("device.start.answer#user-code", "tokens.pat.accepted#*");
+    let mut known = Baseline::default();
+    for text in [KNOWN, &stale, &elsewhere] {
+        known.add(Baseline::parse(text).unwrap_or_else(|problem| panic!("{problem}")));
+    }
+    let written = known.for_runs(&[liar(yes, &cases, "")]);
+    let written = written.unwrap_or_else(|problem| panic!("{problem}"));
     let again = liar(yes, &cases, &written);
     assert_eq!(exit_code(&[again]), 0, "{written}");
+    assert!(
+        written.contains("no code") && written.contains("tokens.pat.accepted#*"),
+        "{written}"
+    );
+    assert!(!written.contains("nothing#at-all"), "{written}");
 }
 
 #[test]

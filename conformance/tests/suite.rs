@@ -275,3 +275,19 @@ fn the_requirements_of_2026_12_are_frozen() {
         "gone: {gone:?}; new: {new:?}"
     );
 }
+
+/// Whoever reads a known failure finds the exchange by its id.
+#[test]
+fn known_failures_of_the_sdks_are_findings() {
+    let findings = read("docs/sdk-findings.md");
+    for file in ["cozepy", "coze-api"] {
+        let known: toml::Table = read(&format!("conformance/known-failures/{file}.toml"))
+            .parse()
+            .expect("TOML");
+        for defect in known[file].as_array().expect("defects") {
+            let reason = defect["reason"].as_str().expect("a reason");
+            let (id, _) = reason.split_once(": ").expect("an id");
+            assert!(findings.contains(&format!("| {id} |")), "{reason}");
+        }
+    }
+}

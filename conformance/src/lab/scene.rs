@@ -209,8 +209,10 @@ impl Scene {
     /// What was done, what the server saw, and when the client slept; none shows a secret.
     pub(super) fn log(&mut self) -> Vec<Value> {
         self.catch_up();
-        self.log
-            .push(json!({ "sleeps_ms": self.document["sleeps_ms"] }));
+        let sleeps = &self.document["sleeps_ms"];
+        if sleeps != &json!([]) {
+            self.log.push(json!({ "sleeps_ms": sleeps }));
+        }
         std::mem::take(&mut self.log)
     }
 }

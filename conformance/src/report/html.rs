@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::escaped;
-use crate::result::{CaseResult, CheckResult, Run};
+use crate::result::{CaseResult, CheckResult, Run, Verdict};
 
 const HEAD: &str = include_str!("page.html");
 
@@ -56,6 +56,14 @@ pub fn html(runs: &[Run]) -> String {
                 r##"<td class="{verdict}"><a href="#{}">{verdict}</a>"##,
                 place(number, case),
             );
+            if !matches!(
+                check.verdict,
+                Verdict::Pass | Verdict::NotApplicable | Verdict::NotJudged
+            ) {
+                let known = check.known.as_ref().map(|known| &known.reason);
+                let why = known.or(check.why.as_ref()).map_or("", String::as_str);
+                let _ = write!(table, "<small>{}</small>", escaped(why));
+            }
         }
         table.push('\n');
     }
@@ -92,8 +100,8 @@ fn log(logs: &mut String, number: usize, run: &Run, case: &CaseResult) {
             check.verdict.name(),
             escaped(&check.id),
         );
-        if let Some(why) = &check.why {
-            let _ = write!(logs, "<br><strong>{}</strong>", escaped(why));
+        if let Some(why) = check.told() {
+            let _ = write!(logs, "<br><strong>{}</strong>", escaped(&why));
         }
         for spec in &check.spec {
             let _ = write!(logs, "<small>{}</small>", escaped(&super::statement(spec)));

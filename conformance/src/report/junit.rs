@@ -15,7 +15,12 @@ pub fn junit(runs: &[Run]) -> String {
             .checks()
             .filter(|(_, check)| check.is_unexpected())
             .count();
-        let skipped = run.total(Verdict::NotApplicable) + run.total(Verdict::KnownFail);
+        let skipped = [
+            Verdict::NotApplicable,
+            Verdict::NotJudged,
+            Verdict::KnownFail,
+        ];
+        let skipped: usize = skipped.map(|verdict| run.total(verdict)).iter().sum();
         let errors = run.total(Verdict::HarnessError);
         let _ = writeln!(
             text,
@@ -23,7 +28,7 @@ pub fn junit(runs: &[Run]) -> String {
             escaped(&run.name)
         );
         for (case, check) in run.checks() {
-            let why = escaped(check.why.as_deref().unwrap_or_default());
+            let why = escaped(&check.told().unwrap_or_default());
             let seconds = case.real_ms as f64 / 1000.0;
             let _ = write!(
                 text,

@@ -1,100 +1,92 @@
-//! The matrix in Markdown: rows are checks, columns clients.
+//! A page in Markdown: how many each client passes, and what it fails, by defect. Nothing in it changes from run to
+//! run; the exchanges are in the page of HTML.
 
 use std::fmt::Write as _;
 
 use crate::case::Level;
-use crate::result::{Run, Verdict};
+use crate::result::{CheckResult, Known, Run, Verdict};
 
-const fn sign(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "✓",
-        Verdict::NotApplicable => "–",
-        Verdict::KnownFail => "**✗** known",
-        Verdict::FixedButListed => "✓ listed",
-        Verdict::Flaky => "**flaky**",
-        Verdict::Fail | Verdict::NotTestable => "**✗**",
-        Verdict::HarnessError => "**!**",
-    }
-}
+const COUNTED: [(Level, &str); 3] = [
+    (Level::Must, "must"),
+    (Level::Should, "should"),
+    (Level::May, "may"),
+];
 
-/// Totals, then what fails somewhere with its reasons, then every check.
+const HEAD: &str = "# Conformance of Coze auth clients
+
+Checks passed, of those that are applicable to the client. One that was not judged, because an earlier check of its
+case failed, counts as applicable. Below is what fails, by defect, those first that fail what is a must.
+
+| | must | should | may | requirements | known defects |
+|---|---|---|---|---|---|
+";
+
+/// The totals, then of each client what fails.
 #[must_use]
 pub fn markdown(runs: &[Run]) -> String {
-    let mut text =
-        String::from("| | must | should | may | requirements |\n|---|---|---|---|---|\n");
+    let mut text = String::from(HEAD);
     for run in runs {
         let _ = write!(text, "| {} {} |", run.name, run.about.version);
-        for level in [Level::Must, Level::Should, Level::May] {
-            let count = |verdict| run.count(level, verdict);
-            let failed =
-                count(Verdict::Fail) + count(Verdict::NotTestable) + count(Verdict::KnownFail);
-            let _ = write!(text, " {} ✓", count(Verdict::Pass));
-            for (count, sign) in [(failed, "✗"), (count(Verdict::NotApplicable), "–")] {
-                if count > 0 {
-                    let _ = write!(text, " {count} {sign}");
-                }
-            }
-            text.push_str(" |");
+        for (level, _) in COUNTED {
+            let (passed, of) = run.passed(level);
+            let _ = write!(text, " {passed} of {of} |");
         }
         let _ = match &run.score {
-            Some(score) => writeln!(text, " {} of {} ({}) |", score.passed, score.of, score.date),
-            None => writeln!(text, " |"),
+            Some(score) => write!(text, " {} of {} ({}) |", score.passed, score.of, score.date),
+            None => write!(text, " |"),
         };
+        let _ = writeln!(text, " {} |", known(run).len());
     }
-    let head = |text: &mut String, first: &str| {
-        let names = runs.iter().map(|run| format!(" {} |", run.name));
-        let _ = writeln!(text, "\n| {first} | level |{}", names.collect::<String>());
-        let _ = writeln!(text, "|---|---|{}", "---|".repeat(runs.len()));
-    };
-    head(&mut text, "check");
-    let Some(first) = runs.iter().max_by_key(|run| run.cases.len()) else {
-        return text;
-    };
-    for (_, check) in first.checks() {
-        let level = super::terminal::level(check.level);
-        let _ = write!(text, "| `{}` | {level} |", check.id);
-        for run in runs {
-            let found = run.checks().find(|(_, other)| other.id == check.id);
-            let _ = write!(
-                text,
-                " {} |",
-                found.map_or("", |(_, check)| sign(check.verdict))
-            );
-        }
-        text.push('\n');
-    }
-    text.push_str("\n## What fails\n");
-    for (case, check) in first.checks() {
-        let failing = |run: &Run| {
-            let mut found = run.checks().filter(|(_, other)| other.id == check.id);
-            found.next().and_then(|(_, other)| {
-                let fails = matches!(
-                    other.verdict,
-                    Verdict::Fail | Verdict::NotTestable | Verdict::KnownFail
-                );
-                fails.then(|| other.why.clone().unwrap_or_default())
-            })
-        };
-        let failing: Vec<_> = runs
-            .iter()
-            .filter_map(|run| failing(run).map(|why| (&run.name, why)))
-            .collect();
-        if failing.is_empty() {
+    for run in runs {
+        let fresh: Vec<_> = counted(run).filter(|check| check.is_unexpected()).collect();
+        let known = known(run);
+        if fresh.is_empty() && known.is_empty() && run.unused.is_empty() {
             continue;
         }
-        let level = super::terminal::level(check.level);
-        let _ = writeln!(
-            text,
-            "\n**`{}`** ({level}; {})  \n{}. {}\n",
-            check.id,
-            check.spec.join(", "),
-            case.title,
-            case.why
-        );
-        for (name, why) in failing {
-            let why = why.replace('`', "'").replace('\n', " ");
-            let _ = writeln!(text, "* {name}: `{why}`");
+        let _ = writeln!(text, "\n## {} {}", run.name, run.about.version);
+        if !fresh.is_empty() {
+            text.push_str("\n* **not known**\n");
+            checks(&mut text, &fresh);
+        }
+        for (Known { reason, issue }, failing) in known {
+            let issue = issue.as_ref().map(|issue| format!(" ([issue]({issue}))"));
+            let _ = writeln!(text, "\n* {reason}{}", issue.unwrap_or_default());
+            checks(&mut text, &failing);
+        }
+        let fixed = counted(run).filter(|check| check.verdict == Verdict::FixedButListed);
+        for id in fixed.map(|check| &check.id).chain(&run.unused) {
+            let _ = writeln!(text, "\n* listed as known, and does not fail: `{id}`");
         }
     }
     text
+}
+
+fn counted(run: &Run) -> impl Iterator<Item = &CheckResult> {
+    let checks = run.checks().map(|(_, check)| check);
+    checks.filter(|check| check.level != Level::Observe)
+}
+
+/// What fails of each defect; those that fail what is a must stand first.
+fn known(run: &Run) -> Vec<(&Known, Vec<&CheckResult>)> {
+    let mut all: Vec<(&Known, Vec<&CheckResult>)> = Vec::new();
+    for check in counted(run) {
+        let Some(known) = &check.known else { continue };
+        match all.iter_mut().find(|(other, _)| *other == known) {
+            Some((_, failing)) => failing.push(check),
+            None => all.push((known, vec![check])),
+        }
+    }
+    all.sort_by_key(|(_, failing)| failing.iter().map(|check| check.level).min());
+    all
+}
+
+/// One line for each level and case.
+fn checks(text: &mut String, failing: &[&CheckResult]) {
+    for (level, name) in COUNTED {
+        let of_level = failing.iter().filter(|check| check.level == level);
+        let ids: Vec<String> = of_level.map(|check| format!("`{}`", check.id)).collect();
+        if !ids.is_empty() {
+            let _ = writeln!(text, "  * {name}: {}", ids.join(", "));
+        }
+    }
 }

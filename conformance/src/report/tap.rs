@@ -12,18 +12,15 @@ pub fn tap(runs: &[Run]) -> String {
     for run in runs {
         for (_, check) in run.checks() {
             number += 1;
-            let good = matches!(check.verdict, Verdict::Pass | Verdict::NotApplicable);
+            let skipped = matches!(check.verdict, Verdict::NotApplicable | Verdict::NotJudged);
+            let good = skipped || check.verdict == Verdict::Pass;
             let directive = match check.verdict {
                 Verdict::Pass => "",
-                Verdict::NotApplicable => " # SKIP ",
+                _ if skipped => " # SKIP ",
                 _ if check.is_unexpected() => " # ",
                 _ => " # TODO ",
             };
-            let why = check
-                .why
-                .as_deref()
-                .unwrap_or_default()
-                .replace(['#', '\n'], " ");
+            let why = check.told().unwrap_or_default().replace(['#', '\n'], " ");
             let why = if directive.is_empty() {
                 ""
             } else {

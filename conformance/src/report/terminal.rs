@@ -49,6 +49,7 @@ pub fn runs(runs: &[Run]) -> String {
             for (count, what) in [
                 (failed, "FAILED"),
                 (counted(Verdict::KnownFail), "known"),
+                (counted(Verdict::NotJudged), "not judged"),
                 (counted(Verdict::NotApplicable), "n/a"),
                 (counted(Verdict::Flaky), "FLAKY"),
                 (counted(Verdict::FixedButListed), "FIXED BUT LISTED"),
@@ -86,7 +87,7 @@ pub fn case(case: &CaseResult) -> String {
     for check in &case.checks {
         let verdict = check.verdict.name();
         let _ = writeln!(text, "  {verdict} {} {}", level(check.level), check.id);
-        if let Some(why) = &check.why {
+        if let Some(why) = check.told() {
             let _ = writeln!(text, "      {why}");
             for spec in &check.spec {
                 let _ = writeln!(text, "      by {}", super::statement(spec));
