@@ -13,7 +13,7 @@ use crate::baseline::Baseline;
 use crate::case::Case;
 use crate::lab::Lab;
 use crate::live::Service;
-use crate::result::{Run, exit_code};
+use crate::result::{Run, Verdict, exit_code};
 use crate::runner::{self, Plan};
 use crate::suite::Requirements;
 use crate::{report, suite};
@@ -153,11 +153,18 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
         plans::is_idle(args, run);
     }
     print!("{}", report::terminal::runs(&runs));
-    println!(
-        "{} cases, {:.1} s",
-        cases.len(),
-        started.elapsed().as_secs_f64()
-    );
+    let seconds = started.elapsed().as_secs_f64();
+    match args.repeat {
+        ..2 => println!("{} cases, {seconds:.1} s", cases.len()),
+        times => {
+            let changed = runs.iter().map(|run| run.total(Verdict::Flaky));
+            println!(
+                "{} cases, {times} times, {seconds:.1} s: verdicts that changed: {}",
+                cases.len(),
+                changed.sum::<usize>()
+            );
+        }
+    }
     write_reports(args, &runs)?;
     if let (Some(path), true) = (args.known_failures.first(), args.write_baseline) {
         write(path, &known.for_runs(&runs)?)?;
