@@ -171,8 +171,9 @@ fn came(found: &Found) -> String {
     }
 }
 
+/// Of a long list the first; not yet cut, as half a secret could not be masked any more.
 fn brief(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Array(items) if items.len() > 8 => {
             format!(
                 "{} items, first {}",
@@ -181,9 +182,5 @@ fn brief(value: &Value) -> String {
             )
         }
         other => other.to_string(),
-    };
-    match text.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }

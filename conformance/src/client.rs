@@ -28,6 +28,11 @@ pub trait Client: Send {
     ///
     /// As [`begin`](Self::begin). What the library refuses is an [`Answer`].
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken>;
+
+    /// It tells what it got. One that does not is judged by what the server saw, and by nothing else.
+    fn tells(&self) -> bool {
+        true
+    }
 }
 
 /// What a client is and can do.
@@ -70,8 +75,8 @@ pub struct Opening {
     pub base_url: String,
     /// The clock of client and server.
     pub clock: SharedClock,
-    /// The server.
-    pub mock: Arc<CozeAuthMock>,
+    /// The server; none if it is the real service.
+    pub mock: Option<Arc<CozeAuthMock>>,
     /// It is to log all that it can.
     pub log: bool,
     /// Real time that an operation may take.

@@ -46,8 +46,17 @@ impl SharedClock {
     /// A clock at the start of a case.
     #[allow(clippy::new_without_default)] // a clock is shared, and one made in passing is shared with nobody
     pub fn new() -> Self {
+        Self::of(ClockHandle::frozen_at(START))
+    }
+
+    /// The machine's time, for a client or a server that no virtual time reaches: a sleep takes as long as it says.
+    pub(crate) fn real() -> Self {
+        Self::of(ClockHandle::real())
+    }
+
+    fn of(handle: ClockHandle) -> Self {
         Self {
-            handle: ClockHandle::frozen_at(START),
+            handle,
             sleeps: Arc::default(),
             alarms: Arc::default(),
             off: Arc::default(),
@@ -84,7 +93,15 @@ impl SharedClock {
     /// up no time passes, and the flow that it drives is over.
     pub fn sleep(&self, pause: Duration) {
         if self.begin_sleep(pause) {
-            self.advance(pause);
+            self.pass(pause);
+        }
+    }
+
+    /// The time of a sleep.
+    pub(crate) fn pass(&self, pause: Duration) {
+        match self.handle.is_frozen() {
+            true => self.advance(pause),
+            false => std::thread::sleep(pause),
         }
     }
 
@@ -159,8 +176,16 @@ impl SharedClock {
         if self.now().steady >= moment {
             drop(alarms);
             waker.wake_by_ref();
-        } else {
+        } else if self.handle.is_frozen() {
             alarms.push((moment, waker.clone()));
+        } else {
+            let (clock, waker) = (self.clone(), waker.clone());
+            std::thread::spawn(move || {
+                while clock.now().steady < moment {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                waker.wake();
+            });
         }
     }
 
@@ -177,4 +202,45 @@ impl SharedClock {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::Wake;
+    use std::time::Instant;
+
+    use super::*;
+
+    struct Told(Sender<Instant>);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(Instant::now());
+        }
+    }
+
+    #[test]
+    fn on_the_machines_time_who_sleeps_sleeps() {
+        let pause = Duration::from_millis(20);
+        for (clock, least) in [
+            (SharedClock::new(), Duration::ZERO),
+            (SharedClock::real(), pause),
+        ] {
+            let (before, started) = (clock.now().steady, Instant::now());
+            clock.sleep(pause);
+            assert!(clock.now().steady >= before.plus(pause));
+            assert!(started.elapsed() >= least);
+        }
+    }
+
+    #[test]
+    fn on_the_machines_time_who_waits_is_woken() {
+        let (clock, (tell, told)) = (SharedClock::real(), channel());
+        let pause = Duration::from_millis(20);
+        let (started, end) = (Instant::now(), clock.now().steady.plus(pause));
+        clock.wake_at(end, &Waker::from(Arc::new(Told(tell))));
+        let woken = told.recv_timeout(Duration::from_secs(10)).expect("woken");
+        assert!(woken - started >= pause);
+    }
 }

@@ -1,5 +1,7 @@
 //! The runner as a command. [`main`] is the whole of it; a program of one's own adds its clients.
 
+mod plans;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,11 +12,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::baseline::Baseline;
 use crate::case::Case;
-use crate::client::Client;
 use crate::lab::Lab;
-use crate::result::{Run, exit_code};
+use crate::live::Service;
+use crate::result::{Run, Verdict, exit_code};
 use crate::runner::{self, Plan};
-use crate::shim::Shim;
 use crate::suite::Requirements;
 use crate::{report, suite};
 
@@ -54,10 +55,18 @@ struct RunArgs {
     /// A library behind a shim: what reports call it, and what starts the shim. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
     adapters: Vec<String>,
+    /// A program that is no shim: NAME=COMMAND. It is told the server and the operation by its environment, and judged
+    /// by what it sends. Exit code of it: 0 got it, 77 no such feature, another: refused. May be repeated.
+    #[arg(long = "url-mode", value_name = "NAME=COMMAND")]
+    programs: Vec<String>,
+    /// Against the real service, or whatever COZE_API_BASE names, with the credentials of COZE_API_TOKEN,
+    /// COZE_JWT_OAUTH_… and the other variables of the SDKs. Only cases marked live_safe are sent.
+    #[arg(long, conflicts_with = "programs")]
+    live: bool,
     /// Holds every line of the shims against the schema of the protocol.
     #[arg(long)]
     check_schema: bool,
-    /// Only this of the clients that the program has built in. May be repeated; all of them if neither this nor --adapter is given.
+    /// Only this of the clients that the program has built in. May be repeated; all of them if no client is named at all.
     #[arg(long = "subject", value_name = "NAME")]
     subjects: Vec<String>,
     /// Only cases that fit: an area such as device, an id, or device.*.token with * for one part. May be repeated.
@@ -127,17 +136,35 @@ pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
 fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     let cases = selected(&args.cases)?;
     let known = known(args)?;
-    let plans = plans(subjects, args)?;
+    let plans = plans::plans(subjects, args)?;
     let set = requirements(args.requirements.as_deref())?;
-    let (lab, started) = (Lab::new(), Instant::now());
+    let lab = match args.live {
+        true => {
+            let service = Service::from_variables(|name| std::env::var(name).ok())?;
+            println!("{}", service.told());
+            Lab::live(service)
+        }
+        false => Lab::new(),
+    };
+    let started = Instant::now();
     let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
     for _ in 1..args.repeat {
         let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
     }
-    let seconds = started.elapsed().as_secs_f64();
+    for run in &mut runs {
+        plans::is_idle(args, run);
+    }
     say(&report::terminal::runs(&runs));
-    say(&format!("{} cases, {seconds:.1} s\n", cases.len()));
+    let seconds = started.elapsed().as_secs_f64();
+    let changed: usize = runs.iter().map(|run| run.total(Verdict::Flaky)).sum();
+    say(&match args.repeat {
+        ..2 => format!("{} cases, {seconds:.1} s\n", cases.len()),
+        times => format!(
+            "{} cases, {times} times, {seconds:.1} s: verdicts that changed: {changed}\n",
+            cases.len(),
+        ),
+    });
     write_reports(args, &runs)?;
     if let (Some(path), true) = (args.known_failures.first(), args.write_baseline) {
         write(path, &known.for_runs(&runs)?)?;
@@ -168,40 +195,6 @@ fn requirements(date: Option<&str>) -> Result<Requirements, String> {
     }
     let found = sets.pop();
     found.ok_or_else(|| format!("there is no such set; there is {}", dates.join(", ")))
-}
-
-fn plans(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<Vec<Plan<'static>>, String> {
-    let names: Vec<String> = subjects.iter().map(|plan| plan.name.clone()).collect();
-    if let Some(unknown) = args.subjects.iter().find(|name| !names.contains(name)) {
-        return Err(format!(
-            "there is no client {unknown}; there is {}",
-            names.join(", ")
-        ));
-    }
-    let all = args.subjects.is_empty() && args.adapters.is_empty();
-    let wanted = |plan: &Plan<'_>| all || args.subjects.contains(&plan.name);
-    let mut plans: Vec<_> = subjects.into_iter().filter(wanted).collect();
-    for adapter in &args.adapters {
-        let (name, command) = adapter
-            .split_once('=')
-            .ok_or_else(|| format!("{adapter}: expected NAME=COMMAND"))?;
-        plans.push(shim(name, command, args.check_schema));
-    }
-    match plans.is_empty() {
-        true => Err("nothing to run: name a shim with --adapter NAME=COMMAND (docs/test-your-transport.md shows one)".to_owned()),
-        false => Ok(plans),
-    }
-}
-
-fn shim(name: &str, command: &str, checked: bool) -> Plan<'static> {
-    let command = command.to_owned();
-    Plan::new(name, 1, move || {
-        let shim = match checked {
-            true => Shim::start_checked(&command),
-            false => Shim::start(&command),
-        };
-        shim.map(|shim| Box::new(shim) as Box<dyn Client>)
-    })
 }
 
 fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
@@ -251,7 +244,7 @@ fn say(text: &str) {
 }
 
 fn shim_check(command: &str) -> Result<u8, String> {
-    let plan = shim("shim", command, true);
+    let plan = plans::shim("shim", command, true);
     let runs = runner::run(
         &Lab::new(),
         &[plan],

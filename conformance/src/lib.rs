@@ -46,7 +46,9 @@
 //! # Other ways in
 //!
 //! A whole client of one's own implements [`Client`]. A library in any language is driven through a shim that
-//! speaks `coze-auth-shim/1` ([`Shim`]). [`command::main`] is the runner over any of them, with reports.
+//! speaks `coze-auth-shim/1` ([`Shim`]). A program that has neither is judged by what it sends ([`UrlMode`]).
+//! [`command::main`] is the runner over any of them, with reports. [`Lab::live`] plays the few cases that are safe
+//! for it against the real service.
 
 pub mod baseline;
 pub mod case;
@@ -55,27 +57,33 @@ pub mod client;
 mod clock;
 pub mod command;
 mod lab;
+mod live;
 mod observe;
 mod reference;
 pub mod report;
 pub mod result;
 mod runner;
 mod schema;
+mod shell;
 mod shim;
 mod stage;
 mod subject;
 mod suite;
+mod url_mode;
+mod variables;
 
 pub use case::Case;
 pub use client::Client;
 pub use clock::SharedClock;
 pub use lab::Lab;
+pub use live::Service;
 pub use reference::{Reference, failure};
 pub use runner::{Plan, run};
 pub use shim::Shim;
 pub use stage::Stage;
 pub use subject::{Ground, Provider, Renewed, Stop, Subject};
 pub use suite::{CASE_SCHEMA, Requirements, Spec, cases, requirements, specs};
+pub use url_mode::UrlMode;
 
 /// Runs one case over a subject, for [`conformance_tests!`].
 ///

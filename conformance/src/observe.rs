@@ -63,6 +63,26 @@ pub(crate) fn fill(document: &Value, value: &Value) -> Result<Value, Missing> {
     })
 }
 
+/// The paths of all `${path}` in a value.
+pub(crate) fn holes(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => {
+            let holes = text.split("${").skip(1);
+            let paths = holes.filter_map(|rest| rest.split_once('}'));
+            paths.map(|(path, _)| path.to_owned()).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(holes).collect(),
+        Value::Object(members) => members.values().flat_map(holes).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether only who watches the server sees what is there.
+pub(crate) fn is_of_server(path: &str) -> bool {
+    let top = path.split('.').next().unwrap_or_default();
+    matches!(top, "wire" | "rules" | "gaps_ms" | "elsewhere") || path.starts_with("leaks.wire")
+}
+
 pub(crate) fn fill_members(
     document: &Value,
     members: &Map<String, Value>,

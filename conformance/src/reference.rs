@@ -136,13 +136,19 @@ impl<S: Subject + Send> Client for Reference<S> {
     }
 
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken> {
-        self.drawn += 1;
-        let mut bytes = [0x5a; 32];
-        bytes[..8].copy_from_slice(&self.drawn.to_be_bytes());
         let case = self
             .case
             .as_mut()
             .ok_or_else(|| Broken::Harness("no case has begun".to_owned()))?;
+        let mut bytes = [0x5a; 32];
+        self.drawn += 1;
+        match case.opening.mock {
+            // The same in every run.
+            Some(_) => bytes[..8].copy_from_slice(&self.drawn.to_be_bytes()),
+            None => {
+                getrandom::fill(&mut bytes).map_err(|error| Broken::Harness(error.to_string()))?;
+            }
+        }
         let result = match case.call(op, args, Entropy::from_bytes(bytes)) {
             Ok(value) => Outcome::Ok(value),
             Err(Halt::Failed(_)) if case.ground.clock.is_abandoned() => Outcome::Err(Failure::new(

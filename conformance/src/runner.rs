@@ -100,7 +100,7 @@ fn run_one(lab: &Lab, plan: &Plan<'_>, cases: &[Case], baseline: &Baseline) -> R
     std::thread::scope(|scope| {
         let work = &work;
         scope.spawn(move || work(first));
-        for _ in 1..plan.workers {
+        for _ in 1..plan.workers.min(lab.most_workers()) {
             match (plan.make)() {
                 Ok(client) => drop(scope.spawn(move || work(client))),
                 Err(broken) => *locked(&trouble) = Some(broken.to_string()),

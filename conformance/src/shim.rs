@@ -2,7 +2,7 @@
 
 mod process;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -108,7 +108,11 @@ impl Shim {
         let process = self.process.as_mut().ok_or_else(dead)?;
         writeln!(process.input, "{line}")
             .and_then(|()| process.input.flush())
-            .map_err(|error| Broken::Client(format!("it takes no line: {error}")))
+            .map_err(|error| match error.kind() {
+                // It was faster than the line.
+                ErrorKind::BrokenPipe => dead(),
+                _ => Broken::Client(format!("it takes no line: {error}")),
+            })
     }
 
     fn ask(
@@ -162,7 +166,7 @@ impl Shim {
                     let request = json!({ "id": self.next_id, "op": "cancel", "args": args, "unix_ms": began_ms });
                     self.send(&request)?;
                 }
-                clock.advance(pause.saturating_sub(passed));
+                clock.pass(pause.saturating_sub(passed));
                 told_ms = unix_ms(clock);
                 self.send(&json!({ "wake": n, "unix_ms": told_ms }))?;
             } else if line["id"] == id {

@@ -48,7 +48,7 @@ impl<S: Subject> Stage<S> {
         let mock = settings(builder).start_blocking();
         let mock = Arc::new(mock.expect("a free port on 127.0.0.1"));
         Self {
-            subject: S::new(&Ground::new(clock.clone(), mock.clone())),
+            subject: S::new(&Ground::new(clock.clone(), Some(mock.clone()))),
             clock,
             mock,
             seen: Cell::new(0),

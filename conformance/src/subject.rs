@@ -20,12 +20,13 @@ use crate::clock::SharedClock;
 pub struct Ground {
     /// The clock of client and server.
     pub clock: SharedClock,
-    /// The server, for a transport that needs no socket.
-    pub mock: Arc<CozeAuthMock>,
+    /// The server, for a transport that needs no socket; none if it is the real service, where no case is for such
+    /// a transport.
+    pub mock: Option<Arc<CozeAuthMock>>,
 }
 
 impl Ground {
-    pub(crate) const fn new(clock: SharedClock, mock: Arc<CozeAuthMock>) -> Self {
+    pub(crate) const fn new(clock: SharedClock, mock: Option<Arc<CozeAuthMock>>) -> Self {
         Self { clock, mock }
     }
 }

@@ -209,6 +209,42 @@ fn capabilities_are_those_of_the_protocol() {
     }
 }
 
+/// What runs against somebody else's service takes one grant at most, moves no time and breaks nothing; and something
+/// of it can be seen without watching the server.
+#[test]
+fn what_is_live_safe_is_safe() {
+    let live: Vec<&Case> = all().iter().filter(|case| case.live_safe).collect();
+    assert!(live.len() >= 10, "{}", live.len());
+    for case in live {
+        let ops = case
+            .steps
+            .iter()
+            .map(|step| step.r#do.as_deref().unwrap_or("no operation"));
+        let mut grants = 0;
+        for op in ops {
+            match op {
+                "client.new" | "api.call" => {}
+                "jwt.token" | "refresh" | "device.start" => grants += 1,
+                other => panic!("{}: {other}", case.id),
+            }
+        }
+        assert!(grants <= 1, "{}: {grants} grants", case.id);
+        let quiet = case.mock.is_empty() && case.steps.iter().all(|step| step.during.is_empty());
+        assert!(
+            quiet && !case.needs.iter().any(|need| need == "clock"),
+            "{}",
+            case.id
+        );
+        let of_server = ["wire", "rules", "gaps_ms", "elsewhere", "leaks.wire"];
+        let told = |at: &str| !of_server.iter().any(|place| at.starts_with(place));
+        assert!(
+            case.checks.iter().any(|check| told(&check.at)),
+            "{}",
+            case.id
+        );
+    }
+}
+
 /// Whoever passed a set once can say so for ever: a set does not change after its date. `UPDATE_REQUIREMENTS=1`
 /// writes it while it is being made.
 #[test]

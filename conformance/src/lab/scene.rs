@@ -2,22 +2,23 @@
 
 mod play;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_mock::{CozeAuthMock, MockWorld};
+use coze_auth_mock::Consent;
 use serde_json::{Map, Value, json};
 
-use super::controls::Controls;
-use super::{Lab, seen};
+use super::Server;
+use super::watched::Watched;
 use crate::case::Case;
 use crate::client::{Broken, Client, Opening, Outcome};
-use crate::clock::{START, SharedClock};
+use crate::clock::SharedClock;
 use crate::observe::{self, Found};
 
 /// How a case came to its end.
 pub(super) enum Ended {
     Played,
+    /// The client has not what the case takes, and had not declared it.
+    NotApplicable(String),
     /// The client does not work, or has not what it declared.
     NotTestable(String),
     /// The case itself is wrong.
@@ -26,10 +27,11 @@ pub(super) enum Ended {
 
 pub(super) struct Scene {
     case: Case,
-    controls: Controls,
-    world: MockWorld,
-    elsewhere: Option<MockWorld>,
+    /// None of the real service.
+    watched: Option<Watched>,
     clock: SharedClock,
+    /// The client tells what it got.
+    tells: bool,
     opening: Opening,
     pub(super) document: Value,
     /// Every text that the client gave: of errors, and of logs.
@@ -37,79 +39,64 @@ pub(super) struct Scene {
     logs: Vec<String>,
     secrets: Vec<String>,
     log: Vec<Value>,
-    /// How many requests of the two servers are in it.
-    told: [usize; 2],
     /// Why the steps behind it were left out.
     pub(super) stopped_at: Option<String>,
 }
 
 impl Scene {
     pub(super) fn open(
-        mock: &Arc<CozeAuthMock>,
-        other: &Arc<CozeAuthMock>,
+        server: &Server,
         name: &str,
         case: &Case,
+        tells: bool,
     ) -> Result<Self, String> {
-        let clock = SharedClock::new();
-        let world = Lab::world(mock, name, &clock, &settings(case))?;
-        let elsewhere = match uses_elsewhere(case) {
-            true => Some(Lab::world(other, name, &clock, "")?),
-            false => None,
+        let (clock, watched, mock, mut document) = match server {
+            Server::Mocks(mocks) => {
+                // Who tells nothing lives in real time, and may open the authorize page by itself.
+                let (clock, consent) = match tells {
+                    true => (SharedClock::new(), Consent::Page),
+                    false => (SharedClock::real(), Consent::Approve),
+                };
+                let watched = Watched::open(mocks, name, case, &clock, consent)?;
+                let document = watched.document();
+                (clock, Some(watched), Some(mocks.mock.clone()), document)
+            }
+            Server::Live(service) => (SharedClock::real(), None, None, service.document()),
         };
-        let info = world.info();
-        let mut document = json!({
-            "base": world.base_url(),
-            "app": {},
-            "now": START.as_secs(),
-        });
-        for app in info["apps"].as_array().into_iter().flatten() {
-            let kind = app["kind"].as_str().unwrap_or_default();
-            document["app"][kind] = app.clone();
-        }
+        document["now"] = clock.handle().unix().as_secs().into();
         // As a file of Windows has it, and as an environment variable.
         if let Some(key) = document["app"]["jwt"]["private_key"].as_str() {
             let (crlf, escaped) = (key.replace('\n', "\r\n"), key.replace('\n', "\\n"));
             document["app"]["jwt"]["private_key_crlf"] = crlf.into();
             document["app"]["jwt"]["private_key_escaped"] = escaped.into();
         }
-        for token in info["tokens"].as_array().into_iter().flatten() {
-            let kind = token["kind"].as_str().unwrap_or_default();
-            document[kind] = token["value"].clone();
-        }
-        if let Some(elsewhere) = &elsewhere {
-            document["elsewhere"] = json!({ "base": elsewhere.base_url() });
-        }
         let mut secrets = case.secrets.clone();
         for path in ["app.web.client_secret", "app.jwt.private_key", "pat", "sat"] {
             if let Found::One(Some(Value::String(secret))) = observe::find(&document, path) {
-                // Of a key any line will do.
-                let line = secret.lines().find(|line| !line.starts_with('-'));
-                secrets.extend(line.map(str::to_owned));
+                // As one line, as an environment variable may have it, or as many.
+                let secret = secret.replace("\\n", "\n");
+                let lines = secret.lines().filter(|line| is_secret(line));
+                secrets.extend(lines.map(str::to_owned));
             }
         }
         Ok(Self {
             opening: Opening {
                 id: case.id.clone(),
-                base_url: world.base_url().to_owned(),
+                base_url: document["base"].as_str().unwrap_or_default().to_owned(),
                 clock: clock.clone(),
-                mock: mock.clone(),
+                mock,
                 log: case.log,
                 patience: Duration::from_millis(case.limits.real_ms),
             },
             case: case.clone(),
-            controls: Controls {
-                mock: mock.clone(),
-                name: name.to_owned(),
-            },
-            world,
-            elsewhere,
+            watched,
             clock,
+            tells,
             document,
             errors: Vec::new(),
             logs: Vec::new(),
             secrets,
             log: Vec::new(),
-            told: [0; 2],
             stopped_at: None,
         })
     }
@@ -122,11 +109,6 @@ impl Scene {
 
     /// Puts what both sides saw into the document.
     fn look(&mut self) {
-        let requests = self.world.requests();
-        self.document["wire"] = seen::wire(&requests);
-        self.document["gaps_ms"] = seen::gaps(&requests);
-        let rules = requests.iter().filter_map(|seen| seen.outcome.rule);
-        self.document["rules"] = rules.collect();
         let sleeps = self.clock.sleeps();
         let ms = sleeps
             .iter()
@@ -135,22 +117,24 @@ impl Scene {
         self.document["slept_ms"] = ms.iter().sum::<u64>().into();
         self.document["sleeps_ms"] = ms.into();
         self.document["logs"] = json!(self.logs);
-        if let Some(elsewhere) = &self.elsewhere {
-            self.document["elsewhere"]["requests"] = json!(elsewhere.requests());
-        }
         self.document["leaks"] = json!({
             "errors": self.leaks(&self.errors),
             "logs": self.leaks(&self.logs),
-            "wire": self.world.leaks(),
         });
+        if let Some(watched) = &self.watched {
+            watched.look(&mut self.document);
+        }
     }
 
     /// Which secrets a text shows.
     fn leaks(&self, texts: &[String]) -> Vec<String> {
         let mut found = Vec::new();
         for text in texts {
-            let known = self.world.leaks_in(text);
-            found.extend(known.iter().map(|leak| leak.kind.to_owned()));
+            found.extend(
+                self.watched
+                    .iter()
+                    .flat_map(|watched| watched.leaks_in(text)),
+            );
             let own = self
                 .secrets
                 .iter()
@@ -163,7 +147,9 @@ impl Scene {
     /// Lets go whoever is still held.
     pub(super) fn close(&self) {
         self.clock.unwatch();
-        drop(self.controls.call("DELETE /faults", &Map::new()));
+        if let Some(watched) = &self.watched {
+            watched.close();
+        }
     }
 
     pub(super) fn masked(&self, text: &str) -> String {
@@ -199,10 +185,14 @@ impl Scene {
             Outcome::Ok(_) => json!("ok"),
             Outcome::Err(failure) => {
                 let mut told = json!(failure);
-                told["message"] = self.masked(&failure.message).into();
+                for said in told.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                    if let Some(text) = said.as_str() {
+                        *said = self.masked(text).into();
+                    }
+                }
                 json!({ "err": told })
             }
-            Outcome::Unsupported(why) => json!({ "unsupported": why }),
+            Outcome::Unsupported(why) => json!({ "unsupported": self.masked(why) }),
         };
         if let Some(begun) = self.log.last_mut() {
             begun["came"] = came;
@@ -212,16 +202,8 @@ impl Scene {
 
     /// Requests that are not yet in the log.
     fn catch_up(&mut self) {
-        let worlds = [
-            ("mock", Some(&self.world)),
-            ("elsewhere", self.elsewhere.as_ref()),
-        ];
-        for ((server, world), told) in worlds.into_iter().zip(&mut self.told) {
-            let new = world.map(|world| seen::told(server, world, *told));
-            let new = new.unwrap_or_default();
-            *told += new.len();
-            self.log.extend(new);
-        }
+        self.log
+            .extend(self.watched.iter_mut().flat_map(Watched::told));
     }
 
     /// What was done, what the server saw, and when the client slept; none shows a secret.
@@ -244,25 +226,7 @@ impl Ended {
     }
 }
 
-/// Sections of TOML; scalars of both languages look the same.
-fn settings(case: &Case) -> String {
-    let mut text = String::new();
-    for (section, members) in &case.mock {
-        text += &format!("[{section}]\n");
-        for (name, value) in members {
-            text += &format!("{name:?} = {value}\n");
-        }
-    }
-    text
-}
-
-fn uses_elsewhere(case: &Case) -> bool {
-    let in_members = |members: &Map<String, Value>| {
-        Value::Object(members.clone())
-            .to_string()
-            .contains("${elsewhere")
-    };
-    case.steps.iter().any(|step| {
-        in_members(&step.with) || step.during.iter().any(|during| in_members(&during.with))
-    })
+/// Long enough that hiding it hides nothing else, and no line around a key.
+pub(super) fn is_secret(text: &str) -> bool {
+    text.len() >= 6 && !text.starts_with('-')
 }

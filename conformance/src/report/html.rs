@@ -108,8 +108,8 @@ fn log(logs: &mut String, number: usize, run: &Run, case: &CaseResult) {
         }
     }
     logs.push_str("<pre>");
-    for entry in &case.log {
-        let _ = writeln!(logs, "{}", escaped(&super::terminal::line(entry)));
+    for line in super::terminal::log(case) {
+        let _ = writeln!(logs, "{}", escaped(&line));
     }
     logs.push_str("</pre></section>\n");
 }

@@ -101,19 +101,23 @@ pub fn case(case: &CaseResult) -> String {
             }
         }
     }
-    for entry in &case.log {
-        let _ = writeln!(text, "  {}", line(entry));
+    for line in log(case) {
+        let _ = writeln!(text, "  {line}");
     }
     text
 }
 
-/// An entry of the log of a case.
-pub(crate) fn line(entry: &Value) -> String {
+/// The log of a case, with times since the first thing that was done.
+pub(crate) fn log(case: &CaseResult) -> impl Iterator<Item = String> {
+    let mut times = case.log.iter().filter_map(|entry| entry["at_ms"].as_u64());
+    let start_ms = times.next().unwrap_or_default();
+    case.log.iter().map(move |entry| line(entry, start_ms))
+}
+
+fn line(entry: &Value, start_ms: u64) -> String {
     let of = |name: &str| entry[name].as_str().unwrap_or_default();
-    let at = entry["at_ms"]
-        .as_u64()
-        .unwrap_or_default()
-        .saturating_sub(1_750_000_000_000);
+    let at_ms = entry["at_ms"].as_u64().unwrap_or_default();
+    let at = at_ms.saturating_sub(start_ms);
     let at = format!("{:>8.1} s", at as f64 / 1000.0);
     if let Some(op) = entry["do"].as_str() {
         return format!("{at}  {op} {} → {}", entry["with"], entry["came"]);

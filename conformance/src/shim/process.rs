@@ -1,11 +1,12 @@
 //! The process of a shim, and the lines that it says.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use crate::client::Broken;
+use crate::shell;
 
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -32,23 +33,8 @@ impl Drop for Process {
 
 impl Process {
     pub(super) fn start(command: &str) -> Result<Self, Broken> {
-        let mut shell = match cfg!(windows) {
-            true => Command::new("cmd"),
-            false => Command::new("sh"),
-        };
-        shell.arg(if cfg!(windows) { "/C" } else { "-c" });
-        let command = match cfg!(windows) {
-            true => command.to_owned(),
-            // So that what is ended is the shim, and not a shell before it.
-            false => format!("exec {command}"),
-        };
-        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-            shell.env_remove(name).env_remove(name.to_uppercase());
-        }
-        let shell = shell
-            .arg(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        let mut shell = shell::command(command);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = shell
             .spawn()
             .map_err(|error| Broken::Client(format!("it does not start: {error}")))?;

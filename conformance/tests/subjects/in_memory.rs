@@ -18,7 +18,7 @@ impl Subject for InMemory {
     fn new(ground: &Ground) -> Self {
         Self {
             clock: ground.clock.clone(),
-            mock: ground.mock.clone(),
+            mock: ground.mock.clone().expect("a mock"),
         }
     }
 

@@ -25,6 +25,9 @@ impl Subject for RawSocket {
 }
 
 fn send(request: &Request) -> Result<Response, TransportFailure> {
+    if request.uri().scheme_str() != Some("http") {
+        return Err(TransportFailure::NotSent); // it has no TLS
+    }
     let authority = request.uri().authority().expect("an absolute URI").as_str();
     let mut socket = TcpStream::connect(authority).map_err(|_| TransportFailure::NotSent)?;
     exchange(&mut socket, authority, request).ok_or(TransportFailure::NoAnswer)

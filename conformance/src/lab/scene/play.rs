@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::{Ended, Scene};
+use super::{Ended, Scene, is_secret};
 use crate::case::{During, Step, Until};
 use crate::client::{Client, Outcome};
 use crate::clock::SharedClock;
@@ -58,7 +58,12 @@ impl Scene {
         } else if let Some(control) = &step.mock {
             let control = observe::fill_text(&self.document, control)?;
             let body = observe::fill_members(&self.document, &step.with)?;
-            match self.controls.call(&control, &body) {
+            let Some(watched) = &self.watched else {
+                return Ok(Some(Ended::Wrong(
+                    "the real service has no controls".to_owned(),
+                )));
+            };
+            match watched.controls.call(&control, &body) {
                 Ok(answer) => self.name(step, seen::with_parts(&answer)),
                 Err(why) => return Ok(self.refused(step, why)),
             }
@@ -101,7 +106,11 @@ impl Scene {
         self.end(&answer.result);
         let value = match &answer.result {
             Outcome::Unsupported(why) => {
-                return Ok(Some(Ended::NotTestable(format!("{op}: {why}"))));
+                let why = format!("{op}: {why}");
+                return Ok(Some(match self.tells {
+                    true => Ended::NotTestable(why),
+                    false => Ended::NotApplicable(why),
+                }));
             }
             Outcome::Ok(value) => json!({ "ok": seen::with_parts(value) }),
             Outcome::Err(failure) => {
@@ -116,10 +125,14 @@ impl Scene {
                 self.errors.push(failure.to_string());
             }
         }
-        // What only this login knows, and no server has issued.
-        if let Some(verifier) = value["ok"]["code_verifier"].as_str() {
-            self.secrets.push(verifier.to_owned());
-        }
+        // What only this login knows, and what no mock has issued and would find.
+        let names: &[&str] = match self.watched {
+            Some(_) => &["code_verifier"],
+            None => &["code_verifier", "access_token", "refresh_token"],
+        };
+        let own = names.iter().filter_map(|name| value["ok"][name].as_str());
+        let own = own.filter(|secret| is_secret(secret));
+        self.secrets.extend(own.map(str::to_owned));
         self.document["last"] = value.clone();
         if makes_a_handle(op) && value.get("err").is_some() {
             // What would be done with it cannot be done; that it was refused may be right.
@@ -167,15 +180,17 @@ impl Scene {
                 one.cancel,
             ));
         }
-        let (controls, clock, noted) = (self.controls.clone(), self.clock.clone(), trouble.clone());
+        let controls = self
+            .watched
+            .as_ref()
+            .map(|watched| watched.controls.clone());
+        let (clock, noted) = (self.clock.clone(), trouble.clone());
         let limit = Duration::from_secs(self.case.limits.virtual_s);
         self.clock.watch(limit, move |number| {
             let mut cancelled = false;
             for (_, control, body, leaps, cancel) in all.iter().filter(|one| one.0 == number) {
-                if let Some(Err(why)) = control
-                    .as_deref()
-                    .map(|control| controls.call(control, body))
-                {
+                let control = control.as_deref().zip(controls.as_ref());
+                if let Some(Err(why)) = control.map(|(control, to)| to.call(control, body)) {
                     *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
                 }
                 if let Some(seconds) = leaps {

@@ -1,0 +1,153 @@
+//! The mock's side of a case: its worlds, its controls, and what they saw.
+
+use std::sync::Arc;
+
+use coze_auth_mock::{Consent, CozeAuthMock, MockWorld};
+use serde_json::{Map, Value, json};
+
+use super::controls::Controls;
+use super::seen;
+use crate::case::Case;
+use crate::clock::SharedClock;
+
+/// Two mock servers: the second is another origin, where no credential has any business.
+#[derive(Debug)]
+pub(super) struct Mocks {
+    pub(super) mock: Arc<CozeAuthMock>,
+    elsewhere: Arc<CozeAuthMock>,
+}
+
+impl Mocks {
+    pub(super) fn start() -> Self {
+        let start = || {
+            let mock = CozeAuthMock::builder().seed(1).start_blocking();
+            Arc::new(mock.expect("a free port on 127.0.0.1"))
+        };
+        Self {
+            mock: start(),
+            elsewhere: start(),
+        }
+    }
+}
+
+/// A world of each for one case.
+pub(super) struct Watched {
+    pub(super) controls: Controls,
+    world: MockWorld,
+    elsewhere: Option<MockWorld>,
+    /// How many requests of the two servers were told.
+    told: [usize; 2],
+}
+
+impl Watched {
+    pub(super) fn open(
+        mocks: &Mocks,
+        name: &str,
+        case: &Case,
+        clock: &SharedClock,
+        consent: Consent,
+    ) -> Result<Self, String> {
+        // The same seed for every case: what it sees does not depend on the cases before.
+        let world = |mock: &CozeAuthMock, settings: &str| {
+            let builder = CozeAuthMock::builder().seed(1).consent(consent);
+            let builder = builder.toml(settings);
+            let builder = builder.map_err(|errors| errors.to_string())?;
+            mock.make_world(name, builder.clock(clock.handle()))
+                .map_err(|error| error.to_string())
+        };
+        let elsewhere = match uses_elsewhere(case) {
+            true => Some(world(&mocks.elsewhere, "")?),
+            false => None,
+        };
+        Ok(Self {
+            controls: Controls {
+                mock: mocks.mock.clone(),
+                name: name.to_owned(),
+            },
+            world: world(&mocks.mock, &settings(case))?,
+            elsewhere,
+            told: [0; 2],
+        })
+    }
+
+    /// What steps may name of it before anything is done.
+    pub(super) fn document(&self) -> Value {
+        let info = self.world.info();
+        let mut document = json!({ "base": self.world.base_url(), "app": {} });
+        for app in info["apps"].as_array().into_iter().flatten() {
+            let kind = app["kind"].as_str().unwrap_or_default();
+            document["app"][kind] = app.clone();
+        }
+        for token in info["tokens"].as_array().into_iter().flatten() {
+            let kind = token["kind"].as_str().unwrap_or_default();
+            document[kind] = token["value"].clone();
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            document["elsewhere"] = json!({ "base": elsewhere.base_url() });
+        }
+        document
+    }
+
+    /// Puts what it saw into the document.
+    pub(super) fn look(&self, document: &mut Value) {
+        let requests = self.world.requests();
+        document["wire"] = seen::wire(&requests);
+        document["gaps_ms"] = seen::gaps(&requests);
+        let rules = requests.iter().filter_map(|seen| seen.outcome.rule);
+        document["rules"] = rules.collect();
+        if let Some(elsewhere) = &self.elsewhere {
+            document["elsewhere"]["requests"] = json!(elsewhere.requests());
+        }
+        document["leaks"]["wire"] = json!(self.world.leaks());
+    }
+
+    /// Which of the secrets that it knows a text shows.
+    pub(super) fn leaks_in(&self, text: &str) -> Vec<String> {
+        let known = self.world.leaks_in(text);
+        known.iter().map(|leak| leak.kind.to_owned()).collect()
+    }
+
+    /// Requests that were not told yet.
+    pub(super) fn told(&mut self) -> Vec<Value> {
+        let worlds = [
+            ("mock", Some(&self.world)),
+            ("elsewhere", self.elsewhere.as_ref()),
+        ];
+        let mut all = Vec::new();
+        for ((server, world), told) in worlds.into_iter().zip(&mut self.told) {
+            let new = world.map(|world| seen::told(server, world, *told));
+            let new = new.unwrap_or_default();
+            *told += new.len();
+            all.extend(new);
+        }
+        all
+    }
+
+    /// Lets go whoever is still held.
+    pub(super) fn close(&self) {
+        drop(self.controls.call("DELETE /faults", &Map::new()));
+    }
+}
+
+/// Sections of TOML; scalars of both languages look the same.
+fn settings(case: &Case) -> String {
+    let mut text = String::new();
+    for (section, members) in &case.mock {
+        text += &format!("[{section}]\n");
+        for (name, value) in members {
+            text += &format!("{name:?} = {value}\n");
+        }
+    }
+    text
+}
+
+fn uses_elsewhere(case: &Case) -> bool {
+    let in_members = |members: &Map<String, Value>| {
+        Value::Object(members.clone())
+            .to_string()
+            .contains("${elsewhere")
+    };
+    case.steps.iter().any(|step| {
+        in_members(&step.with) || step.during.iter().any(|during| in_members(&during.with))
+    })
+}
