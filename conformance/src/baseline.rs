@@ -7,8 +7,8 @@
 //! checks = ["device.poll.interval#gap", "device.poll.retry-after#*"]
 //! ```
 //!
-//! A `*` stands for one part of the id between dots, or for the check. A line that no failing check has is stale:
-//! the run is red until it is removed.
+//! A `*` stands for one part of the id between dots, or for the check; all that fit have to fail. What is listed and
+//! does not fail is stale: the run is red until it is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,10 +77,9 @@ impl Baseline {
                     });
                     used.insert(pattern);
                 }
-                // Of several checks of one pattern some may pass.
-                Verdict::Pass if !pattern.contains('*') => {
+                Verdict::Pass => {
                     check.verdict = Verdict::FixedButListed;
-                    check.why = Some("it passes: remove it from the known failures".to_owned());
+                    check.why = Some(format!("it passes: take {pattern} off the known failures"));
                     used.insert(pattern);
                 }
                 _ => {}
@@ -117,10 +116,8 @@ impl Baseline {
                 .collect();
             let mut defects = all.remove(&run.name).unwrap_or_default();
             for defect in &mut defects {
-                defect.checks.retain(|pattern| {
-                    failing.iter().any(|check| fits(pattern, &check.id))
-                        || is_left_out(pattern, run)
-                });
+                let still = |pattern: &String| still_listed(pattern, run, &failing);
+                defect.checks = defect.checks.iter().flat_map(still).collect();
             }
             defects.retain(|defect| !defect.checks.is_empty());
             for check in failing {
@@ -146,6 +143,20 @@ fn find<'a>(defects: &'a [Defect], id: &str) -> Option<(&'a str, &'a Defect)> {
         defect.checks.iter().map(of)
     });
     patterns.into_iter().find(|(pattern, _)| fits(pattern, id))
+}
+
+/// What stays of a pattern: itself, or those that still fail if others that it fits do not.
+fn still_listed(pattern: &str, run: &Run, failing: &[&CheckResult]) -> Vec<String> {
+    let passes = |check: &CheckResult| {
+        matches!(check.verdict, Verdict::Pass | Verdict::FixedButListed) && fits(pattern, &check.id)
+    };
+    let fitting = failing.iter().filter(|check| fits(pattern, &check.id));
+    let ids: Vec<String> = fitting.map(|check| check.id.clone()).collect();
+    let is_whole = !ids.is_empty() && !run.checks().any(|(_, check)| passes(check));
+    match is_whole || is_left_out(pattern, run) {
+        true => vec![pattern.to_owned()],
+        false => ids,
+    }
 }
 
 /// It is of a case that this run has not: a run of some cases says nothing of the others.

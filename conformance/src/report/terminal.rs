@@ -32,7 +32,7 @@ pub fn runs(runs: &[Run]) -> String {
         for id in &run.unused {
             let _ = writeln!(
                 text,
-                "\n{}: the known failure {id} is none: remove it",
+                "\n{}: no check failed that is {id}: take it off the known failures",
                 run.name
             );
         }
