@@ -5,13 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
-use serde_json::Value;
 
 use crate::apps::User;
 use crate::body::Members;
 use crate::endpoint::Endpoint;
 use crate::leaks::{self, Leak};
-use crate::lineage::Issued;
+use crate::lineage::Print;
 use crate::redact;
 use crate::rules::Rule;
 use crate::world::{AppIndex, Consent, World};
@@ -68,10 +67,10 @@ impl Answer {
 pub(crate) struct Note {
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<&'static str>,
-    pub(crate) json: Option<Value>,
-    pub(crate) jwt: Option<(Value, Value)>,
-    pub(crate) presented: Option<String>,
-    pub(crate) issued: Option<Issued>,
+    pub(crate) json: Option<Vec<u8>>,
+    pub(crate) jwt: Option<[Vec<u8>; 2]>,
+    pub(crate) presented: Option<Print>,
+    pub(crate) issued: Option<(Print, Option<Print>)>,
     pub(crate) leaks: Vec<Leak>,
     /// Rules that would have refused, were they on.
     pub(crate) relaxed: Vec<&'static str>,
@@ -90,7 +89,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
     pub(crate) seq: u64,
-    pub(crate) logid: String,
+    pub(crate) logid: &'a str,
     pub(crate) endpoint: Endpoint<'a>,
     /// The caller of the control plane, who decides instead of whom the settings name.
     pub(crate) decider: Option<Decider>,

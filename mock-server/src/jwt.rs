@@ -34,7 +34,7 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
             came,
         )
     })?;
-    call.note.jwt = Some((redact::claims(&jwt.header), redact::claims(&jwt.claims)));
+    call.note.jwt = Some([redact::claims(&jwt.header), redact::claims(&jwt.claims)]);
     let iss = jwt.claims.get("iss").and_then(Value::as_str);
     call.note.client = iss.map(redact::scrub);
 

@@ -211,7 +211,7 @@ impl<'a> Scan<'a> {
         }
         let name = match place {
             Place::Query(name) | Place::Member(name) if !name.is_empty() => {
-                Some(redact::member_name(name))
+                Some(redact::member_name(name).to_owned())
             }
             Place::Header(name) => Some(redact::scrub(name)),
             _ => None,

@@ -130,7 +130,7 @@ impl Origin {
 impl Note {
     /// Notes a token or code that came, known or not, whatever becomes of the request.
     pub(crate) fn presents(&mut self, secret: &str) {
-        self.presented = (secret.len() >= SHORTEST).then(|| fingerprint(secret));
+        self.presented = (secret.len() >= SHORTEST).then(|| print_of(&digest(secret)));
     }
 }
 
@@ -149,10 +149,8 @@ impl Call<'_> {
 
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
-        self.note.issued = Some(Issued {
-            access: hex(&print_of(&tokens.access_key)),
-            refresh: tokens.refresh_key.map(|key| hex(&print_of(&key))),
-        });
+        let refresh = tokens.refresh_key.as_ref().map(print_of);
+        self.note.issued = Some((print_of(&tokens.access_key), refresh));
         Answer::json(tokens)
     }
 }

@@ -6,7 +6,6 @@
 mod json;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -16,7 +15,7 @@ use url::form_urlencoded;
 pub(crate) use json::{claims, member_name, members};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
-/// length on a word that begins so is taken for one: `code_challenge_method` is none.
+/// length on a word that has it is taken for one: `code_challenge_method` is none. Each ends in `_` or `J`.
 const PREFIXES: &[(&str, usize)] = &[
     ("pat_", 10),
     ("sat_", 10),
@@ -27,8 +26,8 @@ const PREFIXES: &[(&str, usize)] = &[
     ("eyJ", 12),
     ("code_", 24),
 ];
-/// The least of the lengths above; each prefix has a `_`, or is `eyJ`.
-const SHORTEST_PREFIXED: usize = 10;
+/// How the ready-made secrets end.
+const SECRET_SUFFIX: &str = "-secret";
 /// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
 const SECRET_LENGTH: usize = 40;
 /// `sat_mock_ci`.
@@ -54,10 +53,22 @@ pub(crate) fn mask(secret: &str) -> String {
 pub(crate) fn scrub(text: &str) -> String {
     match decoded(text) {
         None => "***".to_owned(),
+        Some(plain) if has_credential(&plain) => show(&plain),
+        Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(harmless) => {
+            text.to_owned()
+        }
         // As it came, since two spellings of one URI are worth telling apart.
-        Some(plain) if !words(&plain).any(holds_credential) => show(text),
-        Some(plain) => show(&plain),
+        Some(_) => show(text),
     }
+}
+
+/// It is shown as it is.
+const fn harmless(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_graphic()
+}
+
+fn has_credential(text: &str) -> bool {
+    words_from(SECRET_SUFFIX.len(), text).any(holds_credential)
 }
 
 /// `text` without percent-encoding; none if it is encoded over and over.
@@ -85,17 +96,22 @@ const fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c| !in_word(c))
+/// The words that are long enough to be a secret that the mock knows.
+pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
+    words_from(SHORTEST_SECRET, text)
 }
 
-/// The words that are long enough to be a secret. Every request is looked through for them, so
-/// they are found without looking at each letter of the others.
-pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
-    LongWords { rest: text }
+/// The words of `shortest` letters and more. Every request is looked through for them, so they are found without
+/// looking at each letter of the others.
+fn words_from(shortest: usize, text: &str) -> impl Iterator<Item = &str> {
+    LongWords {
+        shortest,
+        rest: text,
+    }
 }
 
 struct LongWords<'a> {
+    shortest: usize,
     rest: &'a str,
 }
 
@@ -107,13 +123,13 @@ impl<'a> Iterator for LongWords<'a> {
         let in_word = |byte: &u8| IN_WORD[usize::from(*byte)];
         let mut start = 0;
         loop {
-            let start_of_word = bytes.get(start..start + SHORTEST_SECRET)?;
+            let start_of_word = bytes.get(start..start + self.shortest)?;
             match start_of_word.iter().rposition(|byte| !in_word(byte)) {
                 Some(gap) => start += gap + 1,
                 None => break,
             }
         }
-        let after = start + SHORTEST_SECRET;
+        let after = start + self.shortest;
         let length = bytes[after..].iter().take_while(|byte| in_word(byte));
         let end = after + length.count();
         // Letters of a word are ASCII, so both ends are those of characters.
@@ -164,12 +180,21 @@ fn show(text: &str) -> String {
 /// By prefix; `mock-…-secret` is how the ready-made secrets look; and what is long enough to be a
 /// secret of a kind that nobody knows here.
 fn holds_credential(word: &str) -> bool {
-    let has = |(prefix, length): &(&str, usize)| word.len() >= *length && word.contains(prefix);
-    // Every request is full of words that are none: most have no letter that a credential must have.
-    let may_have = word.len() >= SHORTEST_PREFIXED && word.contains(['_', 'J']);
-    word.contains('-') && word.contains("-secret")
-        || may_have && PREFIXES.iter().any(has)
-        || word.len() >= SECRET_LENGTH && !is_client_id(word)
+    word.len() >= SECRET_LENGTH && !is_client_id(word)
+        || word.contains('-') && word.contains(SECRET_SUFFIX)
+        || has_prefix(word)
+}
+
+/// Every request is full of words that are none, so it looks only where the last letter of a prefix is.
+fn has_prefix(word: &str) -> bool {
+    let letters = word.as_bytes();
+    let ends = |at: usize| {
+        PREFIXES.iter().any(|(prefix, length)| {
+            letters.len() >= *length && letters[..=at].ends_with(prefix.as_bytes())
+        })
+    };
+    let mut last = letters.iter().enumerate();
+    last.any(|(at, letter)| matches!(letter, b'_' | b'J') && ends(at))
 }
 
 /// `22222222222222222222222222222222.app.coze`, the one long word that is public (protocol §3.3).
@@ -191,29 +216,33 @@ const OPEN_HEADERS: &[&str] = &[
 
 pub(crate) const MOST_HEADERS: usize = 64;
 
-/// Values of one name are joined by commas; what comes after the first 64 values is counted.
-pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
+/// A line for each: `name: value`; what comes after the first 64 values is counted.
+pub(crate) fn headers(headers: &HeaderMap) -> String {
+    let lengths = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 3);
+    let mut lines = String::with_capacity(lengths.sum());
+    let mut line = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\n"] {
+            lines.push_str(part);
+        }
+    };
     for (name, value) in headers.iter().take(MOST_HEADERS) {
-        let known = OPEN_HEADERS.contains(&name.as_str());
-        let value = match value.to_str() {
+        let open = OPEN_HEADERS.contains(&name.as_str());
+        let shown = match value.to_str() {
             Ok(text) if name == AUTHORIZATION => authorization(text),
-            Ok(text) if known => scrub(text),
+            Ok(text) if open => scrub(text),
             _ => "***".to_owned(),
         };
-        let name = match known || name == AUTHORIZATION {
-            true => name.as_str().to_owned(),
-            false => scrub(name.as_str()),
-        };
-        shown
-            .entry(name)
-            .and_modify(|before| *before = format!("{before}, {value}"))
-            .or_insert(value);
+        match open || name == AUTHORIZATION {
+            true => line(name.as_str(), &shown),
+            false => line(&scrub(name.as_str()), &shown),
+        }
     }
     if let more @ 1.. = headers.len().saturating_sub(MOST_HEADERS) {
-        shown.insert("…".to_owned(), format!("{more} more"));
+        line("…", &format!("{more} more"));
     }
-    shown
+    lines
 }
 
 /// `Bearer czu_mo…(69 chars)`; a bare `Bearer` stays as it is.
@@ -249,7 +278,7 @@ pub(crate) fn target(path: &str, query: Option<&str>) -> String {
             false => mask(&value),
         };
         shown.push(separator);
-        shown.push_str(&member_name(&name));
+        shown.push_str(member_name(&name));
         shown.push('=');
         shown.push_str(&value);
         separator = '&';
@@ -294,8 +323,19 @@ mod tests {
             "twelve_chars ten_chars_ é~.-_~.-_~.-_é ends_with_a_long_one",
             "aaaaaaaaaaa/bbbbbbbbbb/ccccccccccc",
         ] {
-            let long: Vec<_> = words(text).filter(|word| word.len() >= 11).collect();
+            let words = text.split(|c| !in_word(c));
+            let long: Vec<_> = words.filter(|word| word.len() >= 11).collect();
             assert_eq!(long_words(text).collect::<Vec<_>>(), long);
+        }
+    }
+
+    #[test]
+    fn every_credential_has_what_is_looked_for() {
+        for (prefix, length) in PREFIXES {
+            assert!(prefix.ends_with(['_', 'J']), "{prefix}");
+            assert!(*length >= SECRET_SUFFIX.len(), "{prefix}");
+            let word = format!("a.{prefix:a<24}");
+            assert!(holds_credential(&word), "{word}");
         }
     }
 

@@ -67,7 +67,7 @@ async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: b
     fired.wait().await;
     let world = &mut shared.world();
     let begun = match world.journal.has_waiting(&begun.logid, marks.fault) {
-        true => begun,
+        true => begun.at(world.settings.clock.unix_ms()),
         // The world was reset, or the journal forgotten.
         false => data_plane::begin(world),
     };

@@ -1,4 +1,6 @@
 //! What the journal keeps of the JSON of a request: its shape, its open values, and not too much.
+//!
+//! It is JSON again, which takes less time and room than a tree of it.
 
 use serde_json::{Map, Value};
 
@@ -37,118 +39,134 @@ const ROOM: usize = 4 * 1024;
 const COST_OF_VALUE: usize = 16;
 const COST_OF_CONTAINER: usize = 128;
 
-pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {
-    Shortened::new().object(members, |copy, name, value| {
-        let value = match OPEN_MEMBERS.contains(&name) {
-            true => copy.open(value),
-            false => hide(value),
-        };
-        (member_name(name), value)
-    })
+pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<u8> {
+    shortened(OPEN_MEMBERS, members)
 }
 
-pub(crate) fn claims(claims: &Map<String, Value>) -> Value {
+pub(crate) fn claims(claims: &Map<String, Value>) -> Vec<u8> {
     let members = claims.iter().map(|(name, value)| (name.as_str(), value));
-    Shortened::new().object(members, |copy, name, value| {
-        let value = match OPEN_CLAIMS.contains(&name) {
-            true => copy.open(value),
-            false => hide(value),
-        };
-        (member_name(name), value)
-    })
+    shortened(OPEN_CLAIMS, members)
 }
 
-pub(crate) fn member_name(name: &str) -> String {
+fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<u8> {
+    let mut copy = Shortened {
+        room: ROOM,
+        json: Vec::with_capacity(256),
+    };
+    copy.object(members, |copy, name, value| {
+        copy.string(member_name(name));
+        copy.json.push(b':');
+        match open.contains(&name) {
+            true => copy.open(value),
+            false => copy.hide(value),
+        }
+    });
+    copy.json
+}
+
+pub(crate) fn member_name(name: &str) -> &str {
     let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     match plain && !holds_credential(name) {
-        true => name.to_owned(),
-        false => "***".to_owned(),
-    }
-}
-
-/// Null stays visible, since absent and null are worth telling apart.
-fn hide(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::String(secret) if secret.is_empty() => Value::String(String::new()),
-        Value::String(secret) => Value::String(mask(secret)),
-        _ => Value::String("***".to_owned()),
+        true => name,
+        false => "***",
     }
 }
 
 /// A redacted copy in the making.
 struct Shortened {
     room: usize,
+    json: Vec<u8>,
 }
 
 impl Shortened {
-    const fn new() -> Self {
-        Self { room: ROOM }
-    }
-
     const fn spend(&mut self, bytes: usize) {
         self.room = self.room.saturating_sub(bytes);
     }
 
-    /// A value from a place that holds no secret.
-    fn open(&mut self, value: &Value) -> Value {
+    fn string(&mut self, text: &str) {
+        serde_json::to_writer(&mut self.json, text).expect("memory takes what is written");
+    }
+
+    /// Null stays visible, since absent and null are worth telling apart.
+    fn hide(&mut self, value: &Value) {
         match value {
-            Value::String(text) => Value::String(self.text(text)),
+            Value::Null => self.json.extend_from_slice(b"null"),
+            Value::String(secret) if secret.is_empty() => self.string(""),
+            Value::String(secret) => self.string(&mask(secret)),
+            _ => self.string("***"),
+        }
+    }
+
+    /// A value from a place that holds no secret.
+    fn open(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.text(text),
             Value::Array(items) => self.array(items),
             Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (name.as_str(), value));
                 self.object(members, |copy, name, value| {
-                    (copy.text(name), copy.open(value))
-                })
+                    copy.text(name);
+                    copy.json.push(b':');
+                    copy.open(value);
+                });
             }
-            other => other.clone(),
+            other => serde_json::to_writer(&mut self.json, other).expect("it has no keys"),
         }
     }
 
-    fn text(&mut self, text: &str) -> String {
+    fn text(&mut self, text: &str) {
         let shown = scrub(text);
         self.spend(shown.len());
-        shown
+        self.string(&shown);
     }
 
-    fn array(&mut self, items: &[Value]) -> Value {
+    fn array(&mut self, items: &[Value]) {
         self.spend(COST_OF_CONTAINER);
-        let mut shown = Vec::new();
-        for item in items {
-            if shown.len() == MOST_ITEMS || self.room == 0 {
-                let more = items.len() - shown.len();
-                shown.push(Value::String(format!("… {more} more")));
+        self.json.push(b'[');
+        for (taken, item) in items.iter().enumerate() {
+            if taken > 0 {
+                self.json.push(b',');
+            }
+            if taken == MOST_ITEMS || self.room == 0 {
+                let more = items.len() - taken;
+                self.string(&format!("… {more} more"));
                 break;
             }
             self.spend(COST_OF_VALUE);
-            shown.push(self.open(item));
+            self.open(item);
         }
-        Value::Array(shown)
+        self.json.push(b']');
     }
 
     fn object<'a>(
         &mut self,
         members: impl Iterator<Item = (&'a str, &'a Value)>,
-        mut show: impl FnMut(&mut Self, &str, &Value) -> (String, Value),
-    ) -> Value {
+        mut show: impl FnMut(&mut Self, &str, &Value),
+    ) {
         self.spend(COST_OF_CONTAINER);
-        let mut shown = Map::new();
+        self.json.push(b'{');
         let (mut taken, mut left_out) = (0, 0_usize);
         for (name, value) in members {
             if taken == MOST_ITEMS || self.room == 0 {
                 left_out += 1;
                 continue;
             }
+            if taken > 0 {
+                self.json.push(b',');
+            }
             taken += 1;
             self.spend(COST_OF_VALUE);
-            let (name, value) = show(self, name, value);
-            shown.insert(name, value);
+            show(self, name, value);
         }
         if left_out > 0 {
-            let more = Value::String(format!("{left_out} more"));
-            shown.insert("…".to_owned(), more);
+            if taken > 0 {
+                self.json.push(b',');
+            }
+            self.string("…");
+            self.json.push(b':');
+            self.string(&format!("{left_out} more"));
         }
-        Value::Object(shown)
+        self.json.push(b'}');
     }
 }
 
@@ -157,9 +175,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(json: &[u8]) -> Value {
+        serde_json::from_slice(json).expect("JSON")
+    }
+
     fn scope(value: Value) -> Value {
         let shown = members([("scope", &value)].into_iter());
-        shown["scope"].clone()
+        read(&shown)["scope"].clone()
     }
 
     #[test]
@@ -178,10 +200,10 @@ mod tests {
         let shown = scope(Value::Object(object.clone()));
         assert_eq!(shown.as_object().map(Map::len), Some(33));
         assert_eq!(shown["…"], "70 more");
-        let shown = claims(&object);
+        let shown = read(&claims(&object));
         assert_eq!(shown["…"], "70 more", "{shown}");
         let all = object.iter().map(|(name, value)| (name.as_str(), value));
-        assert_eq!(members(all)["…"], "70 more");
+        assert_eq!(read(&members(all))["…"], "70 more");
     }
 
     /// 32 of 32 of 32 would still be much.
