@@ -11,6 +11,7 @@ use crate::call::{Answer, Call, Decider, Incoming, Note, Refusal};
 use crate::endpoint::{Endpoint, JwtPath};
 use crate::faults::ErrorStep;
 use crate::journal::{Kept, Marks, Outcome};
+use crate::lineage::print_of;
 use crate::metrics::Key;
 use crate::rules::Rule;
 use crate::world::World;
@@ -97,7 +98,7 @@ pub(crate) fn answer(
         judged: true,
         waits: false,
     };
-    write(world, request, begun, note, written, marks);
+    write(world, request, endpoint, begun, note, written, marks);
     reply
 }
 
@@ -162,7 +163,8 @@ fn write_unjudged(
     marks: Marks,
 ) {
     let note = glance::note(world, request);
-    write(world, request, begun, note, written, marks);
+    let endpoint = Endpoint::of(&request.path);
+    write(world, request, endpoint, begun, note, written, marks);
 }
 
 #[derive(Default)]
@@ -177,6 +179,7 @@ struct Written {
 fn write(
     world: &mut World,
     request: &Incoming,
+    endpoint: Endpoint<'_>,
     begun: Begun,
     mut note: Note,
     written: Written,
@@ -184,7 +187,6 @@ fn write(
 ) {
     let rule = written.refusal.as_ref().map(|refusal| refusal.rule);
     log(request, written.status, rule, marks.fault, &begun.logid);
-    let endpoint = Endpoint::of(&request.path);
     // One that waited was searched when it came.
     match world.journal.numbered(begun.seq) {
         Some(waited) => note.leaks = waited.leaks.clone(),
@@ -198,13 +200,12 @@ fn write(
         at_ms: begun.at_ms,
         endpoint: endpoint.name(),
         method: method(request),
-        path: redact::target(&request.path, request.query.as_deref()),
-        headers: redact::headers(&request.headers),
+        head: redact::head(&request.path, request.query.as_deref(), &request.headers),
         json: note.json,
         jwt: note.jwt,
         client: note.client,
         grant: note.grant,
-        presented: note.presented,
+        presented: note.presented.as_ref().map(print_of),
         issued: note.issued,
         leaks: note.leaks,
         outcome: Outcome {

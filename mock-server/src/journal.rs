@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::bell::Bell;
 use crate::calls::Calls;
 use crate::leaks::Leak;
-use crate::lineage::{Issued, logid};
+use crate::lineage::{Issued, digits, logid};
 
 pub(crate) use kept::Kept;
 
@@ -131,6 +131,8 @@ pub(crate) struct Journal {
     entries: VecDeque<Kept>,
     begun: u64,
     forgotten: u64,
+    /// The second of the newest request, and how the log ids of this second begin.
+    second: (u64, String),
     pub(crate) bell: Arc<Bell>,
 }
 
@@ -142,6 +144,7 @@ impl Journal {
             entries: VecDeque::new(),
             begun: 0,
             forgotten: 0,
+            second: (0, digits(0)),
             bell: Arc::default(),
         }
     }
@@ -149,7 +152,11 @@ impl Journal {
     /// Number and log id of the next request: time of day, then `MOCK` and its number.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
-        (self.begun, logid(now_ms / 1000, self.begun))
+        let at_s = now_ms / 1000;
+        if self.second.0 != at_s {
+            self.second = (at_s, digits(at_s));
+        }
+        (self.begun, logid(&self.second.1, self.begun))
     }
 
     /// A request that a fault made wait takes the place in which it waited.

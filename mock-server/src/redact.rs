@@ -4,6 +4,7 @@
 //! meant to be harmless, by shape (`scrub`: someone put a token into the wrong place).
 
 mod json;
+mod words;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 pub(crate) use json::{claims, member_name, members};
+use words::{has_any, in_word, words_from};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
 /// length on a word that has it is taken for one: `code_challenge_method` is none. Each ends in `_` or `J`.
@@ -42,7 +44,8 @@ pub(crate) fn mask(secret: &str) -> String {
         .any(|(prefix, _)| secret.starts_with(prefix));
     match secret.char_indices().nth(6) {
         Some((six, _)) if known && secret.len() >= 20 => {
-            format!("{}…({} chars)", &secret[..six], secret.chars().count())
+            let length = secret.chars().count().to_string();
+            [&secret[..six], "…(", &length, " chars)"].concat()
         }
         _ => "***".to_owned(),
     }
@@ -51,19 +54,29 @@ pub(crate) fn mask(secret: &str) -> String {
 /// A value from a place that holds no secret, shortened, control characters escaped, and words
 /// that look like a credential masked all the same, percent-encoded or not.
 pub(crate) fn scrub(text: &str) -> String {
+    scrubbed(text).into_owned()
+}
+
+/// [`scrub`], which leaves most texts as they are.
+fn scrubbed(text: &str) -> Cow<'_, str> {
+    // Every request is full of texts that have none of the letters that a short credential must have.
+    let marked = |byte| matches!(byte, b'%' | b'-' | b'_' | b'J') || !is_harmless(byte);
+    if text.len() < SECRET_LENGTH && !has_any(text, marked) || is_client_id(text) {
+        return Cow::Borrowed(text);
+    }
     match decoded(text) {
-        None => "***".to_owned(),
-        Some(plain) if has_credential(&plain) => show(&plain),
-        Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(harmless) => {
-            text.to_owned()
+        None => Cow::Borrowed("***"),
+        Some(plain) if has_credential(&plain) => Cow::Owned(show(&plain)),
+        Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(is_harmless) => {
+            Cow::Borrowed(text)
         }
         // As it came, since two spellings of one URI are worth telling apart.
-        Some(_) => show(text),
+        Some(_) => Cow::Owned(show(text)),
     }
 }
 
 /// It is shown as it is.
-const fn harmless(byte: u8) -> bool {
+const fn is_harmless(byte: u8) -> bool {
     byte == b' ' || byte.is_ascii_graphic()
 }
 
@@ -91,63 +104,10 @@ pub(crate) fn decoded_once(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
-const fn in_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
-}
-
 /// The words that are long enough to be a secret that the mock knows.
 pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
     words_from(SHORTEST_SECRET, text)
 }
-
-/// The words of `shortest` letters and more. Every request is looked through for them, so they are found without
-/// looking at each letter of the others.
-fn words_from(shortest: usize, text: &str) -> impl Iterator<Item = &str> {
-    LongWords {
-        shortest,
-        rest: text,
-    }
-}
-
-struct LongWords<'a> {
-    shortest: usize,
-    rest: &'a str,
-}
-
-impl<'a> Iterator for LongWords<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let bytes = self.rest.as_bytes();
-        let in_word = |byte: &u8| IN_WORD[usize::from(*byte)];
-        let mut start = 0;
-        loop {
-            let start_of_word = bytes.get(start..start + self.shortest)?;
-            match start_of_word.iter().rposition(|byte| !in_word(byte)) {
-                Some(gap) => start += gap + 1,
-                None => break,
-            }
-        }
-        let after = start + self.shortest;
-        let length = bytes[after..].iter().take_while(|byte| in_word(byte));
-        let end = after + length.count();
-        // Letters of a word are ASCII, so both ends are those of characters.
-        let word = &self.rest[start..end];
-        self.rest = &self.rest[end..];
-        Some(word)
-    }
-}
-
-const IN_WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = in_word(byte as u8 as char);
-        byte += 1;
-    }
-    table
-};
 
 fn show(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
@@ -185,7 +145,7 @@ fn holds_credential(word: &str) -> bool {
         || has_prefix(word)
 }
 
-/// Every request is full of words that are none, so it looks only where the last letter of a prefix is.
+/// Looks only where the last letter of a prefix is.
 fn has_prefix(word: &str) -> bool {
     let letters = word.as_bytes();
     let ends = |at: usize| {
@@ -216,42 +176,45 @@ const OPEN_HEADERS: &[&str] = &[
 
 pub(crate) const MOST_HEADERS: usize = 64;
 
-/// A line for each: `name: value`; what comes after the first 64 values is counted.
-pub(crate) fn headers(headers: &HeaderMap) -> String {
+/// Path and query, then a line for each header, `name: value`; what comes after the first 64 values is counted.
+pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> String {
     let lengths = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 3);
-    let mut lines = String::with_capacity(lengths.sum());
+    let mut head = String::with_capacity(path.len() + 1 + lengths.sum::<usize>());
+    target(&mut head, path, query);
+    head.push('\n');
     let mut line = |name: &str, value: &str| {
         for part in [name, ": ", value, "\n"] {
-            lines.push_str(part);
+            head.push_str(part);
         }
     };
     for (name, value) in headers.iter().take(MOST_HEADERS) {
         let open = OPEN_HEADERS.contains(&name.as_str());
         let shown = match value.to_str() {
-            Ok(text) if name == AUTHORIZATION => authorization(text),
-            Ok(text) if open => scrub(text),
-            _ => "***".to_owned(),
+            Ok(text) if name == AUTHORIZATION => Cow::Owned(authorization(text)),
+            Ok(text) if open => scrubbed(text),
+            _ => Cow::Borrowed("***"),
         };
         match open || name == AUTHORIZATION {
             true => line(name.as_str(), &shown),
-            false => line(&scrub(name.as_str()), &shown),
+            false => line(&scrubbed(name.as_str()), &shown),
         }
     }
     if let more @ 1.. = headers.len().saturating_sub(MOST_HEADERS) {
         line("…", &format!("{more} more"));
     }
-    lines
+    head
 }
 
 /// `Bearer czu_mo…(69 chars)`; a bare `Bearer` stays as it is.
 pub(crate) fn authorization(value: &str) -> String {
     let (scheme, credential) = value.split_once(' ').unwrap_or((value, ""));
-    let known = ["bearer", "basic", "digest"].contains(&scheme.to_ascii_lowercase().as_str());
+    let is = |known: &&str| scheme.eq_ignore_ascii_case(known);
+    let known = ["bearer", "basic", "digest"].iter().any(is);
     match (known, credential.trim()) {
         (true, "") => scheme.to_owned(),
-        (true, credential) => format!("{scheme} {}", mask(credential)),
+        (true, credential) => [scheme, " ", &mask(credential)].concat(),
         (false, _) => "***".to_owned(),
     }
 }
@@ -266,9 +229,9 @@ const OPEN_PARAMETERS: &[&str] = &[
 ];
 
 /// Path and query as the journal shows them.
-pub(crate) fn target(path: &str, query: Option<&str>) -> String {
-    let mut shown = scrub(path);
-    let Some(query) = query else { return shown };
+fn target(shown: &mut String, path: &str, query: Option<&str>) {
+    shown.push_str(&scrubbed(path));
+    let Some(query) = query else { return };
     let mut separator = '?';
     for (name, value) in form_urlencoded::parse(query.as_bytes()).take(32) {
         let value = match OPEN_PARAMETERS.contains(&name.as_ref()) {
@@ -283,7 +246,6 @@ pub(crate) fn target(path: &str, query: Option<&str>) -> String {
         shown.push_str(&value);
         separator = '&';
     }
-    shown
 }
 
 /// A redirect URI without the values in its query, which are the app's own business. A `?` that
@@ -314,22 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_the_words_that_are_long() {
-        for text in [
-            "",
-            "short",
-            "exactly_11c",
-            "a=sat_mock_ci&b=é-long-enough-é",
-            "twelve_chars ten_chars_ é~.-_~.-_~.-_é ends_with_a_long_one",
-            "aaaaaaaaaaa/bbbbbbbbbb/ccccccccccc",
-        ] {
-            let words = text.split(|c| !in_word(c));
-            let long: Vec<_> = words.filter(|word| word.len() >= 11).collect();
-            assert_eq!(long_words(text).collect::<Vec<_>>(), long);
-        }
-    }
-
-    #[test]
     fn every_credential_has_what_is_looked_for() {
         for (prefix, length) in PREFIXES {
             assert!(prefix.ends_with(['_', 'J']), "{prefix}");
@@ -352,8 +298,10 @@ mod tests {
     #[test]
     fn the_target_hides_state_and_code() {
         let query = "client_id=c&state=tell-no-one&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F%3Fa%3Dsecret&x-y=1";
+        let mut shown = String::new();
+        target(&mut shown, "/authorize", Some(query));
         assert_eq!(
-            target("/authorize", Some(query)),
+            shown,
             "/authorize?client_id=c&state=***&redirect_uri=http://localhost:1/?***&***=***"
         );
     }

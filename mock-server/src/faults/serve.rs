@@ -30,16 +30,17 @@ pub(crate) async fn serve(shared: &Shared, request: &Incoming, line: Option<&Lin
                 None,
             )
         }
-        Some(Met::Fault(fired)) if fired.fault.at == At::Request => (
-            at_request(shared, request, fired, line.is_some()).await,
-            None,
-        ),
+        // What waits is in a box, as few requests meet a fault and all would be larger by it.
+        Some(Met::Fault(fired)) if fired.fault.at == At::Request => {
+            let acts = Box::pin(at_request(shared, request, fired, line.is_some()));
+            (acts.await, None)
+        }
         Some(Met::Fault(fired)) => at_answer(shared, request, Some(fired), line.is_some()),
         None => at_answer(shared, request, None, line.is_some()),
     };
     shared.gates.pass(request, At::Answer).await;
     if let Some(fired) = waits {
-        fired.wait().await;
+        Box::pin(fired.wait()).await;
     }
     if let (Some(order), Some(line)) = (sending.order, line) {
         line.order(order);

@@ -17,9 +17,8 @@ pub(crate) struct Kept {
     pub(crate) at_ms: u64,
     pub(crate) endpoint: &'static str,
     pub(crate) method: Cow<'static, str>,
-    pub(crate) path: String,
-    /// A line for each value: `name: value`.
-    pub(crate) headers: String,
+    /// Path and query, then a line for each header: `name: value`.
+    pub(crate) head: String,
     /// JSON.
     pub(crate) json: Option<Vec<u8>>,
     /// Header and claims, in JSON.
@@ -58,13 +57,14 @@ fn joined(lines: &str) -> BTreeMap<String, String> {
 
 impl Kept {
     pub(crate) fn show(&self) -> JournalEntry {
+        let (path, headers) = self.head.split_once('\n').unwrap_or_default();
         JournalEntry {
             seq: self.seq,
             at_ms: self.at_ms,
             endpoint: self.endpoint,
             method: self.method.clone().into_owned(),
-            path: self.path.clone(),
-            headers: joined(&self.headers),
+            path: path.to_owned(),
+            headers: joined(headers),
             json: self.json.as_deref().map(read),
             jwt: self.jwt.as_ref().map(|[header, claims]| JournalJwt {
                 header: read(header),

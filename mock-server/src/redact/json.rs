@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{holds_credential, mask, scrub};
+use crate::body::Part;
+
+use super::{holds_credential, mask, scrubbed};
 
 /// Members of token and device bodies that are no secrets (protocol §2.4, §6).
 const OPEN_MEMBERS: &[&str] = &[
@@ -39,24 +41,27 @@ const ROOM: usize = 4 * 1024;
 const COST_OF_VALUE: usize = 16;
 const COST_OF_CONTAINER: usize = 128;
 
-pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<u8> {
+pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
     shortened(OPEN_MEMBERS, members)
 }
 
 pub(crate) fn claims(claims: &Map<String, Value>) -> Vec<u8> {
-    let members = claims.iter().map(|(name, value)| (name.as_str(), value));
+    let members = claims.iter();
+    let members = members.map(|(name, value)| (name.as_str(), Part::from(value)));
     shortened(OPEN_CLAIMS, members)
 }
 
-fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<u8> {
+fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
     let mut copy = Shortened {
         room: ROOM,
         json: Vec::with_capacity(256),
     };
     copy.object(members, |copy, name, value| {
-        copy.string(member_name(name));
+        let open = open.contains(&name);
+        let name = if open { name } else { member_name(name) };
+        copy.plain(name);
         copy.json.push(b':');
-        match open.contains(&name) {
+        match open {
             true => copy.open(value),
             false => copy.hide(value),
         }
@@ -65,7 +70,7 @@ fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, &'a Valu
 }
 
 pub(crate) fn member_name(name: &str) -> &str {
-    let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match plain && !holds_credential(name) {
         true => name,
         false => "***",
@@ -87,35 +92,45 @@ impl Shortened {
         serde_json::to_writer(&mut self.json, text).expect("memory takes what is written");
     }
 
+    /// A text without letters that JSON escapes, as names that are shown are.
+    fn plain(&mut self, text: &str) {
+        for part in ["\"", text, "\""] {
+            self.json.extend_from_slice(part.as_bytes());
+        }
+    }
+
     /// Null stays visible, since absent and null are worth telling apart.
-    fn hide(&mut self, value: &Value) {
+    fn hide(&mut self, value: Part<'_>) {
         match value {
-            Value::Null => self.json.extend_from_slice(b"null"),
-            Value::String(secret) if secret.is_empty() => self.string(""),
-            Value::String(secret) => self.string(&mask(secret)),
-            _ => self.string("***"),
+            Part::Text("") => self.string(""),
+            Part::Text(secret) => self.string(&mask(secret)),
+            Part::Other(Value::Null) => self.json.extend_from_slice(b"null"),
+            Part::Other(_) => self.string("***"),
         }
     }
 
     /// A value from a place that holds no secret.
-    fn open(&mut self, value: &Value) {
+    fn open(&mut self, value: Part<'_>) {
         match value {
-            Value::String(text) => self.text(text),
-            Value::Array(items) => self.array(items),
-            Value::Object(members) => {
-                let members = members.iter().map(|(name, value)| (name.as_str(), value));
+            Part::Text(text) => self.text(text),
+            Part::Other(Value::Array(items)) => self.array(items),
+            Part::Other(Value::Object(members)) => {
+                let members = members.iter();
+                let members = members.map(|(name, value)| (name.as_str(), value.into()));
                 self.object(members, |copy, name, value| {
                     copy.text(name);
                     copy.json.push(b':');
                     copy.open(value);
                 });
             }
-            other => serde_json::to_writer(&mut self.json, other).expect("it has no keys"),
+            Part::Other(other) => {
+                serde_json::to_writer(&mut self.json, other).expect("it has no keys")
+            }
         }
     }
 
     fn text(&mut self, text: &str) {
-        let shown = scrub(text);
+        let shown = scrubbed(text);
         self.spend(shown.len());
         self.string(&shown);
     }
@@ -133,15 +148,15 @@ impl Shortened {
                 break;
             }
             self.spend(COST_OF_VALUE);
-            self.open(item);
+            self.open(item.into());
         }
         self.json.push(b']');
     }
 
     fn object<'a>(
         &mut self,
-        members: impl Iterator<Item = (&'a str, &'a Value)>,
-        mut show: impl FnMut(&mut Self, &str, &Value),
+        members: impl Iterator<Item = (&'a str, Part<'a>)>,
+        mut show: impl FnMut(&mut Self, &str, Part<'a>),
     ) {
         self.spend(COST_OF_CONTAINER);
         self.json.push(b'{');
@@ -180,7 +195,7 @@ mod tests {
     }
 
     fn scope(value: Value) -> Value {
-        let shown = members([("scope", &value)].into_iter());
+        let shown = members([("scope", Part::from(&value))].into_iter());
         read(&shown)["scope"].clone()
     }
 
@@ -202,7 +217,9 @@ mod tests {
         assert_eq!(shown["…"], "70 more");
         let shown = read(&claims(&object));
         assert_eq!(shown["…"], "70 more", "{shown}");
-        let all = object.iter().map(|(name, value)| (name.as_str(), value));
+        let all = object
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.into()));
         assert_eq!(read(&members(all))["…"], "70 more");
     }
 
