@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Refusal};
 use crate::rules::{Rule, RuleSet};
 
-pub(crate) const LOGID: &str = "x-tt-logid";
+pub(crate) const LOGID: HeaderName = HeaderName::from_static("x-tt-logid");
 /// Not Coze's: the rule that refused, for people who look at the traffic.
 const RULE: &str = "x-mock-rule";
 /// The fault that acted on the answer, for the same people.

@@ -1,29 +1,82 @@
 //! The members of a JSON request body.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::call::Refusal;
 use crate::rules::Rule;
 
-/// The members of a JSON body; `serde_json::Map` would keep the last of two of a name in silence.
+/// The members of a JSON body, whose texts stay where they came; `serde_json::Map` would keep the last of two of a
+/// name in silence.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
-    map: Map<String, Value>,
-    twice: Option<String>,
+pub(crate) struct Members<'a> {
+    map: BTreeMap<Cow<'a, str>, Read<'a>>,
+    twice: Option<Cow<'a, str>>,
 }
 
-impl Members {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.map.iter().map(|(name, value)| (name.as_str(), value))
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Read<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+/// The value of a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Text(&'a str),
+    /// Never a string.
+    Other(&'a Value),
+}
+
+impl<'a> From<&'a Value> for Part<'a> {
+    fn from(value: &'a Value) -> Self {
+        value.as_str().map_or(Self::Other(value), Self::Text)
+    }
+}
+
+impl<'a> Part<'a> {
+    pub(crate) const fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Other(_) => None,
+        }
+    }
+
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Other(value) => kind_of(value),
+        }
+    }
+}
+
+impl Read<'_> {
+    fn part(&self) -> Part<'_> {
+        match self {
+            Self::Text(text) => Part::Text(text),
+            Self::Other(value) => Part::Other(value),
+        }
+    }
+}
+
+impl Members<'_> {
+    /// In the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
+        self.map.iter().map(|(name, value)| (&**name, value.part()))
     }
 
     /// None for an absent member and for null: cozepy sends null for what is unset.
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.map.get(name).filter(|value| !value.is_null())
+    pub(crate) fn get(&self, name: &str) -> Option<Part<'_>> {
+        let part = self.map.get(name)?.part();
+        (!matches!(part, Part::Other(Value::Null))).then_some(part)
     }
 
     /// A member that came more than once.
@@ -32,10 +85,10 @@ impl Members {
     }
 
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, Refusal> {
-        let came = match self.map.get(name) {
-            Some(Value::String(text)) if !text.is_empty() => return Ok(text),
-            Some(Value::String(_)) => "an empty string",
-            Some(value) => kind_of(value),
+        let came = match self.map.get(name).map(Read::part) {
+            Some(Part::Text("")) => "an empty string",
+            Some(Part::Text(text)) => return Ok(text),
+            Some(other) => other.kind(),
             None => "not there",
         };
         Err(Refusal::parameter(Rule::ParamRequired, name, came))
@@ -53,24 +106,23 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Members;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Members::default();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.map.contains_key(&name) {
-                        members.twice = Some(name);
-                    } else {
-                        members.map.insert(name, value);
+                while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
+                    match members.map.entry(name.0) {
+                        Entry::Vacant(free) => _ = free.insert(value),
+                        Entry::Occupied(first) => members.twice = Some(first.key().clone()),
                     }
                 }
                 Ok(members)
@@ -80,3 +132,7 @@ impl<'de> Deserialize<'de> for Members {
         deserializer.deserialize_map(Object)
     }
 }
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

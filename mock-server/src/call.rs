@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
-use serde_json::Value;
 
 use crate::apps::User;
 use crate::body::Members;
 use crate::endpoint::Endpoint;
 use crate::leaks::{self, Leak};
-use crate::lineage::Issued;
+use crate::lineage::Print;
 use crate::redact;
 use crate::rules::Rule;
+use crate::store::Digest;
 use crate::world::{AppIndex, Consent, World};
 
 /// Bytes of a body that are looked at.
@@ -59,7 +59,10 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn json(value: &impl serde::Serialize) -> Self {
-        Self::Json(serde_json::to_vec(value).expect("our answers have string keys"))
+        // Room for two tokens.
+        let mut body = Vec::with_capacity(256);
+        serde_json::to_writer(&mut body, value).expect("our answers have string keys");
+        Self::Json(body)
     }
 }
 
@@ -68,10 +71,10 @@ impl Answer {
 pub(crate) struct Note {
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<&'static str>,
-    pub(crate) json: Option<Value>,
-    pub(crate) jwt: Option<(Value, Value)>,
-    pub(crate) presented: Option<String>,
-    pub(crate) issued: Option<Issued>,
+    pub(crate) json: Option<Vec<u8>>,
+    pub(crate) jwt: Option<[Vec<u8>; 2]>,
+    pub(crate) presented: Option<Digest>,
+    pub(crate) issued: Option<(Print, Option<Print>)>,
     pub(crate) leaks: Vec<Leak>,
     /// Rules that would have refused, were they on.
     pub(crate) relaxed: Vec<&'static str>,
@@ -90,14 +93,14 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
     pub(crate) seq: u64,
-    pub(crate) logid: String,
+    pub(crate) logid: &'a str,
     pub(crate) endpoint: Endpoint<'a>,
     /// The caller of the control plane, who decides instead of whom the settings name.
     pub(crate) decider: Option<Decider>,
     pub(crate) note: Note,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// Refuses by `rule` unless `holds`. `why` says what was expected and what came.
     pub(crate) fn require<E, C>(
         &mut self,
@@ -127,7 +130,7 @@ impl Call<'_> {
         })
     }
 
-    pub(crate) fn json_body(&mut self) -> Result<Members, Refusal> {
+    pub(crate) fn json_body(&mut self) -> Result<Members<'a>, Refusal> {
         let request = self.request;
         let expected = "one JSON object, sent as application/json";
         let refuse = |rule, expected: &str, came: String| Refusal {
@@ -147,18 +150,18 @@ impl Call<'_> {
                 return Err(refuse(Rule::BodyJson, expected, came));
             }
         };
-        let types: Vec<_> = request.headers.get_all(CONTENT_TYPE).iter().collect();
-        let kind = match types[..] {
-            [one] => one.to_str().unwrap_or("unreadable"),
-            [] => "no Content-Type",
-            _ => "more than one Content-Type",
+        let mut types = request.headers.get_all(CONTENT_TYPE).iter();
+        let kind = match (types.next(), types.next()) {
+            (Some(one), None) => one.to_str().unwrap_or("unreadable"),
+            (None, _) => "no Content-Type",
+            (Some(_), Some(_)) => "more than one Content-Type",
         };
         let essence = kind.split(';').next().unwrap_or("").trim();
         if !essence.eq_ignore_ascii_case("application/json") {
             let came = format!("{} bytes, {}", body.len(), redact::scrub(kind));
             return Err(refuse(Rule::BodyJson, expected, came));
         }
-        let members: Members = serde_json::from_slice(body).map_err(|error| {
+        let members: Members<'a> = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let what = match error.classify() {
                 serde_json::error::Category::Data => "JSON that is no object",
@@ -205,12 +208,12 @@ impl Call<'_> {
         kinds: &[crate::apps::Kind],
     ) -> Result<(), Refusal> {
         let app = self.world.app(index);
-        let (kind, name, enabled) = (app.kind, app.name.clone(), app.enabled);
+        let (kind, enabled) = (app.kind, app.enabled);
         self.require(Rule::ClientEnabled, enabled, || {
             ("an active app", "a deactivated one")
         })
         .map_err(|refusal| Refusal {
-            detail: name,
+            detail: self.world.app(index).name.clone(),
             ..refusal
         })?;
         self.require(Rule::ClientKind, kinds.contains(&kind), || {

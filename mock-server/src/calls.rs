@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::endpoint::ENDPOINTS;
 use crate::faults::KINDS;
-use crate::journal::JournalEntry;
+use crate::journal::Kept;
 use crate::on::On;
 use crate::rules::Rule;
 use crate::{redact, token};
@@ -118,7 +118,7 @@ impl Calls {
     }
 
     /// What of `entry` is otherwise: name, what was wanted, what came.
-    pub(crate) fn differences(&self, entry: &JournalEntry) -> Vec<(&'static str, String, String)> {
+    pub(crate) fn differences(&self, entry: &Kept) -> Vec<(&'static str, String, String)> {
         let outcome = &entry.outcome;
         let status = self.status.map(|status| status.to_string());
         let came = outcome.status.to_string();
@@ -138,7 +138,7 @@ impl Calls {
         otherwise.collect()
     }
 
-    pub(crate) fn fit(&self, entry: &JournalEntry) -> bool {
+    pub(crate) fn fit(&self, entry: &Kept) -> bool {
         self.differences(entry).is_empty()
     }
 }

@@ -1,5 +1,6 @@
 //! From a request to its answer and its line in the journal.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::Method;
@@ -9,7 +10,8 @@ use crate::answer::{self, Reply};
 use crate::call::{Answer, Call, Decider, Incoming, Note, Refusal};
 use crate::endpoint::{Endpoint, JwtPath};
 use crate::faults::ErrorStep;
-use crate::journal::{JournalEntry, JournalJwt, Marks, Outcome};
+use crate::journal::{Kept, Marks, Outcome};
+use crate::lineage::print_of;
 use crate::metrics::Key;
 use crate::rules::Rule;
 use crate::world::World;
@@ -19,17 +21,26 @@ use crate::{authorize, device, glance, leaks, pages, redact, token, users_me};
 #[derive(Clone, Debug)]
 pub(crate) struct Begun {
     seq: u64,
+    at_ms: u64,
     pub(crate) logid: String,
     started: Instant,
 }
 
 pub(crate) fn begin(world: &mut World) -> Begun {
-    let now_ms = world.settings.clock.unix_ms();
-    let (seq, logid) = world.journal.begin(now_ms);
+    let at_ms = world.settings.clock.unix_ms();
+    let (seq, logid) = world.journal.begin(at_ms);
     Begun {
         seq,
+        at_ms,
         logid,
         started: Instant::now(),
+    }
+}
+
+impl Begun {
+    /// After it has waited.
+    pub(crate) fn at(self, at_ms: u64) -> Self {
+        Self { at_ms, ..self }
     }
 }
 
@@ -46,14 +57,13 @@ pub(crate) fn answer(
     begun: Begun,
     marks: Marks,
 ) -> Reply {
-    let now_ms = world.settings.clock.unix_ms();
     let endpoint = Endpoint::of(&request.path);
     let mut call = Call {
         world,
         request,
-        now_ms,
+        now_ms: begun.at_ms,
         seq: begun.seq,
-        logid: begun.logid.clone(),
+        logid: &begun.logid,
         endpoint,
         decider,
         note: Note::default(),
@@ -88,7 +98,7 @@ pub(crate) fn answer(
         judged: true,
         waits: false,
     };
-    write(world, request, begun, note, written, marks);
+    write(world, request, endpoint, begun, note, written, marks);
     reply
 }
 
@@ -153,7 +163,8 @@ fn write_unjudged(
     marks: Marks,
 ) {
     let note = glance::note(world, request);
-    write(world, request, begun, note, written, marks);
+    let endpoint = Endpoint::of(&request.path);
+    write(world, request, endpoint, begun, note, written, marks);
 }
 
 #[derive(Default)]
@@ -168,6 +179,7 @@ struct Written {
 fn write(
     world: &mut World,
     request: &Incoming,
+    endpoint: Endpoint<'_>,
     begun: Begun,
     mut note: Note,
     written: Written,
@@ -175,7 +187,6 @@ fn write(
 ) {
     let rule = written.refusal.as_ref().map(|refusal| refusal.rule);
     log(request, written.status, rule, marks.fault, &begun.logid);
-    let endpoint = Endpoint::of(&request.path);
     // One that waited was searched when it came.
     match world.journal.numbered(begun.seq) {
         Some(waited) => note.leaks = waited.leaks.clone(),
@@ -184,20 +195,17 @@ fn write(
             world.leaks.note(&mut note.leaks, &begun.logid);
         }
     }
-    let entry = JournalEntry {
+    let entry = Kept {
         seq: begun.seq,
-        at_ms: world.settings.clock.unix_ms(),
+        at_ms: begun.at_ms,
         endpoint: endpoint.name(),
-        method: redact::scrub(request.method.as_str()),
-        path: redact::target(&request.path, request.query.as_deref()),
-        headers: redact::headers(&request.headers),
+        method: method(request),
+        head: redact::head(&request.path, request.query.as_deref(), &request.headers),
         json: note.json,
-        jwt: note
-            .jwt
-            .map(|(header, payload)| JournalJwt { header, payload }),
+        jwt: note.jwt,
         client: note.client,
         grant: note.grant,
-        presented: note.presented,
+        presented: note.presented.as_ref().map(print_of),
         issued: note.issued,
         leaks: note.leaks,
         outcome: Outcome {
@@ -210,7 +218,7 @@ fn write(
         elapsed_us: u64::try_from(begun.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         fault: marks.fault,
         script: marks.script,
-        refusal: written.refusal,
+        refusal: written.refusal.map(Box::new),
         judged: written.judged,
         taken: false,
     };
@@ -244,14 +252,18 @@ fn listed(path: JwtPath<'_>, call: &mut Call<'_>) -> Result<(), Refusal> {
     call.require(Rule::PathKnown, known, || (expected, redact::scrub(id)))
 }
 
+fn method(request: &Incoming) -> Cow<'static, str> {
+    match request.method {
+        Method::GET => Cow::Borrowed("GET"),
+        Method::POST => Cow::Borrowed("POST"),
+        ref other => Cow::Owned(redact::scrub(other.as_str())),
+    }
+}
+
 /// One line per request; the query stays out, it holds states and challenges.
 fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>, logid: &str) {
-    let method = match &request.method {
-        known if *known == Method::GET || *known == Method::POST => known.as_str(),
-        other => &redact::scrub(other.as_str()),
-    };
     tracing::info!(
-        method,
+        method = &*method(request),
         path = redact::scrub(&request.path),
         status,
         rule = rule.map(Rule::id),
@@ -261,15 +273,14 @@ fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>,
 }
 
 fn handle(endpoint: Endpoint<'_>, call: &mut Call<'_>) -> Result<Answer, Refusal> {
-    let path = redact::scrub(&call.request.path);
+    let request = call.request;
     call.require(Rule::PathKnown, endpoint != Endpoint::Unknown, || {
-        ("a path that Coze serves", path)
+        ("a path that Coze serves", redact::scrub(&request.path))
     })?;
-    let method = call.request.method.clone();
     call.require(
         Rule::PathMethod,
-        method.as_str() == endpoint.method(),
-        || (endpoint.method(), redact::scrub(method.as_str())),
+        request.method.as_str() == endpoint.method(),
+        || (endpoint.method(), method(request)),
     )?;
     if let Endpoint::Token { only: Some(path) } = endpoint {
         listed(path, call)?;

@@ -62,11 +62,11 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
     }))
 }
 
-pub(crate) fn poll(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
+pub(crate) fn poll(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
     let secret = body.text("device_code")?;
     magic::check("device_code", secret)?;
-    let key = digest(secret);
+    let key = call.key(secret);
     let (now, steady) = (call.now_ms, call.world.settings.clock.steady());
     let Some(entry) = call.world.devices.get_mut(&key) else {
         let note = call.world.devices.eviction_note();

@@ -30,8 +30,10 @@ impl<'a> Endpoint<'a> {
         let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
             return Self::Unknown;
         };
-        let segments: Vec<_> = rest.splitn(5, '/').collect();
-        match segments[..] {
+        let mut segments = [""; 5];
+        let places = segments.iter_mut().zip(rest.splitn(5, '/'));
+        let found = places.map(|(place, segment)| *place = segment).count();
+        match segments[..found] {
             ["authorize"] => Self::Authorize { workspace: None },
             ["token"] => Self::Token { only: None },
             ["device", "code"] => Self::DeviceCode { workspace: None },

@@ -8,14 +8,14 @@ use url::{Url, form_urlencoded};
 use crate::journal::JournalEntry;
 
 /// One JSON object a line.
-pub(crate) fn jsonl<'a>(entries: impl Iterator<Item = &'a JournalEntry>) -> String {
+pub(crate) fn jsonl(entries: impl Iterator<Item = JournalEntry>) -> String {
     let lines = entries.map(|entry| json!(entry).to_string() + "\n");
     lines.collect()
 }
 
 /// HAR 1.2. What a HAR has no place for is in members that begin with `_`, as it asks.
-pub(crate) fn har<'a>(base: &str, entries: impl Iterator<Item = &'a JournalEntry>) -> Value {
-    let entries: Vec<_> = entries.map(|entry| one(base, entry)).collect();
+pub(crate) fn har(base: &str, entries: impl Iterator<Item = JournalEntry>) -> Value {
+    let entries: Vec<_> = entries.map(|entry| one(base, &entry)).collect();
     json!({ "log": {
         "version": "1.2",
         "creator": { "name": "coze-auth-mock", "version": env!("CARGO_PKG_VERSION") },

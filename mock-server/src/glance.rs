@@ -1,6 +1,5 @@
 //! What a request says of itself, read before any rule looks at it.
 
-use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::assertion::Assertion;
@@ -13,7 +12,7 @@ use crate::{leaks, redact, token};
 /// The endpoints whose requests tell their client.
 pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
 
-fn members(request: &Incoming) -> Option<Members> {
+fn members(request: &Incoming) -> Option<Members<'_>> {
     let Body::Whole(body) = &request.body else {
         return None;
     };
@@ -22,7 +21,6 @@ fn members(request: &Incoming) -> Option<Members> {
 
 /// The client id, for JWT the issuer, known or not.
 pub(crate) fn client_of(request: &Incoming) -> Option<String> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
     match Endpoint::of(&request.path) {
         Endpoint::Authorize { .. } => {
             let query = request.query.as_deref().unwrap_or_default();
@@ -35,10 +33,11 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
                 return None;
             };
             let assertion = Assertion::parse(assertion).ok()?;
-            assertion.claims.get("iss").and_then(text)
+            let issuer = assertion.claims.get("iss")?.as_str()?;
+            Some(issuer.to_owned())
         }
         Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
-            members(request)?.get("client_id").and_then(text)
+            Some(members(request)?.get("client_id")?.as_str()?.to_owned())
         }
         Endpoint::UsersMe | Endpoint::Unknown => None,
     }

@@ -13,7 +13,7 @@ use crate::device::{self, DeviceAction, NotWaiting};
 use crate::drive::{self, Refused};
 use crate::faults::{After, Fault, FaultHandle, ScriptHandle, Step};
 use crate::gates::Gate;
-use crate::journal::{Explanation, JournalEntry};
+use crate::journal::{Explanation, JournalEntry, Kept};
 use crate::leaks::{self, Leak};
 use crate::on::{At, On};
 use crate::reach::below;
@@ -66,7 +66,7 @@ impl MockWorld {
     /// Every request to the data plane that the journal still has, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<JournalEntry> {
-        self.shared.world().journal.iter().cloned().collect()
+        self.shared.world().journal.iter().map(Kept::show).collect()
     }
 
     /// Waits for a request that was not taken before, and takes the oldest. None: no such request
@@ -149,7 +149,7 @@ impl MockWorld {
     #[must_use]
     pub fn explain(&self, logid: &str) -> Option<Explanation> {
         let world = self.shared.world();
-        world.journal.find(logid).map(JournalEntry::explain)
+        world.journal.find(logid).map(Kept::explain)
     }
 
     /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its

@@ -1,5 +1,7 @@
 //! What came and what was answered, redacted, and why.
 
+mod kept;
+
 use std::collections::{BTreeMap, VecDeque, vec_deque};
 use std::sync::Arc;
 
@@ -7,10 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bell::Bell;
-use crate::call::Refusal;
 use crate::calls::Calls;
 use crate::leaks::Leak;
-use crate::lineage::{Issued, logid};
+use crate::lineage::{Issued, digits, logid};
+
+pub(crate) use kept::Kept;
 
 /// Requests that a journal keeps if nobody says otherwise.
 pub(crate) const CAPACITY: usize = 2_000;
@@ -58,14 +61,6 @@ pub struct JournalEntry {
     pub script: Option<String>,
     /// Time spent on the answer, in microseconds of the machine's clock.
     pub elapsed_us: u64,
-    #[serde(skip)]
-    pub(crate) refusal: Option<Refusal>,
-    /// The rules looked at it.
-    #[serde(skip)]
-    pub(crate) judged: bool,
-    /// `take_request` gave it away.
-    #[serde(skip)]
-    pub(crate) taken: bool,
 }
 
 /// Who but the rules had a say in an answer.
@@ -129,65 +124,15 @@ pub struct Explanation {
     pub relaxed: Vec<&'static str>,
 }
 
-impl JournalEntry {
-    pub(crate) fn explain(&self) -> Explanation {
-        let outcome = &self.outcome;
-        let mut explanation = Explanation {
-            logid: outcome.logid.clone(),
-            rule: None,
-            text: String::new(),
-            evidence: None,
-            reference: None,
-            expected: None,
-            came: None,
-            fix: None,
-            relaxed: outcome.relaxed.clone(),
-        };
-        if let Some(refusal) = &self.refusal {
-            let row = refusal.rule.text();
-            explanation.rule = Some(refusal.rule.id());
-            explanation.text.clone_from(&row.text);
-            explanation.evidence = Some(row.evidence.name());
-            explanation.reference = Some(&row.reference);
-            explanation.expected = Some(refusal.expected.clone());
-            explanation.came = Some(refusal.came.clone());
-            explanation.fix = Some(&row.fix);
-        } else if self.judged {
-            let what = self.grant.unwrap_or(self.endpoint);
-            let held = match outcome.relaxed.len() {
-                0 => "every rule held",
-                _ => "it broke rules that are turned off",
-            };
-            explanation.text = format!("{what} succeeded: {held}.");
-        }
-        if let Some(meddler) = self.meddler() {
-            explanation.text = match self.judged {
-                true => format!("{} Then {meddler} acted on the answer.", explanation.text),
-                false => format!("{meddler} answered: no rule has looked at this request."),
-            };
-        }
-        explanation
-    }
-
-    fn meddler(&self) -> Option<String> {
-        match (self.fault, &self.script) {
-            (None, None) => None,
-            (None, Some(script)) => Some(format!("the script {script}")),
-            (Some(fault), None) => Some(format!("the fault {fault}")),
-            (Some(fault), Some(script)) => {
-                Some(format!("the fault {fault} of the script {script}"))
-            }
-        }
-    }
-}
-
 /// The last requests of a world.
 #[derive(Debug)]
 pub(crate) struct Journal {
     capacity: usize,
-    entries: VecDeque<JournalEntry>,
+    entries: VecDeque<Kept>,
     begun: u64,
     forgotten: u64,
+    /// The second of the newest request, and how the log ids of this second begin.
+    second: (u64, String),
     pub(crate) bell: Arc<Bell>,
 }
 
@@ -199,6 +144,7 @@ impl Journal {
             entries: VecDeque::new(),
             begun: 0,
             forgotten: 0,
+            second: (0, digits(0)),
             bell: Arc::default(),
         }
     }
@@ -206,11 +152,15 @@ impl Journal {
     /// Number and log id of the next request: time of day, then `MOCK` and its number.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
-        (self.begun, logid(now_ms / 1000, self.begun))
+        let at_s = now_ms / 1000;
+        if self.second.0 != at_s {
+            self.second = (at_s, digits(at_s));
+        }
+        (self.begun, logid(&self.second.1, self.begun))
     }
 
     /// A request that a fault made wait takes the place in which it waited.
-    pub(crate) fn push(&mut self, mut entry: JournalEntry) {
+    pub(crate) fn push(&mut self, mut entry: Kept) {
         if let Some(at) = self.at(entry.seq) {
             let waited = &mut self.entries[at];
             entry.taken = waited.taken;
@@ -225,7 +175,7 @@ impl Journal {
         self.bell.ring();
     }
 
-    pub(crate) fn numbered(&self, seq: u64) -> Option<&JournalEntry> {
+    pub(crate) fn numbered(&self, seq: u64) -> Option<&Kept> {
         Some(&self.entries[self.at(seq)?])
     }
 
@@ -235,7 +185,7 @@ impl Journal {
         (self.entries[at].seq == seq).then_some(at)
     }
 
-    pub(crate) fn newest_mut(&mut self) -> Option<&mut JournalEntry> {
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut Kept> {
         self.entries.back_mut()
     }
 
@@ -246,7 +196,7 @@ impl Journal {
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, JournalEntry> {
+    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, Kept> {
         self.entries.iter()
     }
 
@@ -266,14 +216,14 @@ impl Journal {
     }
 
     /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
-    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&JournalEntry> {
+    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&Kept> {
         let from = self.entries.partition_point(|entry| entry.seq <= after);
         let mut later = self.entries.range(from..);
         later.find(|entry| calls.fit(entry))
     }
 
     /// The oldest that fits and was not taken.
-    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&JournalEntry> {
+    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&Kept> {
         let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
         untaken.find(|entry| calls.fit(entry))
     }
@@ -282,10 +232,10 @@ impl Journal {
         let seq = self.untaken(calls)?.seq;
         let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
         entry.taken = true;
-        Some(entry.clone())
+        Some(entry.show())
     }
 
-    pub(crate) fn find(&self, logid: &str) -> Option<&JournalEntry> {
+    pub(crate) fn find(&self, logid: &str) -> Option<&Kept> {
         let mut newest_first = self.entries.iter().rev();
         newest_first.find(|entry| entry.outcome.logid == logid)
     }

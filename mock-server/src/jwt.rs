@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::apps::Kind;
 use crate::assertion::Assertion;
-use crate::body::{Members, kind_of};
+use crate::body::{Members, Part, kind_of};
 use crate::call::{Answer, Call, Credential, Refusal};
 use crate::redact;
 use crate::rules::Rule;
@@ -17,7 +17,7 @@ use crate::world::AppIndex;
 pub(crate) const LONGEST_TOKEN_S: u64 = 86_399;
 const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 
-pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Refusal> {
+pub(crate) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
     let credential = call.request.credential()?;
     let Credential::Bearer(assertion) = credential else {
         let came = credential.describe(call.request.has_authorization());
@@ -34,7 +34,7 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members) -> Result<Answer, Re
             came,
         )
     })?;
-    call.note.jwt = Some((redact::claims(&jwt.header), redact::claims(&jwt.claims)));
+    call.note.jwt = Some([redact::claims(&jwt.header), redact::claims(&jwt.claims)]);
     let iss = jwt.claims.get("iss").and_then(Value::as_str);
     call.note.client = iss.map(redact::scrub);
 
@@ -195,24 +195,29 @@ fn host_without_port(authority: &str) -> &str {
 }
 
 /// The usual life if it is left out (cozeloop-java does so), at most 86399 seconds.
-fn duration(body: &Members, usual_s: u64) -> Result<u64, Refusal> {
+fn duration(body: &Members<'_>, usual_s: u64) -> Result<u64, Refusal> {
     let Some(value) = body.get("duration_seconds") else {
         return Ok(usual_s);
     };
-    let fits = value.as_u64().filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
+    let number = match value {
+        Part::Other(Value::Number(number)) => Some(number),
+        _ => None,
+    };
+    let seconds = number.and_then(serde_json::Number::as_u64);
+    let fits = seconds.filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
     fits.ok_or_else(|| {
-        let came = match value {
-            Value::Number(number) => number.to_string(),
-            other => kind_of(other).to_owned(),
+        let came = match number {
+            Some(number) => number.to_string(),
+            None => value.kind().to_owned(),
         };
         refuse(Rule::JwtDuration, "a whole number from 1 to 86399", came)
     })
 }
 
-fn check_scope(scope: &Value) -> Result<(), Refusal> {
+fn check_scope(scope: Part<'_>) -> Result<(), Refusal> {
     let expected = "an object whose members are objects or null";
-    let Value::Object(members) = scope else {
-        return Err(refuse(Rule::JwtScope, expected, kind_of(scope)));
+    let Part::Other(Value::Object(members)) = scope else {
+        return Err(refuse(Rule::JwtScope, expected, scope.kind()));
     };
     let wrong = members
         .iter()

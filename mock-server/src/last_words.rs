@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::journal::JournalEntry;
+use crate::journal::Kept;
 use crate::worlds::Worlds;
 
 /// How many requests are printed, all worlds together.
@@ -32,7 +32,7 @@ pub(crate) fn last_words(worlds: &Worlds) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn line(entry: &JournalEntry) -> String {
+fn line(entry: &Kept) -> String {
     let outcome = &entry.outcome;
     let mut line = format!("{} {} {}", entry.seq, entry.method, entry.endpoint);
     if let Some(grant) = entry.grant {

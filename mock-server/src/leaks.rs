@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
+use crate::body::Part;
 use crate::call::{Body, Incoming, Note};
 use crate::endpoint::Endpoint;
 use crate::lineage::{hex, print_of};
@@ -97,14 +98,14 @@ struct Scan<'a> {
 pub(crate) fn of_members<'a>(
     world: &World,
     endpoint: Endpoint<'_>,
-    members: impl Iterator<Item = (&'a str, &'a Value)>,
+    members: impl Iterator<Item = (&'a str, Part<'a>)>,
 ) -> Vec<Leak> {
     let mut scan = Scan::new(world, endpoint);
     for (name, value) in members {
         scan.text(Place::Body, name);
         match value {
-            Value::String(text) => scan.text(Place::Member(name), text),
-            other => scan.value(other),
+            Part::Text(text) => scan.text(Place::Member(name), text),
+            Part::Other(other) => scan.value(other),
         }
     }
     scan.found
@@ -192,7 +193,7 @@ impl<'a> Scan<'a> {
             let word = word.trim_matches(['.', '-', '~']);
             let Some(kind) = self.kind(place, word) else {
                 // `v1.czu_mock_…` is one word, and a verifier may have dots.
-                if word.contains(['.', '~']) {
+                if word.bytes().any(|byte| matches!(byte, b'.' | b'~')) {
                     for part in word.split(['.', '~']) {
                         if let Some(kind) = self.kind(place, part) {
                             self.report(place, kind, part);
@@ -211,7 +212,7 @@ impl<'a> Scan<'a> {
         }
         let name = match place {
             Place::Query(name) | Place::Member(name) if !name.is_empty() => {
-                Some(redact::member_name(name))
+                Some(redact::member_name(name).to_owned())
             }
             Place::Header(name) => Some(redact::scrub(name)),
             _ => None,

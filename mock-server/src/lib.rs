@@ -47,6 +47,7 @@ mod config;
 mod control;
 mod data_plane;
 mod device;
+mod door;
 mod drive;
 mod endpoint;
 mod export;

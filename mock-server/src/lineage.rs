@@ -45,18 +45,26 @@ pub(crate) fn parse(fingerprint: &str) -> Option<Print> {
     Some(number.to_be_bytes())
 }
 
-/// Time of day, then `MOCK` and the number of the request.
-pub(crate) fn logid(at_s: u64, seq: u64) -> String {
+/// With which the log ids of this second begin: its date and time.
+pub(crate) fn digits(at_s: u64) -> String {
     let at = i64::try_from(at_s).ok();
     let at = at.and_then(|at| Timestamp::from_second(at).ok());
-    let digits: String = at
-        .unwrap_or(Timestamp::MAX)
-        .to_string()
-        .chars()
-        .filter(char::is_ascii_digit)
-        .take(14)
-        .collect();
-    format!("{digits}MOCK{seq:014X}")
+    let at = at.unwrap_or(Timestamp::MAX).to_string();
+    at.chars().filter(char::is_ascii_digit).take(14).collect()
+}
+
+/// Then `MOCK` and the number of the request.
+pub(crate) fn logid(digits: &str, seq: u64) -> String {
+    // What `{seq:014X}` does, in a tenth of the time: every request has one.
+    let number = (0..14).rev().map(|place| {
+        let digit = usize::try_from(seq >> (place * 4) & 0xF);
+        char::from(b"0123456789ABCDEF"[digit.unwrap_or_default()])
+    });
+    let mut logid = String::with_capacity(digits.len() + 4 + 14);
+    logid.push_str(digits);
+    logid.push_str("MOCK");
+    logid.extend(number);
+    logid
 }
 
 /// A request, in as little room as its log id needs: every token of a full world has some.
@@ -83,7 +91,7 @@ impl Mark {
     /// None if it had no room.
     pub(crate) fn logid(self) -> Option<String> {
         let whole = self.at_s != u32::MAX && self.seq != NonZeroU32::MAX;
-        whole.then(|| logid(self.at_s.into(), self.seq()))
+        whole.then(|| logid(&digits(self.at_s.into()), self.seq()))
     }
 }
 
@@ -130,11 +138,16 @@ impl Origin {
 impl Note {
     /// Notes a token or code that came, known or not, whatever becomes of the request.
     pub(crate) fn presents(&mut self, secret: &str) {
-        self.presented = (secret.len() >= SHORTEST).then(|| fingerprint(secret));
+        self.presented = (secret.len() >= SHORTEST).then(|| digest(secret));
     }
 }
 
 impl Call<'_> {
+    /// The digest of the one token or code that the request presents.
+    pub(crate) fn key(&self, secret: &str) -> Digest {
+        self.note.presented.unwrap_or_else(|| digest(secret))
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark::new(self.now_ms, self.seq)
     }
@@ -149,10 +162,8 @@ impl Call<'_> {
 
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
-        self.note.issued = Some(Issued {
-            access: hex(&print_of(&tokens.access_key)),
-            refresh: tokens.refresh_key.map(|key| hex(&print_of(&key))),
-        });
+        let refresh = tokens.refresh_key.as_ref().map(print_of);
+        self.note.issued = Some((print_of(&tokens.access_key), refresh));
         Answer::json(tokens)
     }
 }

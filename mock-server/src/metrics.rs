@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
-use crate::journal::JournalEntry;
+use crate::journal::Kept;
 use crate::router::Shared;
 use crate::tokens;
 use crate::world::World;
@@ -19,7 +19,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn of(entry: &JournalEntry) -> Self {
+    pub(crate) fn of(entry: &Kept) -> Self {
         Self {
             status: entry.outcome.status,
             endpoint: entry.endpoint,

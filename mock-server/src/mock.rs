@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use crate::SetupError;
 use crate::banner;
 use crate::builder::Builder;
+use crate::door::Doors;
 use crate::handle::MockWorld;
 use crate::last_words::last_words;
 use crate::world::Settings;
@@ -191,6 +192,13 @@ impl CozeAuthMock {
     /// The same mock as a router, to nest in another axum app.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    pub(crate) fn doors(&self) -> Doors {
+        Doors {
+            worlds: self.worlds.clone(),
+            router: self.router(),
+        }
     }
 
     /// Answers a request in memory, by the same code as over a socket.

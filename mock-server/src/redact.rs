@@ -4,9 +4,9 @@
 //! meant to be harmless, by shape (`scrub`: someone put a token into the wrong place).
 
 mod json;
+mod words;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -14,9 +14,10 @@ use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 pub(crate) use json::{claims, member_name, members};
+use words::{has_any, in_word, words_from};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
-/// length on a word that begins so is taken for one: `code_challenge_method` is none.
+/// length on a word that has it is taken for one: `code_challenge_method` is none. Each ends in `_` or `J`.
 const PREFIXES: &[(&str, usize)] = &[
     ("pat_", 10),
     ("sat_", 10),
@@ -27,8 +28,8 @@ const PREFIXES: &[(&str, usize)] = &[
     ("eyJ", 12),
     ("code_", 24),
 ];
-/// The least of the lengths above; each prefix has a `_`, or is `eyJ`.
-const SHORTEST_PREFIXED: usize = 10;
+/// How the ready-made secrets end.
+const SECRET_SUFFIX: &str = "-secret";
 /// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
 const SECRET_LENGTH: usize = 40;
 /// `sat_mock_ci`.
@@ -43,7 +44,8 @@ pub(crate) fn mask(secret: &str) -> String {
         .any(|(prefix, _)| secret.starts_with(prefix));
     match secret.char_indices().nth(6) {
         Some((six, _)) if known && secret.len() >= 20 => {
-            format!("{}…({} chars)", &secret[..six], secret.chars().count())
+            let length = secret.chars().count().to_string();
+            [&secret[..six], "…(", &length, " chars)"].concat()
         }
         _ => "***".to_owned(),
     }
@@ -52,12 +54,34 @@ pub(crate) fn mask(secret: &str) -> String {
 /// A value from a place that holds no secret, shortened, control characters escaped, and words
 /// that look like a credential masked all the same, percent-encoded or not.
 pub(crate) fn scrub(text: &str) -> String {
-    match decoded(text) {
-        None => "***".to_owned(),
-        // As it came, since two spellings of one URI are worth telling apart.
-        Some(plain) if !words(&plain).any(holds_credential) => show(text),
-        Some(plain) => show(&plain),
+    scrubbed(text).into_owned()
+}
+
+/// [`scrub`], which leaves most texts as they are.
+fn scrubbed(text: &str) -> Cow<'_, str> {
+    // Every request is full of texts that have none of the letters that a short credential must have.
+    let marked = |byte| matches!(byte, b'%' | b'-' | b'_' | b'J') || !is_harmless(byte);
+    if text.len() < SECRET_LENGTH && !has_any(text, marked) || is_client_id(text) {
+        return Cow::Borrowed(text);
     }
+    match decoded(text) {
+        None => Cow::Borrowed("***"),
+        Some(plain) if has_credential(&plain) => Cow::Owned(show(&plain)),
+        Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(is_harmless) => {
+            Cow::Borrowed(text)
+        }
+        // As it came, since two spellings of one URI are worth telling apart.
+        Some(_) => Cow::Owned(show(text)),
+    }
+}
+
+/// It is shown as it is.
+const fn is_harmless(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_graphic()
+}
+
+fn has_credential(text: &str) -> bool {
+    words_from(SECRET_SUFFIX.len(), text).any(holds_credential)
 }
 
 /// `text` without percent-encoding; none if it is encoded over and over.
@@ -80,58 +104,10 @@ pub(crate) fn decoded_once(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
-const fn in_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c| !in_word(c))
-}
-
-/// The words that are long enough to be a secret. Every request is looked through for them, so
-/// they are found without looking at each letter of the others.
+/// The words that are long enough to be a secret that the mock knows.
 pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
-    LongWords { rest: text }
+    words_from(SHORTEST_SECRET, text)
 }
-
-struct LongWords<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for LongWords<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let bytes = self.rest.as_bytes();
-        let in_word = |byte: &u8| IN_WORD[usize::from(*byte)];
-        let mut start = 0;
-        loop {
-            let start_of_word = bytes.get(start..start + SHORTEST_SECRET)?;
-            match start_of_word.iter().rposition(|byte| !in_word(byte)) {
-                Some(gap) => start += gap + 1,
-                None => break,
-            }
-        }
-        let after = start + SHORTEST_SECRET;
-        let length = bytes[after..].iter().take_while(|byte| in_word(byte));
-        let end = after + length.count();
-        // Letters of a word are ASCII, so both ends are those of characters.
-        let word = &self.rest[start..end];
-        self.rest = &self.rest[end..];
-        Some(word)
-    }
-}
-
-const IN_WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = in_word(byte as u8 as char);
-        byte += 1;
-    }
-    table
-};
 
 fn show(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
@@ -164,12 +140,21 @@ fn show(text: &str) -> String {
 /// By prefix; `mock-…-secret` is how the ready-made secrets look; and what is long enough to be a
 /// secret of a kind that nobody knows here.
 fn holds_credential(word: &str) -> bool {
-    let has = |(prefix, length): &(&str, usize)| word.len() >= *length && word.contains(prefix);
-    // Every request is full of words that are none: most have no letter that a credential must have.
-    let may_have = word.len() >= SHORTEST_PREFIXED && word.contains(['_', 'J']);
-    word.contains('-') && word.contains("-secret")
-        || may_have && PREFIXES.iter().any(has)
-        || word.len() >= SECRET_LENGTH && !is_client_id(word)
+    word.len() >= SECRET_LENGTH && !is_client_id(word)
+        || word.contains('-') && word.contains(SECRET_SUFFIX)
+        || has_prefix(word)
+}
+
+/// Looks only where the last letter of a prefix is.
+fn has_prefix(word: &str) -> bool {
+    let letters = word.as_bytes();
+    let ends = |at: usize| {
+        PREFIXES.iter().any(|(prefix, length)| {
+            letters.len() >= *length && letters[..=at].ends_with(prefix.as_bytes())
+        })
+    };
+    let mut last = letters.iter().enumerate();
+    last.any(|(at, letter)| matches!(letter, b'_' | b'J') && ends(at))
 }
 
 /// `22222222222222222222222222222222.app.coze`, the one long word that is public (protocol §3.3).
@@ -191,38 +176,45 @@ const OPEN_HEADERS: &[&str] = &[
 
 pub(crate) const MOST_HEADERS: usize = 64;
 
-/// Values of one name are joined by commas; what comes after the first 64 values is counted.
-pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
+/// Path and query, then a line for each header, `name: value`; what comes after the first 64 values is counted.
+pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> String {
+    let lengths = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 3);
+    let mut head = String::with_capacity(path.len() + 1 + lengths.sum::<usize>());
+    target(&mut head, path, query);
+    head.push('\n');
+    let mut line = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\n"] {
+            head.push_str(part);
+        }
+    };
     for (name, value) in headers.iter().take(MOST_HEADERS) {
-        let known = OPEN_HEADERS.contains(&name.as_str());
-        let value = match value.to_str() {
-            Ok(text) if name == AUTHORIZATION => authorization(text),
-            Ok(text) if known => scrub(text),
-            _ => "***".to_owned(),
+        let open = OPEN_HEADERS.contains(&name.as_str());
+        let shown = match value.to_str() {
+            Ok(text) if name == AUTHORIZATION => Cow::Owned(authorization(text)),
+            Ok(text) if open => scrubbed(text),
+            _ => Cow::Borrowed("***"),
         };
-        let name = match known || name == AUTHORIZATION {
-            true => name.as_str().to_owned(),
-            false => scrub(name.as_str()),
-        };
-        shown
-            .entry(name)
-            .and_modify(|before| *before = format!("{before}, {value}"))
-            .or_insert(value);
+        match open || name == AUTHORIZATION {
+            true => line(name.as_str(), &shown),
+            false => line(&scrubbed(name.as_str()), &shown),
+        }
     }
     if let more @ 1.. = headers.len().saturating_sub(MOST_HEADERS) {
-        shown.insert("…".to_owned(), format!("{more} more"));
+        line("…", &format!("{more} more"));
     }
-    shown
+    head
 }
 
 /// `Bearer czu_mo…(69 chars)`; a bare `Bearer` stays as it is.
 pub(crate) fn authorization(value: &str) -> String {
     let (scheme, credential) = value.split_once(' ').unwrap_or((value, ""));
-    let known = ["bearer", "basic", "digest"].contains(&scheme.to_ascii_lowercase().as_str());
+    let is = |known: &&str| scheme.eq_ignore_ascii_case(known);
+    let known = ["bearer", "basic", "digest"].iter().any(is);
     match (known, credential.trim()) {
         (true, "") => scheme.to_owned(),
-        (true, credential) => format!("{scheme} {}", mask(credential)),
+        (true, credential) => [scheme, " ", &mask(credential)].concat(),
         (false, _) => "***".to_owned(),
     }
 }
@@ -237,9 +229,9 @@ const OPEN_PARAMETERS: &[&str] = &[
 ];
 
 /// Path and query as the journal shows them.
-pub(crate) fn target(path: &str, query: Option<&str>) -> String {
-    let mut shown = scrub(path);
-    let Some(query) = query else { return shown };
+fn target(shown: &mut String, path: &str, query: Option<&str>) {
+    shown.push_str(&scrubbed(path));
+    let Some(query) = query else { return };
     let mut separator = '?';
     for (name, value) in form_urlencoded::parse(query.as_bytes()).take(32) {
         let value = match OPEN_PARAMETERS.contains(&name.as_ref()) {
@@ -249,12 +241,11 @@ pub(crate) fn target(path: &str, query: Option<&str>) -> String {
             false => mask(&value),
         };
         shown.push(separator);
-        shown.push_str(&member_name(&name));
+        shown.push_str(member_name(&name));
         shown.push('=');
         shown.push_str(&value);
         separator = '&';
     }
-    shown
 }
 
 /// A redirect URI without the values in its query, which are the app's own business. A `?` that
@@ -285,17 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_the_words_that_are_long() {
-        for text in [
-            "",
-            "short",
-            "exactly_11c",
-            "a=sat_mock_ci&b=é-long-enough-é",
-            "twelve_chars ten_chars_ é~.-_~.-_~.-_é ends_with_a_long_one",
-            "aaaaaaaaaaa/bbbbbbbbbb/ccccccccccc",
-        ] {
-            let long: Vec<_> = words(text).filter(|word| word.len() >= 11).collect();
-            assert_eq!(long_words(text).collect::<Vec<_>>(), long);
+    fn every_credential_has_what_is_looked_for() {
+        for (prefix, length) in PREFIXES {
+            assert!(prefix.ends_with(['_', 'J']), "{prefix}");
+            assert!(*length >= SECRET_SUFFIX.len(), "{prefix}");
+            let word = format!("a.{prefix:a<24}");
+            assert!(holds_credential(&word), "{word}");
         }
     }
 
@@ -312,8 +298,10 @@ mod tests {
     #[test]
     fn the_target_hides_state_and_code() {
         let query = "client_id=c&state=tell-no-one&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F%3Fa%3Dsecret&x-y=1";
+        let mut shown = String::new();
+        target(&mut shown, "/authorize", Some(query));
         assert_eq!(
-            target("/authorize", Some(query)),
+            shown,
             "/authorize?client_id=c&state=***&redirect_uri=http://localhost:1/?***&***=***"
         );
     }

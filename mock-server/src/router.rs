@@ -1,5 +1,6 @@
 //! The routes: pages and control plane by name, everything else is the data plane's.
 
+use std::convert::Infallible;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,6 +12,7 @@ use axum::routing::{MethodRouter, get};
 use bytes::{Bytes, BytesMut};
 use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderValue, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     /// The world's; it stays the same one.
     clock: ClockHandle,
+    /// Of the newest answer: its second, and how the header says it.
+    date: Mutex<Option<(u64, HeaderValue)>>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) faults: Arc<Faults>,
     /// The journal's, so that nobody waits while holding the world's lock.
@@ -64,6 +68,7 @@ impl Shared {
             reach,
             bell: world.journal.bell.clone(),
             clock: world.settings.clock.clone(),
+            date: Mutex::default(),
             world: Mutex::new(world),
             gates: Arc::default(),
             worlds: OnceLock::new(),
@@ -107,9 +112,27 @@ impl Shared {
         self.gates.holds() || self.faults.holds()
     }
 
+    /// By the mock's clock, as a server's date goes by its own; so answers of a frozen clock are the same in every start.
+    fn date(&self, response: &mut Response) {
+        let now_s = self.clock.unix_ms() / 1000;
+        let mut newest = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_none_or(|(second, _)| *second != now_s) {
+            *newest = date(now_s).map(|date| (now_s, date));
+        }
+        if let Some((_, date)) = &*newest {
+            response.headers_mut().insert(DATE, date.clone());
+        }
+    }
+
     pub(crate) fn base_url(&self) -> &str {
         self.base_url.get().map_or(NOWHERE, String::as_str)
     }
+}
+
+fn date(unix_s: u64) -> Option<HeaderValue> {
+    let at = Timestamp::from_second(i64::try_from(unix_s).ok()?).ok()?;
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+    HeaderValue::from_str(&date.ok()?).ok()
 }
 
 /// A path and what is done at it.
@@ -138,24 +161,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     routed(routes())
         .merge(pages::dashboard(&shared.reach))
         .nest("/_mock/v1", control::router(&shared.reach))
-        .fallback(undated)
+        .fallback(routed_data)
         .layer(middleware::map_response_with_state(shared.clone(), dated))
         .with_state(shared)
 }
 
-/// By the mock's clock, as a server's date goes by its own; so answers of a frozen clock are the same in every start.
 async fn dated(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
-    let now_ms = shared.clock.unix_ms();
-    let now = i64::try_from(now_ms).ok();
-    let now = now.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let date = now.and_then(|now| {
-        DateTimePrinter::new()
-            .timestamp_to_rfc9110_string(&now)
-            .ok()
-    });
-    if let Some(date) = date.and_then(|date| HeaderValue::from_str(&date).ok()) {
-        response.headers_mut().insert(DATE, date);
-    }
+    shared.date(&mut response);
     response
 }
 
@@ -168,27 +180,40 @@ pub(crate) fn is_data(path: &str) -> bool {
     !path.starts_with("/_mock") && !path.starts_with("/oauth/")
 }
 
-/// A request to the data plane of this world.
-pub(crate) async fn data(shared: &Arc<Shared>, request: Request) -> Response {
-    let response = undated(State(shared.clone()), request).await;
-    dated(State(shared.clone()), response).await
-}
-
-async fn undated(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+/// A request to the data plane of this world; `line` is the connection on which it came, if it is one of the mock's
+/// own. It never fails: this is what a service gives.
+pub(crate) fn data(
+    shared: Arc<Shared>,
+    request: Request,
+    line: Option<Line>,
+) -> impl Future<Output = Result<Response, Infallible>> {
     let (parts, body) = request.into_parts();
-    let body = read(body).await;
-    let line = Line::of(&parts.extensions);
     let original = parts.extensions.get::<OriginalUri>();
     let original = original.map_or(&parts.uri, |original| &original.0);
-    let incoming = Incoming {
+    let mut incoming = Incoming {
         base: base(&shared, &parts.headers, original, parts.uri.path()),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         method: parts.method,
         headers: parts.headers,
-        body,
+        // Until it is read.
+        body: Body::Broken,
     };
-    into_response(faults::serve(&shared, &incoming, line.as_ref()).await)
+    async move {
+        incoming.body = read(body).await;
+        let reply = faults::serve(&shared, &incoming, line.as_ref()).await;
+        let mut response = into_response(reply);
+        shared.date(&mut response);
+        Ok(response)
+    }
+}
+
+async fn routed_data(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Infallible> {
+    let line = Line::of(request.extensions());
+    data(shared, request, line).await
 }
 
 pub(crate) async fn read(mut body: axum::body::Body) -> Body {
@@ -202,6 +227,9 @@ pub(crate) async fn read(mut body: axum::body::Body) -> Body {
             continue;
         };
         length = length.saturating_add(data.len());
+        if length <= BODY_LIMIT && whole.is_empty() && body.is_end_stream() {
+            return Body::Whole(data);
+        }
         if length <= BODY_LIMIT {
             whole.extend_from_slice(&data);
         }
@@ -232,7 +260,7 @@ pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &
                 .scheme
                 .or_else(|| original.scheme_str())
                 .unwrap_or_else(|| shared.reach.scheme());
-            format!("{scheme}://{host}{}{mount}", seen.prefix)
+            [scheme, "://", host, &seen.prefix, mount].concat()
         }
         // The address of the socket has the mount already.
         None => match shared.base_url.get() {

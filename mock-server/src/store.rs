@@ -203,9 +203,23 @@ pub(crate) struct Ids {
     made: u64,
 }
 
-const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const ALPHANUMERIC: Letters =
+    letters(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
 /// No vowels, so that no user code is a word (RFC 8628 §6.1).
-const CONSONANTS: &[u8] = b"BCDFGHJKLMNPQRSTVWXZ";
+const CONSONANTS: Letters = letters(b"BCDFGHJKLMNPQRSTVWXZ");
+
+/// The letter for each byte of a hash.
+type Letters = [u8; 256];
+
+const fn letters(alphabet: &[u8]) -> Letters {
+    let mut letters = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        letters[byte] = alphabet[byte % alphabet.len()];
+        byte += 1;
+    }
+    letters
+}
 
 impl Ids {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
@@ -216,29 +230,31 @@ impl Ids {
     pub(crate) fn opaque(&mut self, prefix: &str, length: usize) -> String {
         let mut id = String::with_capacity(prefix.len() + length);
         id.push_str(prefix);
-        self.fill(&mut id, prefix, length, ALPHANUMERIC);
+        self.fill(&mut id, prefix, length, &ALPHANUMERIC);
         id
     }
 
     /// `XXX-XXX-XXX` (protocol §3.2).
     pub(crate) fn user_code(&mut self) -> String {
         let mut letters = String::new();
-        self.fill(&mut letters, "user code", 9, CONSONANTS);
+        self.fill(&mut letters, "user code", 9, &CONSONANTS);
         format!("{}-{}-{}", &letters[..3], &letters[3..6], &letters[6..])
     }
 
-    fn fill(&mut self, text: &mut String, kind: &str, length: usize, alphabet: &[u8]) {
+    fn fill(&mut self, text: &mut String, kind: &str, length: usize, letters: &Letters) {
         self.made += 1;
+        let start = Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(kind)
+            .chain_update(self.made.to_be_bytes());
         for block in 0..length.div_ceil(32) {
-            let bytes: [u8; 32] = Sha256::new()
-                .chain_update(self.seed)
-                .chain_update(kind)
-                .chain_update(self.made.to_be_bytes())
-                .chain_update(block.to_be_bytes())
-                .finalize()
-                .into();
-            let letters = bytes.iter().take(length - block * 32);
-            text.extend(letters.map(|b| char::from(alphabet[usize::from(*b) % alphabet.len()])));
+            let hash = start.clone().chain_update(block.to_be_bytes());
+            let mut bytes: [u8; 32] = hash.finalize().into();
+            for byte in &mut bytes {
+                *byte = letters[usize::from(*byte)];
+            }
+            let wanted = &bytes[..bytes.len().min(length - block * 32)];
+            text.push_str(std::str::from_utf8(wanted).expect("alphabets are ASCII"));
         }
     }
 }

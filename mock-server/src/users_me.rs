@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::call::{Answer, Call, Credential, Refusal};
 use crate::rules::Rule;
-use crate::store::digest;
 use crate::{magic, redact};
 
 pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
@@ -22,7 +21,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
         return Err(unknown(credential.describe(header).to_owned()));
     };
     call.note.presents(secret);
-    let key = digest(secret);
+    let key = call.key(secret);
     let world = &*call.world;
     let found = world
         .console_tokens

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::calls::Calls;
-use crate::journal::{Journal, JournalEntry};
+use crate::journal::{Journal, Kept};
 
 /// One expectation about the requests of a world.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ fn count(journal: &Journal, calls: &Calls, least: usize, most: usize) -> Result<
 
 const LISTED: usize = 5;
 
-fn listed(entries: &[&JournalEntry]) -> String {
+fn listed(entries: &[&Kept]) -> String {
     let some = entries.iter().take(LISTED).map(|entry| named(entry));
     let some = some.collect::<Vec<_>>().join(", ");
     match entries.len() {
@@ -155,12 +155,12 @@ fn listed(entries: &[&JournalEntry]) -> String {
     }
 }
 
-fn named(entry: &JournalEntry) -> String {
+fn named(entry: &Kept) -> String {
     format!("seq {} {}", entry.seq, entry.outcome.logid)
 }
 
 /// Of those that do not fit, the one that differs in the fewest members, the newest of them.
-fn nearest<'a>(entries: impl Iterator<Item = &'a JournalEntry>, calls: &Calls) -> String {
+fn nearest<'a>(entries: impl Iterator<Item = &'a Kept>, calls: &Calls) -> String {
     let others = entries.filter_map(|entry| {
         let differences = calls.differences(entry);
         (!differences.is_empty()).then_some((entry, differences))
@@ -183,7 +183,7 @@ fn nearest<'a>(entries: impl Iterator<Item = &'a JournalEntry>, calls: &Calls) -
 
 fn order(journal: &Journal, all: &[Calls]) -> Result<(), String> {
     let mut rest = journal.iter();
-    let mut found: Vec<&JournalEntry> = Vec::new();
+    let mut found: Vec<&Kept> = Vec::new();
     for calls in all {
         let after = rest.clone();
         if let Some(entry) = rest.find(|entry| calls.fit(entry)) {

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::serve::{IncomingStream, Listener, Serve};
+use axum::extract::ConnectInfo;
+use axum::serve::{Listener, Serve};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 
+use crate::door::{Door, Doors};
 use crate::faults::LONGEST;
 use crate::ticks::Ticks;
 use crate::tls::{Stream, Tls};
@@ -53,12 +53,6 @@ impl Line {
     }
 }
 
-impl Connected<IncomingStream<'_, Sockets>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
-        stream.io().line.clone()
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Sockets {
     listener: TcpListener,
@@ -84,18 +78,12 @@ impl Listener for Sockets {
     }
 }
 
-type Make = axum::extract::connect_info::IntoMakeServiceWithConnectInfo<Router, Line>;
-type Served = axum::middleware::AddExtension<Router, ConnectInfo<Line>>;
-
 pub(crate) fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    router: Router,
-) -> Serve<Sockets, Make, Served> {
-    axum::serve(
-        Sockets { listener, tls },
-        router.into_make_service_with_connect_info::<Line>(),
-    )
+    doors: Doors,
+) -> Serve<Sockets, Doors, Door> {
+    axum::serve(Sockets { listener, tls }, doors)
 }
 
 /// A socket that does what its [`Line`] was ordered. It writes no vectors, so that head and body
@@ -127,6 +115,10 @@ enum Now {
 }
 
 impl Wire {
+    pub(crate) fn line(&self) -> Line {
+        self.line.clone()
+    }
+
     fn obey(&mut self, order: Order) {
         self.now = match order {
             Order::Reset => Now::Reset,

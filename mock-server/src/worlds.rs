@@ -22,6 +22,7 @@ use crate::answer;
 use crate::control::worlds as control;
 use crate::reach::reachable;
 use crate::router::{self, NOWHERE, Shared, into_response};
+use crate::wire::Line;
 use crate::world::{Settings, World};
 
 /// Where the worlds but the first are.
@@ -265,12 +266,18 @@ async fn route(first: Router, worlds: Arc<Worlds>, request: Request) -> Response
         return enter_by_path(&worlds, &name, request).await;
     }
     if router::is_data(request.uri().path()) {
-        return router::data(&worlds.first, request).await;
+        let line = Line::of(request.extensions());
+        return answered(router::data(worlds.first(), request, line).await);
     }
     match by_query(request.uri()) {
         Some(name) => enter_by_query(&worlds, &name, request).await,
         None => answered(first.oneshot(request).await),
     }
+}
+
+/// Whether a path is one of the first world's data plane.
+pub(crate) fn is_first_data(path: &str) -> bool {
+    router::is_data(path) && !path.starts_with(PREFIX)
 }
 
 fn answered(response: Result<Response, Infallible>) -> Response {
@@ -300,7 +307,8 @@ async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Res
     // The outer router has written the whole URI down, from which the world tells its mount.
     *request.uri_mut() = uri;
     if router::is_data(request.uri().path()) {
-        return router::data(&shared, request).await;
+        let line = Line::of(request.extensions());
+        return answered(router::data(shared, request, line).await);
     }
     answered(router.oneshot(request).await)
 }

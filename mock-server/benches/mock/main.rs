@@ -85,7 +85,7 @@ fn pin_to(core: usize) {
 fn throughput(verdicts: &mut Verdicts, peer: bool) {
     let mut loads = vec![
         Load::new("mock: refresh grant", &MOCK),
-        Load::new("bare axum route, JSON of the same size", &BARE),
+        Load::new("bare axum route, as many bytes", &BARE),
     ];
     if peer {
         loads.push(Load::new("oauth2-mock-server: refresh grant", &PEER));

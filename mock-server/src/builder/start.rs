@@ -66,7 +66,7 @@ impl Builder {
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let tls = mock.shared.reach.tls.clone();
-        let serve = wire::serve(listener, tls, mock.router()).with_graceful_shutdown(async {
+        let serve = wire::serve(listener, tls, mock.doors()).with_graceful_shutdown(async {
             // An error is the sender's drop, which means the same.
             let _ = stopped.await;
         });
@@ -83,7 +83,7 @@ impl Builder {
     /// As [`start`](Self::start), and if no thread can be had.
     pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
         let (address, mock) = self.prepare()?;
-        let router = mock.router();
+        let doors = mock.doors();
         let tls = mock.shared.reach.tls.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, reported) = mpsc::channel();
@@ -102,7 +102,7 @@ impl Builder {
                     drop(report.send(Ok(bound)));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = wire::serve(listener, tls, router) => {}
+                            _ = wire::serve(listener, tls, doors) => {}
                             _ = stopped => {}
                         }
                     });

@@ -144,7 +144,7 @@ impl Events {
             };
             self.after = entry.seq;
             self.left -= 1;
-            text.push_str(&(self.tell)(&Told::Request(entry)));
+            text.push_str(&(self.tell)(&Told::Request(&entry.show())));
         }
         (!text.is_empty()).then_some(text)
     }

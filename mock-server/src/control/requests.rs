@@ -14,7 +14,7 @@ use super::{Handled, Problem, plain, respond};
 use crate::bell::Awaited;
 use crate::calls::Calls;
 use crate::export;
-use crate::journal::{Journal, JournalEntry};
+use crate::journal::{Journal, JournalEntry, Kept};
 use crate::router::Shared;
 
 /// A client that waits has a thread.
@@ -64,12 +64,13 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
 }
 
 /// Oldest first.
-fn filtered<'a>(journal: &'a Journal, filter: &Filter) -> Vec<&'a JournalEntry> {
+fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
     let newest_first = journal.iter().rev();
     let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
     let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
     let found = newest_first.filter(|entry| filter.calls.fit(entry));
-    let mut found: Vec<_> = found.take(limit.unwrap_or(usize::MAX)).collect();
+    let found = found.take(limit.unwrap_or(usize::MAX)).map(Kept::show);
+    let mut found: Vec<_> = found.collect();
     found.reverse();
     found
 }
@@ -115,7 +116,7 @@ async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
     let life = shared.bell.life();
     let look = move |world: &crate::world::World| {
         let found = world.journal.next(filter.since, &filter.calls)?;
-        Some(json!(found))
+        Some(json!(found.show()))
     };
     match shared.awaited(life, timeout, look).await {
         Awaited::Came(entry) => Ok(json!({ "request": entry })),

@@ -30,16 +30,17 @@ pub(crate) async fn serve(shared: &Shared, request: &Incoming, line: Option<&Lin
                 None,
             )
         }
-        Some(Met::Fault(fired)) if fired.fault.at == At::Request => (
-            at_request(shared, request, fired, line.is_some()).await,
-            None,
-        ),
+        // What waits is in a box, as few requests meet a fault and all would be larger by it.
+        Some(Met::Fault(fired)) if fired.fault.at == At::Request => {
+            let acts = Box::pin(at_request(shared, request, fired, line.is_some()));
+            (acts.await, None)
+        }
         Some(Met::Fault(fired)) => at_answer(shared, request, Some(fired), line.is_some()),
         None => at_answer(shared, request, None, line.is_some()),
     };
     shared.gates.pass(request, At::Answer).await;
     if let Some(fired) = waits {
-        fired.wait().await;
+        Box::pin(fired.wait()).await;
     }
     if let (Some(order), Some(line)) = (sending.order, line) {
         line.order(order);
@@ -67,7 +68,7 @@ async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: b
     fired.wait().await;
     let world = &mut shared.world();
     let begun = match world.journal.has_waiting(&begun.logid, marks.fault) {
-        true => begun,
+        true => begun.at(world.settings.clock.unix_ms()),
         // The world was reset, or the journal forgotten.
         false => data_plane::begin(world),
     };

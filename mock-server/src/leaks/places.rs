@@ -32,20 +32,17 @@ impl Kind {
 
     /// What a word would be that this mock has made, by its looks.
     pub(super) fn by_shape(word: &str) -> Option<Self> {
-        let shapes = [
-            ("czu_mock_", Self::Access),
-            ("czs_mock_", Self::Access),
-            ("code_mock_", Self::Code),
-            ("pat_", Self::Pat),
-            ("sat_", Self::Sat),
-        ];
-        match word.len() {
-            72 if word.starts_with("mock_") => Some(Self::Refresh),
-            64 if word.starts_with("mock_") => Some(Self::DeviceCode),
-            _ => {
-                let found = shapes.iter().find(|(prefix, _)| word.starts_with(prefix));
-                found.map(|(_, kind)| *kind)
+        match (word.as_bytes(), word.len()) {
+            ([b'm', b'o', b'c', b'k', b'_', ..], 72) => Some(Self::Refresh),
+            ([b'm', b'o', b'c', b'k', b'_', ..], 64) => Some(Self::DeviceCode),
+            ([b'c', b'z', ..], _) => {
+                let access = word.starts_with("czu_mock_") || word.starts_with("czs_mock_");
+                access.then_some(Self::Access)
             }
+            ([b'c', ..], _) => word.starts_with("code_mock_").then_some(Self::Code),
+            ([b'p', b'a', b't', b'_', ..], _) => Some(Self::Pat),
+            ([b's', b'a', b't', b'_', ..], _) => Some(Self::Sat),
+            _ => None,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::texts::Texts;
 use super::{Detail, Fields, Message, language, page, set_headers};
 use crate::control::events::{Events, Told};
 use crate::control::requests::full;
-use crate::journal::JournalEntry;
+use crate::journal::{Explanation, JournalEntry};
 use crate::router::{Shared, into_response};
 
 /// How many of the newest are shown at first.
@@ -100,7 +100,7 @@ pub(super) fn newest(shared: &Shared) -> Vec<Row> {
         .iter()
         .rev()
         .take(newest)
-        .map(Row::of)
+        .map(|kept| Row::of(&kept.show()))
         .collect();
     rows.reverse();
     rows
@@ -165,9 +165,12 @@ pub(super) async fn request(
 ) -> Response {
     let t = language::texts(&headers);
     let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
-    let entry = shared.world().journal.find(fields.get("logid")).cloned();
-    into_response(match entry {
-        Some(entry) => in_full(t, &entry),
+    let world = shared.world();
+    let found = world.journal.find(fields.get("logid"));
+    let found = found.map(|kept| (kept.show(), kept.explain()));
+    drop(world);
+    into_response(match found {
+        Some((entry, why)) => in_full(t, &entry, &why),
         None => {
             let message = Message {
                 t,
@@ -182,8 +185,7 @@ pub(super) async fn request(
     })
 }
 
-fn in_full(t: &'static Texts, entry: &JournalEntry) -> http::Response<Bytes> {
-    let why = entry.explain();
+fn in_full(t: &'static Texts, entry: &JournalEntry, why: &Explanation) -> http::Response<Bytes> {
     let relaxed = why.relaxed.join(", ");
     let mut explanation = vec![Detail {
         id: "meaning",

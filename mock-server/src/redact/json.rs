@@ -1,8 +1,12 @@
 //! What the journal keeps of the JSON of a request: its shape, its open values, and not too much.
+//!
+//! It is JSON again, which takes less time and room than a tree of it.
 
 use serde_json::{Map, Value};
 
-use super::{holds_credential, mask, scrub};
+use crate::body::Part;
+
+use super::{holds_credential, mask, scrubbed};
 
 /// Members of token and device bodies that are no secrets (protocol §2.4, §6).
 const OPEN_MEMBERS: &[&str] = &[
@@ -37,118 +41,147 @@ const ROOM: usize = 4 * 1024;
 const COST_OF_VALUE: usize = 16;
 const COST_OF_CONTAINER: usize = 128;
 
-pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {
-    Shortened::new().object(members, |copy, name, value| {
-        let value = match OPEN_MEMBERS.contains(&name) {
-            true => copy.open(value),
-            false => hide(value),
-        };
-        (member_name(name), value)
-    })
+pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
+    shortened(OPEN_MEMBERS, members)
 }
 
-pub(crate) fn claims(claims: &Map<String, Value>) -> Value {
-    let members = claims.iter().map(|(name, value)| (name.as_str(), value));
-    Shortened::new().object(members, |copy, name, value| {
-        let value = match OPEN_CLAIMS.contains(&name) {
-            true => copy.open(value),
-            false => hide(value),
-        };
-        (member_name(name), value)
-    })
+pub(crate) fn claims(claims: &Map<String, Value>) -> Vec<u8> {
+    let members = claims.iter();
+    let members = members.map(|(name, value)| (name.as_str(), Part::from(value)));
+    shortened(OPEN_CLAIMS, members)
 }
 
-pub(crate) fn member_name(name: &str) -> String {
-    let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
+    let mut copy = Shortened {
+        room: ROOM,
+        json: Vec::with_capacity(256),
+    };
+    copy.object(members, |copy, name, value| {
+        let open = open.contains(&name);
+        let name = if open { name } else { member_name(name) };
+        copy.plain(name);
+        copy.json.push(b':');
+        match open {
+            true => copy.open(value),
+            false => copy.hide(value),
+        }
+    });
+    copy.json
+}
+
+pub(crate) fn member_name(name: &str) -> &str {
+    let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match plain && !holds_credential(name) {
-        true => name.to_owned(),
-        false => "***".to_owned(),
-    }
-}
-
-/// Null stays visible, since absent and null are worth telling apart.
-fn hide(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::String(secret) if secret.is_empty() => Value::String(String::new()),
-        Value::String(secret) => Value::String(mask(secret)),
-        _ => Value::String("***".to_owned()),
+        true => name,
+        false => "***",
     }
 }
 
 /// A redacted copy in the making.
 struct Shortened {
     room: usize,
+    json: Vec<u8>,
 }
 
 impl Shortened {
-    const fn new() -> Self {
-        Self { room: ROOM }
-    }
-
     const fn spend(&mut self, bytes: usize) {
         self.room = self.room.saturating_sub(bytes);
     }
 
-    /// A value from a place that holds no secret.
-    fn open(&mut self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.text(text)),
-            Value::Array(items) => self.array(items),
-            Value::Object(members) => {
-                let members = members.iter().map(|(name, value)| (name.as_str(), value));
-                self.object(members, |copy, name, value| {
-                    (copy.text(name), copy.open(value))
-                })
-            }
-            other => other.clone(),
+    fn string(&mut self, text: &str) {
+        serde_json::to_writer(&mut self.json, text).expect("memory takes what is written");
+    }
+
+    /// A text without letters that JSON escapes, as names that are shown are.
+    fn plain(&mut self, text: &str) {
+        for part in ["\"", text, "\""] {
+            self.json.extend_from_slice(part.as_bytes());
         }
     }
 
-    fn text(&mut self, text: &str) -> String {
-        let shown = scrub(text);
-        self.spend(shown.len());
-        shown
+    /// Null stays visible, since absent and null are worth telling apart.
+    fn hide(&mut self, value: Part<'_>) {
+        match value {
+            Part::Text("") => self.string(""),
+            Part::Text(secret) => self.string(&mask(secret)),
+            Part::Other(Value::Null) => self.json.extend_from_slice(b"null"),
+            Part::Other(_) => self.string("***"),
+        }
     }
 
-    fn array(&mut self, items: &[Value]) -> Value {
+    /// A value from a place that holds no secret.
+    fn open(&mut self, value: Part<'_>) {
+        match value {
+            Part::Text(text) => self.text(text),
+            Part::Other(Value::Array(items)) => self.array(items),
+            Part::Other(Value::Object(members)) => {
+                let members = members.iter();
+                let members = members.map(|(name, value)| (name.as_str(), value.into()));
+                self.object(members, |copy, name, value| {
+                    copy.text(name);
+                    copy.json.push(b':');
+                    copy.open(value);
+                });
+            }
+            Part::Other(other) => {
+                serde_json::to_writer(&mut self.json, other).expect("it has no keys")
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let shown = scrubbed(text);
+        self.spend(shown.len());
+        self.string(&shown);
+    }
+
+    fn array(&mut self, items: &[Value]) {
         self.spend(COST_OF_CONTAINER);
-        let mut shown = Vec::new();
-        for item in items {
-            if shown.len() == MOST_ITEMS || self.room == 0 {
-                let more = items.len() - shown.len();
-                shown.push(Value::String(format!("… {more} more")));
+        self.json.push(b'[');
+        for (taken, item) in items.iter().enumerate() {
+            if taken > 0 {
+                self.json.push(b',');
+            }
+            if taken == MOST_ITEMS || self.room == 0 {
+                let more = items.len() - taken;
+                self.string(&format!("… {more} more"));
                 break;
             }
             self.spend(COST_OF_VALUE);
-            shown.push(self.open(item));
+            self.open(item.into());
         }
-        Value::Array(shown)
+        self.json.push(b']');
     }
 
     fn object<'a>(
         &mut self,
-        members: impl Iterator<Item = (&'a str, &'a Value)>,
-        mut show: impl FnMut(&mut Self, &str, &Value) -> (String, Value),
-    ) -> Value {
+        members: impl Iterator<Item = (&'a str, Part<'a>)>,
+        mut show: impl FnMut(&mut Self, &str, Part<'a>),
+    ) {
         self.spend(COST_OF_CONTAINER);
-        let mut shown = Map::new();
+        self.json.push(b'{');
         let (mut taken, mut left_out) = (0, 0_usize);
         for (name, value) in members {
             if taken == MOST_ITEMS || self.room == 0 {
                 left_out += 1;
                 continue;
             }
+            if taken > 0 {
+                self.json.push(b',');
+            }
             taken += 1;
             self.spend(COST_OF_VALUE);
-            let (name, value) = show(self, name, value);
-            shown.insert(name, value);
+            show(self, name, value);
         }
         if left_out > 0 {
-            let more = Value::String(format!("{left_out} more"));
-            shown.insert("…".to_owned(), more);
+            if taken > 0 {
+                self.json.push(b',');
+            }
+            self.string("…");
+            self.json.push(b':');
+            self.string(&format!("{left_out} more"));
         }
-        Value::Object(shown)
+        self.json.push(b'}');
     }
 }
 
@@ -157,9 +190,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(json: &[u8]) -> Value {
+        serde_json::from_slice(json).expect("JSON")
+    }
+
     fn scope(value: Value) -> Value {
-        let shown = members([("scope", &value)].into_iter());
-        shown["scope"].clone()
+        let shown = members([("scope", Part::from(&value))].into_iter());
+        read(&shown)["scope"].clone()
     }
 
     #[test]
@@ -178,10 +215,12 @@ mod tests {
         let shown = scope(Value::Object(object.clone()));
         assert_eq!(shown.as_object().map(Map::len), Some(33));
         assert_eq!(shown["…"], "70 more");
-        let shown = claims(&object);
+        let shown = read(&claims(&object));
         assert_eq!(shown["…"], "70 more", "{shown}");
-        let all = object.iter().map(|(name, value)| (name.as_str(), value));
-        assert_eq!(members(all)["…"], "70 more");
+        let all = object
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.into()));
+        assert_eq!(read(&members(all))["…"], "70 more");
     }
 
     /// 32 of 32 of 32 would still be much.
