@@ -1,8 +1,6 @@
 //! The members of a JSON request body.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::Deserialize;
@@ -16,7 +14,8 @@ use crate::rules::Rule;
 /// name in silence.
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a> {
-    map: BTreeMap<Cow<'a, str>, Read<'a>>,
+    /// In the order of their names.
+    all: Vec<(Cow<'a, str>, Read<'a>)>,
     twice: Option<Cow<'a, str>>,
 }
 
@@ -70,12 +69,17 @@ impl Read<'_> {
 impl Members<'_> {
     /// In the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
-        self.map.iter().map(|(name, value)| (&**name, value.part()))
+        self.all.iter().map(|(name, value)| (&**name, value.part()))
+    }
+
+    fn part(&self, name: &str) -> Option<Part<'_>> {
+        let at = self.all.binary_search_by(|(known, _)| (**known).cmp(name));
+        Some(self.all[at.ok()?].1.part())
     }
 
     /// None for an absent member and for null: cozepy sends null for what is unset.
     pub(crate) fn get(&self, name: &str) -> Option<Part<'_>> {
-        let part = self.map.get(name)?.part();
+        let part = self.part(name)?;
         (!matches!(part, Part::Other(Value::Null))).then_some(part)
     }
 
@@ -85,7 +89,7 @@ impl Members<'_> {
     }
 
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, Refusal> {
-        let came = match self.map.get(name).map(Read::part) {
+        let came = match self.part(name) {
             Some(Part::Text("")) => "an empty string",
             Some(Part::Text(text)) => return Ok(text),
             Some(other) => other.kind(),
@@ -118,14 +122,21 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Members::default();
+                let mut all = Vec::with_capacity(8);
                 while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
-                    match members.map.entry(name.0) {
-                        Entry::Vacant(free) => _ = free.insert(value),
-                        Entry::Occupied(first) => members.twice = Some(first.key().clone()),
-                    }
+                    all.push((name.0, value));
                 }
-                Ok(members)
+                // Of two of a name the first stays the first.
+                all.sort_by(|(one, _), (other, _)| one.cmp(other));
+                let mut twice = None;
+                all.dedup_by(|(name, _), (first, _)| {
+                    let again = name == first;
+                    if again {
+                        twice = Some(first.clone());
+                    }
+                    again
+                });
+                Ok(Members { all, twice })
             }
         }
 

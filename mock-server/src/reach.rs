@@ -114,8 +114,10 @@ impl Reach {
 
 /// What may stand in an address that is handed out.
 pub(crate) fn is_plain_host(host: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    !host.is_empty() && host.chars().all(allowed)
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+    };
+    !host.is_empty() && host.bytes().all(allowed)
 }
 
 fn is_plain_path(path: &str) -> bool {
