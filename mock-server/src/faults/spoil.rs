@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::fault::Fault;
@@ -113,8 +114,14 @@ impl Fault {
         let body = self.body.clone();
         let mut reply = Response::new(body.unwrap_or_else(|| format!("{reason}\n").into()));
         *reply.status_mut() = status;
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        reply.headers_mut().insert(CONTENT_TYPE, plain);
+        let is_json = matches!(reply.body().first(), Some(b'{' | b'['))
+            && serde_json::from_slice::<IgnoredAny>(reply.body()).is_ok();
+        let kind = match is_json {
+            true => "application/json; charset=utf-8",
+            false => "text/plain; charset=utf-8",
+        };
+        let kind = HeaderValue::from_static(kind);
+        reply.headers_mut().insert(CONTENT_TYPE, kind);
         self.set_headers(&mut reply);
         reply
     }

@@ -27,6 +27,22 @@ fn a_fault_acts_so_many_times_after_so_many_others() {
     assert_eq!(counts(&fault), (7, 3));
 }
 
+/// A client that reads no other type is to find what the fault is about, and not that.
+#[test]
+fn a_body_of_json_comes_as_such() {
+    let m = Mock::new();
+    for (body, kind) in [
+        (r#"{"code":4008}"#, "application/json; charset=utf-8"),
+        ("[]", "application/json; charset=utf-8"),
+        (r#"{"code":"#, "text/plain; charset=utf-8"),
+        ("404", "text/plain; charset=utf-8"),
+    ] {
+        let _fault = m.mock.fault(me(), Fault::status(429).body(body));
+        let reply = m.me("pat_mock_alice");
+        assert_eq!((reply.header("content-type"), reply.status), (kind, 429));
+    }
+}
+
 #[test]
 fn a_fault_is_for_its_requests_alone() {
     let m = Mock::new();
