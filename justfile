@@ -67,7 +67,7 @@ scoreboard:
     mkdir -p target
     for sdk in cozepy coze-api; do python3 conformance/shims/start.py "$sdk" < /dev/null; done
     cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run \
-        --subject reqwest --subject ureq \
+        --subject reqwest --subject ureq --subject raw-socket --subject in-memory \
         --adapter cozepy='python3 conformance/shims/start.py cozepy' \
         --adapter coze-api='python3 conformance/shims/start.py coze-api' \
         --known-failures conformance/known-failures/cozepy.toml \
