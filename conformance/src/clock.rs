@@ -11,6 +11,9 @@ use coze_auth_mock::ClockHandle;
 /// Where every case starts: 2025-06-15T15:06:40Z.
 pub(crate) const START: Duration = Duration::from_secs(1_750_000_000);
 
+/// So often a client may sleep in one operation. One whose sleeps let no time pass would sleep for ever.
+const MOST_SLEEPS: usize = 10_000;
+
 /// The clock of a case: it stands still until the client sleeps or the case lets time pass. The mock
 /// server reads the same one. It remembers every sleep.
 #[derive(Clone, Debug)]
@@ -110,7 +113,10 @@ impl SharedClock {
         let (number, asleep) = {
             let mut watch = locked(&self.watch);
             let past = self.handle.steady().saturating_add(pause);
-            if watch.end.is_some_and(|end| past > end) {
+            if watch
+                .end
+                .is_some_and(|end| past > end || watch.slept == MOST_SLEEPS)
+            {
                 watch.abandoned = true;
                 return false;
             }

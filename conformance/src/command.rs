@@ -4,6 +4,7 @@ mod plans;
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -50,7 +51,7 @@ enum What {
     },
 }
 
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 struct RunArgs {
     /// A library behind a shim: what reports call it, and what starts the shim. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
@@ -82,8 +83,8 @@ struct RunArgs {
     #[arg(long, requires = "known_failures")]
     write_baseline: bool,
     /// Runs all of it so often; a verdict that changes is a failure.
-    #[arg(long, value_name = "TIMES", default_value_t = 1)]
-    repeat: usize,
+    #[arg(long, value_name = "TIMES", default_value = "1")]
+    repeat: NonZeroUsize,
     /// Writes everything that was seen, as JSON lines.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
@@ -148,7 +149,7 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     };
     let started = Instant::now();
     let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
-    for _ in 1..args.repeat {
+    for _ in 1..args.repeat.get() {
         let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
     }
@@ -158,7 +159,7 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     say(&report::terminal::runs(&runs));
     let seconds = started.elapsed().as_secs_f64();
     let changed: usize = runs.iter().map(|run| run.total(Verdict::Flaky)).sum();
-    say(&match args.repeat {
+    say(&match args.repeat.get() {
         ..2 => format!("{} cases, {seconds:.1} s\n", cases.len()),
         times => format!(
             "{} cases, {times} times, {seconds:.1} s: verdicts that changed: {changed}\n",
@@ -206,7 +207,12 @@ fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
         .iter()
         .find(|wanted| !cases.iter().any(|case| fits(wanted, &case.id)))
     {
-        return Err(format!("no case fits {none}"));
+        return Err(match none.split_once('#') {
+            Some((case, _)) => {
+                format!("no case fits {none}: --case {case} runs it with all its checks")
+            }
+            None => format!("no case fits {none:?}"),
+        });
     }
     let is_wanted = |case: &Case| wanted.iter().any(|wanted| fits(wanted, &case.id));
     Ok(cases

@@ -4,7 +4,7 @@ mod process;
 
 use std::io::{ErrorKind, Write as _};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -145,8 +145,10 @@ impl Shim {
         let mut told_ms = unix_ms(clock);
         self.send(&json!({ "id": id, "op": op, "args": args, "unix_ms": told_ms }))?;
         let (mut logs, mut cancel_sent) = (Vec::new(), None);
+        // Only a sleep that ends gives it more time: it may log, or want to sleep on, for ever.
+        let mut end = Instant::now() + patience;
         loop {
-            let line = self.line(patience)?;
+            let line = self.line(end, patience)?;
             if line["ev"] == "log" {
                 logs.push(line["text"].as_str().unwrap_or_default().to_owned());
             } else if line["ev"] == "sleep" {
@@ -169,6 +171,7 @@ impl Shim {
                 clock.pass(pause.saturating_sub(passed));
                 told_ms = unix_ms(clock);
                 self.send(&json!({ "wake": n, "unix_ms": told_ms }))?;
+                end = Instant::now() + patience;
             } else if line["id"] == id {
                 let result = outcome(&line)?;
                 if let Outcome::Ok(value) = &result {
@@ -191,13 +194,16 @@ impl Shim {
         }
     }
 
-    fn line(&self, patience: Duration) -> Result<Value, Broken> {
+    fn line(&self, end: Instant, patience: Duration) -> Result<Value, Broken> {
         let process = self.process.as_ref().ok_or_else(dead)?;
-        let line = match process.lines.recv_timeout(patience) {
+        let late = || Broken::Client(format!("it neither answered nor slept for {patience:?}"));
+        // A line that is there is received without any time left.
+        let left = end
+            .checked_duration_since(Instant::now())
+            .ok_or_else(late)?;
+        let line = match process.lines.recv_timeout(left) {
             Ok(line) => line.map_err(Broken::Client)?,
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(Broken::Client(format!("it was silent for {patience:?}")));
-            }
+            Err(RecvTimeoutError::Timeout) => return Err(late()),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Broken::Client("its process ended".to_owned()));
             }

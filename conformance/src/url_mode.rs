@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::cases::{hollow, is_seen, why_not};
+pub(crate) use self::cases::{hollow, is_asked, is_seen, why_not};
 use self::folder::Folder;
 use crate::client::{About, Answer, Broken, Client, Opening, Outcome};
 use crate::reference::Reference;

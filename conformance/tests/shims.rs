@@ -60,7 +60,7 @@ fn verdicts(case: &CaseResult) -> Vec<(Verdict, &str)> {
 }
 
 fn start() -> Value {
-    json!([{ "do": "device.start", "with": { "client": "c" }, "as": "d" }])
+    json!([{ "do": "config.load", "with": { "config": {} }, "as": "d" }])
 }
 
 fn is_ok(at: &str) -> Value {
@@ -70,15 +70,19 @@ fn is_ok(at: &str) -> Value {
 #[test]
 fn a_sleep_moves_the_clock_of_both_sides() {
     let poll = format!(
-        "*device.poll*) {}; read -r wake; case \"$wake\" in *1750000007000*) {};; esac;;",
+        "*provider.parallel*) {}; read -r wake; case \"$wake\" in *1750000007000*) {};; esac;;",
         say(r#"{"ev":"sleep","n":1,"ms":7000}"#),
-        say(r#"{"id":$id,"ok":{"access_token":"t","expires_at":1}}"#),
+        say(
+            r#"{"id":$id,"ok":{"results":[{"ok":{"access_token":"t"}},{"ok":{"access_token":"t"}}]}}"#
+        ),
     );
-    let steps = json!([{ "do": "device.poll", "with": { "device": "d" }, "as": "t" }]);
+    // With which no server need be asked.
+    let with = json!({ "provider": "p", "callers": 2 });
+    let steps = json!([{ "do": "provider.parallel", "with": with, "as": "t" }]);
     let checks = json!([
         { "id": "slept", "level": "must", "spec": ["x"], "at": "sleeps_ms", "eq": [7000] },
         { "id": "time", "level": "must", "spec": ["x"], "at": "now", "eq": 1_750_000_007 },
-        { "id": "ok", "level": "must", "spec": ["x"], "at": "t.ok.access_token", "eq": "t" },
+        { "id": "ok", "level": "must", "spec": ["x"], "at": "t.ok.results.0.ok.access_token", "eq": "t" },
     ]);
     let run = over(&script(&poll), &[case(&steps, &checks, 5_000)], true);
     assert!(
@@ -97,7 +101,7 @@ fn who_sleeps_for_ever_is_given_up_and_goes_on() {
     );
     let steps = json!([
         { "do": "device.poll", "with": { "device": "d" }, "as": "t" },
-        { "do": "device.start", "with": { "client": "c" }, "as": "d" },
+        { "do": "config.load", "with": { "config": {} }, "as": "d" },
     ]);
     let checks = json!([
         { "id": "told", "level": "must", "spec": ["x"], "at": "t", "err": ["abandoned"] },
@@ -139,14 +143,33 @@ fn one_that_is_silent_is_ended() {
     let run = over(&script("*device.poll*) ;;"), &[silent, good], false);
     assert_eq!(
         verdicts(&run.cases[0]),
-        [(Verdict::NotTestable, "it was silent for 200ms")]
+        [(
+            Verdict::NotTestable,
+            "it neither answered nor slept for 200ms"
+        )]
     );
     assert_eq!(verdicts(&run.cases[1]), [(Verdict::Pass, "")]);
 }
 
+/// Only an answer, or a sleep that ends, is a sign of life.
+#[test]
+fn one_that_logs_or_sleeps_for_ever_is_ended() {
+    let log = say(r#"{"ev":"log","level":"info","text":"on and on"}"#);
+    let sleep = say(r#"{"ev":"sleep","n":1,"ms":0}"#);
+    for [line, wake] in [[log, String::new()], [sleep, "read -r wake".to_owned()]] {
+        let command = script(&format!(
+            "*device.poll*) while {line}; do {wake}\n:; done;;"
+        ));
+        let poll = json!([{ "do": "device.poll", "with": { "device": "d" } }]);
+        let run = over(&command, &[case(&poll, &is_ok("last"), 200)], false);
+        let why = "it neither answered nor slept for 200ms";
+        assert_eq!(verdicts(&run.cases[0]), [(Verdict::NotTestable, why)]);
+    }
+}
+
 #[test]
 fn what_is_no_protocol_is_told() {
-    let command = script("*device.start*) echo hello there;;");
+    let command = script("*config.load*) echo hello there;;");
     let run = over(&command, &[case(&start(), &is_ok("d"), 5_000)], false);
     let [(verdict, why)] = verdicts(&run.cases[0])[..] else {
         panic!("{run:#?}")
@@ -158,7 +181,7 @@ fn what_is_no_protocol_is_told() {
 /// On demand: a line that the schema does not allow is no answer.
 #[test]
 fn the_schema_is_held_on_demand() {
-    // A device.start without its members.
+    // A config.load without its members.
     let cases = [case(&start(), &is_ok("d"), 5_000)];
     let run = over(&script(""), &cases, false);
     assert_eq!(verdicts(&run.cases[0]), [(Verdict::Pass, "")]);
@@ -167,7 +190,7 @@ fn the_schema_is_held_on_demand() {
         panic!("{run:#?}")
     };
     assert_eq!(verdict, Verdict::NotTestable);
-    assert!(why.contains("user_code is missing"), "{why}");
+    assert!(why.contains("kind is missing"), "{why}");
 }
 
 #[test]

@@ -35,6 +35,15 @@ const AT_ONCE: usize = 4;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let all: &'static [Mutant] = Box::leak(table::all().into_boxed_slice());
+    let fits = |mutant: &Mutant, name: &String| mutant.name.contains(name);
+    if let Some(none) = wanted
+        .iter()
+        .find(|name| !all.iter().any(|mutant| fits(mutant, name)))
+    {
+        println!("no mutant has {none} in its name");
+        return ExitCode::FAILURE;
+    }
     let lab = Lab::new();
     let right: &'static Mutant = Box::leak(Box::new(Mutant::right()));
     let red = failed(&over(&lab, right));
@@ -42,10 +51,9 @@ fn main() -> ExitCode {
         println!("red without a mutant: {red:#?}");
         return ExitCode::FAILURE;
     }
-    let all: &'static [Mutant] = Box::leak(table::all().into_boxed_slice());
     let mutants = all
         .iter()
-        .filter(|mutant| wanted.is_empty() || wanted.iter().any(|name| mutant.name.contains(name)));
+        .filter(|mutant| wanted.is_empty() || wanted.iter().any(|name| fits(mutant, name)));
     let queue: Mutex<VecDeque<&'static Mutant>> = Mutex::new(mutants.collect());
     let done: Mutex<Vec<(&str, Vec<String>)>> = Mutex::default();
     std::thread::scope(|scope| {

@@ -15,10 +15,13 @@ pub(super) fn plans(
 ) -> Result<Vec<Plan<'static>>, String> {
     let names: Vec<String> = subjects.iter().map(|plan| plan.name.clone()).collect();
     if let Some(unknown) = args.subjects.iter().find(|name| !names.contains(name)) {
-        return Err(format!(
-            "there is no client {unknown}; there is {}",
-            names.join(", ")
-        ));
+        return Err(match names.is_empty() {
+            true => format!("there is no client {unknown}: this program has none built in"),
+            false => format!(
+                "there is no client {unknown}; there is {}",
+                names.join(", ")
+            ),
+        });
     }
     let others = args.adapters.len() + args.programs.len();
     let all = args.subjects.is_empty() && others == 0;
@@ -37,6 +40,11 @@ pub(super) fn plans(
     for program in &args.programs {
         let (name, command) = named(program)?;
         plans.push(program_of(name, command));
+    }
+    // Known failures are kept by name.
+    let mut names = BTreeSet::new();
+    if let Some(twice) = plans.iter().find(|plan| !names.insert(&plan.name)) {
+        return Err(format!("two clients are named {}", twice.name));
     }
     match plans.is_empty() {
         true => Err(
@@ -60,7 +68,9 @@ pub(super) fn shim(name: &str, command: &str, checked: bool) -> Plan<'static> {
 
 fn named(client: &str) -> Result<(&str, &str), String> {
     let expected = || format!("{client}: expected NAME=COMMAND");
-    client.split_once('=').ok_or_else(expected)
+    let named = client.split_once('=');
+    let named = named.filter(|(name, command)| !name.is_empty() && !command.is_empty());
+    named.ok_or_else(expected)
 }
 
 /// One at a time: it may listen on the port of its redirect URI.

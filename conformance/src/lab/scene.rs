@@ -13,6 +13,7 @@ use crate::case::Case;
 use crate::client::{Broken, Client, Opening, Outcome};
 use crate::clock::SharedClock;
 use crate::observe::{self, Found};
+use crate::url_mode;
 
 /// How a case came to its end.
 pub(super) enum Ended {
@@ -142,6 +143,23 @@ impl Scene {
             found.extend(own.map(|_| "secret".to_owned()));
         }
         found
+    }
+
+    /// Why no check passes: the client says that it got something, and has asked nobody for it.
+    pub(super) fn invented(&self) -> Option<String> {
+        self.watched.as_ref()?;
+        let servers = ["/wire/all", "/elsewhere/requests"].map(|path| self.document.pointer(path));
+        let seen = servers.into_iter().flatten().filter_map(Value::as_array);
+        // The runner opens the authorize page itself.
+        let mut seen = seen
+            .flatten()
+            .filter(|seen| seen["endpoint"] != "authorize");
+        if seen.next().is_some() {
+            return None;
+        }
+        let mut got = self.log.iter().filter(|entry| entry["came"] == "ok");
+        let op = got.find_map(|entry| entry["do"].as_str().filter(|op| url_mode::is_asked(op)));
+        op.map(|op| format!("{op} came to ok, and no server was asked for anything"))
     }
 
     /// Lets go whoever is still held.

@@ -26,7 +26,7 @@ case failed, counts as applicable. Below is what fails, by defect, those first t
 pub fn markdown(runs: &[Run]) -> String {
     let mut text = String::from(HEAD);
     for run in runs {
-        let _ = write!(text, "| {} {} |", run.name, run.about.version);
+        let _ = write!(text, "| {} |", titled(run));
         for (level, _) in COUNTED {
             let (passed, of) = run.passed(level);
             let _ = write!(text, " {passed} of {of} |");
@@ -43,7 +43,7 @@ pub fn markdown(runs: &[Run]) -> String {
         if fresh.is_empty() && known.is_empty() && run.unused.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "\n## {} {}", run.name, run.about.version);
+        let _ = writeln!(text, "\n## {}", titled(run));
         if !fresh.is_empty() {
             text.push_str("\n* **not known**\n");
             checks(&mut text, &fresh);
@@ -59,6 +59,12 @@ pub fn markdown(runs: &[Run]) -> String {
         }
     }
     text
+}
+
+/// What a client calls itself may end no cell, and be no tag.
+fn titled(run: &Run) -> String {
+    let title = format!("{} {}", run.name, run.about.version).replace('\n', " ");
+    super::escaped(&title).replace('|', "\\|")
 }
 
 fn counted(run: &Run) -> impl Iterator<Item = &CheckResult> {

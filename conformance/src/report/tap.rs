@@ -35,5 +35,5 @@ pub fn tap(runs: &[Run]) -> String {
             );
         }
     }
-    format!("TAP version 13\n1..{number}\n{lines}")
+    super::plain(&format!("TAP version 13\n1..{number}\n{lines}"))
 }

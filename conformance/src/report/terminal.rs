@@ -74,7 +74,7 @@ pub fn runs(runs: &[Run]) -> String {
         }
     }
     text.push('\n');
-    text
+    super::plain(&text)
 }
 
 fn is_told(case: &CaseResult) -> bool {
@@ -104,7 +104,7 @@ pub fn case(case: &CaseResult) -> String {
     for line in log(case) {
         let _ = writeln!(text, "  {line}");
     }
-    text
+    super::plain(&text)
 }
 
 /// The log of a case, with times since the first thing that was done.

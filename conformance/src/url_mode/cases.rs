@@ -13,6 +13,11 @@ fn is_run(op: &str) -> bool {
     )
 }
 
+/// An operation that comes to `ok` only if a server was asked. `provider.parallel` does with refusals, too.
+pub(crate) fn is_asked(op: &str) -> bool {
+    is_run(op) || matches!(op, "device.poll" | "device.poll_once" | "provider.token")
+}
+
 fn is_prepared(op: &str) -> bool {
     matches!(
         op,
