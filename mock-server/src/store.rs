@@ -247,14 +247,20 @@ impl Ids {
             .chain_update(self.seed)
             .chain_update(kind)
             .chain_update(self.made.to_be_bytes());
-        for block in 0..length.div_ceil(32) {
-            let hash = start.clone().chain_update(block.to_be_bytes());
+        let mut missing = length;
+        // A byte for the number of the block: with eight, a token's would take two rounds of the hash each.
+        for block in 0..=u8::MAX {
+            let hash = start.clone().chain_update([block]);
             let mut bytes: [u8; 32] = hash.finalize().into();
             for byte in &mut bytes {
                 *byte = letters[usize::from(*byte)];
             }
-            let wanted = &bytes[..bytes.len().min(length - block * 32)];
+            let wanted = &bytes[..bytes.len().min(missing)];
             text.push_str(std::str::from_utf8(wanted).expect("alphabets are ASCII"));
+            missing -= wanted.len();
+            if missing == 0 {
+                break;
+            }
         }
     }
 }
