@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::case::Level;
+use crate::case::{self, Level};
 use crate::result::{CheckResult, Known, Run, Verdict};
 use crate::suite;
 
@@ -172,13 +172,7 @@ fn is_left_out(pattern: &str, run: &Run) -> bool {
 }
 
 fn fits(pattern: &str, id: &str) -> bool {
-    let parts = |text: &str| -> Vec<String> { text.split(['.', '#']).map(str::to_owned).collect() };
-    let (pattern, id) = (parts(pattern), parts(id));
-    pattern.len() == id.len()
-        && pattern
-            .iter()
-            .zip(&id)
-            .all(|(wanted, part)| wanted == "*" || wanted == part)
+    case::behind(pattern, id).is_some_and(|mut more| more.next().is_none())
 }
 
 #[cfg(test)]

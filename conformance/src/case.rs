@@ -181,3 +181,16 @@ impl Case {
         self.id.split('.').next().unwrap_or_default()
     }
 }
+
+/// What an id has behind the parts of a pattern, in which `*` stands for any one; none if they differ.
+pub(crate) fn behind<'a>(pattern: &str, id: &'a str) -> Option<impl Iterator<Item = &'a str>> {
+    let mut parts = id.split(['.', '#']);
+    pattern
+        .split(['.', '#'])
+        .all(|wanted| {
+            parts
+                .next()
+                .is_some_and(|part| wanted == "*" || wanted == part)
+        })
+        .then_some(parts)
+}

@@ -12,7 +12,7 @@ use std::time::Instant;
 use clap::{Args, Parser, Subcommand};
 
 use crate::baseline::Baseline;
-use crate::case::Case;
+use crate::case::{self, Case};
 use crate::lab::Lab;
 use crate::live::Service;
 use crate::result::{Run, Verdict, exit_code};
@@ -222,14 +222,9 @@ fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {
         .collect())
 }
 
-/// Part by part, and what is longer fits too: `device` is a whole area.
+/// What is longer fits too: `device` is a whole area. A check is none.
 fn fits(wanted: &str, id: &str) -> bool {
-    let mut parts = id.split('.');
-    wanted.split('.').all(|wanted| {
-        parts
-            .next()
-            .is_some_and(|part| wanted == "*" || wanted == part)
-    })
+    !wanted.contains('#') && case::behind(wanted, id).is_some()
 }
 
 fn list(wanted: &[String]) -> Result<u8, String> {

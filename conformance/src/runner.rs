@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::baseline::Baseline;
 use crate::case::Case;
 use crate::client::{Broken, Client};
+use crate::clock::locked;
 use crate::lab::Lab;
 use crate::result::{CaseResult, Run, Score, Verdict};
 use crate::suite::Requirements;
@@ -128,8 +129,4 @@ pub(crate) fn compare(first: &mut [Run], later: &[Run]) {
             }
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

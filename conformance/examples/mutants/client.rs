@@ -98,11 +98,7 @@ impl Client for Mutated {
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken> {
         Spoiled::made_for(self.mutant, &self.seen);
         self.look(args);
-        let remembers = self
-            .mutant
-            .ways
-            .iter()
-            .any(|way| matches!(way, Way::Remembers));
+        let remembers = self.mutant.does(|way| matches!(way, Way::Remembers));
         if let (Some(granted), true) = (self.granted.get(op), remembers) {
             return Ok(Answer {
                 result: Outcome::Ok(granted.clone()),

@@ -131,6 +131,11 @@ impl Mutant {
         self
     }
 
+    /// Whether it goes wrong in such a way.
+    pub(crate) fn does(&self, is: fn(&Way) -> bool) -> bool {
+        self.ways.iter().any(is)
+    }
+
     /// Whether it can show in a case.
     pub(crate) fn shows_in(&self, case: &Case) -> bool {
         let ops = case.steps.iter().filter_map(|step| step.r#do.as_deref());

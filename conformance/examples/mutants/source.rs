@@ -7,7 +7,7 @@ use std::time::Duration;
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Provider, Renewed, SharedClock, Subject as _, failure};
 use coze_auth_core::{
-    AccessToken, Endpoints, Entropy, Error, Now, RefreshToken, TokenGrant, whoami,
+    AccessToken, Endpoints, Entropy, Error, Now, RefreshToken, SteadyTime, TokenGrant, whoami,
 };
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub(crate) struct Source {
 struct Kept {
     grant: Option<TokenGrant>,
     /// When it ends, by the steady clock.
-    lives: Option<(Now, Duration)>,
+    ends: Option<SteadyTime>,
     refresh_token: Option<RefreshToken>,
     failed: Option<(Now, Failure)>,
 }
@@ -77,16 +77,15 @@ impl Source {
 
     /// How long the token of `kept` has to live, as this source sees it.
     fn left(&self, kept: &Kept, now: Now) -> Duration {
-        let (Some(grant), Some((since, life))) = (&kept.grant, kept.lives) else {
+        let (Some(grant), Some(ends)) = (&kept.grant, kept.ends) else {
             return Duration::ZERO;
         };
-        let by_calendar = grant.remaining(now.unix);
         match self.wrong {
             Some(Keeps::Forever) => Duration::MAX,
             // Until a minute behind its end.
             Some(Keeps::TooLong) => now.unix.until(grant.expires_at.plus(2 * EARLY)),
             Some(Keeps::Nothing) => Duration::ZERO,
-            _ => by_calendar.min(life.saturating_sub(since.steady.until(now.steady))),
+            _ => grant.remaining(now.unix).min(now.steady.until(ends)),
         }
     }
 
@@ -141,7 +140,7 @@ impl Source {
 impl Kept {
     fn take(&mut self, grant: TokenGrant, now: Now) {
         self.refresh_token.clone_from(&grant.refresh_token);
-        self.lives = Some((now, grant.remaining(now.unix)));
+        self.ends = Some(now.steady.plus(grant.remaining(now.unix)));
         self.grant = Some(grant);
         self.failed = None;
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use coze_auth_conformance::{Ground, Provider, Renewed, Stop, Subject};
 use coze_auth_core::{Error, Flow, Now, Request, Response, SteadyTime, Step, TransportFailure};
-
 use serde_json::Value;
 
 use crate::mutant::{Mutant, Way};
@@ -85,7 +84,7 @@ impl Subject for Spoiled {
         flow: F,
         stop: Stop,
     ) -> Option<Result<F::Output, Error>> {
-        match self.mutant.ways.iter().any(|way| matches!(way, Way::Deaf)) {
+        match self.mutant.does(|way| matches!(way, Way::Deaf)) {
             true => Some(self.inner.run(self.spoil(flow))),
             false => self.inner.run_until(self.spoil(flow), stop),
         }
@@ -124,9 +123,7 @@ struct SpoiledFlow<F> {
 
 impl<F> SpoiledFlow<F> {
     fn believed(&self, now: Now) -> Now {
-        let is_calendar = |way: &Way| matches!(way, Way::Calendar);
-        let calendar = self.mutant.ways.iter().any(is_calendar);
-        let steady = match calendar {
+        let steady = match self.mutant.does(|way| matches!(way, Way::Calendar)) {
             true => SteadyTime::from_duration(Duration::from_secs(now.unix.as_secs())),
             false => now.steady,
         };

@@ -4,6 +4,7 @@ use coze_auth_conformance::client::{Failure, Outcome};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::asks::any_state;
 use crate::client::is_grant;
 use crate::mutant::{Mutant, Told, Way};
 
@@ -19,6 +20,17 @@ pub(super) fn ok(outcome: &mut Outcome, spoil: impl FnOnce(&mut Value)) {
     if let Outcome::Ok(value) = outcome {
         spoil(value);
     }
+}
+
+/// A text of a success is told otherwise.
+fn text(name: &str, member: &'static str, spoil: fn(&str) -> String) -> Mutant {
+    tells(name, move |_, outcome| {
+        ok(outcome, |value| {
+            if let Some(text) = value[member].as_str() {
+                value[member] = spoil(text).into();
+            }
+        });
+    })
 }
 
 /// Of a failure.
@@ -150,27 +162,15 @@ pub(crate) fn all() -> Vec<Mutant> {
                 }
             });
         }),
-        tells("token-told-with-its-type", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(token) = value["access_token"].as_str() {
-                    value["access_token"] = format!("Bearer {token}").into();
-                }
-            });
+        text("token-told-with-its-type", "access_token", |token| {
+            format!("Bearer {token}")
         }),
-        tells("token-told-in-lower-case", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(token) = value["access_token"].as_str() {
-                    value["access_token"] = token.to_lowercase().into();
-                }
-            });
-        }),
-        tells("user-not-told", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(user) = value.get_mut("user_id") {
-                    *user = "".into();
-                }
-            });
-        }),
+        text(
+            "token-told-in-lower-case",
+            "access_token",
+            str::to_lowercase,
+        ),
+        text("user-not-told", "user_id", |_| String::new()),
         tells("kind-of-config-not-told", |told, outcome| {
             ok(outcome, |value| {
                 if told.op == "config.load" {
@@ -178,20 +178,9 @@ pub(crate) fn all() -> Vec<Mutant> {
                 }
             });
         }),
-        tells("user-code-in-lower-case", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(code) = value["user_code"].as_str() {
-                    value["user_code"] = code.to_lowercase().into();
-                }
-            });
-        }),
-        tells("page-without-scheme", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(page) = value["verification_uri"].as_str() {
-                    let page = page.replace("http://", "").replace("https://", "");
-                    value["verification_uri"] = page.into();
-                }
-            });
+        text("user-code-in-lower-case", "user_code", str::to_lowercase),
+        text("page-without-scheme", "verification_uri", |page| {
+            page.replace("http://", "").replace("https://", "")
         }),
         tells("dead-on-arrival-by-the-calendar", |told, outcome| {
             let dead = match &*outcome {
@@ -238,10 +227,7 @@ pub(crate) fn all() -> Vec<Mutant> {
                 *outcome = Outcome::Err(Failure::new("other", "that is another login"));
             }
         })
-        .and(Way::Callback(|pairs, state| {
-            pairs.retain(|(name, _)| name != "state");
-            pairs.push(("state".to_owned(), state.to_owned()));
-        }))
+        .and(Way::Callback(any_state))
         .only(&["web.token", "pkce.token"]),
         Mutant::new("logs-what-it-sends", Way::Logs(|seen| seen.sent.clone())),
         Mutant::new(

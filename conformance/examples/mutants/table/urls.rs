@@ -1,50 +1,61 @@
 //! What is wrong with the URL that a person is sent to, and with what is told of it.
 
-use coze_auth_conformance::client::Outcome;
 use serde_json::Value;
 use url::Url;
 
 use super::tells::{ok, tells};
 use crate::mutant::{Mutant, Told, Way};
 
-const AUTHORIZE: &[&str] = &["web.authorize_url", "pkce.authorize_url"];
+type Pairs = Vec<(String, String)>;
 
-fn change_url(outcome: &mut Outcome, change: impl FnOnce(&mut Url)) {
-    ok(outcome, |value| {
-        if let Some(mut url) = value["url"].as_str().and_then(|url| Url::parse(url).ok()) {
-            change(&mut url);
+fn url(
+    name: &str,
+    spoil: impl Fn(&Told<'_>, &mut Url, &mut Pairs) + Send + Sync + 'static,
+) -> Mutant {
+    tells(format!("authorize-{name}"), move |told, outcome| {
+        ok(outcome, |value| {
+            let url = value["url"].as_str().and_then(|url| Url::parse(url).ok());
+            let Some(mut url) = url else { return };
+            let mut pairs: Pairs = url.query_pairs().into_owned().collect();
+            spoil(told, &mut url, &mut pairs);
+            url.query_pairs_mut().clear().extend_pairs(&pairs);
             value["url"] = url.as_str().into();
+            // It believes its own state.
+            if let Some((_, state)) = pairs.into_iter().find(|(name, _)| name == "state") {
+                value["state"] = state.into();
+            }
+        });
+    })
+    .and(Way::Callback(|pairs, state| {
+        for (name, value) in pairs {
+            if name == "state" && state.starts_with(value.as_str()) {
+                state.clone_into(value);
+            }
         }
-    });
+    }))
+    .only(&["web.authorize_url", "pkce.authorize_url"])
+}
+
+/// One parameter is another.
+fn parameter(name: &str, of: &'static str, spoil: fn(&mut String)) -> Mutant {
+    url(name, move |_, _, pairs| {
+        let values = pairs.iter_mut().filter(|(name, _)| name == of);
+        values.for_each(|(_, value)| spoil(value));
+    })
+}
+
+/// Of the code verifier, if there is one.
+fn verifier(name: &str, spoil: fn(&mut Value, &str)) -> Mutant {
+    tells(name, move |_, outcome| {
+        ok(outcome, |value| {
+            if let Some(verifier) = value["code_verifier"].as_str().map(str::to_owned) {
+                spoil(value, &verifier);
+            }
+        });
+    })
 }
 
 pub(crate) fn all() -> Vec<Mutant> {
-    let url = |name: &str, spoil: fn(&Told<'_>, &mut Url, &mut Vec<(String, String)>)| {
-        tells(format!("authorize-{name}"), move |told, outcome| {
-            let change = |url: &mut Url| {
-                let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-                spoil(told, url, &mut pairs);
-                url.query_pairs_mut().clear().extend_pairs(pairs);
-            };
-            change_url(outcome, change);
-            // It believes its own state.
-            ok(outcome, |value| {
-                let url = value["url"].as_str().and_then(|url| Url::parse(url).ok());
-                let mut pairs = url.iter().flat_map(Url::query_pairs);
-                if let Some((_, state)) = pairs.find(|(name, _)| name == "state") {
-                    value["state"] = state.into();
-                }
-            });
-        })
-        .and(Way::Callback(|pairs, state| {
-            for (name, value) in pairs {
-                if name == "state" && state.starts_with(value.as_str()) {
-                    state.clone_into(value);
-                }
-            }
-        }))
-        .only(AUTHORIZE)
-    };
     let mut all = Vec::new();
     for name in [
         "response_type",
@@ -54,14 +65,9 @@ pub(crate) fn all() -> Vec<Mutant> {
         "code_challenge",
         "code_challenge_method",
     ] {
-        let without = tells(format!("authorize-without-{name}"), move |_, outcome| {
-            change_url(outcome, |url| {
-                let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-                let pairs = pairs.iter().filter(|(had, _)| had != name);
-                url.query_pairs_mut().clear().extend_pairs(pairs);
-            });
-        });
-        all.push(without.only(AUTHORIZE));
+        all.push(url(&format!("without-{name}"), move |_, _, pairs| {
+            pairs.retain(|(had, _)| had != name);
+        }));
     }
     all.extend([
         url("on-the-api-host", |_, url, _| {
@@ -78,59 +84,35 @@ pub(crate) fn all() -> Vec<Mutant> {
             let path = url.path().replace("/oauth2/authorize", "/oauth2/consent");
             url.set_path(&path);
         }),
-        url("with-the-state-of-always", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "state" {
-                    "0123456789abcdef0123456789abcdef".clone_into(value);
-                }
-            }
+        parameter("with-the-state-of-always", "state", |value| {
+            "0123456789abcdef0123456789abcdef".clone_into(value);
         }),
-        url("with-a-short-state", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "state" {
-                    value.truncate(8);
-                }
-            }
+        parameter("with-a-short-state", "state", |value| {
+            value.truncate(8);
         }),
         url("with-the-client-twice", |_, _, pairs| {
             let client = pairs.iter().find(|(name, _)| name == "client_id").cloned();
             pairs.extend(client);
         }),
-        url("with-response-type-token", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "response_type" {
-                    "token".clone_into(value);
-                }
-            }
+        parameter("with-response-type-token", "response_type", |value| {
+            "token".clone_into(value);
         }),
         url("with-the-secret", |told, _, pairs| {
             let secret = told.seen.secret.clone();
             pairs.extend(secret.map(|secret| ("client_secret".to_owned(), secret)));
         }),
-        url("redirect-without-query", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "redirect_uri" {
-                    *value = value
-                        .split(['?', '#'])
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned();
-                }
-            }
+        parameter("redirect-without-query", "redirect_uri", |value| {
+            *value = value
+                .split(['?', '#'])
+                .next()
+                .unwrap_or_default()
+                .to_owned();
         }),
-        url("challenge-padded", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "code_challenge" {
-                    value.push('=');
-                }
-            }
+        parameter("challenge-padded", "code_challenge", |value| {
+            value.push('=');
         }),
-        url("challenge-named-plain", |_, _, pairs| {
-            for (name, value) in pairs {
-                if name == "code_challenge_method" {
-                    "plain".clone_into(value);
-                }
-            }
+        parameter("challenge-named-plain", "code_challenge_method", |value| {
+            "plain".clone_into(value);
         }),
     ]);
     all.extend([
@@ -144,34 +126,18 @@ pub(crate) fn all() -> Vec<Mutant> {
                 }
             });
         }),
-        tells("authorize-verifier-in-the-url", |_, outcome| {
-            ok(outcome, |value| {
-                let url = value["url"].as_str().map(str::to_owned);
-                if let (Some(url), Some(verifier)) = (url, value["code_verifier"].as_str()) {
-                    value["url"] = format!("{url}&code_verifier={verifier}").into();
-                }
-            });
+        verifier("authorize-verifier-in-the-url", |value, verifier| {
+            let url = value["url"].as_str().unwrap_or_default();
+            value["url"] = format!("{url}&code_verifier={verifier}").into();
         }),
-        tells("verifier-of-ten-characters", |_, outcome| {
-            ok(outcome, |value| {
-                if let Some(verifier) = value["code_verifier"].as_str() {
-                    value["code_verifier"] = verifier[..10].into();
-                }
-            });
+        verifier("verifier-of-ten-characters", |value, verifier| {
+            value["code_verifier"] = verifier[..10].into();
         }),
-        tells("verifier-is-the-state", |_, outcome| {
-            ok(outcome, |value| {
-                if value.get("code_verifier").is_some() {
-                    value["code_verifier"] = value["state"].clone();
-                }
-            });
+        verifier("verifier-is-the-state", |value, _| {
+            value["code_verifier"] = value["state"].clone();
         }),
-        tells("verifier-always-the-same", |_, outcome| {
-            ok(outcome, |value| {
-                if value.get("code_verifier").is_some() {
-                    value["code_verifier"] = "0123456789012345678901234567890123456789abc".into();
-                }
-            });
+        verifier("verifier-always-the-same", |value, _| {
+            value["code_verifier"] = "0123456789012345678901234567890123456789abc".into();
         }),
     ]);
     all

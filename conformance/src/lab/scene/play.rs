@@ -1,6 +1,6 @@
 //! The steps of a case, one after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Ended, Scene, is_secret};
 use crate::case::{During, Step, Until};
 use crate::client::{Client, Outcome};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, locked};
 use crate::lab::seen;
 use crate::observe::{self, Found, Missing};
 
@@ -91,10 +91,7 @@ impl Scene {
         self.begin(op, &args);
         let answer = client.call(op, &args);
         self.clock.unwatch();
-        let trouble = trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let trouble = locked(&trouble).clone();
         if let Some(why) = trouble {
             return Ok(self.refused(step, why));
         }
@@ -191,7 +188,7 @@ impl Scene {
             for (_, control, body, leaps, cancel) in all.iter().filter(|one| one.0 == number) {
                 let control = control.as_deref().zip(controls.as_ref());
                 if let Some(Err(why)) = control.map(|(control, to)| to.call(control, body)) {
-                    *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                    *locked(&noted) = Some(why);
                 }
                 if let Some(seconds) = leaps {
                     leap(&clock, *seconds);
