@@ -297,8 +297,8 @@ impl<E: RefreshError> TokenCache<E> {
             current.refused |= error.is_invalid_grant();
         }
         let asked = match error.retry() {
-            Retry::After(pause) => pause.min(LONGEST_ASKED),
-            Retry::Never | Retry::MaybeSpent => Duration::ZERO,
+            Retry::After(pause) | Retry::MaybeSpent(pause) => pause.min(LONGEST_ASKED),
+            Retry::Never => Duration::ZERO,
         };
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.failures.min(16))

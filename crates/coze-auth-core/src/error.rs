@@ -64,19 +64,21 @@ pub enum Retry {
     After(Duration),
     /// Unknown: Coze may have acted, and the authorization code or refresh token that was sent may be
     /// spent. How Coze takes a second use is not known (protocol §14): it may refuse, and it may end the
-    /// grant (RFC 6749 §4.1.2, RFC 9700 §4.14.2). A new login is the sure way.
-    MaybeSpent,
+    /// grant (RFC 6749 §4.1.2, RFC 9700 §4.14.2). A new login is the sure way. Whoever tries again all the same
+    /// waits for at least this long first.
+    MaybeSpent(Duration),
 }
 
-/// The pause that [`Retry::After`] names when the server named none.
+/// The pause that [`Retry`] names when the server named none.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Retry {
     /// For a failure that may pass: `acted` tells whether the server may have acted on the request.
     pub(crate) fn passing(single_use: bool, acted: bool, pause: Option<Duration>) -> Self {
+        let pause = pause.unwrap_or(RETRY_PAUSE);
         match single_use && acted {
-            true => Self::MaybeSpent,
-            false => Self::After(pause.unwrap_or(RETRY_PAUSE)),
+            true => Self::MaybeSpent(pause),
+            false => Self::After(pause),
         }
     }
 }

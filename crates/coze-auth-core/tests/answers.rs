@@ -413,6 +413,7 @@ fn device_codes_and_durations() {
 #[test]
 fn retry_advice_knows_what_may_be_spent() {
     let pause = |secs| Retry::After(Duration::from_secs(secs));
+    let spent = |secs| Retry::MaybeSpent(Duration::from_secs(secs));
     let of = |error: Error| error.retry();
     let answer = |status, body: &str| {
         (
@@ -433,14 +434,15 @@ fn retry_advice_knows_what_may_be_spent() {
     assert_eq!(answer(429, "slow"), (pause(1), pause(1)));
     assert_eq!(
         answer(500, r#"{"error":"internal_error"}"#),
-        (Retry::MaybeSpent, pause(1))
+        (spent(1), pause(1))
     );
-    assert_eq!(answer(502, "<html>"), (Retry::MaybeSpent, pause(1)));
-    assert_eq!(answer(200, "<html>"), (Retry::MaybeSpent, Retry::Never));
-    assert_eq!(answer(201, "<html>"), (Retry::MaybeSpent, Retry::Never));
+    assert_eq!(answer(502, "<html>"), (spent(1), pause(1)));
+    assert_eq!(answer(200, "<html>"), (spent(1), Retry::Never));
+    assert_eq!(answer(201, "<html>"), (spent(1), Retry::Never));
     assert_eq!(answer(302, ""), (Retry::Never, Retry::Never));
     let asked = reply_with(503, &[("retry-after", "30")], "");
-    assert_eq!(of(error_of(users_me(), asked)), pause(30));
+    assert_eq!(of(error_of(users_me(), asked.clone())), pause(30));
+    assert_eq!(of(error_of(refresh(), asked)), spent(30));
 
     let failed = |failure| {
         let mut call = refresh();
@@ -455,14 +457,8 @@ fn retry_advice_knows_what_may_be_spent() {
         )
     };
     assert_eq!(failed(TransportFailure::NotSent), (pause(1), pause(1)));
-    assert_eq!(
-        failed(TransportFailure::NoAnswer),
-        (Retry::MaybeSpent, pause(1))
-    );
-    assert_eq!(
-        failed(TransportFailure::Timeout),
-        (Retry::MaybeSpent, pause(1))
-    );
+    assert_eq!(failed(TransportFailure::NoAnswer), (spent(1), pause(1)));
+    assert_eq!(failed(TransportFailure::Timeout), (spent(1), pause(1)));
 }
 
 #[test]

@@ -88,6 +88,18 @@ fn retry_after_can_only_lengthen_a_pause() {
     assert_eq!(pauses(&mut empty(), 0, &errors), [7, 2, 4, 100, 16, 32]);
 }
 
+/// Whether the refresh token may be spent is one thing, how long the server wants to be left alone another.
+#[test]
+fn retry_after_counts_although_the_refresh_token_may_be_spent() {
+    let asks = |secs| said(503, &[("retry-after", secs)], "");
+    assert_eq!(
+        asks("600").retry(),
+        Retry::MaybeSpent(std::time::Duration::from_secs(600))
+    );
+    let errors = [asks("600"), asks("600"), said(503, &[], "")];
+    assert_eq!(pauses(&mut empty(), 0, &errors), [600, 600, 4]);
+}
+
 #[test]
 fn nobody_can_ask_for_a_pause_of_more_than_an_hour() {
     for secs in ["3601", "99999999999", "18446744073709551615"] {
@@ -100,7 +112,10 @@ fn nobody_can_ask_for_a_pause_of_more_than_an_hour() {
 fn every_kind_of_failure_pauses() {
     let kinds = [
         (refused("invalid_client"), Retry::Never),
-        (timed_out(), Retry::MaybeSpent),
+        (
+            timed_out(),
+            Retry::MaybeSpent(std::time::Duration::from_secs(1)),
+        ),
         (
             said(429, &[], ""),
             Retry::After(std::time::Duration::from_secs(1)),

@@ -265,7 +265,7 @@ impl Unexpected {
         match self.status() {
             _ if self.passes() => self.origin.retry_passing(),
             // A success that cannot be read: the server did act.
-            200..300 if self.origin.single_use => Retry::MaybeSpent,
+            200..300 if self.origin.single_use => Retry::passing(true, true, self.retry_after()),
             _ => Retry::Never,
         }
     }
