@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
 use crate::json::{Json, Repeated};
 use crate::secret::Hidden;
+use crate::time::{ClockSkew, Now, UnixTime};
 use crate::wire::{Body, Outgoing, Response};
 
 /// A success: a JSON object with no error in it, under a 2xx status.
@@ -18,10 +19,11 @@ pub(crate) struct Answer<'a> {
     sent: &'a Outgoing,
     response: &'a Response,
     single_use: bool,
+    now: Now,
 }
 
 impl<'a> Answer<'a> {
-    /// Opens the answer to a request. `single_use` tells whether the request carried something that
+    /// Opens the answer to a request, which arrived `now`. `single_use` tells whether the request carried something that
     /// works once, for the advice in errors.
     ///
     /// # Errors
@@ -31,12 +33,14 @@ impl<'a> Answer<'a> {
         sent: &'a Outgoing,
         response: &'a Response,
         single_use: bool,
+        now: Now,
     ) -> Result<Self, Error> {
         let mut answer = Self {
             members: Json::Null,
             sent,
             response,
             single_use,
+            now,
         };
         if response.status().is_redirection() {
             return Err(answer.odd(Oddity::Redirect));
@@ -108,12 +112,40 @@ impl<'a> Answer<'a> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
+    /// What time it was at the server. A copy out of a cache says how old it is (RFC 9111 §5.1).
+    fn date(&self) -> Option<UnixTime> {
+        let made = http_date(self.header("date")?)?;
+        let age = self.header("age").and_then(|age| age.trim().parse().ok());
+        Some(made.plus(Duration::from_secs(age.unwrap_or_default())))
+    }
+
+    /// `Retry-After` (RFC 9110 §10.2.3). A date counts from the server's clock, else from ours, and one that
+    /// has passed is no pause. A fraction is not in the RFC, but can mean one thing only.
+    fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        if let Some(until) = http_date(value) {
+            return Some(self.date().unwrap_or(self.now.unix).until(until));
+        }
+        let is_number = value
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let seconds: f64 = value.parse().ok().filter(|_| is_number)?;
+        Some(Duration::from_secs(seconds.ceil() as u64))
+    }
+
+    /// How far our clock is from the server's.
+    pub(crate) fn clock_skew(&self) -> Option<ClockSkew> {
+        ClockSkew::between(self.now.unix, self.date()?)
+    }
+
     fn origin(&self) -> Box<Origin> {
         Box::new(Origin {
             of: self.sent.origin(),
             status: self.response.status().as_u16(),
             log_id: self.log_id(),
-            retry_after: self.header("retry-after").and_then(seconds),
+            clock_skew: self.clock_skew(),
+            is_assertion: self.sent.is_assertion,
+            retry_after: self.retry_after(),
             single_use: self.single_use,
         })
     }
@@ -231,7 +263,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// `Retry-After` in seconds. Its other form, a date, is left: it would need the server's clock.
-fn seconds(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
+/// Any of the three forms of RFC 9110 §5.6.7.
+fn http_date(value: &str) -> Option<UnixTime> {
+    httpdate::parse_http_date(value).ok().map(UnixTime::from)
 }

@@ -123,7 +123,7 @@ impl<T> Flow for Call<T> {
             return;
         }
         let result = match reply {
-            Ok(response) => Answer::open(&self.request, &response, self.single_use)
+            Ok(response) => Answer::open(&self.request, &response, self.single_use, now)
                 .and_then(|answer| (self.read)(answer, now)),
             Err(failure) => Err(Error::Transport {
                 failure,

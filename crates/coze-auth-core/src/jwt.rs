@@ -174,6 +174,7 @@ impl UnsignedAssertion {
         let Self { input, mut request } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
         request.bearer = Some(wire::bearer(&assertion));
+        request.is_assertion = true;
         // The assertion is single-use too, but the next attempt makes its own.
         Ok(Call::repeatable(request, |answer, now| {
             TokenGrant::read(&answer, now)

@@ -83,7 +83,7 @@ pub use self::entropy::Entropy;
 pub use self::error::{Error, Retry, TransportFailure};
 pub use self::flow::{Call, Flow, Step};
 pub use self::secret::{ClientSecret, RefreshToken};
-pub use self::time::{Now, SteadyTime, UnixTime};
+pub use self::time::{ClockSkew, Now, SteadyTime, UnixTime};
 pub use self::token::TokenGrant;
 pub use self::whoami::whoami;
 pub use self::wire::{Body, Request, Response};

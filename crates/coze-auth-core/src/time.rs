@@ -4,6 +4,7 @@
 //! pauses and deadlines are about elapsed time and must survive a wall clock that is set back, so
 //! they use [`SteadyTime`].
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment on the calendar: time since 1970-01-01T00:00:00Z.
@@ -48,6 +49,40 @@ impl From<SystemTime> for UnixTime {
     /// A time before 1970 (a machine without a battery-backed clock) becomes the epoch.
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+/// How far this machine's clock is from a server's, by the `Date` of its answer (RFC 9110 §6.6.1).
+///
+/// Only a difference of more than a minute is told: a request takes its time, and no lifetime of Coze's is
+/// that short.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClockSkew(i64);
+
+impl ClockSkew {
+    /// Up to this, both clocks count as the same.
+    const UNTOLD: u64 = 60;
+
+    pub(crate) fn between(ours: UnixTime, theirs: UnixTime) -> Option<Self> {
+        let (ours, theirs) = (ours.as_secs(), theirs.as_secs());
+        let told = ours.abs_diff(theirs) > Self::UNTOLD;
+        told.then(|| Self(ours.wrapping_sub(theirs).cast_signed()))
+    }
+
+    /// By how many seconds this machine's clock is ahead of the server's; negative if it is behind.
+    pub const fn as_secs(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ClockSkew {
+    /// Such as "this machine's clock is 3600 s ahead of the server's".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (by, side) = (
+            self.0.unsigned_abs(),
+            if self.0 > 0 { "ahead of" } else { "behind" },
+        );
+        write!(f, "this machine's clock is {by} s {side} the server's")
     }
 }
 

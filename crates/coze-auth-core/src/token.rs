@@ -9,7 +9,7 @@ use crate::access_token::AccessToken;
 use crate::envelope::Answer;
 use crate::error::{ConfigError, Error, Problem};
 use crate::secret::{RefreshToken, SecretJson};
-use crate::time::{Now, UnixTime};
+use crate::time::{ClockSkew, Now, UnixTime};
 
 /// An access token, how long it lives, and what renews it.
 #[derive(Clone, Debug)]
@@ -23,6 +23,9 @@ pub struct TokenGrant {
     pub issued_at: UnixTime,
     /// When the access token ends, by Coze's clock.
     pub expires_at: UnixTime,
+    /// How far our clock was from the server's when the answer arrived, if that is more than a minute: then
+    /// `expires_at` comes too early or too late for us. None if the answer did not say, and in a stored grant.
+    pub clock_skew: Option<ClockSkew>,
 }
 
 /// What `expires_in` can mean as a moment: from 2001 to 5138. Below it is a duration, which the token
@@ -61,6 +64,7 @@ impl TokenGrant {
             refresh_token: saved.refresh_token.map(RefreshToken::new).transpose()?,
             issued_at: UnixTime::from_secs(saved.issued_at),
             expires_at: UnixTime::from_secs(saved.expires_at),
+            clock_skew: None,
         })
     }
 
@@ -82,6 +86,7 @@ impl TokenGrant {
             refresh_token: refresh_token.map_err(|_| answer.bad("refresh_token"))?,
             issued_at: now.unix,
             expires_at,
+            clock_skew: answer.clock_skew(),
         })
     }
 }

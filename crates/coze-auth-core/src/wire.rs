@@ -83,6 +83,8 @@ pub(crate) struct Outgoing {
     /// Public clients send none at all; two official SDKs send an empty Bearer (protocol §2.3).
     pub(crate) bearer: Option<HeaderValue>,
     pub(crate) body: Body,
+    /// The Bearer is an assertion, which says what time it is here.
+    pub(crate) is_assertion: bool,
 }
 
 impl Outgoing {
@@ -96,6 +98,7 @@ impl Outgoing {
             uri,
             bearer,
             body: Body::new(bytes),
+            is_assertion: false,
         }
     }
 
@@ -106,6 +109,7 @@ impl Outgoing {
             uri,
             bearer: Some(bearer),
             body: Body::default(),
+            is_assertion: false,
         }
     }
 

@@ -204,7 +204,7 @@ impl DevicePoll {
 
     fn after(&mut self, reply: Result<Response, TransportFailure>, now: Now) -> State {
         let outcome = match &reply {
-            Ok(response) => Answer::open(&self.request, response, false)
+            Ok(response) => Answer::open(&self.request, response, false, now)
                 .and_then(|answer| TokenGrant::read(&answer, now)),
             Err(failure) => {
                 let error = Error::Transport {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Retry;
 use super::text::{MASK, ServerText, write_log_id};
+use crate::time::ClockSkew;
 
 /// Coze's name for a refusal. The set is open: Coze documents some and sends others (protocol §4.3, §4.4).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -120,6 +121,8 @@ pub(crate) struct Origin {
     pub(crate) log_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) single_use: bool,
+    pub(crate) clock_skew: Option<ClockSkew>,
+    pub(crate) is_assertion: bool,
 }
 
 impl Origin {
@@ -163,7 +166,8 @@ impl Refused {
         self.origin.log_id.as_deref()
     }
 
-    /// The server's `Retry-After`, if it named one in seconds.
+    /// The server's `Retry-After`: a number of seconds or a date (RFC 9110 §10.2.3), which counts from the
+    /// answer's own `Date`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.origin.retry_after
     }
@@ -184,6 +188,16 @@ impl Refused {
     pub(crate) fn passes(&self) -> bool {
         self.retry() != Retry::Never
     }
+
+    /// How far this machine's clock is from the server's, where that can be why it refused: an assertion
+    /// says what time it is here, and that a token is still good was read off our clock.
+    pub fn clock_skew(&self) -> Option<ClockSkew> {
+        let is_of_time = match self.code {
+            ErrorCode::Number(4100 | 700_012_006) => true,
+            _ => self.origin.is_assertion && self.retry() == Retry::Never,
+        };
+        self.origin.clock_skew.filter(|_| is_of_time)
+    }
 }
 
 impl fmt::Display for Refused {
@@ -194,6 +208,9 @@ impl fmt::Display for Refused {
         }
         if !self.code.advice().is_empty() {
             write!(f, "; {}", self.code.advice())?;
+        }
+        if let Some(skew) = self.clock_skew() {
+            write!(f, "; {skew}: set it")?;
         }
         write_log_id(f, self.log_id())
     }
@@ -255,7 +272,8 @@ impl Unexpected {
         self.origin.log_id.as_deref()
     }
 
-    /// The server's `Retry-After`, if it named one in seconds.
+    /// The server's `Retry-After`: a number of seconds or a date (RFC 9110 §10.2.3), which counts from the
+    /// answer's own `Date`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.origin.retry_after
     }
