@@ -52,6 +52,10 @@ mock-bench *args:
 soak:
     cargo bench --quiet --locked --package coze-auth-mock --bench mock -- soak
 
+# How long a stopped process and a store that blocks keep callers waiting, in real time: CI's rows, and those that take longer.
+stopped:
+    STOPPED=all cargo test --quiet --locked --package coze-auth-conformance --test stopped -- --nocapture
+
 # Thirty virtual days of a device and its tokens, over a socket: the time that it took.
 month:
     cargo test --release --quiet --locked --package coze-auth-mock --test mock month -- --nocapture
@@ -94,8 +98,32 @@ rules:
 openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
-# All that must hold before a change lands.
-ci: lint test mutants model offline sdks breaks shims scoreboard openapi browser
+# All that must hold before a change lands, and the minutes that each recipe took.
+ci: (minutes "lint" "test" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
+
+# What takes longer than a change may wait for: every stopped process, the cases ten times, memory, figures.
+nightly: (minutes "stopped" "month" "conformance --repeat 10" "soak" "bench")
+
+# Runs recipes in this order up to the first that fails, and tells the minutes of each.
+[private]
+[positional-arguments]
+minutes +recipes:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    just=("{{ just_executable() }}" --justfile "{{ justfile() }}")
+    table=""
+    row() { # what it is, when it began, what came of it
+        local tenths=$(((SECONDS - $2 + 3) / 6))
+        table+=$(printf '%6d.%d min  %s' $((tenths / 10)) $((tenths % 10)) "$1${3:+: $3}")$'\n'
+    }
+    # However it ends.
+    trap 'row "in all" 0; printf "\n%s" "$table"' EXIT
+    for recipe in "$@"; do
+        began=$SECONDS
+        # A recipe with its arguments, so without quotes.
+        "${just[@]}" $recipe || { row "$recipe" "$began" "failed"; exit 1; }
+        row "$recipe" "$began"
+    done
 
 # The demo and the tests on a machine without CA certificates and with a dead proxy.
 offline:
