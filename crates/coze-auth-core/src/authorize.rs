@@ -23,14 +23,50 @@ impl RedirectUri {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is no such URL.
+    /// [`ConfigError`] if it is not such a URL, or has a `code`, `state`, `error` or `error_description` of
+    /// its own: its callback would have it twice.
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
         const WHAT: &str = "redirect URI";
-        let uri = identifier(WHAT, uri)?;
-        match absolute(&uri) {
-            Some(_) => Ok(Self(uri)),
-            None => Err(ConfigError::new(WHAT, Problem::NotAUrl)),
+        let uri = Self(identifier(WHAT, uri)?);
+        let bad = |problem| Err(ConfigError::new(WHAT, problem));
+        let Some(url) = absolute(&uri.0) else {
+            return bad(Problem::NotAUrl);
+        };
+        match uri
+            .callbacks(&url)
+            .iter()
+            .all(|callback| comes_back(callback))
+        {
+            true => Ok(uri),
+            false => bad(Problem::UrlPart(
+                "parameter of a callback (code, state, error or error_description)",
+            )),
         }
+    }
+
+    /// A callback of this URL in all the forms in which [`Callback::parse`] may be handed it.
+    fn callbacks(&self, url: &Url) -> [String; 4] {
+        const ADDED: &str = "code=c&state=s";
+        let appended = |text: &str| match text.contains('?') {
+            true => format!("{text}&{ADDED}"),
+            false => format!("{text}?{ADDED}"),
+        };
+        let (base, fragment) = self.0.split_once('#').unwrap_or((&self.0, ""));
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let query = match url.query() {
+            Some(query) => format!("{query}&{ADDED}"),
+            None => ADDED.to_owned(),
+        };
+        [
+            format!("{}#{fragment}", appended(base)),
+            // What a server does that takes the text for one without a fragment (protocol §2.2).
+            appended(&self.0),
+            appended(&path),
+            query,
+        ]
     }
 
     /// The URL as given.
@@ -212,27 +248,21 @@ impl Callback {
         self.state.as_ref()
     }
 
-    /// Reads the request that came to the redirect URI: its whole URL, its path and query, or its query.
+    /// Reads what came to a [`RedirectUri`]: the whole URL, its path and query, its query alone, or the
+    /// request line. Parameters that are empty count as absent (RFC 6749 §3.1).
     ///
     /// # Errors
     ///
     /// [`CallbackError::Repeated`] and [`CallbackError::BadCode`]. Nothing is lost by it: answer the
     /// request with an error page and keep the pending authorization.
     pub fn parse(request: &str) -> Result<Self, CallbackError> {
-        let request = request.split('#').next().unwrap_or_default();
-        // A `?` behind the first parameter belongs to a value.
-        let query = match request.split_once('?') {
-            Some((before, query)) if !before.contains(['=', '&']) => query,
-            _ => request,
-        };
         let (mut code, mut state, mut error, mut description) = (None, None, None, None);
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let (name, place) = match &*name {
-                "code" => ("code", &mut code),
-                "state" => ("state", &mut state),
-                "error" => ("error", &mut error),
-                "error_description" => ("error_description", &mut description),
-                _ => continue,
+        for (name, value) in parameters(callback_query(request)) {
+            let place = match name {
+                "code" => &mut code,
+                "state" => &mut state,
+                "error" => &mut error,
+                _ => &mut description,
             };
             if place.replace(value).is_some() {
                 return Err(CallbackError::Repeated(name));
@@ -258,6 +288,60 @@ impl Callback {
             outcome,
         })
     }
+}
+
+/// The part of a request to the redirect URI that has the parameters.
+fn callback_query(request: &str) -> &str {
+    let target = request_target(request);
+    let (before, fragment) = target.split_once('#').unwrap_or((target, ""));
+    let (query, behind) = (query(before), query(fragment));
+    // A page that routes by its fragment has the parameters there (`/#/cb?code=…`).
+    match parameters(query).next().is_none() && parameters(behind).next().is_some() {
+        true => behind,
+        false => query,
+    }
+}
+
+/// `/cb?…` of `GET /cb?… HTTP/1.1` (RFC 9112 §3); anything else as it is.
+fn request_target(request: &str) -> &str {
+    let request = request.trim();
+    let line: Vec<&str> = request
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    match line[..] {
+        [_, target, version] if version.starts_with("HTTP/") => target,
+        _ => request,
+    }
+}
+
+/// The query of a URL or path; a query as it is. A `/` or `?` in front tells: behind the first `=` or `&`, they
+/// belong to a path or a value.
+fn query(text: &str) -> &str {
+    match text
+        .find(['/', '?', '=', '&'])
+        .map(|at| text.as_bytes()[at])
+    {
+        Some(b'/' | b'?') => text.split_once('?').map_or(text, |(_, query)| query),
+        _ => text,
+    }
+}
+
+/// The parameters of a callback that mean something and are not empty, in their order.
+fn parameters(query: &str) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    form_urlencoded::parse(query.as_bytes()).filter_map(|(name, value)| {
+        let name = ["code", "state", "error", "error_description"]
+            .into_iter()
+            .find(|known| *known == name)?;
+        (!value.is_empty()).then_some((name, value))
+    })
+}
+
+/// Whether a callback is read as the code and state that [`RedirectUri::callbacks`] gave it, and nothing else.
+fn comes_back(callback: &str) -> bool {
+    parameters(callback_query(callback)).eq([("code", "c".into()), ("state", "s".into())])
 }
 
 /// Starts a login: the page to open and the attempt to keep (protocol §2.2).

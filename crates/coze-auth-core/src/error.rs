@@ -212,7 +212,7 @@ pub enum CallbackError {
     NoCode,
     /// It has a parameter twice (RFC 6749 §3.1).
     Repeated(&'static str),
-    /// Its `code` is empty or has a character that no code has.
+    /// Its `code` has a character that no code has.
     BadCode,
 }
 
@@ -241,9 +241,7 @@ impl fmt::Display for CallbackError {
                 f,
                 "the callback has the parameter {name} twice, which a server never sends"
             ),
-            Self::BadCode => {
-                f.write_str("the callback's code is empty or malformed; start the login again")
-            }
+            Self::BadCode => f.write_str("the callback's code is malformed; start the login again"),
         }
     }
 }

@@ -9,6 +9,7 @@ use coze_auth_core::error::{CallbackError, ErrorCode, Problem};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::secret::CodeVerifier;
 use coze_auth_core::{Endpoints, Entropy, Error};
+use proptest::prelude::*;
 
 #[test]
 fn the_url_of_a_web_login() {
@@ -196,13 +197,212 @@ fn callbacks_that_no_server_sends() {
         ("code=a&code=b&state=s", CallbackError::Repeated("code")),
         ("code=a&state=s&state=t", CallbackError::Repeated("state")),
         ("error=a&error=b", CallbackError::Repeated("error")),
-        ("code=&state=s", CallbackError::BadCode),
         ("code=a%0Ab&state=s", CallbackError::BadCode),
     ] {
         assert_eq!(
             Callback::parse(text).expect_err("malformed"),
             error,
             "for {text}"
+        );
+    }
+}
+
+/// The code and the redirect URI that an exchange sends.
+type Exchanged = Result<(String, String), String>;
+
+/// What the exchange would send for this callback.
+fn exchanged(pending: PendingAuthorization, callback: &str) -> Exchanged {
+    let callback = Callback::parse(callback).map_err(|error| error.to_string())?;
+    let mut call = web()
+        .exchange(pending, &callback)
+        .map_err(|rejected| rejected.to_string())?;
+    let body = shape(&request_of(&mut call, at(0))).1;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = |name: &str| body[name].as_str().unwrap().to_owned();
+    Ok((text("code"), text("redirect_uri")))
+}
+
+/// RFC 6749 §3.1: a parameter without a value is as if it were not there.
+#[test]
+fn empty_parameters_count_as_absent() {
+    let (url, pending) = login();
+    let state = query(&url, "state");
+    for query in [
+        format!("code=c&error=&state={state}"),
+        format!("error=&code=c&error_description=&state={state}"),
+        format!("error&code=c&state={state}"),
+        format!("error=&error=&code=&code=c&state=&state={state}"),
+        format!("code=c&error_description=&error_description=x&state={state}"),
+    ] {
+        let came = exchanged(pending.clone(), &query);
+        assert_eq!(
+            came.map(|(code, _)| code),
+            Ok("c".to_owned()),
+            "for {query}"
+        );
+    }
+    let outcome = |query: &str| {
+        let callback = Callback::parse(query).unwrap();
+        web().exchange(pending.clone(), &callback).expect_err(query)
+    };
+    let none = outcome(&format!("code=&error=&state={state}"));
+    assert_eq!(none.error, CallbackError::NoCode);
+    assert!(none.pending.is_none());
+    let stray = outcome("code=c&state=");
+    assert_eq!(stray.error, CallbackError::StateMismatch);
+    assert!(stray.pending.is_some(), "the login is still good");
+    let refused = outcome(&format!(
+        "code=&error=access_denied&error_description=&state={state}"
+    ));
+    assert_eq!(
+        refused.error,
+        CallbackError::Refused {
+            code: ErrorCode::AccessDenied,
+            description: String::new()
+        }
+    );
+}
+
+/// The named ones; `whatever_a_redirect_uri_is_its_callback_is_read` has the rest.
+#[test]
+fn callbacks_of_redirect_uris_that_look_like_something_else() {
+    for uri in [
+        "https://app.example/tenant=5/cb",
+        "https://app.example/a&b/cb",
+        "https://app.example/cb?next=/a?b=c",
+        "https://app.example/cb?x?y=z&&=",
+        "https://app.example/cb?/x=1",
+        "https://app.example?",
+        "https://app.example/cb?nocode=1&my_state=2&errors=3",
+        "https://app.example/cb?code=",
+        "https://app.example/#/cb",
+        "https://app.example/?a=1#/cb?b=2",
+        "https://app.example/cb#top",
+        "http://[::1]:80/cb",
+    ] {
+        let redirect = RedirectUri::new(uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
+        for (form, came) in forms_of_a_callback(&redirect) {
+            assert_eq!(
+                came,
+                Ok(("code_1".to_owned(), uri.to_owned())),
+                "{uri}: {form}"
+            );
+        }
+    }
+}
+
+/// A callback of this redirect URI in all forms, and what the exchange makes of each.
+fn forms_of_a_callback(redirect: &RedirectUri) -> Vec<(String, Exchanged)> {
+    let (page, pending) = web().authorize(redirect, entropy()).unwrap();
+    let state = query(&page, "state");
+    // As a server does it that knows what a URL is.
+    let mut url = url::Url::parse(redirect.as_str()).unwrap();
+    url.query_pairs_mut()
+        .append_pair("code", "code_1")
+        .append_pair("state", &state);
+    let whole = url.as_str().to_owned();
+    let asked = url.query().unwrap().to_owned();
+    let path = format!("{}?{asked}", url.path());
+    // And as one does it that only knows text.
+    let sign = if redirect.as_str().contains('?') {
+        '&'
+    } else {
+        '?'
+    };
+    let plain = format!("{}{sign}code=code_1&state={state}", redirect.as_str());
+    let without_scheme = plain.split_once("//").unwrap().1.to_owned();
+    let line = format!("GET {path} HTTP/1.1");
+    let forms = [
+        format!("{line}\r\nHost: app.example\r\nCookie: code=evil\r\n\r\n"),
+        format!(" {whole}\n"),
+        format!("?{asked}"),
+        whole,
+        plain,
+        without_scheme,
+        path,
+        line,
+        asked,
+    ];
+    forms
+        .into_iter()
+        .map(|form| {
+            let came = exchanged(pending.clone(), &form);
+            (form, came)
+        })
+        .collect()
+}
+
+/// A piece of a path, a query or a fragment, with everything in it that tells the parts of a URL apart.
+fn piece() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        Just("="),
+        Just("&"),
+        Just("?"),
+        Just("/"),
+        Just(":"),
+        Just("//"),
+        Just(";"),
+        Just("+"),
+        Just("%3F"),
+        Just("%26"),
+        Just("a"),
+        Just("tenant"),
+        Just("扣子"),
+        Just("http://x"),
+        Just("code"),
+        Just("state"),
+        Just("error"),
+        Just("code=x"),
+        Just("error_description="),
+    ];
+    proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    /// Whatever `RedirectUri::new` takes, `Callback::parse` reads, in each form.
+    #[test]
+    fn whatever_a_redirect_uri_is_its_callback_is_read(
+        path in piece(),
+        own in proptest::option::of(piece()),
+        fragment in proptest::option::weighted(0.2, piece()),
+    ) {
+        let mut uri = format!("https://app.example/{path}");
+        if let Some(own) = &own {
+            uri += &format!("?{own}");
+        }
+        if let Some(fragment) = &fragment {
+            uri += &format!("#{fragment}");
+        }
+        match RedirectUri::new(&*uri) {
+            Ok(redirect) => for (form, came) in forms_of_a_callback(&redirect) {
+                prop_assert_eq!(came, Ok(("code_1".to_owned(), uri.clone())), "{}: {}", uri, form);
+            },
+            // Only a URI that has a callback's parameter is refused.
+            Err(error) => {
+                prop_assert!(matches!(error.problem(), Problem::UrlPart(_)), "{}: {}", uri, error);
+                let named = |name: &str| uri.matches(name).count() > 0;
+                prop_assert!(named("code") || named("state") || named("error") || fragment.is_some(), "{}", uri);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redirect_uri_with_a_parameter_of_a_callback_is_refused_by_name() {
+    for uri in [
+        "https://app.example/cb?code=1",
+        "https://app.example/cb?a=1&state=x",
+        "https://app.example/cb?error=x&a=1",
+        "https://app.example/cb?error_description=x",
+        "https://app.example/cb?c%6fde=1",
+        "https://app.example/#/cb?code=1",
+    ] {
+        let error = RedirectUri::new(uri).expect_err(uri);
+        assert_eq!(
+            error.to_string(),
+            "redirect URI: has a parameter of a callback (code, state, error or error_description), \
+             which does not belong there",
+            "for {uri}"
         );
     }
 }

@@ -91,6 +91,27 @@ pub(crate) fn all() -> Vec<Mutant> {
             }
         }),
     ));
+    all.push(Mutant::new(
+        "callback-with-empty-error-is-refused",
+        Way::Callback(|pairs, _| {
+            for (name, value) in pairs {
+                if name == "error" && value.is_empty() {
+                    *value = "unknown".to_owned();
+                }
+            }
+        }),
+    ));
+    all.push(Mutant::new(
+        "callback-ends-at-the-first-sign",
+        Way::Asks(Box::new(|_, args| {
+            if let Some(Value::String(callback)) = args.get_mut("callback")
+                && let Some((path, _)) = callback.split_once('?')
+                && path.contains(['=', '&'])
+            {
+                *callback = path.to_owned();
+            }
+        })),
+    ));
     all
 }
 
