@@ -13,7 +13,6 @@ pub(super) fn of(error: &Error) -> Failure {
         Error::Refused(refused) => (Some(refused.code().to_string()), Some(refused.status())),
         Error::Unexpected(odd) => (None, Some(odd.status())),
         Error::Callback(CallbackError::Refused { code, .. }) => (Some(code.to_string()), None),
-        Error::DeviceDenied { .. } => (Some("access_denied".to_owned()), None),
         Error::DeviceExpired { .. } => (Some("expired_token".to_owned()), None),
         _ => (None, None),
     };
@@ -46,9 +45,13 @@ fn kind(error: &Error) -> (&'static str, String) {
                 TransportFailure::Timeout => "timeout",
                 TransportFailure::NotSent | TransportFailure::NoAnswer => "transport",
             };
-            (kind, format!("{failure:?}"))
+            let name = match failure {
+                TransportFailure::NotSent => "NotSent",
+                TransportFailure::NoAnswer => "NoAnswer",
+                TransportFailure::Timeout => "Timeout",
+            };
+            (kind, name.to_owned())
         }
-        Error::DeviceDenied { .. } => ("oauth", "DeviceDenied".to_owned()),
         Error::DeviceExpired { .. } => ("oauth", "DeviceExpired".to_owned()),
         Error::Signing(_) => ("config", "Signing".to_owned()),
         _ => ("other", "Other".to_owned()),

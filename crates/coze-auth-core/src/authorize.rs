@@ -8,7 +8,9 @@ use url::{Url, form_urlencoded};
 
 use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
 use crate::entropy::Entropy;
-use crate::error::{CallbackError, ConfigError, Error, ErrorCode, Problem, ServerText};
+use crate::error::{
+    CallbackError, ConfigError, Error, ErrorCode, GrantType, Problem, ServerText, report,
+};
 use crate::flow::Call;
 use crate::secret::{AuthorizationCode, ClientSecret, CodeVerifier, SecretJson, State};
 use crate::token::TokenGrant;
@@ -208,7 +210,7 @@ struct Saved<'a> {
 }
 
 /// A callback that does not complete a login.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CallbackRejected {
     /// Why.
@@ -223,11 +225,14 @@ impl fmt::Display for CallbackRejected {
     }
 }
 
-impl std::error::Error for CallbackRejected {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+impl fmt::Debug for CallbackRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
+
+// Its error has spoken in `Display`.
+impl std::error::Error for CallbackRejected {}
 
 impl From<CallbackRejected> for Error {
     fn from(rejected: CallbackRejected) -> Self {
@@ -412,7 +417,8 @@ pub(crate) fn exchange(
         code_verifier: pending.verifier.as_ref().map(CodeVerifier::expose),
     };
     let request = Outgoing::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
-    Ok(Call::single_use(request, |answer, now| {
+    let request = request.trading(GrantType::AuthorizationCode);
+    Ok(Call::new(request, |answer, now| {
         TokenGrant::read(&answer, now)
     }))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub use self::poll::{DevicePoll, LastPoll, Progress};
 use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
 use crate::envelope::Answer;
-use crate::error::{ConfigError, Error, is_invisible};
+use crate::error::{ConfigError, Error, GrantType, is_invisible};
 use crate::flow::Call;
 use crate::refresh::refresh;
 use crate::secret::{DeviceCode, RefreshToken};
@@ -57,7 +57,7 @@ impl DeviceApp {
             client_id: &self.client_id,
         };
         let request = Outgoing::post(self.endpoints.device_code(workspace), None, &body);
-        Call::repeatable(request, |answer, now| {
+        Call::new(request, |answer, now| {
             DeviceAuthorization::read(&answer, now)
         })
     }
@@ -76,7 +76,8 @@ impl DeviceApp {
             grant_type: "urn:ietf:params:oauth:grant-type:device_code",
             device_code: started.device_code.expose(),
         };
-        DevicePoll::new(Outgoing::post(self.endpoints.token(), None, &body), started)
+        let request = Outgoing::post(self.endpoints.token(), None, &body);
+        DevicePoll::new(request.trading(GrantType::DeviceCode), started)
     }
 
     /// Where the app's requests go.

@@ -18,13 +18,11 @@ pub(crate) struct Answer<'a> {
     members: Json<'a>,
     sent: &'a Outgoing,
     response: &'a Response,
-    single_use: bool,
     now: Now,
 }
 
 impl<'a> Answer<'a> {
-    /// Opens the answer to a request, which arrived `now`. `single_use` tells whether the request carried something that
-    /// works once, for the advice in errors.
+    /// Opens the answer to a request, which arrived `now`.
     ///
     /// # Errors
     ///
@@ -32,14 +30,12 @@ impl<'a> Answer<'a> {
     pub(crate) fn open(
         sent: &'a Outgoing,
         response: &'a Response,
-        single_use: bool,
         now: Now,
     ) -> Result<Self, Error> {
         let mut answer = Self {
             members: Json::Null,
             sent,
             response,
-            single_use,
             now,
         };
         if response.status().is_redirection() {
@@ -144,9 +140,8 @@ impl<'a> Answer<'a> {
             status: self.response.status().as_u16(),
             log_id: self.log_id(),
             clock_skew: self.clock_skew(),
-            is_assertion: self.sent.is_assertion,
             retry_after: self.retry_after(),
-            single_use: self.single_use,
+            grant: self.sent.grant,
         })
     }
 

@@ -6,6 +6,8 @@
 
 mod answer;
 mod config;
+mod kind;
+mod report;
 mod text;
 
 use std::fmt;
@@ -14,10 +16,17 @@ use std::time::Duration;
 pub(crate) use answer::Origin;
 pub use answer::{ErrorCode, Oddity, Refused, Unexpected};
 pub use config::{ConfigError, Problem};
+pub use kind::{ErrorKind, GrantType};
+pub use report::report;
 pub(crate) use text::{ServerText, is_invisible};
 
+use crate::wire::Outgoing;
+
 /// Why a flow ended without its result.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// Branch on [`kind`](Self::kind); the variants are for who wants to know more. `Display` says what happened and
+/// what to do; `Debug` the same, since `main` and `unwrap` print it.
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// The caller's: a value that cannot work, found before anything was sent.
@@ -32,19 +41,15 @@ pub enum Error {
     Transport {
         /// What is known of the request's fate.
         failure: TransportFailure,
-        /// Whether it carried an authorization code or refresh token, which works once.
-        single_use: bool,
+        /// What it would have traded for a token, if it asked for one.
+        grant: Option<GrantType>,
         /// Where it was sent: scheme, host and port.
         to: String,
     },
-    /// The person refused the device authorization.
-    DeviceDenied {
-        /// Coze's log id of the answer that said so.
-        log_id: Option<String>,
-    },
-    /// The device code expired before the person approved. Start again and show the new user code.
+    /// The time that Coze gave for a device authorization is over, by this machine's clock. (Where Coze says so
+    /// first, it is [`Refused`](Self::Refused) with [`ErrorCode::ExpiredToken`].) Start again and show the new user code.
     DeviceExpired {
-        /// Coze's log id, if Coze said so; none if the time it gave had run out here.
+        /// Coze's log id of the last answer, if the time ran out with it.
         log_id: Option<String>,
     },
     /// The signer could not sign the assertion.
@@ -74,9 +79,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Retry {
     /// For a failure that may pass: `acted` tells whether the server may have acted on the request.
-    pub(crate) fn passing(single_use: bool, acted: bool, pause: Option<Duration>) -> Self {
+    pub(crate) fn passing(sent: Option<GrantType>, acted: bool, pause: Option<Duration>) -> Self {
         let pause = pause.unwrap_or(RETRY_PAUSE);
-        match single_use && acted {
+        match acted && sent.is_some_and(GrantType::is_single_use) {
             true => Self::MaybeSpent(pause),
             false => Self::After(pause),
         }
@@ -84,16 +89,88 @@ impl Retry {
 }
 
 impl Error {
+    /// A transport that failed at this request.
+    pub(crate) fn transport(failure: TransportFailure, request: &Outgoing) -> Self {
+        Self::Transport {
+            failure,
+            grant: request.grant,
+            to: request.origin(),
+        }
+    }
+
+    /// What to do about it.
+    ///
+    /// ```
+    /// use coze_auth_core::error::{CallbackError, Error, ErrorKind};
+    ///
+    /// let error = Error::from(CallbackError::NoCode);
+    /// match error.kind() {
+    ///     ErrorKind::Denied => println!("you said no"),
+    ///     ErrorKind::CodeExpired => println!("the code has expired; here is a new one"),
+    ///     ErrorKind::LoginNeeded => println!("please log in"),
+    ///     ErrorKind::Wait(pause) => println!("trying again in {pause:?}"),
+    ///     ErrorKind::Settings => println!("tell the operator: {error}"),
+    ///     _ => println!("{error}"),
+    /// }
+    /// # assert_eq!(error.kind(), ErrorKind::LoginNeeded);
+    /// ```
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) => ErrorKind::Settings,
+            Self::Callback(error) => error.kind(),
+            Self::Refused(refused) => refused.kind(),
+            Self::Unexpected(unexpected) => unexpected.kind(),
+            Self::Transport { grant, .. } => {
+                ErrorKind::passing(self.retry(), *grant).unwrap_or(ErrorKind::Other)
+            }
+            Self::DeviceExpired { .. } => ErrorKind::CodeExpired,
+            Self::Signing(_) | Self::FlowFinished => ErrorKind::Other,
+        }
+    }
+
+    /// Whether a person has to log in, or to log in again.
+    pub fn needs_login(&self) -> bool {
+        self.kind().needs_login()
+    }
+
+    /// The code that Coze refused with, be it in an answer or on the callback.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self {
+            Self::Refused(refused) => Some(refused.code()),
+            Self::Callback(error) => error.code(),
+            _ => None,
+        }
+    }
+
+    /// Writes what `Display` does, with the reason that only the transport knows in the place of general advice.
+    ///
+    /// # Errors
+    ///
+    /// As the writer's.
+    pub fn fmt_because(
+        &self,
+        reason: &dyn fmt::Display,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        match self {
+            Self::Transport {
+                failure, grant, to, ..
+            } => {
+                write!(f, "{to}: {failure}: {reason}")?;
+                write_maybe_spent(f, self.retry(), *grant)
+            }
+            _ => fmt::Display::fmt(self, f),
+        }
+    }
+
     /// Whether sending the same thing again can help.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Refused(refused) => refused.retry(),
             Self::Unexpected(unexpected) => unexpected.retry(),
-            Self::Transport {
-                failure,
-                single_use,
-                ..
-            } => Retry::passing(*single_use, *failure != TransportFailure::NotSent, None),
+            Self::Transport { failure, grant, .. } => {
+                Retry::passing(*grant, *failure != TransportFailure::NotSent, None)
+            }
             _ => Retry::Never,
         }
     }
@@ -103,7 +180,7 @@ impl Error {
         match self {
             Self::Refused(refused) => refused.log_id(),
             Self::Unexpected(unexpected) => unexpected.log_id(),
-            Self::DeviceDenied { log_id } | Self::DeviceExpired { log_id } => log_id.as_deref(),
+            Self::DeviceExpired { log_id } => log_id.as_deref(),
             _ => None,
         }
     }
@@ -117,19 +194,12 @@ impl fmt::Display for Error {
             Self::Refused(refused) => refused.fmt(f),
             Self::Unexpected(unexpected) => unexpected.fmt(f),
             Self::Transport {
-                failure,
-                single_use,
-                to,
-            } => {
+                failure: TransportFailure::NotSent,
+                ..
+            } => self.fmt_because(&"check the address, the network and TLS", f),
+            Self::Transport { failure, grant, to } => {
                 write!(f, "{to}: {failure}")?;
-                if *single_use && *failure != TransportFailure::NotSent {
-                    f.write_str("; the code or refresh token that was sent may be spent, and then a new login is needed")?;
-                }
-                Ok(())
-            }
-            Self::DeviceDenied { log_id } => {
-                f.write_str("the person refused the device authorization")?;
-                text::write_log_id(f, log_id.as_deref())
+                write_maybe_spent(f, self.retry(), *grant)
             }
             Self::DeviceExpired { log_id } => {
                 f.write_str("the device code expired before it was approved; start again and show the new user code")?;
@@ -140,6 +210,29 @@ impl fmt::Display for Error {
                 f.write_str("this flow has already given its result; the driver must stop at Done")
             }
         }
+    }
+}
+
+/// What a retry of it may meet, and what is left then.
+fn write_maybe_spent(
+    f: &mut fmt::Formatter<'_>,
+    retry: Retry,
+    sent: Option<GrantType>,
+) -> fmt::Result {
+    match (retry, sent) {
+        (Retry::MaybeSpent(_), Some(GrantType::AuthorizationCode)) => {
+            f.write_str("; the code that was sent may be spent: log in again")
+        }
+        (Retry::MaybeSpent(_), _) => f.write_str(
+            "; the refresh token that was sent may be spent, and then a new login is needed",
+        ),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 
@@ -166,7 +259,7 @@ impl From<SigningError> for Error {
 /// How a transport failed, told by its consequence: can the server have acted on the request?
 ///
 /// A torn answer looks different in every HTTP client; what a flow needs to know is the same.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // drivers build it: no, perhaps, and perhaps after waiting in vain
 pub enum TransportFailure {
     /// Not a byte of the request left: no name, no route, refused connection, failed TLS handshake.
@@ -180,19 +273,23 @@ pub enum TransportFailure {
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotSent => {
-                "could not be reached, and nothing was sent: check the address, the network and TLS"
-            }
+            Self::NotSent => "could not be reached, and nothing was sent",
             Self::NoAnswer => "the connection broke before a whole answer came",
             Self::Timeout => "no whole answer came in time",
         })
     }
 }
 
+impl fmt::Debug for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
+    }
+}
+
 impl std::error::Error for TransportFailure {}
 
 /// Why a callback does not complete a login.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CallbackError {
     /// Its `state` is missing or belongs to another attempt: a stray or forged request
@@ -216,6 +313,32 @@ pub enum CallbackError {
     BadCode,
 }
 
+impl CallbackError {
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused {
+                code: ErrorCode::AccessDenied,
+                ..
+            } => ErrorKind::Denied,
+            // Whatever the reason, this attempt is over.
+            Self::Refused { .. } | Self::NoCode => ErrorKind::LoginNeeded,
+            // Anybody may have sent it: the attempt is still good.
+            Self::StateMismatch | Self::OtherApp | Self::Repeated(_) | Self::BadCode => {
+                ErrorKind::Other
+            }
+        }
+    }
+
+    /// The code that the authorization was refused with.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for CallbackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -228,28 +351,40 @@ impl fmt::Display for CallbackError {
             }
             Self::Refused { code, description } => {
                 write!(f, "the authorization was refused: {code}")?;
-                if description.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, ": {description}")
+                if !description.is_empty() {
+                    write!(f, ": {description}")?;
                 }
+                f.write_str(match code {
+                    ErrorCode::AccessDenied => "; the person said no: start again only if they wish to",
+                    _ => "; start the login again",
+                })
             }
             Self::NoCode => {
                 f.write_str("the callback has neither a code nor an error; start the login again")
             }
             Self::Repeated(name) => write!(
                 f,
-                "the callback has the parameter {name} twice, which a server never sends"
+                "the callback has the parameter {name} twice, which a server never sends; \
+                 answer it with an error page and keep waiting for the right one"
             ),
-            Self::BadCode => f.write_str("the callback's code is malformed; start the login again"),
+            Self::BadCode => f.write_str(
+                "the callback's code is malformed; answer it with an error page and keep waiting for \
+                 the right one",
+            ),
         }
+    }
+}
+
+impl fmt::Debug for CallbackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 
 impl std::error::Error for CallbackError {}
 
 /// Why a [`Signer`](crate::jwt::Signer) did not sign, in its own words. Put no secret in them.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct SigningError(String);
 
 impl SigningError {
@@ -262,6 +397,12 @@ impl SigningError {
 impl fmt::Display for SigningError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the assertion was not signed: {}", self.0)
+    }
+}
+
+impl fmt::Debug for SigningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 

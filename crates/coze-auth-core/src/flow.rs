@@ -67,7 +67,6 @@ type Read<T> = Box<dyn Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync>;
 #[must_use = "a call does nothing until it is driven"]
 pub struct Call<T> {
     request: Outgoing,
-    single_use: bool,
     read: Read<T>,
     state: State<T>,
 }
@@ -79,27 +78,14 @@ enum State<T> {
 }
 
 impl<T> Call<T> {
-    /// A call that may be repeated: it spends nothing.
-    pub(crate) fn repeatable(
+    pub(crate) fn new(
         request: Outgoing,
         read: impl Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Self {
         Self {
             request,
-            single_use: false,
             read: Box::new(read),
             state: State::Sending,
-        }
-    }
-
-    /// A call that carries an authorization code or a rotating refresh token.
-    pub(crate) fn single_use(
-        request: Outgoing,
-        read: impl Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            single_use: true,
-            ..Self::repeatable(request, read)
         }
     }
 }
@@ -123,13 +109,9 @@ impl<T> Flow for Call<T> {
             return;
         }
         let result = match reply {
-            Ok(response) => Answer::open(&self.request, &response, self.single_use, now)
+            Ok(response) => Answer::open(&self.request, &response, now)
                 .and_then(|answer| (self.read)(answer, now)),
-            Err(failure) => Err(Error::Transport {
-                failure,
-                single_use: self.single_use,
-                to: self.request.origin(),
-            }),
+            Err(failure) => Err(Error::transport(failure, &self.request)),
         };
         self.state = State::Answered(result);
     }

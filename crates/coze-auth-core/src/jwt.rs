@@ -19,7 +19,7 @@ pub use self::signer::RsaKey;
 pub use self::signer::Signer;
 use crate::endpoint::{Endpoints, identifier};
 use crate::entropy::Entropy;
-use crate::error::{ConfigError, Error, Problem, SigningError, TransportFailure};
+use crate::error::{ConfigError, Error, GrantType, Problem, SigningError, TransportFailure};
 use crate::flow::{Call, Flow, Step};
 use crate::scope::Scope;
 use crate::secret::Hidden;
@@ -130,7 +130,7 @@ impl JwtIssuer {
         };
         UnsignedAssertion {
             input: claims::signing_input(self, grant, &entropy, now.unix),
-            request: Outgoing::post(uri, None, &body),
+            request: Outgoing::post(uri, None, &body).trading(GrantType::Assertion),
         }
     }
 
@@ -174,9 +174,7 @@ impl UnsignedAssertion {
         let Self { input, mut request } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
         request.bearer = Some(wire::bearer(&assertion));
-        request.is_assertion = true;
-        // The assertion is single-use too, but the next attempt makes its own.
-        Ok(Call::repeatable(request, |answer, now| {
+        Ok(Call::new(request, |answer, now| {
             TokenGrant::read(&answer, now)
         }))
     }

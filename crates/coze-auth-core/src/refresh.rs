@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::endpoint::Endpoints;
+use crate::error::GrantType;
 use crate::flow::Call;
 use crate::secret::{ClientSecret, RefreshToken};
 use crate::token::TokenGrant;
@@ -30,9 +31,12 @@ pub(crate) fn refresh(
     };
     let request = Outgoing::post(endpoints.token(), secret.map(ClientSecret::bearer), &body);
     let old = token.clone();
-    Call::single_use(request, move |answer, now| {
-        let mut grant = TokenGrant::read(&answer, now)?;
-        grant.refresh_token.get_or_insert_with(|| old.clone());
-        Ok(grant)
-    })
+    Call::new(
+        request.trading(GrantType::RefreshToken),
+        move |answer, now| {
+            let mut grant = TokenGrant::read(&answer, now)?;
+            grant.refresh_token.get_or_insert_with(|| old.clone());
+            Ok(grant)
+        },
+    )
 }

@@ -24,7 +24,7 @@ pub struct User {
 /// Asks whom a token speaks for. A token that Coze does not know gives
 /// [`Refused`](crate::Error::Refused) with the number 4100 or 700012006.
 pub fn whoami(endpoints: &Endpoints, token: &AccessToken) -> Call<User> {
-    Call::repeatable(
+    Call::new(
         Outgoing::get(endpoints.users_me(), token.bearer()),
         |answer, _now| User::read(answer),
     )

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::error::GrantType;
 use crate::secret::Hidden;
 
 /// A request to send as it is: method, absolute URL, headers, body.
@@ -83,8 +84,8 @@ pub(crate) struct Outgoing {
     /// Public clients send none at all; two official SDKs send an empty Bearer (protocol §2.3).
     pub(crate) bearer: Option<HeaderValue>,
     pub(crate) body: Body,
-    /// The Bearer is an assertion, which says what time it is here.
-    pub(crate) is_assertion: bool,
+    /// What it trades for a token, if it asks for one.
+    pub(crate) grant: Option<GrantType>,
 }
 
 impl Outgoing {
@@ -98,7 +99,15 @@ impl Outgoing {
             uri,
             bearer,
             body: Body::new(bytes),
-            is_assertion: false,
+            grant: None,
+        }
+    }
+
+    /// Trades this for a token.
+    pub(crate) fn trading(self, grant: GrantType) -> Self {
+        Self {
+            grant: Some(grant),
+            ..self
         }
     }
 
@@ -109,7 +118,7 @@ impl Outgoing {
             uri,
             bearer: Some(bearer),
             body: Body::default(),
-            is_assertion: false,
+            grant: None,
         }
     }
 

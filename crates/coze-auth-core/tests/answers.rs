@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use coze_auth_core::error::{ErrorCode, Oddity, TransportFailure};
+use coze_auth_core::error::{ErrorCode, GrantType, Oddity, TransportFailure};
 use coze_auth_core::{AccessToken, Body, Error, Flow, RefreshToken, Retry, TokenGrant, whoami};
 
 fn refresh() -> coze_auth_core::Call<TokenGrant> {
@@ -469,7 +469,7 @@ fn only_what_may_have_arrived_may_be_spent() {
     ] {
         let shown = Error::Transport {
             failure,
-            single_use: true,
+            grant: Some(GrantType::AuthorizationCode),
             to: "https://api.example".into(),
         }
         .to_string();
@@ -477,7 +477,7 @@ fn only_what_may_have_arrived_may_be_spent() {
         assert!(shown.starts_with("https://api.example: "), "{shown}");
         let shown = Error::Transport {
             failure,
-            single_use: false,
+            grant: Some(GrantType::Assertion),
             to: "https://api.example".into(),
         }
         .to_string();

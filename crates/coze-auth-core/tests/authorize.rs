@@ -177,7 +177,8 @@ fn a_refusal_ends_the_login() {
     assert!(rejected.pending.is_none());
     assert_eq!(
         Error::from(rejected).to_string(),
-        "the authorization was refused: access_denied: no\\u{a}thanks"
+        "the authorization was refused: access_denied: no\\u{a}thanks; the person said no: start again only if they \
+         wish to"
     );
 }
 

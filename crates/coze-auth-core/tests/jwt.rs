@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::*;
 use coze_auth_core::endpoint::{AccountId, EnterpriseId};
-use coze_auth_core::error::{Problem, SigningError, TransportFailure};
+use coze_auth_core::error::{GrantType, Problem, SigningError, TransportFailure};
 use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, SessionContext, Signer};
 use coze_auth_core::scope::Scope;
 use coze_auth_core::{Entropy, Error, Flow, Request, Step};
@@ -208,7 +208,7 @@ fn a_call_is_one_attempt_with_one_assertion() {
     assert!(matches!(
         result_of(&mut call, at(9)),
         Err(Error::Transport {
-            single_use: false,
+            grant: Some(GrantType::Assertion),
             ..
         })
     ));

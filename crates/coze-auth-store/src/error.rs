@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use coze_auth_core::authorize::CallbackRejected;
 use coze_auth_core::cache::RefreshError;
-use coze_auth_core::error::{CallbackError, ConfigError, ErrorCode, Refused, SigningError};
+use coze_auth_core::error::{
+    CallbackError, ConfigError, ErrorCode, ErrorKind, Refused, SigningError, report,
+};
 use coze_auth_core::{self as core, Retry};
 
 use crate::GrantKey;
@@ -16,11 +18,16 @@ use crate::GrantKey;
 /// What a library or the system said. An HTTP client's own error can be had by `downcast_ref`.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
+/// How long to wait at least for what passes by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Why there is no result.
 ///
-/// `Display` says what happened and what to do. What the HTTP library or the system said about it is in
+/// Branch on [`kind`](Self::kind); the variants are for who wants to know more.
+/// `Display` says what happened and what to do; `Debug` adds the causes, since `main` and `unwrap` print it.
+/// What the HTTP library or the system said about it is in
 /// [`source`](std::error::Error::source) only, so a report that prints the chain says nothing twice.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// What the core says: a refusal, an answer that cannot be read, a failed transport, a bad value.
@@ -85,6 +92,36 @@ pub enum Error {
 }
 
 impl Error {
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Core { error, .. } => error.kind(),
+            Self::RefreshRefused(refused) => refused.kind(),
+            Self::LoginNeeded(_) => ErrorKind::LoginNeeded,
+            Self::Store(error) => error.kind(),
+            Self::NotStored(_) | Self::Interrupted | Self::Thread(_) => ErrorKind::Wait(PAUSE),
+            Self::Build(_) | Self::Redirected { .. } | Self::File { .. } => ErrorKind::Settings,
+            Self::NotALogin
+            | Self::NotAJwtApp
+            | Self::OtherOrigin { .. }
+            | Self::NoRuntime
+            | Self::Unfinished
+            | Self::Cancelled
+            | Self::Closed
+            | Self::Request(_)
+            | Self::Entropy(_) => ErrorKind::Other,
+        }
+    }
+
+    /// The code that Coze refused with, be it in an answer or on the callback.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self {
+            Self::Core { error, .. } => error.code(),
+            Self::RefreshRefused(refused) => Some(refused.code()),
+            _ => None,
+        }
+    }
+
     /// Whether sending the same thing again can help.
     pub fn retry(&self) -> Retry {
         match self {
@@ -93,20 +130,17 @@ impl Error {
             // A damaged file waits for a login; whatever else a store has can pass, and is tried again.
             Self::Store(StoreError::Corrupt { .. }) => Retry::Never,
             Self::Store(_) | Self::NotStored(_) | Self::Interrupted | Self::Thread(_) => {
-                Retry::After(Duration::from_secs(1))
+                Retry::After(PAUSE)
             }
             _ => Retry::Never,
         }
     }
 
-    /// Whether a person has to log in. After a refusal other than `invalid_grant` it may be the app's settings that
-    /// are wrong, and then the login fails, too; what Coze says to a spent refresh token is not known.
+    /// Whether a person has to log in, or to log in again. After a refused renewal other than by `invalid_grant` it
+    /// may be the app's settings that are wrong, and then the login fails, too; what Coze says to a spent refresh
+    /// token is not known.
     pub fn needs_login(&self) -> bool {
-        match self {
-            Self::LoginNeeded(_) | Self::Store(StoreError::Corrupt { .. }) => true,
-            Self::RefreshRefused(refused) => refused.retry() == Retry::Never,
-            _ => false,
-        }
+        self.kind().needs_login()
     }
 
     /// Coze's id of the answer. Its support asks for it.
@@ -192,6 +226,12 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -208,7 +248,7 @@ impl std::error::Error for Error {
 }
 
 /// Why a grant could not be read or stored.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The file's content is no grant: damaged, cut off, of another key, or of a version that is not known here.
@@ -237,6 +277,25 @@ pub enum StoreError {
     Other(Cause),
 }
 
+impl StoreError {
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Corrupt { .. } => ErrorKind::LoginNeeded,
+            Self::File { cause, .. } => match cause.kind() {
+                io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory => ErrorKind::Settings,
+                // A full disk, a busy one: the same is tried again.
+                _ => ErrorKind::Wait(PAUSE),
+            },
+            Self::Locked { .. } | Self::Superseded | Self::Other(_) => ErrorKind::Wait(PAUSE),
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -261,6 +320,12 @@ impl fmt::Display for StoreError {
             ),
             Self::Other(_) => f.write_str("the store of grants failed"),
         }
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 

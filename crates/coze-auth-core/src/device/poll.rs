@@ -204,14 +204,10 @@ impl DevicePoll {
 
     fn after(&mut self, reply: Result<Response, TransportFailure>, now: Now) -> State {
         let outcome = match &reply {
-            Ok(response) => Answer::open(&self.request, response, false, now)
+            Ok(response) => Answer::open(&self.request, response, now)
                 .and_then(|answer| TokenGrant::read(&answer, now)),
             Err(failure) => {
-                let error = Error::Transport {
-                    failure: *failure,
-                    single_use: false,
-                    to: self.request.origin(),
-                };
+                let error = Error::transport(*failure, &self.request);
                 return self.back_off(now.steady, None, error);
             }
         };
@@ -234,8 +230,6 @@ impl DevicePoll {
                     let pause = self.interval.max(refused.retry_after().unwrap_or_default());
                     self.pause_from(now.steady, pause, log_id)
                 }
-                ErrorCode::AccessDenied => State::over(Err(Error::DeviceDenied { log_id })),
-                ErrorCode::ExpiredToken => State::over(Err(Error::DeviceExpired { log_id })),
                 _ if refused.passes() => self.back_off(now.steady, refused.retry_after(), error),
                 _ => State::over(Err(error)),
             },

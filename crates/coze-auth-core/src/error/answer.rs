@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Retry;
+use super::kind::{ErrorKind, GrantType};
+use super::report::report;
 use super::text::{MASK, ServerText, write_log_id};
+use super::{Retry, write_maybe_spent};
 use crate::time::ClockSkew;
 
 /// Coze's name for a refusal. The set is open: Coze documents some and sends others (protocol §4.3, §4.4).
@@ -68,26 +70,44 @@ impl ErrorCode {
         }
     }
 
-    /// What the person who gets this error can do about it.
-    fn advice(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest => {
+    /// What the person who gets this error can do about it, by what was sent.
+    fn advice(&self, sent: Option<GrantType>) -> &'static str {
+        use GrantType::{Assertion, AuthorizationCode, DeviceCode, RefreshToken};
+        match (self, sent) {
+            (Self::InvalidRequest, Some(Assertion)) => "a parameter is wrong",
+            (Self::InvalidRequest, _) => {
                 "a parameter is wrong or spent; if it is client_secret, a web app was used as a PKCE app"
             }
-            Self::InvalidClient => {
-                "check the client id and its secret or key, the region (api.coze.cn and api.coze.com share none), and for a JWT app this machine's clock"
+            (Self::InvalidClient | Self::InvalidGrant, Some(Assertion)) => {
+                "check the app id, the key id and the private key, the region (api.coze.cn and api.coze.com share none), and this machine's clock"
             }
-            Self::InvalidGrant => "the code or refresh token is spent or expired: log in again",
-            Self::UnsupportedGrantType => "this kind of app cannot use this flow",
-            Self::AccessDeny => {
+            (Self::InvalidClient, _) => {
+                "check the client id and its secret or key, and the region (api.coze.cn and api.coze.com share none)"
+            }
+            (Self::InvalidGrant | Self::ExpiredToken, Some(AuthorizationCode)) => {
+                "the code is spent or expired: log in again"
+            }
+            (Self::InvalidGrant | Self::ExpiredToken, Some(RefreshToken)) => {
+                "the refresh token is spent or expired: log in again"
+            }
+            (Self::InvalidGrant | Self::ExpiredToken, Some(DeviceCode)) => {
+                "the device code is spent or expired: start again and show the new user code"
+            }
+            (Self::AccessDenied, Some(DeviceCode | AuthorizationCode)) => {
+                "the person said no: start again only if they wish to"
+            }
+            (Self::UnsupportedGrantType, _) => "this kind of app cannot use this flow",
+            (Self::AccessDeny, _) => {
                 "the app is switched off or of another kind: look at it in Coze's console"
             }
-            Self::Number(4100 | 700_012_006) => {
+            (Self::Number(4100 | 700_012_006), _) => {
                 "the access token is wrong, expired or of the other region"
             }
-            Self::Number(4000) => "if the path is unknown (HTTP 404), check the base URL",
-            Self::Number(4101) => "the token lacks this permission, or belongs to the other region",
-            Self::Number(4008 | 4009 | 4020) => "too many requests: pause",
+            (Self::Number(4000), _) => "if the path is unknown (HTTP 404), check the base URL",
+            (Self::Number(4101), _) => {
+                "the token lacks this permission, or belongs to the other region"
+            }
+            (Self::Number(4008 | 4009 | 4020), _) => "too many requests: pause",
             _ => "",
         }
     }
@@ -120,9 +140,9 @@ pub(crate) struct Origin {
     pub(crate) status: u16,
     pub(crate) log_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) single_use: bool,
     pub(crate) clock_skew: Option<ClockSkew>,
-    pub(crate) is_assertion: bool,
+    /// What was traded for a token, if one was asked for.
+    pub(crate) grant: Option<GrantType>,
 }
 
 impl Origin {
@@ -133,12 +153,17 @@ impl Origin {
 
     fn retry_passing(&self) -> Retry {
         // Throttled is refused before anything is done; anything else may have been done.
-        Retry::passing(self.single_use, self.status != 429, self.retry_after)
+        Retry::passing(self.grant, self.status != 429, self.retry_after)
+    }
+
+    /// The kind of trouble that passes; none if it does not.
+    fn kind_passing(&self, retry: Retry) -> Option<ErrorKind> {
+        ErrorKind::passing(retry, self.grant)
     }
 }
 
 /// Coze said no, in one of its forms (protocol §4.1), under whatever status.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Refused {
     pub(crate) origin: Box<Origin>,
     pub(crate) code: ErrorCode,
@@ -176,11 +201,38 @@ impl Refused {
     pub fn retry(&self) -> Retry {
         match self.code {
             ErrorCode::Number(4008 | 4009 | 4020) => {
-                Retry::passing(false, false, self.origin.retry_after)
+                Retry::passing(None, false, self.origin.retry_after)
             }
             ErrorCode::InternalError | ErrorCode::Number(5000) => self.origin.retry_passing(),
             _ if self.origin.passes() => self.origin.retry_passing(),
             _ => Retry::Never,
+        }
+    }
+
+    /// What to do about it: by the code, and by what was sent.
+    pub fn kind(&self) -> ErrorKind {
+        use ErrorCode::{
+            AccessDenied, AccessDeny, ExpiredToken, InvalidClient, InvalidGrant, InvalidRequest,
+            Number, UnsupportedGrantType,
+        };
+        use GrantType::{Assertion, AuthorizationCode, DeviceCode, RefreshToken};
+        if let Some(kind) = self.origin.kind_passing(self.retry()) {
+            return kind;
+        }
+        match (self.origin.grant, &self.code) {
+            (Some(DeviceCode | AuthorizationCode), AccessDenied) => ErrorKind::Denied,
+            (Some(DeviceCode), ExpiredToken | InvalidGrant) => ErrorKind::CodeExpired,
+            // What Coze says to a spent refresh token is not known (protocol §14): it may be anything.
+            (Some(RefreshToken), _) => ErrorKind::LoginNeeded,
+            (_, InvalidClient | UnsupportedGrantType | AccessDeny | Number(4000 | 4101)) => {
+                ErrorKind::Settings
+            }
+            // Nobody logs in to a JWT app; what it sends comes from its settings.
+            (Some(Assertion), InvalidGrant | InvalidRequest | AccessDenied)
+            | (None, InvalidRequest) => ErrorKind::Settings,
+            // Nor is it known what Coze says to a spent code (protocol §14).
+            (Some(DeviceCode | AuthorizationCode), _) => ErrorKind::LoginNeeded,
+            _ => ErrorKind::Other,
         }
     }
 
@@ -194,7 +246,7 @@ impl Refused {
     pub fn clock_skew(&self) -> Option<ClockSkew> {
         let is_of_time = match self.code {
             ErrorCode::Number(4100 | 700_012_006) => true,
-            _ => self.origin.is_assertion && self.retry() == Retry::Never,
+            _ => self.origin.grant == Some(GrantType::Assertion) && self.retry() == Retry::Never,
         };
         self.origin.clock_skew.filter(|_| is_of_time)
     }
@@ -206,13 +258,21 @@ impl fmt::Display for Refused {
         if !self.message.is_empty() {
             write!(f, ": {}", self.message)?;
         }
-        if !self.code.advice().is_empty() {
-            write!(f, "; {}", self.code.advice())?;
+        let advice = self.code.advice(self.origin.grant);
+        if !advice.is_empty() {
+            write!(f, "; {advice}")?;
         }
+        write_maybe_spent(f, self.retry(), self.origin.grant)?;
         if let Some(skew) = self.clock_skew() {
             write!(f, "; {skew}: set it")?;
         }
         write_log_id(f, self.log_id())
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 
@@ -244,7 +304,7 @@ pub enum Oddity {
 }
 
 /// An answer that cannot be read. It tells its length, never its text.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Unexpected {
     pub(crate) origin: Box<Origin>,
     pub(crate) oddity: Oddity,
@@ -283,9 +343,20 @@ impl Unexpected {
         match self.status() {
             _ if self.passes() => self.origin.retry_passing(),
             // A success that cannot be read: the server did act.
-            200..300 if self.origin.single_use => Retry::passing(true, true, self.retry_after()),
+            200..300 if self.origin.grant.is_some_and(GrantType::is_single_use) => {
+                Retry::passing(self.origin.grant, true, self.retry_after())
+            }
             _ => Retry::Never,
         }
+    }
+
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        let kind = self.origin.kind_passing(self.retry());
+        kind.unwrap_or(match self.oddity {
+            Oddity::Redirect | Oddity::TooLong => ErrorKind::Settings,
+            _ => ErrorKind::Other,
+        })
     }
 
     /// Whether this speaks of trouble that passes, for one who may repeat.
@@ -320,7 +391,14 @@ impl fmt::Display for Unexpected {
             Oddity::WrongType(member) => write!(f, "its {member} is of the wrong type"),
             Oddity::BadValue(member) => write!(f, "its {member} has a value that cannot be meant"),
         }?;
+        write_maybe_spent(f, self.retry(), self.origin.grant)?;
         write_log_id(f, self.log_id())
+    }
+}
+
+impl fmt::Debug for Unexpected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 

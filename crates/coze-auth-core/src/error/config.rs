@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::report;
+
 /// A value that cannot work: which one, why, and what to do. Never the value.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ConfigError {
     what: Cow<'static, str>,
     problem: Problem,
@@ -105,6 +107,12 @@ impl fmt::Display for ConfigError {
             Problem::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Problem::Key(why) => write!(f, "is no usable RSA private key: {why}"),
         }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
     }
 }
 

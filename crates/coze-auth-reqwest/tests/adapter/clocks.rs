@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_reqwest::core::error::SigningError;
+use coze_auth_reqwest::core::error::{ErrorCode, SigningError};
 use coze_auth_reqwest::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_reqwest::core::{
     Call, Endpoints, Error as CoreError, Flow, Now, SteadyTime, UnixTime,
@@ -99,7 +99,9 @@ async fn the_cause_is_the_last_requests_own() {
         };
         let ended = match has_cause {
             true => matches!(error, CoreError::Transport { .. }),
-            false => matches!(error, CoreError::DeviceDenied { .. }),
+            false => {
+                matches!(&error, CoreError::Refused(no) if *no.code() == ErrorCode::AccessDenied)
+            }
         };
         assert!(ended, "{error:?}");
         assert_eq!(cause.is_some(), has_cause, "{cause:?}");

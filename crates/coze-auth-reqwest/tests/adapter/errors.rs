@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use coze_auth_reqwest::core::authorize::{Callback, RedirectUri};
-use coze_auth_reqwest::core::error::{CallbackError, Problem, SigningError};
+use coze_auth_reqwest::core::error::{CallbackError, GrantType, Problem, SigningError};
 use coze_auth_reqwest::core::web::WebApp;
 use coze_auth_reqwest::core::{
     ClientSecret, Endpoints, Entropy, Error as CoreError, Retry, TransportFailure,
@@ -47,7 +47,7 @@ fn the_cores_errors_pass_through_the_question_mark() {
     fn transport() -> Result<(), Error> {
         Err(CoreError::Transport {
             failure: TransportFailure::Timeout,
-            single_use: true,
+            grant: Some(GrantType::RefreshToken),
             to: "https://api.coze.cn".into(),
         })?
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_ureq::core::error::SigningError;
+use coze_auth_ureq::core::error::{ErrorCode, SigningError};
 use coze_auth_ureq::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_ureq::core::{Endpoints, Error as CoreError, Now, SteadyTime, UnixTime};
 use coze_auth_ureq::store::{Ask, Refresh, Source, Waiting};
@@ -95,7 +95,9 @@ fn the_cause_is_the_last_requests_own() {
         };
         let ended = match has_cause {
             true => matches!(error, CoreError::Transport { .. }),
-            false => matches!(error, CoreError::DeviceDenied { .. }),
+            false => {
+                matches!(&error, CoreError::Refused(no) if *no.code() == ErrorCode::AccessDenied)
+            }
         };
         assert!(ended, "{error:?}");
         assert_eq!(cause.is_some(), has_cause, "{cause:?}");

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use coze_auth_ureq::core::authorize::{Callback, RedirectUri};
-use coze_auth_ureq::core::error::{CallbackError, Problem, SigningError};
+use coze_auth_ureq::core::error::{CallbackError, GrantType, Problem, SigningError};
 use coze_auth_ureq::core::web::WebApp;
 use coze_auth_ureq::core::{
     ClientSecret, Endpoints, Entropy, Error as CoreError, Retry, TransportFailure,
@@ -46,7 +46,7 @@ fn the_cores_errors_pass_through_the_question_mark() {
     fn transport() -> Result<(), Error> {
         Err(CoreError::Transport {
             failure: TransportFailure::Timeout,
-            single_use: true,
+            grant: Some(GrantType::RefreshToken),
             to: "https://api.coze.cn".into(),
         })?
     }
