@@ -1,26 +1,29 @@
 //! Grants at rest: taken up by others, stored before they are served, damaged, and out of reach.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use coze_auth_conformance::Stage;
 use coze_auth_core::TokenGrant;
-use coze_auth_mock::At;
+use coze_auth_mock::{At, Fault, On};
 use coze_auth_store::{
     Error, FileStore, GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError,
 };
 
 use crate::adapters::Tokens;
 use crate::over_both;
-use crate::support::{LIFE, Login, RawSocket, key, seconds, while_held};
+use crate::support::{LIFE, Login, PATIENCE, RawSocket, key, seconds, while_held};
 
 over_both! {
     two_sources_make_one_refresh,
     a_restart_takes_the_grant_up,
     without_a_login_there_is_none,
     a_logout_is_one_for_all,
-    what_cannot_be_stored_is_not_served,
+    what_cannot_be_stored_is_served_and_stored_later,
+    a_login_that_cannot_be_stored_is_served_and_stored_later,
+    a_stored_token_is_served_while_it_lasts,
+    a_store_that_hangs_holds_nobody_for_ever,
     closing_waits_for_who_holds_the_grant_as_long_as_for_a_request,
     a_damaged_file_is_named_and_kept,
 }
@@ -74,38 +77,100 @@ fn a_logout_is_one_for_all<T: Tokens>() {
     assert_eq!(login.refreshes(), (0, 0));
 }
 
-/// The refresh has rotated the token and the disk is full: nobody gets the new access token, nothing is lost,
-/// and the next try stores what there is without another request.
-fn what_cannot_be_stored_is_not_served<T: Tokens>() {
+/// The refresh has rotated the token and the disk is full: the new access token is good, so it is served, and the
+/// next tries store what there is without another request.
+fn what_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
     let login = Login::<T>::new();
     let full = Full::over(login.store.clone());
     let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
     login.stage.clock.advance(LIFE);
     full.failures.store(2, Ordering::SeqCst);
+    let tokens = tokens.wait_when_stale();
     for pause in [1, 2] {
-        let error = tokens.token().expect_err("not stored");
-        assert!(
-            matches!(error, Error::NotStored(StoreError::Other(_))),
-            "{error}"
-        );
+        let token = tokens.token().expect("served");
+        login.stage.prove_token(&token);
+        assert!(!login.stored().access_token.matches(&token));
         assert_eq!(login.refreshes(), (1, 1));
         login.stage.clock.advance(seconds(pause));
     }
     let token = tokens.token().expect("stored at last");
     assert!(login.stored().access_token.matches(&token));
-    login.stage.prove_token(&token);
     assert_eq!(login.refreshes(), (1, 1), "without another request");
 
-    // And closing tries, too.
+    // Whoever has no other token is told.
     login.stage.clock.advance(LIFE);
     full.failures.store(2, Ordering::SeqCst);
-    tokens.token().expect_err("not stored");
+    tokens.token().expect("served");
+    login.stage.clock.advance(LIFE);
+    let error = tokens.token().expect_err("ended, and not stored");
+    assert!(
+        matches!(error, Error::NotStored(StoreError::Other(_))),
+        "{error}"
+    );
+    assert_eq!(login.refreshes(), (2, 2));
+
+    // And closing tries, too.
+    full.failures.store(1, Ordering::SeqCst);
     let error = tokens.close().expect_err("not stored now either");
     assert!(matches!(error, Error::NotStored(_)), "{error}");
     tokens.close().expect("stored at last");
-    let another = login.another().token().expect("a token");
+    assert_eq!(login.refreshes(), (2, 2), "without another request");
+    let another = login.another().token().expect("its refresh token is good");
     login.stage.prove_token(&another);
-    assert_eq!(login.refreshes(), (2, 2));
+    assert_eq!(login.refreshes(), (3, 3));
+}
+
+/// The code of a login is spent, too.
+fn a_login_that_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
+    let stage = Stage::<RawSocket>::new();
+    let full = Full::over(MemoryStore::new());
+    let tokens = T::stored(&stage.clock, stage.web(), full.clone()).wait_when_stale();
+    full.failures.store(1, Ordering::SeqCst);
+    let error = tokens.install(stage.web_login()).expect_err("not stored");
+    assert!(matches!(error, Error::NotStored(_)), "{error}");
+    stage.prove_token(&tokens.token().expect("served"));
+    assert!(full.load(&key(&stage)).expect("it can be read").is_none());
+    stage.clock.advance(seconds(1));
+    tokens.token().expect("served");
+    let another = T::stored(&stage.clock, stage.web(), full);
+    stage.prove_token(&another.token().expect("stored"));
+}
+
+/// A new process, and a token with half a minute left: whatever the server says, it is good.
+fn a_stored_token_is_served_while_it_lasts<T: Tokens>() {
+    let login = Login::<T>::new();
+    let first = login.token();
+    login.stage.clock.advance(LIFE - seconds(30));
+    let fault = Fault::status(503).header("retry-after", "600");
+    let _down = login.stage.mock.fault(On::token(), fault);
+    let restarted = login.another();
+    for _ in 0..3 {
+        let token = restarted.token().expect("it is good");
+        assert_eq!(token.expose(), first);
+        login.stage.prove_token(&token);
+    }
+    login.stage.clock.advance(seconds(30));
+    let error = restarted.token().expect_err("it has ended");
+    assert!(error.to_string().contains("HTTP 503"), "{error}");
+    assert_eq!(login.refreshes().0, 1, "the server wants to be left alone");
+}
+
+/// Twice three requests of 30 s and ten seconds, twice, and then the caller is told; a late success is not lost.
+fn a_store_that_hangs_holds_nobody_for_ever<T: Tokens>() {
+    let login = Login::<T>::new();
+    let hangs = Hanging::over(login.store.clone());
+    let tokens = T::stored(&login.stage.clock, login.stage.web(), hangs.clone());
+    let waits = tokens.clone();
+    let caller = std::thread::spawn(move || waits.token());
+    hangs.wait_for(1);
+    login.stage.clock.advance(seconds(200));
+    let error = caller.join().expect("it ends").expect_err("it hangs");
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    let error = tokens.token().expect_err("a moment ago");
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    hangs.let_go();
+    login.stage.clock.advance(seconds(61));
+    tokens.token().expect("it is back");
 }
 
 /// Who changes the grant otherwise is waited for as long as a renewal may take: three requests and ten seconds.
@@ -115,7 +180,7 @@ fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
     let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
     login.stage.clock.advance(LIFE);
     full.failures.store(1, Ordering::SeqCst);
-    tokens.token().expect_err("not stored");
+    tokens.token().expect("served");
     assert_eq!(full.last_patience(), seconds(100));
     tokens.close().expect("stored at last");
     assert!(full.last_patience() <= seconds(30));
@@ -125,7 +190,7 @@ fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
     let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
     login.stage.clock.advance(LIFE);
     full.failures.store(1, Ordering::SeqCst);
-    tokens.token().expect_err("not stored");
+    tokens.token().expect("served");
     login.another().forget().expect("removed");
     tokens.close().expect("nothing to store");
     assert!(login.another().token().is_err(), "nor is it brought back");
@@ -216,6 +281,51 @@ impl LockedGrant for FullLock {
 
     fn remove(&mut self) -> Result<(), StoreError> {
         self.held.remove()
+    }
+}
+
+/// A store whose reads hang until it is let go.
+#[derive(Clone)]
+struct Hanging {
+    store: MemoryStore,
+    calls: Arc<(Mutex<(usize, bool)>, Condvar)>,
+}
+
+impl Hanging {
+    fn over(store: MemoryStore) -> Self {
+        Self {
+            store,
+            calls: Arc::default(),
+        }
+    }
+
+    /// Until this many calls hang.
+    fn wait_for(&self, count: usize) {
+        let calls = self.calls.0.lock().expect("no panic");
+        let waited = self
+            .calls
+            .1
+            .wait_timeout_while(calls, PATIENCE, |calls| calls.0 < count);
+        assert!(!waited.expect("no panic").1.timed_out(), "nobody asked");
+    }
+
+    fn let_go(&self) {
+        self.calls.0.lock().expect("no panic").1 = true;
+        self.calls.1.notify_all();
+    }
+}
+
+impl GrantStore for Hanging {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        let mut calls = self.calls.0.lock().expect("no panic");
+        calls.0 += 1;
+        self.calls.1.notify_all();
+        drop(self.calls.1.wait_while(calls, |calls| !calls.1));
+        self.store.load(key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        self.store.lock(key, patience)
     }
 }
 

@@ -69,9 +69,9 @@ impl RefreshError for Error {
 #[must_use = "a ticket that is dropped stalls the cache until its lease is over"]
 #[allow(clippy::exhaustive_enums)] // these five are the contract with every driver
 pub enum Lookup<E = Error> {
-    /// Use it. It is fresh, or someone renews it already, or renewing failed a moment ago.
+    /// Use it. It is fresh, or someone renews or stores it already, or that failed a moment ago.
     Fresh(AccessToken),
-    /// Use it; and renew it, beside.
+    /// Use it; and renew it, or store what could not be stored, beside.
     Stale(AccessToken, RefreshTicket),
     /// There is none: renew it first.
     Missing(RefreshTicket),
@@ -115,6 +115,8 @@ struct Current {
     doubtful: bool,
     /// The server refused the refresh token.
     refused: bool,
+    /// It could not be stored: whoever has the next ticket tries again.
+    unstored: bool,
 }
 
 struct Lease {
@@ -149,6 +151,34 @@ impl<E: RefreshError> TokenCache<E> {
         self.void = self.tickets;
     }
 
+    /// Like [`restore`](Self::restore), of a grant that could not be stored, for this reason: see
+    /// [`complete_unstored`](Self::complete_unstored).
+    pub fn restore_unstored(&mut self, grant: TokenGrant, error: E, now: Now) {
+        self.restore(grant, now);
+        self.fail_to_store(error, now);
+    }
+
+    /// Takes a grant that whoever renews has found in storage: until a new one comes, its token is served while it
+    /// lasts, whatever becomes of the renewal. It does not end the renewal. Ignored if it has ended, or if the
+    /// current one is it, or serves longer.
+    pub fn adopt(&mut self, stored: &TokenGrant, now: Now) {
+        let is_better = self.current.as_ref().is_none_or(|current| {
+            !current.grant.access_token.matches(&stored.access_token)
+                && (!current.serves(now) || current.grant.expires_at < stored.expires_at)
+        });
+        if is_better && now.unix < stored.expires_at {
+            self.current = Some(Current {
+                at: now.steady,
+                rejected: false,
+                replaces_rejected: false,
+                doubtful: false,
+                refused: false,
+                unstored: false,
+                grant: stored.clone(),
+            });
+        }
+    }
+
     /// Drops the grant: nobody is logged in any more. A renewal that is under way counts for nothing then.
     pub fn clear(&mut self) {
         self.current = None;
@@ -171,7 +201,8 @@ impl<E: RefreshError> TokenCache<E> {
         }
     }
 
-    /// Hands in what came of a ticket.
+    /// Hands in what came of a ticket; `now` is read after whatever the renewal waited for, since a failure's pause is
+    /// counted from it.
     ///
     /// A failure is ignored if another ticket has been given out since, or if its grant is no longer the current
     /// one. A success is not: the server has rotated the refresh token, and this is the only copy. It is dropped
@@ -193,15 +224,43 @@ impl<E: RefreshError> TokenCache<E> {
         }
     }
 
+    /// Hands in a grant that a ticket brought and that could not be stored, for this reason. Its token is served; after
+    /// a pause the next ticket is given out, whose holder stores it before anything else: its refresh token is
+    /// the only copy.
+    pub fn complete_unstored(
+        &mut self,
+        ticket: RefreshTicket,
+        grant: TokenGrant,
+        error: E,
+        now: Now,
+    ) {
+        let (installed, failures) = (self.installed, self.failures);
+        self.complete(ticket, Ok(grant), now);
+        if self.installed != installed {
+            self.failures = failures;
+            self.fail_to_store(error, now);
+        }
+    }
+
+    /// The grant is stored now, which could not be stored before. Ignored if it is not the current one.
+    pub fn stored(&mut self, grant: &TokenGrant) {
+        if let Some(current) = &mut self.current
+            && current.unstored
+            && current.grant.access_token.matches(&grant.access_token)
+        {
+            current.unstored = false;
+            self.failure = None;
+            self.failures = 0;
+        }
+    }
+
     /// What to do for a token now.
     pub fn lookup(&mut self, now: Now) -> Lookup<E> {
-        let usable = self
-            .current
-            .as_ref()
-            .filter(|current| !current.rejected && !current.ended(now));
+        let usable = self.current.as_ref().filter(|current| current.serves(now));
         let token = usable.map(|current| current.grant.access_token.clone());
         let stale = usable.is_none_or(|current| {
-            !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
+            current.unstored
+                || !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
         });
         match token {
             Some(token) if !stale => Lookup::Fresh(token),
@@ -220,7 +279,8 @@ impl<E: RefreshError> TokenCache<E> {
     /// The token that [`lookup`](Self::lookup) will give to everyone up to the moment beside it, whatever
     /// happens to clocks and leases: for a slot that is read without the cache. None if there is none such.
     pub fn published(&self) -> Option<(&AccessToken, UnixTime)> {
-        let current = self.current.as_ref().filter(|current| !current.rejected)?;
+        let current = self.current.as_ref();
+        let current = current.filter(|current| !current.rejected && !current.unstored)?;
         Some((
             &current.grant.access_token,
             self.policy.stale_from(&current.grant),
@@ -230,6 +290,25 @@ impl<E: RefreshError> TokenCache<E> {
     /// The grant, whatever its state.
     pub fn grant(&self) -> Option<&TokenGrant> {
         self.current.as_ref().map(|current| &current.grant)
+    }
+
+    /// Whether there is a token to hand out now.
+    pub fn serves(&self, now: Now) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.serves(now))
+    }
+
+    /// Whether the API has refused the current access token.
+    pub fn is_rejected(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.rejected)
+    }
+
+    /// Why the last renewal failed, if none has succeeded since; also when its pause is over.
+    pub fn failure(&self) -> Option<&E> {
+        self.failure.as_ref().map(|failure| &failure.error)
     }
 
     /// Whether the server has said that this refresh token is spent or expired.
@@ -244,6 +323,20 @@ impl<E: RefreshError> TokenCache<E> {
     pub fn busy(&self, now: Now) -> Option<Duration> {
         let lease = self.running.as_ref()?;
         Some(now.steady.until(lease.until)).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether a renewal has outlived its lease and not been replaced by another.
+    pub fn overran(&self, now: Now) -> bool {
+        self.running.is_some() && self.busy(now).is_none()
+    }
+
+    /// Counts a renewal that has [outlived its lease](Self::overran) as failed. Its success counts all the same, when it
+    /// comes.
+    pub fn give_up(&mut self, error: E, now: Now) {
+        if self.overran(now) {
+            self.running = None;
+            self.fail(error, now);
+        }
     }
 
     fn pausing(&self, now: Now) -> Option<&E> {
@@ -285,11 +378,19 @@ impl<E: RefreshError> TokenCache<E> {
             replaces_rejected,
             doubtful: renewed && now.unix >= grant.expires_at,
             refused: false,
+            unstored: false,
             grant,
         });
         self.failure = None;
         self.failures = 0;
         self.installed += 1;
+    }
+
+    fn fail_to_store(&mut self, error: E, now: Now) {
+        if let Some(current) = &mut self.current {
+            current.unstored = true;
+        }
+        self.fail(error, now);
     }
 
     fn fail(&mut self, error: E, now: Now) {
@@ -313,6 +414,10 @@ impl<E: RefreshError> TokenCache<E> {
 }
 
 impl Current {
+    fn serves(&self, now: Now) -> bool {
+        !self.rejected && !self.ended(now)
+    }
+
     fn ended(&self, now: Now) -> bool {
         !self.in_doubt(now) && now.unix >= self.grant.expires_at
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http::Uri;
+use coze_auth_store::Clock;
 use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 
@@ -120,6 +121,12 @@ impl Client {
             self.http = Http::Own(Arc::new(Own::new(own.make.clone(), timeout)));
         }
         self
+    }
+
+    /// For a token source, which reads it between what it does.
+    pub(crate) fn clock(&self) -> Clock {
+        let time = self.time.clone();
+        Arc::new(move || time.now())
     }
 
     /// Another clock than the machine's, for tests. HTTP timeouts stay real time.

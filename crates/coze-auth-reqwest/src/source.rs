@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coze_auth_core::http::header::AUTHORIZATION;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
-use coze_auth_core::{AccessToken, Endpoints, Now, TokenGrant};
+use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
 use coze_auth_store::{
     Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
 };
@@ -51,13 +51,15 @@ pub struct TokenSource {
 impl TokenSource {
     /// A token of the console: personal (PAT) or service (SAT).
     pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
-        Self::over(client, endpoints, Source::fixed(token, client.timeout))
+        let source = Source::fixed(token, client.timeout, client.clock());
+        Self::over(client, endpoints, source)
     }
 
     /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
     pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
         let endpoints = app.endpoints().clone();
-        Self::over(client, &endpoints, Source::jwt(app, grant, client.timeout))
+        let source = Source::jwt(app, grant, client.timeout, client.clock());
+        Self::over(client, &endpoints, source)
     }
 
     /// The tokens of a login with a web, PKCE or device app. `subject` is your own name for who logged in; the
@@ -75,7 +77,8 @@ impl TokenSource {
     ) -> Result<Self, Error> {
         let app = app.into();
         let endpoints = app.endpoints().clone();
-        let source = Source::stored(app, subject, Arc::new(store), client.timeout)?;
+        let (store, clock) = (Arc::new(store), client.clock());
+        let source = Source::stored(app, subject, store, client.timeout, clock)?;
         Ok(Self::over(client, &endpoints, source))
     }
 
@@ -135,17 +138,20 @@ impl TokenSource {
         }
         // Before a renewal is taken on, which would be lost.
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let mut caller = self.source.caller();
         loop {
-            match self.source.ask(self.now()) {
+            match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
-                Ask::First(refresh) => self.start(&runtime, refresh),
-                Ask::Behind(token, refresh) => {
+                Ask::Behind(token, refresh) if !self.wait_when_stale => {
                     self.start(&runtime, refresh);
-                    if !self.wait_when_stale {
-                        return Ok(token);
+                    return Ok(token);
+                }
+                Ask::First(refresh) | Ask::Behind(_, refresh) => {
+                    self.start(&runtime, refresh);
+                    if self.wait_when_stale {
+                        self.settled().await;
                     }
-                    self.settled().await;
                 }
                 Ask::Wait(woken, at_most) => self.client.time.wait(woken, at_most).await,
             }
@@ -167,7 +173,7 @@ impl TokenSource {
     /// half a minute neither does one to a token that came in the place of another that was refused: what is
     /// wrong then is not the token. (A test moves the clock in between: `Client::with_time`.)
     pub fn invalidate(&self, rejected: &AccessToken) {
-        self.source.invalidate(rejected, self.now());
+        self.source.invalidate(rejected);
     }
 
     /// Sends a request of yours with a token, through a client of yours, and gives the answer as it came,
@@ -216,7 +222,7 @@ impl TokenSource {
         let (answer, rejected) = judge(http.execute(request).await.map_err(failed)?)
             .await
             .map_err(failed)?;
-        if !rejected || !self.source.invalidate(&token, self.now()) {
+        if !rejected || !self.source.invalidate(&token) {
             return Ok(answer);
         }
         let Some(mut again) = again else {
@@ -235,10 +241,12 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
+    /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory all the same, and stored
+    /// by one of the next calls for a token, or by [`close`](Self::close). [`Error::NotALogin`] if this is not a source
+    /// of a login.
     pub async fn install(&self, grant: TokenGrant) -> Result<(), Error> {
-        let (source, now) = (self.source.clone(), self.now());
-        blocking(move || source.install(grant, now)).await?
+        let source = self.source.clone();
+        blocking(move || source.install(grant)).await?
     }
 
     /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
@@ -276,17 +284,13 @@ impl TokenSource {
 
     /// Until no renewal runs.
     async fn settled(&self) {
-        while let Some((woken, at_most)) = self.source.running(self.now()) {
+        while let Some((woken, at_most)) = self.source.running() {
             self.client.time.wait(woken, at_most).await;
         }
     }
 
     fn start(&self, runtime: &Handle, refresh: Refresh) {
         runtime.spawn(renew(self.client.clone(), refresh));
-    }
-
-    fn now(&self) -> Now {
-        self.client.time.now()
     }
 }
 
@@ -296,19 +300,17 @@ fn put(request: &mut reqwest::Request, token: &AccessToken) {
 
 /// Carries a renewal out. What blocks, the store, does so where it may.
 async fn renew(client: Client, refresh: Refresh) {
-    let time = client.time.clone();
-    let mut next = blocking(move || refresh.begin(time.now())).await;
+    let mut next = blocking(move || refresh.begin()).await;
     loop {
-        let time = client.time.clone();
         next = match next {
             Ok(Next::Send(refresh, renewal)) => {
                 let result = client.run(renewal).await;
                 refresh.note(&result);
-                blocking(move || refresh.received(result, time.now())).await
+                blocking(move || refresh.received(result)).await
             }
             Ok(Next::Wait(refresh, pause)) => {
-                time.sleep(pause).await;
-                blocking(move || refresh.again(time.now())).await
+                client.time.sleep(pause).await;
+                blocking(move || refresh.again()).await
             }
             // An error is a panic in a store or a signer: dropping the renewal has told those who wait.
             Ok(Next::Done) | Err(_) => return,

@@ -1,9 +1,7 @@
 //! The clocks that flows run on.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use coze_auth_core::{Now, UnixTime};
@@ -23,20 +21,15 @@ pub trait Time: Send + Sync {
     /// Ready after at least this long, on the steady clock.
     fn sleep(&self, pause: Duration) -> Sleep<'_>;
 
-    /// Ready when `woken` is, or after this long on the steady clock. A clock of your own that passes by being
-    /// slept on has to leave the passing to others here: whoever is waited for is at work.
+    /// Ready when `woken` is, or after this much of the machine's time. It never sleeps on this clock: one that passes by
+    /// being slept on would pass at once, while whoever is waited for is still at work. A clock of your own that
+    /// does not run by itself may look again whenever it is moved.
     fn wait<'a>(&'a self, woken: Waiting, at_most: Duration) -> Sleep<'a> {
-        Box::pin(first(woken, self.sleep(at_most)))
+        Box::pin(async move {
+            // Its one error says that the time has passed.
+            let _ = tokio::time::timeout(at_most, woken).await;
+        })
     }
-}
-
-/// Ready with the first of the two.
-async fn first(mut woken: Waiting, mut pause: Sleep<'_>) {
-    poll_fn(|context| match Pin::new(&mut woken).poll(context) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => pause.as_mut().poll(context),
-    })
-    .await;
 }
 
 /// A pause on its way.

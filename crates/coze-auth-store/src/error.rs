@@ -47,8 +47,8 @@ pub enum Error {
     NotAJwtApp,
     /// The grant could not be read or stored.
     Store(StoreError),
-    /// The grant was renewed and could not be stored, so its token is not served. It waits in this process, and the
-    /// next try stores it without another request. A process that ends before has lost the login.
+    /// The grant, of a renewal or of a login, could not be stored. It waits in this process: its token is served while it
+    /// lasts, and the next tries store it without another request. A process that ends before has lost the login.
     NotStored(StoreError),
     /// A token was to be sent to another origin than the API's.
     OtherOrigin {
@@ -62,6 +62,12 @@ pub enum Error {
     Interrupted,
     /// A renewal is needed, and there is no tokio runtime here to run it on.
     NoRuntime,
+    /// A renewal has not ended in the time that all of its requests may take together: the store of grants, or the
+    /// signer, hangs. If it ends with a grant after all, that is taken.
+    TimedOut {
+        /// How long that was.
+        waited: Duration,
+    },
     /// A renewal was still running when its source was closed.
     Unfinished,
     /// The one who waited called it off.
@@ -99,7 +105,9 @@ impl Error {
             Self::RefreshRefused(refused) => refused.kind(),
             Self::LoginNeeded(_) => ErrorKind::LoginNeeded,
             Self::Store(error) => error.kind(),
-            Self::NotStored(_) | Self::Interrupted | Self::Thread(_) => ErrorKind::Wait(PAUSE),
+            Self::NotStored(_) | Self::Interrupted | Self::TimedOut { .. } | Self::Thread(_) => {
+                ErrorKind::Wait(PAUSE)
+            }
             Self::Build(_) | Self::Redirected { .. } | Self::File { .. } => ErrorKind::Settings,
             Self::NotALogin
             | Self::NotAJwtApp
@@ -129,9 +137,11 @@ impl Error {
             Self::RefreshRefused(refused) => refused.retry(),
             // A damaged file waits for a login; whatever else a store has can pass, and is tried again.
             Self::Store(StoreError::Corrupt { .. }) => Retry::Never,
-            Self::Store(_) | Self::NotStored(_) | Self::Interrupted | Self::Thread(_) => {
-                Retry::After(PAUSE)
-            }
+            Self::Store(_)
+            | Self::NotStored(_)
+            | Self::Interrupted
+            | Self::TimedOut { .. }
+            | Self::Thread(_) => Retry::After(PAUSE),
             _ => Retry::Never,
         }
     }
@@ -194,7 +204,8 @@ impl fmt::Display for Error {
             Self::Store(error) => error.fmt(f),
             Self::NotStored(error) => write!(
                 f,
-                "{error}; the grant was renewed, and waits in this process for the next try: do not end it before"
+                "{error}; the new grant waits in this process, which serves its token and tries again to store it: a \
+                 process that ends before has lost the login"
             ),
             Self::OtherOrigin { to, api } => write!(
                 f,
@@ -204,6 +215,12 @@ impl fmt::Display for Error {
                 "the renewal ended without a word: its task panicked, or its runtime was shut down before close()",
             ),
             Self::NoRuntime => f.write_str("a token has to be renewed, and there is no tokio runtime here"),
+            Self::TimedOut { waited } => write!(
+                f,
+                "the renewal of the grant has not ended in {} s: the store of grants hangs, or the signer; \
+                 what it brings is taken when it ends",
+                waited.as_secs()
+            ),
             Self::Unfinished => f.write_str(
                 "a renewal was still running when the token source was closed; it is stored if the process lives on",
             ),

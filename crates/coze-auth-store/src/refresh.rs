@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
-use coze_auth_core::{self as core, AccessToken, Now, RefreshToken, Retry, TokenGrant};
+use coze_auth_core::{self as core, RefreshToken, Retry, TokenGrant};
 
 use crate::renewal::Renewal;
-use crate::source::{Kind, SAVES, Source};
+use crate::shared::{Known, Unsaved};
+use crate::source::{Kind, SAVES, Source, save_login};
 use crate::store::{LockedGrant, Saved};
 use crate::{Error, StoreError, entropy};
 
@@ -35,12 +36,11 @@ pub struct Refresh {
     source: Arc<Source>,
     ticket: Option<RefreshTicket>,
     /// The access token that everyone has, ended or refused.
-    known: Option<AccessToken>,
+    known: Option<Known>,
     held: Option<Box<dyn LockedGrant>>,
     sent: Option<RefreshToken>,
     tries: u32,
     read_again: bool,
-    at: Now,
 }
 
 /// What a renewal wants next.
@@ -62,12 +62,7 @@ enum Before {
 }
 
 impl Refresh {
-    pub(crate) fn new(
-        source: Arc<Source>,
-        ticket: RefreshTicket,
-        known: Option<AccessToken>,
-        at: Now,
-    ) -> Self {
+    pub(crate) fn new(source: Arc<Source>, ticket: RefreshTicket, known: Option<Known>) -> Self {
         Self {
             source,
             ticket: Some(ticket),
@@ -76,35 +71,36 @@ impl Refresh {
             sent: None,
             tries: 0,
             read_again: false,
-            at,
         }
     }
 
     /// Begins. Blocks while another process renews the same grant.
-    pub fn begin(mut self, now: Now) -> Next {
-        self.at = now;
-        let before = self.before(now);
-        self.go_on(before, now)
+    pub fn begin(mut self) -> Next {
+        let before = self.before();
+        self.go_on(before)
+    }
+
+    /// Ends it before it has begun: there is nothing to carry it out with.
+    pub fn give_up(self, error: Error) {
+        let _ = self.end(Err(error));
     }
 
     /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in
     /// between: whoever asks next stores it then, and no rotated refresh token is lost.
     pub fn note(&self, result: &Result<TokenGrant, Error>) {
         if let (Ok(grant), Some(sent)) = (result, &self.sent) {
-            let unsaved = (sent.clone(), grant.clone());
-            self.source.shared.set_unsaved(Some(unsaved));
+            self.source.shared.set_unsaved(Unsaved {
+                from: Some(sent.clone()),
+                grant: grant.clone(),
+            });
         }
     }
 
     /// Takes what came of the request. Blocks while it is stored.
-    pub fn received(mut self, result: Result<TokenGrant, Error>, now: Now) -> Next {
-        self.at = now;
+    pub fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
         self.tries += 1;
         let error = match result {
-            Ok(grant) => {
-                let kept = self.keep(grant);
-                return self.end(kept, now);
-            }
+            Ok(grant) => return self.keep(grant),
             Err(error) => error,
         };
         if let Error::Core {
@@ -115,8 +111,8 @@ impl Refresh {
             if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
                 self.source.shared.set_refused(sent);
             }
-            if let Some(before) = self.after_refusal(now).transpose() {
-                return self.go_on(before, now);
+            if let Some(before) = self.after_refusal().transpose() {
+                return self.go_on(before);
             }
         }
         match error.retry() {
@@ -125,44 +121,43 @@ impl Refresh {
             }
             _ => {
                 let error = self.named(error);
-                self.end(Err(error), now)
+                self.end(Err(error))
             }
         }
     }
 
     /// Asks again, after the pause.
-    pub fn again(mut self, now: Now) -> Next {
-        self.at = now;
+    pub fn again(self) -> Next {
         let before = self.renewal().map(Before::Send);
-        self.go_on(before, now)
+        self.go_on(before)
     }
 
-    fn go_on(self, before: Result<Before, Error>, now: Now) -> Next {
+    fn go_on(self, before: Result<Before, Error>) -> Next {
         match before {
             Ok(Before::Send(renewal)) => Next::Send(self, renewal),
-            Ok(Before::Have(grant)) => self.end(Ok(grant), now),
-            Err(error) => self.end(Err(error), now),
+            Ok(Before::Have(grant)) => self.end(Ok(grant)),
+            Err(error) => self.end(Err(error)),
         }
     }
 
-    fn before(&mut self, now: Now) -> Result<Before, Error> {
+    fn before(&mut self) -> Result<Before, Error> {
         let source = self.source.clone();
         let Kind::Stored { key, store, .. } = &source.kind else {
             return self.renewal().map(Before::Send);
         };
         if source.shared.unsaved().is_none()
-            && let Some(grant) = self.newer(store.load(key)?, now)
+            && let Some(grant) = self.newer(store.load(key)?)
         {
             return Ok(Before::Have(grant));
         }
         let held = self.held.insert(store.lock(key, source.patience())?);
         // Now, and not before: who held the lock may have left something.
-        if let Some((from, grant)) = source.shared.unsaved() {
-            return source.keep(&mut **held, &from, grant).map(Before::Have);
+        if let Some(unsaved) = source.shared.unsaved() {
+            source.keep(&mut **held, unsaved)?;
         }
         let stored = held.load()?;
         let token = refresh_token_of(stored.as_ref());
-        let before = self.take_up(stored, token, now)?;
+        let before = self.take_up(stored, token)?;
         // A disk that is full is found out while the refresh token is still good.
         if let (Before::Send(_), Some(held)) = (&before, &mut self.held) {
             held.prepare()?;
@@ -175,27 +170,34 @@ impl Refresh {
         &mut self,
         stored: Option<TokenGrant>,
         token: Option<RefreshToken>,
-        now: Now,
     ) -> Result<Before, Error> {
         self.sent = token;
-        match self.newer(stored, now) {
+        match self.newer(stored) {
             Some(grant) => Ok(Before::Have(grant)),
             None => self.renewal().map(Before::Send),
         }
     }
 
-    /// A stored grant that this process does not know yet, and that need not be renewed.
-    fn newer(&self, stored: Option<TokenGrant>, now: Now) -> Option<TokenGrant> {
-        stored.filter(|stored| {
-            let is_known = |known: &AccessToken| known.matches(&stored.access_token);
-            !self.known.as_ref().is_some_and(is_known)
-                && now.unix < self.source.policy.stale_from(stored)
-        })
+    /// A stored grant that need not be renewed. One that has to be, but has not ended, is served from now on, whatever
+    /// becomes of the renewal.
+    fn newer(&self, stored: Option<TokenGrant>) -> Option<TokenGrant> {
+        let stored = stored?;
+        let now = self.source.now();
+        let is_rejected =
+            |known: &Known| known.rejected && known.token.matches(&stored.access_token);
+        if self.known.as_ref().is_some_and(is_rejected) {
+            return None;
+        }
+        if now.unix < self.source.policy.stale_from(&stored) {
+            return Some(stored);
+        }
+        self.source.shared.adopt(&stored, now);
+        None
     }
 
     /// What a spent refresh token is refused with is not known (protocol §14): whatever the refusal, someone
     /// else may have spent it, and stored the next.
-    fn after_refusal(&mut self, now: Now) -> Result<Option<Before>, Error> {
+    fn after_refusal(&mut self) -> Result<Option<Before>, Error> {
         let (Some(held), false) = (&mut self.held, self.read_again) else {
             return Ok(None);
         };
@@ -203,7 +205,7 @@ impl Refresh {
         let stored = held.load()?;
         match (refresh_token_of(stored.as_ref()), &self.sent) {
             (Some(token), Some(sent)) if !token.matches(sent) => {
-                self.take_up(stored, Some(token), now).map(Some)
+                self.take_up(stored, Some(token)).map(Some)
             }
             _ => Ok(None),
         }
@@ -223,11 +225,27 @@ impl Refresh {
         }
     }
 
-    /// Stores a new grant, if grants are stored.
-    fn keep(&mut self, grant: TokenGrant) -> Result<TokenGrant, Error> {
-        match (&mut self.held, &self.sent) {
-            (Some(held), Some(sent)) => self.source.keep(&mut **held, sent, grant),
-            _ => Ok(grant),
+    /// Stores a new grant, if grants are stored, then publishes it. One that cannot be stored is served all the same: it
+    /// is good, and the next calls for a token try to store it before anything else.
+    fn keep(mut self, grant: TokenGrant) -> Next {
+        let (Some(held), Some(sent)) = (&mut self.held, &self.sent) else {
+            return self.end(Ok(grant));
+        };
+        let unsaved = Unsaved {
+            from: Some(sent.clone()),
+            grant: grant.clone(),
+        };
+        match (self.source.keep(&mut **held, unsaved), self.ticket.take()) {
+            (Err(error @ Error::NotStored(_)), Some(ticket)) => {
+                let now = self.source.now();
+                let shared = &self.source.shared;
+                shared.complete_unstored(ticket, grant, error, now);
+                Next::Done
+            }
+            (kept, ticket) => {
+                self.ticket = ticket;
+                self.end(kept)
+            }
         }
     }
 
@@ -245,8 +263,10 @@ impl Refresh {
         }
     }
 
-    fn end(mut self, outcome: Result<TokenGrant, Error>, now: Now) -> Next {
+    fn end(mut self, outcome: Result<TokenGrant, Error>) -> Next {
         if let Some(ticket) = self.ticket.take() {
+            // Now, and not when it began: a store may have blocked for longer than a failure's pause.
+            let now = self.source.now();
             self.source.shared.complete(ticket, outcome, now);
         }
         Next::Done
@@ -258,15 +278,19 @@ fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
 }
 
 impl Source {
-    /// Stores a grant that was renewed from `from`, before anyone is given its token. If someone else's stands
-    /// there by now, that is the grant. If it cannot be stored, it is kept here, and stored before all else.
+    /// Stores a grant. If someone else's stands by now where there was what it was renewed from, that is the grant. If
+    /// it cannot be stored, it is kept here, and stored before all else.
     pub(crate) fn keep(
         &self,
         held: &mut dyn LockedGrant,
-        from: &RefreshToken,
-        grant: TokenGrant,
+        unsaved: Unsaved,
     ) -> Result<TokenGrant, Error> {
-        self.shared.set_unsaved(Some((from.clone(), grant.clone())));
+        let Unsaved { from, grant } = self.shared.set_unsaved(unsaved);
+        let Some(from) = &from else {
+            save_login(held, &grant).map_err(Error::NotStored)?;
+            self.shared.set_saved(&grant);
+            return Ok(grant);
+        };
         let mut tries = 1..SAVES;
         let kept = loop {
             let is_from = |token: &RefreshToken| token.matches(from);
@@ -281,13 +305,13 @@ impl Source {
                 Err(error) => return Err(Error::NotStored(error)),
             }
             if held.save(&grant).map_err(Error::NotStored)? == Saved::Stored {
-                break Some(grant);
+                break Some(grant.clone());
             }
             tries
                 .next()
                 .ok_or(Error::NotStored(StoreError::Superseded))?;
         };
-        self.shared.set_unsaved(None);
+        self.shared.set_saved(&grant);
         match (kept, &self.kind) {
             (Some(grant), _) => Ok(grant),
             (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(key.clone())),
@@ -299,8 +323,8 @@ impl Source {
 impl Drop for Refresh {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let outcome = Err(Error::Interrupted);
-            self.source.shared.complete(ticket, outcome, self.at);
+            let (outcome, now) = (Err(Error::Interrupted), self.source.now());
+            self.source.shared.complete(ticket, outcome, now);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
-use coze_auth_core::{AccessToken, Now, RefreshToken, TokenGrant, UnixTime};
+use coze_auth_core::{AccessToken, Now, RefreshToken, SteadyTime, TokenGrant, UnixTime};
 
 use crate::slot::Slot;
 use crate::sync::{Mutex, MutexGuard, locked};
@@ -29,16 +29,43 @@ pub enum Ask {
     Failed(Error),
 }
 
+/// The access token that a renewal replaces.
+pub(crate) struct Known {
+    pub(crate) token: AccessToken,
+    /// The API has refused it.
+    pub(crate) rejected: bool,
+}
+
+/// What one call for a token has seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds {
+    /// How many renewals had failed when it came.
+    failures: Option<u64>,
+    /// When it was given a renewal to carry out.
+    began: Option<SteadyTime>,
+}
+
 pub(crate) struct Shared {
     slot: Slot,
     state: Mutex<State>,
 }
 
+/// A grant that is not stored yet. It is the only copy.
+#[derive(Clone)]
+pub(crate) struct Unsaved {
+    /// The refresh token that it was renewed from, and that the store still has; none of a login, which replaces
+    /// whatever there is.
+    pub(crate) from: Option<RefreshToken>,
+    pub(crate) grant: TokenGrant,
+}
+
 struct State {
     cache: TokenCache<Error>,
     waiters: Waiters,
-    /// Rotated, but not stored yet, and what it was made from. It changes under the store's lock only.
-    unsaved: Option<(RefreshToken, TokenGrant)>,
+    /// It changes under the store's lock only, or by a login that cannot have that.
+    unsaved: Option<Unsaved>,
+    /// How many renewals have failed: whoever waited for one tells it from those before.
+    failures: u64,
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
     closed: bool,
@@ -52,6 +79,7 @@ impl Shared {
                 cache: TokenCache::new(policy),
                 waiters: Waiters::default(),
                 unsaved: None,
+                failures: 0,
                 refused: None,
                 closed: false,
             }),
@@ -72,21 +100,29 @@ impl Shared {
         self.slot.fresh(now)
     }
 
-    /// What to do for a token. `refresh` makes a renewal of a ticket and of the access token that it replaces.
+    /// What to do for a token. `refresh` makes a renewal of a ticket and of what it replaces.
     pub(crate) fn ask(
         self: &Arc<Self>,
         now: Now,
-        refresh: impl FnOnce(RefreshTicket, Option<AccessToken>) -> Refresh,
+        caller: &mut Rounds,
+        refresh: impl FnOnce(RefreshTicket, Option<Known>) -> Refresh,
     ) -> Ask {
         let mut state = locked(&self.state);
         let state = &mut *state;
         if state.closed {
             return Ask::Failed(Error::Closed);
         }
+        if let Some(error) = state.ended(caller, now) {
+            return Ask::Failed(error);
+        }
+        caller.failures.get_or_insert(state.failures);
         match state.cache.lookup(now) {
             Lookup::Fresh(token) => Ask::Token(token),
             Lookup::Stale(token, ticket) => Ask::Behind(token, refresh(ticket, state.known())),
-            Lookup::Missing(ticket) => Ask::First(refresh(ticket, state.known())),
+            Lookup::Missing(ticket) => {
+                caller.began = Some(now.steady);
+                Ask::First(refresh(ticket, state.known()))
+            }
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
             Lookup::Failed(error) => Ask::Failed(error),
         }
@@ -105,7 +141,38 @@ impl Shared {
         outcome: Result<TokenGrant, Error>,
         now: Now,
     ) {
-        self.change(|state| state.cache.complete(ticket, outcome, now));
+        self.change(|state| {
+            state.failures += u64::from(outcome.is_err());
+            state.cache.complete(ticket, outcome, now);
+        });
+    }
+
+    /// A renewal brought a grant that could not be stored.
+    pub(crate) fn complete_unstored(
+        &self,
+        ticket: RefreshTicket,
+        grant: TokenGrant,
+        error: Error,
+        now: Now,
+    ) {
+        self.change(|state| state.cache.complete_unstored(ticket, grant, error, now));
+    }
+
+    /// A login's grant could not be stored.
+    pub(crate) fn restore_unstored(&self, grant: TokenGrant, error: Error, now: Now) {
+        self.change(|state| {
+            state.unsaved = Some(Unsaved {
+                from: None,
+                grant: grant.clone(),
+            });
+            state.refused = None;
+            state.cache.restore_unstored(grant, error, now);
+        });
+    }
+
+    /// Serves what whoever renews has found in the store, while it renews.
+    pub(crate) fn adopt(&self, stored: &TokenGrant, now: Now) {
+        self.change(|state| state.cache.adopt(stored, now));
     }
 
     pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {
@@ -137,11 +204,30 @@ impl Shared {
         locked(&self.state).closed
     }
 
-    pub(crate) fn set_unsaved(&self, unsaved: Option<(RefreshToken, TokenGrant)>) {
-        locked(&self.state).unsaved = unsaved;
+    /// Keeps what is about to be stored, and gives back what has to be: this, or a login that could not be stored and
+    /// that a renewal of the grant before it cannot replace.
+    pub(crate) fn set_unsaved(&self, unsaved: Unsaved) -> Unsaved {
+        let mut state = locked(&self.state);
+        if state
+            .unsaved
+            .as_ref()
+            .is_none_or(|waits| waits.from.is_some())
+        {
+            state.unsaved = Some(unsaved);
+        }
+        state.unsaved.clone().expect("set")
     }
 
-    pub(crate) fn unsaved(&self) -> Option<(RefreshToken, TokenGrant)> {
+    /// It is stored, or there is no need to store it any more.
+    pub(crate) fn set_saved(&self, grant: &TokenGrant) {
+        drop(self.apply(|state| {
+            let is_it = |waits: &mut Unsaved| waits.grant.access_token.matches(&grant.access_token);
+            state.unsaved.take_if(is_it);
+            state.cache.stored(grant);
+        }));
+    }
+
+    pub(crate) fn unsaved(&self) -> Option<Unsaved> {
         locked(&self.state).unsaved.clone()
     }
 
@@ -182,8 +268,31 @@ impl Shared {
 }
 
 impl State {
-    /// The access token that a renewal is to replace.
-    fn known(&self) -> Option<AccessToken> {
-        self.cache.grant().map(|grant| grant.access_token.clone())
+    /// What a renewal is to replace.
+    fn known(&self) -> Option<Known> {
+        self.cache.grant().map(|grant| Known {
+            token: grant.access_token.clone(),
+            rejected: self.cache.is_rejected(),
+        })
+    }
+
+    /// Why a caller who has waited for a renewal is told that there is no token, instead of being given the next
+    /// renewal: without this, one who asks a store that hangs, or comes to look when the pause is over, would ask on
+    /// for ever.
+    fn ended(&mut self, caller: &Rounds, now: Now) -> Option<Error> {
+        if self.cache.serves(now) {
+            return None;
+        }
+        if let Some(began) = caller.began
+            && self.cache.overran(now)
+        {
+            let waited = began.until(now.steady);
+            self.cache.give_up(Error::TimedOut { waited }, now);
+            self.failures += 1;
+            return self.cache.failure().cloned();
+        }
+        let waited = caller.failures.is_some_and(|seen| seen < self.failures);
+        let renews = self.cache.busy(now).is_some();
+        self.cache.failure().filter(|_| waited && !renews).cloned()
     }
 }

@@ -13,8 +13,8 @@ use coze_auth_core::web::WebApp;
 use coze_auth_core::{AccessToken, Call, Endpoints, Now, RefreshToken, TokenGrant, UnixTime};
 
 use crate::refresh::Refresh;
-use crate::shared::{Ask, Shared};
-use crate::store::{GrantStore, Saved};
+use crate::shared::{Ask, Rounds, Shared};
+use crate::store::{GrantStore, LockedGrant, Saved};
 use crate::wait::Waiting;
 use crate::{Error, GrantKey, StoreError};
 
@@ -24,6 +24,9 @@ const SLACK: Duration = Duration::from_secs(10);
 /// lost its lock for good, or does not compare as it should.
 pub(crate) const SAVES: u32 = 10;
 
+/// Reads both clocks. A source reads them itself, since a store may take its time between two looks.
+pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
+
 /// Where tokens come from, and the state that all who ask share.
 pub struct Source {
     pub(crate) kind: Kind,
@@ -31,6 +34,7 @@ pub struct Source {
     pub(crate) policy: RefreshPolicy,
     /// How long one request may take.
     pub(crate) timeout: Duration,
+    clock: Clock,
 }
 
 pub(crate) enum Kind {
@@ -104,19 +108,20 @@ impl From<DeviceApp> for RefreshApp {
 
 impl Source {
     /// A token of the console: always the same.
-    pub fn fixed(token: AccessToken, timeout: Duration) -> Self {
+    pub fn fixed(token: AccessToken, timeout: Duration, clock: Clock) -> Self {
         let policy = policy(timeout);
         Self {
             kind: Kind::Fixed,
             shared: Shared::fixed(policy, token),
             policy,
             timeout,
+            clock,
         }
     }
 
     /// A JWT app's tokens, for one kind of grant.
-    pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration) -> Self {
-        Self::new(Kind::Jwt(Box::new((app, grant))), timeout)
+    pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration, clock: Clock) -> Self {
+        Self::new(Kind::Jwt(Box::new((app, grant))), timeout, clock)
     }
 
     /// The tokens of a login, which rests in the store.
@@ -129,19 +134,21 @@ impl Source {
         subject: impl Into<String>,
         store: Arc<dyn GrantStore>,
         timeout: Duration,
+        clock: Clock,
     ) -> Result<Self, ConfigError> {
         let key = GrantKey::new(&app, subject)?;
         let app = Box::new(app);
-        Ok(Self::new(Kind::Stored { app, key, store }, timeout))
+        Ok(Self::new(Kind::Stored { app, key, store }, timeout, clock))
     }
 
-    fn new(kind: Kind, timeout: Duration) -> Self {
+    fn new(kind: Kind, timeout: Duration, clock: Clock) -> Self {
         let policy = policy(timeout);
         Self {
             kind,
             shared: Shared::new(policy),
             policy,
             timeout,
+            clock,
         }
     }
 
@@ -150,25 +157,30 @@ impl Source {
         self.shared.fresh(now)
     }
 
-    /// What to do for a token. Never waits for IO.
-    pub fn ask(self: &Arc<Self>, now: Now) -> Ask {
-        self.shared.ask(now, |ticket, known| {
-            Refresh::new(self.clone(), ticket, known, now)
-        })
+    /// One call for a token: ask it until it has one, or the reason why there is none.
+    pub fn caller(self: &Arc<Self>) -> Caller {
+        Caller {
+            source: self.clone(),
+            rounds: Rounds::default(),
+        }
     }
 
     /// The API refused this token. False: it is one of the console, and there is no other.
-    pub fn invalidate(&self, rejected: &AccessToken, now: Now) -> bool {
+    pub fn invalidate(&self, rejected: &AccessToken) -> bool {
         if matches!(self.kind, Kind::Fixed) {
             return false;
         }
-        self.shared.invalidate(rejected, now);
+        self.shared.invalidate(rejected, self.now());
         true
     }
 
     /// A renewal that runs, to wait for.
-    pub fn running(&self, now: Now) -> Option<(Waiting, Duration)> {
-        self.shared.running(now)
+    pub fn running(&self) -> Option<(Waiting, Duration)> {
+        self.shared.running(self.now())
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        (self.clock)()
     }
 
     /// How long one request may take; as long is waited for a renewal when a source is closed.
@@ -185,22 +197,26 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
-    pub fn install(&self, grant: TokenGrant, now: Now) -> Result<(), Error> {
+    /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory, and stored by one of
+    /// the next calls for a token, or by [`flush`](Self::flush). [`Error::NotALogin`] if this is not a source of a
+    /// login.
+    pub fn install(&self, grant: TokenGrant) -> Result<(), Error> {
         let Kind::Stored { key, store, .. } = &self.kind else {
             return Err(Error::NotALogin);
         };
-        let mut held = store.lock(key, self.patience())?;
-        // A login is newer than whatever is there. `save` compares with the last `load`.
-        let mut tries = 1..SAVES;
-        while held.save(&grant)? == Saved::Superseded {
-            tries.next().ok_or(StoreError::Superseded)?;
-            // For its revision: what cannot be read is replaced all the same.
-            let _ = held.load();
-        }
-        // Before the lock goes: so nobody else's renewal of this grant can have come here first.
-        self.shared.restore(grant, now);
-        Ok(())
+        let held = store.lock(key, self.patience());
+        let stored = held.and_then(|mut held| {
+            save_login(&mut *held, &grant)?;
+            // Before the lock goes: so nobody else's renewal of this grant can have come here first.
+            self.shared.restore(grant.clone(), self.now());
+            Ok(())
+        });
+        stored.map_err(|error| {
+            let error = Error::NotStored(error);
+            self.shared
+                .restore_unstored(grant, error.clone(), self.now());
+            error
+        })
     }
 
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
@@ -239,9 +255,9 @@ impl Source {
     /// [`Error::NotStored`] if it cannot be stored now either: the login is lost when the process ends.
     pub fn flush(&self, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
-            (Kind::Stored { key, store, .. }, Some((from, grant))) => {
+            (Kind::Stored { key, store, .. }, Some(unsaved)) => {
                 let mut held = store.lock(key, patience).map_err(Error::NotStored)?;
-                match self.keep(&mut *held, &from, grant) {
+                match self.keep(&mut *held, unsaved) {
                     // Somebody has logged out: there is nothing to store any more.
                     Ok(_) | Err(Error::LoginNeeded(_)) => Ok(()),
                     Err(error) => Err(error),
@@ -259,7 +275,10 @@ impl Source {
     /// A source of the same app's tokens for another grant; none if it is no JWT app's.
     pub(crate) fn sibling(&self, grant: JwtGrant) -> Option<Self> {
         match &self.kind {
-            Kind::Jwt(parts) => Some(Self::jwt(parts.0.clone(), grant, self.timeout)),
+            Kind::Jwt(parts) => {
+                let (app, clock) = (parts.0.clone(), self.clock.clone());
+                Some(Self::jwt(app, grant, self.timeout, clock))
+            }
             Kind::Fixed | Kind::Stored { .. } => None,
         }
     }
@@ -270,6 +289,36 @@ impl Source {
             Kind::Jwt(parts) => Some(&parts.1),
             Kind::Fixed | Kind::Stored { .. } => None,
         }
+    }
+}
+
+/// Stores the grant of a login. It is newer than whatever is there; `save` compares with the last `load`.
+pub(crate) fn save_login(held: &mut dyn LockedGrant, grant: &TokenGrant) -> Result<(), StoreError> {
+    for _ in 0..SAVES {
+        if held.save(grant)? == Saved::Stored {
+            return Ok(());
+        }
+        // For its revision: what cannot be read is replaced all the same.
+        let _ = held.load();
+    }
+    Err(StoreError::Superseded)
+}
+
+/// One call for a token: what it waited for, so that it is told what came of that and does not ask for ever.
+#[derive(Debug)]
+pub struct Caller {
+    source: Arc<Source>,
+    rounds: Rounds,
+}
+
+impl Caller {
+    /// What to do for a token. Never waits for IO.
+    pub fn ask(&mut self) -> Ask {
+        let source = &self.source;
+        let shared = &source.shared;
+        shared.ask(source.now(), &mut self.rounds, |ticket, known| {
+            Refresh::new(source.clone(), ticket, known)
+        })
     }
 }
 

@@ -148,7 +148,7 @@ fn a_file_says_whose_it_is() {
 fn a_file_that_was_damaged_in_mid_renewal_does_not_cost_the_renewal() {
     let folder = Folder::new("mid-renewal");
     let store = folder.store();
-    let mut world = World::over(store.clone());
+    let world = World::over(store.clone());
     world.install(0);
     world.pass(LIFE);
     let path = store.path(&world.key);
@@ -169,7 +169,7 @@ fn a_file_that_was_damaged_in_mid_renewal_does_not_cost_the_renewal() {
 fn nothing_is_sent_where_nothing_could_be_stored() {
     let folder = Folder::new("full");
     let store = folder.store();
-    let mut world = World::over(store.clone());
+    let world = World::over(store.clone());
     world.install(0);
     world.pass(LIFE);
     // As a full disk would: what is written beside cannot be made.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use coze_auth_store::core::error::SigningError;
 use coze_auth_store::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_store::core::{AccessToken, Endpoints, Now, Retry, SteadyTime, UnixTime};
+use coze_auth_store::core::{AccessToken, Endpoints, Retry, UnixTime};
 use coze_auth_store::{
-    Error, GrantStore, MemoryStore, Origins, Sessions, Signal, Source, StoreError,
+    Clock, Error, GrantStore, MemoryStore, Origins, Sessions, Signal, Source, StoreError,
+    system_now,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,6 +72,10 @@ fn a_token_may_go_to_its_origin_and_to_those_that_were_named() {
     assert!(origins.and("ws.coze.cn").is_err());
 }
 
+fn clock() -> Clock {
+    Arc::new(system_now)
+}
+
 struct NoKey;
 
 impl Signer for NoKey {
@@ -83,7 +88,7 @@ impl Signer for NoKey {
 #[test]
 fn sessions_are_kept_and_bounded() {
     let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
-    let root = Source::jwt(app, JwtGrant::new(), TIMEOUT);
+    let root = Source::jwt(app, JwtGrant::new(), TIMEOUT, clock());
     let sessions = Sessions::new();
     let of = |name: &str| sessions.session(&root, name).unwrap();
     let (first, second) = (of("0"), of("1"));
@@ -109,7 +114,7 @@ fn sessions_are_kept_and_bounded() {
     assert!(matches!(sessions.session(&root, "0"), Err(Error::Closed)));
 
     let token = AccessToken::new("pat_1").unwrap();
-    let fixed = Source::fixed(token, TIMEOUT);
+    let fixed = Source::fixed(token, TIMEOUT, clock());
     assert!(matches!(
         sessions.session(&fixed, "0"),
         Err(Error::NotAJwtApp)
@@ -133,24 +138,23 @@ fn everything_can_be_shared_and_told_without_secrets() {
     shared::<Signal>();
     shared::<Error>();
     let token = AccessToken::new("SENTINEL").unwrap();
-    let text = format!("{:?}", Source::fixed(token, TIMEOUT));
+    let text = format!("{:?}", Source::fixed(token, TIMEOUT, clock()));
     assert_eq!(text, "Fixed");
 }
 
 #[test]
 fn only_a_login_is_stored_and_only_a_token_of_the_console_cannot_be_renewed() {
-    let now = Now {
-        unix: UnixTime::from_secs(1),
-        steady: SteadyTime::from_duration(Duration::ZERO),
-    };
     let token = AccessToken::new("pat_1").unwrap();
-    let fixed = Source::fixed(token.clone(), TIMEOUT);
+    let fixed = Source::fixed(token.clone(), TIMEOUT, clock());
     let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
-    let jwt = Source::jwt(app, JwtGrant::new(), TIMEOUT);
+    let jwt = Source::jwt(app, JwtGrant::new(), TIMEOUT, clock());
     assert!(!fixed.is_stored() && !jwt.is_stored());
-    assert!(!fixed.invalidate(&token, now), "there is no other");
-    assert!(jwt.invalidate(&token, now));
-    assert!(fixed.fresh(now.unix).is_some(), "it is all there is");
+    assert!(!fixed.invalidate(&token), "there is no other");
+    assert!(jwt.invalidate(&token));
+    assert!(
+        fixed.fresh(UnixTime::from_secs(1)).is_some(),
+        "it is all there is"
+    );
 }
 
 #[test]

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use coze_auth_store::core::Now;
 use coze_auth_store::{Ask, MemoryStore, Next, Refresh, Source, Waiting};
 
 use steps::{LIFE, World, granted, invalid_grant};
 
 /// A world in which somebody renews an ended token.
 fn busy() -> (World, Next) {
-    let mut world = World::over(MemoryStore::new());
+    let world = World::over(MemoryStore::new());
     world.install(0);
     world.pass(LIFE);
     let next = world.begin();
@@ -52,7 +51,7 @@ fn a_refused_token_wakes_nobody_who_waits() {
     let mut waiting = wait(&world);
     assert_eq!(poll(&mut waiting, &waker), Poll::Pending);
     for _ in 0..3 {
-        world.source.invalidate(&old, world.now());
+        world.source.invalidate(&old);
     }
     assert_eq!(count.0.load(Ordering::SeqCst), 0, "woken for nothing");
     assert_eq!(poll(&mut waiting, &waker), Poll::Pending);
@@ -68,7 +67,7 @@ fn whoever_waits_is_woken_by_a_failure_a_login_a_logout_and_the_end() {
     type End = fn(&World, &mut Option<Refresh>);
     let ends: [(&str, End); 5] = [
         ("failure", |world, refresh| {
-            let next = refresh.take().unwrap().begin(world.now());
+            let next = refresh.take().unwrap().begin();
             drop(world.go_on(next, |_| invalid_grant()));
         }),
         ("dropped", |_, refresh| drop(refresh.take())),
@@ -77,7 +76,7 @@ fn whoever_waits_is_woken_by_a_failure_a_login_a_logout_and_the_end() {
         ("close", |world, _| world.source.close()),
     ];
     for (name, end) in ends {
-        let mut world = World::over(MemoryStore::new());
+        let world = World::over(MemoryStore::new());
         world.install(0);
         world.pass(LIFE);
         let mut refresh = Some(world.first());
@@ -95,13 +94,13 @@ fn whoever_waits_is_woken_by_a_failure_a_login_a_logout_and_the_end() {
 /// A waker's end may be a task's end, and with it that of whatever the task holds: another place in this queue.
 #[test]
 fn a_waker_that_calls_back_when_it_is_dropped_does_not_hang() {
-    struct CallsBack(Arc<Source>, Now);
+    struct CallsBack(Arc<Source>);
     impl Wake for CallsBack {
         fn wake(self: Arc<Self>) {}
     }
     impl Drop for CallsBack {
         fn drop(&mut self) {
-            assert!(self.0.running(self.1).is_some());
+            assert!(self.0.running().is_some());
         }
     }
     let (world, next) = busy();
@@ -109,7 +108,7 @@ fn a_waker_that_calls_back_when_it_is_dropped_does_not_hang() {
     let (done, is_done) = std::sync::mpsc::channel();
     // On a thread of its own: it would hang under a lock that it has itself.
     let thread = std::thread::spawn(move || {
-        let first = Waker::from(Arc::new(CallsBack(world.source.clone(), world.now())));
+        let first = Waker::from(Arc::new(CallsBack(world.source.clone())));
         assert_eq!(poll(&mut waiting, &first), Poll::Pending);
         drop(first);
         let second = Waker::from(Arc::new(Count::default()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http;
+use coze_auth_store::Clock;
 use rustls::crypto::CryptoProvider;
 use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
@@ -116,6 +117,12 @@ impl Client {
             self.agents = Agents::own(timeout);
         }
         self
+    }
+
+    /// For a token source, which reads it between what it does.
+    pub(crate) fn clock(&self) -> Clock {
+        let time = self.time.clone();
+        Arc::new(move || time.now())
     }
 
     /// Another clock than the machine's, for tests. HTTP timeouts stay real time.

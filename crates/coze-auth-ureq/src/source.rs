@@ -1,13 +1,14 @@
 //! A valid token at any moment.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
 use coze_auth_core::http::header::AUTHORIZATION;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
-use coze_auth_core::{AccessToken, Endpoints, Now, TokenGrant, http};
+use coze_auth_core::{AccessToken, Endpoints, TokenGrant, http};
 use coze_auth_store::{
     Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
 };
@@ -21,9 +22,9 @@ use crate::client::deliver;
 /// field, whatever its kind.
 ///
 /// A fresh token is there at once and waits for no one. Shortly before it ends (a minute, or a tenth of its
-/// life) one renewal runs behind, on a thread of its own, and everyone goes on with the old token. Where there is
-/// none, one caller renews it and the others sleep until that is done. Coze rotates refresh tokens, and the new
-/// one is stored before its access token is handed out.
+/// life) one renewal runs behind and everyone goes on with the old token. Where there is none, one renewal runs and
+/// everyone sleeps until that is done. It runs on a thread of its own, so that a store that hangs holds nobody for
+/// ever. Coze rotates refresh tokens, and the new one is stored before its access token is handed out.
 ///
 /// When the last clone of a source of a login is dropped, a renewal that runs is waited for, as
 /// [`close`](Self::close) does. What is never dropped (a `static`, a process that exits) is to be closed.
@@ -60,13 +61,15 @@ struct Handle {
 impl TokenSource {
     /// A token of the console: personal (PAT) or service (SAT).
     pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
-        Self::over(client, endpoints, Source::fixed(token, client.timeout))
+        let source = Source::fixed(token, client.timeout, client.clock());
+        Self::over(client, endpoints, source)
     }
 
     /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
     pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
         let endpoints = app.endpoints().clone();
-        Self::over(client, &endpoints, Source::jwt(app, grant, client.timeout))
+        let source = Source::jwt(app, grant, client.timeout, client.clock());
+        Self::over(client, &endpoints, source)
     }
 
     /// The tokens of a login with a web, PKCE or device app. `subject` is your own name for who logged in; the
@@ -84,7 +87,8 @@ impl TokenSource {
     ) -> Result<Self, Error> {
         let app = app.into();
         let endpoints = app.endpoints().clone();
-        let source = Source::stored(app, subject, Arc::new(store), client.timeout)?;
+        let (store, clock) = (Arc::new(store), client.clock());
+        let source = Source::stored(app, subject, store, client.timeout, clock)?;
         Ok(Self::over(client, &endpoints, source))
     }
 
@@ -144,17 +148,20 @@ impl TokenSource {
         if let Some(token) = self.source().fresh(self.handle.client.time.unix()) {
             return Ok(token);
         }
+        let mut caller = self.source().caller();
         loop {
-            match self.source().ask(self.now()) {
+            match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
-                Ask::First(refresh) => renew(&self.handle.client, refresh),
-                Ask::Behind(_, refresh) if self.wait_when_stale => {
-                    renew(&self.handle.client, refresh);
-                }
-                Ask::Behind(token, refresh) => {
+                Ask::Behind(token, refresh) if !self.wait_when_stale => {
                     self.start(refresh);
                     return Ok(token);
+                }
+                Ask::First(refresh) | Ask::Behind(_, refresh) => {
+                    self.start(refresh);
+                    if self.wait_when_stale {
+                        self.settled();
+                    }
                 }
                 Ask::Wait(woken, at_most) => {
                     self.handle.client.time.wait(&woken.signal(), at_most);
@@ -178,7 +185,7 @@ impl TokenSource {
     /// half a minute neither does one to a token that came in the place of another that was refused: what is
     /// wrong then is not the token. (A test moves the clock in between: `Client::with_time`.)
     pub fn invalidate(&self, rejected: &AccessToken) {
-        self.source().invalidate(rejected, self.now());
+        self.source().invalidate(rejected);
     }
 
     /// Sends a request of yours with a token, through an agent of yours, and gives the answer as it came,
@@ -227,7 +234,7 @@ impl TokenSource {
         put(&mut request, &token);
         let answer = deliver(agent, request).map_err(failed)?;
         let (answer, rejected) = judge(answer).map_err(failed)?;
-        if !rejected || !self.source().invalidate(&token, self.now()) {
+        if !rejected || !self.source().invalidate(&token) {
             return Ok(answer);
         }
         let Some(mut again) = again else {
@@ -246,9 +253,11 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if it is not stored; [`Error::NotALogin`] if this is no source of a login.
+    /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory all the same, and stored
+    /// by one of the next calls for a token, or by [`close`](Self::close). [`Error::NotALogin`] if this is not a source
+    /// of a login.
     pub fn install(&self, grant: TokenGrant) -> Result<(), Error> {
-        self.source().install(grant, self.now())
+        self.source().install(grant)
     }
 
     /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
@@ -277,17 +286,28 @@ impl TokenSource {
 
     fn start(&self, refresh: Refresh) {
         let client = self.handle.client.clone();
+        let (hand_over, taken) = channel();
         let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
-        // Without a thread the renewal is dropped, and with that it has failed: the old token is good for now.
-        drop(thread.spawn(move || renew(&client, refresh)));
+        let spawned = thread.spawn(move || {
+            if let Ok(refresh) = taken.recv() {
+                renew(&client, refresh);
+            }
+        });
+        match spawned {
+            Ok(_) => drop(hand_over.send(refresh)),
+            Err(cause) => refresh.give_up(Error::Thread(Arc::new(cause))),
+        }
+    }
+
+    /// Waits until no renewal runs.
+    fn settled(&self) {
+        while let Some((woken, at_most)) = self.source().running() {
+            self.handle.client.time.wait(&woken.signal(), at_most);
+        }
     }
 
     fn source(&self) -> &Arc<Source> {
         &self.handle.source
-    }
-
-    fn now(&self) -> Now {
-        self.handle.client.time.now()
     }
 }
 
@@ -303,7 +323,7 @@ impl Handle {
     fn settle(&self) -> Result<(), Error> {
         // Real time, as the timeouts of HTTP are.
         let end = Instant::now() + self.source.timeout();
-        while let Some((woken, at_most)) = self.source.running(self.client.time.now()) {
+        while let Some((woken, at_most)) = self.source.running() {
             let rest = end.saturating_duration_since(Instant::now());
             if rest.is_zero() {
                 return Err(Error::Unfinished);
@@ -338,14 +358,13 @@ fn without_url(error: ureq::Error) -> ureq::Error {
 
 /// Carries a renewal out.
 fn renew(client: &Client, refresh: Refresh) {
-    let time = &client.time;
-    let mut next = refresh.begin(time.now());
+    let mut next = refresh.begin();
     loop {
         next = match next {
-            Next::Send(refresh, renewal) => refresh.received(client.run(renewal), time.now()),
+            Next::Send(refresh, renewal) => refresh.received(client.run(renewal)),
             Next::Wait(refresh, pause) => {
-                time.sleep(pause);
-                refresh.again(time.now())
+                client.time.sleep(pause);
+                refresh.again()
             }
             Next::Done => return,
         };

@@ -7,10 +7,10 @@ use std::time::Duration;
 use coze_auth_reqwest::core::error::{ErrorCode, SigningError};
 use coze_auth_reqwest::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_reqwest::core::{
-    Call, Endpoints, Error as CoreError, Flow, Now, SteadyTime, UnixTime,
+    Call, Endpoints, Error as CoreError, Flow, Now, SteadyTime, TokenGrant, UnixTime,
 };
-use coze_auth_reqwest::store::{Ask, Refresh, Source};
-use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time, Waiting};
+use coze_auth_reqwest::store::{Ask, MemoryStore, Refresh, Source};
+use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time, TokenSource, Waiting};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
 
@@ -71,6 +71,29 @@ async fn device_polling_sleeps_what_the_machine_says() {
     // The interval, the interval, 5 s more, twice that for the trouble.
     assert_eq!(*time.slept.lock().unwrap(), [2, 2, 7, 14]);
     assert_eq!(grant.issued_at.as_secs(), 1_800_000_000 + 25);
+}
+
+/// The clock passes by being slept on, and has no `wait` of its own: who waits for a renewal must not let its lease
+/// pass, while the server is still at work.
+#[tokio::test]
+async fn a_clock_of_ones_own_does_not_pass_by_being_waited_on() {
+    let server = Listener::start(|stream, _| {
+        std::thread::sleep(Duration::from_millis(100));
+        stream
+            .write_all(http_answer("200 OK", TOKEN).as_bytes())
+            .unwrap();
+    });
+    let time = Arc::new(Virtual::default());
+    let client = Client::new().unwrap().with_time(time.clone());
+    let app = device_app(&server.base());
+    let tokens = TokenSource::stored(&client, app, "alice", MemoryStore::new()).unwrap();
+    let ended = r#"{"access_token":"old","refresh_token":"used","issued_at":1,"expires_at":2}"#;
+    let ended = TokenGrant::from_secret_json(ended).unwrap();
+    tokens.install(ended).await.unwrap();
+    let (one, other) = tokio::join!(tokens.token(), tokens.token());
+    assert!(one.unwrap().matches(&other.unwrap()));
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(*time.passed.lock().unwrap(), Duration::ZERO);
 }
 
 #[tokio::test]
@@ -165,11 +188,13 @@ fn running() -> (Refresh, Waiting) {
         }
     }
     let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
-    let source = Arc::new(Source::jwt(app, JwtGrant::new(), Duration::from_secs(30)));
-    let Ask::First(refresh) = source.ask(SystemClock.now()) else {
+    let clock = Arc::new(|| SystemClock.now());
+    let timeout = Duration::from_secs(30);
+    let source = Arc::new(Source::jwt(app, JwtGrant::new(), timeout, clock));
+    let Ask::First(refresh) = source.caller().ask() else {
         panic!("there is no token");
     };
-    let Ask::Wait(waiting, _) = source.ask(SystemClock.now()) else {
+    let Ask::Wait(waiting, _) = source.caller().ask() else {
         panic!("a renewal runs");
     };
     (refresh, waiting)

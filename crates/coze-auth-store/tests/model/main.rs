@@ -80,7 +80,7 @@ fn a_task_that_is_cancelled_loses_nothing() {
 fn a_renewal_that_is_dropped_wakes_those_who_wait() {
     check(|| {
         let world = world(memory());
-        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+        let Ask::First(refresh) = world.source.caller().ask() else {
             panic!("the token has ended");
         };
         let waits = world.clone();
@@ -103,7 +103,7 @@ fn nobody_is_given_a_token_that_was_refused_before() {
         let refusers = refused.clone();
         let token = first.clone();
         let refuser = shuttle::thread::spawn(move || {
-            refuses.source.invalidate(&token, refuses.clock.now());
+            refuses.source.invalidate(&token);
             *refusers.lock().unwrap() = true;
         });
         let was_refused = *refused.lock().unwrap();
@@ -115,7 +115,7 @@ fn nobody_is_given_a_token_that_was_refused_before() {
         refuser.join().unwrap();
         // Before the answer to the newest comes, an old one's may: it changes nothing.
         let third = world.token().unwrap();
-        world.source.invalidate(&first, world.clock.now());
+        world.source.invalidate(&first);
         assert!(world.token().unwrap().matches(&third));
         assert_eq!(third.expose(), world.coze.newest());
     });
@@ -126,13 +126,13 @@ fn nobody_is_given_a_token_that_was_refused_before() {
 fn a_token_that_was_refused_is_out_of_the_slot() {
     check(|| {
         let world = world(memory());
-        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+        let Ask::First(refresh) = world.source.caller().ask() else {
             panic!("the token has ended");
         };
         let renews = world.clone();
         let renews = shuttle::thread::spawn(move || renews.renew(refresh));
         let refused = world.token().unwrap();
-        world.source.invalidate(&refused, world.clock.now());
+        world.source.invalidate(&refused);
         let still = || world.source.fresh(world.clock.now().unix);
         assert!(still().is_none(), "refused, and in the slot");
         renews.join().unwrap();
@@ -166,11 +166,11 @@ fn what_is_handed_out_is_stored() {
 fn a_late_success_is_served() {
     check(|| {
         let world = world(LeasedStore::default());
-        let Ask::First(slow) = world.source.ask(world.clock.now()) else {
+        let Ask::First(slow) = world.source.caller().ask() else {
             panic!("the token has ended");
         };
         world.clock.advance(3_600);
-        let Ask::First(beside) = world.source.ask(world.clock.now()) else {
+        let Ask::First(beside) = world.source.caller().ask() else {
             panic!("its lease is over");
         };
         let (one, other) = (world.clone(), world.clone());
@@ -180,7 +180,7 @@ fn a_late_success_is_served() {
         beside.join().unwrap();
         // At once: not after the pause of the one that was refused, and without another request.
         let requests = world.coze.requests();
-        let Ask::Token(token) = world.source.ask(world.clock.now()) else {
+        let Ask::Token(token) = world.source.caller().ask() else {
             panic!("the rotated grant was dropped");
         };
         assert_eq!(token.expose(), world.coze.newest());
@@ -192,7 +192,7 @@ fn a_late_success_is_served() {
 fn a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs() {
     check(|| {
         let world = world(memory());
-        let Ask::First(refresh) = world.source.ask(world.clock.now()) else {
+        let Ask::First(refresh) = world.source.caller().ask() else {
             panic!("the token has ended");
         };
         let waits = world.clone();
@@ -200,7 +200,7 @@ fn a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs() {
         let renews = world.clone();
         let renews = shuttle::thread::spawn(move || renews.renew(refresh));
         world.source.close();
-        while let Some((waiting, _)) = world.source.running(world.clock.now()) {
+        while let Some((waiting, _)) = world.source.running() {
             waiting.signal().wait();
         }
         assert_eq!(world.coze.requests(), 1, "it was let end");

@@ -143,7 +143,7 @@ pub(crate) struct World {
 impl World {
     /// Carries a renewal out, as an adapter does.
     pub(crate) fn renew(&self, refresh: Refresh) {
-        let mut next = refresh.begin(self.clock.now());
+        let mut next = refresh.begin();
         loop {
             next = match next {
                 Next::Send(refresh, mut renewal) => {
@@ -161,7 +161,7 @@ impl World {
                 }
                 Next::Wait(refresh, pause) => {
                     self.clock.advance(pause.as_secs());
-                    refresh.again(self.clock.now())
+                    refresh.again()
                 }
                 Next::Done => return,
             };
@@ -174,7 +174,7 @@ impl World {
             if let Some(token) = self.source.fresh(self.clock.now().unix) {
                 return Ok(token);
             }
-            match self.source.ask(self.clock.now()) {
+            match self.source.caller().ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) => self.renew(refresh),
@@ -195,7 +195,7 @@ impl World {
             if let Some(token) = self.source.fresh(self.clock.now().unix) {
                 return Ok(token);
             }
-            match self.source.ask(self.clock.now()) {
+            match self.source.caller().ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) | Ask::Behind(_, refresh) => {

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // no test file uses all of it
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use coze_auth_store::core::device::DeviceApp;
@@ -11,8 +11,8 @@ use coze_auth_store::core::{
     TransportFailure, UnixTime,
 };
 use coze_auth_store::{
-    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved, Source,
-    StoreError,
+    Ask, Clock, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved,
+    Source, StoreError,
 };
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,38 +55,70 @@ pub(crate) fn answer(status: u16, body: &str) -> Answer {
 pub(crate) struct World {
     pub(crate) source: Arc<Source>,
     pub(crate) key: GrantKey,
-    passed: u64,
+    pub(crate) clock: Passed,
+}
+
+/// A clock that passes when it is told to, by a test or by a store that takes its time.
+#[derive(Clone, Default)]
+pub(crate) struct Passed(Arc<AtomicU64>);
+
+impl Passed {
+    pub(crate) fn pass(&self, secs: u64) {
+        self.0.fetch_add(secs, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let passed = self.0.load(Ordering::SeqCst);
+        Now {
+            unix: UnixTime::from_secs(START + passed),
+            steady: SteadyTime::from_duration(Duration::from_secs(passed)),
+        }
+    }
+
+    pub(crate) fn reader(&self) -> Clock {
+        let clock = self.clone();
+        Arc::new(move || clock.now())
+    }
 }
 
 impl World {
     pub(crate) fn over(store: impl GrantStore + 'static) -> Self {
+        Self::at(Passed::default(), store)
+    }
+
+    /// With a clock that the store may move.
+    pub(crate) fn at(clock: Passed, store: impl GrantStore + 'static) -> Self {
         let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+        let key = GrantKey::new(&app.clone().into(), "alice").unwrap();
+        let source = Source::stored(
+            app.into(),
+            "alice",
+            Arc::new(store),
+            TIMEOUT,
+            clock.reader(),
+        );
         Self {
-            key: GrantKey::new(&app.clone().into(), "alice").unwrap(),
-            source: Arc::new(
-                Source::stored(app.into(), "alice", Arc::new(store), TIMEOUT).unwrap(),
-            ),
-            passed: 0,
+            key,
+            source: Arc::new(source.unwrap()),
+            clock,
         }
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now {
-            unix: UnixTime::from_secs(START + self.passed),
-            steady: SteadyTime::from_duration(Duration::from_secs(self.passed)),
-        }
+        self.clock.now()
     }
 
-    pub(crate) fn pass(&mut self, secs: u64) {
-        self.passed += secs;
+    pub(crate) fn pass(&self, secs: u64) {
+        self.clock.pass(secs);
     }
 
     pub(crate) fn install(&self, number: u64) {
-        self.source.install(grant(number), self.now()).unwrap();
+        self.source.install(grant(number)).unwrap();
     }
 
+    /// One call for a token that has not waited yet.
     pub(crate) fn ask(&self) -> Ask {
-        self.source.ask(self.now())
+        self.source.caller().ask()
     }
 
     /// The renewal that whoever asks first has to carry out.
@@ -97,8 +129,16 @@ impl World {
         }
     }
 
+    /// The renewal, or the try to store, that is carried out beside a token that is handed out.
+    pub(crate) fn behind(&self) -> Refresh {
+        match self.ask() {
+            Ask::Behind(_, refresh) => refresh,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn begin(&self) -> Next {
-        self.first().begin(self.now())
+        self.first().begin()
     }
 
     /// Begins a renewal and sends its request; the server is given the request's body.
@@ -120,7 +160,7 @@ impl World {
         let Step::Done(result) = renewal.step(self.now()) else {
             panic!("a renewal is one request");
         };
-        refresh.received(result.map_err(Error::from), self.now())
+        refresh.received(result.map_err(Error::from))
     }
 
     /// Why there is no token.
