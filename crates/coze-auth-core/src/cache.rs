@@ -37,9 +37,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause that a server can ask for: a gateway that says "in three thousand years" is not believed.
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
-/// How long a token that had ended when it came is used all the same: this clock is wrong, or the token
-/// is a matter of seconds. Without it, every lookup on such a machine would be a request.
+/// How long a token that had ended when it came is used all the same, if its answer does not tell the server's time:
+/// this clock is wrong, or the token is a matter of seconds. Without it, every lookup on such a machine would be a
+/// request.
 const DOUBTFUL: Duration = Duration::from_secs(5);
+/// The longest life of an access token (protocol §3.4): a server's time that would make it longer is not believed.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// How soon a token that replaced a refused one may be refused and replaced in its turn: what is wrong then is
 /// not the token, and a rotation for each refused request would help nobody.
 const REPLACED_AGAIN: Duration = Duration::from_secs(30);
@@ -111,8 +114,8 @@ struct Current {
     rejected: bool,
     /// It came in the place of a rejected one.
     replaces_rejected: bool,
-    /// It had ended when it came.
-    doubtful: bool,
+    /// It had ended when it came, by our calendar: for so long it is used all the same.
+    doubtful: Option<Duration>,
     /// The server refused the refresh token.
     refused: bool,
     /// It could not be stored: whoever has the next ticket tries again.
@@ -171,7 +174,7 @@ impl<E: RefreshError> TokenCache<E> {
                 at: now.steady,
                 rejected: false,
                 replaces_rejected: false,
-                doubtful: false,
+                doubtful: None,
                 refused: false,
                 unstored: false,
                 grant: stored.clone(),
@@ -348,7 +351,7 @@ impl<E: RefreshError> TokenCache<E> {
         self.tickets += 1;
         self.running = Some(Lease {
             ticket: self.tickets,
-            until: now.steady.plus(self.policy.lease),
+            until: now.steady.plus(self.policy.lease()),
         });
         let current = self.current.as_ref().filter(|current| !current.refused);
         RefreshTicket {
@@ -376,7 +379,8 @@ impl<E: RefreshError> TokenCache<E> {
             at: now.steady,
             rejected: false,
             replaces_rejected,
-            doubtful: renewed && now.unix >= grant.expires_at,
+            doubtful: (renewed && now.unix >= grant.expires_at)
+                .then(|| self.policy.life_by_server(&grant, now.unix)),
             refused: false,
             unstored: false,
             grant,
@@ -423,7 +427,8 @@ impl Current {
     }
 
     fn in_doubt(&self, now: Now) -> bool {
-        self.doubtful && self.at.until(now.steady) < DOUBTFUL
+        self.doubtful
+            .is_some_and(|life| self.at.until(now.steady) < life)
     }
 }
 

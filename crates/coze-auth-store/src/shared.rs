@@ -41,8 +41,8 @@ pub(crate) struct Known {
 pub(crate) struct Rounds {
     /// How many renewals had failed when it came.
     failures: Option<u64>,
-    /// When it was given a renewal to carry out.
-    began: Option<SteadyTime>,
+    /// When it came.
+    since: Option<SteadyTime>,
 }
 
 pub(crate) struct Shared {
@@ -69,6 +69,8 @@ struct State {
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
     closed: bool,
+    /// How long a caller waits before a renewal that has outlived its lease is not taken over any more.
+    patience: Duration,
 }
 
 impl Shared {
@@ -82,6 +84,7 @@ impl Shared {
                 failures: 0,
                 refused: None,
                 closed: false,
+                patience: policy.lease().saturating_mul(2),
             }),
         })
     }
@@ -116,13 +119,11 @@ impl Shared {
             return Ask::Failed(error);
         }
         caller.failures.get_or_insert(state.failures);
+        caller.since.get_or_insert(now.steady);
         match state.cache.lookup(now) {
             Lookup::Fresh(token) => Ask::Token(token),
             Lookup::Stale(token, ticket) => Ask::Behind(token, refresh(ticket, state.known())),
-            Lookup::Missing(ticket) => {
-                caller.began = Some(now.steady);
-                Ask::First(refresh(ticket, state.known()))
-            }
+            Lookup::Missing(ticket) => Ask::First(refresh(ticket, state.known())),
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
             Lookup::Failed(error) => Ask::Failed(error),
         }
@@ -283,10 +284,11 @@ impl State {
         if self.cache.serves(now) {
             return None;
         }
-        if let Some(began) = caller.began
+        let waited = caller.since.map(|since| since.until(now.steady));
+        // One renewal that is lost is taken over; after a second one it is not the renewal that is wrong.
+        if let Some(waited) = waited.filter(|waited| *waited >= self.patience)
             && self.cache.overran(now)
         {
-            let waited = began.until(now.steady);
             self.cache.give_up(Error::TimedOut { waited }, now);
             self.failures += 1;
             return self.cache.failure().cloned();
