@@ -2,7 +2,11 @@
 //! no refresh token; each assertion is good for one attempt (protocol §5).
 
 mod claims;
+#[cfg(feature = "rs256-aws-lc")]
+mod der;
 mod grant;
+#[cfg(feature = "rs256-aws-lc")]
+mod pem;
 pub mod signer;
 
 use std::fmt;

@@ -81,7 +81,7 @@ pub enum Problem {
     /// The file could not be read, for this reason.
     Unreadable(String),
     /// It is not a private key in PEM, for this reason.
-    Key(&'static str),
+    Key(Cow<'static, str>),
 }
 
 impl fmt::Display for ConfigError {
@@ -105,7 +105,7 @@ impl fmt::Display for ConfigError {
             Problem::NotJson => f.write_str("is not JSON of the expected form"),
             Problem::ClientType => f.write_str("is not the kind of app that is asked for here"),
             Problem::Unreadable(why) => write!(f, "cannot be read: {why}"),
-            Problem::Key(why) => write!(f, "is no usable RSA private key: {why}"),
+            Problem::Key(why) => write!(f, "is not a usable RSA private key: {why}"),
         }
     }
 }
