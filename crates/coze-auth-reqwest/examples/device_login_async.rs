@@ -39,6 +39,10 @@ async fn log_in() -> Result<(), Box<dyn StdError>> {
     };
     let folder = arguments.next().unwrap_or_else(|| "coze-grants".to_owned());
     let store = FileStore::new(&folder)?;
+    store
+        .notices()
+        .iter()
+        .for_each(|notice| eprintln!("{notice}"));
 
     let client = Client::new()?;
     let app = environment(region).device_app()?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -268,9 +268,54 @@ impl std::error::Error for Error {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The file's content is no grant: damaged, cut off, of another key, or of a version that is not known here.
+    /// The file's content is no grant: damaged, cut off, or of another key.
     /// It is left as it is; a new login keeps it aside under another name.
     Corrupt {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file was written by a newer version of this library, in a form that is not known here. Nothing replaces it.
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The version of its form.
+        version: u64,
+    },
+    /// The file belongs to another user, who may have planted it. It is not read, and nothing replaces it.
+    OfAnother {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is: a user id.
+        owner: u32,
+        /// Who this process runs as: a user id.
+        user: u32,
+    },
+    /// In the place of a file there is something else. It is not opened, and nothing replaces it.
+    NotAFile {
+        /// Which place.
+        path: PathBuf,
+        /// What it is: `symbolic link`, `folder`, `FIFO`, `socket`, `device`.
+        found: &'static str,
+    },
+    /// The folder of grants, or the link in its place, belongs to another user, who can take files away or exchange it.
+    FolderOfAnother {
+        /// Which folder.
+        path: PathBuf,
+        /// Whose it is: a user id.
+        owner: u32,
+        /// Who this process runs as: a user id.
+        user: u32,
+    },
+    /// Others may write to the folder of grants, and it cannot be closed to them: it is sticky, as `/tmp` is, or its
+    /// file system keeps no modes.
+    FolderOfAll {
+        /// Which folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file can be neither replaced by one beside it nor removed, as when it is a mount of its own.
+    MountPoint {
         /// Which file.
         path: PathBuf,
     },
@@ -308,6 +353,12 @@ impl StoreError {
                 // A full disk, a busy one: the same is tried again.
                 _ => ErrorKind::Wait(PAUSE),
             },
+            Self::Newer { .. }
+            | Self::OfAnother { .. }
+            | Self::NotAFile { .. }
+            | Self::FolderOfAnother { .. }
+            | Self::FolderOfAll { .. }
+            | Self::MountPoint { .. } => ErrorKind::Settings,
             Self::Locked { .. } | Self::Superseded | Self::Other(_) => ErrorKind::Wait(PAUSE),
         }
     }
@@ -319,6 +370,52 @@ impl fmt::Display for StoreError {
             Self::Corrupt { path } => write!(
                 f,
                 "{} is damaged: it holds no grant; log in again, and it is kept aside",
+                path.display()
+            ),
+            Self::Newer { path, version } => write!(
+                f,
+                "{} was written by a newer version of this library (its form is {version}, this one knows up to {}): \
+                 update this program, or run the newer one",
+                path.display(),
+                crate::store::FILE_VERSION
+            ),
+            Self::OfAnother { path, owner, user } => {
+                let quoted = quoted(path);
+                write!(
+                    f,
+                    "{} belongs to user {owner}, and this program runs as user {user}, so it is not trusted. If you \
+                     put it there, run as root: chown {user} {quoted}; if not, run as root: rm {quoted}",
+                    path.display()
+                )
+            }
+            Self::NotAFile { path, found } => write!(
+                f,
+                "{} is a {found} and not a file, so it is not touched. Run: {} {}",
+                path.display(),
+                if *found == "folder" { "rmdir" } else { "rm" },
+                quoted(path)
+            ),
+            Self::FolderOfAnother { path, owner, user } => {
+                let quoted = quoted(path);
+                write!(
+                    f,
+                    "{} belongs to user {owner}, and this program runs as user {user}, so grants are not safe there. \
+                     Run as root: chown -h {user} {quoted}; or, if it is shared on purpose, take \
+                     FileStore::in_shared_folder",
+                    path.display()
+                )
+            }
+            Self::FolderOfAll { path, mode } => write!(
+                f,
+                "others may write to {} (mode {mode:04o}), so grants are not safe there, and it is not closed to them: \
+                 take a folder of its own, such as one below it; or, if it is shared on purpose, \
+                 FileStore::in_shared_folder",
+                path.display()
+            ),
+            Self::MountPoint { path } => write!(
+                f,
+                "{} can be neither replaced nor removed: it seems to be a mount of its own (docker run -v FILE:FILE). Mount its folder \
+                 instead",
                 path.display()
             ),
             Self::File { doing, path, .. } => write!(
@@ -351,8 +448,18 @@ impl std::error::Error for StoreError {
         match self {
             Self::File { cause, .. } => Some(&**cause),
             Self::Other(cause) => Some(&**cause),
-            Self::Corrupt { .. } | Self::Locked { .. } | Self::Superseded => None,
+            _ => None,
         }
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=@%:,".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

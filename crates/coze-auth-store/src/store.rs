@@ -9,6 +9,7 @@ use std::time::Duration;
 use coze_auth_core::TokenGrant;
 
 pub use self::file::FileStore;
+pub(crate) use self::file::VERSION as FILE_VERSION;
 pub use self::memory::MemoryStore;
 use crate::{GrantKey, StoreError};
 
@@ -68,8 +69,9 @@ pub trait LockedGrant: Send {
     /// As for [`GrantStore::load`].
     fn load(&mut self) -> Result<Option<TokenGrant>, StoreError>;
 
-    /// Sees to it that the next [`save`](Self::save) will have room, as far as that can be known: it is called just
-    /// before the refresh token is spent, and a failure then costs nothing.
+    /// Finds out whether the next [`save`](Self::save) will succeed, as far as that can be known, by the same way of
+    /// writing: with the rights that it needs, and with room for a grant. It is called just before the refresh
+    /// token is spent, and a failure then costs nothing. What [`load`](Self::load) gives stays the same.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use coze_auth_store::core::Endpoints;
 use coze_auth_store::core::device::DeviceApp;
+use coze_auth_store::core::error::ErrorKind;
 use coze_auth_store::{FileStore, GrantKey, GrantStore as _, StoreError};
 
 use folder::{Folder, PATIENCE, grant, key, loaded, save};
@@ -104,9 +105,10 @@ fn a_damaged_file_is_named_and_kept_aside() {
         whole.as_bytes()[..whole.len() - 3].into(),
         b"{}".into(),
         b"[]".into(),
-        // Another's grant under this name; a form that is not known; a grant without a token.
+        // Another's grant under this name; a form that was never written; a grant without a token.
         fs::read(store.path(&bob)).unwrap(),
-        whole.replace(r#""version":1"#, r#""version":2"#).into(),
+        whole.replace(r#""version":1"#, r#""version":0"#).into(),
+        whole.replace(r#""version":1"#, r#""version":"2""#).into(),
         whole.replace("SENTINEL-1", "").into(),
         whole.replace("1750000900", "\"soon\"").into(),
     ];
@@ -130,6 +132,70 @@ fn a_damaged_file_is_named_and_kept_aside() {
     assert_eq!(loaded(&store, &bob).unwrap(), "SENTINEL-r2");
 }
 
+/// What a program of tomorrow has written is not damaged: an old one leaves it alone, whatever it is asked.
+#[test]
+fn a_file_of_a_newer_version_is_told_and_never_replaced() {
+    let folder = Folder::new("newer");
+    let store = folder.store();
+    let alice = key("alice");
+    let path = store.path(&alice);
+    // Of tomorrow's form there is nothing to rely on but its number.
+    for newer in [
+        r#"{"version":2}"#,
+        r#"{"form":["of",{"tomorrow":1}],"version":18446744073709551615}"#,
+    ] {
+        fs::write(&path, newer).unwrap();
+        let told = |error: StoreError| {
+            let StoreError::Newer { path: named, .. } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!(*named, path);
+            let text = error.to_string();
+            assert!(text.contains("knows up to 1"), "{text}");
+            assert!(text.contains("update this program"), "{text}");
+            // Not a login: it would not be stored either.
+            assert_eq!(error.kind(), ErrorKind::Settings);
+        };
+        told(store.load(&alice).unwrap_err());
+        let mut held = store.lock(&alice, PATIENCE).unwrap();
+        told(held.load().unwrap_err());
+        told(held.prepare().unwrap_err());
+        told(held.save(&grant(1)).unwrap_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), newer, "left as it is");
+        assert_eq!(folder.files().len(), 1, "nothing is kept aside");
+        // A logout is one.
+        held.remove().unwrap();
+        assert!(folder.files().is_empty());
+    }
+}
+
+/// A damaged file that was kept aside may hold tokens that live.
+#[test]
+fn a_logout_removes_what_was_kept_aside() {
+    let folder = Folder::new("logout");
+    let store = folder.store();
+    let (alice, bob) = (key("alice"), key("bob"));
+    for name in [&alice, &bob] {
+        for number in 1..=3 {
+            save(&store, name, number);
+            let whole = fs::read(store.path(name)).unwrap();
+            fs::write(store.path(name), &whole[..whole.len() - 2]).unwrap();
+        }
+        save(&store, name, 4);
+        fs::write(store.path(name).with_extension("tmp"), "left behind").unwrap();
+    }
+    assert_eq!(folder.files().len(), 10);
+    let mut held = store.lock(&alice, PATIENCE).unwrap();
+    held.remove().unwrap();
+    let left = folder.files();
+    assert_eq!(left.len(), 5, "{left:?}");
+    let is_bobs = |name: &String| name.starts_with(&bob.id());
+    assert!(left.iter().all(is_bobs), "{left:?}");
+    // The lock is held, and whoever waits for it must find it.
+    assert!(store.path(&alice).with_extension("lock").exists());
+    assert_eq!(loaded(&store, &bob).unwrap(), "SENTINEL-r4");
+}
+
 /// What a killed process had begun to write is no grant.
 #[test]
 fn half_a_file_beside_is_never_read() {
@@ -150,21 +216,22 @@ fn a_failure_tells_what_was_tried_and_where() {
     let folder = Folder::new("failure");
     let store = folder.store();
     let path = store.path(&key("alice"));
-    fs::create_dir_all(&path).unwrap();
-    let error = store.load(&key("alice")).unwrap_err();
+    fs::create_dir_all(path.with_extension("corrupt-1")).unwrap();
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    // Not a file of ours, so it is not removed with the grant.
+    let error = held.remove().unwrap_err();
+    assert!(matches!(error, StoreError::NotAFile { .. }), "{error}");
+    drop(held);
+
+    fs::write(folder.0.join("file"), "").unwrap();
+    let below = folder.0.join("file/below");
+    let error = FileStore::new(&below).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("cannot read ") && text.contains(path.to_str().unwrap()),
+        text.starts_with("cannot make ") && text.contains(below.to_str().unwrap()),
         "{text}"
     );
     assert!(std::error::Error::source(&error).is_some());
-    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
-    let error = held.save(&grant(1)).unwrap_err();
-    assert!(error.to_string().starts_with("cannot write "), "{error}");
-
-    fs::write(folder.0.join("file"), "").unwrap();
-    let error = FileStore::new(folder.0.join("file/below")).unwrap_err();
-    assert!(error.to_string().starts_with("cannot make "), "{error}");
 }
 
 #[test]

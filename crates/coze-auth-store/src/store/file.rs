@@ -1,30 +1,28 @@
 //! Grants in a folder of this machine.
 
-use std::borrow::Cow;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+mod folder;
+mod held;
+mod record;
+#[cfg_attr(not(unix), path = "file/safe_elsewhere.rs")]
+mod safe;
+
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use coze_auth_core::TokenGrant;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use zeroize::Zeroizing;
 
-use super::{GrantStore, LockedGrant, Saved};
+use self::folder::{Folder, failed};
+use self::held::Held;
+pub(crate) use self::record::VERSION;
+use super::{GrantStore, LockedGrant};
 use crate::{GrantKey, StoreError};
 
-/// The version of the file's form.
-const VERSION: u32 = 1;
-/// More than a grant takes, in bytes.
-const ROOM: usize = 8 * 1024;
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
 const FIRST_TRY: Duration = Duration::from_millis(2);
 const LAST_TRY: Duration = Duration::from_millis(100);
-/// The longest file that is read, many times an answer with a grant.
-const LONGEST: u64 = 8 * 1024 * 1024;
 
 /// Grants in files of a folder, one a grant, for any number of processes of this machine.
 ///
@@ -33,6 +31,30 @@ const LONGEST: u64 = 8 * 1024 * 1024;
 /// a whole grant, whenever a process was killed. Beside it lies a lock file (`flock`), which the system lets go
 /// when its holder dies; so several processes make one renewal. Use a disk of this machine: network file
 /// systems differ in what they make of locks.
+///
+/// # What is trusted
+///
+/// On Unix what others may have put there is not taken:
+///
+/// | what | is |
+/// |---|---|
+/// | a folder of another user, or a link to one that another user made | refused ([`StoreError::FolderOfAnother`]), unless the store is told that the folder is shared ([`in_shared_folder`](Self::in_shared_folder)) |
+/// | our own folder that others may write to | set to 0700, and told ([`notices`](Self::notices)); refused ([`StoreError::FolderOfAll`]) if it is sticky as `/tmp` is, which is on purpose, or if its file system keeps no modes |
+/// | a grant or lock of another user | refused ([`StoreError::OfAnother`]) |
+/// | a symbolic link, FIFO, socket, device or folder in the place of a grant or lock | refused at once ([`StoreError::NotAFile`]), and never opened |
+/// | our own grant or lock that others may read or write | set to 0600, and told |
+///
+/// A folder that is a link is resolved once, and what it leads to is judged. The folder is judged again
+/// before each change, the files at each use. Not looked at are the folders above: who may write to one of them
+/// can take the whole folder away, though not put one of his own in its place. Root may do anything.
+///
+/// # What cannot be written
+///
+/// Before a refresh token is spent the store does what it will do afterwards: it replaces the grant's file by a copy
+/// of itself, then writes and syncs the room for the new one. So a full disk, a quota, a folder or file that must not
+/// be written, and a file that is a mount of its own (`docker run -v grant.json:…`, [`StoreError::MountPoint`]) are
+/// told while the login is still good. Such a mount is refused rather than written in place: neither the lock nor a
+/// copy that could heal a half written file would be shared by those who mount it. Mount the folder.
 ///
 /// # When a process is killed
 ///
@@ -46,47 +68,65 @@ const LONGEST: u64 = 8 * 1024 * 1024;
 /// written beside the file is never read.
 #[derive(Clone, Debug)]
 pub struct FileStore {
-    folder: Arc<Path>,
+    folder: Arc<Folder>,
 }
 
 impl FileStore {
-    /// Grants in this folder, which is made if it is not there.
+    /// Grants in this folder of our own, which is made if it is not there. A relative path counts from where the
+    /// process stands now, wherever it goes later.
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if it cannot be made.
+    /// [`StoreError::FolderOfAnother`] and [`StoreError::FolderOfAll`] if it is not ours alone,
+    /// [`StoreError::File`] if it can be neither made nor read.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let folder = folder.into();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&folder)
-            .map_err(|cause| failed("make", &folder, cause))?;
+        Self::within(Folder::own(folder.into())?)
+    }
+
+    /// Grants in a folder that others may write to, too, or that belongs to somebody else: an `emptyDir` of
+    /// Kubernetes is root's and 0777. Whose it is and who may write to it is not looked at then; of the files in it
+    /// only our own are taken. The others cannot read a grant, but they can remove it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] if it can be neither made nor read.
+    pub fn in_shared_folder(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::within(Folder::shared(folder.into())?)
+    }
+
+    fn within(folder: Folder) -> Result<Self, StoreError> {
         Ok(Self {
-            folder: folder.into(),
+            folder: Arc::new(folder),
         })
     }
 
     /// The file of a grant. It need not be there.
     pub fn path(&self, key: &GrantKey) -> PathBuf {
-        self.folder.join(format!("{}.json", key.id()))
+        self.folder.path().join(format!("{}.json", key.id()))
+    }
+
+    /// What this store and its clones have set right by themselves, each a sentence for a log: a folder that others
+    /// could write to, a file that they could read. Whoever could has perhaps done so.
+    pub fn notices(&self) -> Vec<String> {
+        self.folder.notices()
     }
 }
 
 impl GrantStore for FileStore {
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
-        read(&self.path(key), key)
+        record::load(&self.folder, &self.path(key), key)
     }
 
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        // Somebody may have opened or exchanged it since.
+        self.folder.check()?;
         let path = self.path(key);
         let lock_path = path.with_extension("lock");
         // Never removed by us: who locks a file that was unlinked holds nothing.
         let open = || {
-            let file = owners_file().create(true).open(&lock_path);
-            file.map_err(|cause| failed("open", &lock_path, cause))
+            let mut options = folder::owners_file();
+            self.folder
+                .open(options.write(true).create(true), "open", &lock_path)
         };
         let mut file = open()?;
         let begun = Instant::now();
@@ -106,223 +146,19 @@ impl GrantStore for FileStore {
             }
             pause = (pause * 2).min(LAST_TRY);
         }
-        Ok(Box::new(Held {
-            folder: self.folder.clone(),
-            key: key.clone(),
+        Ok(Box::new(Held::new(
+            self.folder.clone(),
+            key.clone(),
             path,
-            prepared: None,
-            _lock: file,
-        }))
+            file,
+        )))
     }
-}
-
-/// The lock goes with the file that holds it.
-struct Held {
-    folder: Arc<Path>,
-    key: GrantKey,
-    path: PathBuf,
-    /// The file beside, with room for a grant.
-    prepared: Option<File>,
-    _lock: File,
-}
-
-impl LockedGrant for Held {
-    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
-        read(&self.path, &self.key)
-    }
-
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        let beside = self.beside();
-        let room = create(&beside).and_then(|mut file| {
-            file.write_all(&[b' '; ROOM])?;
-            file.sync_all()?;
-            Ok(file)
-        });
-        self.prepared = Some(room.map_err(|cause| failed("write", &beside, cause))?);
-        Ok(())
-    }
-
-    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
-        if matches!(self.load(), Err(StoreError::Corrupt { .. })) {
-            self.keep_aside()?;
-        }
-        let beside = self.beside();
-        let written = match self.prepared.take() {
-            Some(file) => Ok(file),
-            None => create(&beside),
-        };
-        let written = written
-            .and_then(|file| write(file, &self.key, grant))
-            .map_err(|cause| failed("write", &beside, cause))
-            .and_then(|()| {
-                fs::rename(&beside, &self.path).map_err(|cause| failed("write", &self.path, cause))
-            });
-        if written.is_err() {
-            // Tokens that nobody looks for. What went wrong is told already.
-            let _ = fs::remove_file(&beside);
-        }
-        written?;
-        self.sync_folder()?;
-        Ok(Saved::Stored)
-    }
-
-    fn remove(&mut self) -> Result<(), StoreError> {
-        // With what a killed process may have left beside: a refresh token that lives.
-        for path in [&self.path, &self.beside()] {
-            remove(path).map_err(|cause| failed("remove", path, cause))?;
-        }
-        self.sync_folder()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Room that was not needed. What cannot be removed is overwritten the next time.
-        if self.prepared.is_some() {
-            let _ = fs::remove_file(self.beside());
-        }
-    }
-}
-
-impl Held {
-    /// One name for all: under the lock there is one writer, and what a killed one left is overwritten.
-    fn beside(&self) -> PathBuf {
-        self.path.with_extension("tmp")
-    }
-
-    /// Gives a damaged file another name, the first that is free.
-    fn keep_aside(&self) -> Result<(), StoreError> {
-        let aside = (1..)
-            .map(|number| self.path.with_extension(format!("corrupt-{number}")))
-            .find(|aside| !aside.exists())
-            .unwrap_or_else(|| self.path.with_extension("corrupt"));
-        fs::rename(&self.path, &aside).map_err(|cause| failed("keep aside", &self.path, cause))
-    }
-
-    /// A rename is on the disk when its folder is.
-    fn sync_folder(&self) -> Result<(), StoreError> {
-        // A folder cannot be opened on Windows, whose renames are journalled.
-        if cfg!(unix) {
-            File::open(&self.folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|cause| failed("sync", &self.folder, cause))?;
-        }
-        Ok(())
-    }
-}
-
-/// A file that its owner alone can read and write.
-fn owners_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// Whether the path still leads to this file.
-fn stands_at(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        matches!(
-            (file.metadata().map(id), fs::metadata(path).map(id)),
-            (Ok(own), Ok(there)) if own == there
-        )
+fn stands_at(file: &std::fs::File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(own), Ok(there)) => safe::is_same(&own, &there),
+        _ => false,
     }
-    #[cfg(not(unix))]
-    {
-        let _ = (file, path);
-        true
-    }
-}
-
-fn failed(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
-    StoreError::File {
-        doing,
-        path: path.to_owned(),
-        cause: Arc::new(cause),
-    }
-}
-
-/// The file's form. It names its key, for people who look, and so that a copy under another name is noticed.
-#[derive(Deserialize, Serialize)]
-struct Record<'a> {
-    version: u32,
-    #[serde(borrow)]
-    api_base: Cow<'a, str>,
-    #[serde(borrow)]
-    client_id: Cow<'a, str>,
-    #[serde(borrow)]
-    subject: Cow<'a, str>,
-    #[serde(borrow)]
-    grant: &'a RawValue,
-}
-
-/// A new file. A leftover may have been made by someone else, with another mode.
-fn create(path: &Path) -> io::Result<File> {
-    remove(path)?;
-    owners_file().create_new(true).open(path)
-}
-
-fn write(mut file: File, key: &GrantKey, grant: &TokenGrant) -> io::Result<()> {
-    let secret = grant.to_secret_json();
-    let record = Record {
-        version: VERSION,
-        api_base: key.api_base().into(),
-        client_id: key.client_id().into(),
-        subject: key.subject().into(),
-        grant: serde_json::from_str(secret.expose())?,
-    };
-    let mut json = Zeroizing::new(Vec::with_capacity(ROOM));
-    serde_json::to_writer(&mut *json, &record)?;
-    json.push(b'\n');
-    file.rewind()?;
-    file.write_all(&json)?;
-    file.set_len(json.len() as u64)?;
-    file.sync_all()
-}
-
-/// Sees to it that there is no such file.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
-        _ => Ok(()),
-    }
-}
-
-fn read(path: &Path, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
-    let mut json = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|file| {
-        // Room for all of it, or it would be copied while it grows to memory that nobody wipes.
-        let length = file.metadata()?.len().min(LONGEST);
-        json.reserve(usize::try_from(length).unwrap_or(0) + 1);
-        file.take(LONGEST).read_to_string(&mut json)
-    });
-    match read {
-        // What was cut off is no JSON.
-        Ok(_) => {}
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // Not UTF-8.
-        Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-            return Err(StoreError::Corrupt {
-                path: path.to_owned(),
-            });
-        }
-        Err(cause) => return Err(failed("read", path, cause)),
-    }
-    let grant = parse(&json, key).ok_or_else(|| StoreError::Corrupt {
-        path: path.to_owned(),
-    });
-    grant.map(Some)
-}
-
-fn parse(json: &str, key: &GrantKey) -> Option<TokenGrant> {
-    let record: Record<'_> = serde_json::from_str(json).ok()?;
-    let own = record.version == VERSION
-        && record.api_base == key.api_base()
-        && record.client_id == key.client_id()
-        && record.subject == key.subject();
-    own.then(|| TokenGrant::from_secret_json(record.grant.get()).ok())?
 }
