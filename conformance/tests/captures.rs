@@ -245,6 +245,11 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "we read JSON and nothing else; a gateway may heed it",
     ),
     (
+        "*",
+        "header accept-encoding: ours only",
+        "the captures leave out what the SDKs' HTTP clients add; a gateway should compress nothing",
+    ),
+    (
         "@coze/api",
         "header authorization: theirs only",
         "an empty Bearer is no credential (protocol §2.3, §11)",

@@ -118,22 +118,22 @@ pub struct DeviceAuthorization {
 }
 
 /// The pause when the server names none (RFC 8628 §3.2, protocol §3.2).
-const DEFAULT_INTERVAL: i64 = 5;
+const DEFAULT_INTERVAL: f64 = 5.0;
 /// `expires_in` of a device code is a duration (protocol §3.2); what is longer than this is a moment.
-const LONGEST: i64 = 1_000_000_000;
+const LONGEST: f64 = 1e9;
 
 impl DeviceAuthorization {
     fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
-        let user_code = answer.text_or_number("user_code")?.into_owned();
+        let user_code = answer.text_or_number("user_code")?;
         if user_code.contains(is_invisible) {
             return Err(answer.bad("user_code"));
         }
         // It is opened in a browser: no `javascript:`, no `file:`, no user before an `@`.
         let page = |name, text: &str| absolute(text).ok_or_else(|| answer.bad(name));
-        let verification_uri = page("verification_uri", answer.text("verification_uri")?)?;
+        let verification_uri = page("verification_uri", &answer.text("verification_uri")?)?;
         let mut complete = verification_uri.clone();
         match answer.optional_text("verification_uri_complete")? {
-            Some(given) => complete = page("verification_uri_complete", given)?,
+            Some(given) => complete = page("verification_uri_complete", &given)?,
             // Coze gives none, but its page takes the code this way (protocol §3.2).
             None => {
                 complete
@@ -141,24 +141,20 @@ impl DeviceAuthorization {
                     .append_pair("user_code", &user_code);
             }
         }
-        let seconds = |name, secs: i64, least| match u64::try_from(secs) {
-            Ok(duration) if (least..LONGEST).contains(&secs) => Ok(Duration::from_secs(duration)),
-            _ => Err(answer.bad(name)),
+        let seconds = |name, secs: f64, least: f64| match (least..LONGEST).contains(&secs) {
+            true => Ok(Duration::from_secs(secs as u64)),
+            false => Err(answer.bad(name)),
         };
+        let interval = answer.optional_number("interval")?;
         Ok(Self {
-            device_code: DeviceCode::new(answer.text("device_code")?)
+            device_code: DeviceCode::new(&*answer.text("device_code")?)
                 .map_err(|_| answer.bad("device_code"))?,
             verification_uri: verification_uri.into(),
             verification_uri_complete: complete.into(),
-            expires_in: seconds("expires_in", answer.integer("expires_in")?, 1)?,
-            interval: seconds(
-                "interval",
-                answer
-                    .optional_integer("interval")?
-                    .unwrap_or(DEFAULT_INTERVAL),
-                0,
-            )?
-            .max(Duration::from_secs(1)),
+            // Rounded to the side where nothing comes too early or too late.
+            expires_in: seconds("expires_in", answer.number("expires_in")?, 1.0)?,
+            interval: seconds("interval", interval.unwrap_or(DEFAULT_INTERVAL).ceil(), 0.0)?
+                .max(Duration::from_secs(1)),
             received_at: now.steady,
             user_code,
         })

@@ -4,108 +4,144 @@
 //! body, because Coze puts errors under 200 too; then the status, because a gateway puts anything
 //! under 500.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::coding;
 use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
-use crate::json::{Json, Repeated};
+use crate::json::{self, Json, Object, Repeated, Text};
 use crate::secret::Hidden;
 use crate::time::{ClockSkew, Now, UnixTime};
 use crate::wire::{Body, Outgoing, Response};
 
 /// A success: a JSON object with no error in it, under a 2xx status.
 pub(crate) struct Answer<'a> {
-    members: Json<'a>,
+    members: Object<'a>,
     sent: &'a Outgoing,
     response: &'a Response,
     now: Now,
 }
 
 impl<'a> Answer<'a> {
-    /// Opens the answer to a request, which arrived `now`.
+    /// Reads the answer to a request, which arrived `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] and [`Error::Unexpected`].
-    pub(crate) fn open(
-        sent: &'a Outgoing,
-        response: &'a Response,
+    /// [`Error::Refused`] and [`Error::Unexpected`], and those of `then`, which is given a success.
+    pub(crate) fn read<T>(
+        sent: &Outgoing,
+        response: &Response,
         now: Now,
-    ) -> Result<Self, Error> {
-        let mut answer = Self {
-            members: Json::Null,
+        then: impl FnOnce(Answer<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let blank = Answer {
+            members: Object::default(),
             sent,
             response,
             now,
         };
         if response.status().is_redirection() {
-            return Err(answer.odd(Oddity::Redirect));
+            return Err(blank.odd(Oddity::Redirect));
         }
         let body = response.body().as_bytes();
         if body.len() >= Body::READ_AT_MOST {
-            return Err(answer.odd(Oddity::TooLong));
+            return Err(blank.odd(Oddity::TooLong));
         }
-        if body.trim_ascii().is_empty() {
-            return Err(answer.odd(Oddity::Empty));
+        if json::stripped(body).is_empty() {
+            return Err(blank.odd(Oddity::Empty));
         }
-        // The parser's own message quotes values, so it goes no further.
-        answer.members = serde_json::from_slice(body).map_err(|_| answer.odd(Oddity::NotJson))?;
-        if !matches!(answer.members, Json::Object(_)) {
-            return Err(answer.odd(Oddity::NotJson));
-        }
-        answer.refusal()?;
-        if !response.status().is_success() {
-            return Err(answer.odd(Oddity::Unexplained));
-        }
-        Ok(answer)
+        let decoded = coding::decoded(blank.coding(), body).map_err(|oddity| blank.odd(oddity))?;
+        let body = decoded.as_ref().map_or(body, Body::as_bytes);
+        Object::read(body, |object| {
+            // The parser's own message quotes values, so it goes no further.
+            let members = object.ok_or_else(|| blank.odd(Oddity::NotJson))?;
+            let answer = Answer { members, ..blank };
+            answer.refusal()?;
+            if !response.status().is_success() {
+                return Err(answer.odd(Oddity::Unexplained));
+            }
+            then(answer)
+        })
     }
 
     /// Looks for an error in any of the spellings of protocol §4.1.
     fn refusal(&self) -> Result<(), Error> {
-        let Some(code) = self.error_code()? else {
+        let text = self.server_text();
+        let Some(code) = self.error_code(&text)? else {
             return Ok(());
         };
-        let message = self
-            .any_text(&["error_message", "error_description", "msg"])?
-            .unwrap_or_default();
-        let text = self.server_text();
+        // A message that cannot be shown does not hide the code.
+        let names = ["error_message", "error_description", "msg"];
+        let mut messages = names.iter().filter_map(|name| self.shown(name));
         let refused = Refused {
-            code: ErrorCode::of_server(&code, &text),
-            message: text.clean(message),
+            code,
+            message: messages
+                .next()
+                .map(|words| text.clean(&words))
+                .unwrap_or_default(),
             origin: self.origin(),
         };
         Err(Error::Refused(refused))
     }
 
-    /// The first code that is neither empty nor zero.
-    fn error_code(&self) -> Result<Option<String>, Error> {
+    /// The first code that can be read and is neither empty nor zero.
+    fn error_code(&self, text: &ServerText) -> Result<Option<ErrorCode>, Error> {
+        let mut oddity = None;
         for name in ["error_code", "error", "code"] {
-            match self.find(name)? {
-                Some(Json::Integer(number)) if *number != 0 => return Ok(Some(number.to_string())),
-                Some(Json::Text(text)) if !matches!(&**text, "" | "0") => {
-                    return Ok(Some(text.to_string()));
+            let value = match self.members.member(name) {
+                Ok(None | Some(Json::False)) => continue,
+                Ok(Some(value)) => value,
+                Err(Repeated) => {
+                    oddity.get_or_insert(Oddity::Repeated(name));
+                    continue;
                 }
-                None | Some(Json::Integer(_) | Json::Text(_)) => {}
-                // It says something that is not understood: not the moment to see a success.
-                Some(_) => return Err(self.odd(Oddity::WrongType(name))),
+            };
+            match (
+                value.words().map(|words| (words, json::integer(words))),
+                &value,
+            ) {
+                (Some((_, Some(0))), _) => {}
+                (Some((words, _)), Json::Text(_)) if words.trim().is_empty() => {}
+                (Some((words, Some(_))), _) | (Some((words, None)), Json::Text(_)) => {
+                    return Ok(Some(ErrorCode::of_server(words, text)));
+                }
+                _ => {
+                    oddity.get_or_insert(Oddity::WrongType(name));
+                }
             }
         }
-        Ok(None)
+        // It says something that is not understood: not the moment to see a success.
+        oddity.map_or(Ok(None), |oddity| Err(self.odd(oddity)))
+    }
+
+    /// A text that is there to be shown; none if it is empty, or something else.
+    fn shown(&self, name: &str) -> Option<Text<'a>> {
+        match self.members.member(name) {
+            Ok(Some(Json::Text(text))) if !text.is_empty() => Some(text),
+            _ => None,
+        }
     }
 
     /// The header's log id, else the body's.
     fn log_id(&self) -> Option<String> {
-        let detail = || match self.members.member("detail").ok()??.member("logid") {
-            Ok(Some(Json::Text(id))) if !id.is_empty() => Some(&**id),
-            _ => None,
+        let text = self.server_text();
+        if let Some(id) = self.header("x-tt-logid") {
+            return Some(text.clean(id));
+        }
+        let Ok(Some(Json::Object(detail))) = self.members.member("detail") else {
+            return None;
         };
-        self.header("x-tt-logid")
-            .or_else(detail)
-            .map(|id| self.server_text().clean(id))
+        match Object::of(detail).member("logid") {
+            Ok(Some(Json::Text(id))) if !id.is_empty() => Some(text.clean(&id)),
+            _ => None,
+        }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    fn coding(&self) -> Option<&str> {
+        self.header("content-encoding")
     }
 
     /// What time it was at the server. A copy out of a cache says how old it is (RFC 9111 §5.1).
@@ -164,44 +200,37 @@ impl<'a> Answer<'a> {
                     .map(Hidden::new),
             );
         }
-        if let Ok(body) = serde_json::from_slice::<Json<'_>>(self.sent.body.as_bytes()) {
+        Object::read(self.sent.body.as_bytes(), |body| {
+            let body = body.unwrap_or_default();
             for name in ["code", "code_verifier", "device_code", "refresh_token"] {
                 if let Ok(Some(Json::Text(text))) = body.member(name) {
-                    sent.push(Hidden::new(text.as_ref()));
+                    sent.push(Hidden::new(&*text));
                 }
             }
-        }
+        });
         ServerText::knowing(sent)
     }
 
-    /// The first of these members that is a text and not empty.
-    fn any_text(&self, names: &[&'static str]) -> Result<Option<&str>, Error> {
-        for name in names {
-            match self.find(name)? {
-                Some(Json::Text(text)) if !text.is_empty() => return Ok(Some(text)),
-                _ => {}
-            }
+    /// A member that must be understood; none if it is absent, null or empty.
+    fn find(&self, name: &'static str) -> Result<Option<Json<'a>>, Error> {
+        match self.members.member(name) {
+            Err(Repeated) => Err(self.odd(Oddity::Repeated(name))),
+            Ok(Some(Json::Text(text))) if text.is_empty() => Ok(None),
+            Ok(Some(Json::Text(text))) if !text.is_whole() => Err(self.bad(name)),
+            Ok(value) => Ok(value),
         }
-        Ok(None)
-    }
-
-    fn find(&self, name: &'static str) -> Result<Option<&Json<'a>>, Error> {
-        self.members
-            .member(name)
-            .map_err(|Repeated| self.odd(Oddity::Repeated(name)))
     }
 
     /// A member that must be a text.
-    pub(crate) fn text(&self, name: &'static str) -> Result<&str, Error> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Text<'a>, Error> {
         self.optional_text(name)?
             .ok_or_else(|| self.odd(Oddity::Missing(name)))
     }
 
     /// A member that is a text, or absent, null or empty.
-    pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<&str>, Error> {
+    pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<Text<'a>>, Error> {
         match self.find(name)? {
             None => Ok(None),
-            Some(Json::Text(text)) if text.is_empty() => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.odd(Oddity::WrongType(name))),
         }
@@ -209,37 +238,53 @@ impl<'a> Answer<'a> {
 
     /// A member that must be a text or a whole number, as text: Coze's own table and sample of
     /// `user_code` differ (protocol §3.2).
-    pub(crate) fn text_or_number(&self, name: &'static str) -> Result<Cow<'_, str>, Error> {
+    pub(crate) fn text_or_number(&self, name: &'static str) -> Result<String, Error> {
         match self.find(name)? {
-            Some(Json::Integer(number)) => Ok(Cow::Owned(number.to_string())),
-            _ => self.text(name).map(Cow::Borrowed),
+            // Longer ones than our integers are ids, too.
+            Some(Json::Number(raw)) if raw.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(raw.to_owned())
+            }
+            Some(Json::Number(raw)) => match json::integer(raw) {
+                Some(number) => Ok(number.to_string()),
+                None => Err(self.bad(name)),
+            },
+            _ => self.text(name).map(|text| text.to_owned()),
         }
     }
 
-    /// A member that must be a whole number.
-    pub(crate) fn integer(&self, name: &'static str) -> Result<i64, Error> {
-        self.optional_integer(name)?
+    /// A member that must be a number, or a text that is one.
+    pub(crate) fn number(&self, name: &'static str) -> Result<f64, Error> {
+        self.optional_number(name)?
             .ok_or_else(|| self.odd(Oddity::Missing(name)))
     }
 
-    /// A member that is a whole number, or absent or null.
-    pub(crate) fn optional_integer(&self, name: &'static str) -> Result<Option<i64>, Error> {
-        match self.find(name)? {
-            None => Ok(None),
-            Some(Json::Integer(number)) => Ok(Some(*number)),
-            Some(_) => Err(self.odd(Oddity::WrongType(name))),
+    /// A member that is a number or a text that is one, or absent, null or empty.
+    pub(crate) fn optional_number(&self, name: &'static str) -> Result<Option<f64>, Error> {
+        let Some(value) = self.find(name)? else {
+            return Ok(None);
+        };
+        match (value.number(), value.words()) {
+            (Some(number), _) => Ok(Some(number)),
+            (None, Some(_)) => Err(self.bad(name)),
+            (None, None) => Err(self.odd(Oddity::WrongType(name))),
         }
     }
 
+    /// A text of people's, to be shown: whatever is in its place does not make the answer a failure.
+    pub(crate) fn name(&self, name: &str) -> String {
+        self.shown(name)
+            .map(|text| text.to_owned())
+            .unwrap_or_default()
+    }
+
     /// The `data` of an API answer (protocol §10).
-    pub(crate) fn data(mut self) -> Result<Self, Error> {
-        match self.find("data")? {
-            Some(Json::Object(_)) => {}
+    pub(crate) fn data(self) -> Result<Self, Error> {
+        let members = match self.find("data")? {
+            Some(Json::Object(raw)) => Object::of(raw),
             None => return Err(self.odd(Oddity::Missing("data"))),
             Some(_) => return Err(self.odd(Oddity::WrongType("data"))),
-        }
-        self.members = std::mem::replace(&mut self.members, Json::Null).take("data");
-        Ok(self)
+        };
+        Ok(Self { members, ..self })
     }
 
     /// The error for an answer that cannot be read.
@@ -248,6 +293,7 @@ impl<'a> Answer<'a> {
         Error::Unexpected(Unexpected {
             origin: self.origin(),
             oddity,
+            coding: self.coding().map(|coding| self.server_text().clean(coding)),
             body_len,
         })
     }

@@ -109,8 +109,9 @@ impl<T> Flow for Call<T> {
             return;
         }
         let result = match reply {
-            Ok(response) => Answer::open(&self.request, &response, now)
-                .and_then(|answer| (self.read)(answer, now)),
+            Ok(response) => Answer::read(&self.request, &response, now, |answer| {
+                (self.read)(answer, now)
+            }),
             Err(failure) => Err(Error::transport(failure, &self.request)),
         };
         self.state = State::Answered(result);

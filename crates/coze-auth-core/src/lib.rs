@@ -55,6 +55,7 @@
 pub mod access_token;
 pub mod authorize;
 pub mod cache;
+mod coding;
 pub mod config;
 pub mod device;
 pub mod endpoint;

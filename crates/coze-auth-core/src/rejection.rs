@@ -2,7 +2,9 @@
 
 use http::{Method, StatusCode};
 
-use crate::json::Json;
+use crate::coding;
+use crate::json::{self, Object};
+use crate::wire::Body;
 
 /// How much of an answer is looked at. Coze's errors are far shorter.
 pub const LOOKED_AT: usize = 64 * 1024;
@@ -29,17 +31,19 @@ pub fn is_json(content_type: &str) -> bool {
 ///
 /// `json` is the body, if it is JSON and was looked at.
 pub fn rejects_token(status: StatusCode, json: Option<&[u8]>) -> bool {
-    let body = json.and_then(|json| serde_json::from_slice::<Json<'_>>(json).ok());
-    let code = body.and_then(|body| match body.member("code") {
-        Ok(Some(Json::Integer(code))) => Some(*code),
-        Ok(Some(Json::Text(code))) => code.parse().ok(),
-        _ => None,
-    });
-    match code {
+    match json.and_then(code) {
         Some(4100 | 700_012_006) => true,
         Some(4101) => false,
         _ => status == StatusCode::UNAUTHORIZED,
     }
+}
+
+fn code(body: &[u8]) -> Option<i64> {
+    let decoded = coding::decoded(None, body).ok()?;
+    let body = decoded.as_ref().map_or(body, Body::as_bytes);
+    Object::read(body, |object| {
+        json::integer(object?.member("code").ok()??.words()?)
+    })
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct TokenGrant {
 
 /// What `expires_in` can mean as a moment: from 2001 to 5138. Below it is a duration, which the token
 /// endpoint never sends (protocol §3.1); above it are milliseconds.
-const MOMENTS: std::ops::Range<i64> = 1_000_000_000..100_000_000_000;
+const MOMENTS: std::ops::Range<f64> = 1e9..1e11;
 
 impl TokenGrant {
     /// How long the access token still lives; zero if it has ended.
@@ -70,22 +70,22 @@ impl TokenGrant {
 
     /// Reads a token answer (protocol §3.1).
     pub(crate) fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
-        let access_token = AccessToken::new(answer.text("access_token")?)
+        let access_token = AccessToken::new(&*answer.text("access_token")?)
             .map_err(|_| answer.bad("access_token"))?;
         let refresh_token = answer
             .optional_text("refresh_token")?
-            .map(RefreshToken::new)
+            .map(|token| RefreshToken::new(&*token))
             .transpose();
-        let expires_in = answer.integer("expires_in")?;
-        let expires_at = match u64::try_from(expires_in) {
-            Ok(secs) if MOMENTS.contains(&expires_in) => UnixTime::from_secs(secs),
-            _ => return Err(answer.bad("expires_in")),
-        };
+        let expires_in = answer.number("expires_in")?;
+        if !MOMENTS.contains(&expires_in) {
+            return Err(answer.bad("expires_in"));
+        }
         Ok(Self {
             access_token,
             refresh_token: refresh_token.map_err(|_| answer.bad("refresh_token"))?,
             issued_at: now.unix,
-            expires_at,
+            // A fraction of a second early, if it has one.
+            expires_at: UnixTime::from_secs(expires_in as u64),
             clock_skew: answer.clock_skew(),
         })
     }

@@ -33,15 +33,11 @@ pub fn whoami(endpoints: &Endpoints, token: &AccessToken) -> Call<User> {
 impl User {
     fn read(answer: Answer<'_>) -> Result<Self, Error> {
         let data = answer.data()?;
-        let optional = |name| {
-            data.optional_text(name)
-                .map(|text| text.unwrap_or_default().to_owned())
-        };
         Ok(Self {
-            user_id: data.text("user_id")?.to_owned(),
-            user_name: optional("user_name")?,
-            nick_name: optional("nick_name")?,
-            avatar_url: optional("avatar_url")?,
+            user_id: data.text_or_number("user_id")?,
+            user_name: data.name("user_name"),
+            nick_name: data.name("nick_name"),
+            avatar_url: data.name("avatar_url"),
         })
     }
 }

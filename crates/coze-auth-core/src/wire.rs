@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -75,6 +75,8 @@ impl fmt::Debug for Body {
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("coze-auth/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Without it any coding of the body would do (RFC 9110 §12.5.3), and HTTP clients add those that they know.
+const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
 
 /// A request of ours, before it is dressed as an HTTP message.
 #[derive(Clone, Debug)]
@@ -138,8 +140,9 @@ impl Outgoing {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.reserve(4);
+        headers.reserve(5);
         headers.insert(ACCEPT, JSON);
+        headers.insert(ACCEPT_ENCODING, AS_IT_IS);
         headers.insert(USER_AGENT, AGENT);
         if self.method == Method::POST {
             headers.insert(CONTENT_TYPE, JSON);

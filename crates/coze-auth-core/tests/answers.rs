@@ -81,11 +81,22 @@ fn an_omitted_refresh_token_is_carried_over() {
 fn an_expiry_that_cannot_be_meant() {
     for (expires_in, oddity) in [
         ("null", Oddity::Missing("expires_in")),
-        (r#""1750003600""#, Oddity::WrongType("expires_in")),
         ("true", Oddity::WrongType("expires_in")),
-        ("1750003600.5", Oddity::WrongType("expires_in")),
-        ("1e9", Oddity::WrongType("expires_in")),
-        ("99999999999999999999", Oddity::WrongType("expires_in")),
+        ("[1750003600]", Oddity::WrongType("expires_in")),
+        ("99999999999999999999", Oddity::BadValue("expires_in")),
+        ("1e400", Oddity::BadValue("expires_in")),
+        ("1.75e12", Oddity::BadValue("expires_in")),
+        ("900.0", Oddity::BadValue("expires_in")),
+        ("-1750003600.0", Oddity::BadValue("expires_in")),
+        (r#""900""#, Oddity::BadValue("expires_in")),
+        (r#""1750003600000""#, Oddity::BadValue("expires_in")),
+        (r#""1750003600abc""#, Oddity::BadValue("expires_in")),
+        (r#""1,750,003,600""#, Oddity::BadValue("expires_in")),
+        (r#""0x684EE0D0""#, Oddity::BadValue("expires_in")),
+        (r#""inf""#, Oddity::BadValue("expires_in")),
+        (r#""2025-06-15T16:06:40Z""#, Oddity::BadValue("expires_in")),
+        (r#"" ""#, Oddity::BadValue("expires_in")),
+        (r#""""#, Oddity::Missing("expires_in")),
         ("-1750003600", Oddity::BadValue("expires_in")),
         ("0", Oddity::BadValue("expires_in")),
         ("900", Oddity::BadValue("expires_in")),
@@ -100,6 +111,25 @@ fn an_expiry_that_cannot_be_meant() {
         Oddity::Missing("expires_in")
     );
     answered(refresh(), reply(200, token_with("1000000000"))).expect("long past, but a moment");
+}
+
+/// A rotated refresh token comes with it, so what can mean one thing only is taken.
+#[test]
+fn an_expiry_in_another_spelling() {
+    for spelling in [
+        "1750003600",
+        "1750003600.0",
+        "1.7500036e9",
+        "17500036E+2",
+        "1750003600.9",
+        r#""1750003600""#,
+        r#""1750003600.0""#,
+        r#"" 1750003600\n""#,
+        r#""1.7500036e9""#,
+    ] {
+        let grant = answered(refresh(), reply(200, token_with(spelling))).expect(spelling);
+        assert_eq!(grant.expires_at.as_secs(), 1_750_003_600, "{spelling}");
+    }
 }
 
 #[test]
@@ -153,7 +183,8 @@ fn answers_that_are_not_json_objects() {
             assert_eq!(odd(status, body), oddity, "for {body}");
         }
     }
-    assert_eq!(odd(200, b"{\"access_token\":\"\xff\"}"), Oddity::NotJson);
+    let no_text = b"{\"access_token\":\"\xff\"}";
+    assert_eq!(odd(200, no_text), Oddity::BadValue("access_token"));
     assert_eq!(odd(200, "[".repeat(100_000)), Oddity::NotJson);
     assert_eq!(odd(200, vec![b' '; Body::READ_AT_MOST]), Oddity::TooLong);
 }
@@ -250,15 +281,16 @@ fn a_secret_within_a_code_does_not_hide_it() {
 #[test]
 fn a_code_of_another_type_is_no_success() {
     for (member, value) in [
-        ("code", "4100.0"),
+        ("code", "4100.5"),
         ("code", "18446744073709551615"),
+        ("code", "1e400"),
         ("code", "true"),
         ("code", "[4100]"),
         ("code", "{}"),
         ("error", "{}"),
         ("error", "[]"),
         ("error", "true"),
-        ("error_code", "1e3"),
+        ("error_code", "[1e3]"),
     ] {
         let body = format!(
             r#"{{"{member}":{value},"access_token":"czu_a","expires_in":1750003600,"data":{{"user_id":"1"}}}}"#
@@ -271,6 +303,44 @@ fn a_code_of_another_type_is_no_success() {
                 matches!(&error, Error::Unexpected(odd) if odd.oddity() == Oddity::WrongType(member)),
                 "{body}: {error:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_code_in_another_spelling() {
+    for (members, code) in [
+        (r#""code":4100.0"#, ErrorCode::Number(4100)),
+        (r#""code":4.1e3"#, ErrorCode::Number(4100)),
+        (r#""code":" 4100.0 ""#, ErrorCode::Number(4100)),
+        (
+            r#""error_code":" invalid_grant\n""#,
+            ErrorCode::InvalidGrant,
+        ),
+        (r#""error":false,"code":4100"#, ErrorCode::Number(4100)),
+        // What is not understood does not hide what is.
+        (r#""error":{"why":1},"code":4100"#, ErrorCode::Number(4100)),
+        (
+            r#""error":"a","error":"b","code":4100"#,
+            ErrorCode::Number(4100),
+        ),
+        (
+            r#""error_code":1e400,"error":"invalid_grant""#,
+            ErrorCode::InvalidGrant,
+        ),
+    ] {
+        assert_eq!(
+            refused(400, &format!("{{{members}}}")).code(),
+            &code,
+            "{members}"
+        );
+    }
+    for zero in [
+        "0", "0.0", "-0", r#""0""#, r#""0.0""#, r#""""#, r#"" ""#, "null", "false",
+    ] {
+        for name in ["error_code", "error", "code"] {
+            let body = token_json().replacen('{', &format!(r#"{{"{name}":{zero},"#), 1);
+            answered(refresh(), reply(200, &body)).expect(&body);
         }
     }
 }
@@ -316,7 +386,8 @@ fn whoami_reads_the_user() {
         ("null", Oddity::Missing("data")),
         ("[]", Oddity::WrongType("data")),
         ("{}", Oddity::Missing("user_id")),
-        (r#"{"user_id":73}"#, Oddity::WrongType("user_id")),
+        (r#"{"user_id":[73]}"#, Oddity::WrongType("user_id")),
+        (r#"{"user_id":7.5}"#, Oddity::BadValue("user_id")),
     ] {
         let error = error_of(
             users_me(),
@@ -356,6 +427,16 @@ fn device_codes_and_durations() {
             .interval,
         Duration::from_secs(1)
     );
+    for (members, lives, pause) in [
+        (r#""expires_in":"300","interval":"7""#, 300, 7),
+        (r#""expires_in":300.0,"interval":7.0"#, 300, 7),
+        (r#""expires_in":3e2,"interval":"6.5""#, 300, 7),
+        (r#""expires_in":300.9,"interval":"""#, 300, 5),
+    ] {
+        let started = start(&format!(r#""user_code":"A",{members}"#)).expect(members);
+        let seconds = (started.expires_in.as_secs(), started.interval.as_secs());
+        assert_eq!(seconds, (lives, pause), "{members}");
+    }
     let given = r#""user_code":"A","expires_in":300,"verification_uri_complete":"https://www.example/x?c=A""#;
     assert_eq!(
         start(given).unwrap().verification_uri_complete,
@@ -367,10 +448,6 @@ fn device_codes_and_durations() {
         (
             r#""user_code":"A","expires_in":null"#,
             Oddity::Missing("expires_in"),
-        ),
-        (
-            r#""user_code":"A","expires_in":"300""#,
-            Oddity::WrongType("expires_in"),
         ),
         (
             r#""user_code":"A","expires_in":0"#,
@@ -389,8 +466,16 @@ fn device_codes_and_durations() {
             Oddity::BadValue("interval"),
         ),
         (
-            r#""user_code":"A","expires_in":300,"interval":"5""#,
+            r#""user_code":"A","expires_in":"5 min""#,
+            Oddity::BadValue("expires_in"),
+        ),
+        (
+            r#""user_code":"A","expires_in":300,"interval":[5]"#,
             Oddity::WrongType("interval"),
+        ),
+        (
+            r#""user_code":"A\ud83d","expires_in":300"#,
+            Oddity::BadValue("user_code"),
         ),
         (
             r#""user_code":"A\u001b[2J","expires_in":300"#,

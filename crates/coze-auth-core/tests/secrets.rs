@@ -113,7 +113,7 @@ fn errors_mask_what_was_sent() {
     let Error::Refused(refused) = error else {
         panic!("{error:?}")
     };
-    assert_eq!(refused.message(), "bad secret *** or token ***-refresh");
+    assert_eq!(refused.message(), "bad secret *** or token ***");
 }
 
 /// Every secret of every kind of request, as it was sent and as it stands in a URL.

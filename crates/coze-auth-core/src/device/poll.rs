@@ -204,8 +204,9 @@ impl DevicePoll {
 
     fn after(&mut self, reply: Result<Response, TransportFailure>, now: Now) -> State {
         let outcome = match &reply {
-            Ok(response) => Answer::open(&self.request, response, now)
-                .and_then(|answer| TokenGrant::read(&answer, now)),
+            Ok(response) => Answer::read(&self.request, response, now, |answer| {
+                TokenGrant::read(&answer, now)
+            }),
             Err(failure) => {
                 let error = Error::transport(*failure, &self.request);
                 return self.back_off(now.steady, None, error);

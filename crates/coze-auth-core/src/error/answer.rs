@@ -7,6 +7,7 @@ use super::kind::{ErrorKind, GrantType};
 use super::report::report;
 use super::text::{MASK, ServerText, write_log_id};
 use super::{Retry, write_maybe_spent};
+use crate::json;
 use crate::time::ClockSkew;
 
 /// Coze's name for a refusal. The set is open: Coze documents some and sends others (protocol §4.3, §4.4).
@@ -40,9 +41,10 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// From the text of `error_code`, `error` or `code`.
-    pub(crate) fn from_text(text: &str) -> Self {
-        match text {
+    /// From a server's words. They are recognised as they came and cleaned only where they are shown:
+    /// a secret that happens to be a part of `authorization_pending` must not hide it.
+    pub(crate) fn of_server(words: &str, text: &ServerText) -> Self {
+        match words.trim() {
             "invalid_request" => Self::InvalidRequest,
             "invalid_client" => Self::InvalidClient,
             "invalid_grant" => Self::InvalidGrant,
@@ -53,20 +55,11 @@ impl ErrorCode {
             "slow_down" => Self::SlowDown,
             "expired_token" => Self::ExpiredToken,
             "internal_error" => Self::InternalError,
-            other => other
-                .parse()
-                .map_or_else(|_| Self::Other(other.to_owned()), Self::Number),
-        }
-    }
-
-    /// From a server's words. They are recognised as they came and cleaned only where they are shown:
-    /// a secret that happens to be a part of `authorization_pending` must not hide it.
-    pub(crate) fn of_server(words: &str, text: &ServerText) -> Self {
-        match Self::from_text(words) {
-            Self::Other(name) => Self::Other(text.clean(&name)),
-            // A number may be a secret of digits, repeated.
-            Self::Number(_) if text.clean(words) == MASK => Self::Other(MASK.to_owned()),
-            known => known,
+            other => match json::integer(other) {
+                // It may be a secret of digits, repeated.
+                Some(number) if text.clean(&number.to_string()) != MASK => Self::Number(number),
+                _ => Self::Other(text.clean(other)),
+            },
         }
     }
 
@@ -288,6 +281,8 @@ pub enum Oddity {
     TooLong,
     /// No body.
     Empty,
+    /// In a coding that was not asked for and cannot be read: see [`Unexpected::coding`].
+    Coding,
     /// Not a JSON object: HTML of a gateway or proxy, a cut-off answer.
     NotJson,
     /// A status that is no success, and no error code in the body.
@@ -308,6 +303,7 @@ pub enum Oddity {
 pub struct Unexpected {
     pub(crate) origin: Box<Origin>,
     pub(crate) oddity: Oddity,
+    pub(crate) coding: Option<String>,
     pub(crate) body_len: usize,
 }
 
@@ -325,6 +321,11 @@ impl Unexpected {
     /// The length of the body, in bytes, as far as it was read.
     pub fn body_len(&self) -> usize {
         self.body_len
+    }
+
+    /// The `Content-Encoding` of the answer, cleaned; none if it has none. None was asked for.
+    pub fn coding(&self) -> Option<&str> {
+        self.coding.as_deref()
     }
 
     /// Coze's id of the answer; none if it is not Coze that answered.
@@ -382,6 +383,13 @@ impl fmt::Display for Unexpected {
             }
             Oddity::TooLong => f.write_str("it is too long to be Coze's; check the base URL"),
             Oddity::Empty => f.write_str("it is empty; a proxy or gateway may have answered"),
+            Oddity::Coding => {
+                let coding = self.coding().unwrap_or("gzip");
+                write!(
+                    f,
+                    "it is in the coding {coding}, which was not asked for and cannot be read; a proxy or gateway may have answered"
+                )
+            }
             Oddity::NotJson => {
                 f.write_str("it is not a JSON object; a proxy or gateway may have answered")
             }

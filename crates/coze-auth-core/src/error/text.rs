@@ -3,6 +3,7 @@
 use std::fmt;
 
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use crate::secret::Hidden;
 
@@ -25,32 +26,39 @@ impl ServerText {
 
     /// At most 200 characters, control characters escaped, the secrets that were sent masked.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        // Masked before it is cut: half a secret is still half a secret.
-        for secret in self
-            .sent
-            .iter()
-            .map(Hidden::expose)
+        let sent = self.sent.iter().map(Hidden::expose);
+        // As it was sent, and as it stands in a URL.
+        let forms: Vec<Zeroizing<String>> = sent
             .filter(|secret| !secret.is_empty())
-        {
-            // As it was sent, and as it stands in a URL.
-            let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            for form in [secret, &encoded] {
-                if text.contains(form) {
-                    text = text.replace(form, MASK);
-                }
-            }
-        }
+            .flat_map(|secret| {
+                let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+                [secret.to_owned(), encoded].map(Zeroizing::new)
+            })
+            .collect();
         let mut shown = String::new();
-        for (count, character) in text.chars().enumerate() {
-            if count == LIMIT {
+        let mut count = 0;
+        // Masked before it is cut: half a secret is still half a secret.
+        let mut masked_to = 0;
+        for (at, character) in text.char_indices() {
+            let rest = &text[at..];
+            let found = forms.iter().filter(|form| rest.starts_with(&***form));
+            let end = found.map(|form| at + form.len()).max().unwrap_or_default();
+            let is_masked = at < masked_to.max(end);
+            if is_masked && at < masked_to {
+                masked_to = masked_to.max(end);
+                continue;
+            }
+            if count >= LIMIT {
                 shown.push('…');
                 break;
             }
-            match is_invisible(character) {
-                true => shown.extend(character.escape_unicode()),
-                false => shown.push(character),
+            masked_to = end;
+            match character {
+                _ if is_masked => shown.push_str(MASK),
+                odd if is_invisible(odd) => shown.extend(odd.escape_unicode()),
+                other => shown.push(other),
             }
+            count += if is_masked { MASK.len() } else { 1 };
         }
         shown
     }

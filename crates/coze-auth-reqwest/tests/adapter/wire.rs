@@ -1,8 +1,12 @@
 //! Whole answers, and what goes over the wire.
 
+use std::io::Write as _;
+
 use coze_auth_reqwest::core::error::{ErrorCode, Oddity};
 use coze_auth_reqwest::core::{Error as CoreError, Retry, TransportFailure};
 use coze_auth_reqwest::{Client, Error};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use reqwest::redirect::Policy;
 use wiremock::ResponseTemplate;
 
@@ -15,6 +19,30 @@ async fn a_grant_comes_through() {
     let grant = client.run(exchange(&server.uri())).await.unwrap();
     assert_eq!(grant.access_token.expose(), "SENTINEL-token");
     assert_eq!(grant.expires_at.as_secs(), 1_900_000_000);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_costs_no_login() {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(TOKEN.as_bytes()).unwrap();
+    let answer = ResponseTemplate::new(200)
+        .insert_header("content-encoding", "gzip")
+        .set_body_raw(packed.finish().unwrap(), "application/json");
+    let server = answering(answer).await;
+    let client = Client::new().unwrap();
+    let grant = client.run(exchange(&server.uri())).await.unwrap();
+    assert_eq!(grant.access_token.expose(), "SENTINEL-token");
+}
+
+#[tokio::test]
+async fn a_coding_that_cannot_be_read_is_named() {
+    let answer = ResponseTemplate::new(200)
+        .insert_header("content-encoding", "br")
+        .set_body_raw(b"\x0b\x02\x80abc\x03".as_slice(), "application/json");
+    let server = answering(answer).await;
+    let error = failed(Client::new().unwrap().run(exchange(&server.uri())).await);
+    assert_eq!(oddity(&error), Oddity::Coding);
+    assert!(error.to_string().contains("the coding br,"), "{error}");
 }
 
 #[tokio::test]
@@ -38,6 +66,7 @@ async fn headers_and_body_are_the_cores_own() {
         headers,
         [
             ("accept", "application/json"),
+            ("accept-encoding", "identity"),
             ("authorization", "Bearer SENTINEL-secret"),
             ("content-length", &length),
             ("content-type", "application/json"),
