@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::Client;
 use crate::answer::judge;
+use crate::network::network_error;
 
 /// Gives a valid token at any moment, to any number of tasks. Clones share everything; keep one in a struct
 /// field, whatever its kind.
@@ -214,7 +215,7 @@ impl TokenSource {
         mut request: reqwest::Request,
         repeatable: bool,
     ) -> Result<reqwest::Response, Error> {
-        let failed = |error: reqwest::Error| Error::Request(Arc::new(error.without_url()));
+        let failed = |error| Error::Request(network_error(error, None));
         self.origins.check(request.url().as_str())?;
         let again = repeatable.then(|| request.try_clone()).flatten();
         let token = self.token().await?;

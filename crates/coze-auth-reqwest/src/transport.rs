@@ -1,11 +1,10 @@
 //! One send, one loop.
 
-use std::sync::Arc;
-
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 
-use coze_auth_store::Cause;
+use coze_auth_store::NetworkError;
 
+use crate::network::network_error;
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -22,7 +21,7 @@ impl Client {
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] and [`Error::Redirected`] end any flow.
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
-        let mut cause: Option<Cause> = None;
+        let mut cause: Option<NetworkError> = None;
         loop {
             // Taken apart before anything is awaited: a run can move between threads if its flow can,
             // whatever the flow gives in the end.
@@ -44,7 +43,7 @@ impl Client {
                     Ok(response)
                 }
                 Err((failure, error)) => {
-                    cause = Some(Arc::new(error.without_url()));
+                    cause = Some(network_error(error, None));
                     Err(failure)
                 }
             };

@@ -1,5 +1,6 @@
 //! What can go wrong on top of what the core knows.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +14,13 @@ use coze_auth_core::error::{
 };
 use coze_auth_core::{self as core, Retry};
 
-use crate::GrantKey;
+use crate::{GrantKey, NetworkError};
 
 /// What a library or the system said. An HTTP client's own error can be had by `downcast_ref`.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// How long to wait at least for what passes by itself.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why there is no result.
 ///
@@ -34,8 +35,8 @@ pub enum Error {
     Core {
         /// The core's error.
         error: core::Error,
-        /// The HTTP client's own error, if the last request got no whole answer. It has no URL.
-        cause: Option<Cause>,
+        /// The HTTP client's own error and what is made of it, if the last request got no whole answer.
+        cause: Option<NetworkError>,
     },
     /// Coze refused to renew the grant.
     RefreshRefused(Refused),
@@ -83,7 +84,7 @@ pub enum Error {
         to: String,
     },
     /// The HTTP client of the application failed at the application's own request.
-    Request(Cause),
+    Request(NetworkError),
     /// The operating system gave no random bytes.
     Entropy(getrandom::Error),
     /// The system gave no thread.
@@ -101,6 +102,10 @@ impl Error {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Core {
+                error: core::Error::Transport { failure, .. },
+                cause: Some(cause),
+            } if cause.needs_settings(*failure) => ErrorKind::Settings,
             Self::Core { error, .. } => error.kind(),
             Self::RefreshRefused(refused) => refused.kind(),
             Self::LoginNeeded(_) => ErrorKind::LoginNeeded,
@@ -109,6 +114,7 @@ impl Error {
                 ErrorKind::Wait(PAUSE)
             }
             Self::Build(_) | Self::Redirected { .. } | Self::File { .. } => ErrorKind::Settings,
+            Self::Request(cause) => cause.kind(),
             Self::NotALogin
             | Self::NotAJwtApp
             | Self::OtherOrigin { .. }
@@ -116,7 +122,6 @@ impl Error {
             | Self::Unfinished
             | Self::Cancelled
             | Self::Closed
-            | Self::Request(_)
             | Self::Entropy(_) => ErrorKind::Other,
         }
     }
@@ -176,6 +181,10 @@ impl RefreshError for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Core {
+                error,
+                cause: Some(cause),
+            } => cause.fmt_of(error, f),
             Self::Core { error, .. } => error.fmt(f),
             Self::RefreshRefused(refused) if refused.retry() != Retry::Never => {
                 write!(f, "the grant was not renewed: {refused}; wait, it is tried again")
@@ -235,7 +244,7 @@ impl fmt::Display for Error {
                 "the HTTP client followed a redirect to {to}, so the credential may have gone there: replace \
                  it, and build the client with redirect::Policy::none()",
             ),
-            Self::Request(_) => f.write_str("the request got no answer"),
+            Self::Request(cause) => write!(f, "the request got no answer: {cause}"),
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
             Self::Thread(_) => f.write_str("the system gave no thread to renew the grant in"),
             Self::File { path, .. } => write!(f, "{} cannot be read", path.display()),
@@ -253,8 +262,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             // The core's error has spoken in `Display` and has no source of its own.
-            Self::Core { cause, .. } => cause.as_deref().map(|cause| cause as _),
-            Self::Build(cause) | Self::Request(cause) => Some(&**cause),
+            Self::Core { cause, .. } => cause.as_ref().and_then(StdError::source),
+            Self::Request(cause) => cause.source(),
+            Self::Build(cause) => Some(&**cause),
             // The store's error has spoken in `Display`, too.
             Self::Store(error) | Self::NotStored(error) => error.source(),
             Self::Entropy(cause) => Some(cause),

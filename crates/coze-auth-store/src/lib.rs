@@ -13,6 +13,7 @@
 mod error;
 mod key;
 mod machine;
+mod network;
 mod origins;
 mod refresh;
 mod renewal;
@@ -29,6 +30,7 @@ pub use coze_auth_core as core;
 pub use self::error::{Cause, Error, StoreError};
 pub use self::key::GrantKey;
 pub use self::machine::{config_from_file, entropy, environment, jwt_app_from_env, system_now};
+pub use self::network::{NetworkError, Obstacle};
 pub use self::origins::Origins;
 pub use self::refresh::{Next, Refresh};
 pub use self::renewal::Renewal;

@@ -12,6 +12,7 @@ use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, AsSendBody, Body};
 
+use crate::network::proxy_of;
 use crate::{Error, SystemClock, Time};
 
 /// How long one request may take, from looking the name up to the last byte of the answer.
@@ -130,6 +131,14 @@ impl Client {
     pub fn with_time(mut self, time: impl Time + 'static) -> Self {
         self.time = Arc::new(time);
         self
+    }
+
+    /// `host:port` of the proxy for an address.
+    pub(crate) fn proxy(&self, uri: &http::Uri) -> Option<String> {
+        match &self.agents {
+            _ if is_loopback_uri(uri) => None,
+            Agents::Own { network: agent, .. } | Agents::Given(agent) => proxy_of(agent, uri),
+        }
     }
 
     /// Hands a request to the agent for its address.

@@ -67,6 +67,7 @@
 
 mod answer;
 mod client;
+mod network;
 mod source;
 mod time;
 mod transport;

@@ -17,6 +17,7 @@ use ureq::{Agent, AsSendBody, Body};
 use crate::Client;
 use crate::answer::judge;
 use crate::client::deliver;
+use crate::network::{network_error, proxy_of};
 
 /// Gives a valid token at any moment, to any number of threads. Clones share everything; keep one in a struct
 /// field, whatever its kind.
@@ -227,7 +228,8 @@ impl TokenSource {
         mut request: http::Request<B>,
         repeatable: bool,
     ) -> Result<http::Response<Body>, Error> {
-        let failed = |error| Error::Request(Arc::new(without_url(error)));
+        let proxy = proxy_of(agent, request.uri());
+        let failed = |error| Error::Request(network_error(error, proxy.clone()));
         self.origins.check(&request.uri().to_string())?;
         let again = repeatable.then(|| request.clone());
         let token = self.token()?;
@@ -346,14 +348,6 @@ impl Drop for Handle {
 
 fn put<B>(request: &mut http::Request<B>, token: &AccessToken) {
     request.headers_mut().insert(AUTHORIZATION, token.bearer());
-}
-
-/// As reqwest's of the same name: the query may hold what is nobody's business.
-fn without_url(error: ureq::Error) -> ureq::Error {
-    match error {
-        ureq::Error::RequireHttpsOnly(_) => ureq::Error::RequireHttpsOnly("http".to_owned()),
-        other => other,
-    }
 }
 
 /// Carries a renewal out.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
-use coze_auth_store::{Cause, Signal};
+use coze_auth_store::{NetworkError, Signal};
 use ureq::{SendBody, Timeout};
 
+use crate::network::network_error;
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -51,13 +52,14 @@ impl Client {
     }
 
     fn drive<F: Flow>(&self, mut flow: F, cancel: Option<&Signal>) -> Result<F::Output, Error> {
-        let mut cause: Option<Cause> = None;
+        let mut cause: Option<NetworkError> = None;
         loop {
             match flow.step(self.time.now()) {
                 // First: what has been granted is given, and not called off.
                 Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
                 _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
                 Step::Send(request) => {
+                    let to = request.uri().clone();
                     let reply = match self.send(request) {
                         Ok(response) => {
                             cause = None;
@@ -68,7 +70,7 @@ impl Client {
                             return Err(Error::Build(Arc::new(error)));
                         }
                         Err((failure, error)) => {
-                            cause = Some(Arc::new(error));
+                            cause = Some(network_error(error, self.proxy(&to)));
                             Err(failure)
                         }
                     };

@@ -162,7 +162,11 @@ fn the_requests_own_error_has_the_clients_as_its_source() {
     let request = Request::get(url).body(()).unwrap();
     let error = failed(fixed(&base).send(&application(), request));
     assert!(matches!(error, Error::Request(_)), "{error:?}");
-    assert_eq!(error.to_string(), "the request got no answer");
+    assert_eq!(
+        error.to_string(),
+        "the request got no answer: the connection was refused: nothing listens there, or a firewall rejects it; \
+         check host and port"
+    );
     assert_eq!(error.retry(), Retry::Never, "only its sender can know");
     let source = error.source().unwrap().downcast_ref::<ureq::Error>();
     assert!(matches!(source, Some(ureq::Error::Io(_))));

@@ -1,0 +1,41 @@
+//! What stood in the way of a request, as ureq tells it.
+
+use coze_auth_core::http::Uri;
+use coze_auth_store::{NetworkError, Obstacle};
+use ureq::{Agent, Error, Timeout};
+
+/// ureq's error without its URL, whose query may hold what is nobody's business. `proxy` is `host:port` of the proxy
+/// that the request went to.
+pub(crate) fn network_error(error: Error, proxy: Option<String>) -> NetworkError {
+    let error = match error {
+        Error::RequireHttpsOnly(_) => Error::RequireHttpsOnly("http".to_owned()),
+        other => other,
+    };
+    let obstacle = obstacle(&error);
+    NetworkError::new(error, obstacle, proxy)
+}
+
+/// `host:port` of the proxy that an agent uses for this address.
+pub(crate) fn proxy_of(agent: &Agent, uri: &Uri) -> Option<String> {
+    let proxy = agent.config().proxy()?;
+    (!proxy.is_no_proxy(uri)).then(|| format!("{}:{}", proxy.host(), proxy.port()))
+}
+
+/// ureq's error has no source: what it wraps is in its variants.
+fn obstacle(error: &Error) -> Obstacle {
+    match error {
+        Error::Io(error) => Obstacle::of(error),
+        Error::Rustls(error) => Obstacle::of(error),
+        Error::Other(error) => Obstacle::of(&**error),
+        Error::HostNotFound | Error::Timeout(Timeout::Resolve) => Obstacle::UnknownName,
+        Error::Timeout(Timeout::Connect) => Obstacle::ConnectTimeout,
+        Error::Timeout(_) => Obstacle::Timeout,
+        Error::ConnectProxyFailed(why) if why.starts_with("proxy server responded 407") => {
+            Obstacle::ProxyAuthentication
+        }
+        Error::ConnectProxyFailed(_) => Obstacle::ProxyRefused,
+        Error::Protocol(_) => Obstacle::NotHttp,
+        Error::Tls(_) => Obstacle::Handshake,
+        _ => Obstacle::Unknown,
+    }
+}
