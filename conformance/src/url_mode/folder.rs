@@ -15,7 +15,12 @@ impl Folder {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("coze-auth-url-mode-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)
+        let mut builder = fs::DirBuilder::new();
+        // Live tokens rest there, and programs differ in whom they let read them.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&path)
             .map_err(|error| Broken::Harness(format!("{}: {error}", path.display())))?;
         Ok(Self(path))
     }
@@ -28,5 +33,19 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_can_read_what_a_program_keeps() {
+        let folder = Folder::new().expect("a folder");
+        let metadata = fs::metadata(folder.path()).expect("it is there");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o700);
     }
 }
