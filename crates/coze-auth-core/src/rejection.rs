@@ -29,7 +29,8 @@ pub fn is_json(content_type: &str) -> bool {
 /// 4101 is none of them, not even under 401: the token is good and lacks a permission, which no other token of
 /// the same grant would have.
 ///
-/// `json` is the body, if it is JSON and was looked at.
+/// `json` is the body, if it is JSON and was looked at. It is read as an answer to a token request is: compressed, with
+/// a byte order mark, beside a text in another encoding.
 pub fn rejects_token(status: StatusCode, json: Option<&[u8]>) -> bool {
     match json.and_then(code) {
         Some(4100 | 700_012_006) => true,
@@ -48,6 +49,11 @@ fn code(body: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     #[test]
@@ -71,8 +77,28 @@ mod tests {
         assert!(!says(200, r#"{"code":0,"data":{"code":4100}}"#));
         assert!(!says(403, "{}"));
         assert!(!says(400, r#"{"code":4000}"#));
+        // As gateways leave it: the text need not be text, and nothing else hides the code.
+        assert!(says(200, "\u{feff}{\"code\":4100}"));
+        assert!(says(200, r#"{"code":4100.0,"msg":"cut \ud83d"}"#));
+        assert!(!says(401, "\u{feff}{\"code\":4101}"));
+        assert!(rejects_token(
+            StatusCode::OK,
+            Some(b"{\"msg\":\"\xca\xda\xc8\xa8\n\",\"code\":4100}")
+        ));
         assert!(rejects_token(StatusCode::UNAUTHORIZED, None));
         assert!(!rejects_token(StatusCode::OK, None));
+    }
+
+    #[test]
+    fn a_compressed_refusal_is_read() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        packed.write_all(br#"{"code":4100}"#).expect("memory");
+        let packed = packed.finish().expect("memory");
+        assert!(rejects_token(StatusCode::OK, Some(&packed)));
+        assert!(!rejects_token(
+            StatusCode::OK,
+            Some(&packed[..packed.len() - 9])
+        ));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::*;
 use coze_auth_core::device::DevicePoll;
-use coze_auth_core::error::{ErrorCode, TransportFailure};
+use coze_auth_core::error::{ErrorCode, Oddity, TransportFailure};
 use coze_auth_core::{Error, Flow, Now, Response, SteadyTime, Step, TokenGrant, UnixTime};
 use proptest::prelude::*;
 
@@ -97,9 +97,16 @@ fn trouble_backs_off_and_never_below_the_interval() {
 
 #[test]
 fn retry_after_can_only_lengthen_a_pause() {
-    for (retry_after, gap) in [("100", 100), ("1", 10), ("soon", 10)] {
+    for (retry_after, gap) in [
+        ("100", 100),
+        ("99.5", 100),
+        ("Sun, 15 Jun 2025 15:08:20 GMT", 100),
+        ("1", 10),
+        ("soon", 10),
+    ] {
+        let date = ("date", "Sun, 15 Jun 2025 15:06:40 GMT");
         let replies = vec![
-            Ok(reply_with(503, &[("retry-after", retry_after)], "")),
+            Ok(reply_with(503, &[("retry-after", retry_after), date], "")),
             token(),
         ];
         let (_, polls) = drive(device().poll(&started(300, Some(5))), replies);
@@ -187,15 +194,117 @@ fn a_refusal_ends_it() {
         assert!(matches!(error, Error::Refused(refused) if refused.code() == &expected));
         assert_eq!(polls.len(), 2);
     }
-    let (result, polls) = drive(
-        device().poll(&started(300, Some(5))),
-        vec![Ok(reply(307, PENDING))],
-    );
-    assert!(
-        matches!(result, Err(Error::Unexpected(_))),
-        "a redirect that says pending"
-    );
-    assert_eq!(polls.len(), 1);
+    // A word that we do not know is one all the same.
+    let (result, polls) = end(r#"{"error_code":"app_removed"}"#);
+    assert_eq!(polls.len(), 2);
+    assert!(matches!(result, Err(Error::Refused(_))));
+}
+
+/// Gateways, captive portals and frameworks answer in Coze's place, and know nothing of the code.
+#[test]
+fn what_is_no_oauth_answer_says_nothing_about_the_code() {
+    let page = "<html>Forbidden</html>";
+    for (status, body) in [
+        (403, page),
+        (404, page),
+        (400, page),
+        (401, ""),
+        (204, ""),
+        (200, page),
+        (200, "{}"),
+        (200, r#"{"status":"ok"}"#),
+        (200, r#"{"access_token":"czu_a","expi"#),
+        (200, r#"{"error":{"status":403}}"#),
+        (302, ""),
+        (307, PENDING),
+        (307, r#"{"error":"access_denied"}"#),
+        (404, r#"{"code":4000,"msg":"no such path"}"#),
+        (403, r#"{"code":4100,"msg":"authentication is invalid"}"#),
+        (403, r#"{"error":"403"}"#),
+        (404, r#"{"status":404,"error":"Not Found","path":"/"}"#),
+        (403, r#"{"message":"forbidden"}"#),
+        (400, r#"["slow_down"]"#),
+    ] {
+        let odd = || Ok(reply(status, body));
+        let replies = vec![pending(), odd(), odd(), pending(), token()];
+        let (result, polls) = drive(device().poll(&started(300, Some(5))), replies);
+        let grant = result.unwrap_or_else(|error| panic!("{status} {body}: {error}"));
+        assert_eq!(grant.access_token.expose(), "czu_access");
+        // As in all trouble, slower and slower.
+        assert_eq!(
+            polls,
+            [5000, 10_000, 20_000, 40_000, 45_000],
+            "{status} {body}"
+        );
+
+        // If nothing else comes, it is what is told.
+        let replies = (0..10).map(|_| odd()).collect();
+        let (result, polls) = drive(device().poll(&started(60, Some(5))), replies);
+        assert_eq!(polls, [5000, 15_000, 35_000, 59_000], "{status} {body}");
+        let error = result.expect_err("no token");
+        match &error {
+            Error::Refused(refused) => assert_eq!(refused.status(), status),
+            Error::Unexpected(odd) => assert_eq!(odd.status(), status),
+            other => panic!("{status} {body}: {other:?}"),
+        }
+    }
+}
+
+/// A code is read whatever stands beside it, so it neither ends a login nor keeps it up.
+#[test]
+fn noise_beside_a_code_changes_nothing() {
+    let gbk = b"\xca\xda\xc8\xa8\xc2\xeb";
+    for noise in [&br"cut \ud83d"[..], gbk, b"two\nlines"] {
+        for mark in ["", "\u{feff}"] {
+            let says = |code: &str| {
+                let code = format!(r#"{mark}{{"error":"{code}","error_description":""#);
+                Ok(reply(400, [code.as_bytes(), noise, b"\"}"].concat()))
+            };
+            let replies = vec![says("authorization_pending"), says("slow_down"), token()];
+            let (result, polls) = drive(device().poll(&started(300, Some(5))), replies);
+            result.expect("a token");
+            assert_eq!(polls, [5000, 10_000, 20_000]);
+            let replies = vec![says("access_denied")];
+            let (result, polls) = drive(device().poll(&started(300, Some(5))), replies);
+            let error = result.expect_err("denied");
+            assert_eq!(error.code(), Some(&ErrorCode::AccessDenied));
+            assert_eq!(polls, [5000]);
+        }
+    }
+}
+
+/// The server has acted: a further poll would bring a refusal that hides why there is no token.
+#[test]
+fn a_grant_that_cannot_be_read_ends_it() {
+    for (body, oddity) in [
+        (
+            r#"{"access_token":"a","expires_in":900}"#,
+            Oddity::BadValue("expires_in"),
+        ),
+        (r#"{"access_token":"a"}"#, Oddity::Missing("expires_in")),
+        (
+            r#"{"access_token":7,"expires_in":1750003600}"#,
+            Oddity::WrongType("access_token"),
+        ),
+        (
+            r#"{"access_token":"\ud83d","expires_in":1750003600}"#,
+            Oddity::BadValue("access_token"),
+        ),
+        (
+            r#"{"access_token":"a","access_token":"b"}"#,
+            Oddity::Repeated("access_token"),
+        ),
+    ] {
+        let (result, polls) = drive(
+            device().poll(&started(300, Some(5))),
+            vec![Ok(reply(200, body))],
+        );
+        assert!(
+            matches!(&result, Err(Error::Unexpected(odd)) if odd.oddity() == oddity),
+            "{body}: {result:?}"
+        );
+        assert_eq!(polls, [5000]);
+    }
 }
 
 #[test]

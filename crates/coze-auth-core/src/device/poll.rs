@@ -5,9 +5,12 @@
 //!   Waiting ─────────────▶ Sending ──────────────────────▶ Waiting
 //!      │                      │      slow_down: interval += 5 s, for good
 //!      │ next poll would      │      trouble: interval × 2, 4, 8, 16 at most
-//!      │ come too late        ▼ token, refusal, unreadable answer
+//!      │ come too late        ▼ token, refusal by OAuth's words
 //!      └──────────────────▶ Over
 //! ```
+//!
+//! Trouble is also whatever is not an OAuth answer: a page under 403 or 404, a redirect to a sign-in of the network's, a
+//! number of the API gateway's. It says nothing about the device code, so polls go on until that has ended.
 //!
 //! Entering Waiting and entering Sending is what [`DevicePoll::on_progress`] tells of, when the driver is told.
 
@@ -16,7 +19,7 @@ use std::time::Duration;
 
 use super::DeviceAuthorization;
 use crate::envelope::Answer;
-use crate::error::{Error, ErrorCode, TransportFailure};
+use crate::error::{Error, ErrorCode, Oddity, TransportFailure};
 use crate::flow::{Flow, Step};
 use crate::time::{Now, SteadyTime};
 use crate::token::TokenGrant;
@@ -231,14 +234,27 @@ impl DevicePoll {
                     let pause = self.interval.max(refused.retry_after().unwrap_or_default());
                     self.pause_from(now.steady, pause, log_id)
                 }
-                _ if refused.passes() => self.back_off(now.steady, refused.retry_after(), error),
+                _ if refused.passes() || !refused.code().is_oauth() => {
+                    self.back_off(now.steady, refused.retry_after(), error)
+                }
                 _ => State::over(Err(error)),
             },
-            Error::Unexpected(odd) if odd.passes() => {
+            Error::Unexpected(odd) if !has_granted(odd.oddity()) => {
                 self.back_off(now.steady, odd.retry_after(), error)
             }
             _ => State::over(Err(error)),
         }
+    }
+}
+
+/// Whether this is said of a grant: then the server has acted, and a further poll would only hide what is wrong.
+fn has_granted(oddity: Oddity) -> bool {
+    match oddity {
+        Oddity::Missing("expires_in") => true,
+        Oddity::Repeated(member) | Oddity::WrongType(member) | Oddity::BadValue(member) => {
+            matches!(member, "access_token" | "refresh_token" | "expires_in")
+        }
+        _ => false,
     }
 }
 

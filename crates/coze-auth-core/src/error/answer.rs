@@ -63,6 +63,17 @@ impl ErrorCode {
         }
     }
 
+    /// Whether it is a word of OAuth's form, which a token endpoint has for every answer (RFC 6749 §5.2). Gateways
+    /// have numbers, and frameworks a status in words: `Not Found`.
+    pub(crate) fn is_oauth(&self) -> bool {
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        match self {
+            Self::Number(_) => false,
+            Self::Other(name) => name.bytes().all(is_word),
+            _ => true,
+        }
+    }
+
     /// What the person who gets this error can do about it, by what was sent.
     fn advice(&self, sent: Option<GrantType>) -> &'static str {
         use GrantType::{Assertion, AuthorizationCode, DeviceCode, RefreshToken};
