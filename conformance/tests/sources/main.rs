@@ -9,6 +9,7 @@ mod clocks;
 mod herd;
 #[path = "../subjects/raw_socket.rs"]
 mod raw_socket;
+mod redirects;
 mod refusals;
 mod renewal;
 mod stores;

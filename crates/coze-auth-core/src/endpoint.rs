@@ -187,11 +187,36 @@ impl fmt::Debug for Endpoints {
     }
 }
 
-/// Scheme, host and port of an absolute URL (RFC 6454 §6.2), to compare with another's: a port that the scheme
-/// implies is left out. None if it has no host.
+/// Scheme, host and port of an absolute URL (RFC 6454 §6.2), to compare with another's: a port that the scheme implies
+/// is left out. None where the origin is opaque, as of `file:` or `foo:`: all of those are written alike.
 pub fn origin(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
-    url.has_host().then(|| url.origin().ascii_serialization())
+    let origin = url.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
+/// An origin that somebody lets tokens go to, as [`origin`] writes it. `insecure` lets it be `http` on any host. The
+/// WebSocket schemes count as what they are opened with: `wss` as `https`, `ws` as `http` (RFC 6455 §4.1).
+///
+/// # Errors
+///
+/// [`ConfigError`] if it is no `https` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`, `localhost`), or
+/// has more than scheme, host and port: a token goes to the whole of an origin, whatever path it was allowed with.
+pub fn token_origin(text: &str, insecure: bool) -> Result<String, ConfigError> {
+    let bad = |problem| ConfigError::new("origin", problem);
+    let text = text.trim();
+    // No origin has either: the one is a wish for all hosts, the other cannot be seen.
+    if let Some(at) = text.find(|character| character == '*' || is_invisible(character)) {
+        return Err(bad(Problem::Character { at }));
+    }
+    let opened_with = match text.split_at_checked(2) {
+        Some((start, rest)) if start.eq_ignore_ascii_case("ws") => format!("http{rest}"),
+        _ => text.to_owned(),
+    };
+    if base("origin", &opened_with, insecure)?.path() != "/" {
+        return Err(bad(Problem::UrlPart("path")));
+    }
+    origin(text).ok_or_else(|| bad(Problem::NotAUrl))
 }
 
 /// Whether a request to this address stays on this machine, so that no proxy can serve it.

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::coding;
+use crate::endpoint::origin;
 use crate::json::{self, Object};
 use crate::wire::Body;
 
@@ -15,6 +16,14 @@ pub fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     )
+}
+
+/// Whether a request that was redirected from one URL to another, and refused there, may be sent there directly: only
+/// the answer to a request that surely carried the token says anything about it. No redirect changes a GET or HEAD
+/// (RFC 9110 §15.4), and what else stands in the request is for its own origin.
+pub fn may_go_directly(method: &Method, from: &str, to: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+        && origin(from).is_some_and(|from| origin(to) == Some(from))
 }
 
 /// Whether a content type is JSON's. No other body has anything to say here, and an event stream must not be
@@ -99,6 +108,26 @@ mod tests {
             StatusCode::OK,
             Some(&packed[..packed.len() - 9])
         ));
+    }
+
+    #[test]
+    fn directly_to_the_same_origin_with_a_method_that_no_redirect_changes() {
+        let may = |method, to| may_go_directly(&method, "https://api.example/a", to);
+        assert!(may(Method::GET, "https://api.example/b?c=d"));
+        assert!(may(Method::HEAD, "https://API.example:443/b"));
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            assert!(!may(method.clone(), "https://api.example/b"), "{method}");
+        }
+        for to in [
+            "http://api.example/b",
+            "https://api.example:8443/b",
+            "https://www.api.example/b",
+            "foo://api.example/b",
+            "",
+        ] {
+            assert!(!may(Method::GET, to), "{to}");
+        }
+        assert!(!may_go_directly(&Method::GET, "foo://a", "foo://a"));
     }
 
     #[test]

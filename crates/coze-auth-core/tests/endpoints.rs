@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use coze_auth_core::endpoint::{AccountId, EnterpriseId, WorkspaceId, is_loopback_uri};
+use coze_auth_core::endpoint::{
+    AccountId, EnterpriseId, WorkspaceId, is_loopback_uri, origin, token_origin,
+};
 use coze_auth_core::error::Problem;
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::{Endpoints, Region};
@@ -104,6 +106,97 @@ fn bases_that_cannot_work() {
         .unwrap()
         .with_www("http://www.coze.cn");
     assert_eq!(mixed.unwrap_err().problem(), &Problem::Insecure);
+}
+
+#[test]
+fn origins_that_tokens_may_go_to() {
+    for (text, expected) in [
+        ("https://gateway.example", "https://gateway.example"),
+        (" https://gateway.example/ ", "https://gateway.example"),
+        ("HTTPS://GateWay.Example:443", "https://gateway.example"),
+        (
+            "https://gateway.example:8443",
+            "https://gateway.example:8443",
+        ),
+        // Another name, and another origin (RFC 6454 §5).
+        ("https://gateway.example.", "https://gateway.example."),
+        ("https://例え.example", "https://xn--r8jz45g.example"),
+        ("https://10.1.2.3", "https://10.1.2.3"),
+        ("http://127.8.8.8:1", "http://127.8.8.8:1"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://LOCALHOST", "http://localhost"),
+        ("wss://ws.coze.cn", "wss://ws.coze.cn"),
+        ("WSS://ws.coze.cn:443/", "wss://ws.coze.cn"),
+        ("ws://127.0.0.1:1", "ws://127.0.0.1:1"),
+    ] {
+        assert_eq!(token_origin(text, false).as_deref(), Ok(expected));
+        assert_eq!(token_origin(text, true).as_deref(), Ok(expected));
+        assert_eq!(origin(expected).as_deref(), Some(expected));
+    }
+    for (text, problem) in [
+        ("", Problem::Empty),
+        ("gateway.example", Problem::NotAUrl),
+        ("//gateway.example", Problem::NotAUrl),
+        ("https:gateway.example", Problem::NotAUrl),
+        ("https:\\\\gateway.example", Problem::NotAUrl),
+        ("https://", Problem::NotAUrl),
+        ("null", Problem::NotAUrl),
+        ("foo://x", Problem::NotAUrl),
+        ("file:///", Problem::NotAUrl),
+        ("data:,x", Problem::NotAUrl),
+        ("ftp://gateway.example", Problem::NotAUrl),
+        ("wsx://gateway.example", Problem::NotAUrl),
+        ("ws", Problem::NotAUrl),
+        ("扣子", Problem::NotAUrl),
+        ("wss://ws.coze.cn/v1", Problem::UrlPart("path")),
+        ("https://gate\tway.example", Problem::Character { at: 12 }),
+        (
+            "https://gate\u{200b}way.example",
+            Problem::Character { at: 12 },
+        ),
+        ("*", Problem::Character { at: 0 }),
+        ("https://*.example", Problem::Character { at: 8 }),
+        (
+            "https://me:secret@gateway.example",
+            Problem::UrlPart("user name or password"),
+        ),
+        (
+            "https://api.coze.cn@gateway.example",
+            Problem::UrlPart("user name or password"),
+        ),
+        ("https://gateway.example/v1", Problem::UrlPart("path")),
+        ("https://gateway.example//v1", Problem::UrlPart("path")),
+        ("https://gateway.example?x=1", Problem::UrlPart("query")),
+        ("https://gateway.example#x", Problem::UrlPart("fragment")),
+    ] {
+        for insecure in [false, true] {
+            let error = token_origin(text, insecure).expect_err(text);
+            assert_eq!(error.problem(), &problem, "for {text}");
+            assert_eq!(error.what(), "origin");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+    for text in [
+        "http://gateway.example",
+        "http://10.0.0.1",
+        "http://0.0.0.0",
+        "http://localhost.example",
+        "http://127.0.0.1.example",
+        "http://localhost.",
+        "ws://ws.coze.cn",
+    ] {
+        let error = token_origin(text, false).expect_err(text);
+        assert_eq!(error.problem(), &Problem::Insecure, "for {text}");
+        assert_eq!(token_origin(text, true).as_deref(), Ok(text));
+    }
+}
+
+/// Written out, each of these is `null`, and one would let tokens go to all the others.
+#[test]
+fn what_has_no_origin_of_its_own() {
+    for url in ["foo://x", "file:///", "data:,x", "null", "x", ""] {
+        assert_eq!(origin(url), None, "{url}");
+    }
 }
 
 #[test]

@@ -7,11 +7,45 @@ use bytes::Bytes;
 use coze_auth_core::http;
 use coze_auth_core::http::header::CONTENT_TYPE;
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
+use coze_auth_store::{Origins, Refused};
 use http_body::{Frame, SizeHint};
-use reqwest::{Body, Response, ResponseBuilderExt as _};
+use reqwest::{Body, Response, ResponseBuilderExt as _, Url};
+
+use crate::Error;
+use crate::network::network_error;
+
+/// Sends a request with a token. With the answer comes what it refuses, if it does. reqwest tells where a request
+/// ended, and not by which way.
+///
+/// # Errors
+///
+/// [`Error::Redirected`] if it ended where the token must not be sent, and refuses it: it may have gone there by a
+/// second redirect.
+pub(crate) async fn ask(
+    http: &reqwest::Client,
+    request: reqwest::Request,
+    origins: &Origins,
+) -> Result<(Response, Option<Refused<Url>>), Error> {
+    let failed = |error| Error::Request(network_error(error, None));
+    let mut asked = request.url().clone();
+    asked.set_fragment(None);
+    let answer = http.execute(request).await.map_err(failed)?;
+    let ended = answer.url().clone();
+    let (answer, rejected) = judge(answer).await.map_err(failed)?;
+    let refused = match rejected {
+        false => None,
+        true if ended == asked => Some(Refused::Token),
+        true => {
+            let ours = origins.check(ended.as_str());
+            ours.map_err(|_| Error::redirected(ended.as_str()))?;
+            Some(Refused::Without(ended))
+        }
+    };
+    Ok((answer, refused))
+}
 
 /// The answer, and whether it says that the token is no good.
-pub(crate) async fn judge(mut answer: Response) -> reqwest::Result<(Response, bool)> {
+async fn judge(mut answer: Response) -> reqwest::Result<(Response, bool)> {
     let status = answer.status();
     let content_type = answer.headers().get(CONTENT_TYPE);
     if !content_type.is_some_and(|value| value.to_str().is_ok_and(is_json)) {

@@ -7,13 +7,12 @@ use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
 use coze_auth_store::{
-    Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
+    Ask, Delivery, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source, Then,
 };
 use tokio::runtime::Handle;
 
 use crate::Client;
-use crate::answer::judge;
-use crate::network::network_error;
+use crate::answer::ask;
 
 /// Gives a valid token at any moment, to any number of tasks. Clones share everything; keep one in a struct
 /// field, whatever its kind.
@@ -106,9 +105,21 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`] if it is no absolute URL.
+    /// [`Error::Core`] if it is no `https` or `wss` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`,
+    /// `localhost`), or has a path, since tokens go to the whole of an origin, or user info, a query or a fragment.
     pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
-        self.origins = self.origins.and(url)?;
+        self.origins = self.origins.and(url, false)?;
+        Ok(self)
+    }
+
+    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: whoever can listen on the way gets
+    /// the tokens.
+    ///
+    /// # Errors
+    ///
+    /// As for [`allow_origin`](Self::allow_origin), plain `http` aside.
+    pub fn allow_origin_insecure(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url, true)?;
         Ok(self)
     }
 
@@ -184,9 +195,30 @@ impl TokenSource {
     ///
     /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status.
     ///
+    /// Redirects are your client's, and only the answer to a request that carried the token is judged. reqwest 0.13
+    /// drops the token on the way to another origin, **sends it again at a second redirect within that origin**, and
+    /// tells where a request ended, not by which way. So one that ended at another URL of the API and was refused there
+    /// is sent to that URL directly, if it is a GET or HEAD; else that is an error. What comes of a redirect and does
+    /// not refuse the token, such as a download, is handed on. A client that sends no token astray follows no
+    /// redirect to another origin:
+    ///
+    /// ```
+    /// # use reqwest::redirect::Policy;
+    /// # fn client() -> reqwest::Result<reqwest::Client> {
+    /// let policy = Policy::custom(|attempt| match attempt.previous().first() {
+    ///     Some(first) if first.origin() != attempt.url().origin() => attempt.stop(), // the 302 is the answer
+    ///     _ => Policy::default().redirect(attempt),
+    /// });
+    /// reqwest::Client::builder().redirect(policy).build()
+    /// # }
+    /// # client().unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As for [`authorize`](Self::authorize), and [`Error::Request`] with your client's error.
+    /// As for [`authorize`](Self::authorize), [`Error::Request`] with your client's error, and of a redirected request
+    /// whose answer refuses the token [`Error::Redirected`], where it ended at an origin that the token may have gone to
+    /// and should not have, or [`Error::RefusedElsewhere`].
     pub async fn send(
         &self,
         http: &reqwest::Client,
@@ -215,27 +247,30 @@ impl TokenSource {
         mut request: reqwest::Request,
         repeatable: bool,
     ) -> Result<reqwest::Response, Error> {
-        let failed = |error| Error::Request(network_error(error, None));
         self.origins.check(request.url().as_str())?;
-        let again = repeatable.then(|| request.try_clone()).flatten();
-        let token = self.token().await?;
-        put(&mut request, &token);
-        let (answer, rejected) = judge(http.execute(request).await.map_err(failed)?)
-            .await
-            .map_err(failed)?;
-        if !rejected || !self.source.invalidate(&token) {
-            return Ok(answer);
+        let mut again = repeatable.then(|| request.try_clone()).flatten();
+        let mut delivery = Delivery::new(request.method(), request.url(), again.is_some());
+        let mut token = self.token().await?;
+        loop {
+            put(&mut request, &token);
+            let (answer, refused) = ask(http, request, &self.origins).await?;
+            let then = delivery.answered(&self.source, &token, refused)?;
+            let Some(next) = &mut again else {
+                return Ok(answer);
+            };
+            match then {
+                Then::HandOn => return Ok(answer),
+                Then::Directly(url) => *next.url_mut() = url,
+                Then::Again => match self.token().await? {
+                    renewed if renewed.matches(&token) => return Ok(answer),
+                    renewed => token = renewed,
+                },
+            }
+            let Some(next) = next.try_clone() else {
+                return Ok(answer);
+            };
+            request = next;
         }
-        let Some(mut again) = again else {
-            return Ok(answer);
-        };
-        let renewed = self.token().await?;
-        if renewed.matches(&token) {
-            return Ok(answer);
-        }
-        put(&mut again, &renewed);
-        drop(answer);
-        http.execute(again).await.map_err(failed)
     }
 
     /// Takes the grant of a login: stored first, then served, in place of whatever there was.

@@ -61,14 +61,16 @@ impl Client {
         *request.timeout_mut() = Some(self.timeout);
         let asked = request.url().clone();
         let answer = match client.execute(request).await {
-            Ok(answer) if *answer.url() != asked => return Err(redirected(answer.url())),
+            Ok(answer) if *answer.url() != asked => {
+                return Err(Error::redirected(answer.url().as_str()));
+            }
             Ok(answer) => incoming(answer).await,
             Err(error) => Err(error),
         };
         answer.map(Ok).or_else(|error| {
             let url = error.url().unwrap_or(&asked);
             if error.is_redirect() || *url != asked {
-                return Err(redirected(url));
+                return Err(Error::redirected(url.as_str()));
             }
             Ok(Err((consequence(&error, self.is_own()), error)))
         })
@@ -113,12 +115,5 @@ fn consequence(error: &reqwest::Error, is_own: bool) -> TransportFailure {
         TransportFailure::Timeout
     } else {
         TransportFailure::NoAnswer
-    }
-}
-
-/// For a client that was handed over and follows redirects. The path may hold a secret by now.
-fn redirected(to: &reqwest::Url) -> Error {
-    Error::Redirected {
-        to: to.origin().ascii_serialization(),
     }
 }

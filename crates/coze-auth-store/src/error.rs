@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use coze_auth_core::authorize::CallbackRejected;
 use coze_auth_core::cache::RefreshError;
+use coze_auth_core::endpoint::origin;
 use coze_auth_core::error::{
     CallbackError, ConfigError, ErrorCode, ErrorKind, Refused, SigningError, report,
 };
@@ -78,9 +79,15 @@ pub enum Error {
     /// The HTTP client could not be set up.
     Build(Cause),
     /// The HTTP client that was handed over follows redirects, and followed one: the credential may
-    /// have gone elsewhere.
+    /// have gone there.
     Redirected {
         /// The last origin that is known of: scheme, host and port.
+        to: String,
+    },
+    /// A request of the application's own was redirected, and the answer at the end refuses a token. The HTTP client
+    /// need not have taken ours along, so the answer says nothing about it, and it is kept.
+    RefusedElsewhere {
+        /// Where the request ended: scheme, host and port.
         to: String,
     },
     /// The HTTP client of the application failed at the application's own request.
@@ -118,6 +125,7 @@ impl Error {
             Self::NotALogin
             | Self::NotAJwtApp
             | Self::OtherOrigin { .. }
+            | Self::RefusedElsewhere { .. }
             | Self::NoRuntime
             | Self::Unfinished
             | Self::Cancelled
@@ -148,6 +156,20 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::Thread(_) => Retry::After(PAUSE),
             _ => Retry::Never,
+        }
+    }
+
+    /// Of a credential that may have gone to this URL by a redirect. The path may hold a secret, and is left out.
+    pub fn redirected(url: &str) -> Self {
+        Self::Redirected {
+            to: origin(url).unwrap_or_default(),
+        }
+    }
+
+    /// Of a request that was redirected to this URL and refused there. The path may hold a secret, and is left out.
+    pub fn refused_elsewhere(url: &str) -> Self {
+        Self::RefusedElsewhere {
+            to: origin(url).unwrap_or_default(),
         }
     }
 
@@ -242,7 +264,13 @@ impl fmt::Display for Error {
             Self::Redirected { to } => write!(
                 f,
                 "the HTTP client followed a redirect to {to}, so the credential may have gone there: replace \
-                 it, and build the client with redirect::Policy::none()",
+                 it, and keep the client from following redirects (redirect::Policy::none(), max_redirects(0))",
+            ),
+            Self::RefusedElsewhere { to } => write!(
+                f,
+                "the request was redirected to {to}, and the answer there refuses a token that need not have come \
+                 along: yours is kept; send the request to where it ends, and allow that origin by name if it is \
+                 another of yours",
             ),
             Self::Request(cause) => write!(f, "the request got no answer: {cause}"),
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),

@@ -10,6 +10,7 @@
 //! The rest is for who writes an adapter: [`Source`] is the state that all who ask for a token share, and
 //! [`Refresh`] a renewal, step by step, without IO of its own but the store's.
 
+mod delivery;
 mod error;
 mod key;
 mod machine;
@@ -27,6 +28,7 @@ mod wait;
 
 pub use coze_auth_core as core;
 
+pub use self::delivery::{Delivery, Refused, Then};
 pub use self::error::{Cause, Error, StoreError};
 pub use self::key::GrantKey;
 pub use self::machine::{config_from_file, entropy, environment, jwt_app_from_env, system_now};

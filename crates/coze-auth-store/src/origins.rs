@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use coze_auth_core::Endpoints;
-use coze_auth_core::endpoint::origin;
-use coze_auth_core::error::{ConfigError, Problem};
+use coze_auth_core::endpoint::{origin, token_origin};
+use coze_auth_core::error::ConfigError;
+use coze_auth_core::http::Uri;
+use coze_auth_core::http::uri::Scheme;
 
 use crate::Error;
 
@@ -18,13 +20,13 @@ impl Origins {
         Self([endpoints.api_origin()].into())
     }
 
-    /// One more: whoever answers there gets the tokens.
+    /// One more: whoever answers there gets the tokens. `insecure` lets it be `http` on any host.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is no absolute URL.
-    pub fn and(&self, url: &str) -> Result<Self, ConfigError> {
-        let other = origin(url).ok_or_else(|| ConfigError::of("origin", Problem::NotAUrl))?;
+    /// As for [`token_origin`].
+    pub fn and(&self, url: &str, insecure: bool) -> Result<Self, ConfigError> {
+        let other = token_origin(url, insecure)?;
         Ok(Self(self.0.iter().cloned().chain([other]).collect()))
     }
 
@@ -32,13 +34,32 @@ impl Origins {
     ///
     /// [`Error::OtherOrigin`] if a token must not be sent there.
     pub fn check(&self, url: &str) -> Result<(), Error> {
-        let to = origin(url).unwrap_or_default();
-        match self.0.contains(&to) {
+        let to = origin(url);
+        match to.as_ref().is_some_and(|to| self.0.contains(to)) {
             true => Ok(()),
             false => Err(Error::OtherOrigin {
-                to,
+                to: to.unwrap_or_else(|| "no web address".to_owned()),
                 api: self.0[0].clone(),
             }),
         }
+    }
+
+    /// Where a request ended that was redirected in this way, if its token did not come along. An HTTP client drops the
+    /// token at a redirect; one that `keeps_on_host` keeps it where the host stays the same, whatever the port, and https
+    /// does not become http.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redirected`] if the token went where it must not be sent.
+    pub fn ended_without(&self, way: &[Uri], keeps_on_host: bool) -> Result<Option<Uri>, Error> {
+        for (from, to) in way.iter().zip(way.iter().skip(1)) {
+            let as_secure = from.scheme() == to.scheme() || to.scheme() == Some(&Scheme::HTTPS);
+            if !(keeps_on_host && from.host() == to.host() && as_secure) {
+                return Ok(way.last().cloned());
+            }
+            let to = to.to_string();
+            self.check(&to).map_err(|_| Error::redirected(&to))?;
+        }
+        Ok(None)
     }
 }

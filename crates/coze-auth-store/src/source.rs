@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::device::DeviceApp;
@@ -265,6 +265,24 @@ impl Source {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Blocks until no renewal runs, for as long as one request may take, and until what could not be stored then is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough, and as for [`flush`](Self::flush).
+    pub fn settle(&self) -> Result<(), Error> {
+        // Real time, as the timeouts of HTTP are.
+        let end = Instant::now() + self.timeout();
+        while let Some((woken, at_most)) = self.running() {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Err(Error::Unfinished);
+            }
+            woken.signal().wait_at_most(rest.min(at_most));
+        }
+        self.flush(end.saturating_duration_since(Instant::now()))
     }
 
     /// Whether it has a login that rests in a store, so that a renewal must not be lost.

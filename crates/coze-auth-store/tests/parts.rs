@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_store::core::error::SigningError;
+use coze_auth_store::core::http::{Method, Uri};
 use coze_auth_store::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_store::core::{AccessToken, Endpoints, Retry, UnixTime};
 use coze_auth_store::{
-    Clock, Error, GrantStore, MemoryStore, Origins, Sessions, Signal, Source, StoreError,
-    system_now,
+    Clock, Delivery, Error, GrantStore, MemoryStore, Origins, Refused, Sessions, Signal, Source,
+    StoreError, Then, system_now,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,8 +53,9 @@ fn a_token_may_go_to_its_origin_and_to_those_that_were_named() {
         ),
         ("https://api.coze.cn./", "https://api.coze.cn."),
         ("wss://ws.coze.cn/v1", "wss://ws.coze.cn"),
-        ("/v1/users/me", ""),
-        ("file:///etc/passwd", ""),
+        ("/v1/users/me", "no web address"),
+        ("file:///etc/passwd", "no web address"),
+        ("foo://x", "no web address"),
     ];
     for (url, told) in bad {
         let Err(Error::OtherOrigin { to, api }) = origins.check(url) else {
@@ -61,7 +63,7 @@ fn a_token_may_go_to_its_origin_and_to_those_that_were_named() {
         };
         assert_eq!((&*to, &*api), (told, "https://api.coze.cn"));
     }
-    let more = origins.and("wss://ws.coze.cn/whatever").unwrap();
+    let more = origins.and("wss://ws.coze.cn", false).unwrap();
     more.check("wss://ws.coze.cn/v1").unwrap();
     more.check("https://api.coze.cn/").unwrap();
     assert!(more.check("https://ws.coze.cn/").is_err());
@@ -69,7 +71,84 @@ fn a_token_may_go_to_its_origin_and_to_those_that_were_named() {
         origins.check("wss://ws.coze.cn/v1").is_err(),
         "a copy of its own"
     );
-    assert!(origins.and("ws.coze.cn").is_err());
+    assert!(origins.and("ws.coze.cn", false).is_err());
+    assert!(origins.and("http://gateway.example", false).is_err());
+    let more = origins.and("http://gateway.example", true).unwrap();
+    more.check("http://gateway.example/v1").unwrap();
+    assert!(more.check("https://gateway.example/v1").is_err());
+}
+
+fn uris<const N: usize>(way: [&str; N]) -> [Uri; N] {
+    way.map(|url| url.parse().unwrap())
+}
+
+#[test]
+fn the_way_of_a_token() {
+    let origins = Origins::of(&Endpoints::custom("https://api.example").unwrap());
+    let origins = origins.and("https://gate.example", false).unwrap();
+    let kept = |way: &[Uri]| origins.ended_without(way, true).unwrap().is_none();
+    assert!(kept(&[]));
+    assert!(kept(&uris(["https://api.example/a"])));
+    assert!(kept(&uris([
+        "https://api.example/a",
+        "https://api.example/b"
+    ])));
+    let gone = |way: &[Uri]| match origins.ended_without(way, true) {
+        Err(Error::Redirected { to }) => to,
+        other => panic!("{other:?}"),
+    };
+    let way = uris(["https://api.example/a", "https://api.example:8443/b"]);
+    assert_eq!(gone(&way), "https://api.example:8443");
+    // What came after it went astray mends nothing.
+    let [a, b] = way;
+    assert_eq!(gone(&[a.clone(), b, a.clone()]), "https://api.example:8443");
+    for way in [
+        ["https://api.example/a", "https://gate.example/b"],
+        ["https://api.example/a", "http://api.example/b"],
+    ] {
+        let way = uris(way);
+        let ended = origins.ended_without(&way, true).unwrap();
+        assert_eq!(ended.as_ref(), way.last());
+    }
+    // Once dropped, it is dropped for good.
+    let [b, back] = uris(["https://cdn.example/b", "https://api.example/a"]);
+    let ended = origins.ended_without(&[a.clone(), b, back.clone()], true);
+    assert_eq!(ended.unwrap().as_ref(), Some(&back));
+    // A client that drops it at once.
+    let ended = origins.ended_without(&[a, back.clone()], false);
+    assert_eq!(ended.unwrap().as_ref(), Some(&back));
+}
+
+#[test]
+fn what_the_answers_of_a_request_lead_to() {
+    let token = AccessToken::new("pat").unwrap();
+    let fixed = Source::fixed(token.clone(), TIMEOUT, clock());
+    let url = "https://api.example/a";
+    let there = || Some(Refused::Without("https://api.example/b"));
+    let mut get = Delivery::new(&Method::GET, url, true);
+    let mut told = |refused| get.answered(&fixed, &token, refused);
+    assert_eq!(told(None).unwrap(), Then::HandOn);
+    assert_eq!(
+        told(there()).unwrap(),
+        Then::Directly("https://api.example/b")
+    );
+    // Once: what is redirected again, and refused again, is not followed up.
+    let error = told(there()).unwrap_err();
+    assert!(matches!(&error, Error::RefusedElsewhere { to } if to == "https://api.example"));
+    // A token of the console has no other.
+    assert_eq!(told(Some(Refused::Token)).unwrap(), Then::HandOn);
+    for (method, repeatable, to) in [
+        (Method::GET, false, "https://api.example/b"),
+        (Method::POST, true, "https://api.example/b"),
+        (Method::GET, true, "https://cdn.example/b"),
+    ] {
+        let mut delivery = Delivery::new(&method, url, repeatable);
+        let error = delivery.answered(&fixed, &token, Some(Refused::Without(to)));
+        assert!(
+            matches!(error, Err(Error::RefusedElsewhere { .. })),
+            "{method} {to}"
+        );
+    }
 }
 
 fn clock() -> Clock {

@@ -2,13 +2,36 @@
 
 use std::io::{Cursor, Read as _};
 
-use coze_auth_core::http::Response;
 use coze_auth_core::http::header::CONTENT_TYPE;
+use coze_auth_core::http::{Request, Response, Uri};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
-use ureq::Body;
+use coze_auth_store::{Origins, Refused};
+use ureq::config::RedirectAuthHeaders;
+use ureq::{Agent, AsSendBody, Body, ResponseExt as _};
+
+use crate::Error;
+use crate::client::deliver;
+use crate::network::{network_error, proxy_of};
+
+/// Sends a request with a token. With the answer comes what it refuses, if it does.
+pub(crate) fn ask<B: AsSendBody>(
+    agent: &Agent,
+    request: Request<B>,
+    origins: &Origins,
+) -> Result<(Response<Body>, Option<Refused<Uri>>), Error> {
+    let proxy = proxy_of(agent, request.uri());
+    let failed = |error| Error::Request(network_error(error, proxy.clone()));
+    let answer = deliver(agent, request).map_err(failed)?;
+    let keeps = agent.config().redirect_auth_headers() == RedirectAuthHeaders::SameHost;
+    let way = answer.get_redirect_history().unwrap_or_default();
+    let ended = origins.ended_without(way, keeps)?;
+    let about = ended.map_or(Refused::Token, Refused::Without);
+    let (answer, rejected) = judge(answer).map_err(failed)?;
+    Ok((answer, rejected.then_some(about)))
+}
 
 /// The answer, and whether it says that the token is no good.
-pub(crate) fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ureq::Error> {
+fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ureq::Error> {
     let status = answer.status();
     let content_type = answer.headers().get(CONTENT_TYPE);
     if !content_type.is_some_and(|value| value.to_str().is_ok_and(is_json)) {

@@ -79,11 +79,7 @@ impl Client {
     ///
     /// [`Error::Build`], as in `coze-auth-reqwest`. Nothing that ureq needs can fail this early today.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self {
-            agents: Agents::own(TIMEOUT),
-            timeout: TIMEOUT,
-            time: Arc::new(SystemClock),
-        })
+        Ok(Self::over(Agents::own(TIMEOUT)))
     }
 
     /// A finished agent, with a proxy, roots, resolver or connector of your own. For our requests alone,
@@ -100,8 +96,12 @@ impl Client {
     /// let client = Client::with_agent(Agent::config_builder().tls_config(tls).build().new_agent());
     /// ```
     pub fn with_agent(agent: Agent) -> Self {
+        Self::over(Agents::Given(agent))
+    }
+
+    fn over(agents: Agents) -> Self {
         Self {
-            agents: Agents::Given(agent),
+            agents,
             timeout: TIMEOUT,
             time: Arc::new(SystemClock),
         }
@@ -178,13 +178,18 @@ impl Agents {
     }
 }
 
-/// A request of the application's own, through its own agent: errors by status off, since that would drop the
-/// body, and whatever else is the agent's.
+/// A request of the application's own, through its own agent: errors by status off, since that would drop the body,
+/// the way of its redirects kept, and whatever else is the agent's. What a request says of its own on redirects and
+/// the token cannot be asked, so that is the agent's, too.
 pub(crate) fn deliver<B: AsSendBody>(
     agent: &Agent,
     request: http::Request<B>,
 ) -> Result<http::Response<Body>, ureq::Error> {
-    let mut config = agent.configure_request(request).http_status_as_error(false);
+    let mut config = agent
+        .configure_request(request)
+        .http_status_as_error(false)
+        .save_redirect_history(true)
+        .redirect_auth_headers(agent.config().redirect_auth_headers());
     if let Some(tls) = with_crypto(agent.config().tls_config()) {
         config = config.tls_config(tls);
     }

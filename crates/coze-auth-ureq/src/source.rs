@@ -3,21 +3,18 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Instant;
 
 use coze_auth_core::http::header::AUTHORIZATION;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant, http};
 use coze_auth_store::{
-    Ask, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source,
+    Ask, Delivery, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source, Then,
 };
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::Client;
-use crate::answer::judge;
-use crate::client::deliver;
-use crate::network::{network_error, proxy_of};
+use crate::answer::ask;
 
 /// Gives a valid token at any moment, to any number of threads. Clones share everything; keep one in a struct
 /// field, whatever its kind.
@@ -115,9 +112,21 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`] if it is no absolute URL.
+    /// [`Error::Core`] if it is no `https` or `wss` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`,
+    /// `localhost`), or has a path, since tokens go to the whole of an origin, or user info, a query or a fragment.
     pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
-        self.origins = self.origins.and(url)?;
+        self.origins = self.origins.and(url, false)?;
+        Ok(self)
+    }
+
+    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: whoever can listen on the way gets
+    /// the tokens.
+    ///
+    /// # Errors
+    ///
+    /// As for [`allow_origin`](Self::allow_origin), plain `http` aside.
+    pub fn allow_origin_insecure(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url, true)?;
         Ok(self)
     }
 
@@ -197,9 +206,18 @@ impl TokenSource {
     ///
     /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status.
     ///
+    /// Redirects are your agent's, and only the answer to a request that carried the token is judged. ureq drops the
+    /// token at every redirect, unless the agent's `redirect_auth_headers` is `SameHost` (the agent's, not one of the
+    /// request's own). A request that lost it, and was refused at another URL of the API, is sent to that URL directly,
+    /// if it is a GET or HEAD; else that is an error. What comes of a redirect and does not refuse the token, such as a
+    /// download, is handed on. `SameHost` takes the token to another port of the same host, and from http to https:
+    /// an error tells, but the token has gone there then.
+    ///
     /// # Errors
     ///
-    /// As for [`authorize`](Self::authorize), and [`Error::Request`] with your agent's error.
+    /// As for [`authorize`](Self::authorize), [`Error::Request`] with your agent's error, and of a redirected request
+    /// [`Error::Redirected`], if the token went to an origin where it should not have gone, or
+    /// [`Error::RefusedElsewhere`], if what it was redirected to refuses a token.
     pub fn send<B: AsSendBody + Clone>(
         &self,
         agent: &Agent,
@@ -228,27 +246,27 @@ impl TokenSource {
         mut request: http::Request<B>,
         repeatable: bool,
     ) -> Result<http::Response<Body>, Error> {
-        let proxy = proxy_of(agent, request.uri());
-        let failed = |error| Error::Request(network_error(error, proxy.clone()));
         self.origins.check(&request.uri().to_string())?;
-        let again = repeatable.then(|| request.clone());
-        let token = self.token()?;
-        put(&mut request, &token);
-        let answer = deliver(agent, request).map_err(failed)?;
-        let (answer, rejected) = judge(answer).map_err(failed)?;
-        if !rejected || !self.source().invalidate(&token) {
-            return Ok(answer);
+        let mut again = repeatable.then(|| request.clone());
+        let mut delivery = Delivery::new(request.method(), request.uri(), repeatable);
+        let mut token = self.token()?;
+        loop {
+            put(&mut request, &token);
+            let (answer, refused) = ask(agent, request, &self.origins)?;
+            let then = delivery.answered(self.source(), &token, refused)?;
+            let Some(next) = &mut again else {
+                return Ok(answer);
+            };
+            match then {
+                Then::HandOn => return Ok(answer),
+                Then::Directly(url) => *next.uri_mut() = url,
+                Then::Again => match self.token()? {
+                    renewed if renewed.matches(&token) => return Ok(answer),
+                    renewed => token = renewed,
+                },
+            }
+            request = next.clone();
         }
-        let Some(mut again) = again else {
-            return Ok(answer);
-        };
-        let renewed = self.token()?;
-        if renewed.matches(&token) {
-            return Ok(answer);
-        }
-        put(&mut again, &renewed);
-        drop(answer);
-        deliver(agent, again).map_err(failed)
     }
 
     /// Takes the grant of a login: stored first, then served, in place of whatever there was.
@@ -283,7 +301,7 @@ impl TokenSource {
         if !self.is_session {
             self.sessions.close();
         }
-        self.handle.settle()
+        self.source().settle()
     }
 
     fn start(&self, refresh: Refresh) {
@@ -320,28 +338,13 @@ impl Handle {
             source,
         })
     }
-
-    /// Waits until no renewal runs, for as long as one request may take, and for what could not be stored then.
-    fn settle(&self) -> Result<(), Error> {
-        // Real time, as the timeouts of HTTP are.
-        let end = Instant::now() + self.source.timeout();
-        while let Some((woken, at_most)) = self.source.running() {
-            let rest = end.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                return Err(Error::Unfinished);
-            }
-            woken.signal().wait_at_most(rest.min(at_most));
-        }
-        self.source
-            .flush(end.saturating_duration_since(Instant::now()))
-    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         if self.source.is_stored() {
             // Nobody is left to be told.
-            let _ = self.settle();
+            let _ = self.source.settle();
         }
     }
 }

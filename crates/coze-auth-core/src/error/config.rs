@@ -63,7 +63,7 @@ pub enum Problem {
     NotAUrl,
     /// It is http to a host that is not this machine.
     Insecure,
-    /// It has a part that does not belong there: user info, a query, a fragment.
+    /// It has a part that does not belong there: user info, a path, a query, a fragment.
     UrlPart(&'static str),
     /// The www host cannot be told from the API base.
     NoWww,
@@ -97,7 +97,7 @@ impl fmt::Display for ConfigError {
             Problem::TooLong(max) => write!(f, "is longer than {max} bytes"),
             Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://host.example/path"),
             Problem::Insecure => f.write_str(
-                "is http, which would send credentials in the clear; use https (in code, Endpoints::custom_insecure names the exception)",
+                "is http, which would send credentials in the clear; use https (in code, custom_insecure and allow_origin_insecure name the exception)",
             ),
             Problem::UrlPart(part) => write!(f, "has a {part}, which does not belong there"),
             Problem::NoWww => f.write_str("the www host cannot be told from this API base; set it (with_www)"),

@@ -1,6 +1,7 @@
 //! Where a token may go: looked at first, before there is one and before anything is sent.
 
-use coze_auth_reqwest::Error;
+use coze_auth_reqwest::core::{AccessToken, Endpoints};
+use coze_auth_reqwest::{Client, Error, TokenSource};
 use reqwest::{Method, Request};
 
 use crate::support::{Listener, USER, application, failed, fixed, http_answer, logged_in};
@@ -90,8 +91,8 @@ async fn an_origin_that_is_allowed_gets_the_token_and_no_other_does() {
     let (gateway, other) = (silent(), silent());
     let api = silent();
     let tokens = fixed(&api.base());
-    let tokens = tokens.allow_origin(&format!("{}/whatever/path", gateway.base()));
-    let tokens = tokens.unwrap();
+    // Plain http, since it is this machine.
+    let tokens = tokens.allow_origin(&gateway.base()).unwrap();
     for server in [&api, &gateway] {
         tokens
             .send(&application(), get(&server.base()))
@@ -103,6 +104,36 @@ async fn an_origin_that_is_allowed_gets_the_token_and_no_other_does() {
     let error = failed(tokens.send(&application(), get(&other.base())).await);
     assert!(matches!(error, Error::OtherOrigin { .. }), "{error:?}");
     assert!(other.requests().is_empty());
-    let error = failed(tokens.allow_origin("gateway.example"));
-    assert!(matches!(error, Error::Core { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_allowed_by_another_name() {
+    let tokens = fixed("https://api.example");
+    let error = failed(tokens.clone().allow_origin("http://gateway.example"));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("origin: is http, which would send credentials in the clear"),
+        "{text}"
+    );
+    assert!(text.contains("allow_origin_insecure"), "{text}");
+    let tokens = tokens.allow_origin_insecure("http://gateway.example");
+    let tokens = tokens.unwrap();
+    let mut request = get("http://gateway.example/v1/things");
+    tokens.authorize(&mut request).await.unwrap();
+    assert_eq!(request.headers().len(), 1);
+    // That one alone.
+    let error = failed(tokens.authorize(&mut get("http://api.example/")).await);
+    assert!(matches!(error, Error::OtherOrigin { .. }), "{error:?}");
+}
+
+/// An API base that is plain http by name stays its own origin.
+#[tokio::test]
+async fn the_origin_of_an_insecure_base_is_its_own() {
+    let client = Client::new().unwrap();
+    let endpoints = Endpoints::custom_insecure("http://api.example").unwrap();
+    let tokens = TokenSource::fixed(&client, &endpoints, AccessToken::new("pat").unwrap());
+    tokens
+        .authorize(&mut get("http://api.example/"))
+        .await
+        .unwrap();
 }

@@ -66,6 +66,18 @@ async fn what_may_be_repeated_is_sent_again_with_the_renewed_token() {
     }
 }
 
+/// reqwest tells where an answer came from without the fragment: that is no redirect.
+#[tokio::test]
+async fn a_url_with_a_fragment_is_where_it_was_sent() {
+    let server = Listener::scripted([refusal(), granted(), done()]);
+    let tokens = logged_in(&server.base(), LATER).await;
+    let url = format!("{}/v1/things?a=b#c", server.base());
+    let request = Request::new(Method::POST, url.parse().unwrap());
+    let answer = tokens.send_repeatable(&application(), request).await;
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(sent(&server), ["POST old", "POST ", "POST token"]);
+}
+
 #[tokio::test]
 async fn a_refused_repetition_is_handed_back() {
     let server = Listener::scripted([refusal(), granted(), refusal()]);

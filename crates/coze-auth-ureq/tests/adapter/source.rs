@@ -1,12 +1,15 @@
 //! Requests of the application, with a token and through its own client: what is sent, and what is sent again.
 
 use std::error::Error as _;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
 
 use coze_auth_ureq::Error;
 use coze_auth_ureq::core::Retry;
 use coze_auth_ureq::core::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::Agent;
+use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Method, Request};
 
 use crate::support::{
@@ -67,6 +70,94 @@ fn what_may_be_repeated_is_sent_again_with_the_renewed_token() {
         let renewal = &server.requests()[1];
         assert!(renewal.contains("SENTINEL-used"), "{renewal}");
     }
+}
+
+fn redirect(to: &str) -> String {
+    let head = format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\nconnection");
+    http_answer("302 Found", "").replacen("HTTP/1.1 302 Found\r\nconnection", &head, 1)
+}
+
+fn same_host() -> Agent {
+    let config = Agent::config_builder().proxy(None);
+    let config = config.redirect_auth_headers(RedirectAuthHeaders::SameHost);
+    config.build().new_agent()
+}
+
+/// Within the origin, `SameHost` keeps the token, and what is answered then counts, whatever the method.
+#[test]
+fn a_redirect_that_keeps_the_token_is_judged() {
+    for method in [Method::GET, Method::POST] {
+        let server = Listener::scripted([redirect("/v1/there"), refusal(), granted(), done()]);
+        let tokens = logged_in(&server.base(), LATER);
+        let request = request(method.clone(), &server.base());
+        let answer = tokens.send_repeatable(&same_host(), request).unwrap();
+        assert_eq!(answer.status(), 200);
+        let first = format!("{method} old");
+        let again = format!("{method} token");
+        assert_eq!(sent(&server), [&*first, "GET old", "POST ", &*again]);
+    }
+}
+
+/// `SameHost` means the host, not the origin: the token has gone to another port, whatever is answered there.
+#[test]
+fn a_token_that_went_to_another_port_of_the_host_is_told() {
+    for answer in [done(), refusal()] {
+        let other = Listener::saying(answer);
+        let server = Listener::saying(redirect(&format!("{}/secret", other.base())));
+        let tokens = logged_in(&server.base(), LATER);
+        let request = request(Method::GET, &server.base());
+        let error = failed(tokens.send(&same_host(), request));
+        let text = error.to_string();
+        let Error::Redirected { to } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(to, other.base());
+        assert!(text.contains("replace it"), "{text}");
+        assert!(!text.contains("/secret"), "{text}");
+        assert_eq!(sent(&other), ["GET old"]);
+        // It is for a person to say that it is lost.
+        assert_eq!(tokens.token().unwrap().expose(), "SENTINEL-old");
+    }
+}
+
+/// Another port that was allowed by name may have it, and its answer counts.
+#[test]
+fn a_token_may_follow_to_an_origin_that_is_allowed() {
+    let other = Listener::saying(refusal());
+    let to = format!("{}/there", other.base());
+    let server = Listener::scripted([redirect(&to), granted(), redirect(&to)]);
+    let tokens = logged_in(&server.base(), LATER);
+    let tokens = tokens.allow_origin(&other.base()).unwrap();
+    let request = request(Method::GET, &server.base());
+    let answer = tokens.send(&same_host(), request).unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(sent(&server), ["GET old", "POST ", "GET token"]);
+    assert_eq!(sent(&other), ["GET old", "GET token"]);
+}
+
+/// Out and back to the very URL that was asked for: the answer is one to a request without a token.
+#[test]
+fn a_redirect_that_leads_back_is_told_from_none() {
+    let address = Arc::new(OnceLock::<String>::new());
+    let back = address.clone();
+    let other = Listener::start(move |stream, _| {
+        let back = redirect(back.get().unwrap());
+        stream.write_all(back.as_bytes()).unwrap();
+    });
+    let away = redirect(&other.base());
+    // A GET is sent there directly, once, and goes the same way.
+    let server = Listener::scripted([away.clone(), refusal(), away, refusal()]);
+    let request = request(Method::GET, &server.base());
+    address.set(request.uri().to_string()).unwrap();
+    let tokens = logged_in(&server.base(), LATER);
+    let error = failed(tokens.send(&application(), request));
+    let text = error.to_string();
+    assert!(text.contains("yours is kept"), "{text}");
+    let Error::RefusedElsewhere { to } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(to, server.base());
+    assert_eq!(sent(&server), ["GET old", "GET ", "GET old", "GET "]);
 }
 
 #[test]
