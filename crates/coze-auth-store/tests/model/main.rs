@@ -6,10 +6,10 @@ mod world;
 
 use std::sync::Arc;
 
-use coze_auth_store::{Ask, GrantStore as _};
+use coze_auth_store::{Ask, GrantStore as _, Next};
 use shuttle::sync::Mutex;
 
-use crate::world::{LeasedStore, World, memory, world};
+use crate::world::{FullOnce, LeasedStore, World, grant, memory, world};
 
 /// How many interleavings of each case. `COZE_AUTH_MODEL` sets another number.
 fn check(case: impl Fn() + Send + Sync + 'static) {
@@ -213,15 +213,57 @@ fn a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs() {
     });
 }
 
+/// The disk is full for one write, a renewal's or the login's.
+#[test]
+fn a_login_that_could_not_be_stored_is_not_lost() {
+    check(|| {
+        let store = FullOnce::over(LeasedStore::default());
+        let world = world(store.clone());
+        store.fill();
+        let renews = world.clone();
+        let renews = shuttle::thread::spawn(move || renews.token().map(drop));
+        let login = grant(7, world.clock.now().unix);
+        // Kept, if it is not stored: whether it is told so depends on who was first.
+        drop(world.source.install(login));
+        drop(renews.join().unwrap());
+        world.source.flush(std::time::Duration::MAX).unwrap();
+        assert_eq!(store.access_token(), "czu_7");
+        assert_eq!(world.token().unwrap().expose(), "czu_7");
+    });
+}
+
+/// A new process finds a token that lasts a little longer: everyone has it while the server takes its time.
+#[test]
+fn a_stored_token_is_served_while_its_renewal_runs() {
+    check(|| {
+        let store = memory();
+        let first = world(store.clone());
+        first
+            .source
+            .install(grant(0, first.clock.now().unix))
+            .unwrap();
+        first.clock.advance(850);
+        let restarted = first.another(store);
+        let Ask::First(refresh) = restarted.source.caller().ask() else {
+            panic!("nothing is known yet");
+        };
+        let Next::Send(hangs, _) = refresh.begin() else {
+            panic!("it is to be renewed");
+        };
+        for caller in spawn_callers(&restarted, 2) {
+            assert_eq!(caller.join().unwrap(), "czu_0");
+        }
+        drop(hangs);
+    });
+}
+
 /// Two processes, as far as they can be told apart here: two sources over one store.
 #[test]
 fn two_sources_of_one_store_make_one_request() {
     check(|| {
         let store = memory();
         let one = world(store.clone());
-        let mut other = world(store);
-        other.coze = one.coze.clone();
-        other.clock = one.clock.clone();
+        let other = one.another(store);
         let mut callers = spawn_callers(&one, 2);
         callers.extend(spawn_callers(&other, 2));
         for caller in callers {

@@ -61,29 +61,43 @@ FAULTS = [
         "a token is handed out before it is stored",
         "what_is_handed_out_is_stored",
         f"{STORE}/refresh.rs",
-        """                let kept = self.keep(grant);
-                return self.end(kept, now);""",
-        """                if let Some(ticket) = self.ticket.take() {
-                    let early = Ok(grant.clone());
+        "            Ok(grant) => return self.keep(grant),",
+        """            Ok(grant) => {
+                if let Some(ticket) = self.ticket.take() {
+                    let (early, now) = (Ok(grant.clone()), self.source.now());
                     self.source.shared.complete(ticket, early, now);
                 }
-                let kept = self.keep(grant);
-                return self.end(kept, now);""",
+                return self.keep(grant);
+            }""",
     ),
     (
         "a renewal that is dropped tells nobody",
         "a_renewal_that_is_dropped_wakes_those_who_wait",
         f"{STORE}/refresh.rs",
-        "            let outcome = Err(Error::Interrupted);\n"
-        "            self.source.shared.complete(ticket, outcome, self.at);",
+        "            let (outcome, now) = (Err(Error::Interrupted), self.source.now());\n"
+        "            self.source.shared.complete(ticket, outcome, now);",
         "            drop(ticket);",
     ),
     (
         "a refused token stays in the slot",
         "nobody_is_given_a_token_that_was_refused_before",
         "crates/coze-auth-core/src/cache.rs",
-        "self.current.as_ref().filter(|current| !current.rejected)?;",
-        "self.current.as_ref()?;",
+        "current.filter(|current| !current.rejected && !current.unstored)?;",
+        "current.filter(|current| !current.unstored)?;",
+    ),
+    (
+        "a login that could not be stored is forgotten for a renewal of the grant before it",
+        "a_login_that_could_not_be_stored_is_not_lost",
+        f"{STORE}/shared.rs",
+        ".is_none_or(|waits| waits.from.is_some())",
+        ".is_none_or(|_| true)",
+    ),
+    (
+        "a stored token is not served while it is renewed",
+        "a_stored_token_is_served_while_its_renewal_runs",
+        f"{STORE}/shared.rs",
+        "self.change(|state| state.cache.adopt(stored, now));",
+        "let _ = (stored, now);",
     ),
     (
         "the store is not locked",

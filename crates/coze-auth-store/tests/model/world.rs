@@ -114,21 +114,9 @@ pub(crate) fn grant(number: u64, issued_at: UnixTime) -> TokenGrant {
 
 /// A login that has ended: whoever asks has to renew it.
 pub(crate) fn world(store: impl GrantStore + 'static) -> World {
-    let world = World {
-        clock: Clock::default(),
-        coze: Arc::default(),
-        source: Arc::new(
-            Source::stored(
-                DeviceApp::new(Endpoints::cn(), "app").unwrap().into(),
-                "alice",
-                Arc::new(store),
-                Duration::from_secs(30),
-            )
-            .unwrap(),
-        ),
-    };
+    let world = World::over(store, Clock::default(), Arc::default());
     let now = world.clock.now();
-    world.source.install(grant(0, now.unix), now).unwrap();
+    world.source.install(grant(0, now.unix)).unwrap();
     world.clock.advance(LIFE);
     world
 }
@@ -141,6 +129,28 @@ pub(crate) struct World {
 }
 
 impl World {
+    fn over(store: impl GrantStore + 'static, clock: Clock, coze: Arc<Coze>) -> Self {
+        let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+        let reads = clock.clone();
+        let source = Source::stored(
+            app.into(),
+            "alice",
+            Arc::new(store),
+            Duration::from_secs(30),
+            Arc::new(move || reads.now()),
+        );
+        Self {
+            clock,
+            coze,
+            source: Arc::new(source.unwrap()),
+        }
+    }
+
+    /// Another process over the same store.
+    pub(crate) fn another(&self, store: impl GrantStore + 'static) -> Self {
+        Self::over(store, self.clock.clone(), self.coze.clone())
+    }
+
     /// Carries a renewal out, as an adapter does.
     pub(crate) fn renew(&self, refresh: Refresh) {
         let mut next = refresh.begin();
@@ -157,7 +167,7 @@ impl World {
                             Step::Wait(_) => unreachable!("a renewal is one request"),
                         }
                     };
-                    refresh.received(result.map_err(Error::from), self.clock.now())
+                    refresh.received(result.map_err(Error::from))
                 }
                 Next::Wait(refresh, pause) => {
                     self.clock.advance(pause.as_secs());
@@ -170,11 +180,12 @@ impl World {
 
     /// A blocking caller.
     pub(crate) fn token(&self) -> Result<AccessToken, Error> {
+        let mut caller = self.source.caller();
         loop {
             if let Some(token) = self.source.fresh(self.clock.now().unix) {
                 return Ok(token);
             }
-            match self.source.caller().ask() {
+            match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) => self.renew(refresh),
@@ -191,11 +202,12 @@ impl World {
 
     /// An async caller.
     pub(crate) async fn token_async(&self) -> Result<AccessToken, Error> {
+        let mut caller = self.source.caller();
         loop {
             if let Some(token) = self.source.fresh(self.clock.now().unix) {
                 return Ok(token);
             }
-            match self.source.caller().ask() {
+            match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) | Ask::Behind(_, refresh) => {
@@ -252,6 +264,60 @@ impl LockedGrant for Leased {
         let mut kept = self.store.0.lock().unwrap();
         *kept = (kept.0 + 1, None);
         Ok(())
+    }
+}
+
+/// A store that fails to save once, when it is told to.
+#[derive(Clone)]
+pub(crate) struct FullOnce {
+    store: LeasedStore,
+    full: Arc<Mutex<bool>>,
+}
+
+impl FullOnce {
+    pub(crate) fn over(store: LeasedStore) -> Self {
+        let full = Arc::default();
+        Self { store, full }
+    }
+
+    pub(crate) fn fill(&self) {
+        *self.full.lock().unwrap() = true;
+    }
+
+    pub(crate) fn access_token(&self) -> String {
+        let kept = self.store.0.lock().unwrap();
+        let grant = kept.1.as_ref().expect("a grant");
+        grant.access_token.expose().to_owned()
+    }
+}
+
+impl GrantStore for FullOnce {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        self.store.load(key)
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        let held = self.store.lock(key, patience)?;
+        Ok(Box::new(FullLock(held, self.full.clone())))
+    }
+}
+
+struct FullLock(Box<dyn LockedGrant>, Arc<Mutex<bool>>);
+
+impl LockedGrant for FullLock {
+    fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        self.0.load()
+    }
+
+    fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        match std::mem::take(&mut *self.1.lock().unwrap()) {
+            true => Err(StoreError::Other(Arc::new(std::io::Error::other("full")))),
+            false => self.0.save(grant),
+        }
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.0.remove()
     }
 }
 
