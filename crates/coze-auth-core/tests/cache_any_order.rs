@@ -17,6 +17,12 @@ enum Op {
     Look,
     /// An answer to any ticket that is out, late or not: a grant that lives this long.
     Succeed(Index, u64),
+    /// The same, of a grant that could not be stored.
+    SucceedUnstored(Index, u64),
+    /// What could not be stored is stored.
+    Store,
+    /// A grant with this life that whoever renews has found in storage.
+    Adopt(u64),
     /// The same, a failure: `invalid_grant`, or one that may pass.
     Fail(Index, bool),
     /// A driver that went away.
@@ -35,6 +41,9 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => Just(Op::Look),
         4 => (any::<Index>(), life()).prop_map(|(which, life)| Op::Succeed(which, life)),
+        2 => (any::<Index>(), life()).prop_map(|(which, life)| Op::SucceedUnstored(which, life)),
+        1 => Just(Op::Store),
+        2 => life().prop_map(Op::Adopt),
         2 => (any::<Index>(), any::<bool>()).prop_map(|(which, grant)| Op::Fail(which, grant)),
         1 => any::<Index>().prop_map(Op::Lose),
         2 => any::<bool>().prop_map(Op::Invalidate),
@@ -53,11 +62,12 @@ struct Seen {
     doubtful: bool,
     replaces_rejected: bool,
     rejected: bool,
+    unstored: bool,
 }
 
 struct Out {
     ticket: RefreshTicket,
-    /// The grant that it renews; 0 if there was none.
+    /// How many grants had come when it was given out, those apart that were found in storage.
     of: u64,
     /// How many logins and logouts there had been.
     era: u32,
@@ -69,6 +79,7 @@ struct Model {
     jwt: bool,
     now: Now,
     grants: u64,
+    installed: u64,
     current: Option<Seen>,
     era: u32,
     out: Vec<Out>,
@@ -82,6 +93,7 @@ impl Model {
             jwt,
             now: clocks(20_000_000, 0), // room for the calendar to go back
             grants: 0,
+            installed: 0,
             current: None,
             era: 0,
             out: Vec::new(),
@@ -113,6 +125,7 @@ impl Model {
 
     fn install(&mut self, grant: &TokenGrant, renewed: bool) {
         let rejected = self.current.as_ref().is_some_and(|seen| seen.rejected);
+        self.installed += 1;
         self.current = Some(Seen {
             number: self.grants,
             expires_at: grant.expires_at,
@@ -120,7 +133,33 @@ impl Model {
             doubtful: renewed && grant.expires_at <= self.now.unix,
             replaces_rejected: renewed && rejected,
             rejected: false,
+            unstored: false,
         });
+    }
+
+    fn serves(&self, seen: &Seen) -> bool {
+        let doubt = seen.doubtful && seen.at.until(self.now.steady) < Duration::from_secs(5);
+        !seen.rejected && (doubt || self.now.unix < seen.expires_at)
+    }
+
+    fn adopt(&mut self, life: u64) {
+        let grant = self.grant(life);
+        self.cache.adopt(&grant, self.now);
+        let is_better = self
+            .current
+            .as_ref()
+            .is_none_or(|seen| !self.serves(seen) || seen.expires_at < grant.expires_at);
+        if is_better && self.now.unix < grant.expires_at {
+            self.current = Some(Seen {
+                number: self.grants,
+                expires_at: grant.expires_at,
+                at: self.now.steady,
+                doubtful: false,
+                replaces_rejected: false,
+                rejected: false,
+                unstored: false,
+            });
+        }
     }
 
     /// A token was handed out.
@@ -133,9 +172,7 @@ impl Model {
             "a token that was replaced"
         );
         prop_assert!(!seen.rejected, "a token that the API refused");
-        let doubt = seen.doubtful && seen.at.until(self.now.steady) < Duration::from_secs(5);
-        let lives = doubt || self.now.unix < seen.expires_at;
-        prop_assert!(lives, "a token that has ended");
+        prop_assert!(self.serves(seen), "a token that has ended");
         Ok(())
     }
 
@@ -155,7 +192,7 @@ impl Model {
         }
         self.out.push(Out {
             ticket,
-            of: self.number(),
+            of: self.installed,
             era: self.era,
             until: self.now.steady.plus(Duration::from_secs(LEASE)),
         });
@@ -167,7 +204,15 @@ impl Model {
             .cache
             .published()
             .map(|(token, until)| (token.clone(), until));
+        let unstored = self.current.as_ref().is_some_and(|seen| seen.unstored);
+        prop_assert!(
+            !unstored || published.is_none(),
+            "published, so nobody stores it"
+        );
+        let serves = self.cache.serves(self.now);
         let said = self.cache.lookup(self.now);
+        let served = matches!(said, Lookup::Fresh(_) | Lookup::Stale(..));
+        prop_assert_eq!(served, serves, "a good token is not served");
         self.hides(&said)?;
         if let Some((token, until)) = published
             && self.now.unix < until
@@ -192,7 +237,7 @@ impl Model {
         }
     }
 
-    fn succeed(&mut self, which: Index, life: u64) -> Result<(), TestCaseError> {
+    fn succeed(&mut self, which: Index, life: u64, stored: bool) -> Result<(), TestCaseError> {
         let out = self.take(which);
         let grant = self.grant(life);
         let later = self.jwt
@@ -200,10 +245,20 @@ impl Model {
                 .current
                 .as_ref()
                 .is_some_and(|seen| seen.expires_at < grant.expires_at);
-        if out.era == self.era && (out.of == self.number() || later) {
+        if out.era == self.era && (out.of == self.installed || later) {
             self.install(&grant, true);
+            if let Some(seen) = &mut self.current {
+                seen.unstored = !stored;
+            }
         }
-        self.cache.complete(out.ticket, Ok(grant), self.now);
+        match stored {
+            true => self.cache.complete(out.ticket, Ok(grant), self.now),
+            false => {
+                let full = refused("full");
+                self.cache
+                    .complete_unstored(out.ticket, grant, full, self.now);
+            }
+        }
         Ok(())
     }
 
@@ -220,8 +275,19 @@ impl Model {
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
         match op {
             Op::Look => return self.look(),
-            Op::Succeed(..) | Op::Fail(..) | Op::Lose(_) if self.out.is_empty() => {}
-            Op::Succeed(which, life) => return self.succeed(which, life),
+            Op::Succeed(..) | Op::SucceedUnstored(..) | Op::Fail(..) | Op::Lose(_)
+                if self.out.is_empty() => {}
+            Op::Succeed(which, life) => return self.succeed(which, life, true),
+            Op::SucceedUnstored(which, life) => return self.succeed(which, life, false),
+            Op::Store => {
+                if let Some(grant) = self.cache.grant().cloned() {
+                    self.cache.stored(&grant);
+                }
+                if let Some(seen) = &mut self.current {
+                    seen.unstored = false;
+                }
+            }
+            Op::Adopt(life) => self.adopt(life),
             Op::Fail(which, spent) => {
                 let out = self.take(which);
                 let code = ["invalid_client", "invalid_grant"][usize::from(spent)];
