@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::at_ms;
 use common::cache::*;
-use coze_auth_core::Now;
+use common::{UNIX, at_ms, reply_with, request_of, result_of, web};
 use coze_auth_core::cache::{Lookup, TokenCache};
+use coze_auth_core::{Flow as _, Now};
 use proptest::prelude::*;
 
 const HOUR: i64 = 3600;
@@ -178,6 +178,39 @@ fn a_wall_clock_that_stays_wrong_is_no_storm() {
     // A minute wrong is a minute late or early, and no more.
     assert_eq!(renewals(1800, |_| -60), [900_000]);
     assert_eq!(renewals(1800, |_| 60), [780_000, 1_560_000]);
+}
+
+/// How many seconds a token is used that came now from a server whose clock says this, and that ends a quarter of an
+/// hour after the server's time as we know it.
+fn used_for(date: Option<&str>) -> u64 {
+    // 2025-06-15T15:06:40Z, and our clock is a day ahead.
+    let now = |steady| clocks(DAY, steady);
+    let body = format!(
+        r#"{{"access_token":"access-2","refresh_token":"refresh-2","expires_in":{}}}"#,
+        UNIX + 900
+    );
+    let headers: Vec<_> = date.map(|date| ("date", date)).into_iter().collect();
+    let mut call = web().refresh(&refresh(1));
+    request_of(&mut call, now(0));
+    call.receive(Ok(reply_with(200, &headers, body)), now(0));
+    let grant = result_of(&mut call, now(0)).expect("a grant");
+    let mut cache = filled();
+    let ticket = ticket(&mut cache, now(0));
+    cache.complete(ticket, Ok(grant), now(0));
+    (0..)
+        .find(|secs| says(&mut cache, now(*secs)) != "fresh access-2")
+        .expect("it ends")
+}
+
+/// The answer's `Date` tells how long a token is good that has ended by a clock that is ahead.
+#[test]
+fn a_clock_that_is_ahead_takes_the_servers_word_for_how_long_a_token_is_good() {
+    assert_eq!(used_for(Some("Sun, 15 Jun 2025 15:06:40 GMT")), 840);
+    assert_eq!(used_for(None), 5);
+    // A gateway's clock may be wrong, too: nothing of Coze's lives longer than a day.
+    assert_eq!(used_for(Some("Thu, 01 Jan 1970 00:00:00 GMT")), 86_340);
+    // And one that is as far ahead as ours tells nothing.
+    assert_eq!(used_for(Some("Mon, 16 Jun 2025 15:06:40 GMT")), 5);
 }
 
 proptest! {

@@ -155,14 +155,20 @@ impl Refresh {
         if let Some(unsaved) = source.shared.unsaved() {
             source.keep(&mut **held, unsaved)?;
         }
-        let stored = held.load()?;
-        let token = refresh_token_of(stored.as_ref());
-        let before = self.take_up(stored, token)?;
-        // A disk that is full is found out while the refresh token is still good.
-        if let (Before::Send(_), Some(held)) = (&before, &mut self.held) {
+        let before = held.load().map_err(Error::Store).and_then(|stored| {
+            let token = refresh_token_of(stored.as_ref());
+            self.take_up(stored, token)
+        });
+        // A disk that is full is found out while the refresh token is still good, and before a person logs in.
+        let is_to_be_stored = match &before {
+            Ok(Before::Send(_)) => true,
+            Ok(Before::Have(_)) => false,
+            Err(error) => error.needs_login(),
+        };
+        if let Some(held) = self.held.as_mut().filter(|_| is_to_be_stored) {
             held.prepare()?;
         }
-        Ok(before)
+        before
     }
 
     /// The stored grant, if it need not be renewed; else its renewal.

@@ -161,6 +161,25 @@ fn who_waited_for_a_renewal_is_told_what_came_of_it() {
     drop(begun);
 }
 
+/// Who waits although he has a token, as a program does that ends soon, keeps it when the renewal fails.
+#[test]
+fn who_has_a_token_is_told_of_no_failure() {
+    let slow = Slow::failing(Call::Load, 5, &MemoryStore::new());
+    let world = slow.world();
+    world.install(0);
+    world.pass(LIFE - 30);
+    let mut caller = world.source.caller();
+    let Ask::Behind(token, refresh) = caller.ask() else {
+        panic!("it is to be renewed");
+    };
+    assert!(matches!(refresh.begin(), Next::Done));
+    let told = caller.ask();
+    assert!(
+        matches!(&told, Ask::Token(kept) if kept.matches(&token)),
+        "{told:?}"
+    );
+}
+
 /// Three requests and ten seconds, twice: by then a renewal has ended, or its store hangs.
 #[test]
 fn a_store_that_hangs_holds_nobody_for_ever() {
@@ -241,6 +260,20 @@ fn a_stored_token_is_served_while_it_lasts_although_it_cannot_be_stored_anew() {
         assert!(matches!(world.begin(), Next::Done), "{fails:?}");
         assert_eq!(world.token().expose(), "access-0", "{fails:?}");
     }
+}
+
+/// The code of a login is spent when it is to be stored: that it cannot be is told before anyone logs in.
+#[test]
+fn who_must_log_in_is_told_first_that_it_could_not_be_stored() {
+    let slow = Slow::failing(Call::Prepare, 0, &MemoryStore::new());
+    let world = slow.world();
+    assert!(matches!(world.begin(), Next::Done));
+    let error = world.failure();
+    assert!(matches!(error, Error::Store(_)), "{error}");
+    let slow = Slow::failing(Call::None, 0, &MemoryStore::new());
+    let world = slow.world();
+    assert!(matches!(world.begin(), Next::Done));
+    assert!(matches!(world.failure(), Error::LoginNeeded(_)));
 }
 
 /// What the API has refused is not taken up again from the store.

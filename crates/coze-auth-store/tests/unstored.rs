@@ -172,7 +172,33 @@ fn a_login_that_could_not_be_stored_outlives_a_renewal_of_the_one_before() {
     assert_eq!(world.token().expose(), "access-5");
     world.source.flush(TIMEOUT).unwrap();
     assert_eq!(stored(&store, &world), "access-5", "its login is lost");
-    assert!(matches!(world.ask(), Ask::Token(_)));
+    world.pass(61);
+    assert!(
+        matches!(world.ask(), Ask::Token(_)),
+        "stored, and to be stored"
+    );
+}
+
+/// The same, if it comes while the renewal is being stored.
+#[test]
+fn a_login_that_comes_while_a_renewal_is_stored_is_kept() {
+    let store = Failing::default();
+    let world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    let runs = world.begin();
+    let source = world.source.clone();
+    store.while_saving(move || {
+        let error = source.install(grant(5)).unwrap_err();
+        assert!(
+            matches!(error, Error::NotStored(StoreError::Locked { .. })),
+            "{error}"
+        );
+    });
+    assert!(matches!(world.go_on(runs, |_| granted(1)), Next::Done));
+    assert_eq!(world.token().expose(), "access-5");
+    world.source.flush(TIMEOUT).unwrap();
+    assert_eq!(stored(&store, &world), "access-5", "its login is lost");
 }
 
 #[test]

@@ -179,6 +179,8 @@ impl World {
     }
 }
 
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// A store that does not save as often as it is told: the disk is full, or, with `supersedes`, always someone else
 /// has just written.
 #[derive(Clone, Default)]
@@ -187,6 +189,14 @@ pub(crate) struct Failing {
     pub(crate) failures: Arc<AtomicUsize>,
     pub(crate) supersedes: bool,
     pub(crate) locked: Arc<std::sync::Mutex<Vec<Duration>>>,
+    pub(crate) meanwhile: Arc<std::sync::Mutex<Option<Meanwhile>>>,
+}
+
+impl Failing {
+    /// What somebody else does while the next grant is saved.
+    pub(crate) fn while_saving(&self, act: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(act));
+    }
 }
 
 impl GrantStore for Failing {
@@ -216,6 +226,10 @@ impl LockedGrant for FailingLock {
     }
 
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
+        let meanwhile = self.store.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
         let left = self.store.failures.load(Ordering::SeqCst);
         if left == 0 {
             return self.held.save(grant);
