@@ -56,6 +56,10 @@ soak:
 stopped:
     STOPPED=all cargo test --quiet --locked --package coze-auth-conformance --test stopped -- --nocapture
 
+# One virtual hour of each outage beside docs/outages.md, in some minutes; UPDATE_DOCS=1 writes the page. The rows of a disk need root and Linux.
+outages:
+    OUTAGES=all cargo test --quiet --locked --package coze-auth-conformance --test outages -- --nocapture
+
 # Thirty virtual days of a device and its tokens, over a socket: the time that it took.
 month:
     cargo test --release --quiet --locked --package coze-auth-mock --test mock month -- --nocapture
@@ -101,8 +105,8 @@ openapi *args:
 # All that must hold before a change lands, and the minutes that each recipe took.
 ci: (minutes "lint" "test" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
 
-# What takes longer than a change may wait for: every stopped process, the cases ten times, memory, figures.
-nightly: (minutes "stopped" "month" "conformance --repeat 10" "soak" "bench")
+# What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
+nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "soak")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]
