@@ -210,7 +210,7 @@ impl<S: Subject> Underway<S> {
         if args.contains_key("token") {
             let token = AccessToken::new(text(args, "token")?)?;
             let user = self.run(whoami(&endpoints, &token))?;
-            return Ok(json!({ "user_id": user.user_id, "user_name": user.user_name }));
+            return Ok(json!({ "user_id": user.user_id, "user_name": user.user_name.as_raw() }));
         }
         let url = format!("{}/v1/users/me", endpoints.api_base());
         let (status, body) = self.provider(args)?.get(&url)?;

@@ -226,7 +226,7 @@ pub fn is_loopback_uri(uri: &Uri) -> bool {
         .is_some_and(|host| is_loopback(Some(host)))
 }
 
-fn is_loopback(host: Option<Host<impl AsRef<str>>>) -> bool {
+pub(crate) fn is_loopback(host: Option<Host<impl AsRef<str>>>) -> bool {
     match host {
         Some(Host::Domain(name)) => name.as_ref().eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -272,8 +272,9 @@ impl<'a> Answer<'a> {
 
     /// A text of people's, to be shown: whatever is in its place does not make the answer a failure.
     pub(crate) fn name(&self, name: &str) -> String {
-        self.shown(name)
-            .map(|text| text.to_owned())
+        let value = self.members.member(name).ok().flatten();
+        value
+            .and_then(|value| value.words().map(str::to_owned))
             .unwrap_or_default()
     }
 

@@ -379,15 +379,24 @@ fn whoami_reads_the_user() {
     let body = r#"{"code":0,"msg":"","data":{"user_id":"73","user_name":"alice","nick_name":null},"detail":{"logid":"l"}}"#;
     let user = answered(users_me(), reply(200, body)).unwrap();
     assert_eq!(
-        (&*user.user_id, &*user.user_name, &*user.nick_name),
+        (
+            &*user.user_id,
+            user.user_name.as_raw(),
+            user.nick_name.as_raw()
+        ),
         ("73", "alice", "")
     );
+    assert!(user.nick_name.is_empty());
+    assert_eq!(user.avatar_url, None);
     for (data, oddity) in [
         ("null", Oddity::Missing("data")),
         ("[]", Oddity::WrongType("data")),
         ("{}", Oddity::Missing("user_id")),
         (r#"{"user_id":[73]}"#, Oddity::WrongType("user_id")),
         (r#"{"user_id":7.5}"#, Oddity::BadValue("user_id")),
+        (r#"{"user_id":"7\u001b[2J"}"#, Oddity::BadValue("user_id")),
+        (r#"{"user_id":"7<b>"}"#, Oddity::BadValue("user_id")),
+        (r#"{"user_id":"7\ud83d"}"#, Oddity::BadValue("user_id")),
     ] {
         let error = error_of(
             users_me(),
@@ -398,6 +407,118 @@ fn whoami_reads_the_user() {
             "{data}: {error:?}"
         );
     }
+}
+
+fn user(members: &[u8]) -> coze_auth_core::whoami::User {
+    let body = [br#"{"code":0,"data":{"user_id":"73","#, members, b"}}"].concat();
+    answered(users_me(), reply(200, body)).expect("a name never makes the answer a failure")
+}
+
+#[test]
+fn a_name_steers_neither_terminal_nor_page() {
+    let named = |name: &str| {
+        let name = serde_json::to_string(name).expect("JSON");
+        user(format!(r#""user_name":{name},"nick_name":{name}"#).as_bytes())
+    };
+    for (raw, shown) in [
+        ("alice", "alice"),
+        ("爱丽丝 O", "爱丽丝 O"),
+        (
+            "👩\u{200d}👩\u{200d}👧\u{fe0f}",
+            "👩\u{200d}👩\u{200d}👧\u{fe0f}",
+        ),
+        ("\u{1b}]0;owned\u{7}", r"\u{1b}]0;owned\u{7}"),
+        ("\u{9b}2J\r\n\u{0}\u{7f}", r"\u{9b}2J\u{d}\u{a}\u{0}\u{7f}"),
+        ("\u{202e}exe.\u{2066}", r"\u{202e}exe.\u{2066}"),
+        (
+            "\u{feff}a\u{200b}\u{ad}\u{e0041}",
+            r"\u{feff}a\u{200b}\u{ad}\u{e0041}",
+        ),
+        ("\u{2028}\u{85}", r"\u{2028}\u{85}"),
+        ("<script>", r"\u{3c}script\u{3e}"),
+        (r#"&"'`\"#, r"\u{26}\u{22}\u{27}\u{60}\u{5c}"),
+    ] {
+        let user = named(raw);
+        for name in [&user.user_name, &user.nick_name] {
+            assert_eq!(name.to_string(), shown);
+            assert_eq!(format!("{name:?}"), format!("\"{shown}\""));
+            assert_eq!(name.as_raw(), raw);
+            assert_eq!(*name, raw);
+        }
+        assert!(format!("{user:?}").contains(&format!("user_name: \"{shown}\"")));
+    }
+}
+
+#[test]
+fn whatever_stands_for_a_name_is_no_failure() {
+    for (value, raw) in [
+        (&br#""cut \ud83d""#[..], "cut \u{fffd}"),
+        (b"\"\xb0\xae\"", "\u{fffd}"),
+        (b"\"a\nb\"", "a\u{fffd}b"),
+        (b"7", "7"),
+        (b"null", ""),
+        (b"true", ""),
+        (br#"["alice"]"#, ""),
+        (br#"{"first":"alice"}"#, ""),
+        (br#""a","user_name":"b""#, ""),
+    ] {
+        let user = user(&[b"\"user_name\":", value].concat());
+        assert_eq!(user.user_name.as_raw(), raw);
+        assert_eq!(user.user_id, "73");
+    }
+}
+
+#[test]
+fn only_a_link_to_a_picture_is_one() {
+    let avatar = |link: &str| {
+        let link = serde_json::to_string(link).expect("JSON");
+        user(format!(r#""avatar_url":{link}"#).as_bytes()).avatar_url
+    };
+    for (link, taken) in [
+        (
+            "https://p.example/a.png?x=1&y=2",
+            "https://p.example/a.png?x=1&y=2",
+        ),
+        ("HTTPS://P.example/a", "https://p.example/a"),
+        ("http://127.0.0.1:9777/a.png", "http://127.0.0.1:9777/a.png"),
+        ("http://localhost/a", "http://localhost/a"),
+        ("http://[::1]:1/a", "http://[::1]:1/a"),
+        (
+            r#"https://p.example/"onload='x'>?"'`<#"'`<"#,
+            "https://p.example/%22onload=%27x%27%3E?%22%27%60%3C#%22%27%60%3C",
+        ),
+        (
+            "https://例子.example/头像\u{202e}",
+            "https://xn--fsqu00a.example/%E5%A4%B4%E5%83%8F%E2%80%AE",
+        ),
+    ] {
+        assert_eq!(avatar(link).as_deref(), Some(taken), "{link}");
+    }
+    for other in [
+        "",
+        "javascript:alert(1)",
+        "data:image/png;base64,AAAA",
+        "http://p.example/a.png",
+        "http://127.0.0.1.p.example/a",
+        "//p.example/a.png",
+        "/a.png",
+        "file:///etc/passwd",
+        "https://alice@p.example/a",
+        "https://p.example/a b",
+        "https://p.example/\u{1b}]0;",
+        "java\nscript:alert(1)",
+        " https://p.example/",
+        "https:p.example",
+        "https://p.example/\u{fffd}",
+        "ftp://p.example/a",
+    ] {
+        assert_eq!(avatar(other), None, "{other}");
+    }
+    assert_eq!(
+        user(br#""avatar_url":{"url":"https://p.example/"}"#).avatar_url,
+        None
+    );
+    assert_eq!(user(br#""avatar_url":7"#).avatar_url, None);
 }
 
 #[test]
