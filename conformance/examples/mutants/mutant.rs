@@ -97,6 +97,8 @@ pub(crate) enum Keeps {
     DeadLater,
     /// No error: the next caller tries again at once.
     NoError,
+    /// Its own pause, whatever the server asks for.
+    OwnPause,
     /// The number of an error of the API to itself.
     Codes,
 }

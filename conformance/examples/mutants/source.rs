@@ -7,7 +7,8 @@ use std::time::Duration;
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Provider, Renewed, SharedClock, Subject as _, failure};
 use coze_auth_core::{
-    AccessToken, Endpoints, Entropy, Error, Now, RefreshToken, SteadyTime, TokenGrant, whoami,
+    AccessToken, Endpoints, Entropy, Error, Now, RefreshToken, Retry, SteadyTime, TokenGrant,
+    whoami,
 };
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::spoiled::{Spoiled, locked};
 
 /// So long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(60);
-/// So long a failure is told without another try.
+/// So long a failure is told without another try, if the server names no pause.
 const PAUSE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Source {
@@ -34,7 +35,13 @@ struct Kept {
     /// When it ends, by the steady clock.
     ends: Option<SteadyTime>,
     refresh_token: Option<RefreshToken>,
-    failed: Option<(Now, Failure)>,
+    failed: Option<Failed>,
+}
+
+struct Failed {
+    failure: Failure,
+    /// Until when it is told without another try.
+    until: SteadyTime,
 }
 
 impl Source {
@@ -95,13 +102,13 @@ impl Source {
         if let Some(grant) = kept.grant.as_ref().filter(|_| left > EARLY) {
             return Ok(grant.access_token.clone());
         }
-        if let Some((at, failure)) = &kept.failed {
-            let is_new = at.steady.until(now.steady) < PAUSE && !self.keeps(Keeps::NoError);
+        if let Some(failed) = &kept.failed {
+            let is_new = now.steady < failed.until && !self.keeps(Keeps::NoError);
             if let (Some(grant), true) = (&kept.grant, self.keeps(Keeps::DeadLater)) {
                 return Ok(grant.access_token.clone());
             }
             if is_new || self.keeps(Keeps::Errors) {
-                return self.or_old(kept, left, failure.clone());
+                return self.or_old(kept, left, failed.failure.clone());
             }
         }
         match self.renew(kept.refresh_token.as_ref()) {
@@ -120,8 +127,17 @@ impl Source {
                 Ok(token)
             }
             Err(error) => {
+                let asked = match error.retry() {
+                    Retry::After(pause) | Retry::MaybeSpent(pause) => pause,
+                    _ => PAUSE,
+                };
+                let own = self.keeps(Keeps::OwnPause);
+                let pause = if own { PAUSE } else { asked.max(PAUSE) };
                 let failure = failure(&error);
-                kept.failed = Some((now, failure.clone()));
+                kept.failed = Some(Failed {
+                    failure: failure.clone(),
+                    until: now.steady.plus(pause),
+                });
                 self.or_old(kept, left, failure)
             }
         }

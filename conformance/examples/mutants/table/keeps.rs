@@ -17,6 +17,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         ("keeps-its-randomness", Keeps::Randomness),
         ("keeps-the-dead", Keeps::Dead),
         ("keeps-the-dead-after-an-error", Keeps::DeadLater),
+        ("keeps-its-own-pause", Keeps::OwnPause),
         ("keeps-codes-to-itself", Keeps::Codes),
     ];
     let all = all.into_iter();
