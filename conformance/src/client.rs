@@ -141,7 +141,7 @@ impl Failure {
 }
 
 /// No answer that could be judged.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[allow(clippy::exhaustive_enums)] // one is the client's fault, the other the suite's
 pub enum Broken {
     /// The client itself does not work: its process died, is silent, or says what the protocol does not know.
@@ -155,6 +155,13 @@ impl fmt::Display for Broken {
         match self {
             Self::Client(why) | Self::Harness(why) => why.fmt(f),
         }
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -180,7 +180,7 @@ impl DeviceAction {
 }
 
 /// Why a user code cannot be decided about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotWaiting {
     /// No device was given this code.
@@ -194,6 +194,13 @@ pub enum NotWaiting {
 impl std::fmt::Display for NotWaiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.text())
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl std::fmt::Debug for NotWaiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

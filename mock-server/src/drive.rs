@@ -10,7 +10,7 @@ use crate::journal::Explanation;
 use crate::world::World;
 
 /// The mock refused an authorize request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct Refused {
     /// The HTTP status that a browser got.
@@ -35,6 +35,13 @@ impl std::fmt::Display for Refused {
             f,
             "the mock refused by rule {rule}: expected {expected}; came {came}"
         )
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

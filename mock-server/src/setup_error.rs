@@ -8,7 +8,6 @@ use crate::rules::Rule;
 use crate::worlds::NoWorld;
 
 /// A mock could not be made.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SetupError {
     /// No rule has this id.
@@ -84,6 +83,13 @@ impl fmt::Display for SetupError {
                 write!(f, "the system gave no random seed: {source}; set a seed")
             }
         }
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -84,7 +84,7 @@ pub struct Failure {
 }
 
 /// Expectations were not met; [`Display`](fmt::Display) tells why.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Unmet {
     /// One of each expectation that was not met.
@@ -98,6 +98,13 @@ impl fmt::Display for Unmet {
             write!(f, "{line}expectation {}: {}", failure.index, failure.why)?;
         }
         Ok(())
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

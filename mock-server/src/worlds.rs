@@ -54,7 +54,7 @@ struct Named {
 }
 
 /// No world can have this name.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct NoWorld;
 
@@ -64,6 +64,13 @@ impl fmt::Display for NoWorld {
             f,
             "the name of a world has 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.', and begins with a letter or digit"
         )
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for NoWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::endpoint::{Endpoints, identifier};
 use crate::entropy::Entropy;
 use crate::error::{ConfigError, Error, GrantType, Problem, SigningError, TransportFailure};
 use crate::flow::{Call, Flow, Step};
-use crate::scope::Scope;
+use crate::scope::{Parts, Scope};
 use crate::secret::Hidden;
 use crate::time::{Now, UnixTime};
 use crate::token::TokenGrant;
@@ -41,7 +41,7 @@ struct JwtRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a Scope>,
+    scope: Option<&'a Parts>,
 }
 
 /// Who an assertion speaks for, without the key: the app, the key's id, the host it is meant for.
@@ -125,7 +125,7 @@ impl JwtIssuer {
         let body = JwtRequest {
             grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
             duration_seconds: grant.ttl.map(|ttl| ttl.as_secs()),
-            scope: grant.scope.as_ref(),
+            scope: grant.scope.as_ref().map(Scope::parts),
         };
         let uri = match (&grant.account, &grant.enterprise) {
             (Some(account), _) => self.endpoints.account_token(account),

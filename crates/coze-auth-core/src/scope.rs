@@ -9,8 +9,12 @@ use serde::Serialize;
 /// # use coze_auth_core::scope::Scope;
 /// let scope = Scope::bot_chat(["7300000000000000001"]).workspaces(["ws_a"], ["listWorkspace"]);
 /// ```
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Scope(Parts);
+
+/// As it is sent. Apart from [`Scope`], so that serde is not in our API.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq, Serialize)]
-pub struct Scope {
+pub(crate) struct Parts {
     #[serde(skip_serializing_if = "Option::is_none")]
     account_permission: Option<Permissions>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,10 @@ fn texts(items: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
 }
 
 impl Scope {
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
     /// No limits yet.
     pub fn new() -> Self {
         Self::default()
@@ -73,7 +81,7 @@ impl Scope {
     /// Permissions at account level, such as `Connector.botChat`.
     #[must_use]
     pub fn account(mut self, permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.account_permission = Some(Permissions {
+        self.0.account_permission = Some(Permissions {
             permission_list: texts(permissions),
         });
         self
@@ -85,7 +93,7 @@ impl Scope {
         let connector_bot_chat_attribute = BotChatAttribute {
             bot_id_list: texts(bot_ids),
         };
-        self.attribute_constraint = Some(AttributeConstraint {
+        self.0.attribute_constraint = Some(AttributeConstraint {
             connector_bot_chat_attribute,
         });
         self
@@ -98,7 +106,7 @@ impl Scope {
         workspace_ids: impl IntoIterator<Item = impl Into<String>>,
         permissions: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.workspace_permission = Some(WorkspacePermission {
+        self.0.workspace_permission = Some(WorkspacePermission {
             workspace_id_list: texts(workspace_ids),
             permission_list: texts(permissions),
         });
@@ -112,7 +120,7 @@ impl Scope {
         workflow_ids: impl IntoIterator<Item = impl Into<String>>,
         permissions: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.workflow_permission = Some(WorkflowPermission {
+        self.0.workflow_permission = Some(WorkflowPermission {
             workflow_id_list: texts(workflow_ids),
             permission_list: texts(permissions),
         });

@@ -93,7 +93,7 @@ pub enum Error {
     /// The HTTP client of the application failed at the application's own request.
     Request(NetworkError),
     /// The operating system gave no random bytes.
-    Entropy(getrandom::Error),
+    Entropy(Arc<io::Error>),
     /// The system gave no thread.
     Thread(Arc<io::Error>),
     /// A file could not be read.
@@ -295,8 +295,7 @@ impl std::error::Error for Error {
             Self::Build(cause) => Some(&**cause),
             // The store's error has spoken in `Display`, too.
             Self::Store(error) | Self::NotStored(error) => error.source(),
-            Self::Entropy(cause) => Some(cause),
-            Self::Thread(cause) | Self::File { cause, .. } => Some(&**cause),
+            Self::Entropy(cause) | Self::Thread(cause) | Self::File { cause, .. } => Some(&**cause),
             _ => None,
         }
     }

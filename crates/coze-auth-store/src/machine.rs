@@ -17,7 +17,7 @@ use crate::Error;
 /// [`Error::Entropy`] if the system has none to give.
 pub fn entropy() -> Result<Entropy, Error> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::Entropy)?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::Entropy(Arc::new(error.into())))?;
     Ok(Entropy::from_bytes(bytes))
 }
 

@@ -18,7 +18,7 @@ pub struct ConfigError {
 /// Everything that is wrong with a configuration, in the order of its lines.
 ///
 /// It prints one line for each: `FILE:LINE:COLUMN: what is wrong; what would be right`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     file: Option<String>,
     errors: Vec<ConfigError>,
@@ -67,6 +67,13 @@ impl fmt::Display for ConfigErrors {
             f.write_str(&error.message)?;
         }
         Ok(())
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
