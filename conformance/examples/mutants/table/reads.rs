@@ -230,6 +230,61 @@ pub(crate) fn all() -> Vec<Mutant> {
             }
         })
         .only(POLL),
+        reads("a-page-is-a-refusal", |_, response| {
+            let page = response.body().as_bytes().starts_with(b"<");
+            if page && response.status().is_client_error() {
+                *response.body_mut() = Body::from(br#"{"error":"server_error"}"#.to_vec());
+            }
+        })
+        .only(POLL),
+        reads("a-number-is-a-refusal", |_, response| {
+            members(response, |members| {
+                if members.remove("code").is_some_and(|code| code != 0) {
+                    members.insert("error".to_owned(), "server_error".into());
+                }
+            });
+        })
+        .only(POLL),
+        reads("redirects-end-the-poll", |_, response| {
+            if response.status().is_redirection() {
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                *response.body_mut() = Body::from(br#"{"error":"server_error"}"#.to_vec());
+            }
+        })
+        .only(POLL),
+        reads(
+            "json-that-a-strict-reader-refuses-is-none",
+            |_, response| {
+                let body = response.body().as_bytes();
+                if body.starts_with(b"{") && serde_json::from_slice::<Value>(body).is_err() {
+                    *response.body_mut() = Body::from(b"<".to_vec());
+                }
+            },
+        ),
+        reads("a-byte-order-mark-is-no-json", |_, response| {
+            if response
+                .body()
+                .as_bytes()
+                .starts_with("\u{feff}".as_bytes())
+            {
+                *response.body_mut() = Body::from(b"<".to_vec());
+            }
+        }),
+        reads("expires-in-has-to-be-an-integer", |request, response| {
+            if is_token(request) {
+                members(response, |members| {
+                    if members.get("expires_in").is_some_and(|end| !end.is_i64()) {
+                        members.remove("expires_in");
+                    }
+                });
+            }
+        }),
+        reads("retry-after-as-a-date-not-read", |_, response| {
+            let asked = response.headers().get("retry-after");
+            if asked.is_some_and(|asked| asked.as_bytes().ends_with(b"GMT")) {
+                response.headers_mut().remove("retry-after");
+            }
+        }),
         reads("log-id-not-read", |_, response| {
             response.headers_mut().remove("x-tt-logid");
         }),
