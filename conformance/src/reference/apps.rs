@@ -59,9 +59,7 @@ impl App {
             OAuthConfig::Web(app) => Self::Web(app),
             OAuthConfig::Pkce(app) => Self::Pkce(app),
             OAuthConfig::Device(app) => Self::Device(app),
-            OAuthConfig::Jwt(issuer, key) => {
-                Self::Jwt(JwtApp::from_issuer(issuer, RsaKey::from_pem(key.expose())?))
-            }
+            OAuthConfig::Jwt(issuer, key) => Self::Jwt(JwtApp::from_issuer(issuer, key.rsa_key()?)),
             _ => {
                 return Err(broken(
                     "a kind of app that the suite does not know".to_owned(),

@@ -3,15 +3,26 @@
 
 use http::HeaderValue;
 
-use crate::secret::secret;
+use crate::error::ConfigError;
+use crate::secret::{Alphabet, Hidden, check, secret};
 use crate::wire;
 
 secret! {
     /// What opens Coze's API, of whatever kind: sent as `Authorization: Bearer …`.
-    AccessToken, "access token", Header
+    AccessToken, "access token", Header, set as Token
 }
 
 impl AccessToken {
+    /// Takes a token that a server gave: as it comes, within what a header can hold.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is empty or has a character that no header holds.
+    pub fn received(token: impl Into<String>) -> Result<Self, ConfigError> {
+        let hidden = Hidden::new(token);
+        check(&hidden, "access token", &Alphabet::Header).map(|()| Self(hidden))
+    }
+
     /// `Bearer …`, for the `Authorization` header of a request to Coze's API; marked sensitive.
     pub fn bearer(&self) -> HeaderValue {
         wire::bearer(&self.0)

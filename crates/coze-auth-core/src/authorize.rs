@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
-use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, absolute, another_site, copied, not_a_url};
 use crate::entropy::Entropy;
 use crate::error::{
     CallbackError, ConfigError, Error, ErrorCode, GrantType, Problem, ServerText, report,
@@ -25,15 +25,18 @@ impl RedirectUri {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is not such a URL, or has a `code`, `state`, `error` or `error_description` of
+    /// [`ConfigError`] if it is not such a URL, is written in a way that is read as another one, or has a `code`, `state`, `error` or `error_description` of
     /// its own: its callback would have it twice.
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
         const WHAT: &str = "redirect URI";
-        let uri = Self(identifier(WHAT, uri)?);
+        let uri = Self(copied(WHAT, uri)?);
         let bad = |problem| Err(ConfigError::new(WHAT, problem));
         let Some(url) = absolute(&uri.0) else {
-            return bad(Problem::NotAUrl);
+            return bad(not_a_url(&uri.0));
         };
+        if let Some(problem) = another_site(&uri.0, &url) {
+            return bad(problem);
+        }
         match uri
             .callbacks(&url)
             .iter()

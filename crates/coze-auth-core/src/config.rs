@@ -4,13 +4,16 @@
 //! The core reads no file and no environment: it is handed the text, and a way to look a variable up.
 //! The adapters hand it the process's own.
 
-use serde::Deserialize;
+mod json;
+
 use zeroize::Zeroizing;
+
+use self::json::Value;
 
 use crate::access_token::AccessToken;
 use crate::authorize::RedirectUri;
 use crate::device::DeviceApp;
-use crate::endpoint::{Endpoints, Region, identifier};
+use crate::endpoint::{Endpoints, Region, copied};
 use crate::error::{ConfigError, Problem};
 use crate::jwt::JwtIssuer;
 use crate::pkce::PkceApp;
@@ -31,20 +34,44 @@ pub enum OAuthConfig {
     Jwt(JwtIssuer, PrivateKeyPem),
 }
 
-/// The text of a private key, not yet looked at: give it to
-#[cfg_attr(
-    feature = "rs256-aws-lc",
-    doc = "[`RsaKey::from_pem`](crate::jwt::RsaKey::from_pem)"
-)]
-#[cfg_attr(not(feature = "rs256-aws-lc"), doc = "`RsaKey::from_pem`")]
-/// or to a signer of your own.
+/// The text of a private key, not yet looked at, and where it is from:
+#[cfg_attr(feature = "rs256-aws-lc", doc = "[`rsa_key`](Self::rsa_key) reads it.")]
+#[cfg_attr(not(feature = "rs256-aws-lc"), doc = "`rsa_key` reads it.")]
+/// It can be given to a signer of your own as well.
 #[derive(Clone)]
-pub struct PrivateKeyPem(Zeroizing<String>);
+pub struct PrivateKeyPem {
+    text: Zeroizing<String>,
+    /// The variable or member that it is from.
+    setting: &'static str,
+    /// The file that the variable names.
+    file: Option<String>,
+}
 
 impl PrivateKeyPem {
     /// The text.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The error that says what is wrong with it, under the name of its variable or member, and of the file that
+    /// the variable names.
+    pub fn error(&self, problem: Problem) -> ConfigError {
+        let error = ConfigError::new(self.setting, problem);
+        match &self.file {
+            Some(file) => error.in_file(file.as_str()),
+            None => error,
+        }
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RsaKey::from_pem`](crate::jwt::RsaKey::from_pem), with the name of the variable or member.
+    #[cfg(feature = "rs256-aws-lc")]
+    pub fn rsa_key(&self) -> Result<crate::jwt::RsaKey, ConfigError> {
+        crate::jwt::RsaKey::from_pem(&self.text)
+            .map_err(|error| self.error(error.problem().clone()))
     }
 }
 
@@ -54,25 +81,42 @@ impl std::fmt::Debug for PrivateKeyPem {
     }
 }
 
-#[derive(Deserialize)]
-struct File {
-    client_type: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<Zeroizing<String>>,
-    private_key: Option<Zeroizing<String>>,
-    public_key_id: Option<String>,
-    coze_api_base: Option<String>,
-    coze_www_base: Option<String>,
-}
+/// In bytes. A key in base64 is longer than any path that people have.
+const LONGEST_PATH: usize = 512;
 
-/// A member that must be there and not empty.
-fn required<T: std::ops::Deref<Target = String>>(
-    name: &'static str,
-    member: Option<T>,
-) -> Result<T, ConfigError> {
-    member
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| ConfigError::new(name, Problem::Missing))
+/// The members of the file. Those that are read are taken out.
+struct File(Vec<(Zeroizing<String>, Value)>);
+
+impl File {
+    /// A member that may be missing, `null` or empty.
+    fn optional(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, ConfigError> {
+        let is_it = |member: &(Zeroizing<String>, Value)| member.0.as_str() == name;
+        let Some(at) = self.0.iter().position(is_it) else {
+            return Ok(None);
+        };
+        let (_, value) = self.0.swap_remove(at);
+        if self.0.iter().any(is_it) {
+            return Err(ConfigError::new(name, Problem::Twice));
+        }
+        match value {
+            Value::Text(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+            // An id can be meant by it, and nothing else.
+            Value::Digits(digits)
+                if matches!(name, "client_id" | "public_key_id" | "client_secret") =>
+            {
+                Ok(Some(digits))
+            }
+            Value::Digits(_) => Err(ConfigError::new(name, Problem::NotText("a number"))),
+            Value::Null => Ok(None),
+            Value::Other(what) => Err(ConfigError::new(name, Problem::NotText(what))),
+        }
+    }
+
+    /// A member that must be there and not empty.
+    fn required(&mut self, name: &'static str) -> Result<Zeroizing<String>, ConfigError> {
+        self.optional(name)?
+            .ok_or_else(|| ConfigError::new(name, Problem::Missing))
+    }
 }
 
 /// An issuer, its errors under the names of the settings.
@@ -81,51 +125,56 @@ fn issuer(
     (id_name, id): (&'static str, &str),
     (key_id_name, key_id): (&'static str, &str),
 ) -> Result<JwtIssuer, ConfigError> {
-    identifier(key_id_name, key_id)?;
+    copied(key_id_name, key_id)?;
     JwtIssuer::new(endpoints, id, key_id).map_err(|error| error.named(id_name))
 }
 
 impl OAuthConfig {
-    /// Reads the text of the file. Members that are not known are ignored.
+    /// Reads the text of the file. Members that are not known are ignored. Taken is what people add to it and what
+    /// can mean one thing only: comments, a comma behind the last member, single quotes, a line break within
+    /// the key, and digits without quotes for an id.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the member. `coze_api_base` must be there: without it one SDK means the
-    /// .com region and another none (protocol §9), and credentials of one region mean nothing to the other.
+    /// [`ConfigError`] naming the member, or line and column. `coze_api_base` must be there: without it one SDK
+    /// means the .com region and another none (protocol §9), and credentials of one region mean nothing to the other.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        let file: File = serde_json::from_str(json.trim_start_matches('\u{feff}'))
-            .map_err(|_| ConfigError::new("coze_oauth_config.json", Problem::NotJson))?;
-        let base = required("coze_api_base", file.coze_api_base.as_ref())?;
+        let members = json::members(json)
+            .map_err(|problem| ConfigError::new("coze_oauth_config.json", problem))?;
+        let mut file = File(members);
+        let base = file.required("coze_api_base")?;
         let mut endpoints =
-            Endpoints::custom(base).map_err(|error| error.named("coze_api_base"))?;
-        if let Some(www) = file.coze_www_base.filter(|www| !www.is_empty()) {
+            Endpoints::custom(&base).map_err(|error| error.named("coze_api_base"))?;
+        if let Some(www) = file.optional("coze_www_base")? {
             endpoints = endpoints
                 .with_www(&www)
                 .map_err(|error| error.named("coze_www_base"))?;
         }
-        let client_type = required("client_type", file.client_type.as_ref())?;
-        let client_id = required("client_id", file.client_id.as_ref())?;
+        let client_type = file.required("client_type")?;
+        let client_id = file.required("client_id")?;
         let named = |error: ConfigError| error.named("client_id");
         Ok(match client_type.as_str() {
             "web" => {
-                let secret = required("client_secret", file.client_secret)?;
+                let secret = file.required("client_secret")?;
                 let secret =
                     ClientSecret::new(&**secret).map_err(|error| error.named("client_secret"))?;
-                Self::Web(WebApp::new(endpoints, client_id, secret).map_err(named)?)
+                Self::Web(WebApp::new(endpoints, &**client_id, secret).map_err(named)?)
             }
-            "pkce" => Self::Pkce(PkceApp::new(endpoints, client_id).map_err(named)?),
-            "device" => Self::Device(DeviceApp::new(endpoints, client_id).map_err(named)?),
+            "pkce" => Self::Pkce(PkceApp::new(endpoints, &**client_id).map_err(named)?),
+            "device" => Self::Device(DeviceApp::new(endpoints, &**client_id).map_err(named)?),
             "jwt" => {
-                let key_id = required("public_key_id", file.public_key_id.as_ref())?;
+                let key_id = file.required("public_key_id")?;
                 let issuer = issuer(
                     endpoints,
-                    ("client_id", client_id),
-                    ("public_key_id", key_id),
+                    ("client_id", &client_id),
+                    ("public_key_id", &key_id),
                 )?;
-                Self::Jwt(
-                    issuer,
-                    PrivateKeyPem(required("private_key", file.private_key)?),
-                )
+                let key = PrivateKeyPem {
+                    text: file.required("private_key")?,
+                    setting: "private_key",
+                    file: None,
+                };
+                Self::Jwt(issuer, key)
             }
             _ => return Err(ConfigError::new("client_type", Problem::ClientType)),
         })
@@ -253,13 +302,34 @@ impl<'a> Environment<'a> {
         let (id, key_id) = (self.required(ID)?, self.required(KEY_ID)?);
         let issuer = issuer(self.endpoints()?, (ID, &id), (KEY_ID, &key_id))?;
         let key = match (self.optional(KEY), self.optional(FILE)) {
-            (Some(pem), _) => pem,
-            (None, Some(path)) => read_file(&path)
-                .map(Zeroizing::new)
-                .map_err(|error| ConfigError::new(FILE, Problem::Unreadable(error.to_string())))?,
+            (Some(text), _) => PrivateKeyPem {
+                text,
+                setting: KEY,
+                file: None,
+            },
+            (None, Some(path)) => {
+                let bad = |problem| ConfigError::new(FILE, problem);
+                // Such a value must not be shown, which a path is.
+                if path.contains("BEGIN")
+                    || path.contains(['\n', '\r'])
+                    || path.len() > LONGEST_PATH
+                {
+                    return Err(bad(Problem::Looks(
+                        "is not a path but the key itself, as it seems; that belongs into COZE_JWT_OAUTH_PRIVATE_KEY",
+                    )));
+                }
+                let text = read_file(&path).map(Zeroizing::new).map_err(|error| {
+                    bad(Problem::Unreadable(error.to_string())).in_file(&**path)
+                })?;
+                PrivateKeyPem {
+                    text,
+                    setting: FILE,
+                    file: Some(path.to_string()),
+                }
+            }
             (None, None) => return Err(ConfigError::new(KEY, Problem::Missing)),
         };
-        Ok((issuer, PrivateKeyPem(key)))
+        Ok((issuer, key))
     }
 
     fn redirect(&self, names: &[&'static str]) -> Result<RedirectUri, ConfigError> {

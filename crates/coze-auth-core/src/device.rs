@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::poll::{DevicePoll, LastPoll, Progress};
-use crate::endpoint::{Endpoints, WorkspaceId, absolute, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, absolute, copied};
 use crate::envelope::Answer;
 use crate::error::{ConfigError, Error, GrantType, is_invisible};
 use crate::flow::Call;
@@ -34,7 +34,7 @@ impl DeviceApp {
     pub fn new(endpoints: Endpoints, client_id: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             endpoints,
-            client_id: identifier("client id", client_id)?,
+            client_id: copied("client id", client_id)?,
         })
     }
 

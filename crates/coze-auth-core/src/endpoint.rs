@@ -6,6 +6,7 @@ use http::Uri;
 use url::{Host, Url};
 
 use crate::error::{ConfigError, Problem, is_invisible};
+use crate::pasted::{self, Setting};
 
 /// One of Coze's two separate services. Credentials of one mean nothing to the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,8 +47,9 @@ impl Endpoints {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is no `https` URL (`http` to this machine is allowed: 127.0.0.0/8,
-    /// `[::1]`, `localhost`), or has user info, a query or a fragment.
+    /// [`ConfigError`] if it is not an `https` URL (`http` to this machine is allowed: 127.0.0.0/8,
+    /// `[::1]`, `localhost`), has user info, a query or a fragment, is Coze's website, has a path of Coze's API
+    /// in it, or has a host that would be read as another one.
     pub fn custom(api: &str) -> Result<Self, ConfigError> {
         Self::parse(api, false)
     }
@@ -78,7 +80,7 @@ impl Endpoints {
     }
 
     fn parse(api: &str, insecure: bool) -> Result<Self, ConfigError> {
-        let api = base("API base", api, insecure)?;
+        let api = base("API base", api, insecure, For::Api)?;
         // protocol §1.2: every SDK guesses the www host in a way of its own; only the first label is meant.
         let www = match api.host_str().and_then(|host| host.strip_prefix("api.")) {
             Some(rest) => {
@@ -98,7 +100,7 @@ impl Endpoints {
     ///
     /// As for the API base.
     pub fn with_www(mut self, www: &str) -> Result<Self, ConfigError> {
-        self.www = Some(base("www base", www, self.insecure)?);
+        self.www = Some(base("www base", www, self.insecure, For::Pages)?);
         Ok(self)
     }
 
@@ -207,13 +209,13 @@ pub fn token_origin(text: &str, insecure: bool) -> Result<String, ConfigError> {
     let text = text.trim();
     // No origin has either: the one is a wish for all hosts, the other cannot be seen.
     if let Some(at) = text.find(|character| character == '*' || is_invisible(character)) {
-        return Err(bad(Problem::Character { at }));
+        return Err(bad(Problem::character(text, at)));
     }
     let opened_with = match text.split_at_checked(2) {
         Some((start, rest)) if start.eq_ignore_ascii_case("ws") => format!("http{rest}"),
         _ => text.to_owned(),
     };
-    if base("origin", &opened_with, insecure)?.path() != "/" {
+    if base("origin", &opened_with, insecure, For::Tokens)?.path() != "/" {
         return Err(bad(Problem::UrlPart("path")));
     }
     origin(text).ok_or_else(|| bad(Problem::NotAUrl))
@@ -239,10 +241,19 @@ pub(crate) fn is_loopback(host: Option<Host<impl AsRef<str>>>) -> bool {
 const LONGEST_BASE: usize = 2048;
 const LONGEST_ID: usize = 256;
 
+/// What a base is for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum For {
+    Api,
+    Pages,
+    /// Whoever may be sent a token: not Coze's to know.
+    Tokens,
+}
+
 /// A base URL: http or https, with a host, and with nothing that a request would carry along unseen.
-fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigError> {
+fn base(what: &'static str, given: &str, insecure: bool, is_for: For) -> Result<Url, ConfigError> {
     let bad = |problem| Err(ConfigError::new(what, problem));
-    let text = text.trim();
+    let text = given.trim();
     if text.is_empty() {
         return bad(Problem::Empty);
     }
@@ -250,17 +261,34 @@ fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigErr
     if text.len() > LONGEST_BASE {
         return bad(Problem::TooLong(LONGEST_BASE));
     }
+    if is_for != For::Tokens {
+        pasted::refuse(what, text, Setting::Text)?;
+    }
+    if let Some(at) = text.find(unseen) {
+        let before = given.len() - given.trim_start().len();
+        return bad(Problem::character(given, before + at));
+    }
     if Url::parse(text).is_ok_and(|url| has_user(&url)) {
         return bad(Problem::UrlPart("user name or password"));
     }
     let Some(mut url) = absolute(text) else {
-        return bad(Problem::NotAUrl);
+        return bad(not_a_url(text));
     };
+    let another = match is_for {
+        For::Tokens => another_site(text, &url),
+        For::Api | For::Pages => another_host(text, &url),
+    };
+    if let Some(problem) = another {
+        return bad(problem);
+    }
     if url.query().is_some() {
         return bad(Problem::UrlPart("query"));
     }
     if url.fragment().is_some() {
         return bad(Problem::UrlPart("fragment"));
+    }
+    if let Some(problem) = of_coze(&url, is_for) {
+        return bad(problem);
     }
     if url.scheme() == "http" && !insecure && !is_loopback(url.host()) {
         return bad(Problem::Insecure);
@@ -273,6 +301,170 @@ fn base(what: &'static str, text: &str, insecure: bool) -> Result<Url, ConfigErr
         Ok(_) => Ok(url),
         Err(_) => bad(Problem::NotAUrl),
     }
+}
+
+/// What is wrong with a text that is not [`absolute`].
+pub(crate) fn not_a_url(text: &str) -> Problem {
+    match text.find(unseen) {
+        Some(at) => Problem::character(text, at),
+        None if is_host(text) => Problem::NoScheme,
+        None => Problem::NotAUrl,
+    }
+}
+
+/// A host, with a port or path, to which only the scheme is missing.
+fn is_host(text: &str) -> bool {
+    !text.contains("://")
+        && !text.starts_with('/')
+        && (text.contains('.') || begins_with_localhost(text))
+        && absolute(&format!("https://{text}")).is_some()
+}
+
+fn begins_with_localhost(text: &str) -> bool {
+    text.strip_prefix("localhost")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+}
+
+/// The host as it is written, without user and port.
+fn written_host(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if !host.ends_with(']') && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+/// Characters that do not show, or not as something.
+fn unseen(character: char) -> bool {
+    is_invisible(character) || character.is_whitespace()
+}
+
+/// Why a redirect URI goes to another host than the one that is written. An international name is itself, but
+/// full-width letters and stops are mapped to others, and Coze compares the text.
+pub(crate) fn another_site(text: &str, url: &Url) -> Option<Problem> {
+    if let Some(at) = text.find(unseen) {
+        return Some(Problem::character(text, at));
+    }
+    let written = written_host(text);
+    let read = url.host_str().unwrap_or_default();
+    let same = |(written, read): (&str, &str)| {
+        written.eq_ignore_ascii_case(read) || !written.is_ascii() && read.starts_with("xn--")
+    };
+    let is_same = written.split('.').count() == read.split('.').count()
+        && written.split('.').zip(read.split('.')).all(same);
+    (!written.starts_with('[') && !is_same).then_some(Problem::Host(
+        "is read as another one; write it as it is read",
+    ))
+}
+
+/// Why the host that is written is not the one that would be asked: `url` maps full-width letters and stops, and
+/// numbers of every base. The name in the certificate, and in `aud`, is what it makes of them.
+fn another_host(text: &str, url: &Url) -> Option<Problem> {
+    let host = written_host(text);
+    if let Some(at) = host.find(|c: char| !c.is_ascii()) {
+        // The host is a part of the text, so it has a place in it.
+        let at = at + text.find(host).unwrap_or_default();
+        return Some(match Problem::character(text, at) {
+            Problem::Character {
+                is: "a character that is not ASCII",
+                ..
+            } => Problem::Host(
+                "is not written in ASCII; an international name is written with xn-- here",
+            ),
+            problem => problem,
+        });
+    }
+    let is_address = host.starts_with('[');
+    (!is_address
+        && !url
+            .host_str()
+            .is_some_and(|read| read.eq_ignore_ascii_case(host)))
+    .then_some(Problem::Host(
+        "is read as another one; write it as it is read",
+    ))
+}
+
+/// What is wrong with a base of Coze's own, or a path of its API at another one: Coze's answers to both mislead.
+fn of_coze(url: &Url, is_for: For) -> Option<Problem> {
+    let host = url.host_str().unwrap_or_default();
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let has_path = !url.path().trim_end_matches('/').is_empty();
+    let (sub, domain) = match name.split_once('.') {
+        Some((sub @ ("api" | "www"), domain)) => (sub, domain),
+        _ => ("", name),
+    };
+    let is_coze = matches!(domain, "coze.cn" | "coze.com");
+    if is_coze && host != name {
+        return Some(Problem::Host(
+            "ends in a full stop, and so is another name to Coze; leave it out",
+        ));
+    }
+    match (is_for, sub, domain) {
+        (For::Tokens, ..) => None,
+        (For::Api, "www" | "", "coze.cn") => Some(Problem::Host(
+            "is Coze's website and not its API, which is https://api.coze.cn",
+        )),
+        (For::Api, "www" | "", "coze.com") => Some(Problem::Host(
+            "is Coze's website and not its API, which is https://api.coze.com",
+        )),
+        (For::Pages, "api", "coze.cn") => Some(Problem::Host(
+            "is Coze's API, where no page is; people log in at https://www.coze.cn",
+        )),
+        (For::Pages, "api", "coze.com") => Some(Problem::Host(
+            "is Coze's API, where no page is; people log in at https://www.coze.com",
+        )),
+        _ if is_coze && has_path => Some(Problem::Path(
+            "which Coze's base does not have: paths are added to it; leave out what stands behind the host",
+        )),
+        _ if is_api_path(url.path()) => Some(Problem::Path(
+            "of Coze's API in it, which is added to the base; leave it out",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether a path has one of the API in it. A gateway may have any other, `/v1` as well.
+fn is_api_path(path: &str) -> bool {
+    const RESOURCES: [&str; 20] = [
+        "apps",
+        "audio",
+        "bot",
+        "bots",
+        "chat",
+        "connectors",
+        "conversation",
+        "conversations",
+        "datasets",
+        "files",
+        "folders",
+        "knowledge",
+        "templates",
+        "users",
+        "variables",
+        "workflow",
+        "workflows",
+        "workspaces",
+        "enterprises",
+        "commerce",
+    ];
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    segments.windows(2).any(|pair| {
+        let version = matches!(pair[0], "v1" | "v2" | "v3");
+        matches!(pair, ["api", "permission"] | ["permission", "oauth2"])
+            || pair[0] == "open_api"
+            || version && RESOURCES.contains(&pair[1])
+    }) || segments.last() == Some(&"open_api")
 }
 
 /// An http or https URL as a person would know it: written out, with a host, without a user. What `url`
@@ -361,10 +553,10 @@ fn segment(what: &'static str, id: &str) -> Result<(), ConfigError> {
         .position(|byte| !(byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)))
     {
         _ if id.is_empty() => Problem::Empty,
-        Some(at) => Problem::Character { at },
+        Some(at) => Problem::character(id, at),
         None if id.len() > LONGEST_ID => Problem::TooLong(LONGEST_ID),
         // `.` and `..` are no names but directions.
-        None if matches!(id, "." | "..") => Problem::Character { at: 0 },
+        None if matches!(id, "." | "..") => Problem::character(id, 0),
         None => return Ok(()),
     };
     Err(ConfigError::new(what, problem))
@@ -381,12 +573,17 @@ pub fn identifier(what: &'static str, id: impl Into<String>) -> Result<String, C
     let odd = |character| is_invisible(character) || character == char::REPLACEMENT_CHARACTER;
     let problem = match id.find(odd) {
         _ if id.is_empty() => Problem::Empty,
-        Some(at) => Problem::Character { at },
-        None if id.starts_with(char::is_whitespace) => Problem::Character { at: 0 },
-        None if id.ends_with(char::is_whitespace) => Problem::Character {
-            at: id.trim_end().len(),
-        },
+        Some(at) => Problem::character(&id, at),
+        None if id.starts_with(char::is_whitespace) => Problem::character(&id, 0),
+        None if id.ends_with(char::is_whitespace) => Problem::character(&id, id.trim_end().len()),
         None => return Ok(id),
     };
     Err(ConfigError::new(what, problem))
+}
+
+/// An id of an app or a key, as a person copied it: an [`identifier`] that does not look like something else.
+pub(crate) fn copied(what: &'static str, id: impl Into<String>) -> Result<String, ConfigError> {
+    let id = id.into();
+    pasted::refuse(what, &id, Setting::Text)?;
+    identifier(what, id)
 }

@@ -21,7 +21,7 @@ pub use self::grant::JwtGrant;
 #[cfg(feature = "rs256-aws-lc")]
 pub use self::signer::RsaKey;
 pub use self::signer::Signer;
-use crate::endpoint::{Endpoints, identifier};
+use crate::endpoint::{Endpoints, copied, identifier};
 use crate::entropy::Entropy;
 use crate::error::{ConfigError, Error, GrantType, Problem, SigningError, TransportFailure};
 use crate::flow::{Call, Flow, Step};
@@ -81,9 +81,9 @@ impl JwtIssuer {
         client_id: impl Into<String>,
         key_id: impl Into<String>,
     ) -> Result<Self, ConfigError> {
-        let key_id = identifier("key id", key_id)?;
+        let key_id = copied("key id", key_id)?;
         Ok(Self {
-            client_id: identifier("client id", client_id)?,
+            client_id: copied("client id", client_id)?,
             audience: endpoints.api_host(),
             lifetime: ASSERTION_LIFETIME,
             header: claims::header(&key_id).into(),

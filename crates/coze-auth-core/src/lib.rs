@@ -65,6 +65,7 @@ pub mod error;
 pub mod flow;
 mod json;
 pub mod jwt;
+mod pasted;
 pub mod pkce;
 mod refresh;
 pub mod rejection;

@@ -8,7 +8,7 @@ use crate::authorize::{
     self, AuthorizeUrl, Callback, CallbackRejected, ChallengeMethod, PendingAuthorization,
     RedirectUri,
 };
-use crate::endpoint::{Endpoints, WorkspaceId, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, copied};
 use crate::entropy::Entropy;
 use crate::error::ConfigError;
 use crate::flow::Call;
@@ -34,7 +34,7 @@ impl PkceApp {
     pub fn new(endpoints: Endpoints, client_id: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             endpoints,
-            client_id: identifier("client id", client_id)?,
+            client_id: copied("client id", client_id)?,
             method: ChallengeMethod::S256,
         })
     }

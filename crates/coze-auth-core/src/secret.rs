@@ -58,7 +58,7 @@ impl Alphabet {
             Self::Verifier => byte.is_ascii_alphanumeric() || b"-._~".contains(byte),
         };
         match text.bytes().position(|byte| !allowed(&byte)) {
-            Some(at) => Err(Problem::Character { at }),
+            Some(at) => Err(Problem::character(text, at)),
             None if matches!(self, Self::Verifier) && !(43..=128).contains(&text.len()) => {
                 Err(Problem::VerifierLength(text.len()))
             }
@@ -67,9 +67,10 @@ impl Alphabet {
     }
 }
 
-/// Defines a secret type: checked when made, hidden when printed, wiped when dropped.
+/// Defines a secret type: checked when made, hidden when printed, wiped when dropped. One that a person sets says
+/// what kind of setting it is, and is refused if it looks like something else that is pasted there.
 macro_rules! secret {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $alphabet:ident) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $alphabet:ident $(, set as $setting:ident)?) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name($crate::secret::Hidden);
@@ -81,8 +82,14 @@ macro_rules! secret {
             ///
             /// [`ConfigError`](crate::error::ConfigError) if the text is empty or has a character that it can't have. The error
             /// says where, never what.
+            $(
+                #[doc = concat!("As a ", stringify!($setting), " that a person sets it is refused, too, if it is in quotes, has its name in front, or is a placeholder.")]
+            )?
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::error::ConfigError> {
                 let hidden = $crate::secret::Hidden::new(text);
+                $(
+                    $crate::pasted::refuse($what, hidden.expose(), $crate::pasted::Setting::$setting)?;
+                )?
                 $crate::secret::check(&hidden, $what, &$crate::secret::Alphabet::$alphabet)?;
                 Ok(Self(hidden))
             }
@@ -117,7 +124,7 @@ secret! {
 }
 secret! {
     /// The client secret of a web app, sent as the Bearer of its token requests (protocol §2.3).
-    ClientSecret, "client secret", Header
+    ClientSecret, "client secret", Header, set as Text
 }
 secret! {
     /// What a device polls with; the person never sees it (RFC 8628 §3.2).

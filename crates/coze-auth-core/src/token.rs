@@ -60,7 +60,7 @@ impl TokenGrant {
         let saved: Saved<'_> = serde_json::from_str(json)
             .map_err(|_| ConfigError::new("saved grant", Problem::NotJson))?;
         Ok(Self {
-            access_token: AccessToken::new(saved.access_token)?,
+            access_token: AccessToken::received(saved.access_token)?,
             refresh_token: saved.refresh_token.map(RefreshToken::new).transpose()?,
             issued_at: UnixTime::from_secs(saved.issued_at),
             expires_at: UnixTime::from_secs(saved.expires_at),
@@ -70,7 +70,7 @@ impl TokenGrant {
 
     /// Reads a token answer (protocol §3.1).
     pub(crate) fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
-        let access_token = AccessToken::new(&*answer.text("access_token")?)
+        let access_token = AccessToken::received(&*answer.text("access_token")?)
             .map_err(|_| answer.bad("access_token"))?;
         let refresh_token = answer
             .optional_text("refresh_token")?

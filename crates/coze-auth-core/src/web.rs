@@ -3,7 +3,7 @@
 use crate::authorize::{
     self, AuthorizeUrl, Callback, CallbackRejected, PendingAuthorization, RedirectUri,
 };
-use crate::endpoint::{Endpoints, WorkspaceId, identifier};
+use crate::endpoint::{Endpoints, WorkspaceId, copied};
 use crate::entropy::Entropy;
 use crate::error::ConfigError;
 use crate::flow::Call;
@@ -54,7 +54,7 @@ impl WebApp {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             endpoints,
-            client_id: identifier("client id", client_id)?,
+            client_id: copied("client id", client_id)?,
             secret,
         })
     }

@@ -482,4 +482,47 @@ fn redirect_uris_that_coze_cannot_register() {
     ] {
         assert!(RedirectUri::new(uri).is_err(), "{uri:?} must be refused");
     }
+    for (uri, problem) in [
+        ("app.example/cb", Problem::NoScheme),
+        (
+            "https://app.example/c b",
+            Problem::Character {
+                at: 21,
+                is: "a space",
+            },
+        ),
+        (
+            "https://app.example/cb\u{200b}",
+            Problem::Character {
+                at: 22,
+                is: "an invisible character",
+            },
+        ),
+        (
+            "https://app\u{3002}example/cb",
+            Problem::Host("is read as another one; write it as it is read"),
+        ),
+        (
+            "https://\u{ff41}pp.example/cb",
+            Problem::Host("is read as another one; write it as it is read"),
+        ),
+        (
+            "https://%61pp.example/cb",
+            Problem::Host("is read as another one; write it as it is read"),
+        ),
+    ] {
+        assert_eq!(
+            RedirectUri::new(uri).expect_err(uri).problem(),
+            &problem,
+            "for {uri}"
+        );
+    }
+    for uri in [
+        "https://\u{6263}\u{5b50}.cn/cb",
+        "https://xn--fsq.cn/",
+        "HTTPS://App.Example/",
+        "http://[0:0::1]/",
+    ] {
+        RedirectUri::new(uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
+    }
 }

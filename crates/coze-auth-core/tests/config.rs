@@ -49,8 +49,6 @@ fn a_file_of_each_kind() {
 #[test]
 fn a_file_that_cannot_work_names_the_member() {
     for (text, what, problem) in [
-        ("".to_owned(), "coze_oauth_config.json", Problem::NotJson),
-        ("[]".to_owned(), "coze_oauth_config.json", Problem::NotJson),
         (
             r#"{"client_type":"web"}"#.to_owned(),
             "coze_api_base",
@@ -70,7 +68,10 @@ fn a_file_that_cannot_work_names_the_member() {
         (
             file(r#""client_type":"web","client_secret":"a b""#),
             "client_secret",
-            Problem::Character { at: 1 },
+            Problem::Character {
+                at: 1,
+                is: "a space",
+            },
         ),
         (
             file(r#""client_type":"jwt","private_key":"x""#),
@@ -85,7 +86,7 @@ fn a_file_that_cannot_work_names_the_member() {
         (
             file(r#""client_type":"pkce","coze_www_base":"www.coze.cn""#),
             "coze_www_base",
-            Problem::NotAUrl,
+            Problem::NoScheme,
         ),
         (
             file(r#""client_type":"pkce""#).replace("https", "http"),
@@ -133,10 +134,7 @@ fn the_region_is_the_callers_unless_a_base_is_set() {
     let error = environment(&[("COZE_API_BASE", "api.coze.cn")])
         .endpoints()
         .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "COZE_API_BASE: is not an absolute http or https URL, such as https://host.example/path"
-    );
+    assert_eq!(error.to_string(), "COZE_API_BASE: has no https:// in front");
 }
 
 #[test]
@@ -209,7 +207,7 @@ fn a_key_can_be_in_a_file() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH: cannot be read: permission denied"
+        "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH (key.pem): cannot be read: permission denied"
     );
 }
 
@@ -246,14 +244,574 @@ fn a_variable_that_is_not_set_is_named() {
         .unwrap_err();
     assert_eq!(
         (garbled.what(), garbled.problem()),
-        ("COZE_DEVICE_OAUTH_CLIENT_ID", &Problem::Character { at: 2 })
+        (
+            "COZE_DEVICE_OAUTH_CLIENT_ID",
+            &Problem::Character {
+                at: 2,
+                is: "the mark of text that is not Unicode"
+            }
+        )
     );
     let bad = environment(&[("COZE_API_TOKEN", "pat_x\n")])
         .access_token()
         .unwrap_err();
     assert!(
         bad.to_string()
-            .starts_with("COZE_API_TOKEN: has a character at byte 5"),
+            .starts_with("COZE_API_TOKEN: has a line break at byte 5"),
         "{bad}"
     );
+}
+
+/// What stands in the file's text, and what the error says of it: of JSON the place, of a member its name.
+fn said(text: &str) -> String {
+    OAuthConfig::from_json(text).expect_err(text).to_string()
+}
+
+/// The parts of a JWT app's file as a person writes them: each of these can mean one thing only.
+#[test]
+fn a_file_edited_by_hand_is_taken_where_it_can_mean_one_thing_only() {
+    let read = |text: &str| match OAuthConfig::from_json(text) {
+        Ok(OAuthConfig::Jwt(issuer, key)) => (format!("{issuer:?}"), key.expose().to_owned()),
+        other => panic!("{text}: {other:?}"),
+    };
+    let plain = r#"{
+  "client_type": "jwt",
+  "client_id": "1234567890123456789012",
+  "public_key_id": "4567",
+  "coze_www_base": "",
+  "private_key": "-----BEGIN\nX",
+  "coze_api_base": "https://api.coze.cn"
+}"#;
+    let expected = read(plain);
+    assert!(
+        expected
+            .0
+            .contains(r#"client_id: "1234567890123456789012""#),
+        "{expected:?}"
+    );
+    assert_eq!(expected.1, "-----BEGIN\nX");
+    let after = |place: &str, added: &str| plain.replacen(place, &format!("{place}{added}"), 1);
+    for (what, text) in [
+        (
+            "a number for an id",
+            plain.replace(r#""1234567890123456789012""#, "1234567890123456789012"),
+        ),
+        ("a number for a key id", plain.replace(r#""4567""#, "4567")),
+        (
+            "a // comment",
+            after("{", " // mine, see https://x: {\"client_id\""),
+        ),
+        (
+            "a // comment behind a value",
+            after(r#""4567","#, " // kid, \"old\": 1"),
+        ),
+        ("a /* */ comment", after("{", "/* , { \n } */")),
+        ("a # comment", after("{", " # mine")),
+        ("a trailing comma", after(r#""https://api.coze.cn""#, ",")),
+        ("a raw line break in the key", plain.replace("\\n", "\n")),
+        ("lines of Windows", plain.replace('\n', "\r\n")),
+        ("lines of old Macs", plain.replace('\n', "\r")),
+        ("single quotes", plain.replace('"', "'")),
+        (
+            "Python's None",
+            plain.replace(r#""coze_www_base": """#, r#""coze_www_base": None"#),
+        ),
+        (
+            "Python's True in a member that nobody reads",
+            after("{", r#""debug": True, "x": [1, {"y": -1.5e3}, [],],"#),
+        ),
+        (
+            "a member that nobody reads, twice",
+            after("{", r#""x": 1, "x": 2,"#),
+        ),
+        ("a byte order mark", format!("\u{feff}{plain}")),
+        ("non-breaking spaces", plain.replace("  ", "\u{a0}\u{200b}")),
+        (
+            "\\/ and \\u",
+            plain.replace("https://api", "https:\\/\\/\\u0061pi"),
+        ),
+        ("blank lines around", format!("\n\n{plain}\n\n")),
+    ] {
+        assert_eq!(read(&text), expected, "{what}:\n{text}");
+    }
+    let web = r#"{"client_type":"web","client_id":1,"client_secret":12345678901234567890,"coze_api_base":"https://api.coze.cn"}"#;
+    assert!(matches!(
+        OAuthConfig::from_json(web),
+        Ok(OAuthConfig::Web(_))
+    ));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_text_is_named() {
+    for (value, found) in [
+        ("[\"a\"]", "a list"),
+        ("{\"a\": 1}", "an object"),
+        ("true", "true or false"),
+        ("False", "true or false"),
+        ("1.5", "a number with a sign, a fraction or an exponent"),
+        ("-1", "a number with a sign, a fraction or an exponent"),
+        ("1e21", "a number with a sign, a fraction or an exponent"),
+    ] {
+        let text = file(r#""client_type":"device""#).replace("\"id-1\"", value);
+        assert_eq!(
+            said(&text),
+            format!("client_id: is {found}; a text is asked for")
+        );
+    }
+    let number = file(r#""client_type":"device""#).replace("\"https://api.coze.cn\"", "5");
+    assert_eq!(
+        said(&number),
+        "coze_api_base: is a number; a text is asked for"
+    );
+    let lines = r#""client_type":"jwt","public_key_id":"k","private_key":["-----BEGIN","X"]"#;
+    assert_eq!(
+        said(&file(lines)),
+        "private_key: is a list; a text is asked for"
+    );
+    let twice = r#""client_type":"device","client_id":"id-2""#;
+    assert_eq!(
+        said(&file(twice)),
+        "client_id: is there twice, and nobody can tell which one is meant"
+    );
+    assert_eq!(
+        said(&file(r#""client_type":"server""#)),
+        "client_type: is not a kind of app: web, pkce, device or jwt"
+    );
+}
+
+#[test]
+fn what_is_not_json_is_told_by_line_and_column() {
+    for (text, place, why) in [
+        (
+            "",
+            (1, 1),
+            "the file ends here, and the { of an object is expected",
+        ),
+        (
+            "  // nothing",
+            (1, 13),
+            "the file ends here, and the { of an object is expected",
+        ),
+        (
+            "[]",
+            (1, 1),
+            "a list begins here; an object is asked for, such as {\"client_type\": …}",
+        ),
+        (
+            "\"oauth\": {}",
+            (1, 1),
+            "a text begins here; the object's { is missing in front of it",
+        ),
+        (
+            "client_type=web",
+            (1, 1),
+            "a word without quotes stands here, and the { of an object is expected",
+        ),
+        (
+            "{\n  \"a\": \"SENTINEL\"\n  \"b\": 1\n}",
+            (3, 3),
+            "a quote stands here, and a comma or the } of the object is expected",
+        ),
+        (
+            "{\n  \"a\": \"SENTINEL\",\n",
+            (3, 1),
+            "the file ends here, and a name in quotes, or the } of the object is expected",
+        ),
+        (
+            "{\"a\": 1",
+            (1, 8),
+            "the file ends here, and a comma or the } of the object is expected",
+        ),
+        (
+            "{\"a\": 1}, {}",
+            (1, 9),
+            "the object has ended, and something else stands behind it",
+        ),
+        (
+            "{\"a\": 1}}",
+            (1, 9),
+            "the object has ended, and something else stands behind it",
+        ),
+        (
+            "{\"a\": 1,, \"b\": 2}",
+            (1, 9),
+            "a comma stands here, and a name in quotes, or the } of the object is expected",
+        ),
+        (
+            "{a: 1}",
+            (1, 2),
+            "a word without quotes stands here, and a name in quotes, or the } of the object is expected",
+        ),
+        (
+            "{\"a\": SENTINEL}",
+            (1, 7),
+            "a text begins here without quotes",
+        ),
+        (
+            "{\"a\": 12SENTINEL}",
+            (1, 7),
+            "a text begins here without quotes",
+        ),
+        (
+            "{\"a\" = 1}",
+            (1, 6),
+            "a = stands here, and the : behind a name is expected",
+        ),
+        (
+            "{\"a\":}",
+            (1, 6),
+            "a } stands here, and a value is expected",
+        ),
+        (
+            "{\"a\": <SENTINEL>}",
+            (1, 7),
+            "a < stands here, and a value is expected",
+        ),
+        (
+            "{\r\n\u{201c}a\u{201d}: 1}",
+            (2, 1),
+            "a typographic quote stands here, and a name in quotes, or the } of the object is expected",
+        ),
+        (
+            "{\"a\": 1\u{ff0c} \"b\": 2}",
+            (1, 8),
+            "a full-width comma or colon stands here, and a comma or the } of the object is expected",
+        ),
+        (
+            "{\"扣\": \"SENTINEL,\n\"b\": 1}",
+            (1, 7),
+            "a text begins here that does not end on its line: its closing quote is missing, or a line break stands in it",
+        ),
+        (
+            "{\"private_key\": \"SENTINEL",
+            (1, 17),
+            "a text begins here whose closing quote is missing",
+        ),
+        (
+            "{\"a\": \"C:\\SENTINEL\"}",
+            (1, 10),
+            "a \\ stands here before something that it does not escape (a \\ itself is written \\\\)",
+        ),
+        (
+            "{\r/* SENTINEL }",
+            (2, 1),
+            "a comment begins here that does not end",
+        ),
+        (
+            "{\"a\": [1, 2}",
+            (1, 12),
+            "a } stands here, and a comma or the ] of the list is expected",
+        ),
+    ] {
+        let error = OAuthConfig::from_json(text).expect_err(text);
+        let (line, column) = place;
+        let why = why.to_owned();
+        assert_eq!(
+            (error.what(), error.problem()),
+            (
+                "coze_oauth_config.json",
+                &Problem::Json { line, column, why }
+            ),
+            "for {text}"
+        );
+        assert!(
+            !format!("{error} {error:?}").contains("SENTINEL"),
+            "{error:?}"
+        );
+    }
+    let deep = format!("{{\"a\": {}", "[".repeat(100_000));
+    assert!(
+        said(&deep).contains("it is nested too deep here"),
+        "and the stack is not used up"
+    );
+    let display = OAuthConfig::from_json("{\n 5}").unwrap_err().to_string();
+    assert!(
+        display.starts_with(
+            "coze_oauth_config.json: is not JSON: line 2, column 2: a number stands here"
+        ),
+        "{display}"
+    );
+}
+
+/// In the place of a setting, the things that people paste there, and what the error says of each.
+const PASTED: &[(&str, &str)] = &[
+    ("\"{}\"", "is in quotes; set it without them"),
+    ("'{}'", "is in quotes; set it without them"),
+    ("`{}`", "is in quotes; set it without them"),
+    ("\u{201c}{}\u{201d}", "is in quotes; set it without them"),
+    ("\"{}\",", "is in quotes; set it without them"),
+    ("<{}>", "is a placeholder"),
+    ("<your_token>", "is a placeholder"),
+    ("\u{3010}{}\u{3011}", "is a placeholder"),
+    ("[{}]", "is a placeholder"),
+    ("{{}}", "is a placeholder"),
+    ("${COZE_API_TOKEN}", "is a placeholder"),
+    ("{{ secrets.COZE }}", "is a placeholder"),
+    ("$TOKEN", "is a placeholder"),
+    ("%TOKEN%", "is a placeholder"),
+    ("your_token", "is a placeholder"),
+    ("YOUR-CLIENT-ID", "is a placeholder"),
+    ("your token here", "is a placeholder"),
+    ("\u{4f60}\u{7684}\u{4ee4}\u{724c}", "is a placeholder"),
+    ("xxx", "is a placeholder"),
+    ("XXXXXXXX", "is a placeholder"),
+    ("***", "is a placeholder"),
+    ("...", "is a placeholder"),
+    ("\u{2026}", "is a placeholder"),
+    ("pat_xxxxxx", "is a placeholder"),
+    ("changeme", "is a placeholder"),
+    ("undefined", "is a placeholder"),
+    ("None", "is a placeholder"),
+    ("null", "is a placeholder"),
+    (
+        "COZE_API_TOKEN={}",
+        "has its name in front; set the value alone",
+    ),
+    (
+        "COZE_API_TOKEN: {}",
+        "has its name in front; set the value alone",
+    ),
+    (
+        "export COZE_API_TOKEN={}",
+        "has its name in front; set the value alone",
+    ),
+    (
+        "client_secret={}",
+        "has its name in front; set the value alone",
+    ),
+    ("\"client_id\": \"{}\"", "is in quotes"),
+    (
+        "client_id: {}",
+        "has its name in front; set the value alone",
+    ),
+    (
+        "COZE_API_TOKEN",
+        "is the name of a variable and not its value",
+    ),
+    (
+        "$COZE_API_TOKEN",
+        "is the name of a variable and not its value",
+    ),
+    ("Bearer {}", "begins with Bearer"),
+    ("bearer {}", "begins with Bearer"),
+    ("Authorization: Bearer {}", "begins with Bearer"),
+];
+
+#[test]
+fn what_is_pasted_in_the_place_of_a_setting_is_refused_by_name() {
+    use coze_auth_core::authorize::RedirectUri;
+    use coze_auth_core::jwt::JwtIssuer;
+    use coze_auth_core::{AccessToken, ClientSecret, Endpoints};
+    for (pasted, reason) in PASTED {
+        let value = pasted.replace("{}", "SENTINEL");
+        let value = value.as_str();
+        let cn = Endpoints::cn;
+        for (what, error) in [
+            ("access token", AccessToken::new(value).err()),
+            ("client secret", ClientSecret::new(value).err()),
+            (
+                "client id",
+                coze_auth_core::pkce::PkceApp::new(cn(), value).err(),
+            ),
+            (
+                "client id",
+                coze_auth_core::device::DeviceApp::new(cn(), value).err(),
+            ),
+            ("client id", JwtIssuer::new(cn(), value, "kid").err()),
+            ("key id", JwtIssuer::new(cn(), "1", value).err()),
+            ("redirect URI", RedirectUri::new(value).err()),
+            ("API base", Endpoints::custom(value).err()),
+        ] {
+            let error = error.unwrap_or_else(|| panic!("{what} {value:?} is taken"));
+            assert_eq!(error.what(), what, "for {value:?}");
+            assert!(
+                matches!(error.problem(), Problem::Looks(why) if why.starts_with(reason)),
+                "{what} {value:?}: {error}"
+            );
+            assert!(
+                !format!("{error} {error:?}").contains("SENTINEL"),
+                "{error:?}"
+            );
+        }
+        for (name, error) in [
+            (
+                "COZE_API_TOKEN",
+                environment(&[("COZE_API_TOKEN", value)])
+                    .access_token()
+                    .err(),
+            ),
+            (
+                "COZE_API_BASE",
+                environment(&[("COZE_API_BASE", value)]).endpoints().err(),
+            ),
+            (
+                "COZE_WEB_OAUTH_CLIENT_SECRET",
+                environment(&[("COZE_WEB_OAUTH_CLIENT_SECRET", value)])
+                    .web_app()
+                    .err(),
+            ),
+            (
+                "COZE_JWT_OAUTH_PUBLIC_KEY_ID",
+                environment(&[
+                    ("COZE_JWT_OAUTH_CLIENT_ID", "1"),
+                    ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", value),
+                ])
+                .jwt_issuer(|_| unreachable!())
+                .err(),
+            ),
+        ] {
+            let error = error.unwrap_or_else(|| panic!("{name} {value:?} is taken"));
+            assert_eq!(error.what(), name, "for {value:?}");
+            assert!(
+                matches!(error.problem(), Problem::Looks(_)),
+                "{name} {value:?}: {error}"
+            );
+        }
+    }
+    for (token, reason) in [
+        ("pat_abc***xyz", "is masked or shortened"),
+        ("pat_abcd...", "is masked or shortened"),
+        ("\"pat_x", "is in quotes"),
+        ("pat_x\"", "is in quotes"),
+    ] {
+        let error = AccessToken::new(token).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("access token: {reason}")),
+            "{error}"
+        );
+    }
+    for (token, is, at) in [
+        ("pat_\u{200b}x", "an invisible character", 4),
+        ("pat_x\u{feff}", "an invisible character", 5),
+        ("pat_\u{ff41}", "a full-width character", 4),
+        ("pat\u{3002}x", "a full-width character", 3),
+        ("pat_x\u{a0}", "a wide or non-breaking space", 5),
+        ("pat_ x", "a space", 4),
+        ("pat_\u{430}", "a character that is not ASCII", 4),
+    ] {
+        let error = AccessToken::new(token).unwrap_err();
+        assert_eq!(
+            error.problem(),
+            &Problem::Character { at, is },
+            "for {token:?}"
+        );
+    }
+}
+
+/// What could be real is taken, however odd it looks.
+#[test]
+fn what_could_be_a_setting_is_taken() {
+    use coze_auth_core::jwt::JwtIssuer;
+    use coze_auth_core::{AccessToken, ClientSecret, Endpoints};
+    for token in [
+        "pat_x",
+        "a",
+        "eyJ.eyJ.sig==",
+        "xx",
+        "token==",
+        "COZE",
+        "bearer",
+        "yourself",
+        "a/b+c=",
+        "id:1",
+    ] {
+        AccessToken::new(token).unwrap_or_else(|error| panic!("{token}: {error}"));
+    }
+    for secret in [
+        "\"abc",
+        "abc'",
+        "<abc",
+        "abc>",
+        "a=b",
+        "$1",
+        "$a$b",
+        "%4x%",
+        "..",
+        "a...b",
+        "x***y",
+        "null0",
+        "A=COZE_B",
+        "pass:word",
+    ] {
+        ClientSecret::new(secret).unwrap_or_else(|error| panic!("{secret}: {error}"));
+    }
+    for id in [
+        "1",
+        "1234.app.coze",
+        "my-app",
+        "\u{6263}\u{5b50}",
+        "a b",
+        "youth",
+        "nullable",
+    ] {
+        JwtIssuer::new(Endpoints::cn(), id, "k").unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+}
+
+/// A server's token is taken as it comes.
+#[test]
+fn a_token_from_a_server_is_not_judged_by_its_looks() {
+    for token in ["your_token", "***", "<x>", "\"x\"", "null"] {
+        let body = serde_json::json!({ "access_token": token, "expires_in": UNIX + 900 });
+        let grant = answered(
+            pkce().refresh(&coze_auth_core::RefreshToken::new("r").unwrap()),
+            reply(200, body.to_string()),
+        );
+        let grant = grant.unwrap_or_else(|error| panic!("{token}: {error}"));
+        assert_eq!(grant.access_token.expose(), token);
+        let saved = grant.to_secret_json();
+        coze_auth_core::TokenGrant::from_secret_json(saved.expose()).expect("and kept");
+    }
+}
+
+#[cfg(feature = "rs256-aws-lc")]
+#[test]
+fn a_key_is_named_by_its_variable_or_member() {
+    let ids = [
+        ("COZE_JWT_OAUTH_CLIENT_ID", "1"),
+        ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "kid"),
+    ];
+    let said = |variable: &'static str, value: &str, file: &str| {
+        let vars = [&ids[..], &[(variable, value)]].concat();
+        let file = file.to_owned();
+        let key = environment(&vars)
+            .jwt_issuer(|_| Ok(file))
+            .map(|(_, key)| key);
+        key.and_then(|key| key.rsa_key()).unwrap_err().to_string()
+    };
+    const KEY: &str = "COZE_JWT_OAUTH_PRIVATE_KEY";
+    const FILE: &str = "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH";
+    assert_eq!(
+        said(KEY, "/etc/key.pem", ""),
+        "COZE_JWT_OAUTH_PRIVATE_KEY: is not a usable RSA private key: it looks like a path: the text of the key is asked for here \
+         (or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH)"
+    );
+    assert_eq!(
+        said(FILE, "/etc/key.pem", "-----BEGIN PUBLIC KEY-----"),
+        "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH (/etc/key.pem): is not a usable RSA private key: it is the public key; \
+         the private one is asked for"
+    );
+    assert_eq!(
+        said(FILE, "/etc/key\u{1b}.pem", ""),
+        "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH (/etc/key\\u{1b}.pem): is empty"
+    );
+    for key in [
+        "-----BEGIN PRIVATE KEY-----\nSENTINEL",
+        "-----BEGIN PRIVATE KEY-----SENTINEL",
+        &"SENTINEL".repeat(100),
+    ] {
+        assert_eq!(
+            said(FILE, key, ""),
+            "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH: is not a path but the key itself, as it seems; that belongs into \
+             COZE_JWT_OAUTH_PRIVATE_KEY"
+        );
+    }
+    let jwt = file(r#""client_type":"jwt","public_key_id":"kid","private_key":"x""#);
+    let Ok(OAuthConfig::Jwt(_, key)) = OAuthConfig::from_json(&jwt) else {
+        panic!("jwt")
+    };
+    let error = key.rsa_key().unwrap_err();
+    assert_eq!(error.what(), "private_key");
 }

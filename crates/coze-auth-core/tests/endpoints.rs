@@ -72,7 +72,10 @@ fn bases_that_cannot_work() {
     for (api, problem) in [
         ("", Problem::Empty),
         ("  ", Problem::Empty),
-        ("api.coze.cn", Problem::NotAUrl),
+        ("api.coze.cn", Problem::NoScheme),
+        ("api.coze.cn:443/x", Problem::NoScheme),
+        ("localhost:9777", Problem::NoScheme),
+        ("coze", Problem::NotAUrl),
         ("ftp://api.coze.cn", Problem::NotAUrl),
         ("file:///etc", Problem::NotAUrl),
         ("https://", Problem::NotAUrl),
@@ -81,7 +84,13 @@ fn bases_that_cannot_work() {
             Problem::TooLong(2048),
         ),
         ("https:api.coze.cn", Problem::NotAUrl),
-        ("https://api.co\tze.cn", Problem::NotAUrl),
+        (
+            "https://api.co\tze.cn",
+            Problem::Character {
+                at: 14,
+                is: "a tab",
+            },
+        ),
         ("https:\\\\api.coze.cn", Problem::NotAUrl),
         (
             "https://me:secret@api.coze.cn",
@@ -135,7 +144,7 @@ fn origins_that_tokens_may_go_to() {
     }
     for (text, problem) in [
         ("", Problem::Empty),
-        ("gateway.example", Problem::NotAUrl),
+        ("gateway.example", Problem::NoScheme),
         ("//gateway.example", Problem::NotAUrl),
         ("https:gateway.example", Problem::NotAUrl),
         ("https:\\\\gateway.example", Problem::NotAUrl),
@@ -149,13 +158,22 @@ fn origins_that_tokens_may_go_to() {
         ("ws", Problem::NotAUrl),
         ("扣子", Problem::NotAUrl),
         ("wss://ws.coze.cn/v1", Problem::UrlPart("path")),
-        ("https://gate\tway.example", Problem::Character { at: 12 }),
+        (
+            "https://gate\tway.example",
+            Problem::Character {
+                at: 12,
+                is: "a tab",
+            },
+        ),
         (
             "https://gate\u{200b}way.example",
-            Problem::Character { at: 12 },
+            Problem::Character {
+                at: 12,
+                is: "an invisible character",
+            },
         ),
-        ("*", Problem::Character { at: 0 }),
-        ("https://*.example", Problem::Character { at: 8 }),
+        ("*", Problem::Character { at: 0, is: "a *" }),
+        ("https://*.example", Problem::Character { at: 8, is: "a *" }),
         (
             "https://me:secret@gateway.example",
             Problem::UrlPart("user name or password"),
@@ -236,4 +254,128 @@ fn what_stays_on_this_machine() {
             "for {uri}"
         );
     }
+}
+
+/// What is not Coze's API base, or not alone, or another host than it seems: all of them were taken, and Coze's
+/// answers to them mislead.
+#[test]
+fn bases_that_mislead_are_refused_by_name() {
+    let host = |text: &str| format!("has a host that {text}");
+    let site = |region: &str| {
+        host(&format!(
+            "is Coze's website and not its API, which is https://api.coze.{region}"
+        ))
+    };
+    let path = "has a path which Coze's base does not have: paths are added to it; leave out what stands behind the host";
+    let of_api = "has a path of Coze's API in it, which is added to the base; leave it out";
+    let dot = host("ends in a full stop, and so is another name to Coze; leave it out");
+    let other = host("is read as another one; write it as it is read");
+    let not_ascii =
+        host("is not written in ASCII; an international name is written with xn-- here");
+    let character = |is: &str, at: usize| {
+        format!("has {is} at byte {at}, which it cannot have (copied along?)")
+    };
+    for (base, why) in [
+        ("https://www.coze.cn", site("cn")),
+        ("https://coze.cn", site("cn")),
+        ("https://WWW.Coze.CN/", site("cn")),
+        ("http://www.coze.cn", site("cn")),
+        ("https://www.coze.com:443", site("com")),
+        ("https://coze.com/open/oauth/apps", site("com")),
+        ("https://api.coze.cn/v1", path.to_owned()),
+        ("https://api.coze.cn/open_api/v2", path.to_owned()),
+        (
+            "https://api.coze.cn/api/permission/oauth2/token",
+            path.to_owned(),
+        ),
+        ("https://api.coze.com/v3/chat/", path.to_owned()),
+        ("https://api.coze.com//v3", path.to_owned()),
+        ("https://api.coze.com/anything", path.to_owned()),
+        (
+            "https://gateway.corp/api/permission/oauth2/token",
+            of_api.to_owned(),
+        ),
+        (
+            "https://gateway.corp/coze/api/permission",
+            of_api.to_owned(),
+        ),
+        ("https://gateway.corp/open_api/v2", of_api.to_owned()),
+        ("https://gateway.corp/coze/open_api", of_api.to_owned()),
+        ("https://gateway.corp/v3/chat", of_api.to_owned()),
+        ("http://127.0.0.1:9777/t/a/v1/users/me", of_api.to_owned()),
+        ("https://api.coze.cn.", dot.clone()),
+        ("https://www.coze.com.", dot.clone()),
+        ("https://0x7f.1", other.clone()),
+        ("http://2130706433", other.clone()),
+        ("https://api%2ecoze.cn", other.clone()),
+        ("https://%61pi.coze.cn", other.clone()),
+        (
+            "https://api\u{3002}coze\u{3002}cn",
+            character("a full-width character", 11),
+        ),
+        (
+            "https://api\u{ff0e}coze.cn",
+            character("a full-width character", 11),
+        ),
+        (
+            "https://\u{ff41}\u{ff50}\u{ff49}.coze.cn",
+            character("a full-width character", 8),
+        ),
+        ("https://\u{430}pi.coze.cn", not_ascii.clone()),
+        ("https://\u{24d0}pi.coze.cn", not_ascii.clone()),
+        ("https://\u{6263}\u{5b50}.cn", not_ascii.clone()),
+        (
+            "https://api.coze.cn\u{200b}",
+            character("an invisible character", 19),
+        ),
+        (
+            "  https://api.co\u{ad}ze.cn",
+            character("an invisible character", 16),
+        ),
+        (
+            "\u{feff}https://api.coze.cn",
+            character("an invisible character", 0),
+        ),
+        ("https://api.coze.cn /v1", character("a space", 19)),
+        (
+            "https://gateway.corp/a\u{2060}b",
+            character("an invisible character", 22),
+        ),
+    ] {
+        for (name, error) in [
+            ("API base", Endpoints::custom(base).expect_err(base)),
+            (
+                "API base",
+                Endpoints::custom_insecure(base).expect_err(base),
+            ),
+        ] {
+            assert_eq!(error.to_string(), format!("{name}: {why}"), "for {base:?}");
+        }
+    }
+    for base in [
+        "https://api.coze.cn/",
+        "https://api.coze.cn//",
+        "https://api-va.coze.com",
+        "https://gateway.coze.cn/x",
+        "https://api.coze.cn.corp.example/x",
+        "https://gateway.corp/v1",
+        "https://gateway.corp/coze/chat",
+        "https://gateway.corp.",
+        "https://xn--fsq.cn",
+        "http://[0:0:0:0:0:0:0:1]:9777",
+        "http://127.0.0.1:9777/t/v1",
+        "https://gw.corp/\u{6263}\u{5b50}",
+    ] {
+        Endpoints::custom(base).unwrap_or_else(|error| panic!("{base}: {error}"));
+    }
+    let api = Endpoints::cn().with_www("https://api.coze.cn").unwrap_err();
+    assert_eq!(
+        api.to_string(),
+        "www base: has a host that is Coze's API, where no page is; people log in at https://www.coze.cn"
+    );
+    let page = Endpoints::cn()
+        .with_www("https://www.coze.cn/open")
+        .unwrap_err();
+    assert_eq!(page.to_string(), format!("www base: {path}"));
+    Endpoints::cn().with_www("https://www.coze.cn/").unwrap();
 }

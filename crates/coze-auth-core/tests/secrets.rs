@@ -191,7 +191,7 @@ fn config_errors_do_not_repeat_the_value() {
     assert!(
         error
             .to_string()
-            .starts_with("access token: has a character at byte 46"),
+            .starts_with("access token: has a space at byte 46"),
         "{error}"
     );
     hides("ConfigError", format!("{error} {error:?}"));

@@ -1,12 +1,16 @@
 //! What comes from the machine and not over the network: randomness, clocks, environment, files.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime};
 
 use coze_auth_core::config::{Environment, OAuthConfig};
-use coze_auth_core::jwt::{JwtApp, RsaKey};
+use coze_auth_core::jwt::JwtApp;
 use coze_auth_core::{Entropy, Now, Region, SteadyTime};
+use zeroize::Zeroizing;
 
 use crate::Error;
 
@@ -38,7 +42,9 @@ pub fn environment(region: Region) -> Environment<'static> {
     Environment::new(region, |name| {
         // A value that is not Unicode counts as set: its replacement characters are refused by name, where
         // `std::env::var` would have it vanish.
-        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        // The value moves: it may be a secret, and a copy would not be wiped.
+        let lossy = |value: OsString| value.to_string_lossy().into_owned();
+        std::env::var_os(name).map(|value| value.into_string().unwrap_or_else(lossy))
     })
 }
 
@@ -49,8 +55,9 @@ pub fn environment(region: Region) -> Environment<'static> {
 ///
 /// [`Error::Core`] naming the variable, or what is wrong with the key.
 pub fn jwt_app_from_env(region: Region) -> Result<JwtApp, Error> {
-    let (issuer, key) = environment(region).jwt_issuer(|path| std::fs::read_to_string(path))?;
-    Ok(JwtApp::from_issuer(issuer, RsaKey::from_pem(key.expose())?))
+    let (issuer, key) =
+        environment(region).jwt_issuer(|path| text_of(Path::new(path)).map(take))?;
+    Ok(JwtApp::from_issuer(issuer, key.rsa_key()?))
 }
 
 /// Reads a `coze_oauth_config.json`, as Coze's console gives it.
@@ -60,9 +67,60 @@ pub fn jwt_app_from_env(region: Region) -> Result<JwtApp, Error> {
 /// [`Error::File`] if the file cannot be read, [`Error::Core`] naming the member that is wrong.
 pub fn config_from_file(path: impl AsRef<Path>) -> Result<OAuthConfig, Error> {
     let path = path.as_ref();
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::File {
+    let text = text_of(path).map_err(|cause| Error::File {
         path: path.to_owned(),
         cause: Arc::new(cause),
     })?;
     Ok(OAuthConfig::from_json(&text)?)
+}
+
+/// More than any key or configuration has, in bytes.
+const LONGEST_FILE: usize = 256 * 1024;
+
+/// The text of a file that may hold secrets, in memory that is wiped. It is read in one piece, so that no smaller
+/// piece is left behind.
+fn text_of(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_FILE + 1));
+    let limit = u64::try_from(bytes.capacity()).unwrap_or(u64::MAX);
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > LONGEST_FILE {
+        let text = format!("it is longer than {LONGEST_FILE} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    match &bytes[..] {
+        // What PowerShell's `>` and older editors of Windows write.
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => match std::str::from_utf8(&bytes) {
+            Ok(_) => {
+                let bytes = std::mem::take(&mut *bytes);
+                Ok(Zeroizing::new(String::from_utf8(bytes).unwrap_or_default()))
+            }
+            Err(error) => {
+                let text = match bytes[..] {
+                    [0x30, 0x80..=0x84, ..] => {
+                        "it is DER and not text; openssl pkey -inform der -in FILE makes PEM of a key".to_owned()
+                    }
+                    _ => format!("it is not text in UTF-8 (byte {})", error.valid_up_to()),
+                };
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+            }
+        },
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> io::Result<Zeroizing<String>> {
+    // Three bytes of UTF-8 at most for two of these.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    for character in char::decode_utf16(units) {
+        let wrong = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-16");
+        text.push(character.map_err(wrong)?);
+    }
+    Ok(text)
+}
+
+/// The text itself, for what wipes it by itself.
+fn take(mut text: Zeroizing<String>) -> String {
+    std::mem::take(&mut *text)
 }

@@ -43,7 +43,7 @@ impl Slot {
 
     pub(crate) fn publish(&self, token: Option<(AccessToken, UnixTime)>) {
         self.0.store(token.map(|(token, until)| {
-            let copy = |_| AccessToken::new(token.expose()).expect("the text of a token");
+            let copy = |_| AccessToken::received(token.expose()).expect("the text of a token");
             let copies = array::from_fn(copy);
             Arc::new(Published { copies, until })
         }));

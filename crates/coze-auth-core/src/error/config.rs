@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::report;
+use super::{is_invisible, report};
 
 /// A value that cannot work: which one, why, and what to do. Never the value.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ConfigError {
     what: Cow<'static, str>,
+    /// The file that it was read from.
+    file: Option<Box<str>>,
     problem: Problem,
 }
 
@@ -21,6 +23,7 @@ impl ConfigError {
     pub(crate) fn new(what: impl Into<Cow<'static, str>>, problem: Problem) -> Self {
         Self {
             what: what.into(),
+            file: None,
             problem,
         }
     }
@@ -28,6 +31,12 @@ impl ConfigError {
     /// The same problem under the name that the person knows: a variable, a member of a file.
     pub(crate) fn named(mut self, what: impl Into<Cow<'static, str>>) -> Self {
         self.what = what.into();
+        self
+    }
+
+    /// The same problem of what stands in this file, whose name the error then shows.
+    pub(crate) fn in_file(mut self, file: impl Into<Box<str>>) -> Self {
+        self.file = Some(file.into());
         self
     }
 
@@ -54,13 +63,23 @@ pub enum Problem {
     Character {
         /// The byte's position, from 0.
         at: usize,
+        /// What kind of character that is: `a space`, `an invisible character`.
+        is: &'static str,
     },
+    /// It looks like something that is pasted in its place, in these words: `is in quotes; …`.
+    Looks(&'static str),
     /// It is longer or shorter than the 43 to 128 characters of RFC 7636 §4.1.
     VerifierLength(usize),
     /// It is longer than this many bytes.
     TooLong(usize),
     /// It is not an absolute http or https URL.
     NotAUrl,
+    /// It is a host without `https://` in front.
+    NoScheme,
+    /// Its host is not the one that is meant, for this reason.
+    Host(&'static str),
+    /// It has a path that does not belong there, for this reason.
+    Path(&'static str),
     /// It is http to a host that is not this machine.
     Insecure,
     /// It has a part that does not belong there: user info, a path, a query, a fragment.
@@ -76,7 +95,20 @@ pub enum Problem {
     },
     /// It is not JSON of the expected form.
     NotJson,
-    /// It names a kind of app that this is not, or that does not exist.
+    /// It is not JSON, and this is where.
+    Json {
+        /// The line, from 1.
+        line: u32,
+        /// The character in the line, from 1.
+        column: u32,
+        /// What stands there, and what is expected.
+        why: String,
+    },
+    /// It is not a text but this: `a list`, `an object`.
+    NotText(&'static str),
+    /// It is there twice.
+    Twice,
+    /// It is not a kind of app.
     ClientType,
     /// The file could not be read, for this reason.
     Unreadable(String),
@@ -84,18 +116,45 @@ pub enum Problem {
     Key(Cow<'static, str>),
 }
 
+impl Problem {
+    /// The character at this byte of a text is one that the text cannot have.
+    pub(crate) fn character(text: &str, at: usize) -> Self {
+        let is = match text.get(at..).and_then(|rest| rest.chars().next()) {
+            Some('*') => "a *",
+            Some(' ') => "a space",
+            Some('\n' | '\r' | '\u{2028}' | '\u{2029}') => "a line break",
+            Some('\t') => "a tab",
+            Some(char::REPLACEMENT_CHARACTER) => "the mark of text that is not Unicode",
+            Some(c) if c.is_control() => "a control character",
+            Some(c) if is_invisible(c) => "an invisible character",
+            Some(c) if c.is_whitespace() => "a wide or non-breaking space",
+            Some('\u{3002}' | '\u{ff01}'..='\u{ff64}') => "a full-width character",
+            Some(c) if !c.is_ascii() => "a character that is not ASCII",
+            _ => "a character",
+        };
+        Self::Character { at, is }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.what)?;
+        match &self.file {
+            Some(file) => write!(f, "{} ({}): ", self.what, file.escape_debug())?,
+            None => write!(f, "{}: ", self.what)?,
+        }
         match &self.problem {
             Problem::Missing => f.write_str("not set"),
             Problem::Empty => f.write_str("is empty"),
-            Problem::Character { at } => {
-                write!(f, "has a character at byte {at} that it cannot have (a space or line break copied along?)")
+            Problem::Character { at, is } => {
+                write!(f, "has {is} at byte {at}, which it cannot have (copied along?)")
             }
+            Problem::Looks(why) => f.write_str(why),
             Problem::VerifierLength(len) => write!(f, "has {len} characters; RFC 7636 asks for 43 to 128"),
             Problem::TooLong(max) => write!(f, "is longer than {max} bytes"),
             Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://host.example/path"),
+            Problem::NoScheme => f.write_str("has no https:// in front"),
+            Problem::Host(why) => write!(f, "has a host that {why}"),
+            Problem::Path(why) => write!(f, "has a path {why}"),
             Problem::Insecure => f.write_str(
                 "is http, which would send credentials in the clear; use https (in code, custom_insecure and allow_origin_insecure name the exception)",
             ),
@@ -103,7 +162,12 @@ impl fmt::Display for ConfigError {
             Problem::NoWww => f.write_str("the www host cannot be told from this API base; set it (with_www)"),
             Problem::Seconds { min, max } => write!(f, "must be from {min} to {max} seconds"),
             Problem::NotJson => f.write_str("is not JSON of the expected form"),
-            Problem::ClientType => f.write_str("is not the kind of app that is asked for here"),
+            Problem::Json { line, column, why } => {
+                write!(f, "is not JSON: line {line}, column {column}: {why}")
+            }
+            Problem::NotText(found) => write!(f, "is {found}; a text is asked for"),
+            Problem::Twice => f.write_str("is there twice, and nobody can tell which one is meant"),
+            Problem::ClientType => f.write_str("is not a kind of app: web, pkce, device or jwt"),
             Problem::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Problem::Key(why) => write!(f, "is not a usable RSA private key: {why}"),
         }
