@@ -47,11 +47,17 @@ impl Run {
             said: String::new(),
             folder,
         };
-        while !run.said.contains("\nWaiting: ") {
-            let read = run.output.read_line(&mut run.said).expect("UTF-8");
-            assert_ne!(read, 0, "it ended:\n{}", run.said);
-        }
+        run.waits();
         run
+    }
+
+    /// Until it waits for the person, from here on.
+    fn waits(&mut self) {
+        let before = self.said.len();
+        while !self.said[before..].contains("\nWaiting: ") {
+            let read = self.output.read_line(&mut self.said).expect("UTF-8");
+            assert_ne!(read, 0, "it ended:\n{}", self.said);
+        }
     }
 
     /// Whether it succeeded, and its errors.
@@ -135,11 +141,34 @@ fn a_person_calls_it_off() {
     enter.write_all(b"\n").expect("it reads");
     // If it goes on, the next poll ends it.
     let code = run.after("and enter").to_owned();
-    mock.device(&code, DeviceAction::Expire).expect("it waits");
+    mock.device(&code, DeviceAction::Deny).expect("it waits");
     let (success, errors) = run.end();
     assert!(!success);
     assert_eq!(errors, "\nerror: called off by the one who waited\n");
     assert!(run.grants().is_empty());
     let polls = mock.requests();
     assert!(polls.iter().all(|request| request.endpoint != "token"));
+}
+
+#[test]
+fn a_code_that_expires_is_followed_by_another_and_a_no_is_the_end() {
+    let quick = CozeAuthMock::builder().toml("[ttl]\ndevice_interval = 1\n");
+    let mock = quick.expect("a second").start_blocking().expect("a mock");
+    let mut run = Run::start(&mock, "expired");
+    let first = run.after("and enter").to_owned();
+    mock.device(&first, DeviceAction::Expire).expect("it waits");
+    let before = run.said.len();
+    while !run.said[before..].contains("The code is over. Here is another.") {
+        let read = run.output.read_line(&mut run.said).expect("UTF-8");
+        assert_ne!(read, 0, "it ended:\n{}", run.said);
+    }
+    run.said.clear();
+    run.waits();
+    let second = run.after("and enter").to_owned();
+    assert_ne!(first, second);
+    mock.device(&second, DeviceAction::Deny).expect("it waits");
+    let (success, errors) = run.end();
+    assert!(!success);
+    assert!(errors.contains("the person said no"), "{errors}");
+    assert!(run.grants().is_empty());
 }

@@ -233,7 +233,7 @@ fn a_program_that_ends_with_an_error_prints_its_words() {
 fn the_words_are_these() {
     assert_eq!(
         format!("{:?}", coze_auth_store::Error::from(disk())),
-        "cannot write grants/alice; check the folder, its owner and the disk\n\nCaused by:\n    no storage space"
+        "cannot write grants/alice: no storage space; check the folder, its owner and the disk\n\nCaused by:\n    no storage space"
     );
     let refused = format!("{:?}", refused());
     assert_eq!(

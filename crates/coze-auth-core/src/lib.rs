@@ -82,7 +82,7 @@ pub use http;
 pub use self::access_token::AccessToken;
 pub use self::endpoint::{Endpoints, Region};
 pub use self::entropy::Entropy;
-pub use self::error::{Error, Retry, TransportFailure};
+pub use self::error::{Error, ErrorKind, Retry, TransportFailure};
 pub use self::flow::{Call, Flow, Step};
 pub use self::secret::{ClientSecret, RefreshToken};
 pub use self::time::{ClockSkew, Now, SteadyTime, UnixTime};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use coze_auth_reqwest::core::device::{DeviceAuthorization, LastPoll, Progress};
 use coze_auth_reqwest::core::{Region, whoami};
 use coze_auth_reqwest::store::FileStore;
-use coze_auth_reqwest::{Client, Error, TokenSource, environment};
+use coze_auth_reqwest::{Client, Error, ErrorKind, TokenSource, environment};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
@@ -47,16 +47,23 @@ async fn log_in() -> Result<(), Box<dyn StdError>> {
     let client = Client::new()?;
     let app = environment(region).device_app()?;
     let tokens = TokenSource::stored(&client, app.clone(), "me", store)?;
-    let started = client.run(app.start()).await?;
-    show(&started)?;
-    println!("Press Ctrl-C to call it off.\n");
-
-    let grant = tokio::select! {
-        grant = client.run(app.poll(&started).on_progress(tell)) => grant?,
-        // The run is dropped where it is.
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
-            return Err(Error::Cancelled.into());
+    let grant = loop {
+        let started = client.run(app.start()).await?;
+        show(&started)?;
+        println!("Press Ctrl-C to call it off.\n");
+        let ended = tokio::select! {
+            ended = client.run(app.poll(&started).on_progress(tell)) => ended,
+            // The run is dropped where it is.
+            pressed = tokio::signal::ctrl_c() => {
+                pressed?;
+                return Err(Error::Cancelled.into());
+            }
+        };
+        match ended {
+            Err(error) if error.kind() == ErrorKind::CodeExpired => {
+                println!("\nThe code is over. Here is another.");
+            }
+            ended => break ended?,
         }
     };
 

@@ -59,6 +59,28 @@
 //!
 //! With a QR code, a wait that can be called off, and a grant that is kept: `examples/device_login_async.rs`.
 //!
+//! # Errors
+//!
+//! [`Error::kind`] is the one thing to branch on, whatever the flow was:
+//!
+//! ```no_run
+//! use coze_auth_reqwest::{ErrorKind, TokenSource};
+//!
+//! # async fn call(tokens: TokenSource) {
+//! match tokens.token().await {
+//!     Ok(token) => drop(token),
+//!     Err(error) => match error.kind() {
+//!         ErrorKind::Denied => println!("you said no"),
+//!         ErrorKind::CodeExpired => println!("the code is over: here is a new one"),
+//!         ErrorKind::LoginNeeded => println!("please log in"),
+//!         ErrorKind::Wait(pause) => println!("again in {pause:?}"),
+//!         ErrorKind::Settings => eprintln!("for the operator: {error}"),
+//!         _ => eprintln!("{error}"),
+//!     },
+//! }
+//! # }
+//! ```
+//!
 //! # Logs
 //!
 //! This crate logs nothing. reqwest with `connection_verbose(true)` logs whole requests and answers at
@@ -73,6 +95,7 @@ mod time;
 mod transport;
 
 pub use coze_auth_core as core;
+pub use coze_auth_core::ErrorKind;
 pub use coze_auth_store as store;
 
 pub use coze_auth_store::{

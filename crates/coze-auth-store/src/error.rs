@@ -275,7 +275,9 @@ impl fmt::Display for Error {
             Self::Request(cause) => write!(f, "the request got no answer: {cause}"),
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
             Self::Thread(_) => f.write_str("the system gave no thread to renew the grant in"),
-            Self::File { path, .. } => write!(f, "{} cannot be read", path.display()),
+            Self::File { path, cause } => {
+                write!(f, "{} cannot be read: {}", path.display(), cause.kind())
+            }
         }
     }
 }
@@ -455,10 +457,11 @@ impl fmt::Display for StoreError {
                  instead",
                 path.display()
             ),
-            Self::File { doing, path, .. } => write!(
+            Self::File { doing, path, cause } => write!(
                 f,
-                "cannot {doing} {}; check the folder, its owner and the disk",
-                path.display()
+                "cannot {doing} {}: {}; check the folder, its owner and the disk",
+                path.display(),
+                cause.kind()
             ),
             Self::Locked { waited } => write!(
                 f,

@@ -158,7 +158,10 @@ fn a_config_file_is_read_and_its_faults_are_named() {
     };
     assert_eq!(path, Path::new("/no/such/config.json"));
     assert_eq!(cause.kind(), std::io::ErrorKind::NotFound);
-    assert_eq!(error.to_string(), "/no/such/config.json cannot be read");
+    assert_eq!(
+        error.to_string(),
+        "/no/such/config.json cannot be read: entity not found"
+    );
 }
 
 /// What it says of a key file with this content.

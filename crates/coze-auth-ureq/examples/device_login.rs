@@ -15,7 +15,7 @@ use std::time::Duration;
 use coze_auth_ureq::core::device::{DeviceAuthorization, LastPoll, Progress};
 use coze_auth_ureq::core::{Region, whoami};
 use coze_auth_ureq::store::FileStore;
-use coze_auth_ureq::{Client, Signal, TokenSource, environment};
+use coze_auth_ureq::{Client, ErrorKind, Signal, TokenSource, environment};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
@@ -47,10 +47,6 @@ fn log_in() -> Result<(), Box<dyn StdError>> {
     let client = Client::new()?;
     let app = environment(region).device_app()?;
     let tokens = TokenSource::stored(&client, app.clone(), "me", store)?;
-    let started = client.run(app.start())?;
-    show(&started)?;
-    println!("Press Enter to call it off.\n");
-
     let cancel = Signal::new();
     let enter = cancel.clone();
     // It ends with the process: a read cannot be broken off. No input at all calls nothing off.
@@ -60,7 +56,17 @@ fn log_in() -> Result<(), Box<dyn StdError>> {
             enter.set();
         }
     });
-    let grant = client.run_until(app.poll(&started).on_progress(tell), &cancel)?;
+    let grant = loop {
+        let started = client.run(app.start())?;
+        show(&started)?;
+        println!("Press Enter to call it off.\n");
+        match client.run_until(app.poll(&started).on_progress(tell), &cancel) {
+            Err(error) if error.kind() == ErrorKind::CodeExpired => {
+                println!("\nThe code is over. Here is another.");
+            }
+            ended => break ended?,
+        }
+    };
 
     tokens.install(grant)?; // from here on `tokens` renews it, in every process with this store
     let token = tokens.token()?;
