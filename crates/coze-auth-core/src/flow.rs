@@ -5,7 +5,9 @@
 //! 1. reads both clocks and calls [`Flow::step`];
 //! 2. on [`Step::Send`] sends the request as it is, following no redirect, reads at most
 //!    [`Body::READ_AT_MOST`](crate::wire::Body::READ_AT_MOST) bytes of the answer, whatever its status,
-//!    reads the clocks again and calls [`Flow::receive`] with the answer or with how the transport failed;
+//!    reads the clocks again and calls [`Flow::receive`] with the answer or with how the transport failed.
+//!    The answer has its headers, which tell its log id, the server's time and what it asks to wait; its body
+//!    may be compressed still (gzip, deflate), or unpacked already;
 //! 3. on [`Step::Wait`] sleeps for that long, or less: a step that comes early is told the rest;
 //! 4. on [`Step::Done`] stops. A further step gives [`Error::FlowFinished`].
 //!

@@ -6,6 +6,7 @@ use common::*;
 use coze_auth_core::authorize::{Callback, PendingAuthorization, RedirectUri};
 use coze_auth_core::config::OAuthConfig;
 use coze_auth_core::endpoint::WorkspaceId;
+use coze_auth_core::error::ErrorCode;
 use coze_auth_core::{AccessToken, Endpoints, Flow, RefreshToken, Step, TokenGrant, whoami};
 use proptest::prelude::*;
 
@@ -95,6 +96,30 @@ proptest! {
     #[test]
     fn any_answer_that_looks_like_one(status in prop::sample::select(vec![200_u16, 302, 400, 401, 428, 500]), body in answer()) {
         everywhere(status, body.as_bytes())?;
+    }
+
+    /// Text comes through as it is, in whichever way JSON writes it.
+    #[test]
+    fn any_name(name in any::<String>()) {
+        let escaped: String = name.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        for written in [serde_json::to_string(&name).unwrap(), format!("\"{escaped}\"")] {
+            let body = format!(r#"{{"code":0,"data":{{"user_id":"1","user_name":{written}}}}}"#);
+            let user = answered(whoami(&base(), &AccessToken::new("t").unwrap()), reply(200, body));
+            let user = user.unwrap();
+            prop_assert_eq!(user.user_name.as_raw(), &name);
+            let shown = user.user_name.to_string();
+            prop_assert!(!shown.contains(|c: char| c.is_control() || "<>&\"'`".contains(c)), "{shown}");
+        }
+    }
+
+    /// Whatever stands in a message, but for what ends it, the code beside it is read.
+    #[test]
+    fn any_bytes_in_a_message(bytes in prop::collection::vec(any::<u8>(), 0..50), units in prop::collection::vec(any::<u16>(), 0..8)) {
+        let mut message: Vec<u8> = bytes.into_iter().filter(|byte| !b"\"\\".contains(byte)).collect();
+        message.extend(units.iter().flat_map(|unit| format!("\\u{unit:04x}").into_bytes()));
+        let body = [&b"{\"error_message\":\""[..], &message, b"\",\"error_code\":\"invalid_grant\"}"].concat();
+        let error = error_of(web().refresh(&RefreshToken::new("r").unwrap()), reply(400, body));
+        prop_assert_eq!(error.code(), Some(&ErrorCode::InvalidGrant));
     }
 
     /// An answer cut off anywhere is never taken for a grant.
