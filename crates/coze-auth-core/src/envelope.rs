@@ -175,6 +175,7 @@ impl<'a> Answer<'a> {
             of: self.sent.origin(),
             status: self.response.status().as_u16(),
             log_id: self.log_id(),
+            is_dated: self.date().is_some(),
             clock_skew: self.clock_skew(),
             retry_after: self.retry_after(),
             grant: self.sent.grant,

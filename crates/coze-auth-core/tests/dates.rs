@@ -137,26 +137,57 @@ fn a_grant_knows_how_far_the_clock_is_off() {
 
 #[test]
 fn a_refusal_names_the_clock_where_that_can_be_why() {
-    let off = |body: &str| reply_with(401, &[("date", AN_HOUR_AGO)], body);
-    let words = "; this machine's clock is 3600 s ahead of the server's: set it";
+    let under = |date: &'static str, body: &str| reply_with(401, &[("date", date)], body);
+    let ahead = |body: &str| under(AN_HOUR_AGO, body);
     let skewed = |error: &Error| match error {
         Error::Refused(refused) => refused.clock_skew().map(|skew| skew.as_secs()),
         other => panic!("{other:?}"),
     };
     let user = || whoami(&base(), &AccessToken::new("pat").unwrap());
     let invalid_client = r#"{"error_code":"invalid_client"}"#;
+    let expired = r#"{"code":4100}"#;
+    let set_it = "; this machine's clock is 3600 s ahead of the server's: set it";
+    let behind = "; this machine's clock is 3600 s behind the server's: set it";
     for (error, named) in [
-        (error_of(jwt(), off(invalid_client)), true),
-        (error_of(jwt(), off(r#"{"error":"invalid_request"}"#)), true),
-        (error_of(user(), off(r#"{"code":4100}"#)), true),
-        (error_of(user(), off(r#"{"code":4101}"#)), false),
-        (error_of(jwt(), off(r#"{"error":"internal_error"}"#)), false),
-        (error_of(jwt(), reply(401, invalid_client)), false),
+        (error_of(jwt(), ahead(invalid_client)), Some((3600, set_it))),
+        (
+            error_of(jwt(), under(AN_HOUR_ON, invalid_client)),
+            Some((-3600, behind)),
+        ),
+        (
+            error_of(jwt(), ahead(r#"{"error":"invalid_request"}"#)),
+            Some((3600, set_it)),
+        ),
+        (
+            error_of(jwt(), ahead(r#"{"error":"internal_error"}"#)),
+            None,
+        ),
+        (
+            error_of(user(), under(AN_HOUR_ON, expired)),
+            Some((-3600, behind)),
+        ),
+        (
+            error_of(user(), under(AN_HOUR_ON, r#"{"code":4101}"#)),
+            None,
+        ),
+        // A clock that is ahead lets no token get too old.
+        (error_of(user(), ahead(expired)), None),
+        (error_of(user(), reply(401, expired)), None),
+        // The clocks agree.
+        (error_of(jwt(), under(START[0], invalid_client)), None),
         // No clock is in a client secret or a refresh token.
-        (error_of(refresh(), off(invalid_client)), false),
+        (error_of(refresh(), ahead(invalid_client)), None),
     ] {
         let shown = error.to_string();
-        assert_eq!(shown.contains(words), named, "{shown}");
-        assert_eq!(skewed(&error), named.then_some(3600), "{shown}");
+        assert_eq!(skewed(&error), named.map(|(secs, _)| secs), "{shown}");
+        let words = named.map_or("", |(_, words)| words);
+        assert!(shown.contains(words), "{shown}");
+        assert_eq!(shown.contains("clock"), named.is_some(), "{shown}");
     }
+    // Nobody says what time it is there.
+    let unknown = error_of(jwt(), reply(401, invalid_client)).to_string();
+    assert!(
+        unknown.contains("; check this machine's clock, too"),
+        "{unknown}"
+    );
 }

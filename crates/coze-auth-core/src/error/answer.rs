@@ -83,7 +83,7 @@ impl ErrorCode {
                 "a parameter is wrong or spent; if it is client_secret, a web app was used as a PKCE app"
             }
             (Self::InvalidClient | Self::InvalidGrant, Some(Assertion)) => {
-                "check the app id, the key id and the private key, the region (api.coze.cn and api.coze.com share none), and this machine's clock"
+                "check the app id, the key id and the private key, and the region (api.coze.cn and api.coze.com share none)"
             }
             (Self::InvalidClient, _) => {
                 "check the client id and its secret or key, and the region (api.coze.cn and api.coze.com share none)"
@@ -144,6 +144,8 @@ pub(crate) struct Origin {
     pub(crate) status: u16,
     pub(crate) log_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
+    /// The answer says what time it is there.
+    pub(crate) is_dated: bool,
     pub(crate) clock_skew: Option<ClockSkew>,
     /// What was traded for a token, if one was asked for.
     pub(crate) grant: Option<GrantType>,
@@ -246,13 +248,17 @@ impl Refused {
     }
 
     /// How far this machine's clock is from the server's, where that can be why it refused: an assertion
-    /// says what time it is here, and that a token is still good was read off our clock.
+    /// says what time it is here, and a clock that is behind takes a token that has ended for good.
     pub fn clock_skew(&self) -> Option<ClockSkew> {
-        let is_of_time = match self.code {
-            ErrorCode::Number(4100 | 700_012_006) => true,
-            _ => self.origin.grant == Some(GrantType::Assertion) && self.retry() == Retry::Never,
-        };
-        self.origin.clock_skew.filter(|_| is_of_time)
+        self.origin.clock_skew.filter(|skew| match self.code {
+            ErrorCode::Number(4100 | 700_012_006) => skew.as_secs() < 0,
+            _ => self.is_of_assertion(),
+        })
+    }
+
+    /// An assertion was refused for good.
+    fn is_of_assertion(&self) -> bool {
+        self.origin.grant == Some(GrantType::Assertion) && self.retry() == Retry::Never
     }
 }
 
@@ -267,8 +273,12 @@ impl fmt::Display for Refused {
             write!(f, "; {advice}")?;
         }
         write_maybe_spent(f, self.retry(), self.origin.grant)?;
-        if let Some(skew) = self.clock_skew() {
-            write!(f, "; {skew}: set it")?;
+        match self.clock_skew() {
+            Some(skew) => write!(f, "; {skew}: set it")?,
+            None if self.is_of_assertion() && !self.origin.is_dated => {
+                f.write_str("; check this machine's clock, too")?;
+            }
+            None => {}
         }
         write_log_id(f, self.log_id())
     }
