@@ -45,7 +45,7 @@ fn an_outage_costs_what_the_page_says() {
         for &kind in outage.kinds() {
             let hours = ADAPTERS.map(|adapter| hour(outage, kind, adapter));
             for (hour, adapter) in hours.iter().zip(ADAPTERS) {
-                for miss in hour.misses(&outage.goal(kind)) {
+                for miss in hour.misses(&outage.goal()) {
                     let _ = write!(
                         unmet,
                         "\n{}, {}, {adapter}: {miss}",

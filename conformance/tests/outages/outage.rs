@@ -77,19 +77,15 @@ impl Outage {
         }
     }
 
-    /// Pauses of 1 s, 2, 4 … 60 are 65 renewals in an hour and 6 in its first minute. Each asks a second time, after a
-    /// second, where nothing can have been spent and the answer said that trouble may pass.
-    pub(crate) fn goal(self, kind: Kind) -> Goal {
-        let (minute, hour, back) = match (self, kind) {
-            (Refused | NoName | Certificate | TooMany, _)
-            | (Dropped | Hangs | Unavailable, Kind::Jwt) => (14, 130, 61),
-            // A connection that could not be made in the time is one to which nothing was sent.
-            (Hangs, Kind::Login) => (14, 130, 61),
-            (Dropped | Unavailable, Kind::Login) | (Html, _) => (7, 70, 61),
-            (UnavailableFor, _) => (1, 8, 600),
+    /// Pauses of 1 s, 2, 4 … 60 are 65 tries in an hour and 6 in its first minute. The first asks a second time, where
+    /// nothing can have been spent and the trouble may pass.
+    pub(crate) fn goal(self) -> Goal {
+        let (minute, hour, back) = match self {
             // As many as with a right one: a token lives for fifteen minutes here.
-            (Clock, _) => (1, 5, 0),
-            (DiskFull | ReadOnly, _) => (0, 0, 61),
+            Clock => (1, 5, 0),
+            UnavailableFor => (1, 8, 600),
+            DiskFull | ReadOnly => (0, 0, 61),
+            _ => (8, 70, 61),
         };
         Goal {
             minute,

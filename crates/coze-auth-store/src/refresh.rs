@@ -116,7 +116,7 @@ impl Refresh {
             }
         }
         match error.retry() {
-            Retry::After(pause) if self.tries < TRIES && pause <= LONGEST_PAUSE => {
+            Retry::After(pause) if self.may_try_again() && pause <= LONGEST_PAUSE => {
                 Next::Wait(self, pause)
             }
             _ => {
@@ -124,6 +124,11 @@ impl Refresh {
                 self.end(Err(error))
             }
         }
+    }
+
+    /// A hiccup is healed before anybody hears of it. What lasts is asked once in each pause.
+    fn may_try_again(&self) -> bool {
+        self.tries < TRIES && !self.source.shared.is_failing()
     }
 
     /// Asks again, after the pause.

@@ -201,6 +201,11 @@ impl Shared {
         self.change(|state| state.closed = true);
     }
 
+    /// Whether the last renewal failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        locked(&self.state).cache.is_failing()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         locked(&self.state).closed
     }

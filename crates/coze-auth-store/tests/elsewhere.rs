@@ -256,7 +256,8 @@ fn a_renewal_that_is_dropped_has_failed_a_moment_ago() {
     world.pass(10);
     drop(next);
     failed(&world, "while it sends");
-    world.pass(60);
+    // Another process: who has failed does not wait.
+    let world = ended(store.clone());
     let next = world.begin();
     world.pass(10);
     let next = world.go_on(next, |_| answer(429, r#"{"error_code":"4008"}"#));

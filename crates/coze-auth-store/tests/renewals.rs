@@ -102,6 +102,33 @@ fn a_refusal_that_passes_asks_nobody_to_log_in() {
     assert!(text.ends_with("; wait, it is tried again"), "{text}");
 }
 
+/// The first time twice, so that a hiccup is healed before anybody hears of it; then once in each pause, until a
+/// renewal succeeds.
+#[test]
+fn what_lasts_is_asked_once_in_each_pause() {
+    let world = World::over(MemoryStore::new());
+    world.install(0);
+    world.pass(LIFE);
+    let busy = || answer(429, r#"{"error_code":"4008"}"#);
+    for _ in 0..2 {
+        let Next::Wait(refresh, _) = world.send(|_| busy()) else {
+            panic!("trouble passes");
+        };
+        assert!(matches!(
+            world.go_on(refresh.again(), |_| busy()),
+            Next::Done
+        ));
+        for _ in 0..2 {
+            world.pass(60);
+            assert!(matches!(world.send(|_| busy()), Next::Done), "asked twice");
+        }
+        world.pass(60);
+        assert!(matches!(world.send(|_| granted(1)), Next::Done));
+        world.token();
+        world.pass(2 * LIFE);
+    }
+}
+
 /// A store that has lost its lock for good, or compares wrongly. The grant is not lost with it.
 #[test]
 fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
