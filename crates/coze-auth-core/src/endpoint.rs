@@ -383,6 +383,12 @@ fn another_host(text: &str, url: &Url) -> Option<Problem> {
         });
     }
     let is_address = host.starts_with('[');
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._%".contains(&byte);
+    if !is_address && (!host.bytes().all(is_name) || host.contains("..")) {
+        return Some(Problem::Host(
+            "cannot be a name: it has a character that no name has, or an empty part",
+        ));
+    }
     (!is_address
         && !url
             .host_str()

@@ -25,6 +25,8 @@ const PLACEHOLDER: &str = "is a placeholder; put the value of Coze's console in 
 const ASSIGNMENT: &str = "has its name in front; set the value alone";
 const NAME: &str = "is the name of a variable and not its value";
 const BEARER: &str = "begins with Bearer, which is added when it is sent; set the value alone";
+const JSON: &str = "is JSON; set the value alone";
+const PEM: &str = "is a key or certificate in PEM, which does not belong here";
 const MASKED: &str = "is masked or shortened; copy the whole value";
 
 /// What a text looks like if it cannot be a value.
@@ -32,6 +34,15 @@ pub(crate) fn looks_like(text: &str, setting: Setting) -> Option<&'static str> {
     let text = text.trim();
     if is_quoted(text, setting) {
         return Some(QUOTED);
+    }
+    if text.contains("-----BEGIN") {
+        return Some(PEM);
+    }
+    if ["{\"", "{'", "[{", "[\""]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
+        return Some(JSON);
     }
     if begins(text, "bearer ") || begins(text, "authorization:") {
         return Some(BEARER);

@@ -592,6 +592,11 @@ const PASTED: &[(&str, &str)] = &[
         "$COZE_API_TOKEN",
         "is the name of a variable and not its value",
     ),
+    (r#"{"access_token":"{}"}"#, "is JSON; set the value alone"),
+    (
+        "-----BEGIN PUBLIC KEY----- {}",
+        "is a key or certificate in PEM, which does not belong here",
+    ),
     ("Bearer {}", "begins with Bearer"),
     ("bearer {}", "begins with Bearer"),
     ("Authorization: Bearer {}", "begins with Bearer"),

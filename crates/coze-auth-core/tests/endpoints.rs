@@ -270,6 +270,7 @@ fn bases_that_mislead_are_refused_by_name() {
     let of_api = "has a path of Coze's API in it, which is added to the base; leave it out";
     let dot = host("ends in a full stop, and so is another name to Coze; leave it out");
     let other = host("is read as another one; write it as it is read");
+    let no_name = host("cannot be a name: it has a character that no name has, or an empty part");
     let not_ascii =
         host("is not written in ASCII; an international name is written with xn-- here");
     let character = |is: &str, at: usize| {
@@ -307,6 +308,9 @@ fn bases_that_mislead_are_refused_by_name() {
         ("https://www.coze.com.", dot.clone()),
         ("https://0x7f.1", other.clone()),
         ("http://2130706433", other.clone()),
+        ("https://api.coze.cn,https://api.coze.com", no_name.clone()),
+        ("https://api..coze.cn", no_name.clone()),
+        ("https://api.coze.cn;x", no_name.clone()),
         ("https://api%2ecoze.cn", other.clone()),
         ("https://%61pi.coze.cn", other.clone()),
         (

@@ -613,6 +613,39 @@ fn of_everything_else_the_error_says_what_it_is() {
             "it has no line BEGIN PRIVATE KEY",
         ),
         (
+            "a placeholder",
+            "<your private key>".to_owned(),
+            "it is a placeholder; put the value",
+        ),
+        (
+            "a placeholder in quotes",
+            "\"your_private_key\"".to_owned(),
+            "it is a placeholder; put the value",
+        ),
+        (
+            "a reference",
+            "${COZE_JWT_OAUTH_PRIVATE_KEY}".to_owned(),
+            "it is a placeholder; put the value",
+        ),
+        (
+            "the variable's name",
+            "COZE_JWT_OAUTH_PRIVATE_KEY".to_owned(),
+            "it is the name of a variable and not its value",
+        ),
+        (
+            "PKCS#12",
+            STANDARD.encode([&[0x30, 7, 2, 1, 3, 0x30, 2, 6, 0][..]].concat()),
+            "it is a PKCS#12 file",
+        ),
+        (
+            "more than two primes",
+            pem(
+                "RSA PRIVATE KEY",
+                &[&[0x30, 29][..], &[2, 1, 1].repeat(9), &[0x30, 0]].concat(),
+            ),
+            "it is a key of more than two primes",
+        ),
+        (
             "something else in armour",
             pem("X509 CRL", b"any"),
             "it is something else than a private key",

@@ -67,6 +67,9 @@ pub(super) fn what(bytes: &[u8]) -> What {
                 ),
             }
         }
+        [INTEGER, .., SEQUENCE] if tags.len() == 10 => {
+            What::Other("a key of more than two primes, which cannot be used")
+        }
         // Version, modulus and seven numbers more.
         [
             INTEGER,

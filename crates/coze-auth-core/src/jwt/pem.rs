@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::der::{self, What};
 use crate::error::is_invisible;
+use crate::pasted::{self, Setting};
 
 /// An RSA key in DER.
 pub(super) enum Key {
@@ -190,7 +191,10 @@ fn bare(given: &str, flat: &str, upper: &str, wrapped: u8) -> Result<Key, Reason
         {
             "it looks like a path: the text of the key is asked for here (or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH)".into()
         }
-        _ => "it has no line BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY".into(),
+        text => match pasted::looks_like(text.trim_matches(['"', '\'']), Setting::Text) {
+            Some(what) => format!("it {what}").into(),
+            None => "it has no line BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY".into(),
+        },
     })
 }
 
