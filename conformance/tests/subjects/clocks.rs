@@ -18,7 +18,11 @@ impl coze_auth_reqwest::Time for AsyncClock {
     }
 
     fn sleep(&self, pause: Duration) -> Sleep<'_> {
-        Box::pin(async move { self.0.sleep(pause) })
+        Box::pin(async move {
+            self.0.sleep(pause);
+            // A caller can go away in a sleep; without this the next request would be under way by then.
+            tokio::task::yield_now().await;
+        })
     }
 
     fn wait<'a>(&'a self, mut woken: Waiting, at_most: Duration) -> Sleep<'a> {
