@@ -67,6 +67,7 @@ mod json;
 pub mod jwt;
 mod pasted;
 pub mod pkce;
+pub mod proxy;
 mod refresh;
 pub mod rejection;
 pub mod scope;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http::Uri;
-use coze_auth_store::Clock;
-use reqwest::ClientBuilder;
+use coze_auth_core::proxy::Proxies;
+use coze_auth_store::{Clock, proxies};
 use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Proxy};
 
 use crate::{Error, SystemClock, Time};
 
@@ -22,9 +23,10 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Drives flows over `reqwest`. Cheap to clone; clones share their connections. Keep one.
 ///
 /// Redirects are never followed and nothing is sent twice, because requests carry credentials. TLS is
-/// rustls over aws-lc-rs and trusts what the operating system trusts. Proxies come from the environment
-/// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the builder; addresses on this machine
-/// (127.0.0.0/8, `[::1]`, `localhost`) are never proxied.
+/// rustls over aws-lc-rs and trusts what the operating system trusts. Proxies, SOCKS among them, come from the
+/// environment as it is when the client is made: [`core::proxy`](crate::core::proxy) tells how it is read, in
+/// `coze-auth-ureq` alike. A variable that cannot be understood is an error of the requests that need it, and not
+/// gone around. Addresses on this machine (127.0.0.0/8, `[::1]`, `localhost`) are never proxied.
 ///
 /// The operating system's CA certificates are read at the first request that needs them, so that plain
 /// http to this machine, such as to a mock server in a bare container, works without any. Without them
@@ -46,13 +48,15 @@ enum Http {
 /// reads the CA certificates when it is built: hence one for each need, built when it comes up.
 struct Own {
     make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
+    /// None if the builder of the application sees to proxies.
+    proxies: Option<Arc<Proxies>>,
     connect_timeout: Duration,
     /// For everything else.
     network: OnceLock<reqwest::Client>,
-    /// For https to this machine: no proxy.
-    local: OnceLock<reqwest::Client>,
-    /// For http to this machine: no proxy, and no CA certificates.
-    local_plain: OnceLock<reqwest::Client>,
+    /// For https without a proxy.
+    direct: OnceLock<reqwest::Client>,
+    /// For http without a proxy: no CA certificates.
+    direct_plain: OnceLock<reqwest::Client>,
 }
 
 impl Client {
@@ -62,12 +66,26 @@ impl Client {
     ///
     /// [`Error::Build`] if reqwest cannot build one.
     pub fn new() -> Result<Self, Error> {
-        Self::with_builder(reqwest::Client::builder)
+        let proxies = Arc::new(proxies());
+        let rule = proxies.clone();
+        // What is no answer here is an error before: `for_uri`.
+        let rule = Proxy::custom(move |url| {
+            let proxy = rule.for_uri(&url.as_str().parse().ok()?).ok()??;
+            Some(proxy.expose().to_owned())
+        });
+        let make = move || reqwest::Client::builder().proxy(rule.clone());
+        Self::own(Own::new(Arc::new(make), Some(proxies), TIMEOUT))
     }
 
     /// A client with settings of your own: proxies, roots (`tls_certs_only`, `tls_certs_merge`), a
     /// resolver. `make` is called for each inner client; redirects, retries, `Referer` and the timeouts
     /// are set on what it gives.
+    ///
+    /// Proxies are the builder's then, for all but this machine: those that you give it, none after `no_proxy`, else what
+    /// reqwest itself makes of the environment. That is alike for what both understand, but reqwest passes over a proxy
+    /// that it cannot read, knows no `*.name` and no port in `NO_PROXY`, and uses none at all in a CGI program. To have
+    /// the environment read as [`new`](Self::new) does, give the builder what
+    /// [`store::proxies`](crate::store::proxies) says.
     ///
     /// ```no_run
     /// # use coze_auth_reqwest::{Client, Error};
@@ -84,9 +102,12 @@ impl Client {
     pub fn with_builder(
         make: impl Fn() -> ClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let own = Own::new(Arc::new(make), TIMEOUT);
+        Self::own(Own::new(Arc::new(make), None, TIMEOUT))
+    }
+
+    fn own(own: Own) -> Result<Self, Error> {
         // The cheapest of the three: it tells a bad builder now.
-        own.local_plain()?;
+        own.direct_plain()?;
         Ok(Self::over(Http::Own(Arc::new(own))))
     }
 
@@ -118,7 +139,8 @@ impl Client {
         let timeout = timeout.min(LONGEST_TIMEOUT);
         self.timeout = timeout;
         if let Http::Own(own) = &self.http {
-            self.http = Http::Own(Arc::new(Own::new(own.make.clone(), timeout)));
+            let own = Own::new(own.make.clone(), own.proxies.clone(), timeout);
+            self.http = Http::Own(Arc::new(own));
         }
         self
     }
@@ -141,28 +163,41 @@ impl Client {
         matches!(self.http, Http::Own(_))
     }
 
-    /// The client for an address.
-    pub(crate) fn for_uri(&self, uri: &Uri) -> Result<&reqwest::Client, Error> {
-        match &self.http {
-            Http::Given(client) => Ok(client),
-            Http::Own(own) if !is_loopback_uri(uri) => built(&own.network, || own.builder()),
-            Http::Own(own) if uri.scheme_str() == Some("https") => {
-                built(&own.local, || own.builder().no_proxy())
+    /// The client for an address, and the proxy that it uses, as far as that is known.
+    pub(crate) fn for_uri(&self, uri: &Uri) -> Result<(&reqwest::Client, Option<String>), Error> {
+        let own = match &self.http {
+            Http::Given(client) => return Ok((client, None)),
+            Http::Own(own) => own,
+        };
+        let proxy = match &own.proxies {
+            Some(proxies) => proxies.for_uri(uri)?.map(ToString::to_string),
+            None => (!is_loopback_uri(uri)).then(String::new),
+        };
+        let client = match &proxy {
+            Some(_) => built(&own.network, || own.builder()),
+            None if uri.scheme_str() == Some("https") => {
+                built(&own.direct, || own.builder().no_proxy())
             }
-            Http::Own(own) => own.local_plain(),
-        }
+            None => own.direct_plain(),
+        };
+        Ok((client?, proxy.filter(|proxy| !proxy.is_empty())))
     }
 }
 
 impl Own {
-    fn new(make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>, timeout: Duration) -> Self {
+    fn new(
+        make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
+        proxies: Option<Arc<Proxies>>,
+        timeout: Duration,
+    ) -> Self {
         Self {
             make,
+            proxies,
             // Below the whole timeout: so what times out later was connected.
             connect_timeout: (timeout / 3).min(CONNECT_TIMEOUT),
             network: OnceLock::new(),
-            local: OnceLock::new(),
-            local_plain: OnceLock::new(),
+            direct: OnceLock::new(),
+            direct_plain: OnceLock::new(),
         }
     }
 
@@ -174,9 +209,9 @@ impl Own {
             .connect_timeout(self.connect_timeout)
     }
 
-    fn local_plain(&self) -> Result<&reqwest::Client, Error> {
+    fn direct_plain(&self) -> Result<&reqwest::Client, Error> {
         // No roots beyond the builder's: it speaks http only, and the system's may be missing.
-        built(&self.local_plain, || {
+        built(&self.direct_plain, || {
             self.builder().no_proxy().tls_certs_only([])
         })
     }
@@ -190,10 +225,12 @@ fn built(
     if let Some(client) = place.get() {
         return Ok(client);
     }
-    let client = builder()
-        .build()
-        .map_err(|error| Error::Build(Arc::new(error.without_url())))?;
+    let client = builder().build().map_err(unbuilt)?;
     Ok(place.get_or_init(|| client))
+}
+
+fn unbuilt(error: reqwest::Error) -> Error {
+    Error::Build(Arc::new(error.without_url()))
 }
 
 impl fmt::Debug for Client {

@@ -43,7 +43,7 @@ impl Client {
                     Ok(response)
                 }
                 Err((failure, error)) => {
-                    cause = Some(network_error(error, None));
+                    cause = Some(error);
                     Err(failure)
                 }
             };
@@ -53,10 +53,10 @@ impl Client {
 
     /// Sends once. The inner error is the flow's to judge; the outer one ends it.
     async fn send(&self, request: Request) -> Result<Reply, Error> {
-        let client = self.for_uri(request.uri())?;
+        let (client, proxy) = self.for_uri(request.uri())?;
         let mut request = match outgoing(request) {
             Ok(request) => request,
-            Err(error) => return Ok(Err((TransportFailure::NotSent, error))),
+            Err(error) => return Ok(Err((TransportFailure::NotSent, network_error(error, None)))),
         };
         *request.timeout_mut() = Some(self.timeout);
         let asked = request.url().clone();
@@ -72,13 +72,14 @@ impl Client {
             if error.is_redirect() || *url != asked {
                 return Err(Error::redirected(url.as_str()));
             }
-            Ok(Err((consequence(&error, self.is_own()), error)))
+            let failure = consequence(&error, self.is_own());
+            Ok(Err((failure, network_error(error, proxy))))
         })
     }
 }
 
 /// What came of a request.
-type Reply = Result<Response, (TransportFailure, reqwest::Error)>;
+type Reply = Result<Response, (TransportFailure, NetworkError)>;
 
 fn outgoing(request: Request) -> reqwest::Result<reqwest::Request> {
     let (head, body) = request.into_parts();

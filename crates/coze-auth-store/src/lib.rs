@@ -31,7 +31,9 @@ pub use coze_auth_core as core;
 pub use self::delivery::{Delivery, Refused, Then};
 pub use self::error::{Cause, Error, StoreError};
 pub use self::key::GrantKey;
-pub use self::machine::{config_from_file, entropy, environment, jwt_app_from_env, system_now};
+pub use self::machine::{
+    config_from_file, entropy, environment, jwt_app_from_env, proxies, system_now,
+};
 pub use self::network::{NetworkError, Obstacle};
 pub use self::origins::Origins;
 pub use self::refresh::{Next, Refresh};

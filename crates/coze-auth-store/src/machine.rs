@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use coze_auth_core::config::{Environment, OAuthConfig};
 use coze_auth_core::jwt::JwtApp;
+use coze_auth_core::proxy::Proxies;
 use coze_auth_core::{Entropy, Now, Region, SteadyTime};
 use zeroize::Zeroizing;
 
@@ -39,13 +40,20 @@ pub fn system_now() -> Now {
 
 /// Coze's variables in the process's environment. `region` is for where `COZE_API_BASE` is not set.
 pub fn environment(region: Region) -> Environment<'static> {
-    Environment::new(region, |name| {
-        // A value that is not Unicode counts as set: its replacement characters are refused by name, where
-        // `std::env::var` would have it vanish.
-        // The value moves: it may be a secret, and a copy would not be wiped.
-        let lossy = |value: OsString| value.to_string_lossy().into_owned();
-        std::env::var_os(name).map(|value| value.into_string().unwrap_or_else(lossy))
-    })
+    Environment::new(region, variable)
+}
+
+/// The proxies of the process's environment, as it is now.
+pub fn proxies() -> Proxies {
+    Proxies::from_lookup(variable)
+}
+
+/// A value that is not Unicode counts as set: its replacement characters are refused by name, where `std::env::var`
+/// would have it vanish.
+fn variable(name: &str) -> Option<String> {
+    // The value moves: it may be a secret, and a copy would not be wiped.
+    let lossy = |value: OsString| value.to_string_lossy().into_owned();
+    std::env::var_os(name).map(|value| value.into_string().unwrap_or_else(lossy))
 }
 
 /// The JWT app of `COZE_JWT_OAUTH_CLIENT_ID`, `COZE_JWT_OAUTH_PUBLIC_KEY_ID`, and

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http;
-use coze_auth_store::Clock;
+use coze_auth_core::proxy::{self, Proxies};
+use coze_auth_store::{Clock, proxies};
 use rustls::crypto::CryptoProvider;
 use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, AsSendBody, Body, Proxy};
 
-use crate::network::proxy_of;
 use crate::{Error, SystemClock, Time};
 
 /// How long one request may take, from looking the name up to the last byte of the answer.
@@ -30,9 +30,11 @@ static CRYPTO: LazyLock<Arc<CryptoProvider>> =
 /// Drives flows over `ureq`. Cheap to clone; clones share their connections. Keep one.
 ///
 /// Redirects are never followed and nothing is sent twice, because requests carry credentials. TLS is
-/// rustls over aws-lc-rs and trusts what the operating system trusts. A proxy comes from the environment:
-/// ureq takes the first of `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY` for every address that `NO_PROXY`
-/// does not spare. Addresses on this machine (127.0.0.0/8, `[::1]`, `localhost`) are never proxied.
+/// rustls over aws-lc-rs and trusts what the operating system trusts. Proxies, SOCKS among them, come from the
+/// environment as it is when the client is made: [`core::proxy`](crate::core::proxy) tells how it is read, in
+/// `coze-auth-reqwest` alike and otherwise than by ureq itself. A variable that cannot be understood is an error of the
+/// requests that need it, and not gone around. Addresses on this machine (127.0.0.0/8, `[::1]`, `localhost`) are never
+/// proxied.
 ///
 /// The operating system's CA certificates are read at the first https request, so that plain http to
 /// this machine, such as to a mock server in a bare container, works without any. Without them https
@@ -40,6 +42,7 @@ static CRYPTO: LazyLock<Arc<CryptoProvider>> =
 #[derive(Clone)]
 pub struct Client {
     agents: Agents,
+    proxies: Arc<Proxies>,
     pub(crate) timeout: Duration,
     pub(crate) time: Arc<dyn Time>,
 }
@@ -49,10 +52,12 @@ enum Agents {
     /// Agents of our own making, for which all is set once: ureq keeps the CA certificates that it has
     /// read only for settings that the agent itself has.
     Own {
-        /// For everything else.
-        network: Agent,
-        /// For this machine: no proxy.
-        local: Agent,
+        /// Without a proxy.
+        direct: Agent,
+        /// With the proxy for http.
+        http: Agent,
+        /// With the proxy for https.
+        https: Agent,
     },
     Given(Agent),
 }
@@ -79,13 +84,18 @@ impl Client {
     ///
     /// [`Error::Build`], as in `coze-auth-reqwest`. Nothing that ureq needs can fail this early today.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self::over(Agents::own(TIMEOUT)))
+        let proxies = proxies();
+        Ok(Self::over(Agents::own(&proxies, TIMEOUT), proxies))
     }
 
     /// A finished agent, with a proxy, roots, resolver or connector of your own. For our requests alone,
     /// redirects, errors by status, and the timeouts from looking up to the whole are set as they must
     /// be, and addresses on this machine are not proxied; the rest is the agent's. If neither it nor the
     /// process has a crypto provider, aws-lc-rs is used.
+    ///
+    /// A proxy that you gave to the agent is used, and its own rules with it; after `proxy(None)` none is. An agent that
+    /// has one from the environment uses what [`new`](Self::new) would. ureq passes over a proxy that it cannot read: an
+    /// agent that was made so has none.
     ///
     /// ```no_run
     /// # use coze_auth_ureq::{Client, Error};
@@ -96,12 +106,13 @@ impl Client {
     /// let client = Client::with_agent(Agent::config_builder().tls_config(tls).build().new_agent());
     /// ```
     pub fn with_agent(agent: Agent) -> Self {
-        Self::over(Agents::Given(agent))
+        Self::over(Agents::Given(agent), proxies())
     }
 
-    fn over(agents: Agents) -> Self {
+    fn over(agents: Agents, proxies: Proxies) -> Self {
         Self {
             agents,
+            proxies: Arc::new(proxies),
             timeout: TIMEOUT,
             time: Arc::new(SystemClock),
         }
@@ -115,7 +126,7 @@ impl Client {
         let timeout = timeout.min(LONGEST_TIMEOUT);
         self.timeout = timeout;
         if let Agents::Own { .. } = self.agents {
-            self.agents = Agents::own(timeout);
+            self.agents = Agents::own(&self.proxies, timeout);
         }
         self
     }
@@ -133,28 +144,34 @@ impl Client {
         self
     }
 
-    /// `host:port` of the proxy for an address.
-    pub(crate) fn proxy(&self, uri: &http::Uri) -> Option<String> {
-        match &self.agents {
-            _ if is_loopback_uri(uri) => None,
-            Agents::Own { network: agent, .. } | Agents::Given(agent) => proxy_of(agent, uri),
+    /// The proxy for an address: one that the application gave to its agent, or what the environment says.
+    pub(crate) fn proxy(&self, uri: &http::Uri) -> Result<Option<Proxy>, Error> {
+        if let Agents::Given(agent) = &self.agents
+            && !is_loopback_uri(uri)
+            && !agent.config().proxy().is_some_and(Proxy::is_from_env)
+        {
+            let own = agent.config().proxy();
+            return Ok(own.filter(|own| !own.is_no_proxy(uri)).cloned());
         }
+        let proxy = self.proxies.for_uri(uri)?.map(as_ureq_takes_it);
+        let proxy = proxy.transpose();
+        proxy.map_err(|error| Error::Build(Arc::new(error)))
     }
 
-    /// Hands a request to the agent for its address.
+    /// Hands a request to the agent for its address, and for the proxy that this has.
     pub(crate) fn dispatch(
         &self,
         request: http::Request<impl AsSendBody>,
+        proxy: Option<&Proxy>,
     ) -> Result<http::Response<Body>, ureq::Error> {
-        let local = is_loopback_uri(request.uri());
+        let is_http = request.uri().scheme_str() == Some("http");
         match &self.agents {
-            Agents::Own { local: agent, .. } if local => agent.run(request),
-            Agents::Own { network, .. } => network.run(request),
+            Agents::Own { direct, .. } if proxy.is_none() => direct.run(request),
+            Agents::Own { http, .. } if is_http => http.run(request),
+            Agents::Own { https, .. } => https.run(request),
             Agents::Given(agent) => {
-                let mut config = settle!(agent.configure_request(request), self.timeout);
-                if local {
-                    config = config.proxy(None);
-                }
+                let config = settle!(agent.configure_request(request), self.timeout);
+                let mut config = config.proxy(proxy.cloned());
                 if let Some(tls) = with_crypto(agent.config().tls_config()) {
                     config = config.tls_config(tls);
                 }
@@ -165,17 +182,27 @@ impl Client {
 }
 
 impl Agents {
-    fn own(timeout: Duration) -> Self {
+    fn own(proxies: &Proxies, timeout: Duration) -> Self {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(CRYPTO.clone())
             .root_certs(RootCerts::PlatformVerifier)
             .build();
-        let config = || settle!(Config::builder(), timeout).tls_config(tls.clone());
+        let agent = |proxy: Option<&proxy::Proxy>| {
+            // What ureq does not take is told when an address needs it, before anything is sent.
+            let proxy = proxy.and_then(|proxy| as_ureq_takes_it(proxy).ok());
+            let config = settle!(Config::builder(), timeout).tls_config(tls.clone());
+            config.proxy(proxy).build().new_agent()
+        };
         Self::Own {
-            network: config().build().new_agent(),
-            local: config().proxy(None).build().new_agent(),
+            direct: agent(None),
+            http: agent(proxies.http()),
+            https: agent(proxies.https()),
         }
     }
+}
+
+fn as_ureq_takes_it(proxy: &proxy::Proxy) -> Result<Proxy, ureq::Error> {
+    Proxy::new(proxy.expose())
 }
 
 /// A request of the application's own, through its own agent: errors by status off, since that would drop the body,

@@ -2,7 +2,7 @@
 
 use coze_auth_core::http::Uri;
 use coze_auth_store::{NetworkError, Obstacle};
-use ureq::{Agent, Error, Timeout};
+use ureq::{Agent, Error, Proxy, Timeout};
 
 /// ureq's error without its URL, whose query may hold what is nobody's business. `proxy` is `host:port` of the proxy
 /// that the request went to.
@@ -18,7 +18,12 @@ pub(crate) fn network_error(error: Error, proxy: Option<String>) -> NetworkError
 /// `host:port` of the proxy that an agent uses for this address.
 pub(crate) fn proxy_of(agent: &Agent, uri: &Uri) -> Option<String> {
     let proxy = agent.config().proxy()?;
-    (!proxy.is_no_proxy(uri)).then(|| format!("{}:{}", proxy.host(), proxy.port()))
+    (!proxy.is_no_proxy(uri)).then(|| address(proxy))
+}
+
+/// `host:port` of a proxy.
+pub(crate) fn address(proxy: &Proxy) -> String {
+    format!("{}:{}", proxy.host(), proxy.port())
 }
 
 /// ureq's error has no source: what it wraps is in its variants.

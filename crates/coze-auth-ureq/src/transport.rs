@@ -6,9 +6,9 @@ use std::sync::Arc;
 use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 use coze_auth_store::{NetworkError, Signal};
-use ureq::{SendBody, Timeout};
+use ureq::{Proxy, SendBody, Timeout};
 
-use crate::network::network_error;
+use crate::network::{address, network_error};
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -59,8 +59,8 @@ impl Client {
                 Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
                 _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
                 Step::Send(request) => {
-                    let to = request.uri().clone();
-                    let reply = match self.send(request) {
+                    let proxy = self.proxy(request.uri())?;
+                    let reply = match self.send(request, proxy.as_ref()) {
                         Ok(response) => {
                             cause = None;
                             Ok(response)
@@ -70,7 +70,7 @@ impl Client {
                             return Err(Error::Build(Arc::new(error)));
                         }
                         Err((failure, error)) => {
-                            cause = Some(network_error(error, self.proxy(&to)));
+                            cause = Some(network_error(error, proxy.as_ref().map(address)));
                             Err(failure)
                         }
                     };
@@ -85,10 +85,14 @@ impl Client {
     }
 
     /// Sends once.
-    fn send(&self, request: Request) -> Result<Response, (TransportFailure, ureq::Error)> {
+    fn send(
+        &self,
+        request: Request,
+        proxy: Option<&Proxy>,
+    ) -> Result<Response, (TransportFailure, ureq::Error)> {
         let (mut head, body) = request.into_parts();
         if body.is_empty() {
-            let answer = self.dispatch(http::Request::from_parts(head, ()));
+            let answer = self.dispatch(http::Request::from_parts(head, ()), proxy);
             return answer
                 .and_then(incoming)
                 .map_err(|error| (of_bodiless(&error), error));
@@ -100,7 +104,8 @@ impl Client {
             asked_for: false,
         };
         let request = http::Request::from_parts(head, SendBody::from_reader(&mut watched));
-        self.dispatch(request).and_then(incoming).map_err(|error| {
+        let answer = self.dispatch(request, proxy);
+        answer.and_then(incoming).map_err(|error| {
             let failure = match &error {
                 _ if !watched.asked_for => TransportFailure::NotSent,
                 ureq::Error::Timeout(_) => TransportFailure::Timeout,

@@ -114,6 +114,8 @@ pub enum Problem {
     Unreadable(String),
     /// It is not a private key in PEM, for this reason.
     Key(Cow<'static, str>),
+    /// It is not a proxy that can be used.
+    Proxy,
 }
 
 impl Problem {
@@ -170,6 +172,10 @@ impl fmt::Display for ConfigError {
             Problem::ClientType => f.write_str("is not a kind of app: web, pkce, device or jwt"),
             Problem::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Problem::Key(why) => write!(f, "is not a usable RSA private key: {why}"),
+            Problem::Proxy => f.write_str(
+                "is not a proxy that can be used, and none is gone around: it takes http, https, socks4, socks4a, socks5 or \
+                 socks5h, ://, host:port, and in a user or password %2F for /, %23 for #, %3F for ?, %5C for \\",
+            ),
         }
     }
 }

@@ -76,3 +76,31 @@ async fn a_proxy_that_refuses_the_tunnel_sent_nothing() {
         "{requests:?}"
     );
 }
+
+/// What the builder says of proxies is what counts: one of its own, or none.
+#[tokio::test]
+async fn what_the_builder_sets_rules() {
+    if is_child() {
+        let of_its_own = std::env::var("TEST_PROXY").unwrap();
+        let bare = || reqwest::Client::builder().tls_certs_only([]);
+        let none = Client::with_builder(move || bare().no_proxy()).unwrap();
+        let (_, text) = transport(none.run(exchange("https://api.coze.invalid")).await);
+        assert!(!text.contains("tunnel"), "{text}");
+        let own = move || bare().proxy(reqwest::Proxy::all(&of_its_own).unwrap());
+        let own = Client::with_builder(own).unwrap();
+        let (_, text) = transport(own.run(exchange("https://api.coze.invalid")).await);
+        assert!(text.contains("leads no further"), "{text}");
+        return;
+    }
+    let environment = Listener::saying(http_answer("403 Forbidden", "no"));
+    let own = Listener::saying(http_answer("403 Forbidden", "no"));
+    run_child(
+        "proxies::what_the_builder_sets_rules",
+        &[
+            ("ALL_PROXY", &environment.base()),
+            ("TEST_PROXY", &own.base()),
+        ],
+    );
+    assert!(environment.requests().is_empty());
+    assert_eq!(own.requests().len(), 1);
+}

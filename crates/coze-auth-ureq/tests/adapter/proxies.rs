@@ -7,7 +7,8 @@ use coze_auth_ureq::core::{AccessToken, Endpoints, TransportFailure, whoami};
 use ureq::{Agent, Proxy};
 
 use crate::support::{
-    Listener, TOKEN, USER, exchange, http_answer, is_child, me, read_request, run_child, transport,
+    Listener, TOKEN, USER, exchange, failed, http_answer, is_child, me, read_request, run_child,
+    transport,
 };
 
 #[test]
@@ -97,4 +98,57 @@ fn an_agents_own_proxy_is_not_used_for_this_machine() {
     let server = Listener::saying(http_answer("200 OK", TOKEN));
     let client = proxied("http://127.0.0.1:9");
     client.run(exchange(&server.base())).unwrap();
+}
+
+/// The proxy of the environment that ureq found for an agent is replaced by what our own agents would use. A proxy that
+/// the application gave it stays, and so does none.
+#[test]
+fn what_the_application_set_rules() {
+    if is_child() {
+        let endpoints = Endpoints::custom_insecure("http://api.coze.invalid").unwrap();
+        let token = AccessToken::new("pat").unwrap();
+        let run = |agent: Agent| Client::with_agent(agent).run(whoami(&endpoints, &token));
+        let of_its_own = std::env::var("TEST_PROXY").unwrap();
+        // Spared by NO_PROXY, and so not resolved: ureq itself spares that name alone.
+        let (_, text) = transport(run(Agent::new_with_defaults()));
+        assert!(!text.contains("proxy"), "{text}");
+        let none = Agent::config_builder().proxy(None).build().new_agent();
+        let (_, text) = transport(run(none));
+        assert!(!text.contains("proxy"), "{text}");
+        let own = Some(Proxy::new(&of_its_own).unwrap());
+        let own = Agent::config_builder().proxy(own).build().new_agent();
+        let (_, text) = transport(run(own));
+        assert!(text.contains("leads no further"), "{text}");
+        return;
+    }
+    let environment = Listener::saying(http_answer("403 Forbidden", "no"));
+    let own = Listener::saying(http_answer("403 Forbidden", "no"));
+    run_child(
+        "proxies::what_the_application_set_rules",
+        &[
+            ("ALL_PROXY", &environment.base()),
+            ("NO_PROXY", "coze.invalid"),
+            ("TEST_PROXY", &own.base()),
+        ],
+    );
+    assert!(environment.requests().is_empty());
+    assert_eq!(own.requests().len(), 1);
+}
+
+/// For http as for https: what the application left to the environment is read as for our own agents.
+#[test]
+fn an_agent_that_left_it_to_the_environment_goes_around_nothing() {
+    if is_child() {
+        let client = Client::with_agent(Agent::new_with_defaults());
+        let error = failed(client.run(exchange("https://api.coze.invalid")));
+        let text = error.to_string();
+        assert!(text.starts_with("ALL_PROXY: is not a proxy"), "{text}");
+        return;
+    }
+    let http = Listener::saying(http_answer("403 Forbidden", "no"));
+    run_child(
+        "proxies::an_agent_that_left_it_to_the_environment_goes_around_nothing",
+        &[("ALL_PROXY", "foo://proxy:1"), ("HTTP_PROXY", &http.base())],
+    );
+    assert!(http.requests().is_empty());
 }
