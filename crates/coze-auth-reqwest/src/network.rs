@@ -21,16 +21,28 @@ pub(crate) fn network_error(error: reqwest::Error, proxy: Option<String>) -> Net
 fn obstacle(error: &reqwest::Error) -> (Obstacle, bool) {
     let chain = || successors(error.source(), |&cause| cause.source());
     let hyper = chain().find_map(|cause| cause.downcast_ref::<hyper::Error>());
-    // hyper-util does not export the type.
-    let tunnel = chain().find_map(|cause| {
+    // hyper-util does not export the types.
+    let proxy = chain().find_map(|cause| {
         let words = cause.to_string();
-        words.strip_prefix("tunnel error: ").map(str::to_owned)
+        let socks = words.strip_prefix("SOCKS error: ");
+        let tunnel = words.strip_prefix("tunnel error: ");
+        Some((socks.or(tunnel)?.to_owned(), socks.is_some()))
     });
-    let obstacle = match tunnel.as_deref() {
-        Some("proxy authorization required") => Obstacle::ProxyAuthentication,
+    let words = proxy.as_ref().map(|(words, _)| &**words);
+    let is_socks = proxy.as_ref().is_some_and(|(_, is_socks)| *is_socks);
+    let obstacle = match words {
+        Some(
+            "proxy authorization required"
+            | "credentials not accepted"
+            | "server does not support user/pass authentication",
+        ) => Obstacle::ProxyAuthentication,
         Some("unsuccessful" | "unexpected end of file" | "proxy response headers too long") => {
             Obstacle::ProxyRefused
         }
+        Some("could not resolve to acceptable address type") => Obstacle::UnknownName,
+        // What is below it cannot be seen.
+        Some("failed to create underlying connection") if is_socks => Obstacle::ProxyUnreachable,
+        Some(_) if is_socks => Obstacle::ProxyRefused,
         _ if error.is_timeout() && error.is_connect() => Obstacle::ConnectTimeout,
         _ if error.is_timeout() => Obstacle::Timeout,
         _ if error.is_dns() => Obstacle::UnknownName,
@@ -38,5 +50,5 @@ fn obstacle(error: &reqwest::Error) -> (Obstacle, bool) {
         _ if hyper.is_some_and(hyper::Error::is_incomplete_message) => Obstacle::Closed,
         _ => Obstacle::of(error),
     };
-    (obstacle, tunnel.is_some())
+    (obstacle, proxy.is_some())
 }

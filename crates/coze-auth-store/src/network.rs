@@ -48,8 +48,10 @@ pub enum Obstacle {
     NotHttp,
     /// The TLS handshake failed for another reason.
     Handshake,
-    /// The proxy asks for a user and a password (HTTP 407).
+    /// The proxy asks for a user and a password, or for others (HTTP 407).
     ProxyAuthentication,
+    /// The proxy cannot be reached, and its client does not tell why.
+    ProxyUnreachable,
     /// The proxy did not make the connection.
     ProxyRefused,
     /// The system said this.
@@ -102,7 +104,12 @@ impl Obstacle {
     const fn is_unconnected(self) -> bool {
         matches!(
             self,
-            Self::UnknownName | Self::Refused | Self::Unreachable | Self::ConnectTimeout
+            Self::UnknownName
+                | Self::Refused
+                | Self::Unreachable
+                | Self::ConnectTimeout
+                | Self::ProxyUnreachable
+                | Self::ProxyRefused
         )
     }
 }
@@ -254,7 +261,7 @@ impl fmt::Display for NetworkError {
                 );
             }
             Obstacle::ConnectTimeout => {
-                "the connection was not made in time: a firewall drops what is sent, or the host is down or busy"
+                "the connection was not made in time: a firewall drops what is sent, or the host, or a proxy, is down or busy"
             }
             Obstacle::Timeout => {
                 "the server or the network is too slow, or a firewall drops what is sent"
@@ -291,7 +298,13 @@ impl fmt::Display for NetworkError {
             Obstacle::ProxyAuthentication => {
                 return write!(
                     f,
-                    "{connection} asks for a user and a password (HTTP 407): put them into its URL"
+                    "{connection} asks for a user and a password: put them into its URL, or mend those that are there"
+                );
+            }
+            Obstacle::ProxyUnreachable => {
+                return write!(
+                    f,
+                    "{connection} was not made: check its host and port, and whether it is up"
                 );
             }
             Obstacle::ProxyRefused => {

@@ -1,5 +1,7 @@
 //! What stood in the way of a request, as ureq tells it.
 
+use std::io;
+
 use coze_auth_core::http::Uri;
 use coze_auth_store::{NetworkError, Obstacle};
 use ureq::{Agent, Error, Proxy, Timeout};
@@ -11,7 +13,15 @@ pub(crate) fn network_error(error: Error, proxy: Option<String>) -> NetworkError
         Error::RequireHttpsOnly(_) => Error::RequireHttpsOnly("http".to_owned()),
         other => other,
     };
-    let obstacle = obstacle(&error);
+    let obstacle = match (&error, obstacle(&error)) {
+        // SOCKS has words of its own, in an error of no kind, or of one that means something else there.
+        (Error::Io(error), Obstacle::Unknown | Obstacle::System(_))
+            if proxy.is_some() && error.raw_os_error().is_none() =>
+        {
+            of_socks(error)
+        }
+        (_, obstacle) => obstacle,
+    };
     NetworkError::new(error, obstacle, proxy)
 }
 
@@ -24,6 +34,16 @@ pub(crate) fn proxy_of(agent: &Agent, uri: &Uri) -> Option<String> {
 /// `host:port` of a proxy.
 pub(crate) fn address(proxy: &Proxy) -> String {
     format!("{}:{}", proxy.host(), proxy.port())
+}
+
+fn of_socks(error: &io::Error) -> Obstacle {
+    let words = error.to_string();
+    match &*words {
+        "no acceptable auth methods" | "password authentication failed" => {
+            Obstacle::ProxyAuthentication
+        }
+        _ => Obstacle::ProxyRefused,
+    }
 }
 
 /// ureq's error has no source: what it wraps is in its variants.
