@@ -65,26 +65,23 @@ impl<'a> Answer<'a> {
 
     /// Looks for an error in any of the spellings of protocol §4.1.
     fn refusal(&self) -> Result<(), Error> {
-        let text = self.server_text();
-        let Some(code) = self.error_code(&text)? else {
+        let Some(code) = self.error_code()? else {
             return Ok(());
         };
         // A message that cannot be shown does not hide the code.
         let names = ["error_message", "error_description", "msg"];
-        let mut messages = names.iter().filter_map(|name| self.shown(name));
+        let message = names.iter().find_map(|name| self.shown(name));
+        let text = self.server_text();
         let refused = Refused {
-            code,
-            message: messages
-                .next()
-                .map(|words| text.clean(&words))
-                .unwrap_or_default(),
+            code: ErrorCode::of_server(code.words().unwrap_or_default(), &text),
+            message: message.map_or_else(String::new, |words| text.clean(&words)),
             origin: self.origin(),
         };
         Err(Error::Refused(refused))
     }
 
     /// The first code that can be read and is neither empty nor zero.
-    fn error_code(&self, text: &ServerText) -> Result<Option<ErrorCode>, Error> {
+    fn error_code(&self) -> Result<Option<Json<'a>>, Error> {
         let mut oddity = None;
         for name in ["error_code", "error", "code"] {
             let value = match self.members.member(name) {
@@ -95,15 +92,11 @@ impl<'a> Answer<'a> {
                     continue;
                 }
             };
-            match (
-                value.words().map(|words| (words, json::integer(words))),
-                &value,
-            ) {
-                (Some((_, Some(0))), _) => {}
-                (Some((words, _)), Json::Text(_)) if words.trim().is_empty() => {}
-                (Some((words, Some(_))), _) | (Some((words, None)), Json::Text(_)) => {
-                    return Ok(Some(ErrorCode::of_server(words, text)));
-                }
+            match &value {
+                _ if value.words().and_then(json::integer) == Some(0) => {}
+                Json::Text(text) if text.trim().is_empty() => {}
+                Json::Text(_) => return Ok(Some(value)),
+                Json::Number(raw) if json::integer(raw).is_some() => return Ok(Some(value)),
                 _ => {
                     oddity.get_or_insert(Oddity::WrongType(name));
                 }

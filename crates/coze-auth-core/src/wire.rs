@@ -35,7 +35,7 @@ impl Drop for Bytes {
 
 impl Body {
     /// How much of an answer a driver reads, in bytes; then it stops and hands over what it has. A
-    /// flow refuses a body of this length as too long. Coze's answers stay under 4 KiB.
+    /// flow refuses a body of this length as too long, and one that is unpacked to it. Coze's answers stay under 4 KiB.
     pub const READ_AT_MOST: usize = 1024 * 1024;
 
     /// Takes the bytes over.
