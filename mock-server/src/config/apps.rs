@@ -202,15 +202,17 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
             }
         }
     };
-    let problem = if pem.contains("PRIVATE KEY-----") {
-        "it is a private key"
-    } else {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok();
-        let key = der.map(|der| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()));
-        match key {
-            Some(Ok(key)) => return Some((key, false)),
-            Some(Err(_)) => "it is no RSA key of 2048 bits or more",
-            None => "it has no -----BEGIN PUBLIC KEY----- with a key behind it",
+    let problem = match laid_out(&pem) {
+        Err(problem) => problem,
+        Ok(pem) => {
+            let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok();
+            let key =
+                der.map(|der| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()));
+            match key {
+                Some(Ok(key)) => return Some((key, false)),
+                Some(Err(_)) => "it is no RSA key of 2048 bits or more",
+                None => "what stands between BEGIN and END is not base64",
+            }
         }
     };
     let text = format!(
@@ -218,4 +220,35 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
     );
     reader.wrong(at, text);
     None
+}
+
+/// The public key's block with lines as PEM has them, however it was copied: on one line, with `\n` written out, indented,
+/// in quotes. Or what it is instead.
+fn laid_out(pem: &str) -> Result<String, &'static str> {
+    const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+    const END: &str = "-----END PUBLIC KEY-----";
+    let Some((_, rest)) = pem.split_once(BEGIN) else {
+        return Err(match pem {
+            pem if pem.contains("PRIVATE KEY-----") => "it is a private key",
+            pem if pem.contains("BEGIN RSA PUBLIC KEY") => {
+                "it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is asked for"
+            }
+            pem if pem.contains("BEGIN CERTIFICATE") => "it is a certificate",
+            pem if pem.trim_start().starts_with("ssh-") => "it is in OpenSSH's form",
+            _ => "it has no -----BEGIN PUBLIC KEY----- with a key behind it",
+        });
+    };
+    if pem.contains("PRIVATE KEY-----") {
+        return Err("a private key stands beside it");
+    }
+    let Some((body, after)) = rest.split_once(END) else {
+        return Err("its END line is missing: it was cut off");
+    };
+    if after.contains(BEGIN) {
+        return Err("it holds two public keys");
+    }
+    let body = body.replace("\\r", "").replace("\\n", "");
+    let between = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\');
+    let body: String = body.chars().filter(|c| !between(*c)).collect();
+    Ok(format!("{BEGIN}\n{body}\n{END}\n"))
 }

@@ -115,6 +115,28 @@ fn keys_of_the_file_verify_assertions() {
     );
 }
 
+/// The layouts in which people have a key: each can mean one key only.
+#[test]
+fn a_public_key_may_be_laid_out_in_any_way() {
+    let pem = include_str!("../../src/dev-key.pub.pem");
+    let app = "[[app]]\nkind = \"jwt\"\nclient_id = \"100000000001\"\n";
+    for (name, pem) in [
+        ("one line", pem.trim().replace('\n', " ")),
+        ("nothing between", pem.replace('\n', "")),
+        ("\\n written out", pem.replace('\n', "\\n")),
+        ("\\r\\n written out", pem.replace('\n', "\\r\\n")),
+        ("CRLF", pem.replace('\n', "\r\n")),
+        ("indented", pem.replace('\n', "\n    ")),
+        ("blank lines", pem.replace('\n', "\n\n")),
+        ("quotes", format!("\"{pem}\"")),
+        ("words around", format!("my key\n{pem}\nof Coze")),
+    ] {
+        let pem = toml::Value::String(pem);
+        let text = format!("{app}keys = [{{ kid = \"mock-jwt-key-1\", public_pem = {pem} }}]");
+        assert_eq!(configured(&text).jwt(|_, _| ()).status, 200, "{name}");
+    }
+}
+
 #[test]
 fn an_app_may_have_a_consent_of_its_own() {
     let m = configured(

@@ -152,6 +152,30 @@ fn every_mistake_names_its_place_and_its_fix() {
             "line 4, column 35: public_pem is no public key: it is a private key; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
+            jwt("public_pem = \"-----BEGIN RSA PUBLIC KEY----- AAAA\""),
+            "line 4, column 35: public_pem is no public key: it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is asked for; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
+            jwt("public_pem = \"-----BEGIN CERTIFICATE-----\""),
+            "line 4, column 35: public_pem is no public key: it is a certificate; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
+            jwt("public_pem = \"ssh-rsa AAAA\""),
+            "line 4, column 35: public_pem is no public key: it is in OpenSSH's form; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
+            jwt("public_pem = \"-----BEGIN PUBLIC KEY----- AAAA\""),
+            "line 4, column 35: public_pem is no public key: its END line is missing: it was cut off; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
+            jwt("public_pem = \"-----BEGIN PUBLIC KEY----- A*A -----END PUBLIC KEY-----\""),
+            "line 4, column 35: public_pem is no public key: what stands between BEGIN and END is not base64; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
+            jwt(&format!("public_pem = \"{ec}{ec}\"")),
+            "line 4, column 35: public_pem is no public key: it holds two public keys; make one with: openssl rsa -in key.pem -pubout",
+        ),
+        (
             jwt(&format!("public_pem = \"{ec}\"")),
             "line 4, column 35: public_pem is no public key: it is no RSA key of 2048 bits or more; make one with: openssl rsa -in key.pem -pubout",
         ),
