@@ -28,7 +28,8 @@ const HTTP: &str = "http://api.coze.test";
 /// Of no machine (RFC 5737): a proxy that looks no name up is given an address.
 const ADDRESS: &str = "http://192.0.2.7";
 /// The proxy leads no further: it has been asked, and that is all there is to see of https.
-const FAILED: &str = "through the proxy";
+const FAILED: &str =
+    "through the proxy: https://api.coze.test: could not be reached, and nothing was sent";
 /// Nobody was asked, and this name does not exist.
 const DIRECT: &str = "directly";
 

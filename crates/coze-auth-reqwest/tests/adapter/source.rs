@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use coze_auth_reqwest::core::Retry;
 use coze_auth_reqwest::core::http::header::{AUTHORIZATION, HeaderValue};
 use coze_auth_reqwest::{Error, TokenSource};
+use reqwest::redirect::Policy;
 use reqwest::{Body, Method, Request};
 
 use crate::support::{
@@ -64,6 +65,31 @@ async fn what_may_be_repeated_is_sent_again_with_the_renewed_token() {
         let renewal = &server.requests()[1];
         assert!(renewal.contains("SENTINEL-used"), "{renewal}");
     }
+}
+
+/// The policy of the documentation of `send`: reqwest's own would send the token there at the second redirect.
+#[tokio::test]
+async fn a_client_that_stays_within_the_origin_sends_no_token_astray() {
+    let other = Listener::saying(done());
+    let head = format!(
+        "HTTP/1.1 302 Found\r\nlocation: {}/x\r\nconnection",
+        other.base()
+    );
+    let away = http_answer("302 Found", "").replacen("HTTP/1.1 302 Found\r\nconnection", &head, 1);
+    let within = away.replacen(&other.base(), "", 1);
+    let server = Listener::scripted([within, away]);
+    let policy = Policy::custom(|attempt| match attempt.previous().first() {
+        Some(first) if first.origin() != attempt.url().origin() => attempt.stop(),
+        _ => Policy::default().redirect(attempt),
+    });
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let http = http.redirect(policy).build().unwrap();
+    let tokens = fixed(&server.base());
+    let request = request(Method::GET, &server.base());
+    let answer = tokens.send(&http, request).await.unwrap();
+    assert_eq!(answer.status(), 302);
+    assert_eq!(sent(&server), ["GET pat", "GET pat"]);
+    assert!(other.requests().is_empty());
 }
 
 /// reqwest tells where an answer came from without the fragment: that is no redirect.
