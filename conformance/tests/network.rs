@@ -447,3 +447,138 @@ fn a_proxy_is_named_and_its_password_is_not() {
         }
     }
 }
+
+/// A SOCKS proxy that answers each thing that it is told with the next of these.
+fn socks(answers: &'static [&'static [u8]]) -> u16 {
+    listening(move |mut stream| {
+        for answer in answers {
+            let _told = stream.read(&mut [0; 4096]);
+            stream.write_all(answer).unwrap();
+        }
+        let _end = stream.read_to_end(&mut Vec::new());
+    })
+}
+
+/// RFC 1928 §3, §6. Which failure it is that keeps it from its proxy, reqwest does not tell.
+#[test]
+fn a_socks_proxy_is_told_of_too() {
+    let authority = authority("one");
+    let forbids: &[&[u8]] = &[&[5, 0], &[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]];
+    let refuses_all: &[&[u8]] = &[&[5, 255]];
+    for (port, user, [of_reqwest, of_ureq]) in [
+        (
+            closed_port(),
+            "",
+            [Obstacle::ProxyUnreachable, Obstacle::Refused],
+        ),
+        (socks(forbids), "", [Obstacle::ProxyRefused; 2]),
+        (
+            socks(refuses_all),
+            "user:SENTINEL@",
+            [Obstacle::ProxyAuthentication; 2],
+        ),
+    ] {
+        let proxy = Some(format!("socks5h://{user}127.0.0.1:{port}"));
+        let trial = Trial {
+            authority: &authority,
+            proxy,
+            timeout: 30 * SECOND,
+        };
+        let base = "https://api.invalid";
+        for (name, expected, error) in [
+            (String::new(), of_reqwest, trial.over_reqwest(base)),
+            (format!(" 127.0.0.1:{port}"), of_ureq, trial.over_ureq(base)),
+        ] {
+            assert_eq!(obstacle(&error), expected, "{error:?}");
+            let start = format!("{base}: {UNSENT}: the connection to the proxy{name} ");
+            assert!(error.to_string().starts_with(&start), "{error}");
+            assert!(
+                !format!("{error} {error:?}").contains("SENTINEL"),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+/// What is wrong behind a proxy is said of the host, and the proxy is named.
+#[test]
+fn a_certificate_is_seen_through_a_proxy() {
+    let (known, unknown) = (authority("one"), authority("two"));
+    let target = over_tls(
+        &unknown,
+        &CertificateParams::new(["api.invalid".to_owned()]).unwrap(),
+    );
+    let proxy = listening(move |mut stream| {
+        take(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let onward = TcpStream::connect(("127.0.0.1", target)).unwrap();
+        let (mut from, mut to) = (onward.try_clone().unwrap(), stream.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let mut onward = onward;
+        let _copied = std::io::copy(&mut stream, &mut onward);
+    });
+    let trial = Trial {
+        authority: &known,
+        proxy: Some(format!("http://127.0.0.1:{proxy}")),
+        timeout: 30 * SECOND,
+    };
+    let base = "https://api.invalid";
+    for (through, error) in [
+        (String::new(), trial.over_reqwest(base)),
+        (
+            format!(" (through the proxy 127.0.0.1:{proxy})"),
+            trial.over_ureq(base),
+        ),
+    ] {
+        assert_eq!(obstacle(&error), Obstacle::UnknownIssuer, "{error:?}");
+        let shown = error.to_string();
+        let end = format!("add its root certificate{through}");
+        assert!(shown.ends_with(&end), "{shown}");
+    }
+}
+
+/// In a process of its own, since the environment is the process's.
+#[test]
+fn a_proxy_of_the_environment_is_named_over_both() {
+    let base = "http://api.invalid";
+    if std::env::var_os("TEST_CHILD").is_some() {
+        let app = || DeviceApp::new(Endpoints::custom_insecure(base).unwrap(), "id").unwrap();
+        let client = coze_auth_ureq::Client::new().unwrap();
+        let error = client.run(app().start()).expect_err("nobody is there");
+        println!("told: {error}\n{error:?}");
+        let client = coze_auth_reqwest::Client::new().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let result = runtime.block_on(client.run(app().start()));
+        let error = result.expect_err("nobody is there");
+        println!("told: {error}\n{error:?}");
+        return;
+    }
+    let port = closed_port();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "a_proxy_of_the_environment_is_named_over_both",
+        ])
+        .env("TEST_CHILD", "1")
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .env_remove("http_proxy")
+        .env(
+            "HTTP_PROXY",
+            format!("http://user:SENTINEL@127.0.0.1:{port}"),
+        )
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = format!(
+        "told: {base}: {UNSENT}: the connection to the proxy 127.0.0.1:{port} was refused: nothing listens there, or a \
+         firewall rejects it; check host and port"
+    );
+    assert_eq!(
+        said.lines().filter(|line| **line == expected).count(),
+        2,
+        "{said}"
+    );
+    assert!(!said.contains("SENTINEL"), "{said}");
+}
