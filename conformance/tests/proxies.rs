@@ -66,7 +66,7 @@ const ROWS: &[Row] = &[
     row(&[("ALL_PROXY", "socks5h://{a}")], HTTPS, "a: socks5 api.coze.test:443", FAILED),
     row(&[("ALL_PROXY", "socks5h://{a}")], HTTP, "a: socks5 api.coze.test:80", "alice"),
     row(&[("ALL_PROXY", "socks5://{a}")], ADDRESS, "a: socks5 192.0.2.7:80", "alice"),
-    row(&[("ALL_PROXY", "socks5://{a}")], HTTPS, "", "not resolved"),
+    row(&[("ALL_PROXY", "socks5://{a}")], HTTPS, "", FAILED),
     row(&[("ALL_PROXY", "socks4://{a}")], ADDRESS, "a: socks4 192.0.2.7:80", "alice"),
     row(&[("ALL_PROXY", "socks4a://{a}")], HTTP, "a: socks4 api.coze.test:80", "alice"),
     row(&[("ALL_PROXY", "socks5://{a}"), ("HTTPS_PROXY", "http://{b}")], HTTPS, "b: http api.coze.test:443", FAILED),

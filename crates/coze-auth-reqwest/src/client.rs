@@ -83,9 +83,9 @@ impl Client {
     ///
     /// Proxies are the builder's then, for all but this machine: those that you give it, none after `no_proxy`, else what
     /// reqwest itself makes of the environment. That is alike for what both understand, but reqwest passes over a proxy
-    /// that it cannot read, knows no `*.name` and no port in `NO_PROXY`, and uses none at all in a CGI program. To have
-    /// the environment read as [`new`](Self::new) does, give the builder what
-    /// [`store::proxies`](crate::store::proxies) says.
+    /// that it cannot read, knows no `*.name` and no port in `NO_PROXY`, and uses none at all in a CGI program. For the
+    /// reading of [`new`](Self::new) ask [`store::proxies`](crate::store::proxies) for your address first: it gives the
+    /// proxy for the builder, or the error.
     ///
     /// ```no_run
     /// # use coze_auth_reqwest::{Client, Error};
