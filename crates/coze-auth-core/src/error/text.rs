@@ -12,6 +12,8 @@ pub(super) const MASK: &str = "***";
 
 /// Longest text of a server in an error, in characters.
 const LIMIT: usize = 200;
+/// How far a text is looked through, in bytes: a server that repeats a long secret must not keep us busy.
+const LOOKED_AT: usize = 16 * 1024;
 
 /// Cleans what a server said, knowing which secrets it was sent.
 pub(crate) struct ServerText {
@@ -40,11 +42,14 @@ impl ServerText {
         // Masked before it is cut: half a secret is still half a secret.
         let mut masked_to = 0;
         for (at, character) in text.char_indices() {
+            if at >= LOOKED_AT {
+                shown.push('…');
+                break;
+            }
             let rest = &text[at..];
             let found = forms.iter().filter(|form| rest.starts_with(&***form));
             let end = found.map(|form| at + form.len()).max().unwrap_or_default();
-            let is_masked = at < masked_to.max(end);
-            if is_masked && at < masked_to {
+            if at < masked_to {
                 masked_to = masked_to.max(end);
                 continue;
             }
@@ -54,11 +59,11 @@ impl ServerText {
             }
             masked_to = end;
             match character {
-                _ if is_masked => shown.push_str(MASK),
+                _ if at < end => shown.push_str(MASK),
                 odd if is_invisible(odd) => shown.extend(odd.escape_unicode()),
                 other => shown.push(other),
             }
-            count += if is_masked { MASK.len() } else { 1 };
+            count += if at < end { MASK.len() } else { 1 };
         }
         shown
     }
@@ -87,6 +92,21 @@ mod tests {
         let text = ServerText::knowing(vec![Hidden::new(secret.clone())]);
         let shown = text.clean(&format!("{}{secret} tail", "x".repeat(190)));
         assert_eq!(shown, format!("{}*** tail", "x".repeat(190)));
+    }
+
+    #[test]
+    fn secrets_are_masked_where_they_overlap_and_not_looked_for_without_end() {
+        let text = ServerText::knowing(
+            ["ab", "bcdef", "a".repeat(9).as_str()]
+                .map(Hidden::new)
+                .into(),
+        );
+        assert_eq!(text.clean("abcdef, ab"), "***, ***");
+        assert_eq!(text.clean(&format!("{}b", "a".repeat(30))), "***");
+        assert_eq!(text.clean(&format!("{}***", "x".repeat(197))).len(), 200);
+        assert_eq!(text.clean(&format!("{}ab", "x".repeat(197))).len(), 200);
+        let long = format!("{} tail", "a".repeat(20_000));
+        assert_eq!(text.clean(&long), "***…");
     }
 
     #[test]
