@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, ErrorKind as Io};
+use std::iter::successors;
 use std::sync::Arc;
 
 use coze_auth_core as core;
@@ -61,25 +62,23 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// By what the error and those below it are: errors of the system and of `rustls`. What else an HTTP client knows
-    /// of its own is for its adapter to tell.
+    /// By what the error and those below it are: errors of the system, of `rustls`, and about proxies. What else an
+    /// HTTP client knows of its own is for its adapter to tell.
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut next = Some(error);
         let mut found = Self::Unknown;
         // The lowest that says anything knows best: what stands above repeats it.
-        while let Some(error) = next {
+        for error in chain(error) {
             if let Some(tls) = error.downcast_ref::<Tls>() {
                 return of_tls(tls);
             }
-            let io = error.downcast_ref::<io::Error>();
-            if let Some(io) = io {
-                found = of_io(io);
+            match error.downcast_ref::<io::Error>() {
+                Some(io) => found = of_io(io),
+                None => {
+                    if let Some(told) = of_proxy(&error.to_string()) {
+                        return told;
+                    }
+                }
             }
-            // An `io::Error` does not count what it wraps among its sources, but what is below that.
-            next = match io.and_then(io::Error::get_ref) {
-                Some(wrapped) => Some(wrapped),
-                None => error.source(),
-            };
         }
         found
     }
@@ -112,6 +111,64 @@ impl Obstacle {
                 | Self::ProxyRefused
         )
     }
+}
+
+/// The error and those below it. An `io::Error` does not count what it wraps among its sources, but what is below that.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |&error| {
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
+}
+
+/// What the HTTP clients tell of a proxy in words alone: hyper-util (`tunnel error`, `SOCKS error`) does not export the
+/// types, ureq has none.
+fn of_proxy(words: &str) -> Option<Obstacle> {
+    match words {
+        "tunnel error: proxy authorization required"
+        | "SOCKS error: credentials not accepted"
+        | "SOCKS error: server does not support user/pass authentication"
+        | "no acceptable auth methods"
+        | "password authentication failed" => Some(Obstacle::ProxyAuthentication),
+        "SOCKS error: could not resolve to acceptable address type" => Some(Obstacle::UnknownName),
+        // What is below it cannot be seen.
+        "SOCKS error: failed to create underlying connection" => Some(Obstacle::ProxyUnreachable),
+        // What is below these says it.
+        "tunnel error: failed to create underlying connection"
+        | "tunnel error: io error establishing tunnel" => None,
+        // RFC 1928 §6, as ureq has it, and SOCKS4.
+        "general SOCKS server failure"
+        | "connection not allowed by ruleset"
+        | "network unreachable"
+        | "host unreachable"
+        | "connection refused"
+        | "TTL expired"
+        | "command not supported"
+        | "address kind not supported"
+        | "request rejected or failed" => Some(Obstacle::ProxyRefused),
+        _ if words.starts_with("CONNECT proxy failed: proxy server responded 407") => {
+            Some(Obstacle::ProxyAuthentication)
+        }
+        _ => ["CONNECT proxy failed: ", "tunnel error: ", "SOCKS error: "]
+            .iter()
+            .any(|start| words.starts_with(start))
+            .then_some(Obstacle::ProxyRefused),
+    }
+}
+
+/// Whether the error shows that a proxy was on the way.
+fn is_proxied(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|error| {
+        let words = error.to_string();
+        words.starts_with("tunnel error: ") || words.starts_with("SOCKS error: ")
+    })
 }
 
 fn of_io(error: &io::Error) -> Obstacle {
@@ -162,13 +219,14 @@ fn of_tls(error: &Tls) -> Obstacle {
 #[derive(Clone)]
 pub struct NetworkError {
     obstacle: Obstacle,
+    /// Empty if there was one, and it is not known which.
     proxy: Option<String>,
     cause: Cause,
 }
 
 impl NetworkError {
-    /// `proxy` is `host:port` of the proxy that was used, if one was, without user and password; empty if it is not
-    /// known which. The error must have no URL in it.
+    /// `proxy` is `host:port` of the proxy that was used, as far as that is known, without user and password. The
+    /// error must have no URL in it.
     pub fn new(
         error: impl StdError + Send + Sync + 'static,
         obstacle: Obstacle,
@@ -176,7 +234,7 @@ impl NetworkError {
     ) -> Self {
         Self {
             obstacle,
-            proxy,
+            proxy: proxy.or_else(|| is_proxied(&error).then(String::new)),
             cause: Arc::new(error),
         }
     }

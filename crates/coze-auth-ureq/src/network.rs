@@ -1,7 +1,5 @@
 //! What stood in the way of a request, as ureq tells it.
 
-use std::io;
-
 use coze_auth_core::http::Uri;
 use coze_auth_store::{NetworkError, Obstacle};
 use ureq::{Agent, Error, Proxy, Timeout};
@@ -13,15 +11,7 @@ pub(crate) fn network_error(error: Error, proxy: Option<String>) -> NetworkError
         Error::RequireHttpsOnly(_) => Error::RequireHttpsOnly("http".to_owned()),
         other => other,
     };
-    let obstacle = match (&error, obstacle(&error)) {
-        // SOCKS has words of its own, in an error of no kind, or of one that means something else there.
-        (Error::Io(error), Obstacle::Unknown | Obstacle::System(_))
-            if proxy.is_some() && error.raw_os_error().is_none() =>
-        {
-            of_socks(error)
-        }
-        (_, obstacle) => obstacle,
-    };
+    let obstacle = obstacle(&error);
     NetworkError::new(error, obstacle, proxy)
 }
 
@@ -36,16 +26,6 @@ pub(crate) fn address(proxy: &Proxy) -> String {
     format!("{}:{}", proxy.host(), proxy.port())
 }
 
-fn of_socks(error: &io::Error) -> Obstacle {
-    let words = error.to_string();
-    match &*words {
-        "no acceptable auth methods" | "password authentication failed" => {
-            Obstacle::ProxyAuthentication
-        }
-        _ => Obstacle::ProxyRefused,
-    }
-}
-
 /// ureq's error has no source: what it wraps is in its variants.
 fn obstacle(error: &Error) -> Obstacle {
     match error {
@@ -55,12 +35,8 @@ fn obstacle(error: &Error) -> Obstacle {
         Error::HostNotFound | Error::Timeout(Timeout::Resolve) => Obstacle::UnknownName,
         Error::Timeout(Timeout::Connect) => Obstacle::ConnectTimeout,
         Error::Timeout(_) => Obstacle::Timeout,
-        Error::ConnectProxyFailed(why) if why.starts_with("proxy server responded 407") => {
-            Obstacle::ProxyAuthentication
-        }
-        Error::ConnectProxyFailed(_) => Obstacle::ProxyRefused,
         Error::Protocol(_) => Obstacle::NotHttp,
         Error::Tls(_) => Obstacle::Handshake,
-        _ => Obstacle::Unknown,
+        other => Obstacle::of(other),
     }
 }
