@@ -152,7 +152,11 @@ fn is_placeholder(text: &str) -> bool {
         .iter()
         .find_map(|kind| text.strip_prefix(kind))
         .unwrap_or(text);
+    // No URL has these (RFC 3986 §2), and a template has.
+    let is_template =
+        begins(text, "http") && text.contains("://") && text.contains(['<', '>', '{', '}']);
     around
+        || is_template
         || is_filler(rest)
         || STARTS.iter().any(|start| begins(rest, start))
         || WORDS.iter().any(|word| rest.eq_ignore_ascii_case(word))

@@ -485,6 +485,14 @@ fn redirect_uris_that_coze_cannot_register() {
     for (uri, problem) in [
         ("app.example/cb", Problem::NoScheme),
         (
+            "https://<your-domain>/cb",
+            Problem::Looks("is a placeholder; put the value of Coze's console in its place"),
+        ),
+        (
+            "https://app.example/{tenant}/cb",
+            Problem::Looks("is a placeholder; put the value of Coze's console in its place"),
+        ),
+        (
             "https://app.example/c b",
             Problem::Character {
                 at: 21,

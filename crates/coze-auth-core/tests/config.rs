@@ -8,6 +8,7 @@ use common::*;
 use coze_auth_core::config::{Environment, OAuthConfig};
 use coze_auth_core::error::Problem;
 use coze_auth_core::{Entropy, Region};
+use proptest::prelude::*;
 
 fn file(members: &str) -> String {
     format!(r#"{{"client_id":"id-1","coze_api_base":"https://api.coze.cn",{members}}}"#)
@@ -819,4 +820,92 @@ fn a_key_is_named_by_its_variable_or_member() {
     };
     let error = key.rsa_key().unwrap_err();
     assert_eq!(error.what(), "private_key");
+}
+
+/// Parts of settings, and what lies beside them; put together in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("SENTINEL"),
+        Just("\""),
+        Just("'"),
+        Just("\\"),
+        Just("\\u00"),
+        Just("\\ud83d"),
+        Just("\\n"),
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(":"),
+        Just(","),
+        Just("/"),
+        Just("//"),
+        Just("/*"),
+        Just("*/"),
+        Just("#"),
+        Just("\n"),
+        Just("\r"),
+        Just("\u{6263}"),
+        Just("\u{ff0e}"),
+        Just("\u{200b}"),
+        Just("\u{1f600}"),
+        Just("\u{2014}"),
+        Just("%"),
+        Just("%0"),
+        Just("`"),
+        Just("`n"),
+        Just("-----"),
+        Just("BEGIN"),
+        Just("PRIVATE KEY"),
+        Just("RSA"),
+        Just("END"),
+        Just("MII"),
+        Just("="),
+        Just("=="),
+        Just("https://"),
+        Just("api.coze.cn"),
+        Just("@"),
+        Just("?"),
+        Just("<"),
+        Just(">"),
+        Just("$"),
+        Just("COZE_"),
+        Just("client_id"),
+        Just("private_key"),
+        Just("null"),
+        Just("1"),
+        Just("."),
+        Just("code"),
+        Just("state"),
+        Just("error"),
+        Just("&"),
+        Just(" "),
+        Just("HTTP/1.1"),
+        Just("LS0t"),
+        Just("-"),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    /// Whatever is handed over, nothing panics and no error repeats it.
+    #[test]
+    fn no_setting_is_too_odd(text in pieces(), file in pieces()) {
+        let quiet = |error: Option<coze_auth_core::error::ConfigError>| {
+            let shown = error.map(|error| format!("{error} {error:?}")).unwrap_or_default();
+            prop_assert!(!shown.contains("SENTINEL"), "{}", shown);
+            Ok(())
+        };
+        quiet(OAuthConfig::from_json(&text).err())?;
+        quiet(OAuthConfig::from_json(&format!("{{\"private_key\":\"{file}\", {text}")).err())?;
+        quiet(coze_auth_core::AccessToken::new(&*text).err())?;
+        quiet(coze_auth_core::ClientSecret::new(&*text).err())?;
+        quiet(coze_auth_core::Endpoints::custom(&text).err())?;
+        quiet(coze_auth_core::Endpoints::custom(&format!("https://{text}")).err())?;
+        quiet(coze_auth_core::authorize::RedirectUri::new(format!("https://{text}")).err())?;
+        quiet(coze_auth_core::jwt::JwtIssuer::new(coze_auth_core::Endpoints::cn(), &*text, &*file).err())?;
+        let _ = coze_auth_core::authorize::Callback::parse(&text);
+        #[cfg(feature = "rs256-aws-lc")]
+        quiet(coze_auth_core::jwt::RsaKey::from_pem(&text).err())?;
+    }
 }

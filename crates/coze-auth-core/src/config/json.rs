@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
             return Err(self.unexpected("a text"));
         };
         // What an escape stands for is shorter than itself, so the text never moves and leaves no copy.
-        let mut text = Zeroizing::new(String::with_capacity(self.rest().len()));
+        let mut text = Zeroizing::new(String::with_capacity(self.length_until(quote)));
         loop {
             let at = self.at;
             match self.next() {
@@ -210,6 +210,18 @@ impl<'a> Reader<'a> {
                 Some(character) => text.push(character),
             }
         }
+    }
+
+    /// How many bytes there are up to a quote that is not escaped.
+    fn length_until(&self, quote: char) -> usize {
+        let mut escaped = false;
+        let ends = |character: char| {
+            let ends = !escaped && character == quote;
+            escaped = !escaped && character == '\\';
+            ends
+        };
+        let rest = self.rest();
+        rest.find(ends).unwrap_or(rest.len())
     }
 
     /// What stands behind a `\` (RFC 8259 §7).
