@@ -1,7 +1,8 @@
 //! Access tokens. Personal (PAT) and service (SAT) tokens are made in Coze's console and used as they
 //! are; the others come from a flow. All of them are a Bearer.
 
-use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 use crate::error::ConfigError;
 use crate::secret::{Alphabet, Hidden, check, secret};
@@ -26,6 +27,11 @@ impl AccessToken {
     /// `Bearer …`, for the `Authorization` header of a request to Coze's API; marked sensitive.
     pub fn bearer(&self) -> HeaderValue {
         wire::bearer(&self.0)
+    }
+
+    /// Puts it on the headers of a request to Coze's API, in place of whatever credential is there.
+    pub fn authorize(&self, headers: &mut HeaderMap) {
+        headers.insert(AUTHORIZATION, self.bearer());
     }
 
     /// Whether both are the same, in a time that does not depend on where they differ.

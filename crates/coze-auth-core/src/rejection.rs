@@ -1,6 +1,7 @@
 //! Whether an answer of Coze's API says that the access token is no good (protocol §4.4).
 
-use http::{Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::coding;
 use crate::endpoint::origin;
@@ -26,9 +27,14 @@ pub fn may_go_directly(method: &Method, from: &str, to: &str) -> bool {
         && origin(from).is_some_and(|from| origin(to) == Some(from))
 }
 
-/// Whether a content type is JSON's. No other body has anything to say here, and an event stream must not be
-/// read by anyone but its owner.
-pub fn is_json(content_type: &str) -> bool {
+/// Whether an answer with these headers is JSON. No other body has anything to say here, and an event stream must not
+/// be read by anyone but its owner.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| value.to_str().is_ok_and(is_of_json))
+}
+
+fn is_of_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
@@ -62,6 +68,8 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+
+    use http::HeaderValue;
 
     use super::*;
 
@@ -132,12 +140,17 @@ mod tests {
 
     #[test]
     fn json_by_its_type() {
+        let typed = |value: &str| {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
+            HeaderMap::from_iter([(CONTENT_TYPE, value)])
+        };
+        assert!(!is_json(&HeaderMap::new()));
         for json in [
             "application/json",
             "Application/JSON; charset=utf-8",
             "application/problem+json",
         ] {
-            assert!(is_json(json), "{json}");
+            assert!(is_json(&typed(json)), "{json}");
         }
         for other in [
             "text/event-stream",
@@ -146,7 +159,7 @@ mod tests {
             "application/jsonl",
             "日本",
         ] {
-            assert!(!is_json(other), "{other}");
+            assert!(!is_json(&typed(other)), "{other}");
         }
     }
 }

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use coze_auth_core::http;
-use coze_auth_core::http::header::CONTENT_TYPE;
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
 use coze_auth_store::{Origins, Refused};
 use http_body::{Frame, SizeHint};
@@ -32,23 +31,14 @@ pub(crate) async fn ask(
     let answer = http.execute(request).await.map_err(failed)?;
     let ended = answer.url().clone();
     let (answer, rejected) = judge(answer).await.map_err(failed)?;
-    let refused = match rejected {
-        false => None,
-        true if ended == asked => Some(Refused::Token),
-        true => {
-            let ours = origins.check(ended.as_str());
-            ours.map_err(|_| Error::redirected(ended.as_str()))?;
-            Some(Refused::Without(ended))
-        }
-    };
-    Ok((answer, refused))
+    let refused = rejected.then(|| origins.refused_at(&asked, ended));
+    Ok((answer, refused.transpose()?))
 }
 
 /// The answer, and whether it says that the token is no good.
 async fn judge(mut answer: Response) -> reqwest::Result<(Response, bool)> {
     let status = answer.status();
-    let content_type = answer.headers().get(CONTENT_TYPE);
-    if !content_type.is_some_and(|value| value.to_str().is_ok_and(is_json)) {
+    if !is_json(answer.headers()) {
         return Ok((answer, rejects_token(status, None)));
     }
     let mut read = Vec::new();

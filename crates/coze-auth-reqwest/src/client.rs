@@ -7,18 +7,11 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http::Uri;
 use coze_auth_core::proxy::Proxies;
-use coze_auth_store::{Clock, proxies};
+use coze_auth_store::{Clock, Timeouts, proxies};
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Proxy};
 
 use crate::{Error, SystemClock, Time};
-
-/// How long one request may take, from connecting to the last byte of the answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connecting may take at most.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest limit that is taken: as in `coze-auth-ureq`, where one beyond what the clock can tell panics.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Drives flows over `reqwest`. Cheap to clone; clones share their connections. Keep one.
 ///
@@ -34,7 +27,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone)]
 pub struct Client {
     http: Http,
-    pub(crate) timeout: Duration,
+    pub(crate) timeouts: Timeouts,
     pub(crate) time: Arc<dyn Time>,
 }
 
@@ -50,7 +43,7 @@ struct Own {
     make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
     /// None if the builder of the application sees to proxies.
     proxies: Option<Arc<Proxies>>,
-    connect_timeout: Duration,
+    timeouts: Timeouts,
     /// For everything else.
     network: OnceLock<reqwest::Client>,
     /// For https without a proxy.
@@ -74,7 +67,7 @@ impl Client {
             Some(proxy.expose().to_owned())
         });
         let make = move || reqwest::Client::builder().proxy(rule.clone());
-        Self::own(Own::new(Arc::new(make), Some(proxies), TIMEOUT))
+        Self::own(Own::new(Arc::new(make), Some(proxies), Timeouts::default()))
     }
 
     /// A client with settings of your own: proxies, roots (`tls_certs_only`, `tls_certs_merge`), a
@@ -102,7 +95,7 @@ impl Client {
     pub fn with_builder(
         make: impl Fn() -> ClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        Self::own(Own::new(Arc::new(make), None, TIMEOUT))
+        Self::own(Own::new(Arc::new(make), None, Timeouts::default()))
     }
 
     fn own(own: Own) -> Result<Self, Error> {
@@ -127,7 +120,7 @@ impl Client {
     fn over(http: Http) -> Self {
         Self {
             http,
-            timeout: TIMEOUT,
+            timeouts: Timeouts::default(),
             time: Arc::new(SystemClock),
         }
     }
@@ -136,10 +129,9 @@ impl Client {
     /// third of it, and at most 10 seconds, is for connecting. More than a day counts as a day.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        let timeout = timeout.min(LONGEST_TIMEOUT);
-        self.timeout = timeout;
+        self.timeouts = Timeouts::of(timeout);
         if let Http::Own(own) = &self.http {
-            let own = Own::new(own.make.clone(), own.proxies.clone(), timeout);
+            let own = Own::new(own.make.clone(), own.proxies.clone(), self.timeouts);
             self.http = Http::Own(Arc::new(own));
         }
         self
@@ -188,13 +180,12 @@ impl Own {
     fn new(
         make: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
         proxies: Option<Arc<Proxies>>,
-        timeout: Duration,
+        timeouts: Timeouts,
     ) -> Self {
         Self {
             make,
             proxies,
-            // Below the whole timeout: so what times out later was connected.
-            connect_timeout: (timeout / 3).min(CONNECT_TIMEOUT),
+            timeouts,
             network: OnceLock::new(),
             direct: OnceLock::new(),
             direct_plain: OnceLock::new(),
@@ -206,7 +197,7 @@ impl Own {
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .connect_timeout(self.connect_timeout)
+            .connect_timeout(self.timeouts.connect)
     }
 
     fn direct_plain(&self) -> Result<&reqwest::Client, Error> {
@@ -225,19 +216,16 @@ fn built(
     if let Some(client) = place.get() {
         return Ok(client);
     }
-    let client = builder().build().map_err(unbuilt)?;
+    let client = builder().build();
+    let client = client.map_err(|error| Error::Build(Arc::new(error.without_url())))?;
     Ok(place.get_or_init(|| client))
-}
-
-fn unbuilt(error: reqwest::Error) -> Error {
-    Error::Build(Arc::new(error.without_url()))
 }
 
 impl fmt::Debug for Client {
     /// Without the inner client, whose proxies may have passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.timeouts.whole)
             .finish_non_exhaustive()
     }
 }

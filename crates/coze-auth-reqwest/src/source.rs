@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use coze_auth_core::http::header::AUTHORIZATION;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
@@ -51,14 +50,14 @@ pub struct TokenSource {
 impl TokenSource {
     /// A token of the console: personal (PAT) or service (SAT).
     pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
-        let source = Source::fixed(token, client.timeout, client.clock());
+        let source = Source::fixed(token, client.timeouts.whole, client.clock());
         Self::over(client, endpoints, source)
     }
 
     /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
     pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
         let endpoints = app.endpoints().clone();
-        let source = Source::jwt(app, grant, client.timeout, client.clock());
+        let source = Source::jwt(app, grant, client.timeouts.whole, client.clock());
         Self::over(client, &endpoints, source)
     }
 
@@ -78,7 +77,7 @@ impl TokenSource {
         let app = app.into();
         let endpoints = app.endpoints().clone();
         let (store, clock) = (Arc::new(store), client.clock());
-        let source = Source::stored(app, subject, store, client.timeout, clock)?;
+        let source = Source::stored(app, subject, store, client.timeouts.whole, clock)?;
         Ok(Self::over(client, &endpoints, source))
     }
 
@@ -151,19 +150,15 @@ impl TokenSource {
         // Before a renewal is taken on, which would be lost.
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let mut caller = self.source.caller();
+        caller = caller.wait_when_stale(self.wait_when_stale);
         loop {
             match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
-                Ask::Behind(token, refresh) if !self.wait_when_stale => {
+                Ask::First(refresh) => self.start(&runtime, refresh),
+                Ask::Behind(token, refresh) => {
                     self.start(&runtime, refresh);
                     return Ok(token);
-                }
-                Ask::First(refresh) | Ask::Behind(_, refresh) => {
-                    self.start(&runtime, refresh);
-                    if self.wait_when_stale {
-                        self.settled().await;
-                    }
                 }
                 Ask::Wait(woken, at_most) => self.client.time.wait(woken, at_most).await,
             }
@@ -177,7 +172,7 @@ impl TokenSource {
     /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
     pub async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), Error> {
         self.origins.check(request.url().as_str())?;
-        put(request, &self.token().await?);
+        self.token().await?.authorize(request.headers_mut());
         Ok(())
     }
 
@@ -252,7 +247,7 @@ impl TokenSource {
         let mut delivery = Delivery::new(request.method(), request.url(), again.is_some());
         let mut token = self.token().await?;
         loop {
-            put(&mut request, &token);
+            token.authorize(request.headers_mut());
             let (answer, refused) = ask(http, request, &self.origins).await?;
             let then = delivery.answered(&self.source, &token, refused)?;
             let Some(next) = &mut again else {
@@ -328,10 +323,6 @@ impl TokenSource {
     fn start(&self, runtime: &Handle, refresh: Refresh) {
         runtime.spawn(renew(self.client.clone(), refresh));
     }
-}
-
-fn put(request: &mut reqwest::Request, token: &AccessToken) {
-    request.headers_mut().insert(AUTHORIZATION, token.bearer());
 }
 
 /// Carries a renewal out. What blocks, the store, does so where it may.

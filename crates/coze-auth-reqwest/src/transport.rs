@@ -58,7 +58,7 @@ impl Client {
             Ok(request) => request,
             Err(error) => return Ok(Err((TransportFailure::NotSent, network_error(error, None)))),
         };
-        *request.timeout_mut() = Some(self.timeout);
+        *request.timeout_mut() = Some(self.timeouts.whole);
         let asked = request.url().clone();
         let answer = match client.execute(request).await {
             Ok(answer) if *answer.url() != asked => {

@@ -40,6 +40,6 @@ pub use self::refresh::{Next, Refresh};
 pub use self::renewal::Renewal;
 pub use self::sessions::Sessions;
 pub use self::shared::Ask;
-pub use self::source::{Caller, Clock, RefreshApp, Source};
+pub use self::source::{Caller, Clock, RefreshApp, Source, Timeouts};
 pub use self::store::{FileStore, GrantStore, LockedGrant, MemoryStore, Saved};
 pub use self::wait::{Signal, Waiting};

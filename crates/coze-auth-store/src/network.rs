@@ -83,6 +83,17 @@ impl Obstacle {
         found
     }
 
+    /// What is known of a request's fate, for a client that does not tell what it has sent.
+    pub const fn failure(self) -> TransportFailure {
+        match self {
+            Self::Timeout => TransportFailure::Timeout,
+            Self::Reset | Self::Closed | Self::NotHttp | Self::Unknown => {
+                TransportFailure::NoAnswer
+            }
+            _ => TransportFailure::NotSent,
+        }
+    }
+
     /// Whether something configured must change before the same can succeed: address, certificates, proxy, clock.
     const fn is_of_settings(self) -> bool {
         matches!(

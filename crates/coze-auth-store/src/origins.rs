@@ -8,7 +8,7 @@ use coze_auth_core::error::ConfigError;
 use coze_auth_core::http::Uri;
 use coze_auth_core::http::uri::Scheme;
 
-use crate::Error;
+use crate::{Error, Refused};
 
 /// The origin of the API, and others that were allowed by name. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,5 +61,25 @@ impl Origins {
             self.check(&to).map_err(|_| Error::redirected(&to))?;
         }
         Ok(None)
+    }
+
+    /// What an answer is about that refuses a token, of an HTTP client that tells where a request ended, and not by which
+    /// way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redirected`] if it ended where the token must not be sent: it may have gone there by a second
+    /// redirect.
+    pub fn refused_at<U: AsRef<str> + PartialEq>(
+        &self,
+        asked: &U,
+        ended: U,
+    ) -> Result<Refused<U>, Error> {
+        if *asked == ended {
+            return Ok(Refused::Token);
+        }
+        let ours = self.check(ended.as_ref());
+        ours.map_err(|_| Error::redirected(ended.as_ref()))?;
+        Ok(Refused::Without(ended))
     }
 }

@@ -12,6 +12,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
@@ -80,9 +82,15 @@ impl Refresh {
         self.go_on(before)
     }
 
-    /// Ends it before it has begun: there is nothing to carry it out with.
-    pub fn give_up(self, error: Error) {
-        let _ = self.end(Err(error));
+    /// Has it carried out on a thread of its own. If the system gives none, it has failed.
+    pub fn on_thread(self, carry_out: impl FnOnce(Self) + Send + 'static) {
+        // A closure that is not run takes what it holds along.
+        let (hand_over, taken) = channel();
+        let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
+        match thread.spawn(move || taken.recv().map(carry_out)) {
+            Ok(_) => drop(hand_over.send(self)),
+            Err(cause) => drop(self.end(Err(Error::Thread(Arc::new(cause))))),
+        }
     }
 
     /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in

@@ -43,6 +43,8 @@ pub(crate) struct Rounds {
     failures: Option<u64>,
     /// When it came.
     since: Option<SteadyTime>,
+    /// It waits for the renewal of a token that is good for now.
+    pub(crate) waits_when_stale: bool,
 }
 
 pub(crate) struct Shared {
@@ -121,9 +123,17 @@ impl Shared {
         caller.failures.get_or_insert(state.failures);
         caller.since.get_or_insert(now.steady);
         match state.cache.lookup(now) {
-            Lookup::Fresh(token) => Ask::Token(token),
-            Lookup::Stale(token, ticket) => Ask::Behind(token, refresh(ticket, state.known())),
-            Lookup::Missing(ticket) => Ask::First(refresh(ticket, state.known())),
+            Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| caller.waits_when_stale)
+            {
+                Some(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
+                None => Ask::Token(token),
+            },
+            Lookup::Stale(token, ticket) if !caller.waits_when_stale => {
+                Ask::Behind(token, refresh(ticket, state.known()))
+            }
+            Lookup::Stale(_, ticket) | Lookup::Missing(ticket) => {
+                Ask::First(refresh(ticket, state.known()))
+            }
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
             Lookup::Failed(error) => Ask::Failed(error),
         }

@@ -18,11 +18,40 @@ use crate::store::{GrantStore, LockedGrant, Saved};
 use crate::wait::Waiting;
 use crate::{Error, GrantKey, StoreError};
 
+const TIMEOUT: Duration = Duration::from_secs(30);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// Beside what the timeouts sum up to, for whatever else a renewal does.
 const SLACK: Duration = Duration::from_secs(10);
 /// How often is tried to store a grant under one lock. A store that says each time that someone else was faster has
 /// lost its lock for good, or does not compare as it should.
 pub(crate) const SAVES: u32 = 10;
+
+/// How long one request may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// From looking the name up to the last byte of the answer.
+    pub whole: Duration,
+    /// For connecting: a third of it, and at most ten seconds, so that what times out later was connected.
+    pub connect: Duration,
+}
+
+impl Timeouts {
+    /// With this for the whole. More than a day counts as a day: what lies beyond what a clock can tell panics in some
+    /// HTTP clients.
+    pub fn of(whole: Duration) -> Self {
+        let whole = whole.min(LONGEST_TIMEOUT);
+        let connect = (whole / 3).min(LONGEST_CONNECT);
+        Self { whole, connect }
+    }
+}
+
+impl Default for Timeouts {
+    /// Thirty seconds.
+    fn default() -> Self {
+        Self::of(TIMEOUT)
+    }
+}
 
 /// Reads both clocks. A source reads them itself, since a store may take its time between two looks.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
@@ -330,6 +359,14 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether it waits for the renewal of a token that is stale but valid, instead of letting it run behind. If that
+    /// fails, it has the token all the same.
+    #[must_use]
+    pub fn wait_when_stale(mut self, waits: bool) -> Self {
+        self.rounds.waits_when_stale = waits;
+        self
+    }
+
     /// What to do for a token. Never waits for IO.
     pub fn ask(&mut self) -> Ask {
         let source = &self.source;

@@ -168,16 +168,27 @@ fn who_has_a_token_is_told_of_no_failure() {
     let world = slow.world();
     world.install(0);
     world.pass(LIFE - 30);
-    let mut caller = world.source.caller();
-    let Ask::Behind(token, refresh) = caller.ask() else {
+    let mut caller = world.source.caller().wait_when_stale(true);
+    let mut another = world.source.caller().wait_when_stale(true);
+    let Ask::First(refresh) = caller.ask() else {
         panic!("it is to be renewed");
     };
-    assert!(matches!(refresh.begin(), Next::Done));
-    let told = caller.ask();
-    assert!(
-        matches!(&told, Ask::Token(kept) if kept.matches(&token)),
-        "{told:?}"
+    for waits in [&mut caller, &mut another] {
+        assert!(matches!(waits.ask(), Ask::Wait(..)));
+    }
+    assert_eq!(
+        world.token().expose(),
+        "access-0",
+        "who does not wait has it"
     );
+    assert!(matches!(refresh.begin(), Next::Done));
+    for waits in [&mut caller, &mut another] {
+        let told = waits.ask();
+        assert!(
+            matches!(&told, Ask::Token(kept) if kept.expose() == "access-0"),
+            "{told:?}"
+        );
+    }
 }
 
 /// Three requests and ten seconds, twice: by then a renewal has ended, or its store hangs.

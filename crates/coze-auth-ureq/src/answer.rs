@@ -2,7 +2,6 @@
 
 use std::io::{Cursor, Read as _};
 
-use coze_auth_core::http::header::CONTENT_TYPE;
 use coze_auth_core::http::{Request, Response, Uri};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
 use coze_auth_store::{Origins, Refused};
@@ -33,8 +32,7 @@ pub(crate) fn ask<B: AsSendBody>(
 /// The answer, and whether it says that the token is no good.
 fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ureq::Error> {
     let status = answer.status();
-    let content_type = answer.headers().get(CONTENT_TYPE);
-    if !content_type.is_some_and(|value| value.to_str().is_ok_and(is_json)) {
+    if !is_json(answer.headers()) {
         return Ok((answer, rejects_token(status, None)));
     }
     let (head, body) = answer.into_parts();

@@ -7,20 +7,13 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http;
 use coze_auth_core::proxy::{self, Proxies};
-use coze_auth_store::{Clock, proxies};
+use coze_auth_store::{Clock, Timeouts, proxies};
 use rustls::crypto::CryptoProvider;
 use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
 use crate::{Error, SystemClock, Time};
-
-/// How long one request may take, from looking the name up to the last byte of the answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connecting may take at most.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest limit that is taken: what lies beyond what the clock can tell would panic in ureq.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One value for all, because ureq shares a connection only if both sides have the same. Never the
 /// process's default one: that is the application's to choose.
@@ -43,7 +36,7 @@ static CRYPTO: LazyLock<Arc<CryptoProvider>> =
 pub struct Client {
     agents: Agents,
     proxies: Arc<Proxies>,
-    pub(crate) timeout: Duration,
+    pub(crate) timeouts: Timeouts,
     pub(crate) time: Arc<dyn Time>,
 }
 
@@ -65,15 +58,15 @@ enum Agents {
 /// Sets what holds for every request, on an agent's settings or on a request's: ureq has one builder for
 /// both, and no name for what they share.
 macro_rules! settle {
-    ($config:expr, $timeout:expr) => {
+    ($config:expr, $timeouts:expr) => {
         $config
             .http_status_as_error(false)
             // None at all means that a 3xx is an answer like any other, and no error.
             .max_redirects(0)
-            .timeout_global(Some($timeout))
+            .timeout_global(Some($timeouts.whole))
             // Looking up and connecting together stay below the whole timeout.
-            .timeout_resolve(Some(($timeout / 3).min(CONNECT_TIMEOUT)))
-            .timeout_connect(Some(($timeout / 3).min(CONNECT_TIMEOUT)))
+            .timeout_resolve(Some($timeouts.connect))
+            .timeout_connect(Some($timeouts.connect))
     };
 }
 
@@ -85,7 +78,8 @@ impl Client {
     /// [`Error::Build`], as in `coze-auth-reqwest`. Nothing that ureq needs can fail this early today.
     pub fn new() -> Result<Self, Error> {
         let proxies = proxies();
-        Ok(Self::over(Agents::own(&proxies, TIMEOUT), proxies))
+        let agents = Agents::own(&proxies, Timeouts::default());
+        Ok(Self::over(agents, proxies))
     }
 
     /// A finished agent, with a proxy, roots, resolver or connector of your own. For our requests alone,
@@ -113,7 +107,7 @@ impl Client {
         Self {
             agents,
             proxies: Arc::new(proxies),
-            timeout: TIMEOUT,
+            timeouts: Timeouts::default(),
             time: Arc::new(SystemClock),
         }
     }
@@ -123,10 +117,9 @@ impl Client {
     /// More than a day counts as a day.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        let timeout = timeout.min(LONGEST_TIMEOUT);
-        self.timeout = timeout;
+        self.timeouts = Timeouts::of(timeout);
         if let Agents::Own { .. } = self.agents {
-            self.agents = Agents::own(&self.proxies, timeout);
+            self.agents = Agents::own(&self.proxies, self.timeouts);
         }
         self
     }
@@ -170,7 +163,7 @@ impl Client {
             Agents::Own { http, .. } if is_http => http.run(request),
             Agents::Own { https, .. } => https.run(request),
             Agents::Given(agent) => {
-                let config = settle!(agent.configure_request(request), self.timeout);
+                let config = settle!(agent.configure_request(request), self.timeouts);
                 let mut config = config.proxy(proxy.cloned());
                 if let Some(tls) = with_crypto(agent.config().tls_config()) {
                     config = config.tls_config(tls);
@@ -182,7 +175,7 @@ impl Client {
 }
 
 impl Agents {
-    fn own(proxies: &Proxies, timeout: Duration) -> Self {
+    fn own(proxies: &Proxies, timeouts: Timeouts) -> Self {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(CRYPTO.clone())
             .root_certs(RootCerts::PlatformVerifier)
@@ -190,7 +183,7 @@ impl Agents {
         let agent = |proxy: Option<&proxy::Proxy>| {
             // What ureq does not take is told when an address needs it, before anything is sent.
             let proxy = proxy.and_then(|proxy| as_ureq_takes_it(proxy).ok());
-            let config = settle!(Config::builder(), timeout).tls_config(tls.clone());
+            let config = settle!(Config::builder(), timeouts).tls_config(tls.clone());
             config.proxy(proxy).build().new_agent()
         };
         Self::Own {
@@ -246,7 +239,7 @@ impl fmt::Debug for Client {
     /// Without the agents, whose proxies may have passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.timeouts.whole)
             .finish_non_exhaustive()
     }
 }

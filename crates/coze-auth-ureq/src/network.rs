@@ -1,5 +1,7 @@
 //! What stood in the way of a request, as ureq tells it.
 
+use std::io;
+
 use coze_auth_core::http::Uri;
 use coze_auth_store::{NetworkError, Obstacle};
 use ureq::{Agent, Error, Proxy, Timeout};
@@ -27,7 +29,7 @@ pub(crate) fn address(proxy: &Proxy) -> String {
 }
 
 /// ureq's error has no source: what it wraps is in its variants.
-fn obstacle(error: &Error) -> Obstacle {
+pub(crate) fn obstacle(error: &Error) -> Obstacle {
     match error {
         Error::Io(error) => Obstacle::of(error),
         Error::Rustls(error) => Obstacle::of(error),
@@ -35,6 +37,7 @@ fn obstacle(error: &Error) -> Obstacle {
         Error::HostNotFound | Error::Timeout(Timeout::Resolve) => Obstacle::UnknownName,
         Error::Timeout(Timeout::Connect) => Obstacle::ConnectTimeout,
         Error::Timeout(_) => Obstacle::Timeout,
+        Error::RequireHttpsOnly(_) => Obstacle::System(io::ErrorKind::Unsupported),
         Error::Protocol(_) => Obstacle::NotHttp,
         Error::Tls(_) => Obstacle::Handshake,
         other => Obstacle::of(other),

@@ -1,10 +1,7 @@
 //! A valid token at any moment.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread;
 
-use coze_auth_core::http::header::AUTHORIZATION;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant, http};
@@ -59,14 +56,14 @@ struct Handle {
 impl TokenSource {
     /// A token of the console: personal (PAT) or service (SAT).
     pub fn fixed(client: &Client, endpoints: &Endpoints, token: AccessToken) -> Self {
-        let source = Source::fixed(token, client.timeout, client.clock());
+        let source = Source::fixed(token, client.timeouts.whole, client.clock());
         Self::over(client, endpoints, source)
     }
 
     /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
     pub fn jwt(client: &Client, app: JwtApp, grant: JwtGrant) -> Self {
         let endpoints = app.endpoints().clone();
-        let source = Source::jwt(app, grant, client.timeout, client.clock());
+        let source = Source::jwt(app, grant, client.timeouts.whole, client.clock());
         Self::over(client, &endpoints, source)
     }
 
@@ -86,7 +83,7 @@ impl TokenSource {
         let app = app.into();
         let endpoints = app.endpoints().clone();
         let (store, clock) = (Arc::new(store), client.clock());
-        let source = Source::stored(app, subject, store, client.timeout, clock)?;
+        let source = Source::stored(app, subject, store, client.timeouts.whole, clock)?;
         Ok(Self::over(client, &endpoints, source))
     }
 
@@ -159,19 +156,15 @@ impl TokenSource {
             return Ok(token);
         }
         let mut caller = self.source().caller();
+        caller = caller.wait_when_stale(self.wait_when_stale);
         loop {
             match caller.ask() {
                 Ask::Token(token) => return Ok(token),
                 Ask::Failed(error) => return Err(error),
-                Ask::Behind(token, refresh) if !self.wait_when_stale => {
+                Ask::First(refresh) => self.start(refresh),
+                Ask::Behind(token, refresh) => {
                     self.start(refresh);
                     return Ok(token);
-                }
-                Ask::First(refresh) | Ask::Behind(_, refresh) => {
-                    self.start(refresh);
-                    if self.wait_when_stale {
-                        self.settled();
-                    }
                 }
                 Ask::Wait(woken, at_most) => {
                     self.handle.client.time.wait(&woken.signal(), at_most);
@@ -187,7 +180,7 @@ impl TokenSource {
     /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
     pub fn authorize<B>(&self, request: &mut http::Request<B>) -> Result<(), Error> {
         self.origins.check(&request.uri().to_string())?;
-        put(request, &self.token()?);
+        self.token()?.authorize(request.headers_mut());
         Ok(())
     }
 
@@ -251,7 +244,7 @@ impl TokenSource {
         let mut delivery = Delivery::new(request.method(), request.uri(), repeatable);
         let mut token = self.token()?;
         loop {
-            put(&mut request, &token);
+            token.authorize(request.headers_mut());
             let (answer, refused) = ask(agent, request, &self.origins)?;
             let then = delivery.answered(self.source(), &token, refused)?;
             let Some(next) = &mut again else {
@@ -306,24 +299,7 @@ impl TokenSource {
 
     fn start(&self, refresh: Refresh) {
         let client = self.handle.client.clone();
-        let (hand_over, taken) = channel();
-        let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
-        let spawned = thread.spawn(move || {
-            if let Ok(refresh) = taken.recv() {
-                renew(&client, refresh);
-            }
-        });
-        match spawned {
-            Ok(_) => drop(hand_over.send(refresh)),
-            Err(cause) => refresh.give_up(Error::Thread(Arc::new(cause))),
-        }
-    }
-
-    /// Waits until no renewal runs.
-    fn settled(&self) {
-        while let Some((woken, at_most)) = self.source().running() {
-            self.handle.client.time.wait(&woken.signal(), at_most);
-        }
+        refresh.on_thread(move |refresh| renew(&client, refresh));
     }
 
     fn source(&self) -> &Arc<Source> {
@@ -347,10 +323,6 @@ impl Drop for Handle {
             let _ = self.source.settle();
         }
     }
-}
-
-fn put<B>(request: &mut http::Request<B>, token: &AccessToken) {
-    request.headers_mut().insert(AUTHORIZATION, token.bearer());
 }
 
 /// Carries a renewal out.

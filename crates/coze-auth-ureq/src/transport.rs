@@ -1,14 +1,14 @@
 //! One send, one loop.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 use coze_auth_store::{NetworkError, Signal};
-use ureq::{Proxy, SendBody, Timeout};
+use ureq::{Proxy, SendBody};
 
-use crate::network::{address, network_error};
+use crate::network::{address, network_error, obstacle};
 use crate::{Client, Error};
 
 /// Room for an answer. Coze's stay below it (protocol §3), so that none is copied while it grows.
@@ -95,7 +95,7 @@ impl Client {
             let answer = self.dispatch(http::Request::from_parts(head, ()), proxy);
             return answer
                 .and_then(incoming)
-                .map_err(|error| (of_bodiless(&error), error));
+                .map_err(|error| (obstacle(&error).failure(), error));
         }
         // ureq would send a reader of unknown length in chunks.
         head.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -140,30 +140,4 @@ fn incoming(answer: http::Response<ureq::Body>) -> Result<Response, ureq::Error>
         .take(Body::READ_AT_MOST as u64)
         .read_to_end(&mut bytes)?;
     Ok(http::Response::from_parts(head, bytes.into()))
-}
-
-/// What a failure means for a request without a body. All of those may be repeated, so this decides words
-/// only, and the error's name will do.
-fn of_bodiless(error: &ureq::Error) -> TransportFailure {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    match error {
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect)
-        | ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::ConnectProxyFailed(_)
-        | ureq::Error::RequireHttpsOnly(_)
-        | ureq::Error::Tls(_)
-        | ureq::Error::TlsRequired => TransportFailure::NotSent,
-        ureq::Error::Timeout(_) => TransportFailure::Timeout,
-        // Refused, no route, no such name, a certificate: all but a connection that broke.
-        ureq::Error::Io(error)
-            if !matches!(
-                error.kind(),
-                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
-            ) =>
-        {
-            TransportFailure::NotSent
-        }
-        _ => TransportFailure::NoAnswer,
-    }
 }
