@@ -4,7 +4,9 @@ import readline from 'node:readline';
 import { format } from 'node:util';
 
 const write = process.stdout.write.bind(process.stdout);
-const send = (message) => write(`${JSON.stringify(message)}\n`);
+// Half a character of a server's text is none of JSON's: most readers refuse the whole line.
+const whole = (_, value) => (typeof value === 'string' ? value.toWellFormed() : value);
+const send = (message) => write(`${JSON.stringify(message, whole)}\n`);
 
 /** At most what a line may hold, and no half of a character at the end. */
 const cut = (text) => Buffer.from(text.slice(0, 65536)).toString();

@@ -19,8 +19,10 @@ ONE_AT_A_TIME = threading.Lock()
 
 
 def send(message):
+    # Half a character of a server's text is none of JSON's: most readers refuse the whole line.
+    line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
     with ONE_AT_A_TIME:
-        WIRE.write(json.dumps(message) + "\n")
+        WIRE.write(line + "\n")
         WIRE.flush()
 
 
