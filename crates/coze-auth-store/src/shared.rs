@@ -71,8 +71,7 @@ struct State {
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
     closed: bool,
-    /// How long a caller waits before a renewal that has outlived its lease is not taken over any more.
-    patience: Duration,
+    lease: Duration,
 }
 
 impl Shared {
@@ -86,7 +85,7 @@ impl Shared {
                 failures: 0,
                 refused: None,
                 closed: false,
-                patience: policy.lease().saturating_mul(2),
+                lease: policy.lease(),
             }),
         })
     }
@@ -117,6 +116,7 @@ impl Shared {
         if state.closed {
             return Ask::Failed(Error::Closed);
         }
+        state.serve_unsaved(now);
         if let Some(error) = state.ended(caller, now) {
             return Ask::Failed(error);
         }
@@ -154,7 +154,14 @@ impl Shared {
     ) {
         self.change(|state| {
             state.failures += u64::from(outcome.is_err());
-            state.cache.complete(ticket, outcome, now);
+            match (outcome, state.unserved()) {
+                // What it brought is good, whatever became of it then: a store that panicked, a runtime that was shut
+                // down, another renewal that cannot have the lock.
+                (Err(error), Some(grant)) => {
+                    state.cache.complete_unstored(ticket, grant, error, now)
+                }
+                (outcome, _) => state.cache.complete(ticket, outcome, now),
+            }
         });
     }
 
@@ -292,6 +299,24 @@ impl State {
         })
     }
 
+    /// A grant that came, and waits to be stored, and that nobody is given yet.
+    fn unserved(&self) -> Option<TokenGrant> {
+        let grant = &self.unsaved.as_ref()?.grant;
+        let is_served = |current: &TokenGrant| current.access_token.matches(&grant.access_token);
+        (!self.cache.grant().is_some_and(is_served)).then(|| grant.clone())
+    }
+
+    /// Serves what has come, if storing it has outlived the renewal's lease: a store that hangs.
+    fn serve_unsaved(&mut self, now: Now) {
+        if self.cache.overran(now)
+            && let Some(grant) = self.unserved()
+        {
+            let waited = self.lease;
+            let error = Error::TimedOut { waited };
+            self.cache.restore_unstored(grant, error, now);
+        }
+    }
+
     /// Why a caller who has waited for a renewal is told that there is no token, instead of being given the next
     /// renewal: without this, one who asks a store that hangs, or comes to look when the pause is over, would ask on
     /// for ever.
@@ -301,7 +326,8 @@ impl State {
         }
         let waited = caller.since.map(|since| since.until(now.steady));
         // One renewal that is lost is taken over; after a second one it is not the renewal that is wrong.
-        if let Some(waited) = waited.filter(|waited| *waited >= self.patience)
+        let patience = self.lease.saturating_mul(2);
+        if let Some(waited) = waited.filter(|waited| *waited >= patience)
             && self.cache.overran(now)
         {
             self.cache.give_up(Error::TimedOut { waited }, now);

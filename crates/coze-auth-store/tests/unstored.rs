@@ -2,6 +2,7 @@
 
 mod steps;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -199,6 +200,43 @@ fn a_login_that_comes_while_a_renewal_is_stored_is_kept() {
     assert_eq!(world.token().expose(), "access-5");
     world.source.flush(TIMEOUT).unwrap();
     assert_eq!(stored(&store, &world), "access-5", "its login is lost");
+}
+
+/// A store that panics is a store that fails: what came is good.
+#[test]
+fn a_renewed_token_is_served_though_the_store_panics() {
+    let (world, store) = ended(0);
+    store.while_saving(|| panic!("the store panics"));
+    let next = world.begin();
+    let renewed = panic::catch_unwind(AssertUnwindSafe(|| world.go_on(next, |_| granted(1))));
+    renewed.unwrap_err();
+    assert_eq!(world.token().expose(), "access-1");
+    world.pass(1);
+    assert!(matches!(world.behind().begin(), Next::Done), "sent");
+    assert_eq!(stored(&store, &world), "access-1");
+}
+
+/// A write that hangs is waited for as long as a renewal may take, and not for ever.
+#[test]
+fn a_renewed_token_is_served_though_storing_it_hangs() {
+    let (world, store) = ended(0);
+    let Next::Send(hangs, _) = world.begin() else {
+        panic!("sent");
+    };
+    hangs.note(&Ok(grant(1)));
+    let mut caller = world.source.caller();
+    assert!(matches!(caller.ask(), Ask::Wait(..)));
+    world.pass(200);
+    match caller.ask() {
+        Ask::Token(token) => assert_eq!(token.expose(), "access-1"),
+        other => panic!("{other:?}"),
+    }
+    // It ends at last, and nothing is to be stored any more.
+    assert!(matches!(hangs.received(Ok(grant(1))), Next::Done));
+    assert_eq!(stored(&store, &world), "access-1");
+    world.pass(1);
+    assert_eq!(world.token().expose(), "access-1");
+    assert!(world.source.fresh(world.now().unix).is_some());
 }
 
 #[test]
