@@ -47,6 +47,8 @@ pub(crate) enum Way {
     Calendar,
     /// It goes on when nobody wants the result any more.
     Deaf,
+    /// The same, but it says that it has stopped.
+    Lingers,
     /// What it tells its caller.
     Tells(Box<Tells>),
     /// What was granted once is given again, without a question.

@@ -28,6 +28,7 @@ pub(crate) struct Seen {
     /// The handles of attempts to log in.
     pub(crate) attempts: Vec<String>,
     pub(crate) sent: Vec<String>,
+    pub(crate) last: Option<Request>,
     pub(crate) received: Vec<String>,
 }
 
@@ -86,7 +87,16 @@ impl Subject for Spoiled {
     ) -> Option<Result<F::Output, Error>> {
         match self.mutant.does(|way| matches!(way, Way::Deaf)) {
             true => Some(self.inner.run(self.spoil(flow))),
-            false => self.inner.run_until(self.spoil(flow), stop),
+            false => {
+                let result = self.inner.run_until(self.spoil(flow), stop);
+                if result.is_none() && self.mutant.does(|way| matches!(way, Way::Lingers)) {
+                    let last = locked(&self.seen).last.clone();
+                    for _ in 0..2 {
+                        drop(self.inner.run(Once(last.clone())));
+                    }
+                }
+                result
+            }
         }
     }
 
@@ -135,7 +145,9 @@ impl<F> SpoiledFlow<F> {
 
     fn send<T>(&mut self, request: Request) -> Step<T> {
         self.sending = Some(request.clone());
-        locked(&self.seen).sent.push(format!(
+        let mut seen = locked(&self.seen);
+        seen.last = Some(request.clone());
+        seen.sent.push(format!(
             "{} {} {:?} {}",
             request.method(),
             request.uri(),
@@ -144,6 +156,19 @@ impl<F> SpoiledFlow<F> {
         ));
         Step::Send(request)
     }
+}
+
+/// Sends this, whatever comes back.
+struct Once(Option<Request>);
+
+impl Flow for Once {
+    type Output = ();
+
+    fn step(&mut self, _: Now) -> Step<()> {
+        self.0.take().map_or(Step::Done(Ok(())), Step::Send)
+    }
+
+    fn receive(&mut self, _: Result<Response, TransportFailure>, _: Now) {}
 }
 
 /// Headers as they go out: `{:?}` of those that are marked as sensitive shows nothing.

@@ -100,5 +100,6 @@ pub(crate) fn all() -> Vec<Mutant> {
         Mutant::new("waits-four-times-as-long", Way::Waits(|pause, _| pause * 4)).only(POLL),
         Mutant::new("waits-by-the-calendar", Way::Calendar).only(POLL),
         Mutant::new("goes-on-when-stopped", Way::Deaf).only(POLL),
+        Mutant::new("goes-on-behind-when-stopped", Way::Lingers).only(POLL),
     ]
 }
