@@ -257,7 +257,7 @@ impl Callback {
     }
 
     /// Reads what came to a [`RedirectUri`]: the whole URL, its path and query, its query alone, or the
-    /// request line. Parameters that are empty count as absent (RFC 6749 §3.1).
+    /// request line. Parameters that are empty, or white space alone, count as absent (RFC 6749 §3.1).
     ///
     /// # Errors
     ///
@@ -343,7 +343,7 @@ fn parameters(query: &str) -> impl Iterator<Item = (&'static str, Cow<'_, str>)>
         let name = ["code", "state", "error", "error_description"]
             .into_iter()
             .find(|known| *known == name)?;
-        (!value.is_empty()).then_some((name, value))
+        (!value.trim().is_empty()).then_some((name, value))
     })
 }
 

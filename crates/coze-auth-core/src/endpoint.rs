@@ -486,7 +486,9 @@ pub(crate) fn absolute(text: &str) -> Option<Url> {
         return None;
     }
     let url = Url::parse(text).ok()?;
-    (url.has_host() && !has_user(&url)).then_some(url)
+    // `https://https://host`: pasted behind what was there.
+    let is_twice = matches!(url.host_str(), Some("http" | "https"));
+    (url.has_host() && !is_twice && !has_user(&url)).then_some(url)
 }
 
 fn has_user(url: &Url) -> bool {

@@ -232,6 +232,8 @@ fn empty_parameters_count_as_absent() {
         format!("code=c&error=&state={state}"),
         format!("error=&code=c&error_description=&state={state}"),
         format!("error&code=c&state={state}"),
+        format!("error=%20&code=c&state={state}"),
+        format!("error=+%0A&code=%20&code=c&state={state}"),
         format!("error=&error=&code=&code=c&state=&state={state}"),
         format!("code=c&error_description=&error_description=x&state={state}"),
     ] {

@@ -79,6 +79,8 @@ fn bases_that_cannot_work() {
         ("ftp://api.coze.cn", Problem::NotAUrl),
         ("file:///etc", Problem::NotAUrl),
         ("https://", Problem::NotAUrl),
+        ("https://https://api.coze.cn", Problem::NotAUrl),
+        ("https://http//api.coze.cn", Problem::NotAUrl),
         (
             &format!("https://api.coze.cn/{}", "x".repeat(2048)),
             Problem::TooLong(2048),

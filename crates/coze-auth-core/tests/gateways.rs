@@ -67,6 +67,19 @@ fn a_compressed_answer_is_read_all_the_same() {
         ),
         (Some("deflate"), zlib(&token)),
         (Some("deflate"), deflate(&token)),
+        // Packed by one gateway after the other.
+        (Some("gzip, gzip"), gzip(gzip(&token))),
+        (Some("gzip"), gzip(gzip(&token))),
+        (Some("gzip, identity"), gzip(gzip(gzip(&token)))),
+        (Some("deflate, gzip"), gzip(zlib(&token))),
+        (Some("deflate, gzip"), gzip(deflate(&token))),
+        // Under a wrong name.
+        (Some("gzip"), zlib(&token)),
+        (None, zlib(&token)),
+        (Some("deflate"), gzip(&token)),
+        // With padding behind.
+        (Some("gzip"), [gzip(&token), vec![0; 8]].concat()),
+        (Some("gzip"), [&*gzip(&token), b"\r\n"].concat()),
         (Some("gzip"), gzip(format!("\u{feff}{token}"))),
         // The HTTP client has decoded it and left the header in place.
         (Some("gzip"), token.clone().into()),
@@ -94,12 +107,33 @@ fn a_coding_that_cannot_be_read_is_named() {
     let token = token_json();
     let cut = |body: Vec<u8>| body[..body.len() - 9].to_vec();
     for (coding, body, named) in [
-        ("br", b"\x0b\x02\x80abc\x03".to_vec(), "the coding br,"),
+        (
+            "br",
+            b"\x0b\x02\x80abc\x03".to_vec(),
+            "the coding br, which was not asked for",
+        ),
         ("zstd", b"\x28\xb5\x2f\xfd\x00".to_vec(), "the coding zstd,"),
         ("gzip, br", b"\x0b\x02".to_vec(), "the coding gzip, br,"),
-        ("gzip", cut(gzip(&token)), "the coding gzip,"),
-        ("deflate", cut(zlib(&token)), "the coding deflate,"),
-        ("deflate", b"\xff\xff\xff".to_vec(), "the coding deflate,"),
+        (
+            "gzip",
+            cut(gzip(&token)),
+            "the coding gzip, and damaged or cut off",
+        ),
+        (
+            "gzip, gzip",
+            gzip(cut(gzip(&token))),
+            "the coding gzip, gzip, and damaged",
+        ),
+        (
+            "deflate",
+            cut(zlib(&token)),
+            "the coding deflate, and damaged",
+        ),
+        (
+            "deflate",
+            b"\xff\xff\xff".to_vec(),
+            "the coding deflate, and damaged",
+        ),
         ("pat_refresh-0", b"\x00".to_vec(), "the coding pat_***,"),
     ] {
         let answer = reply_with(200, &[("content-encoding", coding)], &body);

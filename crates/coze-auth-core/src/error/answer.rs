@@ -302,7 +302,7 @@ pub enum Oddity {
     TooLong,
     /// No body.
     Empty,
-    /// In a coding that was not asked for and cannot be read: see [`Unexpected::coding`].
+    /// In a coding that was not asked for and cannot be read, or that is damaged: see [`Unexpected::coding`].
     Coding,
     /// Not a JSON object: HTML of a gateway or proxy, a cut-off answer.
     NotJson,
@@ -406,9 +406,18 @@ impl fmt::Display for Unexpected {
             Oddity::Empty => f.write_str("it is empty; a proxy or gateway may have answered"),
             Oddity::Coding => {
                 let coding = self.coding().unwrap_or("gzip");
+                let is_read = |name: &str| {
+                    ["gzip", "x-gzip", "deflate"]
+                        .iter()
+                        .any(|read| name.trim().eq_ignore_ascii_case(read))
+                };
+                let why = match coding.split(',').all(is_read) {
+                    true => "and damaged or cut off",
+                    false => "which was not asked for and cannot be read",
+                };
                 write!(
                     f,
-                    "it is in the coding {coding}, which was not asked for and cannot be read; a proxy or gateway may have answered"
+                    "it is in the coding {coding}, {why}; a proxy or gateway may have answered"
                 )
             }
             Oddity::NotJson => {
