@@ -6,12 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
-use crate::endpoint::{Endpoints, WorkspaceId, absolute, another_site, copied, not_a_url};
+use crate::endpoint::{Endpoints, WorkspaceId, absolute, another_site, identifier, not_a_url};
 use crate::entropy::Entropy;
 use crate::error::{
     CallbackError, ConfigError, Error, ErrorCode, GrantType, Problem, ServerText, report,
 };
 use crate::flow::Call;
+use crate::pasted::{self, Setting};
 use crate::secret::{AuthorizationCode, ClientSecret, CodeVerifier, SecretJson, State};
 use crate::token::TokenGrant;
 use crate::wire::Outgoing;
@@ -29,7 +30,9 @@ impl RedirectUri {
     /// its own: its callback would have it twice.
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
         const WHAT: &str = "redirect URI";
-        let uri = Self(copied(WHAT, uri)?);
+        let uri = uri.into();
+        pasted::refuse(WHAT, &uri, Setting::Url)?;
+        let uri = Self(identifier(WHAT, uri)?);
         let bad = |problem| Err(ConfigError::new(WHAT, problem));
         let Some(url) = absolute(&uri.0) else {
             return bad(not_a_url(&uri.0));

@@ -43,7 +43,7 @@ pub struct PrivateKeyPem {
     text: Zeroizing<String>,
     /// The variable or member that it is from.
     setting: &'static str,
-    /// The file that the variable names.
+    /// The file that the variable names, or that the member stands in.
     file: Option<String>,
 }
 
@@ -53,14 +53,20 @@ impl PrivateKeyPem {
         &self.text
     }
 
-    /// The error that says what is wrong with it, under the name of its variable or member, and of the file that
-    /// the variable names.
+    /// The error that says what is wrong with it, under the name of its variable or member, and of its file.
     pub fn error(&self, problem: Problem) -> ConfigError {
         let error = ConfigError::new(self.setting, problem);
         match &self.file {
             Some(file) => error.in_file(file.as_str()),
             None => error,
         }
+    }
+
+    /// The same key, whose errors show the name of the file that its member stands in.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
     }
 
     /// The key.
@@ -311,7 +317,7 @@ impl<'a> Environment<'a> {
                 let bad = |problem| ConfigError::new(FILE, problem);
                 // Such a value must not be shown, which a path is.
                 if path.contains("BEGIN")
-                    || path.contains(['\n', '\r'])
+                    || path.trim().contains(['\n', '\r'])
                     || path.len() > LONGEST_PATH
                 {
                     return Err(bad(Problem::Looks(
@@ -319,7 +325,8 @@ impl<'a> Environment<'a> {
                     )));
                 }
                 let text = read_file(&path).map(Zeroizing::new).map_err(|error| {
-                    bad(Problem::Unreadable(error.to_string())).in_file(&**path)
+                    let why = format!("{error}{}", hint(&path));
+                    bad(Problem::Unreadable(why)).in_file(&**path)
                 })?;
                 PrivateKeyPem {
                     text,
@@ -327,7 +334,12 @@ impl<'a> Environment<'a> {
                     file: Some(path.to_string()),
                 }
             }
-            (None, None) => return Err(ConfigError::new(KEY, Problem::Missing)),
+            (None, None) => {
+                return Err(ConfigError::new(
+                    "COZE_JWT_OAUTH_PRIVATE_KEY or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH",
+                    Problem::Missing,
+                ));
+            }
         };
         Ok((issuer, key))
     }
@@ -339,6 +351,20 @@ impl<'a> Environment<'a> {
             }
         }
         Err(ConfigError::new(names[0], Problem::Missing))
+    }
+}
+
+/// What may be wrong with a path that leads nowhere.
+fn hint(path: &str) -> &'static str {
+    const QUOTES: [char; 2] = ['"', '\''];
+    if path.starts_with('~') || path.contains('$') {
+        "; ~ and $NAME are not replaced here, as a shell does"
+    } else if path.trim() != path {
+        "; there is white space around the path"
+    } else if path.starts_with(QUOTES) && path.ends_with(QUOTES) {
+        "; the path is in quotes"
+    } else {
+        ""
     }
 }
 

@@ -98,9 +98,16 @@ impl Endpoints {
     ///
     /// # Errors
     ///
-    /// As for the API base.
+    /// As for the API base, and if it is the website of Coze's other region.
     pub fn with_www(mut self, www: &str) -> Result<Self, ConfigError> {
-        self.www = Some(base("www base", www, self.insecure, For::Pages)?);
+        const WHAT: &str = "www base";
+        let www = base(WHAT, www, self.insecure, For::Pages)?;
+        if let (Some(api), Some(pages)) = (region(&self.api), region(&www))
+            && api != pages
+        {
+            return Err(ConfigError::new(WHAT, Problem::Host(OTHER_REGION)));
+        }
+        self.www = Some(www);
         Ok(self)
     }
 
@@ -262,7 +269,7 @@ fn base(what: &'static str, given: &str, insecure: bool, is_for: For) -> Result<
         return bad(Problem::TooLong(LONGEST_BASE));
     }
     if is_for != For::Tokens {
-        pasted::refuse(what, text, Setting::Text)?;
+        pasted::refuse(what, text, Setting::Url)?;
     }
     if let Some(at) = text.find(unseen) {
         let before = given.len() - given.trim_start().len();
@@ -433,6 +440,18 @@ fn of_coze(url: &Url, is_for: For) -> Option<Problem> {
         _ if is_api_path(url.path()) => Some(Problem::Path(
             "of Coze's API in it, which is added to the base; leave it out",
         )),
+        _ => None,
+    }
+}
+
+const OTHER_REGION: &str =
+    "is of the other region than the API base: a login at one means nothing to the other";
+
+/// The region whose API or website this is.
+fn region(url: &Url) -> Option<Region> {
+    match url.host_str()? {
+        "api.coze.cn" | "www.coze.cn" | "coze.cn" => Some(Region::Cn),
+        "api.coze.com" | "www.coze.com" | "coze.com" => Some(Region::Com),
         _ => None,
     }
 }

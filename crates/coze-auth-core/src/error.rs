@@ -343,8 +343,8 @@ impl fmt::Display for CallbackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StateMismatch => f.write_str(
-                "the callback's state is not the one of this login: a stray or forged request; \
-                 answer it with an error page and keep waiting for the right one",
+                "the callback has no state, or not the one of this login: a stray or forged request, or \
+                 not the whole address; answer it with an error page and keep waiting for the right one",
             ),
             Self::OtherApp => {
                 f.write_str("this login was started by another app or at another base")

@@ -10,6 +10,8 @@ pub(crate) enum Setting {
     Token,
     /// Any visible characters, such as a client secret or an id.
     Text,
+    /// A URL.
+    Url,
 }
 
 /// Refuses what cannot be the value itself, whatever that is.
@@ -27,6 +29,8 @@ const NAME: &str = "is the name of a variable and not its value";
 const BEARER: &str = "begins with Bearer, which is added when it is sent; set the value alone";
 const JSON: &str = "is JSON; set the value alone";
 const PEM: &str = "is a key or certificate in PEM, which does not belong here";
+const URL: &str = "is a URL, which does not belong here";
+const PATH: &str = "is a path; what stands in the file is asked for here";
 const MASKED: &str = "is masked or shortened; copy the whole value";
 
 /// What a text looks like if it cannot be a value.
@@ -56,6 +60,13 @@ pub(crate) fn looks_like(text: &str, setting: Setting) -> Option<&'static str> {
     if is_placeholder(text) {
         return Some(PLACEHOLDER);
     }
+    if setting != Setting::Url && (begins(text, "https://") || begins(text, "http://")) {
+        return Some(URL);
+    }
+    // A token may have a `/`, and a file of secrets is below a folder.
+    if setting == Setting::Token && text.starts_with('/') && text.matches('/').count() > 1 {
+        return Some(PATH);
+    }
     let cut = ["***", "...", "…", "•••"];
     (setting == Setting::Token && cut.iter().any(|sign| text.contains(sign))).then_some(MASKED)
 }
@@ -74,7 +85,7 @@ fn is_quoted(text: &str, setting: Setting) -> bool {
     let closes = text.trim_end_matches([',', ';']).ends_with(QUOTES);
     match setting {
         Setting::Token => opens || closes,
-        Setting::Text => opens && closes && text.chars().count() > 1,
+        Setting::Text | Setting::Url => opens && closes && text.chars().count() > 1,
     }
 }
 

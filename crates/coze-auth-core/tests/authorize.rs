@@ -115,6 +115,8 @@ fn a_stray_callback_does_not_burn_the_login() {
             .exchange(pending.take().unwrap(), &callback)
             .expect_err("not ours");
         assert_eq!(rejected.error, CallbackError::StateMismatch, "for {stray}");
+        let text = rejected.to_string();
+        assert!(text.contains("has no state, or not the one"), "{text}");
         pending = rejected.pending.map(|pending| *pending);
         assert!(pending.is_some(), "the login is lost to {stray}");
     }

@@ -90,6 +90,13 @@ fn a_file_that_cannot_work_names_the_member() {
             Problem::NoScheme,
         ),
         (
+            file(r#""client_type":"pkce","coze_www_base":"https://www.coze.com""#),
+            "coze_www_base",
+            Problem::Host(
+                "is of the other region than the API base: a login at one means nothing to the other",
+            ),
+        ),
+        (
             file(r#""client_type":"pkce""#).replace("https", "http"),
             "coze_api_base",
             Problem::Insecure,
@@ -210,6 +217,36 @@ fn a_key_can_be_in_a_file() {
         error.to_string(),
         "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH (key.pem): cannot be read: permission denied"
     );
+    for (path, hint) in [
+        (
+            "~/key.pem",
+            "; ~ and $NAME are not replaced here, as a shell does",
+        ),
+        (
+            "$HOME/key.pem",
+            "; ~ and $NAME are not replaced here, as a shell does",
+        ),
+        // Of a file with Windows' line ends: it is not the key itself.
+        ("key.pem\r", "; there is white space around the path"),
+        ("key.pem ", "; there is white space around the path"),
+        ("\"key.pem\"", "; the path is in quotes"),
+        ("'key.pem'", "; the path is in quotes"),
+        ("missing.pem", ""),
+    ] {
+        let vars = [
+            ("COZE_JWT_OAUTH_CLIENT_ID", "iss"),
+            ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "kid"),
+            ("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH", path),
+        ];
+        let error = environment(&vars).jwt_issuer(read).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH ({}): cannot be read: entity not found{hint}",
+                path.escape_debug()
+            )
+        );
+    }
 }
 
 #[test]
@@ -235,6 +272,16 @@ fn a_variable_that_is_not_set_is_named() {
     assert_eq!(
         missing(env.jwt_issuer(|_| unreachable!()).unwrap_err()),
         "COZE_JWT_OAUTH_CLIENT_ID"
+    );
+    let no_key = environment(&[
+        ("COZE_JWT_OAUTH_CLIENT_ID", "iss"),
+        ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "kid"),
+    ])
+    .jwt_issuer(|_| unreachable!())
+    .unwrap_err();
+    assert_eq!(
+        missing(no_key),
+        "COZE_JWT_OAUTH_PRIVATE_KEY or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH"
     );
     let no_redirect = environment(&[("COZE_PKCE_OAUTH_CLIENT_ID", "id")])
         .pkce_app()
@@ -679,6 +726,8 @@ fn what_is_pasted_in_the_place_of_a_setting_is_refused_by_name() {
         ("pat_abcd...", "is masked or shortened"),
         ("\"pat_x", "is in quotes"),
         ("pat_x\"", "is in quotes"),
+        ("https://api.coze.cn", "is a URL"),
+        ("/run/secrets/coze_token", "is a path"),
     ] {
         let error = AccessToken::new(token).unwrap_err();
         assert!(
@@ -687,6 +736,20 @@ fn what_is_pasted_in_the_place_of_a_setting_is_refused_by_name() {
                 .starts_with(&format!("access token: {reason}")),
             "{error}"
         );
+    }
+    // A variable's value in the place of its neighbour's.
+    for url in ["https://app.example/callback", "HTTP://127.0.0.1:9777"] {
+        for error in [
+            ClientSecret::new(url).err(),
+            JwtIssuer::new(Endpoints::cn(), url, "kid").err(),
+            JwtIssuer::new(Endpoints::cn(), "1", url).err(),
+        ] {
+            let error = error.expect(url).to_string();
+            assert!(
+                error.ends_with(": is a URL, which does not belong here"),
+                "{error}"
+            );
+        }
     }
     for (token, is, at) in [
         ("pat_\u{200b}x", "an invisible character", 4),
@@ -722,6 +785,7 @@ fn what_could_be_a_setting_is_taken() {
         "yourself",
         "a/b+c=",
         "id:1",
+        "/x",
     ] {
         AccessToken::new(token).unwrap_or_else(|error| panic!("{token}: {error}"));
     }

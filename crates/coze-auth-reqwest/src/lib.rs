@@ -1,5 +1,22 @@
 //! Coze (扣子) authentication over [`reqwest`]: [`Client::run`] drives every flow of [`core`].
 //!
+//! A personal or service access token (PAT, SAT), from `COZE_API_TOKEN`, and whose it is:
+//!
+//! ```no_run
+//! # use coze_auth_reqwest::{Client, Error, TokenSource, core, environment};
+//! use core::{Region, whoami};
+//!
+//! # async fn service() -> Result<(), Error> {
+//! let client = Client::new()?; // keep one
+//! let environment = environment(Region::Cn);
+//! let endpoints = environment.endpoints()?;
+//! let user = client.run(whoami(&endpoints, &environment.access_token()?)).await?;
+//! println!("{}", user.user_name);
+//! let tokens = TokenSource::fixed(&client, &endpoints, environment.access_token()?); // as the other sources
+//! # drop(tokens);
+//! # Ok(()) }
+//! ```
+//!
 //! A web login: send the person to Coze, then trade the callback's code for a token.
 //!
 //! ```no_run
@@ -80,6 +97,8 @@
 //! }
 //! # }
 //! ```
+//!
+//! `Error::code` gives the code that Coze refused with, a [`core::error::ErrorCode`].
 //!
 //! # Logs
 //!

@@ -276,7 +276,7 @@ impl fmt::Display for Error {
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
             Self::Thread(_) => f.write_str("the system gave no thread to renew the grant in"),
             Self::File { path, cause } => {
-                write!(f, "{} cannot be read: {}", path.display(), cause.kind())
+                write!(f, "{} cannot be read: {cause}", path.display())
             }
         }
     }
@@ -297,7 +297,7 @@ impl std::error::Error for Error {
             Self::Build(cause) => Some(&**cause),
             // The store's error has spoken in `Display`, too.
             Self::Store(error) | Self::NotStored(error) => error.source(),
-            Self::Entropy(cause) | Self::Thread(cause) | Self::File { cause, .. } => Some(&**cause),
+            Self::Entropy(cause) | Self::Thread(cause) => Some(&**cause),
             _ => None,
         }
     }

@@ -72,14 +72,18 @@ pub fn jwt_app_from_env(region: Region) -> Result<JwtApp, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be read, [`Error::Core`] naming the member that is wrong.
+/// [`Error::File`] if the file cannot be read, [`Error::Core`] naming the member that is wrong, and the file.
 pub fn config_from_file(path: impl AsRef<Path>) -> Result<OAuthConfig, Error> {
     let path = path.as_ref();
     let text = text_of(path).map_err(|cause| Error::File {
         path: path.to_owned(),
         cause: Arc::new(cause),
     })?;
-    Ok(OAuthConfig::from_json(&text)?)
+    let name = path.to_string_lossy();
+    Ok(match OAuthConfig::from_json(&text) {
+        Ok(OAuthConfig::Jwt(issuer, key)) => OAuthConfig::Jwt(issuer, key.in_file(name)),
+        read => read.map_err(|error| error.in_file(name))?,
+    })
 }
 
 /// More than any key or configuration has, in bytes.

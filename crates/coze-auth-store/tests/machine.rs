@@ -150,7 +150,25 @@ fn a_config_file_is_read_and_its_faults_are_named() {
 
     let file = File::new("bad.json", text.replace("web", "cli"));
     let error = config_error(config_from_file(file.path()));
-    assert_eq!(error.what(), "client_type");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "client_type ({}): is not a kind of app: web, pkce, device or jwt",
+            file.path()
+        )
+    );
+
+    let jwt = r#"{"client_type":"jwt","client_id":"1","public_key_id":"k","private_key":"key.pem","coze_api_base":"https://api.coze.cn"}"#;
+    let file = File::new("no-key.json", jwt);
+    let Ok(OAuthConfig::Jwt(_, key)) = config_from_file(file.path()) else {
+        panic!("a JWT app");
+    };
+    let error = key.rsa_key().unwrap_err().to_string();
+    let start = format!(
+        "private_key ({}): is not a usable RSA private key: ",
+        file.path()
+    );
+    assert!(error.starts_with(&start), "{error}");
 
     let error = failed(config_from_file("/no/such/config.json"));
     let Error::File { path, cause } = &error else {
@@ -160,7 +178,7 @@ fn a_config_file_is_read_and_its_faults_are_named() {
     assert_eq!(cause.kind(), std::io::ErrorKind::NotFound);
     assert_eq!(
         error.to_string(),
-        "/no/such/config.json cannot be read: entity not found"
+        format!("/no/such/config.json cannot be read: {cause}")
     );
 }
 
@@ -258,10 +276,16 @@ fn a_config_file_may_be_in_utf_16_and_not_endless() {
         ),
     ] {
         let file = File::new(name, bytes);
-        let Error::File { cause, .. } = failed(config_from_file(file.path())) else {
+        let error = failed(config_from_file(file.path()));
+        let Error::File { cause, .. } = &error else {
             panic!("{name}")
         };
         assert_eq!(cause.kind(), kind, "{name}: {cause}");
+        // What is wrong with it stands in the words, and not the kind alone.
+        assert_eq!(
+            error.to_string(),
+            format!("{} cannot be read: {cause}", file.path())
+        );
     }
 }
 

@@ -35,7 +35,8 @@ impl ConfigError {
     }
 
     /// The same problem of what stands in this file, whose name the error then shows.
-    pub(crate) fn in_file(mut self, file: impl Into<Box<str>>) -> Self {
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<Box<str>>) -> Self {
         self.file = Some(file.into());
         self
     }
