@@ -121,14 +121,15 @@ impl Shared {
             return Ask::Failed(error);
         }
         caller.failures.get_or_insert(state.failures);
-        caller.since.get_or_insert(now.steady);
+        let since = *caller.since.get_or_insert(now.steady);
+        // A renewal that is lost is not waited for twice: there is a token.
+        let waits = caller.waits_when_stale && since.until(now.steady) < state.lease;
         match state.cache.lookup(now) {
-            Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| caller.waits_when_stale)
-            {
+            Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| waits) {
                 Some(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
                 None => Ask::Token(token),
             },
-            Lookup::Stale(token, ticket) if !caller.waits_when_stale => {
+            Lookup::Stale(token, ticket) if !waits => {
                 Ask::Behind(token, refresh(ticket, state.known()))
             }
             Lookup::Stale(_, ticket) | Lookup::Missing(ticket) => {

@@ -16,13 +16,15 @@ use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::store::{GrantStore, LockedGrant, Saved};
 use crate::wait::Waiting;
-use crate::{Error, GrantKey, StoreError};
+use crate::{Error, GrantKey, StoreError, sync};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// Beside what the timeouts sum up to, for whatever else a renewal does.
 const SLACK: Duration = Duration::from_secs(10);
+/// How much longer than its patience a store may take before it counts as hanging.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often is tried to store a grant under one lock. A store that says each time that someone else was faster has
 /// lost its lock for good, or does not compare as it should.
 pub(crate) const SAVES: u32 = 10;
@@ -222,24 +224,22 @@ impl Source {
         longest_hold(self.timeout)
     }
 
-    /// Takes the grant of a login: stored first, then served. It replaces whatever there is. Blocks.
+    /// Takes the grant of a login: stored first, then served. It replaces whatever there is. Blocks, for as long as a
+    /// renewal may take at most.
     ///
     /// # Errors
     ///
     /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory, and stored by one of
     /// the next calls for a token, or by [`flush`](Self::flush). [`Error::NotALogin`] if this is not a source of a
     /// login.
-    pub fn install(&self, grant: TokenGrant) -> Result<(), Error> {
-        let Kind::Stored { key, store, .. } = &self.kind else {
-            return Err(Error::NotALogin);
-        };
-        let held = store.lock(key, self.patience());
-        let stored = held.and_then(|mut held| {
-            save_login(&mut *held, &grant)?;
+    pub fn install(self: &Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
+        let own = grant.clone();
+        let stored = self.changed(move |source, held| {
+            save_login(held, &own)?;
             // Before the lock goes: so nobody else's renewal of this grant can have come here first.
-            self.shared.restore(grant.clone(), self.now());
+            source.shared.restore(own, source.now());
             Ok(())
-        });
+        })?;
         stored.map_err(|error| {
             let error = Error::NotStored(error);
             self.shared
@@ -250,19 +250,37 @@ impl Source {
 
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
     /// has no call to revoke them (protocol §2.1), and other processes go on with the access token that they have,
-    /// until it ends. Blocks.
+    /// until it ends. Blocks, for as long as a renewal may take at most.
     ///
     /// # Errors
     ///
     /// As for [`install`](Self::install).
-    pub fn forget(&self) -> Result<(), Error> {
+    pub fn forget(self: &Arc<Self>) -> Result<(), Error> {
+        let removed = self.changed(|source, held| {
+            held.remove()?;
+            source.shared.clear();
+            Ok(())
+        })?;
+        Ok(removed?)
+    }
+
+    /// Changes the grant in the store, which may hang or panic: who asks for it is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotALogin`] if this is not a source of a login. Within: the store's.
+    fn changed(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Self, &mut dyn LockedGrant) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Result<(), StoreError>, Error> {
         let Kind::Stored { key, store, .. } = &self.kind else {
             return Err(Error::NotALogin);
         };
-        let mut held = store.lock(key, self.patience())?;
-        held.remove()?;
-        self.shared.clear();
-        Ok(())
+        let (source, key, store) = (self.clone(), key.clone(), store.clone());
+        let changed = sync::at_most(self.policy.lease(), move || {
+            change(&source, &mut *store.lock(&key, source.patience())?)
+        });
+        Ok(changed.unwrap_or_else(|cause| Err(StoreError::Other(Arc::new(cause)))))
     }
 
     /// Nobody gets a token any more. A renewal that runs goes on; wait for it with
@@ -301,7 +319,7 @@ impl Source {
     /// # Errors
     ///
     /// [`Error::Unfinished`] if that was not long enough, and as for [`flush`](Self::flush).
-    pub fn settle(&self) -> Result<(), Error> {
+    pub fn settle(self: &Arc<Self>) -> Result<(), Error> {
         // Real time, as the timeouts of HTTP are.
         let end = Instant::now() + self.timeout();
         while let Some((woken, at_most)) = self.running() {
@@ -311,7 +329,13 @@ impl Source {
             }
             woken.signal().wait_at_most(rest.min(at_most));
         }
-        self.flush(end.saturating_duration_since(Instant::now()))
+        if self.shared.unsaved().is_none() {
+            return Ok(());
+        }
+        let (source, rest) = (self.clone(), end.saturating_duration_since(Instant::now()));
+        // A store that keeps to its patience tells why; one that hangs does not.
+        let stored = sync::at_most(rest.saturating_add(GRACE), move || source.flush(rest));
+        stored.unwrap_or(Err(Error::Unfinished))
     }
 
     /// Whether it has a login that rests in a store, so that a renewal must not be lost.

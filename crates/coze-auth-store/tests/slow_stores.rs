@@ -2,8 +2,9 @@
 
 mod steps;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coze_auth_store::core::TokenGrant;
@@ -226,6 +227,81 @@ fn a_store_that_hangs_holds_nobody_for_ever() {
     assert_eq!(world.token().expose(), "access-1");
     drop(hangs_too);
     assert_eq!(world.token().expose(), "access-1");
+}
+
+/// Whoever wishes to wait for the renewal of a good token does so once: it has to be stored, and the store hangs.
+#[test]
+fn a_good_token_is_not_waited_for_for_ever() {
+    let store = steps::Failing::default();
+    let world = World::over(store.clone());
+    store.failures.store(1, Ordering::SeqCst);
+    world.source.install(steps::grant(0)).unwrap_err();
+    world.pass(1);
+    let mut caller = world.source.caller().wait_when_stale(true);
+    let Ask::First(hangs) = caller.ask() else {
+        panic!("it is to be stored");
+    };
+    assert!(matches!(caller.ask(), Ask::Wait(..)));
+    world.pass(200);
+    let Ask::Behind(token, _) = caller.ask() else {
+        panic!("it waits for a second one");
+    };
+    assert_eq!(token.expose(), "access-0");
+    drop(hangs);
+}
+
+/// A store that does not come back from `lock`: it hangs, or panics once the other end is gone.
+struct NeverBack(Mutex<Receiver<()>>);
+
+impl GrantStore for NeverBack {
+    fn load(&self, _: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        Ok(None)
+    }
+
+    fn lock(&self, _: &GrantKey, _: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        let hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hangs.recv().expect("the store panics");
+        Err(StoreError::Superseded)
+    }
+}
+
+/// A login whose storing panics is kept as one whose storing fails, and whoever logs out is told.
+#[test]
+fn a_store_that_panics_costs_no_login() {
+    let (_, panics) = channel();
+    let world = World::over(NeverBack(Mutex::new(panics)));
+    let error = world.source.install(steps::grant(0)).unwrap_err();
+    let Error::NotStored(StoreError::Other(cause)) = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(cause.to_string(), "it panicked");
+    assert_eq!(world.token().expose(), "access-0", "the login is lost");
+    let error = world.source.forget().unwrap_err();
+    assert!(
+        matches!(error, Error::Store(StoreError::Other(_))),
+        "{error}"
+    );
+}
+
+/// The end is waited for, and not for ever.
+#[test]
+fn a_store_that_hangs_does_not_hold_up_the_end() {
+    let (panics, never_back) = channel();
+    let world = World::within(Duration::ZERO, NeverBack(Mutex::new(never_back)));
+    let source = world.source.clone();
+    let (told, is_told) = channel();
+    std::thread::spawn(move || {
+        // Once with a word, so that there is something to be stored.
+        let not_stored = source.install(steps::grant(0)).unwrap_err();
+        told.send((not_stored, source.settle())).unwrap();
+    });
+    panics.send(()).unwrap();
+    let (not_stored, end) = is_told
+        .recv_timeout(Duration::from_secs(60))
+        .expect("it hangs");
+    assert!(matches!(not_stored, Error::NotStored(_)), "{not_stored}");
+    assert!(matches!(end, Err(Error::Unfinished)), "{end:?}");
+    drop(panics);
 }
 
 /// A login whose token has 30 s left, in a process that has not seen it yet.

@@ -88,13 +88,22 @@ impl World {
 
     /// With a clock that the store may move.
     pub(crate) fn at(clock: Passed, store: impl GrantStore + 'static) -> Self {
+        Self::of(clock, TIMEOUT, store)
+    }
+
+    /// With another timeout of a request.
+    pub(crate) fn within(timeout: Duration, store: impl GrantStore + 'static) -> Self {
+        Self::of(Passed::default(), timeout, store)
+    }
+
+    fn of(clock: Passed, timeout: Duration, store: impl GrantStore + 'static) -> Self {
         let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
         let key = GrantKey::new(&app.clone().into(), "alice").unwrap();
         let source = Source::stored(
             app.into(),
             "alice",
             Arc::new(store),
-            TIMEOUT,
+            timeout,
             clock.reader(),
         );
         Self {
