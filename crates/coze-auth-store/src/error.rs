@@ -378,6 +378,18 @@ pub enum StoreError {
     Other(Cause),
 }
 
+/// Our own words, or the kind of what the system said, which is the same on all of them.
+struct Why<'a>(&'a io::Error);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get_ref() {
+            Some(words) => fmt::Display::fmt(words, f),
+            None => fmt::Display::fmt(&self.0.kind(), f),
+        }
+    }
+}
+
 impl StoreError {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
@@ -388,7 +400,8 @@ impl StoreError {
                 | io::ErrorKind::PermissionDenied
                 | io::ErrorKind::ReadOnlyFilesystem
                 | io::ErrorKind::NotADirectory
-                | io::ErrorKind::IsADirectory => ErrorKind::Settings,
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::InvalidInput => ErrorKind::Settings,
                 // A full disk, a busy one: the same is tried again.
                 _ => ErrorKind::Wait(PAUSE),
             },
@@ -461,7 +474,7 @@ impl fmt::Display for StoreError {
                 f,
                 "cannot {doing} {}: {}; check the folder, its owner and the disk",
                 path.display(),
-                cause.kind()
+                Why(cause)
             ),
             Self::Locked { waited } => write!(
                 f,

@@ -258,3 +258,28 @@ fn keys_that_differ_have_files_that_differ() {
         assert_eq!(error.what(), "subject");
     }
 }
+
+#[test]
+fn a_folder_that_nobody_means_is_an_error_of_the_settings() {
+    let folder = Folder::new("not-a-folder");
+    fs::write(&folder.0, "").unwrap();
+    let home = "~ is not replaced here, as a shell does; write ./~ if that is its name";
+    for (path, why) in [
+        (Path::new(""), "the name of the folder is empty"),
+        (Path::new("~"), home),
+        (Path::new("~/grants"), home),
+        (&folder.0, "it is there and is not a folder"),
+    ] {
+        for made in [FileStore::new(path), FileStore::in_shared_folder(path)] {
+            let error = made.expect_err(why);
+            assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!(" {}: {why}; ", path.display())),
+                "{text}"
+            );
+        }
+    }
+    assert!(!Path::new("~").exists());
+    fs::remove_file(&folder.0).unwrap();
+}

@@ -73,7 +73,7 @@ pub struct FileStore {
 
 impl FileStore {
     /// Grants in this folder of our own, which is made if it is not there. A relative path counts from where the
-    /// process stands now, wherever it goes later.
+    /// process stands now, wherever it goes later; `~` is not the home that it is in a shell, and is refused.
     ///
     /// # Errors
     ///

@@ -18,6 +18,15 @@ pub(super) struct Folder {
     notices: Mutex<Vec<String>>,
 }
 
+/// What a path says that nobody means.
+fn mistaken(path: &Path) -> Option<&'static str> {
+    if path.as_os_str().is_empty() {
+        return Some("the name of the folder is empty");
+    }
+    path.starts_with("~")
+        .then_some("~ is not replaced here, as a shell does; write ./~ if that is its name")
+}
+
 impl Folder {
     /// A folder that nobody else may write to.
     pub(super) fn own(path: PathBuf) -> Result<Self, StoreError> {
@@ -30,15 +39,26 @@ impl Folder {
     }
 
     fn new(path: PathBuf, shared: bool) -> Result<Self, StoreError> {
+        if let Some(why) = mistaken(&path) {
+            let cause = io::Error::new(io::ErrorKind::InvalidInput, why);
+            return Err(failed("find", &path, cause));
+        }
         let whole = std::path::absolute(&path).map_err(|cause| failed("find", &path, cause))?;
         // Without a slash at its end, behind which a link looks like what it leads to.
         let whole: PathBuf = whole.components().collect();
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         safe::for_the_owner_folder(&mut builder);
-        builder
-            .create(&whole)
-            .map_err(|cause| failed("make", &whole, cause))?;
+        builder.create(&whole).map_err(|cause| {
+            let cause = match cause.kind() {
+                io::ErrorKind::AlreadyExists => io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    "it is there and is not a folder",
+                ),
+                _ => cause,
+            };
+            failed("make", &whole, cause)
+        })?;
         let folder = Self {
             path: safe::resolved(&whole, shared)?,
             shared,
