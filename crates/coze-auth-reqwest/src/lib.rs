@@ -1,5 +1,8 @@
 //! Coze (扣子) authentication over [`reqwest`]: [`Client::run`] drives every flow of [`core`].
 //!
+//! It runs on tokio, with IO and time: `#[tokio::main]` has both; a runtime that is built by hand needs `enable_all()`, without
+//! which tokio panics.
+//!
 //! A personal or service access token (PAT, SAT), from `COZE_API_TOKEN`, and whose it is:
 //!
 //! ```no_run
