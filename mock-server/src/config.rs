@@ -1,13 +1,13 @@
 //! The configuration in TOML. What is wrong with it is told all at once, with line, column and the way out.
 
 mod apps;
-mod errors;
+pub(crate) mod errors;
 mod faults;
-mod guess;
 mod reader;
+mod suggest;
 pub(crate) mod summary;
 mod table;
-mod time;
+pub(crate) mod time;
 mod users;
 
 use std::fs;
@@ -17,17 +17,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use toml::de::{DeTable, DeValue};
 
-pub use errors::{ConfigError, ConfigErrors};
-pub use time::parse_duration;
-
-use crate::SetupError;
-use crate::builder::Builder;
-use crate::clock::ClockHandle;
-use crate::reach;
-use crate::rules::Rule;
-use crate::world::Consent;
-use guess::did_you_mean;
+use crate::api::builder::Builder;
+use crate::error::SetupError;
+use crate::net::addressing;
+use crate::protocol::rules::Rule;
+use crate::state::settings::Consent;
+use crate::time::clock::ClockHandle;
+use errors::ConfigErrors;
 use reader::Reader;
+use suggest::did_you_mean;
 use table::{Table, kind_of};
 
 /// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
@@ -51,11 +49,13 @@ const TOP: &[&str] = &[
     "token",
     "fault",
 ];
+
 const CONSENTS: &[(&str, Consent)] = &[
     ("page", Consent::Page),
     ("approve", Consent::Approve),
     ("deny", Consent::Deny),
 ];
+
 /// Ten years: no sum of such times is too large for a clock.
 const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
 
@@ -136,13 +136,13 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) 
     }
     if let Some((listen, at)) = reader.text(top, "listen", "\"127.0.0.1:9777\"") {
         // Who may come is known when the mock starts; here it has to be an address.
-        match reach::resolve(listen, true) {
+        match addressing::resolve(listen, true) {
             Ok(_) => builder = builder.listen_on(listen),
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }
     if let Some((url, at)) = reader.text(top, "public_url", "\"http://mock:9777\"") {
-        match reach::public_url(url) {
+        match addressing::public_url(url) {
             Ok(_) => builder = builder.public_url(url),
             Err(error) => reader.wrong(at, error.to_string()),
         }

@@ -1,24 +1,25 @@
 //! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
 
+mod apps;
 mod clock;
+mod consent;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod gates;
-mod owner;
+pub(crate) mod metrics;
 pub(crate) mod requests;
-mod seeing;
-mod user;
+mod tokens;
 mod verify;
 pub(crate) mod worlds;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
-use axum::middleware::{self, Next};
+use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use axum::{Router, middleware};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
@@ -26,13 +27,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::answer::json_reply;
-use crate::apps::App;
-use crate::call::Body;
+use crate::net::addressing::Reach;
+use crate::oauth::context::Body;
+use crate::oauth::token::same;
 use crate::openapi;
-use crate::reach::Reach;
-use crate::router::{Route, Shared, base, into_response, read, routed};
-use crate::token::same;
+use crate::protocol::response::json_reply;
+use crate::server::router::{Route, Shared, base, into_response, read, routed};
+use crate::state::app::App;
 
 /// Bytes of a body: a script has many faults, and a log that is searched for secrets is long.
 pub(crate) const LONGEST_BODY: usize = 2 * 1024 * 1024;
@@ -87,9 +88,9 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
         ("/openapi.json", get(document)),
         ("/key", get(key)),
         ("/ca.pem", get(ca_pem)),
-        ("/authorize", post(user::authorize)),
-        ("/device", get(user::devices)),
-        ("/device/{user_code}", post(user::decide_device)),
+        ("/authorize", post(consent::authorize)),
+        ("/device", get(consent::devices)),
+        ("/device/{user_code}", post(consent::decide_device)),
         ("/clock", get(clock::clock).post(clock::set_clock)),
         (
             "/requests",
@@ -100,17 +101,17 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
         ("/requests.jsonl", get(requests::jsonl)),
         ("/verify", post(verify::verify)),
         ("/events", get(events::events)),
-        ("/leaks", get(seeing::leaks).post(seeing::leaks_of_text)),
-        ("/metrics", get(seeing::metrics)),
-        ("/fidelity", get(seeing::fidelity)),
-        ("/magic", get(seeing::magic)),
+        ("/leaks", get(tokens::leaks).post(tokens::leaks_of_text)),
+        ("/metrics", get(tokens::metrics)),
+        ("/fidelity", get(tokens::fidelity)),
+        ("/magic", get(tokens::magic)),
         ("/reset", post(reset)),
         ("/explain/{logid}", get(requests::explain)),
-        ("/tokens", get(seeing::list)),
-        ("/tokens/revoke", post(owner::revoke)),
-        ("/tokens/restrict", post(owner::restrict)),
-        ("/tokens/{fingerprint}/lineage", get(seeing::family)),
-        ("/apps/{client_id}", post(owner::change_app)),
+        ("/tokens", get(tokens::list)),
+        ("/tokens/revoke", post(apps::revoke)),
+        ("/tokens/restrict", post(apps::restrict)),
+        ("/tokens/{fingerprint}/lineage", get(tokens::family)),
+        ("/apps/{client_id}", post(apps::change_app)),
         (
             "/gates/{name}",
             post(gates::set).get(gates::watch).delete(gates::open),

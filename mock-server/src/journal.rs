@@ -1,6 +1,10 @@
 //! What came and what was answered, redacted, and why.
 
-mod kept;
+pub(crate) mod export;
+pub(crate) mod filter;
+pub(crate) mod notifier;
+pub(crate) mod record;
+pub(crate) mod verify;
 
 use std::collections::{BTreeMap, VecDeque, vec_deque};
 use std::sync::Arc;
@@ -8,12 +12,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bell::Bell;
-use crate::calls::Calls;
-use crate::leaks::Leak;
-use crate::lineage::{Issued, digits, logid};
-
-pub(crate) use kept::Kept;
+use crate::state::leak_scanner::Leak;
+use crate::state::provenance::{Issued, digits, logid};
+use filter::Calls;
+use notifier::Bell;
+use record::Kept;
 
 /// Requests that a journal keeps if nobody says otherwise.
 pub(crate) const CAPACITY: usize = 2_000;

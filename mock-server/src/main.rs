@@ -1,11 +1,11 @@
 //! The `coze-auth-mock` command.
 
-mod command;
+mod cli;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use command::{ctl, environment, files, health, serve};
+use cli::{ctl, env, files, health, serve};
 
 /// A mock Coze (扣子) auth server for offline development.
 #[derive(Debug, Parser)]
@@ -32,7 +32,7 @@ enum Command {
     /// Print the OpenAPI document of a mock without options
     Openapi,
     /// Print what a program needs to use a running mock instead of Coze
-    Env(environment::Environment),
+    Env(env::Environment),
 }
 
 fn main() -> ExitCode {
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Some(Command::Health(health)) => health::health(&health),
         Some(Command::Ctl(ctl)) => ctl::run(&ctl),
         Some(Command::Openapi) => files::openapi(),
-        Some(Command::Env(environment)) => environment::run(&environment),
+        Some(Command::Env(environment)) => env::run(&environment),
         None => serve::run(&cli.serve),
     };
     match done {

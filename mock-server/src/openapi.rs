@@ -1,25 +1,28 @@
 //! The OpenAPI document of both planes. The files in `openapi/` have the paths and shapes; what a table of this
 //! program has is put in from there.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::control::{self, gates};
-use crate::endpoint::ENDPOINTS;
-use crate::faults::{self, KINDS};
-use crate::jwt::LONGEST_TOKEN_S;
-use crate::router::Shared;
-use crate::rules::{Evidence, Rule, RuleSet};
-use crate::token::GRANTS;
-use crate::worlds;
+use crate::control::{faults, gates, worlds};
+use crate::intercept::fault_kind::KINDS;
+use crate::intercept::{fault_kind, fault_spec};
+use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
+use crate::oauth::token::GRANTS;
+use crate::protocol::endpoint::ENDPOINTS;
+use crate::protocol::rules::{Evidence, Rule, RuleSet};
+use crate::server::router::Shared;
+
+#[cfg(test)]
+mod tests;
 
 const DOCUMENT: &str = include_str!("../openapi/document.json");
+
 const DATA_PLANE: &str = include_str!("../openapi/data_plane.json");
+
 const CONTROL: &str = include_str!("../openapi/control.json");
+
 const SCHEMAS: &str = include_str!("../openapi/schemas.json");
 
 /// Where the control plane is.
@@ -37,7 +40,7 @@ fn at<'a>(of: &'a mut Value, name: &str, otherwise: Value) -> &'a mut Value {
 
 /// They are the mock's, and not below a world.
 fn is_of_worlds(path: &str) -> bool {
-    path.starts_with(control::worlds::PATH)
+    path.starts_with(worlds::PATH)
 }
 
 fn operations(paths: &mut Value) -> impl Iterator<Item = (&str, &mut Value)> {
@@ -242,8 +245,8 @@ fn schemas() -> Value {
     schemas["TokenRequest"]["oneOf"] = grants.into();
     schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
         json!(LONGEST_TOKEN_S);
-    schemas["WorldName"]["maxLength"] = json!(worlds::LONGEST_NAME);
-    schemas["Script"]["properties"]["then"]["maxItems"] = json!(control::faults::MOST_STEPS);
+    schemas["WorldName"]["maxLength"] = json!(crate::world::worlds::LONGEST_NAME);
+    schemas["Script"]["properties"]["then"]["maxItems"] = json!(faults::MOST_STEPS);
 
     let calls = schemas["Calls"]["properties"].clone();
     extend(&mut schemas["ExpectCount"]["properties"], &calls);
@@ -264,8 +267,8 @@ fn extend(properties: &mut Value, more: &Value) {
 /// A shape for each kind, of what it takes.
 fn kinds_of_fault(schemas: &mut Value) {
     let mut members = schemas["FaultMembers"]["properties"].take();
-    members["ms"]["maximum"] = json!(u64::try_from(faults::LONGEST.as_millis()).ok());
-    members["body"]["maxLength"] = json!(faults::LONGEST_BODY);
+    members["ms"]["maximum"] = json!(u64::try_from(fault_kind::LONGEST.as_millis()).ok());
+    members["body"]["maxLength"] = json!(fault_spec::LONGEST_BODY);
     if let Some(schemas) = schemas.as_object_mut() {
         schemas.remove("FaultMembers");
     }

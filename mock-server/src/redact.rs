@@ -3,7 +3,7 @@
 //! Secrets are kept out by position (`mask`: this place holds a secret) and, where a value is
 //! meant to be harmless, by shape (`scrub`: someone put a token into the wrong place).
 
-mod json;
+pub(crate) mod json;
 mod words;
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-pub(crate) use json::{claims, member_name, members};
+use json::member_name;
 use words::{has_any, in_word, words_from};
 
 /// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
@@ -28,12 +28,16 @@ const PREFIXES: &[(&str, usize)] = &[
     ("eyJ", 12),
     ("code_", 24),
 ];
+
 /// How the ready-made secrets end.
 const SECRET_SUFFIX: &str = "-secret";
+
 /// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
 const SECRET_LENGTH: usize = 40;
+
 /// `sat_mock_ci`.
 const SHORTEST_SECRET: usize = 11;
+
 /// Bytes of one value that are shown.
 const LONGEST: usize = 200;
 

@@ -65,7 +65,7 @@ fn rotations(mock: &Process, connection: &mut Connection) -> bool {
 }
 
 fn jwt_grants(mock: &Process, connection: &mut Connection) -> bool {
-    let pem = include_bytes!("../../src/dev-key.pem");
+    let pem = include_bytes!("../../dev-key.pem");
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem).expect("a key");
     let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key");
     let clock = connection

@@ -1,7 +1,6 @@
 //! What is wrong with a configuration.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 /// One mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
 use super::table::Table;
-use crate::faults::{MOST, Place};
-use crate::world::Settings;
+use crate::intercept::fault_spec::{MOST, Place};
+use crate::state::settings::Settings;
 
 const KEYS: &[&str] = &["on", "fault", "at", "times", "skip", "probability"];
 

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::For;
 use super::errors::{ConfigError, ConfigErrors};
-use super::guess::did_you_mean;
+use super::suggest::did_you_mean;
 use super::table::{Table, Value, as_table, kind_of};
 use super::time::parse_duration;
 

@@ -3,16 +3,17 @@
 use std::fmt::Write as _;
 
 use super::time::written;
-use crate::banner;
-use crate::call::{BODY_LIMIT, PARAMETER_LIMIT};
-use crate::calls::Calls;
+use crate::api::banner;
 use crate::control::{LONGEST_BODY, gates};
-use crate::device::TOLERANCE;
-use crate::jwt::LONGEST_TOKEN_S;
+use crate::journal::filter::Calls;
+use crate::oauth::context::{BODY_LIMIT, PARAMETER_LIMIT};
+use crate::oauth::device_code::TOLERANCE;
+use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
 use crate::redact::MOST_HEADERS;
-use crate::router::DRAIN_LIMIT;
-use crate::world::{CONSENT_S, Consent, Settings, WAITING_CAP};
-use crate::worlds;
+use crate::server::router::DRAIN_LIMIT;
+use crate::state::settings::{Consent, Settings};
+use crate::state::{CONSENT_S, WAITING_CAP};
+use crate::world::worlds;
 
 pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
     let public_url = public_url.unwrap_or("none");

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::apps::apps_of;
-use super::guess::did_you_mean;
 use super::reader::Reader;
+use super::suggest::did_you_mean;
 use super::table::Table;
-use crate::apps::{self, ConsoleToken, User};
-use crate::world::Settings;
+use crate::state::app;
+use crate::state::app::{ConsoleToken, User};
+use crate::state::settings::Settings;
 
 /// What there is in the file replaces the ready-made ones of its sort.
 pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut Settings) {
@@ -69,7 +70,7 @@ fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
         reader.keys(table, &["name", "id", "nick", "avatar_url", "workspace"]);
         let name = id(reader, table, "name", "\"alice\"", &mut names, false);
         let Some(name) = name else { continue };
-        let mut user = apps::user(&name, number + 1);
+        let mut user = app::user(&name, number + 1);
         if table.value("id").is_some() {
             let example = "\"7300000000000000001\"";
             user.id = id(reader, table, "id", example, &mut ids, false).unwrap_or(user.id);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, parse, respond};
-use crate::router::Shared;
+use crate::server::router::Shared;
 
 fn clock_value(shared: &Shared) -> Value {
     let clock = shared.world().settings.clock.clone();

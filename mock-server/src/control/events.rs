@@ -18,13 +18,14 @@ use url::form_urlencoded;
 
 use super::requests::too_many_wait;
 use super::{Problem, respond};
-use crate::bell::Awaited;
-use crate::calls::Calls;
+use crate::journal::filter::Calls;
+use crate::journal::notifier::Awaited;
 use crate::journal::{Journal, JournalEntry};
-use crate::router::Shared;
+use crate::server::router::Shared;
 
 /// Proxies close what is silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
 /// Requests in one piece: a reader that is far behind gets them in several.
 const AT_ONCE: usize = 64;
 
@@ -153,7 +154,7 @@ impl Events {
         let shared = self.shared.clone();
         let (life, after) = (self.life, self.after);
         Box::pin(async move {
-            let came = move |world: &crate::world::World| {
+            let came = move |world: &crate::state::World| {
                 let next = world.journal.next(after, &Calls::any());
                 next.map(|_| ())
             };

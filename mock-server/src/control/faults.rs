@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Handled, Problem, parse, respond};
-use crate::faults::{After, Asked, MOST, Place, Step};
-use crate::on::AskedOn;
-use crate::router::Shared;
+use crate::intercept::fault_spec::{Asked, MOST, Place};
+use crate::intercept::script::{After, Step};
+use crate::intercept::selector::AskedOn;
+use crate::server::router::Shared;
 
 pub(crate) const MOST_STEPS: usize = 1_000;
 

@@ -12,15 +12,18 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::{Handled, Problem, parse, respond};
-use crate::gates::Held;
-use crate::on::{AskedOn, At};
-use crate::router::Shared;
+use crate::intercept::gate::Held;
+use crate::intercept::selector::{AskedOn, At};
+use crate::server::router::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
 pub(crate) const MOST: usize = 64;
+
 pub(crate) const LONGEST_NAME: usize = 64;
+
 /// Of who waits for requests too.
 pub(crate) const LONGEST_WAIT_MS: u64 = 60_000;
+
 pub(crate) const WAIT_MS: u64 = 10_000;
 
 #[derive(Deserialize)]

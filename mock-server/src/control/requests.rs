@@ -11,11 +11,11 @@ use url::form_urlencoded;
 
 use super::gates::{LONGEST_WAIT_MS, WAIT_MS};
 use super::{Handled, Problem, plain, respond};
-use crate::bell::Awaited;
-use crate::calls::Calls;
-use crate::export;
-use crate::journal::{Journal, JournalEntry, Kept};
-use crate::router::Shared;
+use crate::journal::filter::Calls;
+use crate::journal::notifier::Awaited;
+use crate::journal::record::Kept;
+use crate::journal::{Journal, JournalEntry, export};
+use crate::server::router::Shared;
 
 /// A client that waits has a thread.
 pub(super) const MOST_WAITING: usize = 64;
@@ -114,7 +114,7 @@ async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
     }
     let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(WAIT_MS));
     let life = shared.bell.life();
-    let look = move |world: &crate::world::World| {
+    let look = move |world: &crate::state::World| {
         let found = world.journal.next(filter.since, &filter.calls)?;
         Some(json!(found.show()))
     };

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Handled, Problem, parse, respond};
-use crate::calls::Calls;
-use crate::router::Shared;
-use crate::verify::{self, Expect};
+use crate::journal::filter::Calls;
+use crate::journal::verify;
+use crate::journal::verify::Expect;
+use crate::server::router::Shared;
 
 const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
 

@@ -14,12 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Handled, Problem, guarded, parse, respond};
-use crate::ClockHandle;
-use crate::builder::Builder;
-use crate::config::{self, For};
-use crate::reach::Reach;
-use crate::router::{Route, Shared, base, routed};
-use crate::worlds::{UNUSED, Worlds};
+use crate::api::builder::Builder;
+use crate::config;
+use crate::config::For;
+use crate::net::addressing::Reach;
+use crate::server::router::{Route, Shared, base, routed};
+use crate::time::clock::ClockHandle;
+use crate::world::worlds::{UNUSED, Worlds};
 
 pub(crate) const PATH: &str = "/_mock/v1/worlds";
 

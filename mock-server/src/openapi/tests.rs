@@ -3,12 +3,15 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{CONTROL_AT, controls, document, read};
-use crate::control::{self, worlds};
-use crate::endpoint::{ENDPOINTS, Endpoint};
-use crate::magic;
-use crate::router::{self, Shared};
-use crate::rules::{Rule, RuleSet};
-use crate::world::{Settings, World};
+use crate::control::worlds;
+use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+use crate::protocol::magic_values;
+use crate::protocol::rules::{Rule, RuleSet};
+use crate::server::router;
+use crate::server::router::Shared;
+use crate::state::World;
+use crate::state::settings::Settings;
+use crate::{control, openapi};
 
 fn whole(settings: Settings, mount: &str) -> Value {
     document(
@@ -137,8 +140,8 @@ fn every_rule_has_its_answer() {
     let all: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
     assert_eq!(named, all);
     for (file, ids) in [
-        ("data_plane", read(super::DATA_PLANE)),
-        ("control", read(super::CONTROL)),
+        ("data_plane", read(openapi::DATA_PLANE)),
+        ("control", read(openapi::CONTROL)),
     ] {
         for named in ids.to_string().split("\"x-mock-rules\":[").skip(1) {
             let (list, _) = named.split_once(']').expect("an end");
@@ -183,9 +186,9 @@ fn who_has_to_bring_the_token_is_told() {
     let clock = |document: &Value| document["paths"]["/_mock/v1/clock"]["get"]["security"].clone();
     assert_eq!(clock(&standard()).to_string(), r#"[{"adminToken":[]},{}]"#);
     let mut settings = Settings::standard([1; 32]);
-    settings.reach = std::sync::Arc::new(crate::reach::Reach {
+    settings.reach = std::sync::Arc::new(crate::net::addressing::Reach {
         admin_token: Some("hush-hush".to_owned()),
-        ..crate::reach::Reach::default()
+        ..crate::net::addressing::Reach::default()
     });
     let document = whole(settings, "");
     assert_eq!(clock(&document).to_string(), r#"[{"adminToken":[]}]"#);
@@ -202,8 +205,8 @@ fn who_has_to_bring_the_token_is_told() {
 /// An example that uses one would otherwise say nothing when its row goes.
 #[test]
 fn the_magic_values_of_examples_are_magic() {
-    let table = magic::table(&RuleSet::standard());
-    let token = read(super::DATA_PLANE);
+    let table = magic_values::table(&RuleSet::standard());
+    let token = read(openapi::DATA_PLANE);
     let token = &token["/api/permission/oauth2/token"]["post"]["requestBody"]["content"];
     let examples = token["application/json"]["examples"]
         .as_object()

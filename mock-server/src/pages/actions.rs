@@ -9,11 +9,13 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde_json::{from_value, json};
 
-use super::texts::Texts;
-use super::{Fields, Message, language, page};
-use crate::device::{self, DeviceAction, NotWaiting};
-use crate::faults::{MOST, Place};
-use crate::router::{Shared, form, into_response};
+use crate::html::page::{Fields, Message, page};
+use crate::html::texts::Texts;
+use crate::html::{language, page};
+use crate::intercept::fault_spec::{MOST, Place};
+use crate::oauth::device_code;
+use crate::oauth::device_code::{DeviceAction, NotWaiting};
+use crate::server::router::{Shared, form, into_response};
 
 /// Why a form changed nothing.
 type Problem = (StatusCode, &'static str);
@@ -46,7 +48,7 @@ pub(super) async fn act(State(shared): State<Arc<Shared>>, request: Request) -> 
             page(status, t, &message)
         }
     };
-    super::log(&http::Method::POST, "/_mock/act", reply.status());
+    page::log(&http::Method::POST, "/_mock/act", reply.status());
     into_response(reply)
 }
 
@@ -111,7 +113,7 @@ fn decide(
 ) -> Result<(), Problem> {
     let mut world = shared.world();
     let now = world.settings.clock.unix_ms();
-    device::decide(&mut world, user_code, action, None, now).map_err(|problem| match problem {
+    device_code::decide(&mut world, user_code, action, None, now).map_err(|problem| match problem {
         NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
         NotWaiting::Expired => (StatusCode::CONFLICT, t.expired_code),
         NotWaiting::Decided => (StatusCode::CONFLICT, t.used_code),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use http::{HeaderMap, StatusCode};
 
-use super::texts::Texts;
-use super::{Fields, chosen, language, message, page, undecided};
-use crate::answer::{self, Reply};
-use crate::apps::User;
-use crate::authorize;
-use crate::store::digest;
-use crate::world::{Authorization, World};
+use crate::html::language;
+use crate::html::page::{Fields, chosen, message, page, undecided};
+use crate::html::texts::Texts;
+use crate::oauth::authorize;
+use crate::protocol::response;
+use crate::protocol::response::Reply;
+use crate::state::app::User;
+use crate::state::capped_map::digest;
+use crate::state::{Authorization, World};
 
 /// What a user or server may send the app instead of a code (RFC 6749 §4.1.2.1).
 const ERRORS: [&str; 4] = [
@@ -116,5 +118,5 @@ pub(crate) fn decide_consent(world: &mut World, headers: &HeaderMap, form: &[u8]
     if let Some(found) = world.authorizations.get_mut(&digest(key)) {
         found.decided = true;
     }
-    answer::redirect(&location)
+    response::redirect(&location)
 }

@@ -11,18 +11,20 @@ use axum::{Extension, Router, middleware};
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use super::journal::{self, Row, clock_time};
-use super::texts::Texts;
-use super::{Fields, actions, guard, language, page};
-use crate::device;
-use crate::endpoint::ENDPOINTS;
-use crate::faults::KINDS;
-use crate::on::On;
-use crate::reach::Reach;
-use crate::router::{Shared, into_response};
-use crate::tokens::{self, Moment, Shown};
-use crate::world::World;
-use crate::worlds::Worlds;
+use super::journal::{Row, clock_time};
+use super::{actions, guard, journal};
+use crate::html::language;
+use crate::html::page::{Fields, page};
+use crate::html::texts::Texts;
+use crate::intercept::fault_kind::KINDS;
+use crate::intercept::selector::On;
+use crate::net::addressing::Reach;
+use crate::oauth::device_code;
+use crate::protocol::endpoint::ENDPOINTS;
+use crate::server::router::{Shared, into_response};
+use crate::state::token_table::{Moment, Shown};
+use crate::state::{World, token_table};
+use crate::world::worlds::Worlds;
 
 /// The newest so many codes and tokens.
 const TOKENS: usize = 200;
@@ -145,7 +147,7 @@ async fn dashboard(
 
 fn devices(world: &World) -> Vec<Waiting> {
     let now = world.settings.clock.unix_ms();
-    let shown = device::all_waiting(world, now).map(|device| Waiting {
+    let shown = device_code::all_waiting(world, now).map(|device| Waiting {
         user_code: device.user_code.clone(),
         app: world.app(device.app).name.clone(),
         expires: clock_time(device.expires_ms),
@@ -155,7 +157,7 @@ fn devices(world: &World) -> Vec<Waiting> {
 
 /// Each below what it came from; and how many lists are open at the end.
 fn tree(t: &'static Texts, world: &World) -> (Vec<Node>, usize) {
-    let all = tokens::list(world, TOKENS);
+    let all = token_table::list(world, TOKENS);
     let known: HashMap<&str, usize> = all
         .iter()
         .enumerate()

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use askama::Template;
 use http::{HeaderMap, StatusCode};
 
-use super::texts::Texts;
-use super::{Fields, chosen, language, message, page, undecided};
-use crate::answer::Reply;
-use crate::apps::User;
-use crate::device::{self, DeviceAction, NotWaiting};
-use crate::world::World;
+use crate::html::language;
+use crate::html::page::{Fields, chosen, message, page, undecided};
+use crate::html::texts::Texts;
+use crate::oauth::device_code;
+use crate::oauth::device_code::{DeviceAction, NotWaiting};
+use crate::protocol::response::Reply;
+use crate::state::World;
+use crate::state::app::User;
 
 #[derive(Template)]
 #[template(path = "device_entry.html")]
@@ -44,7 +46,7 @@ pub(crate) fn device(world: &World, headers: &HeaderMap, query: &str) -> Reply {
         };
         return page(StatusCode::OK, t, &entry);
     }
-    match device::waiting(world, user_code, world.settings.clock.unix_ms()) {
+    match device_code::waiting(world, user_code, world.settings.clock.unix_ms()) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(device) => {
             let app = world.app(device.app);
@@ -88,7 +90,7 @@ pub(crate) fn decide_device(world: &mut World, headers: &HeaderMap, form: &[u8])
         return undecided(t, t.no_user);
     };
     let now = world.settings.clock.unix_ms();
-    match device::decide(world, user_code, action, Some(user), now) {
+    match device_code::decide(world, user_code, action, Some(user), now) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(()) if action == DeviceAction::Approve => {
             message(t, StatusCode::OK, t.connected, t.connected_text)

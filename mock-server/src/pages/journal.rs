@@ -12,12 +12,13 @@ use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use jiff::Timestamp;
 
-use super::texts::Texts;
-use super::{Detail, Fields, Message, language, page, set_headers};
 use crate::control::events::{Events, Told};
 use crate::control::requests::full;
+use crate::html::page::{Detail, Fields, Message, page, set_headers};
+use crate::html::texts::Texts;
+use crate::html::{language, texts};
 use crate::journal::{Explanation, JournalEntry};
-use crate::router::{Shared, into_response};
+use crate::server::router::{Shared, into_response};
 
 /// How many of the newest are shown at first.
 const SHOWN: u64 = 100;
@@ -115,8 +116,8 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     let life = shared.bell.life();
     let after = shared.world().journal.newest().saturating_sub(SHOWN);
     let tell = match t.lang {
-        "en" => |what: &Told<'_>| told(&super::texts::EN, what),
-        _ => |what: &Told<'_>| told(&super::texts::ZH, what),
+        "en" => |what: &Told<'_>| told(&texts::EN, what),
+        _ => |what: &Told<'_>| told(&texts::ZH, what),
     };
     let mut response = if busy {
         let row = format!("<tr><td colspan=5>{}</td></tr>", t.busy);

@@ -4,9 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::body::Part;
-
 use super::{holds_credential, mask, scrubbed};
+use crate::protocol::json_body::Part;
 
 /// Members of token and device bodies that are no secrets (protocol §2.4, §6).
 const OPEN_MEMBERS: &[&str] = &[
@@ -36,9 +35,12 @@ const OPEN_CLAIMS: &[&str] = &[
 
 /// Of one array or object.
 const MOST_ITEMS: usize = 32;
+
 /// Bytes of one body, header or payload: text as long as it is, and what the tree around it costs.
 const ROOM: usize = 4 * 1024;
+
 const COST_OF_VALUE: usize = 16;
+
 const COST_OF_CONTAINER: usize = 128;
 
 pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {

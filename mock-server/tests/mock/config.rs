@@ -87,7 +87,7 @@ fn apps_of_the_file_replace_the_ready_made_ones() {
 
 #[test]
 fn keys_of_the_file_verify_assertions() {
-    let pem = include_str!("../../src/dev-key.pub.pem");
+    let pem = include_str!("../../dev-key.pub.pem");
     let app = "[[app]]\nkind = \"jwt\"\nclient_id = \"100000000001\"\n";
     let inline = format!(
         "{app}keys = [{{ kid = \"old\", public_pem = \"\"\"{pem}\"\"\" }}, {{ kid = \"mock-jwt-key-1\", public_pem = \"\"\"{pem}\"\"\" }}]"
@@ -102,7 +102,7 @@ fn keys_of_the_file_verify_assertions() {
         "nobody here has it"
     );
 
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let folder = env!("CARGO_MANIFEST_DIR");
     let file = format!(
         "{app}keys = [{{ kid = \"mock-jwt-key-1\", public_pem_file = \"{folder}/dev-key.pub.pem\" }}]"
     );
@@ -118,7 +118,7 @@ fn keys_of_the_file_verify_assertions() {
 /// The layouts in which people have a key: each can mean one key only.
 #[test]
 fn a_public_key_may_be_laid_out_in_any_way() {
-    let pem = include_str!("../../src/dev-key.pub.pem");
+    let pem = include_str!("../../dev-key.pub.pem");
     let app = "[[app]]\nkind = \"jwt\"\nclient_id = \"100000000001\"\n";
     for (name, pem) in [
         ("one line", pem.trim().replace('\n', " ")),

@@ -251,7 +251,7 @@ pub(crate) fn s256(verifier: &str) -> String {
 }
 
 static KEY: LazyLock<RsaKeyPair> = LazyLock::new(|| {
-    let pem = include_bytes!("../../src/dev-key.pem");
+    let pem = include_bytes!("../../dev-key.pem");
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem).expect("a PKCS#8 key");
     RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key")
 });

@@ -1,0 +1,178 @@
+//! What the binary prints at its start.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::control;
+use crate::protocol::rules::RuleSet;
+use crate::server::router::Shared;
+use crate::state::settings::Consent;
+
+/// Where the commands look for the admin token.
+const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
+
+/// `export` lines for every flow, in the names that official samples use (protocol §9), from what
+/// `GET /_mock/v1/info` says. Of several apps of a kind the first counts.
+#[must_use]
+pub fn environment(info: &Value) -> String {
+    lines(info, None)
+}
+
+/// `private_key` replaces the key, which has 28 lines, by something that a shell expands to it.
+fn lines(info: &Value, private_key: Option<&str>) -> String {
+    let text = |value: &Value| value.as_str().map(quoted);
+    let mut lines = Vec::new();
+    let mut export = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            lines.push(format!("export COZE_{name}={value}"));
+        }
+    };
+    export("API_BASE", text(&info["base_url"]));
+    export("API_TOKEN", text(&info["tokens"][0]["value"]));
+    let apps = info["apps"].as_array().map_or(&[][..], Vec::as_slice);
+    for (number, app) in apps.iter().enumerate() {
+        let kind = &app["kind"];
+        if apps[..number]
+            .iter()
+            .any(|earlier| earlier["kind"] == *kind)
+        {
+            continue;
+        }
+        let flow = kind.as_str().unwrap_or_default().to_uppercase();
+        let mut line = |name: &str, value| export(&format!("{flow}_OAUTH_{name}"), value);
+        line("CLIENT_ID", text(&app["client_id"]));
+        line("CLIENT_SECRET", text(&app["client_secret"]));
+        // A pattern allows any port and path, so it allows these.
+        let uri = app["redirect_uris"][0].as_str();
+        let uri = uri.map(|uri| quoted(&uri.replace(":*/*", ":8080/callback")));
+        line("REDIRECT_URI", uri);
+        line("PUBLIC_KEY_ID", text(&app["key_id"]));
+        let key = app["private_key"]
+            .as_str()
+            .map(|key| private_key.map_or_else(|| quoted(key.trim()), str::to_owned));
+        line("PRIVATE_KEY", key);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// In single quotes, for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A block that a person reads once and copies from.
+pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
+    let base_url = shared.base_url();
+    let info = control::describe(shared, base_url);
+    let world = &*shared.world();
+    let mut text = format!(
+        "\n  coze-auth-mock {} is listening on {listening}\n  Everything it issues is worthless outside of it.\n",
+        env!("CARGO_PKG_VERSION"),
+    );
+    if base_url != listening {
+        let _ = writeln!(text, "  Clients find it at {base_url}");
+    }
+    // One that was given is known, and a log is no place for it.
+    let token = match &shared.reach.admin_token {
+        Some(token) if shared.reach.made_token => Some(token.as_str()),
+        Some(_) => Some("<the token that was given>"),
+        None => None,
+    };
+    if let Some(token) = token {
+        let _ = writeln!(
+            text,
+            "  Its control plane takes  Authorization: Bearer {token}"
+        );
+    }
+    text.push_str("\n  Apps\n");
+    for app in world.known_apps() {
+        let credential = match (&app.client_secret, app.keys.first(), app.private_key) {
+            (Some(secret), ..) => format!("secret {secret}"),
+            (_, Some(key), None) => format!("kid {}", key.kid),
+            (_, Some(key), Some(_)) => {
+                format!("kid {}, private key at {base_url}/_mock/v1/key", key.kid)
+            }
+            _ => String::new(),
+        };
+        let line = format!(
+            "    {:<7} {:<42} {credential}",
+            app.kind.name(),
+            app.client_id
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text.push_str("  Tokens\n");
+    for token in &world.settings.tokens {
+        let _ = writeln!(text, "    {:<7} {}", token.kind, token.value);
+    }
+    let users = &world.settings.users;
+    text.push_str(if users.len() == 1 {
+        "  User\n"
+    } else {
+        "  Users\n"
+    });
+    for user in users {
+        let _ = writeln!(text, "    {} in workspace {}", user.name, user.workspace);
+    }
+    let mut uris: Vec<_> = world
+        .known_apps()
+        .flat_map(|app| &app.redirect_uris)
+        .collect();
+    uris.sort();
+    uris.dedup();
+    if !uris.is_empty() {
+        text.push_str("  Redirect URIs\n");
+    }
+    for uri in uris {
+        let _ = writeln!(text, "    {uri}");
+    }
+    let consent = match world.settings.consent {
+        Consent::Page => format!(
+            "a person decides: the authorize URL opens the consent page, devices at {base_url}/oauth/device-activation"
+        ),
+        Consent::Approve => "everything is approved at once".to_owned(),
+        Consent::Deny => "everything is denied at once".to_owned(),
+    };
+    let _ = writeln!(text, "  Consent\n    {consent}");
+    for app in world.known_apps() {
+        let decides = match app.consent {
+            Some(Consent::Page) => "a person decides",
+            Some(Consent::Approve) => "approved at once",
+            Some(Consent::Deny) => "denied at once",
+            None => continue,
+        };
+        let _ = writeln!(text, "    but of {}: {decides}", app.client_id);
+    }
+    text.push_str(&changes(&world.settings.rules));
+    let _ = writeln!(text, "\n  Environment");
+    let header = match &shared.reach.admin_token {
+        Some(_) => format!(" -H \"Authorization: Bearer ${ADMIN_TOKEN}\""),
+        None => String::new(),
+    };
+    let key = format!("\"$(curl -s{header} {base_url}/_mock/v1/key)\"");
+    for line in lines(&info, Some(&key)).lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    text
+}
+
+/// Whatever makes this mock another server than Coze is said aloud.
+pub(crate) fn changes(rules: &RuleSet) -> String {
+    let mut text = String::new();
+    for (id, on) in rules.changed() {
+        let what = if on {
+            "on, stricter than Coze"
+        } else {
+            "OFF, laxer than Coze"
+        };
+        let _ = writeln!(text, "    rule {id} is {what}");
+    }
+    for (id, status, error) in rules.changed_answers() {
+        let _ = writeln!(text, "    rule {id} is answered with {status} {error}");
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("  Not as Coze\n{text}"),
+    }
+}

@@ -1,0 +1,58 @@
+//! The journal of a mock whose test has failed.
+
+use std::fmt::Write as _;
+
+use crate::journal::record::Kept;
+use crate::world::worlds::Worlds;
+
+/// How many requests are printed, all worlds together.
+const MOST: usize = 50;
+
+/// The last requests of each world, one a line; none if there were none.
+pub(crate) fn last_words(worlds: &Worlds) -> Option<String> {
+    let mut text = String::new();
+    let mut left = MOST;
+    let others = worlds.all().into_iter().map(|(_, shared)| shared);
+    for shared in std::iter::once(worlds.first()).chain(others) {
+        // A test may panic while another thread is in the world, but not while it is itself.
+        let world = shared.world();
+        let entries = world.journal.iter();
+        let shown = entries.len().min(left);
+        if shown == 0 {
+            continue;
+        }
+        left -= shown;
+        let all = world.journal.newest();
+        let base = shared.base_url();
+        let _ = writeln!(text, "the last {shown} of {all} requests to {base}:");
+        for entry in entries.skip(world.journal.iter().len() - shown) {
+            let _ = writeln!(text, "  {}", line(entry));
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn line(entry: &Kept) -> String {
+    let outcome = &entry.outcome;
+    let mut line = format!("{} {} {}", entry.seq, entry.method, entry.endpoint);
+    if let Some(grant) = entry.grant {
+        let _ = write!(line, " {grant}");
+    }
+    let _ = write!(line, " {}", outcome.status);
+    if let Some(error) = &outcome.error {
+        let _ = write!(line, " {error}");
+    }
+    let _ = write!(
+        line,
+        " rule={} logid={}",
+        outcome.rule.unwrap_or("-"),
+        outcome.logid
+    );
+    if let Some(fault) = entry.fault {
+        let _ = write!(line, " fault={fault}");
+    }
+    for leak in &entry.leaks {
+        let _ = write!(line, " leak={}@{}", leak.kind, leak.place);
+    }
+    line
+}

@@ -1,0 +1,121 @@
+//! From settings to a mock that listens.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::builder::{Builder, Listen, WantedTls, random_token};
+use super::mock::{CozeAuthMock, Listening};
+use crate::error::SetupError;
+use crate::net::tls::Tls;
+use crate::net::{addressing, socket};
+
+impl Builder {
+    /// Where to listen, and a mock that lets nobody in who should not come.
+    fn prepare(mut self) -> Result<(SocketAddr, CozeAuthMock), SetupError> {
+        let address = match &self.listen {
+            Listen::At(address) if !self.anywhere && !address.ip().is_loopback() => {
+                return Err(SetupError::NotLoopback(*address));
+            }
+            Listen::At(address) => *address,
+            Listen::Named(name) => addressing::resolve(name, self.anywhere)?,
+        };
+        if !address.ip().is_loopback() && self.reach.admin_token.is_none() {
+            self.reach.admin_token = Some(random_token()?);
+            self.reach.made_token = true;
+        }
+        self.reach.tls = self.make_tls(address)?.map(Arc::new);
+        Ok((address, self.build()?))
+    }
+
+    fn make_tls(&self, address: SocketAddr) -> Result<Option<Tls>, SetupError> {
+        let made = match &self.tls {
+            WantedTls::Off => return Ok(None),
+            WantedTls::Files { certificate, key } => Tls::of_files(certificate, key),
+            WantedTls::OwnCa => {
+                let named = match &self.listen {
+                    Listen::Named(name) => name.rsplit_once(':').map(|(host, _)| host.to_owned()),
+                    Listen::At(_) => None,
+                };
+                let public = self.reach.public_url.as_deref().map(Url::parse);
+                let public = public.and_then(Result::ok);
+                let public = public.as_ref().and_then(Url::host_str).map(str::to_owned);
+                let hosts = [named, public, Some(address.ip().to_string())];
+                let hosts: Vec<_> = hosts.iter().flatten().map(String::as_str).collect();
+                Tls::of_own_ca(&hosts)
+            }
+        };
+        made.map(Some)
+            .map_err(|wrong| SetupError::Tls(wrong.to_string()))
+    }
+
+    /// A mock that listens, served by a task of the running tokio runtime. Dropping it stops it.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and if the address cannot be found or bound, or is no loopback address and
+    /// [`allow_other_machines`](Self::allow_other_machines) was not called.
+    pub async fn start(self) -> Result<CozeAuthMock, SetupError> {
+        let (address, mock) = self.prepare()?;
+        let bind = |source| SetupError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let bound = listener.local_addr().map_err(bind)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let tls = mock.shared.reach.tls.clone();
+        let serve = socket::serve(listener, tls, mock.doors()).with_graceful_shutdown(async {
+            // An error is the sender's drop, which means the same.
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(async move {
+            let _ = serve.await;
+        });
+        Ok(mock.listening(bound, Listening::Task { stop, task }))
+    }
+
+    /// As [`start`](Self::start), served by a thread of its own, for tests without a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and if no thread can be had.
+    pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
+        let (address, mock) = self.prepare()?;
+        let doors = mock.doors();
+        let tls = mock.shared.reach.tls.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (report, reported) = mpsc::channel();
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build();
+            let bound = runtime.and_then(|runtime| {
+                let listener = runtime.block_on(TcpListener::bind(address))?;
+                let bound = listener.local_addr()?;
+                Ok((runtime, listener, bound))
+            });
+            match bound {
+                Err(error) => drop(report.send(Err(error))),
+                Ok((runtime, listener, bound)) => {
+                    drop(report.send(Ok(bound)));
+                    runtime.block_on(async {
+                        tokio::select! {
+                            _ = socket::serve(listener, tls, doors) => {}
+                            _ = stopped => {}
+                        }
+                    });
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("coze-auth-mock".to_owned());
+        let thread = thread.spawn(serve).map_err(SetupError::Thread)?;
+        let ended = || io::Error::other("the server thread ended before it listened");
+        let bound = reported.recv().unwrap_or_else(|_| Err(ended()));
+        let bound = bound.map_err(|source| SetupError::Bind { address, source })?;
+        let thread = Some(thread);
+        let stop = Some(stop);
+        Ok(mock.listening(bound, Listening::Thread { stop, thread }))
+    }
+}

@@ -1,0 +1,245 @@
+//! One world of a mock, as a test sees it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::banner;
+use crate::intercept::fault::Fault;
+use crate::intercept::faults::{FaultHandle, ScriptHandle};
+use crate::intercept::gates::Gate;
+use crate::intercept::script::{After, Step};
+use crate::intercept::selector::{At, On};
+use crate::journal::filter::Calls;
+use crate::journal::notifier::Awaited;
+use crate::journal::record::Kept;
+use crate::journal::verify::{Expect, Unmet};
+use crate::journal::{Explanation, JournalEntry, verify};
+use crate::net::addressing::below;
+use crate::oauth::context::Decider;
+use crate::oauth::device_code::{DeviceAction, NotWaiting};
+use crate::oauth::headless::Refused;
+use crate::oauth::{device_code, headless};
+use crate::server::router::Shared;
+use crate::state::leak_scanner::Leak;
+use crate::state::settings::Consent;
+use crate::state::{World, leak_scanner};
+use crate::time::clock::ClockHandle;
+use crate::{control, openapi};
+
+/// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
+#[derive(Clone, Debug)]
+pub struct MockWorld {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl MockWorld {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Scheme, host, port and path, without a trailing slash; of `http://localhost` without a socket.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.shared.base_url()
+    }
+
+    /// The world's clock.
+    #[must_use]
+    pub fn clock(&self) -> ClockHandle {
+        self.shared.world().settings.clock.clone()
+    }
+
+    /// The apps and tokens, as `GET /_mock/v1/info` shows them.
+    #[must_use]
+    pub fn info(&self) -> serde_json::Value {
+        control::describe(&self.shared, self.base_url())
+    }
+
+    /// The OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
+    #[must_use]
+    pub fn openapi(&self) -> serde_json::Value {
+        openapi::document(&self.shared, self.base_url())
+    }
+
+    /// What `export COZE_…=…` lines a client needs, one per line.
+    #[must_use]
+    pub fn environment(&self) -> String {
+        banner::environment(&self.info())
+    }
+
+    /// Every request to the data plane that the journal still has, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<JournalEntry> {
+        self.shared.world().journal.iter().map(Kept::show).collect()
+    }
+
+    /// Waits for a request that was not taken before, and takes the oldest. None: no such request
+    /// came within `timeout` of real time, or the world was reset or ended.
+    ///
+    /// Needs no runtime's timer.
+    pub async fn take_request(
+        &self,
+        calls: impl Into<Calls>,
+        timeout: Duration,
+    ) -> Option<JournalEntry> {
+        let calls = calls.into();
+        let life = self.shared.bell.life();
+        let begun = Instant::now();
+        loop {
+            if let Some(taken) = self.shared.world().journal.take(&calls) {
+                return Some(taken);
+            }
+            // Taken by who called: a request is not lost with a call that is given up.
+            let wanted = calls.clone();
+            let look = move |world: &World| world.journal.untaken(&wanted).map(|_| ());
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.shared.awaited(life, left, look).await {
+                Awaited::Came(()) => {}
+                Awaited::Late | Awaited::Over => return None,
+            }
+        }
+    }
+
+    /// [`take_request`](Self::take_request), blocking this thread.
+    #[must_use]
+    pub fn take_request_blocking(
+        &self,
+        calls: impl Into<Calls>,
+        timeout: Duration,
+    ) -> Option<JournalEntry> {
+        let calls = calls.into();
+        let life = self.shared.bell.life();
+        let begun = Instant::now();
+        loop {
+            if let Some(taken) = self.shared.world().journal.take(&calls) {
+                return Some(taken);
+            }
+            let look = |world: &World| world.journal.untaken(&calls).map(|_| ());
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.shared.awaited_blocking(life, left, look, || false) {
+                Awaited::Came(()) => {}
+                Awaited::Late | Awaited::Over => return None,
+            }
+        }
+    }
+
+    /// Compares the journal with what is expected of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmet`] tells of each expectation that is not met how many requests matched, and which
+    /// came closest.
+    pub fn verify(&self, expected: &[Expect]) -> Result<(), Unmet> {
+        let failures = verify::verify(&self.shared.world().journal, expected);
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Unmet { failures }),
+        }
+    }
+
+    /// Secrets that came where they do not belong, oldest first; the last 1,000.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<Leak> {
+        self.shared.world().leaks.iter().cloned().collect()
+    }
+
+    /// The secrets of this world in `text`, such as the log of a client.
+    #[must_use]
+    pub fn leaks_in(&self, text: &str) -> Vec<Leak> {
+        leak_scanner::of_text(&self.shared.world(), text)
+    }
+
+    /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.
+    #[must_use]
+    pub fn explain(&self, logid: &str) -> Option<Explanation> {
+        let world = self.shared.world();
+        world.journal.find(logid).map(Kept::explain)
+    }
+
+    /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its
+    /// host), and returns the redirect that the browser would follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the mock refuses the authorize request, with the rule and the reason.
+    pub fn authorize(&self, url: &str, approve: bool) -> Result<String, Refused> {
+        let consent = if approve {
+            Consent::Approve
+        } else {
+            Consent::Deny
+        };
+        // What is no URL is an unknown path, and refused as one.
+        let url = Url::parse(url);
+        let (path, query) = match &url {
+            Ok(url) => (url.path(), url.query()),
+            Err(_) => ("", None),
+        };
+        let path = below(path, self.base_url(), &self.shared.mount);
+        let world = &mut self.shared.world();
+        let user = world.user.clone();
+        let decider = Decider { user, consent };
+        headless::authorize(world, self.base_url(), path, query, decider)
+    }
+
+    /// Decides about a device code, as a user on the device page.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWaiting`] if no device waits with this user code.
+    pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
+        let mut world = self.shared.world();
+        let now_ms = world.settings.clock.unix_ms();
+        device_code::decide(&mut world, user_code, action, None, now_ms)
+    }
+
+    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
+    pub fn revoke(&self, token: &str) -> bool {
+        self.shared.world().revoke(token)
+    }
+
+    /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
+    /// this name.
+    pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
+        self.shared.gates.set(name, on, at)
+    }
+
+    /// Lets requests meet a fault from now on, until the handle is dropped. Of several the first
+    /// that acts on a request is the only one; a gate holds before a fault acts.
+    ///
+    /// ```
+    /// use coze_auth_mock::{At, CozeAuthMock, Fault, On};
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// // The mock refreshes, and the client never hears of it.
+    /// let lost = Fault::reset().at(At::Answer).times(1);
+    /// let lost = mock.fault(On::grant("refresh_token"), lost);
+    /// // … and when the client has come:
+    /// # assert_eq!(lost.fired(), 0);
+    /// let entry = mock.requests().into_iter().find(|entry| entry.fault == Some("reset"));
+    /// # assert!(entry.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fault(&self, on: On, fault: Fault) -> FaultHandle {
+        self.shared.faults.set(on, fault)
+    }
+
+    /// Answers the next such requests by `steps`, in order, before any fault, until the handle is
+    /// dropped.
+    pub fn script(
+        &self,
+        on: On,
+        steps: impl IntoIterator<Item = Step>,
+        after: After,
+    ) -> ScriptHandle {
+        let steps = steps.into_iter().collect();
+        self.shared.faults.set_script(on, steps, after)
+    }
+
+    /// Forgets all codes, tokens and requests, starts the ids anew, opens all gates and removes all
+    /// faults and scripts. The clock stays.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+}

@@ -1,0 +1,255 @@
+//! `ctl`: the control plane of a running mock, from a shell.
+
+mod faults;
+mod requests;
+mod worlds;
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand, ValueEnum};
+use coze_auth_mock::parse_duration;
+use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
+
+use super::http::{Answer, Target};
+use super::{Failure, output, print};
+use faults::Fault;
+use requests::Requests;
+use worlds::World;
+
+#[derive(Debug, Args)]
+pub(crate) struct Ctl {
+    #[command(flatten)]
+    target: Target,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    control: Control,
+}
+
+#[derive(Debug, Subcommand)]
+enum Control {
+    /// Show the clock, or move it
+    Clock {
+        #[command(subcommand)]
+        change: Option<Change>,
+    },
+    /// Show the devices that wait, or decide about one
+    Device {
+        #[arg(value_enum, requires = "code")]
+        action: Option<DeviceAction>,
+        /// The user code that the device shows
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Decide about an authorize URL and print the redirect, as a browser would be sent back
+    Authorize {
+        /// As the program under test made it
+        #[arg(id = "authorize_url", value_name = "URL")]
+        url: String,
+        #[arg(value_enum, default_value = "approve")]
+        action: UserAction,
+    },
+    /// Show the requests that came
+    Requests(Requests),
+    /// Compare the requests with what is expected of them; fails if they are others
+    Verify {
+        /// Such as '[{"endpoint":"token","count":{"eq":1}}]'
+        #[arg(value_name = "JSON", value_parser = read_json)]
+        expect: Value,
+    },
+    /// Show the codes and tokens of flows, by fingerprint
+    Tokens,
+    /// Show the secrets that came where they do not belong
+    Leaks,
+    /// Show the faults, or change them
+    Fault {
+        #[command(subcommand)]
+        change: Option<Fault>,
+    },
+    /// Show the worlds, or make or remove one
+    World {
+        #[command(subcommand)]
+        change: Option<World>,
+    },
+    /// Send any other control, below /_mock/v1, and print its answer
+    Call {
+        /// GET, POST or DELETE
+        method: String,
+        /// Such as /gates/g1
+        path: String,
+        #[arg(value_name = "JSON", value_parser = read_json)]
+        body: Option<Value>,
+    },
+    /// Forget codes, tokens and requests
+    Reset,
+    /// Say why a request was answered as it was
+    Explain {
+        /// The X-Tt-Logid of its answer
+        logid: String,
+    },
+    /// Kill an access token, refresh token, PAT or SAT
+    Revoke { token: String },
+}
+
+#[derive(Debug, Subcommand)]
+enum Change {
+    /// Let time pass at once
+    Advance {
+        /// Such as 90s, 15m, 1h30m or 30d
+        #[arg(value_parser = parse_duration)]
+        time: std::time::Duration,
+    },
+    /// Set the time
+    Set {
+        /// Such as 2026-01-01T00:00:00Z
+        time: String,
+    },
+    /// Stop the clock where it stands
+    Freeze,
+    /// Go back to the machine's time
+    Real,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UserAction {
+    Approve,
+    Deny,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceAction {
+    Approve,
+    Deny,
+    Expire,
+}
+
+/// Otherwise clap would take the text for a JSON string.
+fn read_json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn word(action: impl ValueEnum) -> String {
+    let name = action.to_possible_value();
+    name.map(|name| name.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+/// A part of a path, whatever it was given as.
+fn part(text: &str) -> String {
+    byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+}
+
+pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
+    let send = |method: &str, path: &str, body: Option<Value>| {
+        let answer = args.target.send(method, path, body.as_ref())?;
+        if args.json {
+            print(answer.text.trim_end());
+        }
+        if !answer.ok() {
+            return Err(Failure::Told(refusal(&answer)));
+        }
+        Ok(answer.json())
+    };
+    let text = match &args.control {
+        Control::Clock { change: None } => output::clock(&send("GET", "/clock", None)?),
+        Control::Clock {
+            change: Some(change),
+        } => {
+            let body = match change {
+                Change::Advance { time } => {
+                    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                    json!({ "advance_ms": ms })
+                }
+                Change::Set { time } => json!({ "set": time }),
+                Change::Freeze => json!({ "mode": "frozen" }),
+                Change::Real => json!({ "mode": "real" }),
+            };
+            output::clock(&send("POST", "/clock", Some(body))?)
+        }
+        Control::Device {
+            action: Some(action),
+            code: Some(code),
+        } => {
+            let action = word(*action);
+            let path = format!("/device/{}", part(code));
+            send("POST", &path, Some(json!({ "action": action })))?;
+            format!("{code}: {action}")
+        }
+        Control::Device { .. } => output::devices(&send("GET", "/device", None)?),
+        Control::Authorize { url, action } => {
+            let body = json!({ "url": url, "action": word(*action) });
+            let answer = send("POST", "/authorize", Some(body))?;
+            answer["redirect"].as_str().unwrap_or_default().to_owned()
+        }
+        Control::Requests(asked) if asked.follow => return asked.follow(&send),
+        Control::Requests(asked) => {
+            let path = format!("/requests?{}", asked.query());
+            output::requests(&send("GET", &path, None)?)
+        }
+        Control::Verify { expect } => {
+            let expect = match expect {
+                Value::Array(_) => expect.clone(),
+                one => json!([one]),
+            };
+            let answer = send("POST", "/verify", Some(json!({ "expect": expect })))?;
+            let unmet = output::failures(&answer);
+            match unmet.is_empty() {
+                true => "as expected".to_owned(),
+                false => return Err(Failure::Told(unmet)),
+            }
+        }
+        Control::Tokens => output::tokens(&send("GET", "/tokens", None)?),
+        Control::Leaks => output::leaks(&send("GET", "/leaks", None)?),
+        Control::Fault { change: None } => output::faults(&send("GET", "/faults", None)?),
+        Control::Fault {
+            change: Some(change),
+        } => change.carry_out(&send)?,
+        Control::World { change: None } => output::worlds(&send("GET", "/worlds", None)?),
+        Control::World {
+            change: Some(change),
+        } => change.carry_out(&send)?,
+        Control::Call { method, path, body } => {
+            let path = format!("/{}", path.trim_start_matches('/'));
+            send(&method.to_uppercase(), &path, body.clone())?.to_string()
+        }
+        Control::Reset => {
+            send("POST", "/reset", None)?;
+            "codes, tokens and requests are forgotten".to_owned()
+        }
+        Control::Explain { logid } => {
+            output::explanation(&send("GET", &format!("/explain/{}", part(logid)), None)?)
+        }
+        Control::Revoke { token } => {
+            send("POST", "/tokens/revoke", Some(json!({ "token": token })))?;
+            "revoked".to_owned()
+        }
+    };
+    if !args.json {
+        print(&text);
+    }
+    Ok(())
+}
+
+type Send<'a> = dyn Fn(&str, &str, Option<Value>) -> Result<Value, Failure> + 'a;
+
+/// The members that were given.
+fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The mock's own words; of a refused authorize request also its rule.
+fn refusal(answer: &Answer) -> String {
+    let json = answer.json();
+    let mut text = json["error"].as_str().unwrap_or("refused").to_owned();
+    if json["rule"].is_string() {
+        let _ = write!(text, "\n{}", output::explanation(&json));
+    }
+    text
+}

@@ -1,0 +1,266 @@
+//! `serve`.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use coze_auth_mock::{Builder, Consent, CozeAuthMock};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, env, print, reload};
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// A configuration in TOML; options count before it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read the configuration again when it changes; tokens stay
+    #[arg(long, requires = "config")]
+    watch: bool,
+    /// Loopback address to listen on, or a name for one; port 0 takes a free one [default: 127.0.0.1:9777]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// The address that clients use, if it is another one
+    #[arg(long, value_name = "URL", env = "COZE_AUTH_MOCK_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Take scheme, host and prefix from Forwarded and X-Forwarded-… headers, behind a proxy that sets them
+    #[arg(long)]
+    trust_forwarded: bool,
+    /// Listen where other machines can reach it: anyone there can get tokens; the control plane takes a token
+    #[arg(long)]
+    i_know_this_mints_tokens: bool,
+    /// Speak https: self makes a CA and a certificate for this machine and the public URL's host
+    #[arg(long, value_enum, value_name = "self|off")]
+    tls: Option<TlsChoice>,
+    /// Write the CA's certificate there, for clients that have to trust it
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Speak https with this certificate, in PEM, and what leads to its CA behind it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "tls"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// What the control plane takes as Bearer credential; random if it has to have one and none is given
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "COZE_AUTH_MOCK_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
+    admin_token: Option<String>,
+    /// Who decides about authorize requests and device codes [default: page]
+    #[arg(long, value_enum)]
+    consent: Option<Consent>,
+    /// Turn a rule on or off, such as code.single_use=off; docs/protocol.md §13 has them all
+    #[arg(long = "rule", value_name = "ID=on|off", value_parser = parse_rule)]
+    rules: Vec<(String, bool)>,
+    /// Answer breaches of a rule differently, such as refresh.rotate=401:invalid_client
+    #[arg(long = "answer", value_name = "ID=STATUS[:CODE]", value_parser = parse_answer)]
+    answers: Vec<(String, u16, Option<String>)>,
+    /// Make codes and tokens the same in every run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What to print on standard output at the start
+    #[arg(long, value_enum, default_value = "text")]
+    print: Print,
+    /// How to log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TlsChoice {
+    #[value(name = "self")]
+    Own,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Print {
+    /// A block for people
+    Text,
+    /// One line of JSON, as GET /_mock/v1/info
+    Json,
+    /// `export` lines for a shell
+    Env,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Log {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+fn parse_rule(text: &str) -> Result<(String, bool), String> {
+    match text.rsplit_once('=') {
+        Some((id, "on")) => Ok((id.to_owned(), true)),
+        Some((id, "off")) => Ok((id.to_owned(), false)),
+        _ => Err("expected ID=on or ID=off".to_owned()),
+    }
+}
+
+fn parse_answer(text: &str) -> Result<(String, u16, Option<String>), String> {
+    let wrong = || "expected ID=STATUS or ID=STATUS:CODE".to_owned();
+    let (id, answer) = text.split_once('=').ok_or_else(wrong)?;
+    let (status, code) = match answer.split_once(':') {
+        Some((status, code)) => (status, Some(code.to_owned())),
+        None => (answer, None),
+    };
+    let status = status.parse().map_err(|_| wrong())?;
+    Ok((id.to_owned(), status, code))
+}
+
+pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
+    start_log(args.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        // Before the address is known, so that a signal can never come too early.
+        let signal = stop_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
+        let mut watch = reload::Watch::new(args);
+        let mock = args.builder()?.start().await?;
+        args.write_ca(&mock)?;
+        print(&args.greeting(&mock));
+        if args.watch {
+            tokio::select! {
+                () = signal => {}
+                () = watch.run(&mock) => {}
+            }
+        } else {
+            signal.await;
+        }
+        mock.stop().await;
+        Ok(())
+    })
+}
+
+impl Serve {
+    /// The file, and over it the options.
+    pub(crate) fn builder(&self) -> Result<Builder, Failure> {
+        let mut builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
+        if let Some(file) = &self.config {
+            builder = builder.toml_file(file)?;
+        }
+        if let Some(listen) = &self.listen {
+            builder = builder.listen_on(listen);
+        }
+        if let Some(url) = &self.public_url {
+            builder = builder.public_url(url);
+        }
+        builder = match self.tls {
+            Some(TlsChoice::Own) => builder.tls(),
+            Some(TlsChoice::Off) => builder.no_tls(),
+            None => builder,
+        };
+        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            builder = builder.tls_files(certificate, key);
+        }
+        if self.trust_forwarded {
+            builder = builder.trust_forwarded();
+        }
+        if self.i_know_this_mints_tokens {
+            builder = builder.allow_other_machines();
+        }
+        if let Some(token) = &self.admin_token {
+            builder = builder.admin_token(token);
+        }
+        if let Some(consent) = self.consent {
+            builder = builder.consent(consent);
+        }
+        for (id, on) in &self.rules {
+            builder = builder.rule(id, *on);
+        }
+        for (id, status, error) in &self.answers {
+            builder = builder.answer(id, *status, error.as_deref());
+        }
+        if let Some(seed) = self.seed {
+            builder = builder.seed(seed);
+        }
+        Ok(builder)
+    }
+
+    fn write_ca(&self, mock: &CozeAuthMock) -> Result<(), Failure> {
+        let Some(file) = &self.tls_ca else {
+            return Ok(());
+        };
+        let Some(pem) = mock.ca_pem() else {
+            let text = "--tls-ca is for the CA that --tls self makes; this mock has none";
+            return Err(Failure::Told(text.to_owned()));
+        };
+        let written = std::fs::write(file, pem);
+        written.map_err(|error| Failure::Told(format!("cannot write {}: {error}", file.display())))
+    }
+
+    fn greeting(&self, mock: &CozeAuthMock) -> String {
+        // The block for people has it already.
+        let made = mock.admin_token().filter(|_| self.admin_token.is_none());
+        match (self.print, made) {
+            (Print::Text, _) => match &self.tls_ca {
+                Some(file) => format!("{}{}", mock.banner(), env::ca_lines(file, "    ")),
+                None => mock.banner(),
+            },
+            (Print::Env, made) => {
+                let mut lines = mock.environment();
+                if let Some(file) = &self.tls_ca {
+                    lines += &env::ca_lines(file, "");
+                }
+                match made {
+                    Some(token) => lines + &format!("export COZE_AUTH_MOCK_ADMIN_TOKEN='{token}'"),
+                    None => lines,
+                }
+            }
+            (Print::Json, made) => {
+                if let Some(token) = made {
+                    eprintln!(
+                        "coze-auth-mock: the control plane takes  Authorization: Bearer {token}"
+                    );
+                }
+                mock.info().to_string()
+            }
+        }
+    }
+}
+
+fn start_log(log: Log) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false);
+    match log {
+        Log::Text => builder
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .init(),
+        Log::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// Listens for signals from now on; the future ends with the first.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut term = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        Ok(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

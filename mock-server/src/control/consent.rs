@@ -1,0 +1,125 @@
+//! What a user does: decide about authorize URLs and devices.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::{Handled, Problem, parse, respond};
+use crate::net::addressing::below;
+use crate::oauth::context::Decider;
+use crate::oauth::device_code::{DeviceAction, NotWaiting};
+use crate::oauth::{device_code, headless};
+use crate::server::router::{Shared, base};
+use crate::state::settings::Consent;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authorize {
+    url: String,
+    action: String,
+    user: Option<String>,
+}
+
+pub(super) async fn authorize(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mount = original
+        .path()
+        .strip_suffix("/_mock/v1/authorize")
+        .unwrap_or("");
+    let base = base(&shared, &headers, &original, "/_mock/v1/authorize");
+    respond(try_authorize(&shared, mount, &base, &body))
+}
+
+fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handled {
+    let shape = r#"{"url":"…/authorize?…","action":"approve"|"deny","user":"alice"?}"#;
+    let asked: Authorize = parse(body, shape)?;
+    let consent = match asked.action.as_str() {
+        "approve" => Consent::Approve,
+        "deny" => Consent::Deny,
+        _ => return Err(Problem::bad("action is \"approve\" or \"deny\"")),
+    };
+    let mut world = shared.world();
+    let user = match &asked.user {
+        None => world.user.clone(),
+        Some(name) => {
+            let users = &world.settings.users;
+            let found = users.iter().find(|user| user.name == *name);
+            found.cloned().ok_or_else(|| {
+                let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+                Problem::bad(format!("no such user; there is {}", names.join(", ")))
+            })?
+        }
+    };
+    let url = Url::parse("http://localhost")
+        .expect("a URL")
+        .join(&asked.url);
+    let url = url.map_err(|_| Problem::bad("url is no URL"))?;
+    let path = below(url.path(), base, mount);
+    let decider = Decider { user, consent };
+    match headless::authorize(&mut world, base, path, url.query(), decider) {
+        Ok(redirect) => Ok(json!({ "redirect": redirect })),
+        Err(refused) => {
+            let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
+            Err(Problem(status, json!(refused)))
+        }
+    }
+}
+
+pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
+    let world = shared.world();
+    let now = world.settings.clock.unix_ms();
+    let pending: Vec<_> = device_code::all_waiting(&world, now)
+        .map(|device| {
+            json!({
+                "user_code": device.user_code,
+                "client_id": world.app(device.app).client_id,
+                "workspace_id": device.workspace,
+                "expires_in_ms": device.expires_ms - now,
+                "polled": device.last_poll.is_some(),
+            })
+        })
+        .collect();
+    respond(Ok(json!({ "pending": pending })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideDevice {
+    action: String,
+}
+
+pub(super) async fn decide_device(
+    State(shared): State<Arc<Shared>>,
+    Path(user_code): Path<String>,
+    body: Bytes,
+) -> Response {
+    let handled = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)
+        .and_then(|asked: DecideDevice| {
+            DeviceAction::named(&asked.action)
+                .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))
+        })
+        .and_then(|action| {
+            let mut world = shared.world();
+            let now = world.settings.clock.unix_ms();
+            device_code::decide(&mut world, &user_code, action, None, now)
+                .map(|()| json!({ "ok": true }))
+                .map_err(|problem| {
+                    let status = match problem {
+                        NotWaiting::Unknown => StatusCode::NOT_FOUND,
+                        NotWaiting::Expired | NotWaiting::Decided => StatusCode::CONFLICT,
+                    };
+                    Problem::new(status, problem.text())
+                })
+        });
+    respond(handled)
+}

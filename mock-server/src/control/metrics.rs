@@ -1,0 +1,118 @@
+//! Counters for Prometheus, in its text format 0.0.4.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use crate::journal::record::Kept;
+use crate::server::router::Shared;
+use crate::state::{World, token_table};
+
+/// Labels, each of few values: none names a client or a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    status: u16,
+    endpoint: &'static str,
+    grant: &'static str,
+    rule: &'static str,
+    fault: &'static str,
+}
+
+impl Key {
+    pub(crate) fn of(entry: &Kept) -> Self {
+        Self {
+            status: entry.outcome.status,
+            endpoint: entry.endpoint,
+            grant: entry.grant.unwrap_or(""),
+            rule: entry.outcome.rule.unwrap_or(""),
+            fault: entry.fault.unwrap_or(""),
+        }
+    }
+}
+
+/// How many requests there were of each kind. A list, since there are some twenty kinds.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Vec<(Key, u64)>);
+
+impl Counts {
+    pub(crate) fn count(&mut self, key: Key) {
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, n)) => *n += 1,
+            None => self.0.push((key, 1)),
+        }
+    }
+
+    /// Of a request that has become another: under the lock under which it was counted, so that nobody has seen it.
+    pub(crate) fn undo(&mut self, key: Key) {
+        if let Some(at) = self.0.iter().position(|(known, _)| *known == key) {
+            self.0[at].1 -= 1;
+            if self.0[at].1 == 0 {
+                self.0.swap_remove(at);
+            }
+        }
+    }
+}
+
+/// Begins a metric: its help and its type.
+fn begin(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(
+        text,
+        "# HELP coze_auth_mock_{name} {help}\n# TYPE coze_auth_mock_{name} {kind}"
+    );
+}
+
+fn single(text: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    begin(text, name, kind, help);
+    let _ = writeln!(text, "coze_auth_mock_{name} {value}");
+}
+
+pub(crate) fn text(shared: &Shared) -> String {
+    let mut text = String::new();
+    let world = shared.world();
+    requests(&mut text, &world);
+    let help = "Secrets seen where they do not belong.";
+    single(&mut text, "leaks_total", "counter", help, world.leaks.total);
+    begin(
+        &mut text,
+        "tokens_live",
+        "gauge",
+        "Tokens and codes that would be accepted.",
+    );
+    for (kind, n) in token_table::live(&world) {
+        let _ = writeln!(text, "coze_auth_mock_tokens_live{{kind=\"{kind}\"}} {n}");
+    }
+    let n = world.journal.iter().len();
+    let help = "Requests that the journal keeps.";
+    single(&mut text, "journal_entries", "gauge", help, n);
+    drop(world);
+    let (gates, held) = shared.gates.counts();
+    single(&mut text, "gates", "gauge", "Gates that are set.", gates);
+    let help = "Requests that wait at a gate.";
+    single(&mut text, "gates_waiting", "gauge", help, held);
+    if let Some(worlds) = shared.worlds.get() {
+        let n = worlds.load(Ordering::Relaxed);
+        let help = "Worlds of this mock, the first included.";
+        single(&mut text, "worlds", "gauge", help, n);
+    }
+    text
+}
+
+fn requests(text: &mut String, world: &World) {
+    let help =
+        "Requests to the data plane; rule is the one that refused, status 0 that nothing was sent.";
+    begin(text, "requests_total", "counter", help);
+    let mut counts = world.counts.0.clone();
+    counts.sort_unstable();
+    for (key, n) in counts {
+        let Key {
+            status,
+            endpoint,
+            grant,
+            rule,
+            fault,
+        } = key;
+        let _ = writeln!(
+            text,
+            "coze_auth_mock_requests_total{{endpoint=\"{endpoint}\",grant=\"{grant}\",status=\"{status}\",rule=\"{rule}\",fault=\"{fault}\"}} {n}"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! What all pages share: their frame, their texts in two languages, the page for an error.
+
+pub(crate) mod language;
+pub(crate) mod page;
+pub(crate) mod texts;

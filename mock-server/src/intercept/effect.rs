@@ -1,0 +1,171 @@
+//! What a fault makes of an answer.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Response, StatusCode};
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::fault::Fault;
+use super::fault_kind::Kind;
+use crate::net::socket::Order;
+use crate::protocol::response;
+use crate::protocol::response::{LOGID, Reply};
+
+/// Where an answer without a body would have to break off.
+const FILLER: &[u8] = b"There is more of this answer than comes.\n";
+
+/// What is sent, and what the socket is to do with it.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) reply: Reply,
+    pub(crate) order: Option<Order>,
+}
+
+impl Sending {
+    pub(crate) const fn plain(reply: Reply) -> Self {
+        Self { reply, order: None }
+    }
+
+    /// What the journal says was sent; 0 if there is no head.
+    pub(crate) fn status(&self) -> u16 {
+        match self.order {
+            Some(Order::Reset | Order::Garbage(_)) => 0,
+            _ => self.reply.status().as_u16(),
+        }
+    }
+}
+
+/// What a fault at the request spoils, for the mock has no answer then.
+pub(crate) fn stand_in() -> Reply {
+    let text = "a fault came first: the mock has not looked at this request";
+    response::json_reply(StatusCode::OK, json!({ "error": text }).to_string())
+}
+
+impl Fault {
+    /// `socket`: the request came by one of the mock's own.
+    pub(crate) fn spoil(&self, reply: Reply, method: &Method, socket: bool) -> Sending {
+        let logid = reply.headers().get(LOGID).cloned();
+        let mut sending = match self.kind.row().socket && !socket {
+            true => Sending::plain(self.needs_a_socket()),
+            false => self.act(reply, method),
+        };
+        let headers = sending.reply.headers_mut();
+        if let Some(logid) = logid.filter(|_| !headers.contains_key(LOGID)) {
+            headers.insert(LOGID, logid);
+        }
+        sending.reply = response::marked(sending.reply, Some(self.name()));
+        sending
+    }
+
+    fn needs_a_socket(&self) -> Reply {
+        let name = self.name();
+        let text = format!("the fault {name} acts on a socket of the mock's own, and here is none");
+        response::json_reply(
+            StatusCode::NOT_IMPLEMENTED,
+            json!({ "error": text, "fault": name }).to_string(),
+        )
+    }
+
+    fn act(&self, mut reply: Reply, method: &Method) -> Sending {
+        let order = match &self.kind {
+            Kind::Status(status) => {
+                reply = self.gateway(*status);
+                None
+            }
+            Kind::Redirect(status, location) => {
+                reply = Response::new(Bytes::new());
+                *reply.status_mut() = *status;
+                reply.headers_mut().insert(LOCATION, location.clone());
+                self.set_headers(&mut reply);
+                None
+            }
+            Kind::Empty200 => {
+                reply = Response::new(Bytes::new());
+                None
+            }
+            Kind::Delay(_) | Kind::Hold => None,
+            Kind::WrongContentType => {
+                self.replace_body(&mut reply);
+                let html = HeaderValue::from_static("text/html; charset=utf-8");
+                reply.headers_mut().insert(CONTENT_TYPE, html);
+                self.set_headers(&mut reply);
+                None
+            }
+            Kind::DupHeader => {
+                self.double_headers(&mut reply);
+                None
+            }
+            Kind::Reset => Some(Order::Reset),
+            Kind::Garbage => Some(Order::Garbage(self.body.clone().unwrap_or_default())),
+            Kind::CloseBeforeBody => Some(self.cut(&mut reply, Some(0), method)),
+            Kind::Truncate(at) => Some(self.cut(&mut reply, *at, method)),
+            Kind::SlowDrip(pause) => {
+                self.replace_body(&mut reply);
+                let close = HeaderValue::from_static("close");
+                reply.headers_mut().insert(CONNECTION, close);
+                Some(Order::Drip(*pause))
+            }
+        };
+        Sending { reply, order }
+    }
+
+    fn gateway(&self, status: StatusCode) -> Reply {
+        let reason = status.canonical_reason().unwrap_or("no reason");
+        let body = self.body.clone();
+        let mut reply = Response::new(body.unwrap_or_else(|| format!("{reason}\n").into()));
+        *reply.status_mut() = status;
+        let is_json = matches!(reply.body().first(), Some(b'{' | b'['))
+            && serde_json::from_slice::<IgnoredAny>(reply.body()).is_ok();
+        let kind = match is_json {
+            true => "application/json; charset=utf-8",
+            false => "text/plain; charset=utf-8",
+        };
+        let kind = HeaderValue::from_static(kind);
+        reply.headers_mut().insert(CONTENT_TYPE, kind);
+        self.set_headers(&mut reply);
+        reply
+    }
+
+    fn replace_body(&self, reply: &mut Reply) {
+        if let Some(body) = &self.body {
+            *reply.body_mut() = body.clone();
+        }
+    }
+
+    fn set_headers(&self, reply: &mut Reply) {
+        for (name, value) in &self.headers {
+            reply.headers_mut().insert(name, value.clone());
+        }
+    }
+
+    /// Twice in any case: one that the answer does not have comes twice of the fault.
+    fn double_headers(&self, reply: &mut Reply) {
+        let headers = reply.headers_mut();
+        let mut twice = self.headers.clone();
+        if twice.is_empty() {
+            let json = HeaderValue::from_static("application/json; charset=utf-8");
+            let own = headers.get(CONTENT_TYPE).cloned();
+            twice.insert(CONTENT_TYPE, own.unwrap_or(json));
+        }
+        for (name, value) in &twice {
+            if !headers.contains_key(name) {
+                headers.append(name, value.clone());
+            }
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// A redirect has no body that could be cut, and gets one.
+    fn cut(&self, reply: &mut Reply, at: Option<usize>, method: &Method) -> Order {
+        self.replace_body(reply);
+        if reply.body().is_empty() {
+            *reply.body_mut() = Bytes::from_static(FILLER);
+        }
+        let length = reply.body().len();
+        Order::Cut(match *method == Method::HEAD {
+            true => 0,
+            false => at.unwrap_or(length / 2).min(length - 1),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The faults there are, each with what it takes and when it acts.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+use super::selector::At;
+
+/// No fault acts for longer, of real time, but `hold`, which has no end of its own.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+
+pub(crate) const DELAY: Duration = Duration::from_millis(300);
+
+pub(crate) const DRIP: Duration = Duration::from_millis(10);
+
+/// One kind of fault, as the README's table has it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// When it acts, if nobody says otherwise.
+    pub(crate) at: At,
+    /// It acts on the socket, and without one of the mock's own it cannot.
+    pub(crate) socket: bool,
+    pub(crate) takes: &'static [&'static str],
+}
+
+const fn row(name: &'static str, at: At, socket: bool, takes: &'static [&'static str]) -> Row {
+    Row {
+        name,
+        at,
+        socket,
+        takes,
+    }
+}
+
+/// What replaces an answer acts at the request, what spoils one acts at the answer.
+pub(crate) const KINDS: [Row; 12] = [
+    row("status", At::Request, false, &["status", "body", "header"]),
+    row("delay", At::Answer, false, &["ms"]),
+    row("hold", At::Answer, false, &[]),
+    row("reset", At::Request, true, &[]),
+    row("close_before_body", At::Answer, true, &["body"]),
+    row("truncate", At::Answer, true, &["at_byte", "body"]),
+    row("garbage", At::Request, true, &["body"]),
+    row("slow_drip", At::Answer, true, &["ms", "body"]),
+    row(
+        "redirect",
+        At::Request,
+        false,
+        &["status", "location", "header"],
+    ),
+    row("wrong_content_type", At::Answer, false, &["body", "header"]),
+    row("empty_200", At::Request, false, &[]),
+    row("dup_header", At::Answer, false, &["header"]),
+];
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Status(StatusCode),
+    Delay(Duration),
+    Hold,
+    Reset,
+    CloseBeforeBody,
+    Truncate(Option<usize>),
+    Garbage,
+    SlowDrip(Duration),
+    Redirect(StatusCode, HeaderValue),
+    WrongContentType,
+    Empty200,
+    DupHeader,
+}
+
+impl Kind {
+    pub(crate) const fn row(&self) -> &'static Row {
+        &KINDS[match self {
+            Self::Status(_) => 0,
+            Self::Delay(_) => 1,
+            Self::Hold => 2,
+            Self::Reset => 3,
+            Self::CloseBeforeBody => 4,
+            Self::Truncate(_) => 5,
+            Self::Garbage => 6,
+            Self::SlowDrip(_) => 7,
+            Self::Redirect(..) => 8,
+            Self::WrongContentType => 9,
+            Self::Empty200 => 10,
+            Self::DupHeader => 11,
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also that there is no other row.
+    #[test]
+    fn the_readme_has_this_table() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("\n## Faults\n").expect("a section");
+        let (section, _) = section.split_once("\n## ").expect("another");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let told: Vec<Vec<_>> = rows
+            .map(|row| row.split('|').skip(1).take(4).map(str::trim).collect())
+            .collect();
+        let known = KINDS.iter().map(|kind| {
+            let takes: Vec<_> = kind.takes.iter().map(|name| format!("`{name}`")).collect();
+            let socket = if kind.socket { "yes" } else { "" };
+            [
+                format!("`{}`", kind.name),
+                kind.at.name().to_owned(),
+                socket.to_owned(),
+                takes.join(", "),
+            ]
+        });
+        assert_eq!(told, known.collect::<Vec<_>>());
+    }
+}

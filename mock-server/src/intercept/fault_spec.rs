@@ -1,0 +1,122 @@
+//! Faults as they are asked for, over HTTP or in a configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::fault::Fault;
+use super::fault_kind::{DELAY, DRIP, LONGEST};
+use super::selector::{AskedOn, At, On};
+
+/// Nobody drops these, so there is an end to them.
+pub(crate) const MOST: usize = 64;
+
+pub(crate) const LONGEST_BODY: usize = 64 * 1024;
+
+const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"}}"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    kind: String,
+    status: Option<u16>,
+    ms: Option<u64>,
+    at_byte: Option<usize>,
+    body: Option<String>,
+    location: Option<String>,
+    header: Option<BTreeMap<String, String>>,
+}
+
+impl Asked {
+    pub(crate) fn fault(self, at: Option<&str>) -> Result<Fault, String> {
+        let fault = self.of_its_kind()?;
+        for (name, given) in [
+            ("status", self.status.is_some()),
+            ("ms", self.ms.is_some()),
+            ("at_byte", self.at_byte.is_some()),
+            ("location", self.location.is_some()),
+        ] {
+            if given {
+                fault.takes(name)?;
+            }
+        }
+        let fault = match self.body {
+            Some(body) if body.len() > LONGEST_BODY => {
+                return Err(format!("body has at most {LONGEST_BODY} bytes"));
+            }
+            Some(body) => fault.try_body(body.into())?,
+            None => fault,
+        };
+        let mut headers = self.header.unwrap_or_default().into_iter();
+        let fault = headers.try_fold(fault, |fault, (name, value)| {
+            fault.try_header(&name, &value)
+        })?;
+        match at {
+            Some(at) => Ok(fault.at(At::named(at)?)),
+            None => Ok(fault),
+        }
+    }
+
+    fn of_its_kind(&self) -> Result<Fault, String> {
+        let pause = |unsaid: Duration| match self.ms.map(Duration::from_millis) {
+            None => Ok(unsaid),
+            Some(ms) if (Duration::from_millis(1)..=LONGEST).contains(&ms) => Ok(ms),
+            Some(_) => Err(format!("ms is 1 to {}", LONGEST.as_millis())),
+        };
+        Ok(match self.kind.as_str() {
+            "status" => Fault::try_status(self.status.unwrap_or(502))?,
+            "delay" => Fault::delay(pause(DELAY)?),
+            "hold" => Fault::hold(),
+            "reset" => Fault::reset(),
+            "close_before_body" => Fault::close_before_body(),
+            "truncate" => self
+                .at_byte
+                .map_or_else(Fault::truncate, Fault::truncate_at),
+            "garbage" => Fault::garbage(),
+            "slow_drip" => Fault::slow_drip(pause(DRIP)?),
+            "redirect" => {
+                let location = self.location.as_deref();
+                let location = location.ok_or("redirect needs a location")?;
+                let status = self.status.unwrap_or(302);
+                Fault::try_redirect(status, location)?
+            }
+            "wrong_content_type" => Fault::wrong_content_type(),
+            "empty_200" => Fault::empty_200(),
+            "dup_header" => Fault::dup_header(),
+            _ => return Err(format!("expected a fault: {FAULT}")),
+        })
+    }
+}
+
+/// A fault, and which requests meet it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
+    on: AskedOn,
+    fault: Asked,
+    at: Option<String>,
+    times: Option<u64>,
+    skip: Option<u64>,
+    probability: Option<f64>,
+}
+
+impl Place {
+    pub(crate) fn shape() -> String {
+        format!(
+            r#"{{"on":{{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?}},"fault":{FAULT},"times":2?,"skip":0?,"probability":1.0?,"at":"request"|"answer"?}}"#
+        )
+    }
+
+    /// The error says what is wrong with it.
+    pub(crate) fn placed(self) -> Result<(On, Fault), String> {
+        let on = self.on.on()?;
+        let mut fault = self.fault.fault(self.at.as_deref())?;
+        if let Some(times) = self.times {
+            fault = fault.times(times);
+        }
+        fault = fault.skip(self.skip.unwrap_or(0));
+        let fault = fault.try_probability(self.probability.unwrap_or(1.0))?;
+        Ok((on, fault))
+    }
+}

@@ -1,0 +1,305 @@
+//! Faults and scripts: what is answered in place of the rules' answer, or becomes of it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::fault::Fault;
+use super::fault_kind::Kind;
+use super::registry::{Kept, Shelf};
+use super::script::{After, ErrorStep, Meets, Script, Step};
+use super::selector::{At, On};
+use crate::oauth::context::Incoming;
+use crate::time::ticker::Ticks;
+
+/// A fault of one world. Dropping it removes the fault, and lets go what it holds or delays.
+#[must_use = "a fault is removed when it is dropped"]
+pub struct FaultHandle {
+    placed: Arc<Kept<Placed>>,
+    faults: Arc<Faults>,
+}
+
+impl FaultHandle {
+    /// How many requests came to it, those that it let by included.
+    #[must_use]
+    pub fn matched(&self) -> u64 {
+        self.placed.item.counts().matched
+    }
+
+    /// On how many it acted.
+    #[must_use]
+    pub fn fired(&self) -> u64 {
+        self.placed.item.counts().fired
+    }
+
+    /// As dropping it.
+    pub fn remove(self) {
+        drop(self);
+    }
+}
+
+impl Drop for FaultHandle {
+    fn drop(&mut self) {
+        self.faults.placed.forget(&self.placed);
+    }
+}
+
+impl fmt::Debug for FaultHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FaultHandle").field(&self.placed).finish()
+    }
+}
+
+/// A script of one world. Dropping it ends it.
+#[must_use = "a script ends when it is dropped"]
+pub struct ScriptHandle {
+    script: Arc<Kept<Script>>,
+    faults: Arc<Faults>,
+}
+
+impl ScriptHandle {
+    /// How many requests came to it.
+    #[must_use]
+    pub fn matched(&self) -> u64 {
+        self.script.item.matched()
+    }
+
+    /// As dropping it.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for ScriptHandle {
+    fn drop(&mut self) {
+        self.faults.scripts.forget(&self.script);
+    }
+}
+
+impl fmt::Debug for ScriptHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScriptHandle").field(&self.script).finish()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) on: On,
+    pub(crate) fault: Fault,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) matched: u64,
+    pub(crate) fired: u64,
+}
+
+impl Placed {
+    pub(crate) fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request that is for it. `roll` is given its number.
+    fn fires(&self, roll: impl FnOnce(u64) -> f64) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.matched += 1;
+        let Fault {
+            times,
+            skip,
+            probability,
+            ..
+        } = self.fault;
+        let may = counts.matched > skip && counts.fired < times;
+        let fires = may && roll(counts.matched) < probability;
+        counts.fired += u64::from(fires);
+        fires
+    }
+}
+
+/// A fault that acts on a request.
+#[derive(Debug)]
+pub(crate) struct Fired {
+    pub(crate) fault: Fault,
+    /// The script of which it is a step.
+    pub(crate) script: Option<String>,
+    removed: watch::Receiver<bool>,
+}
+
+impl Fired {
+    /// As long as it makes the request wait.
+    pub(crate) async fn wait(mut self) {
+        let removed = async {
+            // An error is the sender's drop, which means the same.
+            let _ = self.removed.wait_for(|removed| *removed).await;
+        };
+        match self.fault.kind {
+            Kind::Hold => removed.await,
+            Kind::Delay(by) => {
+                let mut ticks = Ticks::every(by);
+                tokio::select! {
+                    () = ticks.next() => {}
+                    () = removed => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a request meets before the mock looks at it.
+#[derive(Debug)]
+pub(crate) enum Met {
+    Error(ErrorStep, String),
+    Fault(Fired),
+}
+
+/// The faults and scripts of one world, each in the order in which they were set.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    seed: [u8; 32],
+    pub(crate) placed: Shelf<Placed>,
+    pub(crate) scripts: Shelf<Script>,
+    /// The ids of those that the settings have.
+    configured: Mutex<Vec<String>>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: [u8; 32]) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            placed: Shelf::new('f'),
+            scripts: Shelf::new('s'),
+            configured: Mutex::default(),
+        })
+    }
+
+    /// None: there are `most` others.
+    pub(crate) fn place(&self, on: On, fault: Fault, most: usize) -> Option<Arc<Kept<Placed>>> {
+        let counts = Mutex::default();
+        self.placed.put(Placed { on, fault, counts }, most)
+    }
+
+    /// None: there are `most` others.
+    pub(crate) fn run(
+        &self,
+        on: On,
+        steps: Vec<Step>,
+        after: After,
+        most: usize,
+    ) -> Option<Arc<Kept<Script>>> {
+        self.scripts.put(Script::new(on, steps, after), most)
+    }
+
+    pub(crate) fn set(self: &Arc<Self>, on: On, fault: Fault) -> FaultHandle {
+        let placed = self.place(on, fault, usize::MAX);
+        FaultHandle {
+            placed: placed.expect("as many as memory holds"),
+            faults: self.clone(),
+        }
+    }
+
+    pub(crate) fn set_script(
+        self: &Arc<Self>,
+        on: On,
+        steps: Vec<Step>,
+        after: After,
+    ) -> ScriptHandle {
+        let script = self.run(on, steps, after, usize::MAX);
+        ScriptHandle {
+            script: script.expect("as many as memory holds"),
+            faults: self.clone(),
+        }
+    }
+
+    /// Places those of the settings, in place of those that they had before.
+    pub(crate) fn configure(&self, faults: &[(On, Fault)]) {
+        let ids = self.configured.lock();
+        let mut ids = ids.unwrap_or_else(PoisonError::into_inner);
+        for id in ids.drain(..) {
+            self.placed.remove(&id);
+        }
+        for (on, fault) in faults {
+            let placed = self.place(on.clone(), fault.clone(), usize::MAX);
+            ids.extend(placed.map(|placed| placed.id.clone()));
+        }
+    }
+
+    /// Without those of the settings too.
+    pub(crate) fn reset(&self) {
+        self.placed.reset();
+        self.scripts.reset();
+    }
+
+    /// Nobody waits in one from now on.
+    pub(crate) fn end(&self) {
+        self.placed.end();
+        self.scripts.end();
+    }
+
+    /// Whether a request waits in one of them.
+    pub(crate) fn holds(&self) -> bool {
+        self.placed.holds() || self.scripts.holds()
+    }
+
+    /// A script's step, and if there is none or it passes, a fault at the request.
+    pub(crate) fn meet(&self, request: &Incoming) -> Option<Met> {
+        self.next_step(request)
+            .or_else(|| self.fires(request, At::Request).map(Met::Fault))
+    }
+
+    fn next_step(&self, request: &Incoming) -> Option<Met> {
+        for script in self.scripts.all() {
+            if !script.item.on.matches(request) {
+                continue;
+            }
+            match script.item.next() {
+                None => {}
+                Some(Step(Meets::Rules)) => return None,
+                Some(Step(Meets::Error(error))) => {
+                    return Some(Met::Error(error, script.id.clone()));
+                }
+                Some(Step(Meets::Fault(fault))) => {
+                    return Some(Met::Fault(Fired {
+                        fault: *fault,
+                        script: Some(script.id.clone()),
+                        removed: script.removed(),
+                    }));
+                }
+            }
+        }
+        None
+    }
+
+    /// The first that is for this request and acts; those behind it do not see the request.
+    pub(crate) fn fires(&self, request: &Incoming, at: At) -> Option<Fired> {
+        let all = self.placed.all();
+        let here = all
+            .iter()
+            .filter(|kept| kept.item.fault.at == at && kept.item.on.matches(request));
+        for kept in here {
+            if kept.item.fires(|n| self.roll(&kept.id, n)) {
+                return Some(Fired {
+                    fault: kept.item.fault.clone(),
+                    script: None,
+                    removed: kept.removed(),
+                });
+            }
+        }
+        None
+    }
+
+    /// From 0 up to 1, the same for the same seed, fault and number.
+    fn roll(&self, id: &str, n: u64) -> f64 {
+        let hash: [u8; 32] = Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(id)
+            .chain_update(n.to_be_bytes())
+            .finalize()
+            .into();
+        let [a, b, c, d, ..] = hash;
+        f64::from(u32::from_be_bytes([a, b, c, d])) / 4_294_967_296.0
+    }
+}

@@ -1,0 +1,167 @@
+//! One gate: who came, who waits, and how many more may pass.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::selector::{At, On};
+
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) name: String,
+    pub(crate) on: On,
+    pub(crate) at: At,
+    state: Mutex<State>,
+    /// Somebody came, or the gate was opened.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    arrived: usize,
+    /// Oldest first. A sender whose receiver is gone is a client that hung up.
+    queue: VecDeque<oneshot::Sender<()>>,
+    /// For those that are still to come.
+    passes: usize,
+    open: bool,
+}
+
+impl State {
+    fn waiting(&self) -> usize {
+        self.queue.iter().filter(|one| !one.is_closed()).count()
+    }
+}
+
+impl Held {
+    pub(crate) fn new(name: &str, on: On, at: At) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            on,
+            at,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Comes to the gate, and waits there until it may pass.
+    pub(crate) async fn pass(&self) {
+        let Some(passed) = self.arrive() else { return };
+        // An error is the sender's drop, which means the same.
+        let _ = passed.await;
+    }
+
+    fn arrive(&self) -> Option<oneshot::Receiver<()>> {
+        let mut state = self.state();
+        state.arrived += 1;
+        self.changed.notify_all();
+        if state.open {
+            return None;
+        }
+        if let Some(left) = state.passes.checked_sub(1) {
+            state.passes = left;
+            return None;
+        }
+        // Those that hung up would pile up at a gate that is never released.
+        state.queue.retain(|one| !one.is_closed());
+        let (pass, passed) = oneshot::channel();
+        state.queue.push_back(pass);
+        Some(passed)
+    }
+
+    /// How many came since the gate was set, and how many of them wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.arrived, state.waiting())
+    }
+
+    pub(crate) fn release(&self, n: usize) {
+        let mut state = self.state();
+        let mut left = n;
+        while left > 0 {
+            let Some(one) = state.queue.pop_front() else {
+                break;
+            };
+            // Whoever hung up takes no pass away from the others.
+            left -= usize::from(one.send(()).is_ok());
+        }
+        state.passes = state.passes.saturating_add(left);
+    }
+
+    /// Those that wait now, and nobody else.
+    pub(crate) fn release_waiting(&self) {
+        self.state().queue.clear();
+    }
+
+    pub(crate) fn open(&self) {
+        let mut state = self.state();
+        state.open = true;
+        state.queue.clear();
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn arrived_blocking(&self, n: usize, timeout: Duration) -> bool {
+        let coming = |state: &mut State| state.arrived < n && !state.open;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, coming);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.arrived >= n
+    }
+
+    /// A thread keeps the time: the caller's runtime may have no timer, a paused one, or not be
+    /// there at all. It ends with the gate at the latest.
+    pub(crate) async fn arrived(self: &Arc<Self>, n: usize, timeout: Duration) -> bool {
+        if self.counts().0 >= n {
+            return true;
+        }
+        let (tell, told) = oneshot::channel();
+        let held = self.clone();
+        thread::spawn(move || tell.send(held.arrived_blocking(n, timeout)));
+        told.await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn those_that_hung_up_do_not_pile_up() {
+        let held = Held::new("refreshes", On::token(), At::Request);
+        for _ in 0..100 {
+            drop(held.arrive());
+        }
+        assert_eq!(held.counts(), (100, 0));
+        assert_eq!(held.state().queue.len(), 1);
+    }
+
+    /// Often enough that somebody is asleep when it happens.
+    #[test]
+    fn those_who_wait_for_arrivals_are_woken() {
+        let guard = Duration::from_secs(20);
+        let since = Instant::now();
+        for opened in [false, true].repeat(100) {
+            let held = Held::new("refreshes", On::token(), At::Request);
+            let waiter = {
+                let held = held.clone();
+                thread::spawn(move || held.arrived_blocking(1, guard))
+            };
+            thread::yield_now();
+            if opened {
+                held.open();
+            } else {
+                drop(held.arrive());
+            }
+            assert_eq!(waiter.join().ok(), Some(!opened));
+            assert!(since.elapsed() < guard, "by the end of its time alone");
+        }
+    }
+}

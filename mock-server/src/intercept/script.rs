@@ -1,0 +1,134 @@
+//! Scripts: the next requests get these answers, in order.
+
+use std::sync::{Mutex, PoisonError};
+
+use http::StatusCode;
+
+use super::fault::{Fault, sendable};
+use super::selector::On;
+use crate::protocol::rules::Rule;
+
+/// What one request of a script meets.
+#[derive(Clone, Debug)]
+pub struct Step(pub(super) Meets);
+
+#[derive(Clone, Debug)]
+pub(super) enum Meets {
+    Rules,
+    Error(ErrorStep),
+    Fault(Box<Fault>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorStep {
+    pub(crate) error: String,
+    pub(crate) status: StatusCode,
+    /// The message of the first rule with this code.
+    pub(crate) message: String,
+}
+
+impl Step {
+    /// It is answered as if there were no script; a fault may still meet it.
+    #[must_use]
+    pub const fn pass() -> Self {
+        Self(Meets::Rules)
+    }
+
+    /// It is answered with the error `code` in Coze's shape, and the mock does not act:
+    /// `invalid_grant` and the like as an OAuth error, one of digits alone as a resource error.
+    /// Its status is that of the first rule in `rules.toml` with this code, else 400.
+    #[must_use]
+    pub fn error(code: &str) -> Self {
+        Self(Meets::Error(ErrorStep::new(code)))
+    }
+
+    /// The same error with another status.
+    ///
+    /// # Panics
+    ///
+    /// If it is not within 200 and 599.
+    #[must_use]
+    pub fn error_with(status: u16, code: &str) -> Self {
+        Self::try_error_with(status, code).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    pub(crate) fn try_error_with(status: u16, code: &str) -> Result<Self, String> {
+        Ok(Self(Meets::Error(ErrorStep {
+            status: sendable(status)?,
+            ..ErrorStep::new(code)
+        })))
+    }
+
+    /// It meets this fault, whatever `times`, `skip` and `probability` say.
+    #[must_use]
+    pub fn fault(fault: Fault) -> Self {
+        Self(Meets::Fault(Box::new(fault)))
+    }
+}
+
+impl ErrorStep {
+    fn new(code: &str) -> Self {
+        let mut rules = Rule::ALL.iter().map(|rule| rule.text());
+        let rule = rules.find(|rule| rule.error == code);
+        let status = rule.and_then(|rule| StatusCode::from_u16(rule.status).ok());
+        let message = rule.map(|rule| &*rule.message);
+        // One with a hole would need the details of a breach.
+        let message = message.filter(|message| !message.contains("{}"));
+        Self {
+            error: code.to_owned(),
+            status: status.unwrap_or(StatusCode::BAD_REQUEST),
+            message: message.unwrap_or(code).to_owned(),
+        }
+    }
+}
+
+/// What requests meet when a script has come to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum After {
+    /// What they would without it.
+    #[default]
+    Pass,
+    /// Its steps from the first on, again and again.
+    Repeat,
+    /// Its last step, again and again.
+    Last,
+}
+
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) on: On,
+    steps: Vec<Step>,
+    after: After,
+    matched: Mutex<u64>,
+}
+
+impl Script {
+    pub(super) fn new(on: On, steps: Vec<Step>, after: After) -> Self {
+        Self {
+            on,
+            steps,
+            after,
+            matched: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn matched(&self) -> u64 {
+        *self.matched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: it has come to its end.
+    pub(super) fn next(&self) -> Option<Step> {
+        let mut matched = self.matched.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = usize::try_from(*matched).unwrap_or(usize::MAX);
+        *matched += 1;
+        let length = self.steps.len();
+        let step = match self.after {
+            _ if n < length => self.steps.get(n),
+            After::Repeat => n.checked_rem(length).and_then(|n| self.steps.get(n)),
+            After::Last => self.steps.last(),
+            After::Pass => None,
+        };
+        step.cloned()
+    }
+}

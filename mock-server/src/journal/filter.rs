@@ -1,0 +1,183 @@
+//! Which requests of a journal are meant.
+
+use std::fmt;
+
+use super::record::Kept;
+use crate::intercept::fault_kind::KINDS;
+use crate::intercept::selector::On;
+use crate::oauth::token;
+use crate::protocol::endpoint::ENDPOINTS;
+use crate::protocol::rules::Rule;
+use crate::redact;
+
+/// Requests that have something in common; made from an [`On`], or of [`any`](Self::any).
+///
+/// ```
+/// use coze_auth_mock::{Calls, On};
+///
+/// let spent = Calls::from(On::grant("refresh_token")).rule("refresh.rotate");
+/// assert_eq!(spent.to_string(), "endpoint token, grant refresh_token, rule refresh.rotate");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    endpoint: Option<&'static str>,
+    grant: Option<&'static str>,
+    client: Option<String>,
+    status: Option<u16>,
+    error: Option<String>,
+    rule: Option<&'static str>,
+    fault: Option<&'static str>,
+}
+
+impl From<On> for Calls {
+    fn from(on: On) -> Self {
+        let calls = Self {
+            endpoint: Some(on.endpoint),
+            grant: on.grant,
+            ..Self::default()
+        };
+        match on.client {
+            Some(client) => calls.client_id(&client),
+            None => calls,
+        }
+    }
+}
+
+impl Calls {
+    /// Every request.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Of this client id (for JWT the issuer).
+    #[must_use]
+    pub fn client_id(mut self, client_id: &str) -> Self {
+        // As the journal has it, which keeps no secret that came in its place.
+        self.client = Some(redact::scrub(client_id));
+        self
+    }
+
+    /// Answered with this HTTP status.
+    #[must_use]
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Answered with this error code.
+    #[must_use]
+    pub fn error(mut self, error: &str) -> Self {
+        self.error = Some(redact::scrub(error));
+        self
+    }
+
+    /// Refused by this rule of `rules.toml`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such rule.
+    #[must_use]
+    pub fn rule(mut self, id: &str) -> Self {
+        self.rule = Some(rule(id).unwrap_or_else(|problem| panic!("{problem}")));
+        self
+    }
+
+    /// On which a fault of this kind acted.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such kind.
+    #[must_use]
+    pub fn fault(mut self, kind: &str) -> Self {
+        self.fault = Some(fault(kind).unwrap_or_else(|problem| panic!("{problem}")));
+        self
+    }
+
+    /// Sets what a control request names. False: there is no such member; the error tells which
+    /// values there are, and quotes none that came.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        match name {
+            "endpoint" => {
+                self.endpoint = Some(one_of("endpoint", &ENDPOINTS, value)?);
+            }
+            "grant" => {
+                let known = token::GRANTS.map(|(_, name)| name);
+                self.grant = Some(one_of("grant", &known, value)?);
+            }
+            "client_id" => *self = std::mem::take(self).client_id(value),
+            "status" => {
+                let status = value.parse().ok().filter(|status| *status < 600);
+                self.status = Some(status.ok_or("status is 0, for none, to 599")?);
+            }
+            "error" => *self = std::mem::take(self).error(value),
+            "rule" => self.rule = Some(rule(value)?),
+            "fault" => self.fault = Some(fault(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What of `entry` is otherwise: name, what was wanted, what came.
+    pub(crate) fn differences(&self, entry: &Kept) -> Vec<(&'static str, String, String)> {
+        let outcome = &entry.outcome;
+        let status = self.status.map(|status| status.to_string());
+        let came = outcome.status.to_string();
+        let members = [
+            ("endpoint", self.endpoint, Some(entry.endpoint)),
+            ("grant", self.grant, entry.grant),
+            ("client_id", self.client.as_deref(), entry.client.as_deref()),
+            ("status", status.as_deref(), Some(&*came)),
+            ("error", self.error.as_deref(), outcome.error.as_deref()),
+            ("rule", self.rule, outcome.rule),
+            ("fault", self.fault, entry.fault),
+        ];
+        let otherwise = members.into_iter().filter_map(|(name, wanted, came)| {
+            let wanted = wanted.filter(|wanted| Some(*wanted) != came)?;
+            Some((name, wanted.to_owned(), came.unwrap_or("none").to_owned()))
+        });
+        otherwise.collect()
+    }
+
+    pub(crate) fn fit(&self, entry: &Kept) -> bool {
+        self.differences(entry).is_empty()
+    }
+}
+
+fn one_of(name: &str, known: &[&'static str], value: &str) -> Result<&'static str, String> {
+    let found = known.iter().find(|known| **known == value).copied();
+    found.ok_or_else(|| format!("{name} is one of {}", known.join(", ")))
+}
+
+fn fault(kind: &str) -> Result<&'static str, String> {
+    one_of("fault", &KINDS.map(|kind| kind.name), kind)
+}
+
+fn rule(id: &str) -> Result<&'static str, String> {
+    let found = Rule::ALL.iter().find(|rule| rule.id() == id);
+    let found = found.map(|rule| rule.id());
+    found.ok_or_else(|| "rule is one that GET /_mock/v1/fidelity lists".to_owned())
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status.map(|status| status.to_string());
+        let members = [
+            ("endpoint", self.endpoint),
+            ("grant", self.grant),
+            ("client_id", self.client.as_deref()),
+            ("status", status.as_deref()),
+            ("error", self.error.as_deref()),
+            ("rule", self.rule),
+            ("fault", self.fault),
+        ];
+        let members = members
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("{name} {value}")))
+            .collect::<Vec<_>>();
+        match members.is_empty() {
+            true => f.write_str("any request"),
+            false => f.write_str(&members.join(", ")),
+        }
+    }
+}

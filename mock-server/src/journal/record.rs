@@ -1,0 +1,137 @@
+//! A request as the journal keeps it: redacted, in less room than what is shown of it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Explanation, JournalEntry, JournalJwt, Outcome};
+use crate::oauth::context::Refusal;
+use crate::state::leak_scanner::Leak;
+use crate::state::provenance::{Issued, Print, hex};
+
+/// See [`JournalEntry`], which is made of it for whoever asks.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) seq: u64,
+    pub(crate) at_ms: u64,
+    pub(crate) endpoint: &'static str,
+    pub(crate) method: Cow<'static, str>,
+    /// Path and query, then a line for each header: `name: value`.
+    pub(crate) head: String,
+    /// JSON.
+    pub(crate) json: Option<Vec<u8>>,
+    /// Header and claims, in JSON.
+    pub(crate) jwt: Option<[Vec<u8>; 2]>,
+    pub(crate) client: Option<String>,
+    pub(crate) grant: Option<&'static str>,
+    pub(crate) presented: Option<Print>,
+    /// Access token and refresh token.
+    pub(crate) issued: Option<(Print, Option<Print>)>,
+    pub(crate) leaks: Vec<Leak>,
+    pub(crate) outcome: Outcome,
+    pub(crate) fault: Option<&'static str>,
+    pub(crate) script: Option<String>,
+    pub(crate) elapsed_us: u64,
+    pub(crate) refusal: Option<Box<Refusal>>,
+    /// The rules looked at it.
+    pub(crate) judged: bool,
+    /// `take_request` gave it away.
+    pub(crate) taken: bool,
+}
+
+fn read(json: &[u8]) -> Value {
+    serde_json::from_slice(json).expect("it was written as JSON")
+}
+
+fn joined(lines: &str) -> BTreeMap<String, String> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
+        headers
+            .entry(name.to_owned())
+            .and_modify(|before| *before = format!("{before}, {value}"))
+            .or_insert_with(|| value.to_owned());
+    }
+    headers
+}
+
+impl Kept {
+    pub(crate) fn show(&self) -> JournalEntry {
+        let (path, headers) = self.head.split_once('\n').unwrap_or_default();
+        JournalEntry {
+            seq: self.seq,
+            at_ms: self.at_ms,
+            endpoint: self.endpoint,
+            method: self.method.clone().into_owned(),
+            path: path.to_owned(),
+            headers: joined(headers),
+            json: self.json.as_deref().map(read),
+            jwt: self.jwt.as_ref().map(|[header, claims]| JournalJwt {
+                header: read(header),
+                payload: read(claims),
+            }),
+            client: self.client.clone(),
+            grant: self.grant,
+            presented: self.presented.as_ref().map(hex),
+            issued: self.issued.as_ref().map(|(access, refresh)| Issued {
+                access: hex(access),
+                refresh: refresh.as_ref().map(hex),
+            }),
+            leaks: self.leaks.clone(),
+            outcome: self.outcome.clone(),
+            fault: self.fault,
+            script: self.script.clone(),
+            elapsed_us: self.elapsed_us,
+        }
+    }
+
+    pub(crate) fn explain(&self) -> Explanation {
+        let outcome = &self.outcome;
+        let mut explanation = Explanation {
+            logid: outcome.logid.clone(),
+            rule: None,
+            text: String::new(),
+            evidence: None,
+            reference: None,
+            expected: None,
+            came: None,
+            fix: None,
+            relaxed: outcome.relaxed.clone(),
+        };
+        if let Some(refusal) = &self.refusal {
+            let row = refusal.rule.text();
+            explanation.rule = Some(refusal.rule.id());
+            explanation.text.clone_from(&row.text);
+            explanation.evidence = Some(row.evidence.name());
+            explanation.reference = Some(&row.reference);
+            explanation.expected = Some(refusal.expected.clone());
+            explanation.came = Some(refusal.came.clone());
+            explanation.fix = Some(&row.fix);
+        } else if self.judged {
+            let what = self.grant.unwrap_or(self.endpoint);
+            let held = match outcome.relaxed.len() {
+                0 => "every rule held",
+                _ => "it broke rules that are turned off",
+            };
+            explanation.text = format!("{what} succeeded: {held}.");
+        }
+        if let Some(meddler) = self.meddler() {
+            explanation.text = match self.judged {
+                true => format!("{} Then {meddler} acted on the answer.", explanation.text),
+                false => format!("{meddler} answered: no rule has looked at this request."),
+            };
+        }
+        explanation
+    }
+
+    fn meddler(&self) -> Option<String> {
+        match (self.fault, &self.script) {
+            (None, None) => None,
+            (None, Some(script)) => Some(format!("the script {script}")),
+            (Some(fault), None) => Some(format!("the fault {fault}")),
+            (Some(fault), Some(script)) => {
+                Some(format!("the fault {fault} of the script {script}"))
+            }
+        }
+    }
+}

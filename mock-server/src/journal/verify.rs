@@ -1,0 +1,248 @@
+//! What a test expects of the journal, and how near the requests came that did not fit.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Journal;
+use super::filter::Calls;
+use super::record::Kept;
+
+/// One expectation about the requests of a world.
+#[derive(Clone, Debug)]
+pub struct Expect(Want);
+
+#[derive(Clone, Debug)]
+enum Want {
+    Count {
+        calls: Calls,
+        least: usize,
+        most: usize,
+    },
+    Order(Vec<Calls>),
+    Gaps {
+        calls: Calls,
+        min_ms: u64,
+    },
+}
+
+impl Expect {
+    /// So many, no more and no less.
+    #[must_use]
+    pub fn exactly(n: usize, calls: impl Into<Calls>) -> Self {
+        Self::between(n, n, calls.into())
+    }
+
+    /// So many or more.
+    #[must_use]
+    pub fn at_least(n: usize, calls: impl Into<Calls>) -> Self {
+        Self::between(n, usize::MAX, calls.into())
+    }
+
+    /// So many or fewer.
+    #[must_use]
+    pub fn at_most(n: usize, calls: impl Into<Calls>) -> Self {
+        Self::between(0, n, calls.into())
+    }
+
+    pub(crate) const fn between(least: usize, most: usize, calls: Calls) -> Self {
+        Self(Want::Count { calls, least, most })
+    }
+
+    /// One after the other, whatever comes in between.
+    #[must_use]
+    pub fn order<C: Into<Calls>>(calls: impl IntoIterator<Item = C>) -> Self {
+        Self(Want::Order(calls.into_iter().map(Into::into).collect()))
+    }
+
+    /// Two or more, each at least `min` after the one before, by the mock's clock.
+    #[must_use]
+    pub fn gaps(min: Duration, calls: impl Into<Calls>) -> Self {
+        Self(Want::Gaps {
+            calls: calls.into(),
+            min_ms: u64::try_from(min.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn check(&self, journal: &Journal) -> Result<(), String> {
+        match &self.0 {
+            Want::Count { calls, least, most } => count(journal, calls, *least, *most),
+            Want::Order(all) => order(journal, all),
+            Want::Gaps { calls, min_ms } => gaps(journal, calls, *min_ms),
+        }
+    }
+}
+
+/// An expectation that was not met.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// Which of the expectations, from 0.
+    pub index: usize,
+    /// What was expected, what matched, and what came closest.
+    pub why: String,
+}
+
+/// Expectations were not met; [`Display`](fmt::Display) tells why.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Unmet {
+    /// One of each expectation that was not met.
+    pub failures: Vec<Failure>,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, failure) in self.failures.iter().enumerate() {
+            let line = if n == 0 { "" } else { "\n" };
+            write!(f, "{line}expectation {}: {}", failure.index, failure.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Unmet {}
+
+pub(crate) fn verify(journal: &Journal, expected: &[Expect]) -> Vec<Failure> {
+    let unmet = expected.iter().enumerate().filter_map(|(index, expect)| {
+        let why = expect.check(journal).err()?;
+        Some(Failure { index, why })
+    });
+    unmet.collect()
+}
+
+/// What a verdict cannot rest on.
+fn forgotten(journal: &Journal) -> Option<String> {
+    let n = journal.forgotten();
+    (n > 0).then(|| format!("the journal has forgotten the oldest {n}: let it keep more"))
+}
+
+fn count(journal: &Journal, calls: &Calls, least: usize, most: usize) -> Result<(), String> {
+    let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
+    let n = matched.len();
+    let lost = forgotten(journal);
+    // Those that were forgotten may have been more of them.
+    if n >= least && n <= most && (lost.is_none() || most == usize::MAX) {
+        return Ok(());
+    }
+    let expected = match (least, most) {
+        (least, most) if least == most => format!("exactly {least}"),
+        (least, usize::MAX) => format!("at least {least}"),
+        (0, most) => format!("at most {most}"),
+        (least, most) => format!("{least} to {most}"),
+    };
+    let mut why = format!("expected {expected} of {calls}; {}", listed(&matched));
+    if n < least {
+        why.push_str("; ");
+        why.push_str(&nearest(journal.iter(), calls));
+    }
+    if let Some(lost) = lost {
+        why.push_str("; ");
+        why.push_str(&lost);
+    }
+    Err(why)
+}
+
+const LISTED: usize = 5;
+
+fn listed(entries: &[&Kept]) -> String {
+    let some = entries.iter().take(LISTED).map(|entry| named(entry));
+    let some = some.collect::<Vec<_>>().join(", ");
+    match entries.len() {
+        0 => "none matched".to_owned(),
+        n @ 1..=LISTED => format!("{n} matched ({some})"),
+        n => format!("{n} matched ({some}, …)"),
+    }
+}
+
+fn named(entry: &Kept) -> String {
+    format!("seq {} {}", entry.seq, entry.outcome.logid)
+}
+
+/// Of those that do not fit, the one that differs in the fewest members, the newest of them.
+fn nearest<'a>(entries: impl Iterator<Item = &'a Kept>, calls: &Calls) -> String {
+    let others = entries.filter_map(|entry| {
+        let differences = calls.differences(entry);
+        (!differences.is_empty()).then_some((entry, differences))
+    });
+    let nearest =
+        others.min_by_key(|(entry, differences)| (differences.len(), u64::MAX - entry.seq));
+    let Some((entry, differences)) = nearest else {
+        return "there were no others".to_owned();
+    };
+    let told = differences
+        .iter()
+        .map(|(name, wanted, came)| format!("{name} {came}, not {wanted}"));
+    let mut told = told.collect::<Vec<_>>().join("; ");
+    // Why it was refused is what the reader asks next.
+    if let Some(rule) = entry.outcome.rule.filter(|_| !told.contains("rule ")) {
+        told.push_str(&format!("; rule {rule} refused it"));
+    }
+    format!("nearest other: {}: {told}", named(entry))
+}
+
+fn order(journal: &Journal, all: &[Calls]) -> Result<(), String> {
+    let mut rest = journal.iter();
+    let mut found: Vec<&Kept> = Vec::new();
+    for calls in all {
+        let after = rest.clone();
+        if let Some(entry) = rest.find(|entry| calls.fit(entry)) {
+            found.push(entry);
+            continue;
+        }
+        let place = found.len() + 1;
+        let before = match found.last() {
+            Some(last) => format!("after {}", named(last)),
+            None => "in the journal".to_owned(),
+        };
+        let mut why = format!(
+            "number {place} of {}, {calls}, did not come {before}; {}",
+            all.len(),
+            nearest(after, calls),
+        );
+        let too_early = journal.iter().filter(|entry| calls.fit(entry));
+        let mut too_early = too_early.filter(|entry| found.iter().all(|one| one.seq != entry.seq));
+        if let Some(early) = too_early.next_back() {
+            why.push_str(&format!("; one came before: {}", named(early)));
+        }
+        if let Some(lost) = forgotten(journal) {
+            why.push_str("; ");
+            why.push_str(&lost);
+        }
+        return Err(why);
+    }
+    Ok(())
+}
+
+fn gaps(journal: &Journal, calls: &Calls, min_ms: u64) -> Result<(), String> {
+    let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
+    // Of one request everything could be said.
+    if matched.len() < 2 {
+        let near = nearest(journal.iter(), calls);
+        let listed = listed(&matched);
+        return Err(format!("a gap is between two of {calls}; {listed}; {near}"));
+    }
+    let gaps = matched.windows(2).filter_map(|pair| {
+        let gap = pair[1].at_ms.saturating_sub(pair[0].at_ms);
+        (gap < min_ms).then_some((gap, pair[0], pair[1]))
+    });
+    let short: Vec<_> = gaps.collect();
+    let Some((gap, before, after)) = short.iter().min_by_key(|(gap, ..)| *gap) else {
+        return Ok(());
+    };
+    Err(format!(
+        "expected {min_ms} ms between any two of {calls}; {} of {} gaps are shorter, the shortest {gap} ms, from {} to {}",
+        short.len(),
+        matched.len() - 1,
+        named(before),
+        named(after),
+    ))
+}

@@ -1,0 +1,209 @@
+//! `GET …/authorize` (protocol §2.2) and what approving or denying it does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use url::{Url, form_urlencoded};
+
+use super::context::{Answer, Call, Refusal};
+use crate::protocol::rules::Rule;
+use crate::redact;
+use crate::state::app::{Kind, User};
+use crate::state::capped_map::digest;
+use crate::state::settings::Consent;
+use crate::state::{AppIndex, Authorization, CONSENT_S, Challenge, Code, World, app, leak_scanner};
+
+const PARAMETERS: [&str; 6] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+pub(crate) fn authorize(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
+    let authorization = check(call, workspace)?;
+    let (consent, user) = match &call.decider {
+        Some(decider) => (decider.consent, decider.user.clone()),
+        None => (
+            call.world.consent_of(authorization.app),
+            call.world.user.clone(),
+        ),
+    };
+    let location = match consent {
+        Consent::Approve => approve(call.world, &authorization, user, call.now_ms),
+        Consent::Deny => deny(&authorization),
+        Consent::Page => {
+            let key = call.world.ids.opaque("", 43);
+            call.world
+                .authorizations
+                .insert(digest(&key), authorization);
+            format!("{}/oauth/consent?authorize_key={key}", call.request.base)
+        }
+    };
+    Ok(Answer::Redirect(location))
+}
+
+fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, Refusal> {
+    let query = parameters(call.request.query.as_deref().unwrap_or(""))?;
+    let get = |name: &str| {
+        query
+            .get(name)
+            .map(String::as_str)
+            .filter(|v| !v.is_empty())
+    };
+    let required = |name: &'static str| {
+        let came = if query.contains_key(name) {
+            "empty"
+        } else {
+            "not there"
+        };
+        get(name).ok_or_else(|| Refusal::parameter(Rule::ParamRequired, name, came))
+    };
+
+    let client_id = required("client_id")?;
+    let app = call.client(client_id, &[Kind::Web, Kind::Pkce])?;
+    let redirect_uri = required("redirect_uri")?;
+    check_redirect_uri(call, app, redirect_uri)?;
+
+    let response_type = required("response_type")?;
+    call.require(Rule::AuthorizeResponseType, response_type == "code", || {
+        ("response_type code", redact::scrub(response_type))
+    })?;
+    call.require(Rule::AuthorizeState, get("state").is_some(), || {
+        ("a state that is not empty", "none")
+    })?;
+    let challenge = challenge(call, app, &get)?;
+    if let Some(challenge) = &challenge {
+        let key = leak_scanner::challenge(&challenge.value, challenge.s256);
+        call.world.challenges.insert(key, ());
+    }
+    Ok(Authorization {
+        app,
+        redirect_uri: redirect_uri.to_owned(),
+        state: query.get("state").cloned(),
+        challenge,
+        workspace: workspace.map(str::to_owned),
+        expires_ms: call.now_ms + CONSENT_S * 1000,
+        decided: false,
+        made: call.mark(),
+    })
+}
+
+/// Known parameters, each at most once (RFC 6749 §3.1); unknown ones are ignored.
+fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
+    let mut found = HashMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let Some(known) = PARAMETERS.into_iter().find(|known| *known == name) else {
+            continue;
+        };
+        Refusal::limit_length(known, &value)?;
+        if found.insert(known, value.into_owned()).is_some() {
+            return Err(Refusal::parameter(Rule::ParamOnce, known, "twice"));
+        }
+    }
+    Ok(found)
+}
+
+fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(), Refusal> {
+    let parsed = app::redirect_uri(uri);
+    call.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
+        let why = parsed.as_ref().err().copied().unwrap_or_default();
+        let came = format!("{why}: {}", redact::redirect_uri(uri));
+        ("an absolute http or https URL without user info", came)
+    })?;
+    let Ok(url) = parsed else { return Ok(()) };
+    let app = call.world.app(app);
+    let (registered, allowed) = (app.redirect_uris.join(", "), app.allows_redirect(uri, &url));
+    call.require(Rule::AuthorizeRedirectUri, allowed, || {
+        let expected = format!("one of {registered}");
+        (expected, redact::redirect_uri(uri))
+    })
+}
+
+/// `plain` is the default method (protocol §2.2). A web app may use PKCE on top of its secret.
+fn challenge<'a>(
+    call: &Call<'_>,
+    app: AppIndex,
+    get: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Option<Challenge>, Refusal> {
+    let refuse = |name: &str, expected: &str, came: String| Refusal {
+        rule: Rule::AuthorizeCodeChallenge,
+        detail: name.to_owned(),
+        expected: expected.to_owned(),
+        came,
+    };
+    let method = get("code_challenge_method").unwrap_or("plain");
+    match get("code_challenge") {
+        None if call.world.app(app).kind == Kind::Pkce => {
+            let came = "no code_challenge".to_owned();
+            Err(refuse("code_challenge", "a code challenge", came))
+        }
+        None => Ok(None),
+        Some(_) if !matches!(method, "plain" | "S256") => {
+            let expected = "plain or S256";
+            Err(refuse(
+                "code_challenge_method",
+                expected,
+                redact::scrub(method),
+            ))
+        }
+        Some(value) => Ok(Some(Challenge {
+            value: value.to_owned(),
+            s256: method == "S256",
+        })),
+    }
+}
+
+/// The redirect that carries a new code.
+pub(crate) fn approve(
+    world: &mut World,
+    authorization: &Authorization,
+    user: Arc<User>,
+    now_ms: u64,
+) -> String {
+    let code = world.ids.opaque("code_mock_", 40);
+    if *world.redirect_uri != *authorization.redirect_uri {
+        world.redirect_uri = authorization.redirect_uri.as_str().into();
+    }
+    let entry = Code {
+        app: authorization.app,
+        user,
+        redirect_uri: world.redirect_uri.clone(),
+        challenge: authorization.challenge.clone().map(Box::new),
+        expires_ms: now_ms + world.settings.ttl.code * 1000,
+        made: authorization.made,
+        used: None,
+    };
+    world.codes.insert(digest(&code), entry);
+    redirect(authorization, &[("code", &code)])
+}
+
+/// Coze's own refusal is unknown (protocol §4.5); this is RFC 6749 §4.1.2.1.
+pub(crate) fn deny(authorization: &Authorization) -> String {
+    fail(
+        authorization,
+        "access_denied",
+        "the user denied the request",
+    )
+}
+
+/// The redirect that brings an error in place of a code.
+pub(crate) fn fail(authorization: &Authorization, error: &str, why: &str) -> String {
+    redirect(
+        authorization,
+        &[("error", error), ("error_description", why)],
+    )
+}
+
+fn redirect(authorization: &Authorization, parameters: &[(&str, &str)]) -> String {
+    let mut url = Url::parse(&authorization.redirect_uri).expect("checked by the request");
+    let mut query = url.query_pairs_mut();
+    query.extend_pairs(parameters);
+    if let Some(state) = &authorization.state {
+        query.append_pair("state", state);
+    }
+    drop(query);
+    url.into()
+}

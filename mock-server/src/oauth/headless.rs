@@ -1,0 +1,83 @@
+//! A user without a browser: decides about authorize URLs for the control plane and the library.
+
+use http::header::LOCATION;
+use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
+
+use super::context::{Body, Decider, Incoming};
+use super::dispatch;
+use crate::journal::Explanation;
+use crate::state::World;
+
+/// The mock refused an authorize request.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The HTTP status that a browser got.
+    pub status: u16,
+    /// The error code.
+    pub error: String,
+    /// Which rule refused, and why.
+    #[serde(flatten)]
+    pub explanation: Box<Explanation>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rule = self.explanation.rule.unwrap_or("none");
+        let expected = self
+            .explanation
+            .expected
+            .as_deref()
+            .unwrap_or("something else");
+        let came = self.explanation.came.as_deref().unwrap_or("nothing");
+        write!(
+            f,
+            "the mock refused by rule {rule}: expected {expected}; came {came}"
+        )
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The redirect that the browser would follow.
+pub(crate) fn authorize(
+    world: &mut World,
+    base: &str,
+    path: &str,
+    query: Option<&str>,
+    decider: Decider,
+) -> Result<String, Refused> {
+    let request = Incoming {
+        method: Method::GET,
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        headers: HeaderMap::new(),
+        body: Body::Whole(bytes::Bytes::new()),
+        base: base.to_owned(),
+    };
+    let reply = dispatch::serve(world, &request, Some(decider));
+    let location = reply
+        .headers()
+        .get(LOCATION)
+        .and_then(|at| at.to_str().ok());
+    match location {
+        Some(location) if reply.status() == StatusCode::FOUND => Ok(location.to_owned()),
+        _ => {
+            let newest = world.journal.iter().next_back();
+            let newest = newest.expect("the request was just written down");
+            Err(Refused {
+                status: newest.outcome.status,
+                error: newest.outcome.error.clone().unwrap_or_default(),
+                explanation: Box::new(newest.explain()),
+            })
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The JWT grant (protocol §5). The assertion is read with serde and verified with aws-lc-rs, and
+//! nothing here asks for a process-wide crypto provider, so no choice of backends elsewhere in the
+//! user's program can break it.
+
+use http::header::HOST;
+use serde_json::Value;
+
+use super::context::{Answer, Call, Credential, Refusal};
+use crate::protocol::assertion::Assertion;
+use crate::protocol::json_body::{Members, Part, kind_of};
+use crate::protocol::rules::Rule;
+use crate::redact;
+use crate::redact::json;
+use crate::state::AppIndex;
+use crate::state::app::Kind;
+use crate::state::capped_map::{Jti, digest};
+
+pub(crate) const LONGEST_TOKEN_S: u64 = 86_399;
+
+const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
+
+pub(crate) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+    let credential = call.request.credential()?;
+    let Credential::Bearer(assertion) = credential else {
+        let came = credential.describe(call.request.has_authorization());
+        return Err(refuse(
+            Rule::JwtPresent,
+            "the assertion as Bearer credential",
+            came,
+        ));
+    };
+    let jwt = Assertion::parse(assertion).map_err(|came| {
+        refuse(
+            Rule::JwtForm,
+            "three base64url parts, two of them JSON",
+            came,
+        )
+    })?;
+    call.note.jwt = Some([json::claims(&jwt.header), json::claims(&jwt.claims)]);
+    let iss = jwt.claims.get("iss").and_then(Value::as_str);
+    call.note.client = iss.map(redact::scrub);
+
+    // No extension is known here, so whatever `crit` lists is not understood (RFC 7515 §4.1.11).
+    if jwt.header.contains_key("crit") {
+        let expected = "a header without crit";
+        return Err(refuse(Rule::JwtForm, expected, "a header with crit"));
+    }
+
+    let app = check_key(call, &jwt)?;
+    check_claims(call, &jwt, app)?;
+    let ttl = duration(body, call.world.settings.ttl.access)?;
+    if let Some(scope) = body.get("scope") {
+        check_scope(scope)?;
+    }
+    let origin = call.origin(None);
+    let tokens = call.world.issue_service(app, call.now_ms, ttl, origin);
+    Ok(call.hand_out(&tokens))
+}
+
+fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
+    Refusal {
+        rule,
+        detail: String::new(),
+        expected: expected.to_owned(),
+        came: came.into(),
+    }
+}
+
+/// Header, issuer and signature.
+fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refusal> {
+    let alg = jwt.header.get("alg").and_then(Value::as_str);
+    call.require(Rule::JwtAlg, alg == Some("RS256"), || {
+        (
+            "alg RS256",
+            format!("alg {}", redact::scrub(alg.unwrap_or("missing"))),
+        )
+    })?;
+    let kid = jwt.header.get("kid").and_then(Value::as_str);
+    let owner = call
+        .world
+        .apps
+        .iter()
+        .position(|app| !app.removed && kid.is_some_and(|kid| app.key(kid).is_some()));
+    call.require(Rule::JwtKid, owner.is_some(), || {
+        (
+            "a registered kid",
+            format!("kid {}", redact::scrub(kid.unwrap_or("missing"))),
+        )
+    })?;
+    let iss = jwt.text("iss")?;
+    let named = call.world.app_named(iss);
+    if let Some(app) = named {
+        call.usable(app, &[Kind::Jwt])?;
+    }
+    let owns = named.is_some() && named.map(usize::from) == owner;
+    call.require(Rule::JwtIss, owns, || {
+        (
+            "the id of the app that owns the key",
+            format!("iss {}", redact::scrub(iss)),
+        )
+    })?;
+    let key = named.and_then(|app| call.world.app(app).key(kid?));
+    let verified = key.is_some_and(|key| {
+        let signed = jwt.signed.as_bytes();
+        key.public.verify_sig(signed, &jwt.signature).is_ok()
+    });
+    call.require(Rule::JwtSignature, verified, || {
+        let expected = format!(
+            "an RS256 signature with the private key of {}",
+            kid.unwrap_or("")
+        );
+        (
+            expected,
+            format!("{} bytes that do not verify", jwt.signature.len()),
+        )
+    })?;
+    Ok(named.unwrap_or_default())
+}
+
+fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Result<(), Refusal> {
+    check_audience(call, jwt.claims.get("aud"))?;
+    let (iat, exp) = (jwt.seconds("iat")?, jwt.seconds("exp")?);
+    let now = i64::try_from(call.now_ms / 1000).unwrap_or(i64::MAX);
+    call.require(Rule::JwtExpAfterIat, exp > iat, || {
+        (format!("exp after iat, {iat}"), format!("exp {exp}"))
+    })?;
+    call.require(Rule::JwtExp, exp > now, || {
+        (format!("exp after now, {now}"), format!("exp {exp}"))
+    })?;
+    let jti = jwt.text("jti")?;
+    let key = digest(&format!("{app} {jti}"));
+    let now = call.now_ms / 1000;
+    let seen = call.world.jtis.look_up(&key, now);
+    call.require(Rule::JwtJti, seen != Jti::Replayed, || {
+        ("a jti that was not used before", "one that was")
+    })?;
+    // Who may replay assertions needs no memory of them.
+    let replays = !call.world.settings.rules.is_on(Rule::JwtJti);
+    call.require(Rule::JwtJtiRoom, seen != Jti::Full || replays, || {
+        (
+            "room for another jti",
+            "none: no remembered assertion has expired yet",
+        )
+    })?;
+    // From here on the assertion is spent, even if the body turns out to be wrong.
+    // Without the expiry rule an assertion is good for ever, and so long is its jti remembered.
+    let until = match call.world.settings.rules.is_on(Rule::JwtExp) {
+        true => u64::try_from(exp).unwrap_or_default(),
+        false => u64::MAX,
+    };
+    if seen != Jti::Full {
+        call.world.jtis.remember(key, until);
+    }
+    Ok(())
+}
+
+/// SDKs differ in whether the port belongs to `aud` (protocol §1.3), so both spellings pass.
+fn check_audience(call: &mut Call<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
+    let own = call.request.host();
+    let bare = host_without_port(own);
+    // Behind a public URL or proxy, who is nearer may come straight here.
+    let straight = call
+        .request
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let straight = straight.unwrap_or(own);
+    let fits = |aud: &str| {
+        let nearer = [straight, host_without_port(straight)];
+        let known = PUBLIC_AUDIENCES
+            .into_iter()
+            .chain([own, bare])
+            .chain(nearer);
+        known.into_iter().any(|host| aud.eq_ignore_ascii_case(host))
+    };
+    let holds = match aud {
+        Some(Value::String(aud)) => fits(aud),
+        // RFC 7519 §4.1.3 allows an array, and some JWT libraries always make one.
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(fits),
+        _ => false,
+    };
+    call.require(Rule::JwtAud, holds, || {
+        let came = match aud {
+            Some(Value::String(aud)) => format!("aud {}", redact::scrub(aud)),
+            Some(other) => format!("aud: {}", kind_of(other)),
+            None => "no aud".to_owned(),
+        };
+        (format!("api.coze.cn, api.coze.com, {own} or {bare}"), came)
+    })
+}
+
+fn host_without_port(authority: &str) -> &str {
+    let port = authority
+        .rfind(':')
+        .filter(|colon| !authority[*colon..].contains(']'));
+    port.map_or(authority, |colon| &authority[..colon])
+}
+
+/// The usual life if it is left out (cozeloop-java does so), at most 86399 seconds.
+fn duration(body: &Members<'_>, usual_s: u64) -> Result<u64, Refusal> {
+    let Some(value) = body.get("duration_seconds") else {
+        return Ok(usual_s);
+    };
+    let number = match value {
+        Part::Other(Value::Number(number)) => Some(number),
+        _ => None,
+    };
+    let seconds = number.and_then(serde_json::Number::as_u64);
+    let fits = seconds.filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
+    fits.ok_or_else(|| {
+        let came = match number {
+            Some(number) => number.to_string(),
+            None => value.kind().to_owned(),
+        };
+        refuse(Rule::JwtDuration, "a whole number from 1 to 86399", came)
+    })
+}
+
+fn check_scope(scope: Part<'_>) -> Result<(), Refusal> {
+    let expected = "an object whose members are objects or null";
+    let Part::Other(Value::Object(members)) = scope else {
+        return Err(refuse(Rule::JwtScope, expected, scope.kind()));
+    };
+    let wrong = members
+        .iter()
+        .find(|(_, part)| !part.is_object() && !part.is_null());
+    match wrong {
+        None => Ok(()),
+        Some((name, part)) => {
+            let came = format!("{}: {}", redact::scrub(name), kind_of(part));
+            Err(refuse(Rule::JwtScope, expected, came))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use crate::api::mock::CozeAuthMock;
+    use crate::state::settings::Settings;
+
+    /// With the signature rule off: what counts here is the `jti`.
+    fn send(mock: &CozeAuthMock, jti: &str, exp: u64) -> (u16, Option<&'static str>) {
+        send_as(mock, "100000000001", jti, exp)
+    }
+
+    fn send_as(mock: &CozeAuthMock, iss: &str, jti: &str, exp: u64) -> (u16, Option<&'static str>) {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = part(json!({ "alg": "RS256", "kid": "mock-jwt-key-1" }));
+        let claims = part(json!({
+            "iss": iss, "aud": "api.coze.cn", "iat": 1, "exp": exp, "jti": jti,
+        }));
+        let request = http::Request::post("/api/permission/oauth2/token")
+            .header("Authorization", format!("Bearer {header}.{claims}.AAAA"))
+            .header("Content-Type", "application/json")
+            .body(bytes::Bytes::from(
+                json!({ "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer" }).to_string(),
+            ));
+        let status = mock.call_blocking(request.expect("a request")).status();
+        let newest = mock.requests().pop().expect("an entry");
+        (status.as_u16(), newest.outcome.rule)
+    }
+
+    #[test]
+    fn a_full_memory_refuses_new_assertions_and_forgets_none() {
+        let clock =
+            crate::time::clock::ClockHandle::frozen_at(std::time::Duration::from_secs(1000));
+        let mut settings = Settings::standard([1; 32]);
+        settings.clock = clock.clone();
+        settings.cap = 2;
+        settings
+            .rules
+            .set("jwt.signature", false)
+            .expect("a switch");
+        let mock = CozeAuthMock::new(settings);
+        assert_eq!(send(&mock, "a", 1100), (200, None));
+        assert_eq!(send(&mock, "b", 1200), (200, None));
+        assert_eq!(send(&mock, "c", 1300), (503, Some("jwt.jti_room")));
+        assert_eq!(send(&mock, "a", 1300), (401, Some("jwt.jti")));
+        clock.advance(std::time::Duration::from_secs(100));
+        assert_eq!(send(&mock, "c", 1300), (200, None));
+        assert_eq!(send(&mock, "b", 1300), (401, Some("jwt.jti")));
+    }
+
+    /// The ready-made apps have one JWT app, so a second one is made here.
+    #[test]
+    fn a_key_signs_for_its_own_app_alone() {
+        let mut settings = Settings::standard([1; 32]);
+        settings
+            .rules
+            .set("jwt.signature", false)
+            .expect("a switch");
+        let mock = CozeAuthMock::new(settings);
+        let twin = crate::state::app::apps().into_iter().last();
+        mock.shared.world().apps.push(crate::state::app::App {
+            client_id: "100000000002".to_owned(),
+            keys: vec![crate::state::app::Key {
+                kid: "another".to_owned(),
+                public: crate::state::app::public_key(),
+            }],
+            ..twin.expect("the JWT app")
+        });
+        let later = mock.clock().unix().as_secs() + 60;
+        assert_eq!(send_as(&mock, "100000000001", "a", later), (200, None));
+        let other = send_as(&mock, "100000000002", "b", later);
+        assert_eq!(other, (401, Some("jwt.iss")));
+    }
+
+    #[test]
+    fn the_port_is_cut_off_the_host_alone() {
+        for (authority, host) in [
+            ("127.0.0.1:9777", "127.0.0.1"),
+            ("api.coze.cn", "api.coze.cn"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_without_port(authority), host);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `GET /v1/users/me`, which proves a token (protocol §10).
+
+use std::num::NonZeroU64;
+
+use serde_json::json;
+
+use super::context::{Answer, Call, Credential, Refusal};
+use crate::protocol::magic_values;
+use crate::protocol::rules::Rule;
+use crate::redact;
+
+pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
+    let unknown = |came: String| Refusal {
+        rule: Rule::TokenKnown,
+        detail: String::new(),
+        expected: "an access token, PAT or SAT of this server as Bearer credential".to_owned(),
+        came,
+    };
+    let credential = call.request.credential()?;
+    let Credential::Bearer(secret) = credential else {
+        let header = call.request.has_authorization();
+        return Err(unknown(credential.describe(header).to_owned()));
+    };
+    call.note.presents(secret);
+    let key = call.key(secret);
+    let world = &*call.world;
+    let found = world
+        .console_tokens
+        .get(&key)
+        .or_else(|| world.access_tokens.get(&key));
+    let Some(token) = found.cloned() else {
+        // A configuration may have a token of this name.
+        magic_values::check("access_token", secret)?;
+        let note = world.access_tokens.eviction_note();
+        return Err(unknown(match world.refresh_tokens.get(&key) {
+            Some(_) => "a refresh token".to_owned(),
+            None => format!("unknown token {}{note}", redact::mask(secret)),
+        }));
+    };
+    let client = token.app.map(|app| world.app(app).client_id.clone());
+    call.note.client = client;
+
+    let now = call.now_ms;
+    call.require(Rule::TokenRevoked, !token.revoked, || {
+        ("a token that was not revoked", "a revoked one")
+    })?;
+    let expires_ms = token.expires_ms.map(NonZeroU64::get);
+    let expired = expires_ms.filter(|expiry| now >= *expiry);
+    call.require(Rule::TokenExpiry, expired.is_none(), || {
+        let late = (now - expired.unwrap_or(now)) / 1000;
+        (
+            "a token that has not expired",
+            format!("one that expired {late} s ago"),
+        )
+    })?;
+    call.require(Rule::TokenPermission, !token.restricted, || {
+        (
+            "a token with permission for this resource",
+            "a token without it",
+        )
+    })?;
+    let user = &token.user;
+    Ok(Answer::json(&json!({
+        "code": 0,
+        "msg": "",
+        "data": {
+            "user_id": user.id,
+            "user_name": user.name,
+            "nick_name": user.nick,
+            "avatar_url": user.avatar_url,
+        },
+        "detail": { "logid": call.logid },
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::mock::CozeAuthMock;
+    use crate::state::provenance::Origin;
+    use crate::state::settings::Settings;
+
+    #[test]
+    fn the_oldest_grant_goes_first_and_explain_says_so() {
+        let mut settings = Settings::standard([1; 32]);
+        settings.cap = 2;
+        let mock = CozeAuthMock::new(settings);
+        let origin = Origin::none();
+        let tokens: Vec<_> = (0..3)
+            .map(|_| {
+                let mut world = mock.shared.world();
+                let user = world.user.clone();
+                world.issue_pair(0, user, 1_000, origin).access_token
+            })
+            .collect();
+        mock.clock().set(std::time::Duration::from_secs(1));
+        let me = |token: &str| {
+            let request = http::Request::get("/v1/users/me")
+                .header("Authorization", format!("Bearer {token}"))
+                .body(bytes::Bytes::new());
+            let status = mock.call_blocking(request.expect("a request")).status();
+            let newest = mock.requests().pop().expect("an entry");
+            let why = mock.explain(&newest.outcome.logid).expect("an explanation");
+            (status.as_u16(), why.came.unwrap_or_default())
+        };
+        let (status, came) = me(&tokens[0]);
+        assert_eq!(status, 401);
+        assert!(came.contains("the oldest 1 were evicted"), "{came}");
+        assert_eq!(me(&tokens[1]).0, 200);
+        assert_eq!(me(&tokens[2]).0, 200);
+        assert_eq!(me("pat_mock_alice").0, 200, "PAT and SAT stay");
+    }
+}

@@ -1,0 +1,130 @@
+//! The endpoints of the data plane, by path.
+
+/// An endpoint of protocol §2.1, with the workspace its path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint<'a> {
+    Authorize { workspace: Option<&'a str> },
+    Token { only: Option<JwtPath<'a>> },
+    DeviceCode { workspace: Option<&'a str> },
+    UsersMe,
+    Unknown,
+}
+
+/// A path of the JWT grant alone (protocol §2.1, E4 and E5), with the id in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtPath<'a> {
+    Account(&'a str),
+    Enterprise(&'a str),
+}
+
+/// What [`Endpoint::name`] gives.
+pub(crate) const ENDPOINTS: [&str; 5] =
+    ["authorize", "token", "device_code", "users_me", "unknown"];
+
+impl<'a> Endpoint<'a> {
+    /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
+    pub(crate) fn of(path: &'a str) -> Self {
+        if path == "/v1/users/me" {
+            return Self::UsersMe;
+        }
+        let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
+            return Self::Unknown;
+        };
+        let mut segments = [""; 5];
+        let places = segments.iter_mut().zip(rest.splitn(5, '/'));
+        let found = places.map(|(place, segment)| *place = segment).count();
+        match segments[..found] {
+            ["authorize"] => Self::Authorize { workspace: None },
+            ["token"] => Self::Token { only: None },
+            ["device", "code"] => Self::DeviceCode { workspace: None },
+            [_, "", ..] => Self::Unknown,
+            ["workspace_id", id, "authorize"] => Self::Authorize {
+                workspace: Some(id),
+            },
+            ["workspace_id", id, "device", "code"] => Self::DeviceCode {
+                workspace: Some(id),
+            },
+            ["account", id, "token"] => Self::Token {
+                only: Some(JwtPath::Account(id)),
+            },
+            ["enterprise_id", id, "token"] => Self::Token {
+                only: Some(JwtPath::Enterprise(id)),
+            },
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Authorize { .. } => "authorize",
+            Self::Token { .. } => "token",
+            Self::DeviceCode { .. } => "device_code",
+            Self::UsersMe => "users_me",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::Authorize { .. } | Self::UsersMe | Self::Unknown => "GET",
+            Self::Token { .. } | Self::DeviceCode { .. } => "POST",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_exact() {
+        let with = |workspace| Endpoint::Authorize { workspace };
+        let base = "/api/permission/oauth2";
+        let is = |path: &str, endpoint| assert_eq!(Endpoint::of(path), endpoint, "{path}");
+        is(&format!("{base}/authorize"), with(None));
+        is(
+            &format!("{base}/workspace_id/ws_a/authorize"),
+            with(Some("ws_a")),
+        );
+        is(&format!("{base}/token"), Endpoint::Token { only: None });
+        is(
+            &format!("{base}/account/1/token"),
+            Endpoint::Token {
+                only: Some(JwtPath::Account("1")),
+            },
+        );
+        is(
+            &format!("{base}/enterprise_id/v_1/token"),
+            Endpoint::Token {
+                only: Some(JwtPath::Enterprise("v_1")),
+            },
+        );
+        is(
+            &format!("{base}/device/code"),
+            Endpoint::DeviceCode { workspace: None },
+        );
+        is(
+            &format!("{base}/workspace_id/ws1/device/code"),
+            Endpoint::DeviceCode {
+                workspace: Some("ws1"),
+            },
+        );
+        is("/v1/users/me", Endpoint::UsersMe);
+        for path in [
+            "/",
+            "/v1/users/me/",
+            "//v1/users/me",
+            "//api/permission/oauth2/token",
+            "/api/permission/oauth2//token",
+            "/api/permission/oauth2/token/",
+            "/api/permission/oauth2/account//token",
+            "/api/permission/oauth2/enterprise_id//token",
+            "/api/permission/oauth2/workspace_id//authorize",
+            "/api/permission/oauth2/workspace_id//device/code",
+            "/api/permission/oauth2/account/1/2/token",
+            "/api/permission/oauth2/device//code",
+        ] {
+            is(path, Endpoint::Unknown);
+        }
+    }
+}

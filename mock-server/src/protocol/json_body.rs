@@ -1,0 +1,149 @@
+//! The members of a JSON request body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::rules::Rule;
+use crate::oauth::context::Refusal;
+
+/// The members of a JSON body, whose texts stay where they came; `serde_json::Map` would keep the last of two of a
+/// name in silence.
+#[derive(Debug, Default)]
+pub(crate) struct Members<'a> {
+    /// In the order of their names.
+    all: Vec<(Cow<'a, str>, Read<'a>)>,
+    twice: Option<Cow<'a, str>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Read<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+/// The value of a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Text(&'a str),
+    /// Never a string.
+    Other(&'a Value),
+}
+
+impl<'a> From<&'a Value> for Part<'a> {
+    fn from(value: &'a Value) -> Self {
+        value.as_str().map_or(Self::Other(value), Self::Text)
+    }
+}
+
+impl<'a> Part<'a> {
+    pub(crate) const fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Other(_) => None,
+        }
+    }
+
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Other(value) => kind_of(value),
+        }
+    }
+}
+
+impl Read<'_> {
+    fn part(&self) -> Part<'_> {
+        match self {
+            Self::Text(text) => Part::Text(text),
+            Self::Other(value) => Part::Other(value),
+        }
+    }
+}
+
+impl Members<'_> {
+    /// In the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
+        self.all.iter().map(|(name, value)| (&**name, value.part()))
+    }
+
+    fn part(&self, name: &str) -> Option<Part<'_>> {
+        let at = self.all.binary_search_by(|(known, _)| (**known).cmp(name));
+        Some(self.all[at.ok()?].1.part())
+    }
+
+    /// None for an absent member and for null: cozepy sends null for what is unset.
+    pub(crate) fn get(&self, name: &str) -> Option<Part<'_>> {
+        let part = self.part(name)?;
+        (!matches!(part, Part::Other(Value::Null))).then_some(part)
+    }
+
+    /// A member that came more than once.
+    pub(crate) fn twice(&self) -> Option<&str> {
+        self.twice.as_deref()
+    }
+
+    pub(crate) fn text(&self, name: &'static str) -> Result<&str, Refusal> {
+        let came = match self.part(name) {
+            Some(Part::Text("")) => "an empty string",
+            Some(Part::Text(text)) => return Ok(text),
+            Some(other) => other.kind(),
+            None => "not there",
+        };
+        Err(Refusal::parameter(Rule::ParamRequired, name, came))
+    }
+}
+
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut all = Vec::with_capacity(8);
+                while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
+                    all.push((name.0, value));
+                }
+                // Of two of a name the first stays the first.
+                all.sort_by(|(one, _), (other, _)| one.cmp(other));
+                let mut twice = None;
+                all.dedup_by(|(name, _), (first, _)| {
+                    let again = name == first;
+                    if again {
+                        twice = Some(first.clone());
+                    }
+                    again
+                });
+                Ok(Members { all, twice })
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,88 @@
+//! Values that are always refused in one way, for tests that cannot reach the control plane.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::rules::{Rule, RuleSet};
+use crate::oauth::context::Refusal;
+
+/// One row of `rules.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Magic {
+    /// The member, or `access_token` for a Bearer credential.
+    place: String,
+    value: String,
+    rule: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    magic: Vec<Magic>,
+}
+
+/// That it reads and names rules is held by a test.
+static TABLE: LazyLock<Vec<(Magic, Rule)>> = LazyLock::new(|| {
+    let table: Table = toml::from_str(include_str!("../../rules.toml"))
+        .expect("rules.toml is part of this program and tested");
+    let rows = table.magic.into_iter();
+    rows.map(|row| {
+        let rule = Rule::ALL.iter().find(|rule| rule.id() == row.rule);
+        (row, *rule.expect("a test holds that it is a rule"))
+    })
+    .collect()
+});
+
+/// What the mock issues is longer, so that it is never looked for.
+const LONGEST: usize = 32;
+
+/// Refuses a magic value, whichever rules are on.
+pub(crate) fn check(place: &'static str, secret: &str) -> Result<(), Refusal> {
+    if secret.len() > LONGEST {
+        return Ok(());
+    }
+    let mut rows = TABLE.iter().filter(|(row, _)| row.place == place);
+    match rows.find(|(row, _)| row.value == secret) {
+        None => Ok(()),
+        Some((row, rule)) => Err(Refusal {
+            rule: *rule,
+            detail: place.to_owned(),
+            expected: format!("{place}: none of the magic values"),
+            came: format!("{place}: {}, {}", row.value, row.text),
+        }),
+    }
+}
+
+/// The table, with what each value is answered.
+pub(crate) fn table(rules: &RuleSet) -> Value {
+    let rows = TABLE.iter().map(|(row, rule)| {
+        let (status, error) = rules.answer(*rule);
+        json!({
+            "place": row.place,
+            "value": row.value,
+            "text": row.text,
+            "rule": row.rule,
+            "status": status,
+            "error": error,
+        })
+    });
+    json!({ "magic": rows.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_reads_and_no_value_is_one_that_the_mock_issues() {
+        for (row, _) in TABLE.iter() {
+            assert!(row.value.len() <= LONGEST, "{}", row.value);
+            assert!(row.value.contains("mock_"), "{}", row.value);
+            let console = crate::state::app::console_tokens();
+            assert!(console.iter().all(|token| token.value != row.value));
+        }
+    }
+}

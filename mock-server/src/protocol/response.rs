@@ -1,0 +1,107 @@
+//! Answers in the shapes of protocol §3 and §4.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::rules::{Rule, RuleSet};
+use crate::oauth::context::{Answer, Refusal};
+
+pub(crate) const LOGID: HeaderName = HeaderName::from_static("x-tt-logid");
+
+/// Not Coze's: the rule that refused, for people who look at the traffic.
+const RULE: &str = "x-mock-rule";
+
+/// The fault that acted on the answer, for the same people.
+const FAULT: &str = "x-mock-fault";
+
+pub(crate) type Reply = Response<Bytes>;
+
+pub(crate) fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+pub(crate) fn redirect(location: &str) -> Reply {
+    let mut reply = Response::new(Bytes::new());
+    let headers = reply.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // `Url` percent-encodes whatever a header cannot hold.
+    if let Ok(location) = HeaderValue::from_str(location) {
+        headers.insert(LOCATION, location);
+    }
+    *reply.status_mut() = StatusCode::FOUND;
+    reply
+}
+
+pub(crate) fn success(answer: Answer) -> Reply {
+    match answer {
+        Answer::Json(body) => json_reply(StatusCode::OK, body),
+        Answer::Redirect(location) => redirect(&location),
+    }
+}
+
+/// Status, error code and body of a refusal. A code of digits alone is a resource error
+/// (protocol §4.1, F2), any other an OAuth error (F1).
+pub(crate) fn refusal_body(
+    refusal: &Refusal,
+    rules: &RuleSet,
+    logid: &str,
+) -> (StatusCode, String, Value) {
+    let (status, error) = rules.answer(refusal.rule);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = error_body(error, &refusal.message(), logid);
+    (status, error.to_owned(), body)
+}
+
+pub(crate) fn error_body(error: &str, message: &str, logid: &str) -> Value {
+    match error.parse::<u64>() {
+        Ok(code) => {
+            // The message belongs to the code, so another code brings its own (protocol §4.4).
+            let message = match code {
+                700_012_006 => "access token invalid",
+                _ => message,
+            };
+            json!({ "code": code, "msg": message, "detail": { "logid": logid } })
+        }
+        Err(_) => json!({
+            "error_code": error,
+            "error_message": message,
+            "error": error,
+        }),
+    }
+}
+
+/// What every reply to a request of the data plane carries.
+pub(crate) fn stamp(reply: &mut Reply, logid: &str, refused_by: Option<Rule>) {
+    let headers = reply.headers_mut();
+    if let Ok(logid) = HeaderValue::from_str(logid) {
+        headers.insert(LOGID, logid);
+    }
+    if let Some(rule) = refused_by {
+        headers.insert(RULE, HeaderValue::from_static(rule.id()));
+    }
+}
+
+pub(crate) fn marked(mut reply: Reply, fault: Option<&'static str>) -> Reply {
+    if let Some(fault) = fault {
+        reply
+            .headers_mut()
+            .insert(FAULT, HeaderValue::from_static(fault));
+    }
+    reply
+}
+
+pub(crate) fn allow(reply: &mut Reply, method: &'static str) {
+    reply
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(method));
+}

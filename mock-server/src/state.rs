@@ -1,0 +1,382 @@
+//! The state of one mock Coze: apps, users, and what it has issued.
+
+pub(crate) mod app;
+pub(crate) mod capped_map;
+pub(crate) mod leak_scanner;
+pub(crate) mod provenance;
+mod secret_kinds;
+pub(crate) mod settings;
+pub(crate) mod token_table;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::control::metrics::Counts;
+use crate::journal::Journal;
+use app::{App, User};
+use capped_map::{Capped, Digest, Ids, SeenJtis, digest};
+use leak_scanner::Leaks;
+use provenance::{Mark, Origin};
+use settings::{Consent, Settings};
+
+/// How long a consent page waits for its button.
+pub(crate) const CONSENT_S: u64 = 10 * 60;
+
+/// How many consent pages wait at most: each keeps what its request sent.
+pub(crate) const WAITING_CAP: usize = 10_000;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) apps: Vec<App>,
+    /// Who sits at the browser.
+    pub(crate) user: Arc<User>,
+    pub(crate) ids: Ids,
+    pub(crate) authorizations: Capped<Authorization>,
+    pub(crate) codes: Capped<Code>,
+    pub(crate) devices: Capped<Device>,
+    pub(crate) user_codes: Capped<Digest>,
+    /// PAT and SAT: apart from the rest, so that they are never evicted.
+    pub(crate) console_tokens: Capped<AccessToken>,
+    pub(crate) access_tokens: Capped<AccessToken>,
+    pub(crate) refresh_tokens: Capped<RefreshToken>,
+    pub(crate) jtis: SeenJtis,
+    pub(crate) journal: Journal,
+    /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
+    pub(crate) challenges: Capped<()>,
+    /// Of the newest code: most codes of a world have the same one, and share it.
+    pub(crate) redirect_uri: Arc<str>,
+    pub(crate) leaks: Leaks,
+    pub(crate) counts: Counts,
+}
+
+/// Index into `World::apps`, which only ever grows.
+pub(crate) type AppIndex = u16;
+
+/// An accepted authorize request.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorization {
+    pub(crate) app: AppIndex,
+    pub(crate) redirect_uri: String,
+    pub(crate) state: Option<String>,
+    pub(crate) challenge: Option<Challenge>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) expires_ms: u64,
+    pub(crate) decided: bool,
+    pub(crate) made: Mark,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Challenge {
+    pub(crate) value: String,
+    pub(crate) s256: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
+    pub(crate) redirect_uri: Arc<str>,
+    pub(crate) challenge: Option<Box<Challenge>>,
+    pub(crate) expires_ms: u64,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Decision {
+    Pending,
+    Approved,
+    Denied,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) app: AppIndex,
+    pub(crate) user_code: String,
+    pub(crate) workspace: Option<String>,
+    pub(crate) decision: Decision,
+    /// Who approved, if it was said.
+    pub(crate) user: Option<Arc<User>>,
+    pub(crate) expires_ms: u64,
+    /// On the steady clock.
+    pub(crate) last_poll: Option<Duration>,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AccessToken {
+    /// None for tokens from the console.
+    pub(crate) app: Option<AppIndex>,
+    pub(crate) user: Arc<User>,
+    /// None: never.
+    pub(crate) expires_ms: Option<NonZeroU64>,
+    pub(crate) revoked: bool,
+    pub(crate) restricted: bool,
+    /// None for tokens from the console.
+    pub(crate) origin: Option<Origin>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RefreshToken {
+    pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
+    pub(crate) expires_ms: u64,
+    pub(crate) spent: Option<Mark>,
+    pub(crate) revoked: bool,
+    pub(crate) origin: Origin,
+}
+
+/// The answer of the token endpoint (protocol §3.1).
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenAnswer {
+    #[serde(skip)]
+    pub(crate) access_key: Digest,
+    #[serde(skip)]
+    pub(crate) refresh_key: Option<Digest>,
+    pub(crate) access_token: String,
+    /// Absolute, in Unix seconds.
+    pub(crate) expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) token_type: &'static str,
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let cap = settings.cap;
+        Self {
+            apps: settings.apps.clone(),
+            user: settings.users[0].clone(),
+            ids: Ids::new(settings.seed),
+            authorizations: Capped::new(cap.min(WAITING_CAP)),
+            codes: Capped::new(cap),
+            devices: Capped::new(cap),
+            user_codes: Capped::new(cap),
+            console_tokens: console_tokens(&settings),
+            access_tokens: Capped::new(cap),
+            refresh_tokens: Capped::new(cap),
+            jtis: SeenJtis::new(cap),
+            journal: Journal::new(settings.journal),
+            challenges: Capped::new(cap),
+            redirect_uri: Arc::default(),
+            leaks: Leaks::default(),
+            counts: Counts::default(),
+            settings,
+        }
+    }
+
+    /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
+    pub(crate) fn reset(&mut self) {
+        // Those who wait at it are told by the caller.
+        let bell = self.journal.bell.clone();
+        *self = Self::new(self.settings.clone());
+        self.journal.bell = bell;
+    }
+
+    /// Takes the settings that may change while a mock runs. What was issued stays, and so does what an owner
+    /// has done to an app or token.
+    pub(crate) fn reload(&mut self, new: &Settings) {
+        let settings = &mut self.settings;
+        settings.rules = new.rules.clone();
+        settings.consent = new.consent;
+        settings.ttl = new.ttl;
+        settings.apps = new.apps.clone();
+        settings.users = new.users.clone();
+        settings.tokens = new.tokens.clone();
+        settings.accounts = new.accounts.clone();
+        settings.enterprises = new.enterprises.clone();
+        settings.faults = new.faults.clone();
+        self.user = settings.users[0].clone();
+        for app in &mut self.apps {
+            app.removed = true;
+        }
+        for app in &settings.apps {
+            match self
+                .apps
+                .iter_mut()
+                .find(|old| old.client_id == app.client_id)
+            {
+                Some(old) => {
+                    let enabled = old.enabled;
+                    *old = App {
+                        enabled,
+                        ..app.clone()
+                    };
+                }
+                None => self.apps.push(app.clone()),
+            }
+        }
+        let mut tokens = console_tokens(settings);
+        for token in &settings.tokens {
+            let key = digest(&token.value);
+            if let (Some(new), Some(old)) = (tokens.get_mut(&key), self.console_tokens.get(&key)) {
+                (new.revoked, new.restricted) = (old.revoked, old.restricted);
+            }
+        }
+        self.console_tokens = tokens;
+    }
+
+    /// The apps that the configuration has.
+    pub(crate) fn known_apps(&self) -> impl Iterator<Item = &App> {
+        self.apps.iter().filter(|app| !app.removed)
+    }
+
+    /// Who decides about requests of this app.
+    pub(crate) fn consent_of(&self, app: AppIndex) -> Consent {
+        self.app(app).consent.unwrap_or(self.settings.consent)
+    }
+
+    pub(crate) fn app(&self, index: AppIndex) -> &App {
+        &self.apps[usize::from(index)]
+    }
+
+    pub(crate) fn app_named(&self, client_id: &str) -> Option<AppIndex> {
+        let found = self
+            .apps
+            .iter()
+            .position(|app| !app.removed && app.client_id == client_id);
+        found.and_then(|index| AppIndex::try_from(index).ok())
+    }
+
+    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
+    pub(crate) fn revoke(&mut self, token: &str) -> bool {
+        let key = digest(token);
+        if let Some(token) = self.access_token(&key) {
+            token.revoked = true;
+            return true;
+        }
+        let refresh = self.refresh_tokens.get_mut(&key);
+        refresh.map(|token| token.revoked = true).is_some()
+    }
+
+    /// Takes an access token's permissions away. False: there is no such token.
+    pub(crate) fn restrict(&mut self, token: &str) -> bool {
+        let token = self.access_token(&digest(token));
+        token.map(|token| token.restricted = true).is_some()
+    }
+
+    fn access_token(&mut self, key: &Digest) -> Option<&mut AccessToken> {
+        let console = self.console_tokens.get_mut(key);
+        console.or_else(|| self.access_tokens.get_mut(key))
+    }
+
+    /// A new pair of tokens, of the shapes of protocol §3.3.
+    pub(crate) fn issue_pair(
+        &mut self,
+        app: AppIndex,
+        user: Arc<User>,
+        now_ms: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
+        let ttl = self.settings.ttl;
+        let mut answer =
+            self.issue_access("czu_mock_", app, user.clone(), now_ms, ttl.access, origin);
+        let token = self.ids.opaque("mock_", 67);
+        let entry = RefreshToken {
+            app,
+            user,
+            expires_ms: now_ms + ttl.refresh * 1000,
+            spent: None,
+            revoked: false,
+            origin,
+        };
+        let key = digest(&token);
+        self.refresh_tokens.insert(key, entry);
+        answer.refresh_key = Some(key);
+        answer.refresh_token = Some(token);
+        answer
+    }
+
+    /// A token without refresh token, for the JWT grant (protocol §3.4).
+    pub(crate) fn issue_service(
+        &mut self,
+        app: AppIndex,
+        now_ms: u64,
+        ttl_s: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
+        let user = self.user.clone();
+        self.issue_access("czs_mock_", app, user, now_ms, ttl_s, origin)
+    }
+
+    fn issue_access(
+        &mut self,
+        prefix: &str,
+        app: AppIndex,
+        user: Arc<User>,
+        now_ms: u64,
+        ttl_s: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
+        let token = self.ids.opaque(prefix, 60);
+        // What the client is told is what counts, so the fraction of a second is dropped for both.
+        let expires_in = now_ms / 1000 + ttl_s;
+        let entry = AccessToken {
+            app: Some(app),
+            user,
+            expires_ms: NonZeroU64::new(expires_in * 1000),
+            revoked: false,
+            restricted: false,
+            origin: Some(origin),
+        };
+        let access_key = digest(&token);
+        self.access_tokens.insert(access_key, entry);
+        TokenAnswer {
+            access_key,
+            refresh_key: None,
+            access_token: token,
+            expires_in,
+            refresh_token: None,
+            token_type: "Bearer",
+        }
+    }
+}
+
+fn console_tokens(settings: &Settings) -> Capped<AccessToken> {
+    let mut tokens = Capped::new(settings.tokens.len());
+    for token in &settings.tokens {
+        let named = |user: &&Arc<User>| Some(&user.name) == token.user.as_ref();
+        let user = settings.users.iter().find(named);
+        let entry = AccessToken {
+            app: None,
+            user: user.unwrap_or(&settings.users[0]).clone(),
+            expires_ms: None,
+            revoked: false,
+            restricted: false,
+            origin: None,
+        };
+        tokens.insert(digest(&token.value), entry);
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_consent_pages_wait() {
+        let mut world = World::new(Settings::standard([1; 32]));
+        for n in 0..=WAITING_CAP {
+            let waiting = Authorization {
+                app: 0,
+                redirect_uri: String::new(),
+                state: None,
+                challenge: None,
+                workspace: None,
+                expires_ms: 0,
+                decided: false,
+                made: Mark::new(0, 1),
+            };
+            world.authorizations.insert(digest(&n.to_string()), waiting);
+        }
+        assert_eq!(world.authorizations.iter().count(), WAITING_CAP);
+        assert!(world.authorizations.get(&digest("0")).is_none());
+    }
+}

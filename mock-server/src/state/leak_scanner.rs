@@ -1,0 +1,282 @@
+//! Secrets that were seen where they do not belong: in a URL, in a header other than
+//! `Authorization`, in a member of another meaning, at an endpoint that they are not for.
+//!
+//! Nothing is kept for this in the clear: a word that looks like a token is looked up by its
+//! digest, as tokens are when they come where they belong.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::AUTHORIZATION;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
+
+use super::World;
+use super::capped_map::{Digest, digest};
+use super::provenance::{hex, print_of};
+use super::secret_kinds::{Kind, Place};
+use crate::oauth::context::{Body, Incoming, Note};
+use crate::protocol::endpoint::Endpoint;
+use crate::protocol::json_body::Part;
+use crate::redact;
+use crate::redact::json;
+
+/// How many leaks a world remembers.
+const MOST: usize = 1_000;
+
+/// How many of one request.
+const MOST_OF_ONE: usize = 16;
+
+/// The shortest code verifier that is looked for: official SDKs send 32 characters and more.
+const SHORTEST_VERIFIER: usize = 16;
+
+/// A secret where it does not belong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Leak {
+    /// `access_token`, `refresh_token`, `code`, `device_code`, `client_secret`, `pat`, `sat`,
+    /// `code_verifier` or `assertion`.
+    pub kind: &'static str,
+    /// `path`, `query`, `header`, `body` or `text`.
+    pub place: &'static str,
+    /// The parameter, header or member; masked if its name says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The [`fingerprint`](crate::fingerprint) of a token or code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The `X-Tt-Logid` of the request; empty for a text.
+    pub logid: String,
+}
+
+/// The leaks of a world; the journal may have forgotten their requests.
+#[derive(Debug, Default)]
+pub(crate) struct Leaks {
+    kept: VecDeque<Leak>,
+    pub(crate) total: u64,
+}
+
+impl Leaks {
+    pub(crate) fn note(&mut self, leaks: &mut [Leak], logid: &str) {
+        for leak in leaks {
+            logid.clone_into(&mut leak.logid);
+            self.total += 1;
+            if self.kept.len() == MOST {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(leak.clone());
+        }
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Leak> {
+        self.kept.iter()
+    }
+}
+
+/// The key under which the verifier of a challenge is remembered.
+pub(crate) fn challenge(challenge: &str, s256: bool) -> Digest {
+    match s256 {
+        true => digest(challenge),
+        false => of_verifier(challenge),
+    }
+}
+
+fn of_verifier(verifier: &str) -> Digest {
+    digest(&URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)))
+}
+
+struct Scan<'a> {
+    world: &'a World,
+    endpoint: Endpoint<'a>,
+    found: Vec<Leak>,
+}
+
+/// What a body's members hold that they should not.
+pub(crate) fn of_members<'a>(
+    world: &World,
+    endpoint: Endpoint<'_>,
+    members: impl Iterator<Item = (&'a str, Part<'a>)>,
+) -> Vec<Leak> {
+    let mut scan = Scan::new(world, endpoint);
+    for (name, value) in members {
+        scan.text(Place::Body, name);
+        match value {
+            Part::Text(text) => scan.text(Place::Member(name), text),
+            Part::Other(other) => scan.value(other),
+        }
+    }
+    scan.found
+}
+
+/// What the rest of a request holds, and its body if no handler has read it.
+pub(crate) fn of_request(
+    world: &World,
+    endpoint: Endpoint<'_>,
+    request: &Incoming,
+    note: &mut Note,
+) {
+    let mut scan = Scan::new(world, endpoint);
+    scan.found = std::mem::take(&mut note.leaks);
+    scan.encoded(Place::Path, &request.path);
+    let query = request.query.as_deref().unwrap_or("");
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        scan.encoded(Place::Query(""), &name);
+        scan.encoded(Place::Query(&name), &value);
+    }
+    for (name, value) in &request.headers {
+        let place = Place::Header(name.as_str());
+        match value.to_str() {
+            // A proxy or a browser keeps the URL as it was.
+            Ok(text) if name != AUTHORIZATION => scan.encoded(place, text),
+            Ok(text) => scan.text(place, text),
+            Err(_) => {}
+        }
+    }
+    if let (None, Body::Whole(body)) = (&note.json, &request.body) {
+        for (name, value) in form_urlencoded::parse(body) {
+            scan.text(Place::Body, &name);
+            scan.text(Place::Member(&name), &value);
+        }
+    }
+    note.leaks = scan.found;
+}
+
+/// The secrets of this world in a text, such as the log of a client.
+pub(crate) fn of_text(world: &World, text: &str) -> Vec<Leak> {
+    let mut scan = Scan::new(world, Endpoint::Unknown);
+    scan.encoded(Place::Text, text);
+    scan.found
+}
+
+impl<'a> Scan<'a> {
+    const fn new(world: &'a World, endpoint: Endpoint<'a>) -> Self {
+        let found = Vec::new();
+        Self {
+            world,
+            endpoint,
+            found,
+        }
+    }
+
+    /// As it came, or as it is without percent-encoding.
+    fn encoded(&mut self, place: Place<'_>, text: &str) {
+        if !text.contains('%') {
+            return self.text(place, text);
+        }
+        let mut plain = std::borrow::Cow::Borrowed(text);
+        for _ in 0..4 {
+            let decoded = redact::decoded_once(&plain).into_owned();
+            plain = decoded.into();
+        }
+        self.text(place, &plain);
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.text(Place::Body, text),
+            Value::Array(items) => items.iter().for_each(|item| self.value(item)),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    self.text(Place::Body, name);
+                    self.value(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, place: Place<'_>, text: &str) {
+        for word in redact::long_words(text) {
+            let word = word.trim_matches(['.', '-', '~']);
+            let Some(kind) = self.kind(place, word) else {
+                // `v1.czu_mock_…` is one word, and a verifier may have dots.
+                if word.bytes().any(|byte| matches!(byte, b'.' | b'~')) {
+                    for part in word.split(['.', '~']) {
+                        if let Some(kind) = self.kind(place, part) {
+                            self.report(place, kind, part);
+                        }
+                    }
+                }
+                continue;
+            };
+            self.report(place, kind, word);
+        }
+    }
+
+    fn report(&mut self, place: Place<'_>, kind: Kind, word: &str) {
+        if place.takes(kind, self.endpoint) || self.found.len() == MOST_OF_ONE {
+            return;
+        }
+        let name = match place {
+            Place::Query(name) | Place::Member(name) if !name.is_empty() => {
+                Some(json::member_name(name).to_owned())
+            }
+            Place::Header(name) => Some(redact::scrub(name)),
+            _ => None,
+        };
+        // The others may be short enough to be guessed.
+        let long = matches!(
+            kind,
+            Kind::Access | Kind::Refresh | Kind::Code | Kind::DeviceCode
+        );
+        let leak = Leak {
+            kind: kind.name(),
+            place: place.name(),
+            name,
+            fingerprint: long.then(|| hex(&print_of(&digest(word)))),
+            logid: String::new(),
+        };
+        if !self.found.contains(&leak) {
+            self.found.push(leak);
+        }
+    }
+
+    /// What secret of this world a word is. One that belongs here is not looked up.
+    fn kind(&self, place: Place<'_>, word: &str) -> Option<Kind> {
+        if let Some(kind) = Kind::by_shape(word) {
+            let known = place.takes(kind, self.endpoint) || self.knows(kind, &digest(word));
+            return known.then_some(kind);
+        }
+        let apps = &self.world.apps;
+        let mut secrets = apps.iter().filter_map(|app| app.client_secret.as_deref());
+        if secrets.any(|secret| secret == word) {
+            return Some(Kind::ClientSecret);
+        }
+        if word.starts_with("eyJ") && self.is_assertion(word) {
+            return Some(Kind::Assertion);
+        }
+        let may_be = word.len() >= SHORTEST_VERIFIER && !self.world.challenges.is_empty();
+        let is = may_be && self.world.challenges.get(&of_verifier(word)).is_some();
+        is.then_some(Kind::Verifier)
+    }
+
+    fn knows(&self, kind: Kind, key: &Digest) -> bool {
+        let world = self.world;
+        match kind {
+            Kind::Access => world.access_tokens.get(key).is_some(),
+            Kind::Refresh => world.refresh_tokens.get(key).is_some(),
+            Kind::Code => world.codes.get(key).is_some(),
+            Kind::DeviceCode => world.devices.get(key).is_some(),
+            Kind::Pat | Kind::Sat => world.console_tokens.get(key).is_some(),
+            Kind::ClientSecret | Kind::Verifier | Kind::Assertion => false,
+        }
+    }
+
+    /// Three parts, with a key of an app of this world.
+    fn is_assertion(&self, word: &str) -> bool {
+        let parts: Vec<_> = word.splitn(4, '.').collect();
+        let &[header, _, signature] = &parts[..] else {
+            return false;
+        };
+        let header = URL_SAFE_NO_PAD.decode(header).ok();
+        let header = header.and_then(|header| serde_json::from_slice::<Map<_, _>>(&header).ok());
+        let kid = header.as_ref().and_then(|header| header.get("kid"));
+        let kid = kid.and_then(Value::as_str);
+        let known = |kid| self.world.apps.iter().any(|app| app.key(kid).is_some());
+        !signature.is_empty() && kid.is_some_and(known)
+    }
+}

@@ -1,0 +1,93 @@
+//! What a world is made with, and what stays when it is reset.
+
+use std::sync::Arc;
+
+use super::app;
+use super::app::{App, ConsoleToken, User};
+use crate::intercept::fault::Fault;
+use crate::intercept::selector::On;
+use crate::journal;
+use crate::net::addressing::Reach;
+use crate::protocol::rules::RuleSet;
+use crate::time::clock::ClockHandle;
+
+/// How many grants, codes and `jti` values one world keeps.
+const CAP: usize = 100_000;
+
+/// Lifetimes and the pause between polls, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ttl {
+    pub(crate) access: u64,
+    pub(crate) refresh: u64,
+    pub(crate) code: u64,
+    pub(crate) device: u64,
+    pub(crate) device_interval: u64,
+}
+
+impl Ttl {
+    /// Protocol §3.4.
+    const STANDARD: Self = Self {
+        access: 15 * 60,
+        refresh: 30 * 24 * 3600,
+        // Unknown for Coze (protocol §14); short, as RFC 6749 §4.1.2 advises.
+        code: 5 * 60,
+        device: 300,
+        device_interval: 5,
+    };
+}
+
+/// Who decides about authorize requests and device codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Consent {
+    /// A person, on the consent page and the device page (or a test, over the control plane).
+    #[default]
+    Page,
+    /// Nobody: everything is approved at once.
+    Approve,
+    /// Nobody: everything is denied at once.
+    Deny,
+}
+
+/// What stays when a world is reset.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) clock: ClockHandle,
+    pub(crate) rules: RuleSet,
+    pub(crate) consent: Consent,
+    pub(crate) seed: [u8; 32],
+    pub(crate) cap: usize,
+    pub(crate) journal: usize,
+    pub(crate) ttl: Ttl,
+    pub(crate) apps: Vec<App>,
+    /// One at least; the first is the one who sits at the browser.
+    pub(crate) users: Vec<Arc<User>>,
+    pub(crate) tokens: Vec<ConsoleToken>,
+    /// On the JWT paths; none listed: any.
+    pub(crate) accounts: Vec<String>,
+    pub(crate) enterprises: Vec<String>,
+    /// Which every world begins with.
+    pub(crate) faults: Vec<(On, Fault)>,
+    pub(crate) reach: Arc<Reach>,
+}
+
+impl Settings {
+    pub(crate) fn standard(seed: [u8; 32]) -> Self {
+        Self {
+            clock: ClockHandle::real(),
+            rules: RuleSet::standard(),
+            consent: Consent::Page,
+            seed,
+            cap: CAP,
+            journal: journal::CAPACITY,
+            ttl: Ttl::STANDARD,
+            apps: app::apps(),
+            users: app::users(),
+            tokens: app::console_tokens(),
+            accounts: Vec::new(),
+            enterprises: Vec::new(),
+            faults: Vec::new(),
+            reach: Arc::default(),
+        }
+    }
+}

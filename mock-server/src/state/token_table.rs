@@ -1,0 +1,280 @@
+//! What was issued, by fingerprint: what became of each token, and which came from which.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use serde::Serialize;
+
+use super::capped_map::Digest;
+use super::provenance::{Mark, Print, hex, print_of};
+use super::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken, World};
+
+/// A request, as the journal names it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Moment {
+    pub(crate) seq: u64,
+    pub(crate) logid: Option<String>,
+}
+
+impl From<Mark> for Moment {
+    fn from(mark: Mark) -> Self {
+        Self {
+            seq: mark.seq(),
+            logid: mark.logid(),
+        }
+    }
+}
+
+/// A token or code of a flow.
+#[derive(Clone, Copy)]
+struct Row {
+    print: Print,
+    kind: &'static str,
+    state: &'static str,
+    app: AppIndex,
+    from: Option<Print>,
+    made: Mark,
+    spent: Option<Mark>,
+    expires_ms: Option<u64>,
+}
+
+/// A [`Row`] as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    /// `live`, `spent`, `revoked`, `denied`, `expired` or `evicted`.
+    pub(crate) state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spent: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_ms: Option<u64>,
+}
+
+impl Row {
+    fn show(&self, world: &World) -> Shown {
+        Shown {
+            fingerprint: hex(&self.print),
+            kind: Some(self.kind),
+            state: self.state,
+            client_id: Some(world.app(self.app).client_id.clone()),
+            from: self.from.as_ref().map(hex),
+            made: Some(self.made.into()),
+            spent: self.spent.map(Moment::from),
+            expires_ms: self.expires_ms,
+        }
+    }
+}
+
+/// Of a token that the world no longer has, only what came from it is known.
+fn evicted(print: &Print) -> Shown {
+    Shown {
+        fingerprint: hex(print),
+        kind: None,
+        state: "evicted",
+        client_id: None,
+        from: None,
+        made: None,
+        spent: None,
+        expires_ms: None,
+    }
+}
+
+/// In the order in which the endpoints would refuse.
+const fn state(revoked: bool, spent: bool, expired: bool) -> &'static str {
+    match (revoked, spent, expired) {
+        (true, ..) => "revoked",
+        (_, true, _) => "spent",
+        (.., true) => "expired",
+        _ => "live",
+    }
+}
+
+fn code((key, code): (&Digest, &Code), now: u64) -> Row {
+    Row {
+        print: print_of(key),
+        kind: "code",
+        state: state(false, code.used.is_some(), now >= code.expires_ms),
+        app: code.app,
+        from: None,
+        made: code.made,
+        spent: code.used,
+        expires_ms: Some(code.expires_ms),
+    }
+}
+
+fn device((key, device): (&Digest, &Device), now: u64) -> Row {
+    let state = match device.decision {
+        Decision::Denied => "denied",
+        _ => state(false, device.used.is_some(), now >= device.expires_ms),
+    };
+    Row {
+        print: print_of(key),
+        kind: "device_code",
+        state,
+        app: device.app,
+        from: None,
+        made: device.made,
+        spent: device.used,
+        expires_ms: Some(device.expires_ms),
+    }
+}
+
+fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
+    let expired = now >= token.expires_ms;
+    Row {
+        print: print_of(key),
+        kind: "refresh_token",
+        state: state(token.revoked, token.spent.is_some(), expired),
+        app: token.app,
+        from: token.origin.from(),
+        made: token.origin.made,
+        spent: token.spent,
+        expires_ms: Some(token.expires_ms),
+    }
+}
+
+/// None for a token from the console: nothing led to it.
+fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
+    let expired = token.expires_ms.is_some_and(|expiry| now >= expiry.get());
+    let origin = token.origin?;
+    Some(Row {
+        print: print_of(key),
+        kind: "access_token",
+        state: state(token.revoked, false, expired),
+        app: token.app?,
+        from: origin.from(),
+        made: origin.made,
+        spent: None,
+        expires_ms: token.expires_ms.map(NonZeroU64::get),
+    })
+}
+
+fn rows(world: &World) -> impl Iterator<Item = Row> + '_ {
+    let now = world.settings.clock.unix_ms();
+    let codes = world.codes.entries().map(move |entry| code(entry, now));
+    let devices = world.devices.entries();
+    let access_tokens = world.access_tokens.entries();
+    let refresh_tokens = world.refresh_tokens.entries();
+    codes
+        .chain(devices.map(move |entry| device(entry, now)))
+        .chain(access_tokens.filter_map(move |entry| access(entry, now)))
+        .chain(refresh_tokens.map(move |entry| refresh(entry, now)))
+}
+
+/// In the order in which they were made, so that what a token came from stands before it.
+fn in_order(world: &World) -> Vec<Row> {
+    let mut all: Vec<_> = rows(world).collect();
+    // Stable: of one request the access token first.
+    all.sort_by_key(|row| row.made.seq());
+    all
+}
+
+/// How many of each kind would be accepted.
+pub(crate) fn live(world: &World) -> [(&'static str, usize); 4] {
+    let mut live = ["code", "device_code", "access_token", "refresh_token"].map(|kind| (kind, 0));
+    for row in rows(world).filter(|row| row.state == "live") {
+        let counted = live.iter_mut().find(|(kind, _)| *kind == row.kind);
+        counted.into_iter().for_each(|(_, n)| *n += 1);
+    }
+    live
+}
+
+/// How many the world has forgotten.
+pub(crate) fn forgotten(world: &World) -> u64 {
+    world.codes.evicted()
+        + world.devices.evicted()
+        + world.access_tokens.evicted()
+        + world.refresh_tokens.evicted()
+}
+
+/// The newest `most`, oldest first.
+pub(crate) fn list(world: &World, most: usize) -> Vec<Shown> {
+    let all = in_order(world);
+    let newest = &all[all.len().saturating_sub(most)..];
+    newest.iter().map(|row| row.show(world)).collect()
+}
+
+/// Everything that came from what `wanted` came from, itself included: how many there are, and
+/// the newest `most` of them behind the one that all came from. None: it is unknown.
+pub(crate) fn lineage(world: &World, wanted: Print, most: usize) -> Option<(usize, Vec<Shown>)> {
+    let all = in_order(world);
+    let mut roots: HashMap<Print, Print> = HashMap::with_capacity(all.len());
+    for row in &all {
+        let root = match row.from {
+            // One that was evicted is the first that is known of.
+            Some(from) => *roots.entry(from).or_insert(from),
+            None => row.print,
+        };
+        roots.insert(row.print, root);
+    }
+    let root = roots.get(&wanted).copied()?;
+    let family: Vec<_> = all
+        .iter()
+        .filter(|row| roots.get(&row.print) == Some(&root))
+        .collect();
+    let mut shown = Vec::new();
+    let first = family.first().filter(|row| row.print == root);
+    shown.push(match first {
+        Some(row) => row.show(world),
+        None => evicted(&root),
+    });
+    let later = &family[usize::from(first.is_some())..];
+    let newest = &later[later.len().saturating_sub(most)..];
+    shown.extend(newest.iter().map(|row| row.show(world)));
+    Some((later.len() + 1, shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::capped_map::digest;
+    use crate::state::provenance::Origin;
+    use crate::state::settings::Settings;
+
+    /// What came from one token stays together when that one is gone.
+    #[test]
+    fn a_lineage_begins_with_the_oldest_that_is_known_of() {
+        let mut settings = Settings::standard([1; 32]);
+        settings.cap = 2;
+        let mut world = World::new(settings);
+        let now = world.settings.clock.unix_ms();
+        let mut prints = Vec::new();
+        let mut from = digest("a code");
+        for seq in 1..=4 {
+            let origin = Origin::of(&from, Mark::new(now, seq));
+            let user = world.user.clone();
+            let tokens = world.issue_pair(0, user, now, origin);
+            from = tokens.refresh_key.expect("a refresh token");
+            prints.push((print_of(&tokens.access_key), print_of(&from)));
+        }
+        let gone = prints[1].1;
+        for wanted in [gone, prints[2].0, prints[3].1] {
+            let (total, shown) = lineage(&world, wanted, 10).expect("a lineage");
+            let told = shown.iter().map(|row| (row.state, row.fingerprint.clone()));
+            let expected = [
+                ("evicted", hex(&gone)),
+                ("live", hex(&prints[2].0)),
+                ("live", hex(&prints[2].1)),
+                ("live", hex(&prints[3].0)),
+                ("live", hex(&prints[3].1)),
+            ];
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+            assert_eq!(total, 5);
+        }
+        let (total, shown) = lineage(&world, gone, 1).expect("a lineage");
+        assert_eq!((total, shown.len()), (5, 2), "the first, and the newest");
+        assert!(
+            lineage(&world, prints[0].1, 10).is_none(),
+            "nobody knows it"
+        );
+        assert_eq!(forgotten(&world), 4);
+    }
+}
