@@ -7,11 +7,12 @@ mod reader;
 mod suggest;
 pub(crate) mod summary;
 mod table;
+pub(crate) mod target;
 pub(crate) mod time;
 mod users;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,12 +22,12 @@ use crate::api::builder::Builder;
 use crate::error::SetupError;
 use crate::net::addressing;
 use crate::protocol::rules::Rule;
-use crate::state::settings::Consent;
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
 use reader::Reader;
 use suggest::did_you_mean;
 use table::{Table, kind_of};
+use target::{CONSENTS, For};
 
 /// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -50,12 +51,6 @@ const TOP: &[&str] = &[
     "fault",
 ];
 
-const CONSENTS: &[(&str, Consent)] = &[
-    ("page", Consent::Page),
-    ("approve", Consent::Approve),
-    ("deny", Consent::Deny),
-];
-
 /// Ten years: no sum of such times is too large for a clock.
 const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
 
@@ -67,15 +62,6 @@ pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, Confi
         Err(error) => Err(ConfigErrors::unreadable(&error)),
     };
     applied.map_err(|errors| errors.of_file(name))
-}
-
-/// What a configuration is for.
-#[derive(Debug)]
-pub(crate) enum For {
-    /// Files that it names are looked for in this folder.
-    Mock(PathBuf),
-    /// It came over the network: it names no files, and no addresses.
-    World,
 }
 
 pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Builder, ConfigErrors> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::{fmt, io};
 
 use crate::protocol::rules::Rule;
-use crate::world::worlds::NoWorld;
+use crate::protocol::world_name::NoWorld;
 
 /// A mock could not be made.
 #[non_exhaustive]

@@ -1,5 +1,7 @@
 //! What all pages share: their frame, their texts in two languages, the page for an error.
 
+pub(crate) mod error_page;
+pub(crate) mod form;
 pub(crate) mod language;
 pub(crate) mod page;
 pub(crate) mod texts;

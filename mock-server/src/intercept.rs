@@ -7,6 +7,8 @@ pub(crate) mod fault_spec;
 pub(crate) mod faults;
 pub(crate) mod gate;
 pub(crate) mod gates;
+pub(crate) mod phase;
 mod registry;
 pub(crate) mod script;
 pub(crate) mod selector;
+pub(crate) mod socket_fault;

@@ -9,10 +9,10 @@ use crate::control::{faults, gates, worlds};
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::{fault_kind, fault_spec};
 use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
-use crate::oauth::token::GRANTS;
 use crate::protocol::endpoint::ENDPOINTS;
+use crate::protocol::grant::GRANTS;
 use crate::protocol::rules::{Evidence, Rule, RuleSet};
-use crate::server::router::Shared;
+use crate::world::Shared;
 
 #[cfg(test)]
 mod tests;
@@ -245,7 +245,7 @@ fn schemas() -> Value {
     schemas["TokenRequest"]["oneOf"] = grants.into();
     schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
         json!(LONGEST_TOKEN_S);
-    schemas["WorldName"]["maxLength"] = json!(crate::world::worlds::LONGEST_NAME);
+    schemas["WorldName"]["maxLength"] = json!(crate::protocol::world_name::LONGEST_NAME);
     schemas["Script"]["properties"]["then"]["maxItems"] = json!(faults::MOST_STEPS);
 
     let calls = schemas["Calls"]["properties"].clone();

@@ -1,8 +1,10 @@
 //! The pages for people: consent, device activation and dashboard. Plain HTML, no script.
 
 mod actions;
-pub(crate) mod consent;
+mod chosen;
+mod consent;
 pub(crate) mod dashboard;
-pub(crate) mod device;
+mod device;
 mod guard;
 mod journal;
+pub(crate) mod routes;

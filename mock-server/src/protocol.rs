@@ -2,8 +2,14 @@
 
 pub(crate) mod assertion;
 pub(crate) mod client_id;
+pub(crate) mod digest;
 pub(crate) mod endpoint;
+pub(crate) mod grant;
 pub(crate) mod json_body;
 pub(crate) mod magic_values;
+pub(crate) mod redirect_uri;
+pub(crate) mod refusal;
+pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rules;
+pub(crate) mod world_name;

@@ -2,3 +2,4 @@
 
 pub(crate) mod router;
 pub(crate) mod service;
+pub(crate) mod world_routing;

@@ -1,26 +1,36 @@
 //! The state of one mock Coze: apps, users, and what it has issued.
 
 pub(crate) mod app;
-pub(crate) mod capped_map;
+pub(crate) mod authorizations;
+mod capped_map;
+pub(crate) mod challenges;
+pub(crate) mod devices;
+pub(crate) mod grants;
+pub(crate) mod ids;
+pub(crate) mod jti;
 pub(crate) mod leak_scanner;
 pub(crate) mod provenance;
+pub(crate) mod ready_made;
 mod secret_kinds;
 pub(crate) mod settings;
 pub(crate) mod token_table;
+pub(crate) mod user;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::control::metrics::Counts;
 use crate::journal::Journal;
-use app::{App, User};
-use capped_map::{Capped, Digest, Ids, SeenJtis, digest};
-use leak_scanner::Leaks;
-use provenance::{Mark, Origin};
-use settings::{Consent, Settings};
+use crate::journal::counters::Counts;
+use crate::journal::leak::Leaks;
+use crate::protocol::digest::{Digest, digest};
+use app::{App, Consent};
+use capped_map::Capped;
+use grants::{AccessToken, AppIndex, Authorization, Code, Device, RefreshToken, TokenAnswer};
+use ids::Ids;
+use jti::SeenJtis;
+use provenance::Origin;
+use settings::Settings;
+use user::User;
 
 /// How long a consent page waits for its button.
 pub(crate) const CONSENT_S: u64 = 10 * 60;
@@ -51,100 +61,6 @@ pub(crate) struct World {
     pub(crate) redirect_uri: Arc<str>,
     pub(crate) leaks: Leaks,
     pub(crate) counts: Counts,
-}
-
-/// Index into `World::apps`, which only ever grows.
-pub(crate) type AppIndex = u16;
-
-/// An accepted authorize request.
-#[derive(Clone, Debug)]
-pub(crate) struct Authorization {
-    pub(crate) app: AppIndex,
-    pub(crate) redirect_uri: String,
-    pub(crate) state: Option<String>,
-    pub(crate) challenge: Option<Challenge>,
-    pub(crate) workspace: Option<String>,
-    pub(crate) expires_ms: u64,
-    pub(crate) decided: bool,
-    pub(crate) made: Mark,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Challenge {
-    pub(crate) value: String,
-    pub(crate) s256: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Code {
-    pub(crate) app: AppIndex,
-    pub(crate) user: Arc<User>,
-    pub(crate) redirect_uri: Arc<str>,
-    pub(crate) challenge: Option<Box<Challenge>>,
-    pub(crate) expires_ms: u64,
-    pub(crate) made: Mark,
-    pub(crate) used: Option<Mark>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Decision {
-    Pending,
-    Approved,
-    Denied,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Device {
-    pub(crate) app: AppIndex,
-    pub(crate) user_code: String,
-    pub(crate) workspace: Option<String>,
-    pub(crate) decision: Decision,
-    /// Who approved, if it was said.
-    pub(crate) user: Option<Arc<User>>,
-    pub(crate) expires_ms: u64,
-    /// On the steady clock.
-    pub(crate) last_poll: Option<Duration>,
-    pub(crate) made: Mark,
-    pub(crate) used: Option<Mark>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct AccessToken {
-    /// None for tokens from the console.
-    pub(crate) app: Option<AppIndex>,
-    pub(crate) user: Arc<User>,
-    /// None: never.
-    pub(crate) expires_ms: Option<NonZeroU64>,
-    pub(crate) revoked: bool,
-    pub(crate) restricted: bool,
-    /// None for tokens from the console.
-    pub(crate) origin: Option<Origin>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct RefreshToken {
-    pub(crate) app: AppIndex,
-    pub(crate) user: Arc<User>,
-    pub(crate) expires_ms: u64,
-    pub(crate) spent: Option<Mark>,
-    pub(crate) revoked: bool,
-    pub(crate) origin: Origin,
-}
-
-/// The answer of the token endpoint (protocol §3.1).
-#[derive(Debug, Serialize)]
-pub(crate) struct TokenAnswer {
-    #[serde(skip)]
-    pub(crate) access_key: Digest,
-    #[serde(skip)]
-    pub(crate) refresh_key: Option<Digest>,
-    pub(crate) access_token: String,
-    /// Absolute, in Unix seconds.
-    pub(crate) expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refresh_token: Option<String>,
-    pub(crate) token_type: &'static str,
 }
 
 impl World {
@@ -359,6 +275,7 @@ fn console_tokens(settings: &Settings) -> Capped<AccessToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::provenance::Mark;
 
     #[test]
     fn few_consent_pages_wait() {

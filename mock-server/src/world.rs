@@ -1,4 +1,125 @@
 //! One world, the registry of all worlds, and the way of a request through a world.
 
 pub(crate) mod pipeline;
+pub(crate) mod wait;
 pub(crate) mod worlds;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::DATE;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+
+use crate::intercept::faults::Faults;
+use crate::intercept::gates::Gates;
+use crate::journal::notifier::Bell;
+use crate::net::addressing::Reach;
+use crate::state::World;
+use crate::state::settings::Settings;
+use crate::time::clock::ClockHandle;
+
+/// The base URL of a mock without a socket.
+pub(crate) const NOWHERE: &str = "http://localhost";
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    /// The world's; it stays the same one.
+    clock: ClockHandle,
+    /// Of the newest answer: its second, and how the header says it.
+    date: Mutex<Option<(u64, HeaderValue)>>,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) faults: Arc<Faults>,
+    /// The journal's, so that nobody waits while holding the world's lock.
+    pub(crate) bell: Arc<Bell>,
+    /// How many worlds the mock has; kept by them.
+    pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
+    /// Where it is below the mock's root: empty, or `/t/{name}`.
+    pub(crate) mount: String,
+    /// Scheme, host, port and mount; set once the mock listens, if there is no public URL.
+    pub(crate) base_url: OnceLock<String>,
+    pub(crate) reach: Arc<Reach>,
+}
+
+impl Shared {
+    pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
+        let reach = world.settings.reach.clone();
+        let public = reach.public_url.as_ref();
+        let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
+        let faults = Faults::new(world.settings.seed);
+        faults.configure(&world.settings.faults);
+        Arc::new(Self {
+            faults,
+            base_url: base_url.unwrap_or_default(),
+            reach,
+            bell: world.journal.bell.clone(),
+            clock: world.settings.clock.clone(),
+            date: Mutex::default(),
+            world: Mutex::new(world),
+            gates: Arc::default(),
+            worlds: OnceLock::new(),
+            mount,
+        })
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is held goes on last, so that it acts on the new world.
+    pub(crate) fn reset(&self) {
+        self.world().reset();
+        self.let_go();
+        self.faults.configure(&self.world().settings.faults);
+    }
+
+    /// See [`World::reload`].
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.world().reload(settings);
+        self.faults.configure(&settings.faults);
+    }
+
+    /// Whoever waits in this world, at a gate, in a fault or for a request, waits no longer.
+    pub(crate) fn let_go(&self) {
+        self.faults.reset();
+        self.gates.open_all();
+        self.bell.end();
+    }
+
+    /// Nobody waits in this world from now on.
+    pub(crate) fn end(&self) {
+        self.gates.end();
+        self.faults.end();
+        self.let_go();
+    }
+
+    /// Whether a request waits.
+    pub(crate) fn holds(&self) -> bool {
+        self.gates.holds() || self.faults.holds()
+    }
+
+    /// By the mock's clock, as a server's date goes by its own; so answers of a frozen clock are the same in every start.
+    pub(crate) fn date(&self, response: &mut Response) {
+        let now_s = self.clock.unix_ms() / 1000;
+        let mut newest = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_none_or(|(second, _)| *second != now_s) {
+            *newest = date(now_s).map(|date| (now_s, date));
+        }
+        if let Some((_, date)) = &*newest {
+            response.headers_mut().insert(DATE, date.clone());
+        }
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        self.base_url.get().map_or(NOWHERE, String::as_str)
+    }
+}
+
+fn date(unix_s: u64) -> Option<HeaderValue> {
+    let at = Timestamp::from_second(i64::try_from(unix_s).ok()?).ok()?;
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+    HeaderValue::from_str(&date.ok()?).ok()
+}

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::control;
+use crate::control::info;
 use crate::protocol::rules::RuleSet;
-use crate::server::router::Shared;
-use crate::state::settings::Consent;
+use crate::state::app::Consent;
+use crate::world::Shared;
 
 /// Where the commands look for the admin token.
 const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
@@ -64,7 +64,7 @@ fn quoted(text: &str) -> String {
 /// A block that a person reads once and copies from.
 pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
     let base_url = shared.base_url();
-    let info = control::describe(shared, base_url);
+    let info = info::describe(shared, base_url);
     let world = &*shared.world();
     let mut text = format!(
         "\n  coze-auth-mock {} is listening on {listening}\n  Everything it issues is worthless outside of it.\n",

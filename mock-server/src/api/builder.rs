@@ -9,12 +9,13 @@ use sha2::{Digest as _, Sha256};
 use super::mock::CozeAuthMock;
 use crate::config;
 use crate::config::errors::ConfigErrors;
-use crate::config::summary;
+use crate::config::{summary, target};
 use crate::error::SetupError;
 use crate::net::addressing;
 use crate::net::addressing::Reach;
-use crate::state::capped_map::Ids;
-use crate::state::settings::{Consent, Settings};
+use crate::state::app::Consent;
+use crate::state::ids::Ids;
+use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
 
 /// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
@@ -193,7 +194,7 @@ impl Builder {
     ///
     /// [`ConfigErrors`]: everything that is wrong, with line and column.
     pub fn toml(self, text: &str) -> Result<Self, ConfigErrors> {
-        config::apply(self, text, config::For::Mock(PathBuf::new()))
+        config::apply(self, text, target::For::Mock(PathBuf::new()))
     }
 
     /// As [`toml`](Self::toml), from a file; PEM files are looked for beside it.

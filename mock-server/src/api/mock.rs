@@ -2,11 +2,8 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,14 +14,17 @@ use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
 use super::banner;
+use super::block_on::block_on;
 use super::builder::Builder;
 use super::failure_report::last_words;
+use super::listening::Listening;
 use super::world::MockWorld;
 use crate::error::SetupError;
+use crate::protocol::world_name::NoWorld;
 use crate::server::service::Doors;
+use crate::server::world_routing;
 use crate::state::settings::Settings;
-use crate::world::worlds;
-use crate::world::worlds::{NoWorld, UNUSED, Worlds};
+use crate::world::worlds::{UNUSED, Worlds};
 
 /// A mock Coze auth server. Dropping it stops it.
 ///
@@ -43,30 +43,6 @@ impl Deref for CozeAuthMock {
 
     fn deref(&self) -> &MockWorld {
         &self.first
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum Listening {
-    Task {
-        stop: oneshot::Sender<()>,
-        task: tokio::task::JoinHandle<()>,
-    },
-    Thread {
-        stop: Option<oneshot::Sender<()>>,
-        thread: Option<JoinHandle<()>>,
-    },
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        // A task sees its sender go. A thread is waited for, so that the port is free afterwards.
-        if let Self::Thread { stop, thread } = self {
-            drop(stop.take());
-            if let Some(thread) = thread.take() {
-                let _ = thread.join();
-            }
-        }
     }
 }
 
@@ -96,7 +72,7 @@ impl CozeAuthMock {
         let worlds = Worlds::new(settings);
         Self {
             first: MockWorld::new(worlds.first()),
-            router: worlds::router(worlds.clone()),
+            router: world_routing::router(worlds.clone()),
             worlds,
             listening: None,
             bound: None,
@@ -231,28 +207,6 @@ impl CozeAuthMock {
             let (unused, _) = oneshot::channel();
             drop(std::mem::replace(stop, unused));
             let _ = tokio::time::timeout(Duration::from_secs(3), task).await;
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Runtimes refuse to block inside one another; this works anywhere, and answers in memory need
-/// neither sockets nor timers.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
         }
     }
 }

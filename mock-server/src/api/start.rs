@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::builder::{Builder, Listen, WantedTls, random_token};
-use super::mock::{CozeAuthMock, Listening};
+use super::listening::Listening;
+use super::mock::CozeAuthMock;
 use crate::error::SetupError;
+use crate::net::addressing;
 use crate::net::tls::Tls;
-use crate::net::{addressing, socket};
+use crate::server::service;
 
 impl Builder {
     /// Where to listen, and a mock that lets nobody in who should not come.
@@ -66,7 +68,7 @@ impl Builder {
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let tls = mock.shared.reach.tls.clone();
-        let serve = socket::serve(listener, tls, mock.doors()).with_graceful_shutdown(async {
+        let serve = service::serve(listener, tls, mock.doors()).with_graceful_shutdown(async {
             // An error is the sender's drop, which means the same.
             let _ = stopped.await;
         });
@@ -102,7 +104,7 @@ impl Builder {
                     drop(report.send(Ok(bound)));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = socket::serve(listener, tls, doors) => {}
+                            _ = service::serve(listener, tls, doors) => {}
                             _ = stopped => {}
                         }
                     });

@@ -6,27 +6,30 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::banner;
+use crate::control::info;
 use crate::intercept::fault::Fault;
 use crate::intercept::faults::{FaultHandle, ScriptHandle};
 use crate::intercept::gates::Gate;
+use crate::intercept::phase::At;
 use crate::intercept::script::{After, Step};
-use crate::intercept::selector::{At, On};
+use crate::intercept::selector::On;
+use crate::journal::entry::{Explanation, JournalEntry};
 use crate::journal::filter::Calls;
-use crate::journal::notifier::Awaited;
+use crate::journal::leak::Leak;
 use crate::journal::record::Kept;
+use crate::journal::verify;
 use crate::journal::verify::{Expect, Unmet};
-use crate::journal::{Explanation, JournalEntry, verify};
 use crate::net::addressing::below;
 use crate::oauth::context::Decider;
-use crate::oauth::device_code::{DeviceAction, NotWaiting};
+use crate::oauth::headless;
 use crate::oauth::headless::Refused;
-use crate::oauth::{device_code, headless};
-use crate::server::router::Shared;
-use crate::state::leak_scanner::Leak;
-use crate::state::settings::Consent;
-use crate::state::{World, leak_scanner};
+use crate::openapi;
+use crate::state::app::Consent;
+use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::state::{World, devices, leak_scanner};
 use crate::time::clock::ClockHandle;
-use crate::{control, openapi};
+use crate::world::Shared;
+use crate::world::wait::Awaited;
 
 /// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ impl MockWorld {
     /// The apps and tokens, as `GET /_mock/v1/info` shows them.
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
-        control::describe(&self.shared, self.base_url())
+        info::describe(&self.shared, self.base_url())
     }
 
     /// The OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
@@ -191,7 +194,7 @@ impl MockWorld {
     pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
         let mut world = self.shared.world();
         let now_ms = world.settings.clock.unix_ms();
-        device_code::decide(&mut world, user_code, action, None, now_ms)
+        devices::decide(&mut world, user_code, action, None, now_ms)
     }
 
     /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.

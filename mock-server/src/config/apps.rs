@@ -8,12 +8,12 @@ use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 use toml::de::DeValue;
 
-use super::reader::Reader;
+use super::reader::{Reader, id, required};
 use super::table::Table;
-use super::users::{id, required};
-use super::{CONSENTS, For};
-use crate::state::app;
+use super::target::{CONSENTS, For};
+use crate::protocol::redirect_uri;
 use crate::state::app::{App, Key, Kind};
+use crate::state::ready_made;
 
 const KINDS: &[(&str, Kind)] = &[
     ("web", Kind::Web),
@@ -63,13 +63,13 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
             client_secret,
             consent,
             redirect_uris: match kind {
-                Kind::Web | Kind::Pkce => redirect_uris.unwrap_or_else(app::redirect_uris),
+                Kind::Web | Kind::Pkce => redirect_uris.unwrap_or_else(ready_made::redirect_uris),
                 Kind::Device | Kind::Jwt => Vec::new(),
             },
             private_key: keys
                 .iter()
                 .any(|(_, development)| *development)
-                .then(app::private_key),
+                .then(ready_made::private_key),
             keys: keys.into_iter().map(|(key, _)| key).collect(),
             ..App::named(kind, &name, &client_id)
         });
@@ -114,7 +114,7 @@ fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<S
             None => (uri.as_str(), false),
         };
         let right = "expected one such as https://app.example/callback, or http://localhost:*/* for any port and path";
-        let problem = match app::redirect_uri(fixed) {
+        let problem = match redirect_uri::redirect_uri(fixed) {
             _ if fixed.contains('*') => Some("has a * elsewhere than in :*/* at its end"),
             Err(why) => Some(why),
             // The host is compared as it was written.
@@ -180,7 +180,7 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
             reader.wrong(value.span().start, text);
             return None;
         }
-        return Some((app::public_key(), true));
+        return Some((ready_made::public_key(), true));
     }
     let (text, at) = reader.text(table, source, "\"k1.pub.pem\"")?;
     let pem = match source {

@@ -1,11 +1,13 @@
 //! Values out of a TOML document, and a note of each that is not as it should be.
 
+use std::collections::HashSet;
+
 use toml::de::DeValue;
 
-use super::For;
 use super::errors::{ConfigError, ConfigErrors};
 use super::suggest::did_you_mean;
 use super::table::{Table, Value, as_table, kind_of};
+use super::target::For;
 use super::time::parse_duration;
 
 pub(super) struct Reader<'t> {
@@ -238,4 +240,61 @@ impl<'t> Reader<'t> {
         }
         Some(list)
     }
+}
+
+/// A required string without spaces, which nobody has had before.
+pub(super) fn id(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    key: &str,
+    example: &str,
+    seen: &mut HashSet<String>,
+    secret: bool,
+) -> Option<String> {
+    if table.value(key).is_none() {
+        let text = format!("{} without {key}; expected {key} = {example}", table.name);
+        reader.wrong(table.at, text);
+    }
+    let (text, at) = reader.text(table, key, example)?;
+    if text.chars().any(|c| !c.is_ascii_graphic()) {
+        let text =
+            format!("{key} has a space or a letter outside of ASCII in it; expected {example}");
+        reader.wrong(at, text);
+        return None;
+    }
+    if !seen.insert(text.to_owned()) {
+        let of = if secret {
+            String::new()
+        } else {
+            format!(" {text:?}")
+        };
+        let text = format!(
+            "a second {} with the {key}{of}; each has one of its own",
+            table.name
+        );
+        reader.wrong(at, text);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+pub(super) fn required<T: Copy>(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    key: &str,
+    choices: &[(&str, T)],
+) -> Option<T> {
+    if table.value(key).is_none() {
+        let names: Vec<_> = choices
+            .iter()
+            .map(|(name, _)| format!("{name:?}"))
+            .collect();
+        let text = format!(
+            "{} without {key}; expected one of {}",
+            table.name,
+            names.join(", ")
+        );
+        reader.wrong(table.at, text);
+    }
+    reader.choice(table, key, choices)
 }

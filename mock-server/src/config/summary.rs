@@ -4,15 +4,18 @@ use std::fmt::Write as _;
 
 use super::time::written;
 use crate::api::banner;
-use crate::control::{LONGEST_BODY, gates};
+use crate::control::gates;
+use crate::control::reply::LONGEST_BODY;
 use crate::journal::filter::Calls;
 use crate::oauth::context::{BODY_LIMIT, PARAMETER_LIMIT};
 use crate::oauth::device_code::TOLERANCE;
 use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
+use crate::protocol::world_name;
 use crate::redact::MOST_HEADERS;
-use crate::server::router::DRAIN_LIMIT;
-use crate::state::settings::{Consent, Settings};
+use crate::state::app::Consent;
+use crate::state::settings::Settings;
 use crate::state::{CONSENT_S, WAITING_CAP};
+use crate::web::body::DRAIN_LIMIT;
 use crate::world::worlds;
 
 pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
@@ -114,7 +117,10 @@ fn limits(settings: &Settings, text: &mut String) {
         ),
         ("worlds", worlds::MOST.to_string()),
         ("world kept unused", written(worlds::UNUSED.as_secs())),
-        ("name of a world", format!("{} bytes", worlds::LONGEST_NAME)),
+        (
+            "name of a world",
+            format!("{} bytes", world_name::LONGEST_NAME),
+        ),
         ("body", format!("{BODY_LIMIT} bytes")),
         ("body of a control", format!("{LONGEST_BODY} bytes")),
         ("body read and dropped", format!("{DRAIN_LIMIT} bytes")),

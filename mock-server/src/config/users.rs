@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::apps::apps_of;
-use super::reader::Reader;
+use super::reader::{Reader, id, required};
 use super::suggest::did_you_mean;
 use super::table::Table;
-use crate::state::app;
-use crate::state::app::{ConsoleToken, User};
+use crate::state::ready_made;
 use crate::state::settings::Settings;
+use crate::state::user::{ConsoleToken, User};
 
 /// What there is in the file replaces the ready-made ones of its sort.
 pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut Settings) {
@@ -27,42 +27,6 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
     }
 }
 
-/// A required string without spaces, which nobody has had before.
-pub(super) fn id(
-    reader: &mut Reader<'_>,
-    table: &Table<'_, '_>,
-    key: &str,
-    example: &str,
-    seen: &mut HashSet<String>,
-    secret: bool,
-) -> Option<String> {
-    if table.value(key).is_none() {
-        let text = format!("{} without {key}; expected {key} = {example}", table.name);
-        reader.wrong(table.at, text);
-    }
-    let (text, at) = reader.text(table, key, example)?;
-    if text.chars().any(|c| !c.is_ascii_graphic()) {
-        let text =
-            format!("{key} has a space or a letter outside of ASCII in it; expected {example}");
-        reader.wrong(at, text);
-        return None;
-    }
-    if !seen.insert(text.to_owned()) {
-        let of = if secret {
-            String::new()
-        } else {
-            format!(" {text:?}")
-        };
-        let text = format!(
-            "a second {} with the {key}{of}; each has one of its own",
-            table.name
-        );
-        reader.wrong(at, text);
-        return None;
-    }
-    Some(text.to_owned())
-}
-
 fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
     let (mut names, mut ids) = (HashSet::new(), HashSet::new());
     let mut users = Vec::new();
@@ -70,7 +34,7 @@ fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
         reader.keys(table, &["name", "id", "nick", "avatar_url", "workspace"]);
         let name = id(reader, table, "name", "\"alice\"", &mut names, false);
         let Some(name) = name else { continue };
-        let mut user = app::user(&name, number + 1);
+        let mut user = ready_made::user(&name, number + 1);
         if table.value("id").is_some() {
             let example = "\"7300000000000000001\"";
             user.id = id(reader, table, "id", example, &mut ids, false).unwrap_or(user.id);
@@ -128,25 +92,4 @@ fn tokens(
         }
     }
     tokens
-}
-
-pub(super) fn required<T: Copy>(
-    reader: &mut Reader<'_>,
-    table: &Table<'_, '_>,
-    key: &str,
-    choices: &[(&str, T)],
-) -> Option<T> {
-    if table.value(key).is_none() {
-        let names: Vec<_> = choices
-            .iter()
-            .map(|(name, _)| format!("{name:?}"))
-            .collect();
-        let text = format!(
-            "{} without {key}; expected one of {}",
-            table.name,
-            names.join(", ")
-        );
-        reader.wrong(table.at, text);
-    }
-    reader.choice(table, key, choices)
 }

@@ -1,4 +1,4 @@
-//! What the owner of an app or token does in Coze's console.
+//! What the owner of an app does in the console.
 
 use std::sync::Arc;
 
@@ -9,38 +9,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Problem, parse, respond};
-use crate::redact;
-use crate::server::router::Shared;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeToken {
-    token: String,
-}
-
-/// Kills an access token, refresh token, PAT or SAT.
-pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    change_token(&body, |token| shared.world().revoke(token))
-}
-
-/// Takes an access token's permission away, so that it gets 4101.
-pub(super) async fn restrict(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    change_token(&body, |token| shared.world().restrict(token))
-}
-
-/// `change`: false if the token is not known.
-fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Response {
-    let handled =
-        parse(body, r#"{"token":"…"}"#).and_then(|asked: ChangeToken| match change(&asked.token) {
-            true => Ok(json!({ "ok": true })),
-            false => {
-                let text = format!("unknown token {}", redact::mask(&asked.token));
-                Err(Problem::new(StatusCode::NOT_FOUND, text))
-            }
-        });
-    respond(handled)
-}
+use super::reply::{Problem, parse, respond};
+use crate::world::Shared;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

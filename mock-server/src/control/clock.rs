@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, parse, respond};
-use crate::server::router::Shared;
+use super::reply::{Problem, parse, respond};
+use crate::world::Shared;
 
 fn clock_value(shared: &Shared) -> Value {
     let clock = shared.world().settings.clock.clone();

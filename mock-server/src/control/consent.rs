@@ -10,13 +10,15 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Problem, parse, respond};
 use crate::net::addressing::below;
 use crate::oauth::context::Decider;
-use crate::oauth::device_code::{DeviceAction, NotWaiting};
-use crate::oauth::{device_code, headless};
-use crate::server::router::{Shared, base};
-use crate::state::settings::Consent;
+use crate::oauth::headless;
+use crate::state::app::Consent;
+use crate::state::devices;
+use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::web::base_url::base;
+use crate::world::Shared;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,7 +80,7 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
 pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
     let world = shared.world();
     let now = world.settings.clock.unix_ms();
-    let pending: Vec<_> = device_code::all_waiting(&world, now)
+    let pending: Vec<_> = devices::all_waiting(&world, now)
         .map(|device| {
             json!({
                 "user_code": device.user_code,
@@ -111,7 +113,7 @@ pub(super) async fn decide_device(
         .and_then(|action| {
             let mut world = shared.world();
             let now = world.settings.clock.unix_ms();
-            device_code::decide(&mut world, &user_code, action, None, now)
+            devices::decide(&mut world, &user_code, action, None, now)
                 .map(|()| json!({ "ok": true }))
                 .map_err(|problem| {
                     let status = match problem {

@@ -1,33 +1,20 @@
 //! The journal as server-sent events.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
-use http_body::Frame;
 use serde_json::json;
 use url::form_urlencoded;
 
+use super::reply::{Problem, respond};
 use super::requests::too_many_wait;
-use super::{Problem, respond};
-use crate::journal::filter::Calls;
-use crate::journal::notifier::Awaited;
-use crate::journal::{Journal, JournalEntry};
-use crate::server::router::Shared;
-
-/// Proxies close what is silent for longer.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// Requests in one piece: a reader that is far behind gets them in several.
-const AT_ONCE: usize = 64;
+use crate::journal::Journal;
+use crate::web::journal_stream::{Events, Told};
+use crate::world::Shared;
 
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
@@ -76,133 +63,5 @@ fn told(what: &Told<'_>) -> String {
         Told::Silence => ": still here\n\n".to_owned(),
         // The reader comes back, if there is something to come back to.
         Told::Reset => "event: reset\ndata: {}\n\n".to_owned(),
-    }
-}
-
-/// What a reader of the journal is told.
-pub(crate) enum Told<'a> {
-    Request(&'a JournalEntry),
-    /// So many are no longer kept.
-    Lost(u64),
-    Silence,
-    /// The last one: the world was reset or has ended.
-    Reset,
-}
-
-type Tell = fn(&Told<'_>) -> String;
-
-type Waiting = Pin<Box<dyn Future<Output = Awaited<()>> + Send>>;
-
-/// Nothing is kept for a reader but its place: what it is too slow for is no longer there.
-pub(crate) struct Events {
-    shared: Arc<Shared>,
-    life: u64,
-    after: u64,
-    /// How many are still to be sent.
-    left: u64,
-    waiting: Option<Waiting>,
-    over: bool,
-    tell: Tell,
-    /// What comes before all requests.
-    head: Option<String>,
-}
-
-impl Events {
-    /// The requests after `after`, at most `left`, as `tell` writes them. `life` is the bell's, from before `after` was read.
-    pub(crate) fn new(shared: Arc<Shared>, life: u64, after: u64, left: u64, tell: Tell) -> Self {
-        Self {
-            shared,
-            life,
-            after,
-            left,
-            waiting: None,
-            over: false,
-            tell,
-            head: None,
-        }
-    }
-
-    pub(crate) fn after_text(mut self, head: String) -> Self {
-        self.head = Some(head);
-        self
-    }
-
-    fn coming(&mut self) -> Option<String> {
-        let shared = self.shared.clone();
-        let world = shared.world();
-        let journal = &world.journal;
-        let mut text = String::new();
-        if let Some(lost) = lost(journal, self.after) {
-            text.push_str(&(self.tell)(&Told::Lost(lost)));
-            self.after += lost;
-        }
-        for _ in 0..AT_ONCE {
-            let Some(entry) = journal
-                .next(self.after, &Calls::any())
-                .filter(|_| self.left > 0)
-            else {
-                break;
-            };
-            self.after = entry.seq;
-            self.left -= 1;
-            text.push_str(&(self.tell)(&Told::Request(&entry.show())));
-        }
-        (!text.is_empty()).then_some(text)
-    }
-
-    fn wait(&self) -> Waiting {
-        let shared = self.shared.clone();
-        let (life, after) = (self.life, self.after);
-        Box::pin(async move {
-            let came = move |world: &crate::state::World| {
-                let next = world.journal.next(after, &Calls::any());
-                next.map(|_| ())
-            };
-            shared.awaited(life, HEARTBEAT, came).await
-        })
-    }
-}
-
-/// How many are gone between `after` and the oldest that is kept.
-fn lost(journal: &Journal, after: u64) -> Option<u64> {
-    let oldest = journal.iter().next()?.seq;
-    (oldest > after + 1).then(|| oldest - after - 1)
-}
-
-impl HttpBody for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let frame = |text: String| Poll::Ready(Some(Ok(Frame::data(Bytes::from(text)))));
-        if let Some(head) = self.head.take() {
-            return frame(head);
-        }
-        if self.over {
-            return Poll::Ready(None);
-        }
-        loop {
-            if let Some(waiting) = &mut self.waiting {
-                let awaited = ready!(waiting.as_mut().poll(context));
-                self.waiting = None;
-                if matches!(awaited, Awaited::Late) {
-                    return frame((self.tell)(&Told::Silence));
-                }
-            }
-            if self.shared.bell.life() != self.life {
-                self.over = true;
-                return frame((self.tell)(&Told::Reset));
-            }
-            if let Some(text) = self.coming() {
-                return frame(text);
-            }
-            if self.left == 0 {
-                return Poll::Ready(None);
-            }
-            self.waiting = Some(self.wait());
-        }
     }
 }

@@ -9,11 +9,11 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Problem, parse, respond};
 use crate::intercept::fault_spec::{Asked, MOST, Place};
 use crate::intercept::script::{After, Step};
 use crate::intercept::selector::AskedOn;
-use crate::server::router::Shared;
+use crate::world::Shared;
 
 pub(crate) const MOST_STEPS: usize = 1_000;
 

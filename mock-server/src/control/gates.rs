@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Problem, parse, respond};
 use crate::intercept::gate::Held;
-use crate::intercept::selector::{AskedOn, At};
-use crate::server::router::Shared;
+use crate::intercept::phase::At;
+use crate::intercept::selector::AskedOn;
+use crate::world::Shared;
 
 /// Nobody drops these gates, so there is an end to them.
 pub(crate) const MOST: usize = 64;

@@ -1,55 +1,19 @@
 //! Counters for Prometheus, in its text format 0.0.4.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::journal::record::Kept;
-use crate::server::router::Shared;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::reply::plain;
+use crate::journal::counters::Key;
 use crate::state::{World, token_table};
+use crate::world::Shared;
 
-/// Labels, each of few values: none names a client or a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    status: u16,
-    endpoint: &'static str,
-    grant: &'static str,
-    rule: &'static str,
-    fault: &'static str,
-}
-
-impl Key {
-    pub(crate) fn of(entry: &Kept) -> Self {
-        Self {
-            status: entry.outcome.status,
-            endpoint: entry.endpoint,
-            grant: entry.grant.unwrap_or(""),
-            rule: entry.outcome.rule.unwrap_or(""),
-            fault: entry.fault.unwrap_or(""),
-        }
-    }
-}
-
-/// How many requests there were of each kind. A list, since there are some twenty kinds.
-#[derive(Debug, Default)]
-pub(crate) struct Counts(Vec<(Key, u64)>);
-
-impl Counts {
-    pub(crate) fn count(&mut self, key: Key) {
-        match self.0.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, n)) => *n += 1,
-            None => self.0.push((key, 1)),
-        }
-    }
-
-    /// Of a request that has become another: under the lock under which it was counted, so that nobody has seen it.
-    pub(crate) fn undo(&mut self, key: Key) {
-        if let Some(at) = self.0.iter().position(|(known, _)| *known == key) {
-            self.0[at].1 -= 1;
-            if self.0[at].1 == 0 {
-                self.0.swap_remove(at);
-            }
-        }
-    }
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    plain("text/plain; version=0.0.4", text(&shared))
 }
 
 /// Begins a metric: its help and its type.

@@ -10,19 +10,14 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::gates::{LONGEST_WAIT_MS, WAIT_MS};
-use super::{Handled, Problem, plain, respond};
+use super::reply::{Handled, Problem, plain, respond};
+use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
-use crate::journal::notifier::Awaited;
 use crate::journal::record::Kept;
-use crate::journal::{Journal, JournalEntry, export};
-use crate::server::router::Shared;
-
-/// A client that waits has a thread.
-pub(super) const MOST_WAITING: usize = 64;
-
-pub(crate) fn full(shared: &Shared) -> bool {
-    shared.bell.waiting() >= MOST_WAITING
-}
+use crate::journal::{Journal, export};
+use crate::web::journal_stream::{MOST_WAITING, full};
+use crate::world::Shared;
+use crate::world::wait::Awaited;
 
 pub(super) fn too_many_wait(shared: &Shared) -> Option<Problem> {
     let text = format!("{MOST_WAITING} clients wait for requests already");

@@ -1,4 +1,4 @@
-//! What else can be seen: tokens and their lineage, leaks, metrics, and the tables of rules.
+//! Tokens: which there are, which came from which, and what their owner does to them.
 
 use std::sync::Arc;
 
@@ -7,14 +7,43 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Problem, metrics, parse, plain, respond};
-use crate::protocol::magic_values;
-use crate::protocol::rules::{Evidence, Rule};
-use crate::server::router::Shared;
-use crate::state::{leak_scanner, provenance, token_table};
+use super::reply::{Problem, parse, respond};
+use crate::protocol::digest;
+use crate::redact;
+use crate::state::token_table;
+use crate::world::Shared;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeToken {
+    token: String,
+}
+
+/// Kills an access token, refresh token, PAT or SAT.
+pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    change_token(&body, |token| shared.world().revoke(token))
+}
+
+/// Takes an access token's permission away, so that it gets 4101.
+pub(super) async fn restrict(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    change_token(&body, |token| shared.world().restrict(token))
+}
+
+/// `change`: false if the token is not known.
+fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Response {
+    let handled =
+        parse(body, r#"{"token":"…"}"#).and_then(|asked: ChangeToken| match change(&asked.token) {
+            true => Ok(json!({ "ok": true })),
+            false => {
+                let text = format!("unknown token {}", redact::mask(&asked.token));
+                Err(Problem::new(StatusCode::NOT_FOUND, text))
+            }
+        });
+    respond(handled)
+}
 
 const LISTED: usize = 1_000;
 
@@ -45,7 +74,7 @@ pub(super) async fn family(
     uri: Uri,
 ) -> Response {
     respond(limit(&uri).and_then(|limit| {
-        let wanted = provenance::parse(&fingerprint).ok_or_else(|| {
+        let wanted = digest::parse(&fingerprint).ok_or_else(|| {
             Problem::bad("a fingerprint is the first 16 hex digits of a token's SHA-256")
         })?;
         let world = shared.world();
@@ -56,62 +85,4 @@ pub(super) async fn family(
         })?;
         Ok(json!({ "total": total, "lineage": lineage }))
     }))
-}
-
-pub(super) async fn leaks(State(shared): State<Arc<Shared>>) -> Response {
-    let world = shared.world();
-    let all: Vec<_> = world.leaks.iter().collect();
-    respond(Ok(json!({ "total": world.leaks.total, "leaks": all })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    text: String,
-}
-
-/// For what a client wrote elsewhere, such as its log.
-pub(super) async fn leaks_of_text(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    respond(parse(&body, r#"{"text":"…"}"#).map(|asked: Text| {
-        let found = leak_scanner::of_text(&shared.world(), &asked.text);
-        json!({ "total": found.len(), "leaks": found })
-    }))
-}
-
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    plain("text/plain; version=0.0.4", metrics::text(&shared))
-}
-
-pub(super) async fn magic(State(shared): State<Arc<Shared>>) -> Response {
-    respond(Ok(magic_values::table(&shared.world().settings.rules)))
-}
-
-pub(super) async fn fidelity(State(shared): State<Arc<Shared>>) -> Response {
-    let world = shared.world();
-    let set = &world.settings.rules;
-    let rules = Rule::ALL.iter().map(|rule| {
-        let row = rule.text();
-        let (status, error) = set.answer(*rule);
-        json!({
-            "id": row.id,
-            "text": row.text,
-            "evidence": row.evidence.name(),
-            "reference": row.reference,
-            "switch": row.switch,
-            "default": row.default,
-            "on": set.is_on(*rule),
-            "status": status,
-            "error": error,
-        })
-    });
-    let count = |evidence: Evidence| {
-        let all = Rule::ALL.iter();
-        all.filter(|rule| rule.text().evidence == evidence).count()
-    };
-    let evidence: serde_json::Map<_, _> = Evidence::ALL
-        .into_iter()
-        .map(|evidence| (evidence.name().to_owned(), json!(count(evidence))))
-        .collect();
-    let rules: Value = rules.collect();
-    respond(Ok(json!({ "evidence": evidence, "rules": rules })))
 }

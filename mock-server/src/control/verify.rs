@@ -9,11 +9,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Problem, parse, respond};
 use crate::journal::filter::Calls;
 use crate::journal::verify;
 use crate::journal::verify::Expect;
-use crate::server::router::Shared;
+use crate::world::Shared;
 
 const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
 

@@ -13,13 +13,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Handled, Problem, guarded, parse, respond};
+use super::guard::guarded;
+use super::reply::{Handled, Problem, parse, respond};
 use crate::api::builder::Builder;
 use crate::config;
-use crate::config::For;
+use crate::config::target::For;
 use crate::net::addressing::Reach;
-use crate::server::router::{Route, Shared, base, routed};
 use crate::time::clock::ClockHandle;
+use crate::web::base_url::base;
+use crate::web::routes::{Route, routed};
+use crate::world::Shared;
 use crate::world::worlds::{UNUSED, Worlds};
 
 pub(crate) const PATH: &str = "/_mock/v1/worlds";

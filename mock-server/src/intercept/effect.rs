@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fault::Fault;
 use super::fault_kind::Kind;
-use crate::net::socket::Order;
+use super::socket_fault::Order;
 use crate::protocol::response;
 use crate::protocol::response::{LOGID, Reply};
 

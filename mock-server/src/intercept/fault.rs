@@ -7,7 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::fault_kind::{Kind, LONGEST};
-use super::selector::At;
+use super::phase::At;
 
 /// Not HTTP, and not the start of anything else.
 const GARBAGE: &[u8] = b"\x00\xff\xfe no HTTP \x01\r\n\x00";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::selector::At;
+use super::phase::At;
 
 /// No fault acts for longer, of real time, but `hold`, which has no end of its own.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::fault::Fault;
 use super::fault_kind::{DELAY, DRIP, LONGEST};
-use super::selector::{AskedOn, At, On};
+use super::phase::At;
+use super::selector::{AskedOn, On};
 
 /// Nobody drops these, so there is an end to them.
 pub(crate) const MOST: usize = 64;

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 use super::fault_kind::Kind;
+use super::phase::At;
 use super::registry::{Kept, Shelf};
 use super::script::{After, ErrorStep, Meets, Script, Step};
-use super::selector::{At, On};
-use crate::oauth::context::Incoming;
+use super::selector::On;
+use crate::protocol::request::Incoming;
 use crate::time::ticker::Ticks;
 
 /// A fault of one world. Dropping it removes the fault, and lets go what it holds or delays.

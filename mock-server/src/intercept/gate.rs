@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::selector::{At, On};
+use super::phase::At;
+use super::selector::On;
 
 #[derive(Debug)]
 pub(crate) struct Held {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::gate::Held;
-use super::selector::{At, On};
-use crate::oauth::context::Incoming;
+use super::phase::At;
+use super::selector::On;
+use crate::protocol::request::Incoming;
 
 /// Holds requests to the data plane; those that a consent or device page makes and
 /// [`MockWorld::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.

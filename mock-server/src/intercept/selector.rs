@@ -1,11 +1,10 @@
-//! Which requests a gate, a fault or a script is for, and when it acts.
+//! Which requests a gate, a fault or a script is for.
 
 use serde::Deserialize;
 
-use crate::oauth::context::Incoming;
-use crate::oauth::token;
-use crate::protocol::client_id;
 use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+use crate::protocol::request::Incoming;
+use crate::protocol::{client_id, grant};
 
 /// Which requests to the data plane are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl On {
                 client,
             });
         };
-        let mut grants = token::GRANTS.into_iter().map(|(_, name)| name);
+        let mut grants = grant::GRANTS.into_iter().map(|(_, name)| name);
         match grants.clone().find(|known| *known == grant) {
             Some(found) if endpoint == "token" => Ok(Self {
                 endpoint,
@@ -102,7 +101,7 @@ impl On {
         };
         self.endpoint == Endpoint::of(&request.path).name()
             && is(self.grant, &|| {
-                token::grant_of(&request.body).map(str::to_owned)
+                grant::grant_of(&request.body).map(str::to_owned)
             })
             && is(self.client.as_deref(), &|| client_id::client_of(request))
     }
@@ -124,33 +123,5 @@ impl AskedOn {
             self.grant.as_deref(),
             self.client_id.as_deref(),
         )
-    }
-}
-
-/// When a gate holds, or a fault acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum At {
-    /// Before the mock looks at the request: nothing has changed. Of what a gate holds here the
-    /// journal knows nothing; of what meets a fault it does.
-    Request,
-    /// After the mock has acted and written it down, before a byte of the answer is sent.
-    Answer,
-}
-
-impl At {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Answer => "answer",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Result<Self, &'static str> {
-        match name {
-            "request" => Ok(Self::Request),
-            "answer" => Ok(Self::Answer),
-            _ => Err(r#"at is "request" or "answer""#),
-        }
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::JournalEntry;
+use super::entry::JournalEntry;
 
 /// One JSON object a line.
 pub(crate) fn jsonl(entries: impl Iterator<Item = JournalEntry>) -> String {

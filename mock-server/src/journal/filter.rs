@@ -5,8 +5,8 @@ use std::fmt;
 use super::record::Kept;
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::selector::On;
-use crate::oauth::token;
 use crate::protocol::endpoint::ENDPOINTS;
+use crate::protocol::grant;
 use crate::protocol::rules::Rule;
 use crate::redact;
 
@@ -102,7 +102,7 @@ impl Calls {
                 self.endpoint = Some(one_of("endpoint", &ENDPOINTS, value)?);
             }
             "grant" => {
-                let known = token::GRANTS.map(|(_, name)| name);
+                let known = grant::GRANTS.map(|(_, name)| name);
                 self.grant = Some(one_of("grant", &known, value)?);
             }
             "client_id" => *self = std::mem::take(self).client_id(value),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Explanation, JournalEntry, JournalJwt, Outcome};
-use crate::oauth::context::Refusal;
-use crate::state::leak_scanner::Leak;
-use crate::state::provenance::{Issued, Print, hex};
+use super::entry::{Explanation, Issued, JournalEntry, JournalJwt, Outcome};
+use super::leak::Leak;
+use crate::protocol::digest::{Print, hex};
+use crate::protocol::refusal::Refusal;
 
 /// See [`JournalEntry`], which is made of it for whoever asks.
 #[derive(Debug)]

@@ -8,28 +8,15 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
-use axum::serve::{Listener, Serve};
+use axum::serve::Listener;
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 
 use super::tls::{Stream, Tls};
 use crate::intercept::fault_kind::LONGEST;
-use crate::server::service::{Door, Doors};
+use crate::intercept::socket_fault::Order;
 use crate::time::ticker::Ticks;
-
-/// What the socket does with the next answer.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// RST in its place.
-    Reset,
-    /// The head and so many bytes of the body, then FIN.
-    Cut(usize),
-    /// These bytes in its place, then FIN.
-    Garbage(Bytes),
-    /// A byte, a pause, a byte.
-    Drip(Duration),
-}
 
 /// One connection, as the handler of a request holds it.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +42,8 @@ impl Line {
 
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Listener for Sockets {
@@ -76,14 +63,6 @@ impl Listener for Sockets {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
-}
-
-pub(crate) fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    doors: Doors,
-) -> Serve<Sockets, Doors, Door> {
-    axum::serve(Sockets { listener, tls }, doors)
 }
 
 /// A socket that does what its [`Line`] was ordered. It writes no vectors, so that head and body

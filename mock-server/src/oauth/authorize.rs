@@ -1,17 +1,20 @@
 //! `GET …/authorize` (protocol §2.2) and what approving or denying it does.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
-use super::context::{Answer, Call, Refusal};
+use super::context::Call;
+use crate::protocol::digest::digest;
+use crate::protocol::redirect_uri;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::{Kind, User};
-use crate::state::capped_map::digest;
-use crate::state::settings::Consent;
-use crate::state::{AppIndex, Authorization, CONSENT_S, Challenge, Code, World, app, leak_scanner};
+use crate::state::app::{Consent, Kind};
+use crate::state::authorizations::{approve, deny};
+use crate::state::grants::{AppIndex, Authorization, Challenge};
+use crate::state::{CONSENT_S, challenges};
 
 const PARAMETERS: [&str; 6] = [
     "response_type",
@@ -76,7 +79,7 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
     })?;
     let challenge = challenge(call, app, &get)?;
     if let Some(challenge) = &challenge {
-        let key = leak_scanner::challenge(&challenge.value, challenge.s256);
+        let key = challenges::challenge(&challenge.value, challenge.s256);
         call.world.challenges.insert(key, ());
     }
     Ok(Authorization {
@@ -92,7 +95,7 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
 }
 
 /// Known parameters, each at most once (RFC 6749 §3.1); unknown ones are ignored.
-fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
+pub(crate) fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
     let mut found = HashMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let Some(known) = PARAMETERS.into_iter().find(|known| *known == name) else {
@@ -107,7 +110,7 @@ fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
 }
 
 fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(), Refusal> {
-    let parsed = app::redirect_uri(uri);
+    let parsed = redirect_uri::redirect_uri(uri);
     call.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
         let why = parsed.as_ref().err().copied().unwrap_or_default();
         let came = format!("{why}: {}", redact::redirect_uri(uri));
@@ -154,56 +157,4 @@ fn challenge<'a>(
             s256: method == "S256",
         })),
     }
-}
-
-/// The redirect that carries a new code.
-pub(crate) fn approve(
-    world: &mut World,
-    authorization: &Authorization,
-    user: Arc<User>,
-    now_ms: u64,
-) -> String {
-    let code = world.ids.opaque("code_mock_", 40);
-    if *world.redirect_uri != *authorization.redirect_uri {
-        world.redirect_uri = authorization.redirect_uri.as_str().into();
-    }
-    let entry = Code {
-        app: authorization.app,
-        user,
-        redirect_uri: world.redirect_uri.clone(),
-        challenge: authorization.challenge.clone().map(Box::new),
-        expires_ms: now_ms + world.settings.ttl.code * 1000,
-        made: authorization.made,
-        used: None,
-    };
-    world.codes.insert(digest(&code), entry);
-    redirect(authorization, &[("code", &code)])
-}
-
-/// Coze's own refusal is unknown (protocol §4.5); this is RFC 6749 §4.1.2.1.
-pub(crate) fn deny(authorization: &Authorization) -> String {
-    fail(
-        authorization,
-        "access_denied",
-        "the user denied the request",
-    )
-}
-
-/// The redirect that brings an error in place of a code.
-pub(crate) fn fail(authorization: &Authorization, error: &str, why: &str) -> String {
-    redirect(
-        authorization,
-        &[("error", error), ("error_description", why)],
-    )
-}
-
-fn redirect(authorization: &Authorization, parameters: &[(&str, &str)]) -> String {
-    let mut url = Url::parse(&authorization.redirect_uri).expect("checked by the request");
-    let mut query = url.query_pairs_mut();
-    query.extend_pairs(parameters);
-    if let Some(state) = &authorization.state {
-        query.append_pair("state", state);
-    }
-    drop(query);
-    url.into()
 }

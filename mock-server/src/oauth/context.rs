@@ -1,86 +1,30 @@
-//! One request to the data plane: what came, what is known about it so far, and how it is refused.
+//! One request to the data plane: what is known about it so far, and what the rules ask of it.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
 
+use crate::journal::draft::Note;
+use crate::protocol::digest::{Digest, digest, print_of};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Members;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::request::{Body, Incoming};
+use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::redact::json;
-use crate::state::app::User;
-use crate::state::capped_map::Digest;
-use crate::state::leak_scanner::Leak;
-use crate::state::provenance::Print;
-use crate::state::settings::Consent;
-use crate::state::{AppIndex, World, leak_scanner};
+use crate::state::app::Consent;
+use crate::state::grants::{AppIndex, TokenAnswer};
+use crate::state::provenance::{Mark, Origin};
+use crate::state::user::User;
+use crate::state::{World, leak_scanner};
 
 /// Bytes of a body that are looked at.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Bytes of a parameter that is kept until a user decides or a code is exchanged.
 pub(crate) const PARAMETER_LIMIT: usize = 2_048;
-
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) query: Option<String>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
-    /// Scheme, host and mount point under which the client sees this server.
-    pub(crate) base: String,
-}
-
-#[derive(Debug)]
-pub(crate) enum Body {
-    Whole(Bytes),
-    TooLong,
-    Broken,
-}
-
-/// A request broke a rule. What Coze would answer is in the rule's row; the rest is for people.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    pub(crate) rule: Rule,
-    /// Fills the `{}` of the rule's message.
-    pub(crate) detail: String,
-    pub(crate) expected: String,
-    pub(crate) came: String,
-}
-
-/// What a handler answers when no rule is broken.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Json(Vec<u8>),
-    Redirect(String),
-}
-
-impl Answer {
-    pub(crate) fn json(value: &impl serde::Serialize) -> Self {
-        // Room for two tokens.
-        let mut body = Vec::with_capacity(256);
-        serde_json::to_writer(&mut body, value).expect("our answers have string keys");
-        Self::Json(body)
-    }
-}
-
-/// What the journal will say about this request.
-#[derive(Debug, Default)]
-pub(crate) struct Note {
-    pub(crate) client: Option<String>,
-    pub(crate) grant: Option<&'static str>,
-    pub(crate) json: Option<Vec<u8>>,
-    pub(crate) jwt: Option<[Vec<u8>; 2]>,
-    pub(crate) presented: Option<Digest>,
-    pub(crate) issued: Option<(Print, Option<Print>)>,
-    pub(crate) leaks: Vec<Leak>,
-    /// Rules that would have refused, were they on.
-    pub(crate) relaxed: Vec<&'static str>,
-}
 
 /// A user who decides about an authorize request without a browser.
 #[derive(Clone, Debug)]
@@ -228,96 +172,25 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Refusal {
-    /// `name` is the parameter, `came` what was found in its place.
-    pub(crate) fn parameter(rule: Rule, name: &str, came: &str) -> Self {
-        let expected = match rule {
-            Rule::ParamOnce => format!("{name} once"),
-            Rule::ParamLength => format!("{name} of at most {PARAMETER_LIMIT} bytes"),
-            _ => format!("{name}, a string that is not empty"),
-        };
-        Self {
-            rule,
-            detail: name.to_owned(),
-            expected,
-            came: format!("{name}: {came}"),
-        }
+impl Call<'_> {
+    /// The digest of the one token or code that the request presents.
+    pub(crate) fn key(&self, secret: &str) -> Digest {
+        self.note.presented.unwrap_or_else(|| digest(secret))
     }
 
-    /// Refuses a parameter that is too long to be kept.
-    pub(crate) fn limit_length(name: &str, value: &str) -> Result<(), Self> {
-        if value.len() <= PARAMETER_LIMIT {
-            return Ok(());
-        }
-        let came = format!("{} bytes", value.len());
-        Err(Self::parameter(Rule::ParamLength, name, &came))
+    pub(crate) fn mark(&self) -> Mark {
+        Mark::new(self.now_ms, self.seq)
     }
 
-    pub(crate) fn message(&self) -> String {
-        self.rule.text().message.replace("{}", &self.detail)
-    }
-}
-
-/// The credential of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Credential<'a> {
-    Bearer(&'a str),
-    /// No header, or `Bearer` with nothing behind it, which coze-js and coze-go send for public
-    /// clients (protocol §2.3).
-    None,
-    /// Another scheme, or bytes that are no text.
-    Other,
-}
-
-impl Credential<'_> {
-    /// For `came`: what was in its place when a Bearer credential was expected.
-    pub(crate) fn describe(&self, header: bool) -> &'static str {
-        match self {
-            Self::Bearer(_) => "a Bearer credential",
-            Self::None if header => "a Bearer without credential",
-            Self::None => "no Authorization header",
-            Self::Other => "an Authorization header that is no Bearer credential",
-        }
-    }
-}
-
-impl Incoming {
-    /// Host and port under which the client sees this server.
-    pub(crate) fn host(&self) -> &str {
-        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
-        rest.split('/').next().unwrap_or(rest)
+    /// Of what is given in this request for `secret`.
+    pub(crate) fn origin(&self, secret: Option<&Digest>) -> Origin {
+        Origin::new(secret, self.mark())
     }
 
-    pub(crate) fn has_authorization(&self) -> bool {
-        self.headers.contains_key(AUTHORIZATION)
-    }
-
-    pub(crate) fn credential(&self) -> Result<Credential<'_>, Refusal> {
-        let mut values = self.headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else {
-            return Ok(Credential::None);
-        };
-        if values.next().is_some() {
-            return Err(Refusal::parameter(
-                Rule::ParamOnce,
-                "Authorization",
-                "twice",
-            ));
-        }
-        let Ok(value) = value.to_str() else {
-            return Ok(Credential::Other);
-        };
-        let (scheme, credential) = value
-            .trim()
-            .split_once(' ')
-            .unwrap_or_else(|| (value.trim(), ""));
-        Ok(
-            match (scheme.eq_ignore_ascii_case("bearer"), credential.trim()) {
-                (true, "") => Credential::None,
-                (true, credential) => Credential::Bearer(credential),
-                (false, _) if scheme.is_empty() => Credential::None,
-                (false, _) => Credential::Other,
-            },
-        )
+    /// Notes the tokens that this request gets.
+    pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
+        let refresh = tokens.refresh_key.as_ref().map(print_of);
+        self.note.issued = Some((print_of(&tokens.access_key), refresh));
+        Answer::json(tokens)
     }
 }

@@ -1,68 +1,19 @@
-//! The device flow: device authorization, polls, and the decision (RFC 8628, protocol §3.2, §7).
+//! The device code grant: a device polls for its tokens (RFC 8628, protocol §7).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::context::{Answer, Call, Refusal};
+use super::context::Call;
 use crate::protocol::json_body::Members;
 use crate::protocol::magic_values;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::{Kind, User};
-use crate::state::capped_map::{Digest, digest};
-use crate::state::settings::Consent;
-use crate::state::{AppIndex, Decision, Device, World};
+use crate::state::app::{Consent, Kind};
+use crate::state::grants::{AppIndex, Decision, Device};
 
 /// A poll may come this much too early: timers of clients are not exact.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
-
-#[derive(Serialize)]
-struct DeviceAnswer {
-    device_code: String,
-    user_code: String,
-    verification_uri: String,
-    /// A duration in seconds, unlike the token answer's.
-    expires_in: u64,
-    interval: u64,
-}
-
-pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
-    let body = call.json_body()?;
-    let app = call.client(body.text("client_id")?, &[Kind::Device])?;
-    let made = call.mark();
-    let world = &mut *call.world;
-    let ttl = world.settings.ttl;
-    let device_code = world.ids.opaque("mock_", 59);
-    let user_code = loop {
-        let code = world.ids.user_code();
-        if find(world, &code).is_none() {
-            break code;
-        }
-    };
-    let key = digest(&device_code);
-    let device = Device {
-        app,
-        user_code: user_code.clone(),
-        workspace: workspace.map(str::to_owned),
-        decision: Decision::Pending,
-        user: None,
-        expires_ms: call.now_ms + ttl.device * 1000,
-        last_poll: None,
-        made,
-        used: None,
-    };
-    world.devices.insert(key, device);
-    world.user_codes.insert(digest(&canonical(&user_code)), key);
-    Ok(Answer::json(&DeviceAnswer {
-        device_code,
-        user_code,
-        verification_uri: format!("{}/oauth/device-activation", call.request.base),
-        expires_in: ttl.device,
-        interval: ttl.device_interval,
-    }))
-}
 
 pub(crate) fn poll(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
@@ -145,125 +96,6 @@ fn check(
     })
 }
 
-/// As people type it: any case, with or without dashes and spaces.
-fn canonical(user_code: &str) -> String {
-    let letters = user_code.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|c| c.to_ascii_uppercase()).collect()
-}
-
-pub(crate) fn find(world: &World, user_code: &str) -> Option<Digest> {
-    world
-        .user_codes
-        .get(&digest(&canonical(user_code)))
-        .copied()
-}
-
-/// What a person can do with a device code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceAction {
-    /// The user lets the device in.
-    Approve,
-    /// The user refuses.
-    Deny,
-    /// Nobody comes: the code expires now.
-    Expire,
-}
-
-impl DeviceAction {
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        match name {
-            "approve" => Some(Self::Approve),
-            "deny" => Some(Self::Deny),
-            "expire" => Some(Self::Expire),
-            _ => None,
-        }
-    }
-}
-
-/// Why a user code cannot be decided about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NotWaiting {
-    /// No device was given this code.
-    Unknown,
-    /// The code has expired.
-    Expired,
-    /// Somebody has approved or denied it.
-    Decided,
-}
-
-impl std::fmt::Display for NotWaiting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.text())
-    }
-}
-
-/// What `main` and `unwrap` print is read by people.
-impl std::fmt::Debug for NotWaiting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for NotWaiting {}
-
-impl NotWaiting {
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::Unknown => "No device is waiting with this code. Check it and type it again.",
-            Self::Expired => "This code has expired. Start again on the device.",
-            Self::Decided => "This code has been used already. Start again on the device.",
-        }
-    }
-}
-
-/// The device behind `user_code`, if it still waits.
-pub(crate) fn waiting<'a>(
-    world: &'a World,
-    user_code: &str,
-    now_ms: u64,
-) -> Result<&'a Device, NotWaiting> {
-    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
-    let device = world.devices.get(&key).ok_or(NotWaiting::Unknown)?;
-    match device.decision {
-        Decision::Pending if now_ms >= device.expires_ms => Err(NotWaiting::Expired),
-        Decision::Pending if device.used.is_none() => Ok(device),
-        _ => Err(NotWaiting::Decided),
-    }
-}
-
-/// `user` is who approves; none for who sits at the browser when the device gets its tokens.
-/// The devices that a person can still decide about, oldest first.
-pub(crate) fn all_waiting(world: &World, now_ms: u64) -> impl Iterator<Item = &Device> {
-    let pending = |device: &&Device| device.decision == Decision::Pending && device.used.is_none();
-    let devices = world.devices.iter().filter(pending);
-    devices.filter(move |device| now_ms < device.expires_ms)
-}
-
-pub(crate) fn decide(
-    world: &mut World,
-    user_code: &str,
-    action: DeviceAction,
-    user: Option<Arc<User>>,
-    now_ms: u64,
-) -> Result<(), NotWaiting> {
-    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
-    if action != DeviceAction::Expire {
-        waiting(world, user_code, now_ms)?;
-    }
-    let device = world.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
-    match action {
-        DeviceAction::Approve => {
-            device.decision = Decision::Approved;
-            device.user = user;
-        }
-        DeviceAction::Deny => device.decision = Decision::Denied,
-        DeviceAction::Expire => device.expires_ms = device.expires_ms.min(now_ms),
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +103,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::api::mock::CozeAuthMock;
-    use crate::state::app::{App, apps};
+    use crate::state::app::App;
+    use crate::state::ready_made::apps;
     use crate::state::settings::Settings;
 
     fn post(mock: &CozeAuthMock, path: &str, body: &Value) -> Value {

@@ -4,9 +4,10 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use super::context::{Body, Decider, Incoming};
+use super::context::Decider;
 use super::dispatch;
-use crate::journal::Explanation;
+use crate::journal::entry::Explanation;
+use crate::protocol::request::{Body, Incoming};
 use crate::state::World;
 
 /// The mock refused an authorize request.

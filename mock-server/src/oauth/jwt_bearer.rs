@@ -5,15 +5,19 @@
 use http::header::HOST;
 use serde_json::Value;
 
-use super::context::{Answer, Call, Credential, Refusal};
+use super::context::Call;
 use crate::protocol::assertion::Assertion;
+use crate::protocol::digest::digest;
 use crate::protocol::json_body::{Members, Part, kind_of};
+use crate::protocol::refusal::Refusal;
+use crate::protocol::request::Credential;
+use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::redact::json;
-use crate::state::AppIndex;
 use crate::state::app::Kind;
-use crate::state::capped_map::{Jti, digest};
+use crate::state::grants::AppIndex;
+use crate::state::jti::Jti;
 
 pub(crate) const LONGEST_TOKEN_S: u64 = 86_399;
 
@@ -295,12 +299,12 @@ mod tests {
             .set("jwt.signature", false)
             .expect("a switch");
         let mock = CozeAuthMock::new(settings);
-        let twin = crate::state::app::apps().into_iter().last();
+        let twin = crate::state::ready_made::apps().into_iter().last();
         mock.shared.world().apps.push(crate::state::app::App {
             client_id: "100000000002".to_owned(),
             keys: vec![crate::state::app::Key {
                 kid: "another".to_owned(),
-                public: crate::state::app::public_key(),
+                public: crate::state::ready_made::public_key(),
             }],
             ..twin.expect("the JWT app")
         });

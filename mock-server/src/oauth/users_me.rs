@@ -4,8 +4,11 @@ use std::num::NonZeroU64;
 
 use serde_json::json;
 
-use super::context::{Answer, Call, Credential, Refusal};
+use super::context::Call;
 use crate::protocol::magic_values;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::request::Credential;
+use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 
@@ -76,7 +79,7 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
 #[cfg(test)]
 mod tests {
     use crate::api::mock::CozeAuthMock;
-    use crate::state::provenance::Origin;
+    use crate::state::provenance::{Mark, Origin};
     use crate::state::settings::Settings;
 
     #[test]
@@ -84,7 +87,7 @@ mod tests {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
         let mock = CozeAuthMock::new(settings);
-        let origin = Origin::none();
+        let origin = Origin::new(None, Mark::new(0, 1));
         let tokens: Vec<_> = (0..3)
             .map(|_| {
                 let mut world = mock.shared.world();

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::{CONTROL_AT, controls, document, read};
 use crate::control::worlds;
+use crate::pages::routes;
 use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
 use crate::protocol::magic_values;
 use crate::protocol::rules::{Rule, RuleSet};
-use crate::server::router;
-use crate::server::router::Shared;
 use crate::state::World;
 use crate::state::settings::Settings;
+use crate::world::Shared;
 use crate::{control, openapi};
 
 fn whole(settings: Settings, mount: &str) -> Value {
@@ -36,7 +36,7 @@ fn the_routers_and_the_document_have_the_same_paths() {
     let worlds = worlds::routes()
         .into_iter()
         .map(|(path, _)| path.to_owned());
-    let pages = router::routes()
+    let pages = routes::routes()
         .into_iter()
         .map(|(path, _)| path.to_owned());
     let routed: BTreeSet<_> = control.chain(worlds).chain(pages).collect();

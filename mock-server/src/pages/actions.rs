@@ -9,13 +9,17 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde_json::{from_value, json};
 
-use crate::html::page::{Fields, Message, page};
+use super::routes;
+use crate::html::form::Fields;
+use crate::html::language;
+use crate::html::page::{Message, page};
 use crate::html::texts::Texts;
-use crate::html::{language, page};
 use crate::intercept::fault_spec::{MOST, Place};
-use crate::oauth::device_code;
-use crate::oauth::device_code::{DeviceAction, NotWaiting};
-use crate::server::router::{Shared, form, into_response};
+use crate::state::devices;
+use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::web::body::form;
+use crate::web::routes::into_response;
+use crate::world::Shared;
 
 /// Why a form changed nothing.
 type Problem = (StatusCode, &'static str);
@@ -48,7 +52,7 @@ pub(super) async fn act(State(shared): State<Arc<Shared>>, request: Request) -> 
             page(status, t, &message)
         }
     };
-    page::log(&http::Method::POST, "/_mock/act", reply.status());
+    routes::log(&http::Method::POST, "/_mock/act", reply.status());
     into_response(reply)
 }
 
@@ -113,7 +117,7 @@ fn decide(
 ) -> Result<(), Problem> {
     let mut world = shared.world();
     let now = world.settings.clock.unix_ms();
-    device_code::decide(&mut world, user_code, action, None, now).map_err(|problem| match problem {
+    devices::decide(&mut world, user_code, action, None, now).map_err(|problem| match problem {
         NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
         NotWaiting::Expired => (StatusCode::CONFLICT, t.expired_code),
         NotWaiting::Decided => (StatusCode::CONFLICT, t.used_code),

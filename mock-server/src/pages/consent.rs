@@ -5,15 +5,17 @@ use std::sync::Arc;
 use askama::Template;
 use http::{HeaderMap, StatusCode};
 
+use super::chosen::chosen;
+use crate::html::form::Fields;
 use crate::html::language;
-use crate::html::page::{Fields, chosen, message, page, undecided};
+use crate::html::page::{message, page, undecided};
 use crate::html::texts::Texts;
-use crate::oauth::authorize;
+use crate::protocol::digest::digest;
 use crate::protocol::response;
 use crate::protocol::response::Reply;
-use crate::state::app::User;
-use crate::state::capped_map::digest;
-use crate::state::{Authorization, World};
+use crate::state::grants::Authorization;
+use crate::state::user::User;
+use crate::state::{World, authorizations};
 
 /// What a user or server may send the app instead of a code (RFC 6749 §4.1.2.1).
 const ERRORS: [&str; 4] = [
@@ -103,14 +105,16 @@ pub(crate) fn decide_consent(world: &mut World, headers: &HeaderMap, form: &[u8]
                 authorization.state = Some("wrong-state".to_owned());
             }
             let now = world.settings.clock.unix_ms();
-            authorize::approve(world, &authorization, user, now)
+            authorizations::approve(world, &authorization, user, now)
         }
-        "deny" => authorize::deny(&authorization),
+        "deny" => authorizations::deny(&authorization),
         "error" => match ERRORS
             .into_iter()
             .find(|known| *known == fields.get("error"))
         {
-            Some(error) => authorize::fail(&authorization, error, "chosen on the consent page"),
+            Some(error) => {
+                authorizations::fail(&authorization, error, "chosen on the consent page")
+            }
             None => return undecided(t, t.undecided_text),
         },
         _ => return undecided(t, t.undecided_text),

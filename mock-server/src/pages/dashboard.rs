@@ -13,17 +13,18 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::journal::{Row, clock_time};
 use super::{actions, guard, journal};
+use crate::html::form::Fields;
 use crate::html::language;
-use crate::html::page::{Fields, page};
+use crate::html::page::page;
 use crate::html::texts::Texts;
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::selector::On;
 use crate::net::addressing::Reach;
-use crate::oauth::device_code;
 use crate::protocol::endpoint::ENDPOINTS;
-use crate::server::router::{Shared, into_response};
 use crate::state::token_table::{Moment, Shown};
-use crate::state::{World, token_table};
+use crate::state::{World, devices, token_table};
+use crate::web::routes::into_response;
+use crate::world::Shared;
 use crate::world::worlds::Worlds;
 
 /// The newest so many codes and tokens.
@@ -147,7 +148,7 @@ async fn dashboard(
 
 fn devices(world: &World) -> Vec<Waiting> {
     let now = world.settings.clock.unix_ms();
-    let shown = device_code::all_waiting(world, now).map(|device| Waiting {
+    let shown = devices::all_waiting(world, now).map(|device| Waiting {
         user_code: device.user_code.clone(),
         app: world.app(device.app).name.clone(),
         expires: clock_time(device.expires_ms),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use http::{HeaderMap, StatusCode};
 
+use super::chosen::chosen;
+use crate::html::form::Fields;
 use crate::html::language;
-use crate::html::page::{Fields, chosen, message, page, undecided};
+use crate::html::page::{message, page, undecided};
 use crate::html::texts::Texts;
-use crate::oauth::device_code;
-use crate::oauth::device_code::{DeviceAction, NotWaiting};
 use crate::protocol::response::Reply;
-use crate::state::World;
-use crate::state::app::User;
+use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::state::user::User;
+use crate::state::{World, devices};
 
 #[derive(Template)]
 #[template(path = "device_entry.html")]
@@ -46,7 +47,7 @@ pub(crate) fn device(world: &World, headers: &HeaderMap, query: &str) -> Reply {
         };
         return page(StatusCode::OK, t, &entry);
     }
-    match device_code::waiting(world, user_code, world.settings.clock.unix_ms()) {
+    match devices::waiting(world, user_code, world.settings.clock.unix_ms()) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(device) => {
             let app = world.app(device.app);
@@ -90,7 +91,7 @@ pub(crate) fn decide_device(world: &mut World, headers: &HeaderMap, form: &[u8])
         return undecided(t, t.no_user);
     };
     let now = world.settings.clock.unix_ms();
-    match device_code::decide(world, user_code, action, Some(user), now) {
+    match devices::decide(world, user_code, action, Some(user), now) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(()) if action == DeviceAction::Approve => {
             message(t, StatusCode::OK, t.connected, t.connected_text)

@@ -8,11 +8,11 @@ use axum::response::Response;
 use http::header::{HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::control::{comes_from_here, has_token};
 use crate::html::language;
 use crate::html::page::message;
 use crate::net::addressing::Reach;
-use crate::server::router::into_response;
+use crate::web::access::{comes_from_here, has_token};
+use crate::web::routes::into_response;
 
 /// As the rest of the control plane, but in a browser's terms; and a form counts only from our own pages.
 pub(super) async fn guard(

@@ -12,13 +12,14 @@ use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use jiff::Timestamp;
 
-use crate::control::events::{Events, Told};
-use crate::control::requests::full;
-use crate::html::page::{Detail, Fields, Message, page, set_headers};
+use crate::html::form::Fields;
+use crate::html::page::{Detail, Message, page, set_headers};
 use crate::html::texts::Texts;
 use crate::html::{language, texts};
-use crate::journal::{Explanation, JournalEntry};
-use crate::server::router::{Shared, into_response};
+use crate::journal::entry::{Explanation, JournalEntry};
+use crate::web::journal_stream::{Events, Told, full};
+use crate::web::routes::into_response;
+use crate::world::Shared;
 
 /// How many of the newest are shown at first.
 const SHOWN: u64 = 100;

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::json_body::kind_of;
+use super::refusal::Refusal;
 use super::rules::Rule;
-use crate::oauth::context::Refusal;
 
 /// An assertion, read but not verified.
 pub(crate) struct Assertion<'a> {

@@ -4,17 +4,14 @@ use url::form_urlencoded;
 
 use super::assertion::Assertion;
 use super::endpoint::Endpoint;
+use super::grant;
 use super::json_body::Members;
-use crate::oauth::context::{Body, Credential, Incoming, Note};
-use crate::oauth::token;
-use crate::redact;
-use crate::redact::json;
-use crate::state::{World, leak_scanner};
+use super::request::{Body, Credential, Incoming};
 
 /// The endpoints whose requests tell their client.
 pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
 
-fn members(request: &Incoming) -> Option<Members<'_>> {
+pub(crate) fn members(request: &Incoming) -> Option<Members<'_>> {
     let Body::Whole(body) = &request.body else {
         return None;
     };
@@ -30,7 +27,7 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
             let found = query.find(|(name, _)| name == "client_id");
             found.map(|(_, value)| value.into_owned())
         }
-        Endpoint::Token { .. } if token::grant_of(&request.body) == Some("jwt_bearer") => {
+        Endpoint::Token { .. } if grant::grant_of(&request.body) == Some("jwt_bearer") => {
             let Ok(Credential::Bearer(assertion)) = request.credential() else {
                 return None;
             };
@@ -43,34 +40,4 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
         }
         Endpoint::UsersMe | Endpoint::Unknown => None,
     }
-}
-
-/// What the journal says of a request that no rule looked at.
-pub(crate) fn note(world: &World, request: &Incoming) -> Note {
-    let mut note = Note {
-        client: client_of(request).map(|client| redact::scrub(&client)),
-        ..Note::default()
-    };
-    let endpoint = Endpoint::of(&request.path);
-    match endpoint {
-        Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
-            let Some(members) = members(request) else {
-                return note;
-            };
-            note.leaks = leak_scanner::of_members(world, endpoint, members.iter());
-            note.json = Some(json::members(members.iter()));
-            note.grant = token::grant_of(&request.body);
-            let secret = note.grant.and_then(token::secret_of);
-            if let Some(secret) = secret.and_then(|name| members.get(name)?.as_str()) {
-                note.presents(secret);
-            }
-        }
-        Endpoint::UsersMe => {
-            if let Ok(Credential::Bearer(secret)) = request.credential() {
-                note.presents(secret);
-            }
-        }
-        Endpoint::Authorize { .. } | Endpoint::Unknown => {}
-    }
-    note
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::refusal::Refusal;
 use super::rules::Rule;
-use crate::oauth::context::Refusal;
 
 /// The members of a JSON body, whose texts stay where they came; `serde_json::Map` would keep the last of two of a
 /// name in silence.

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
-use crate::oauth::context::Refusal;
 
 /// One row of `rules.toml`.
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ mod tests {
         for (row, _) in TABLE.iter() {
             assert!(row.value.len() <= LONGEST, "{}", row.value);
             assert!(row.value.contains("mock_"), "{}", row.value);
-            let console = crate::state::app::console_tokens();
+            let console = crate::state::ready_made::console_tokens();
             assert!(console.iter().all(|token| token.value != row.value));
         }
     }

@@ -5,8 +5,24 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
-use crate::oauth::context::{Answer, Refusal};
+
+/// What a handler answers when no rule is broken.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Json(Vec<u8>),
+    Redirect(String),
+}
+
+impl Answer {
+    pub(crate) fn json(value: &impl serde::Serialize) -> Self {
+        // Room for two tokens.
+        let mut body = Vec::with_capacity(256);
+        serde_json::to_writer(&mut body, value).expect("our answers have string keys");
+        Self::Json(body)
+    }
+}
 
 pub(crate) const LOGID: HeaderName = HeaderName::from_static("x-tt-logid");
 

@@ -224,10 +224,9 @@ impl RuleSet {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::fs;
     use std::path::PathBuf;
-
-    use super::*;
 
     #[test]
     fn the_table_and_the_code_name_the_same_rules() {

@@ -1,4 +1,4 @@
-//! What a connection asks: the data plane of the first world without a detour, everything else by the router.
+//! The service of a connection: the data plane of the first world without a detour, everything else by the router.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -9,12 +9,14 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
-use axum::serve::IncomingStream;
+use axum::serve::{IncomingStream, Serve};
+use tokio::net::TcpListener;
 use tower::Service;
 
-use super::router;
+use super::world_routing;
 use crate::net::socket::{Line, Sockets};
-use crate::world::worlds;
+use crate::net::tls::Tls;
+use crate::web::data;
 use crate::world::worlds::Worlds;
 
 /// Makes a [`Door`] for each connection.
@@ -58,11 +60,19 @@ impl Service<Request> for Door {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let line = self.line.clone();
-        if worlds::is_first_data(request.uri().path()) {
+        if world_routing::is_first_data(request.uri().path()) {
             let first = self.doors.worlds.first();
-            return Box::pin(router::data(first, request, Some(line)));
+            return Box::pin(data::data(first, request, Some(line)));
         }
         request.extensions_mut().insert(ConnectInfo(line));
         Box::pin(self.doors.router.call(request))
     }
+}
+
+pub(crate) fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    doors: Doors,
+) -> Serve<Sockets, Doors, Door> {
+    axum::serve(Sockets { listener, tls }, doors)
 }

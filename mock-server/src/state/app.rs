@@ -1,14 +1,8 @@
-//! The ready-made apps, user and tokens, the same in every start.
+//! An app, and who decides about its requests.
 
-use std::sync::Arc;
-
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject as _;
+use aws_lc_rs::signature::ParsedPublicKey;
 use serde::{Serialize, Serializer};
 use url::Url;
-
-use super::settings::Consent;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,32 +64,6 @@ fn first_kid<S: Serializer>(keys: &[Key], serializer: S) -> Result<S::Ok, S::Err
     keys.first().map(|key| &key.kid).serialize(serializer)
 }
 
-/// A person with a Coze account.
-#[derive(Clone, Debug)]
-pub(crate) struct User {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) nick: String,
-    pub(crate) avatar_url: String,
-    pub(crate) workspace: String,
-}
-
-/// A token that is made in the console and not by a flow.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct ConsoleToken {
-    pub(crate) kind: &'static str,
-    pub(crate) value: String,
-    /// The name of its user; the first one if none is named.
-    #[serde(skip)]
-    pub(crate) user: Option<String>,
-}
-
-const REDIRECT_URIS: [&str; 3] = [
-    "http://localhost:*/*",
-    "http://127.0.0.1:*/*",
-    "https://app.example/callback",
-];
-
 impl App {
     /// One with nothing but its name.
     pub(crate) fn named(kind: Kind, name: &str, client_id: &str) -> Self {
@@ -118,91 +86,6 @@ impl App {
     }
 }
 
-pub(crate) fn redirect_uris() -> Vec<String> {
-    REDIRECT_URIS.map(str::to_owned).to_vec()
-}
-
-pub(crate) fn apps() -> Vec<App> {
-    let id = |digit: &str| format!("{}.app.coze", digit.repeat(32));
-    vec![
-        App {
-            client_secret: Some("mock-web-secret".to_owned()),
-            redirect_uris: redirect_uris(),
-            ..App::named(Kind::Web, "Mock Web App", &id("1"))
-        },
-        App {
-            redirect_uris: redirect_uris(),
-            ..App::named(Kind::Pkce, "Mock PKCE App", &id("2"))
-        },
-        App::named(Kind::Device, "Mock Device App", &id("3")),
-        App {
-            keys: vec![Key {
-                kid: "mock-jwt-key-1".to_owned(),
-                public: public_key(),
-            }],
-            private_key: Some(private_key()),
-            ..App::named(Kind::Jwt, "Mock JWT App", "100000000001")
-        },
-    ]
-}
-
-/// The ready-made user, and the shape of those that a configuration has.
-pub(crate) fn user(name: &str, number: usize) -> User {
-    let nick = name[..1].to_uppercase() + &name[1..];
-    User {
-        id: format!("7300000000000000{number:03}"),
-        name: name.to_owned(),
-        nick,
-        avatar_url: format!("https://app.example/{name}.png"),
-        workspace: "ws_a".to_owned(),
-    }
-}
-
-pub(crate) fn users() -> Vec<Arc<User>> {
-    vec![Arc::new(user("alice", 1))]
-}
-
-pub(crate) fn console_tokens() -> Vec<ConsoleToken> {
-    let token = |kind, value: &str| ConsoleToken {
-        kind,
-        value: value.to_owned(),
-        user: None,
-    };
-    vec![token("pat", "pat_mock_alice"), token("sat", "sat_mock_ci")]
-}
-
-/// The armoured key without the words before it.
-pub(crate) fn private_key() -> &'static str {
-    let file = include_str!("../../dev-key.pem");
-    file.find("-----BEGIN").map_or(file, |at| &file[at..])
-}
-
-/// The key that verifies the JWT app's assertions.
-pub(crate) fn public_key() -> ParsedPublicKey {
-    let der = SubjectPublicKeyInfoDer::from_pem_slice(include_bytes!("../../dev-key.pub.pem"))
-        .expect("dev-key.pub.pem is part of this program and tested");
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref())
-        .expect("dev-key.pub.pem is part of this program and tested")
-}
-
-/// Why a redirect URI is none, or the URI.
-pub(crate) fn redirect_uri(uri: &str) -> Result<Url, &'static str> {
-    // `Url` would drop tabs and line breaks silently, so they are looked for first.
-    if uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("a URI with a space or control character");
-    }
-    let Ok(url) = Url::parse(uri) else {
-        return Err("no absolute URL");
-    };
-    match url {
-        _ if !matches!(url.scheme(), "http" | "https") => {
-            Err("a URL that is neither http nor https")
-        }
-        _ if !url.username().is_empty() || url.password().is_some() => Err("a URL with user info"),
-        url => Ok(url),
-    }
-}
-
 impl App {
     /// A pattern `scheme://host:*/*` allows any port and path of that host; any other one is
     /// compared character for character.
@@ -221,33 +104,23 @@ impl App {
     }
 }
 
+/// Who decides about authorize requests and device codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Consent {
+    /// A person, on the consent page and the device page (or a test, over the control plane).
+    #[default]
+    Page,
+    /// Nobody: everything is approved at once.
+    Approve,
+    /// Nobody: everything is denied at once.
+    Deny,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
-    use rustls_pki_types::PrivatePkcs8KeyDer;
-
-    #[test]
-    fn the_two_halves_of_the_development_key_belong_together() {
-        let private = PrivatePkcs8KeyDer::from_pem_slice(include_bytes!("../../dev-key.pem"))
-            .expect("PEM readers skip the words before the armour");
-        let pair = RsaKeyPair::from_pkcs8(private.secret_pkcs8_der()).expect("an RSA key");
-        let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
-            .expect("a public key");
-        let rng = aws_lc_rs::rand::SystemRandom::new();
-        let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(
-            &aws_lc_rs::signature::RSA_PKCS1_SHA256,
-            &rng,
-            b"x",
-            &mut signature,
-        )
-        .expect("a signature");
-        assert!(public.verify_sig(b"x", &signature).is_ok());
-        assert!(public_key().verify_sig(b"x", &signature).is_ok());
-        assert!(private_key().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-        assert!(private_key().ends_with("-----END PRIVATE KEY-----\n"));
-    }
+    use crate::protocol::redirect_uri::redirect_uri;
+    use crate::state::ready_made::apps;
 
     #[test]
     fn only_registered_redirect_uris_are_allowed() {

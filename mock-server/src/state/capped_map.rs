@@ -1,19 +1,10 @@
-//! Bounded memory of what was issued. Tokens are kept as digests only.
+//! A map of what was issued that forgets its oldest entry when it is full.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use sha2::{Digest as _, Sha256};
 
-/// The first half of a SHA-256: enough to tell tokens apart, half the memory.
-pub(crate) type Digest = [u8; 16];
-
-pub(crate) fn digest(secret: &str) -> Digest {
-    let whole: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-    let mut half = Digest::default();
-    half.copy_from_slice(&whole[..16]);
-    half
-}
+use crate::protocol::digest::Digest;
 
 /// A map that forgets its oldest entry when it is full. The table, which is half empty, has places
 /// alone; the entries stand close together.
@@ -143,132 +134,10 @@ impl<T> Capped<T> {
     }
 }
 
-/// The `jti` values seen, none forgotten before its assertion expires.
-#[derive(Debug)]
-pub(crate) struct SeenJtis {
-    seen: BTreeSet<(u64, Digest)>,
-    /// Not a hash map: one of a size that is always used again doubles once more, long after it was full.
-    expiry: BTreeMap<Digest, u64>,
-    cap: usize,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Jti {
-    New,
-    Replayed,
-    /// No room, and nothing that may be forgotten.
-    Full,
-}
-
-impl SeenJtis {
-    pub(crate) fn new(cap: usize) -> Self {
-        Self {
-            seen: BTreeSet::new(),
-            expiry: BTreeMap::new(),
-            cap,
-        }
-    }
-
-    /// Looks `jti` up, at `now` (Unix seconds).
-    pub(crate) fn look_up(&mut self, jti: &Digest, now: u64) -> Jti {
-        while let Some(&(exp, oldest)) = self.seen.first() {
-            if exp > now {
-                break;
-            }
-            self.seen.pop_first();
-            self.expiry.remove(&oldest);
-        }
-        if self.expiry.contains_key(jti) {
-            Jti::Replayed
-        } else if self.expiry.len() >= self.cap {
-            Jti::Full
-        } else {
-            Jti::New
-        }
-    }
-
-    /// Remembers a new `jti` until `exp` (Unix seconds).
-    pub(crate) fn remember(&mut self, jti: Digest, exp: u64) {
-        if let Some(before) = self.expiry.insert(jti, exp) {
-            self.seen.remove(&(before, jti));
-        }
-        self.seen.insert((exp, jti));
-    }
-}
-
-/// Makes every id, code and token of a world: a pure function of its seed and of how many it made.
-#[derive(Debug)]
-pub(crate) struct Ids {
-    seed: [u8; 32],
-    made: u64,
-}
-
-const ALPHANUMERIC: Letters =
-    letters(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
-
-/// No vowels, so that no user code is a word (RFC 8628 §6.1).
-const CONSONANTS: Letters = letters(b"BCDFGHJKLMNPQRSTVWXZ");
-
-/// The letter for each byte of a hash.
-type Letters = [u8; 256];
-
-const fn letters(alphabet: &[u8]) -> Letters {
-    let mut letters = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        letters[byte] = alphabet[byte % alphabet.len()];
-        byte += 1;
-    }
-    letters
-}
-
-impl Ids {
-    pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { seed, made: 0 }
-    }
-
-    /// `prefix` and then `length` letters and digits.
-    pub(crate) fn opaque(&mut self, prefix: &str, length: usize) -> String {
-        let mut id = String::with_capacity(prefix.len() + length);
-        id.push_str(prefix);
-        self.fill(&mut id, prefix, length, &ALPHANUMERIC);
-        id
-    }
-
-    /// `XXX-XXX-XXX` (protocol §3.2).
-    pub(crate) fn user_code(&mut self) -> String {
-        let mut letters = String::new();
-        self.fill(&mut letters, "user code", 9, &CONSONANTS);
-        format!("{}-{}-{}", &letters[..3], &letters[3..6], &letters[6..])
-    }
-
-    fn fill(&mut self, text: &mut String, kind: &str, length: usize, letters: &Letters) {
-        self.made += 1;
-        let start = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(kind)
-            .chain_update(self.made.to_be_bytes());
-        let mut missing = length;
-        // A byte for the number of the block: with eight, a token's would take two rounds of the hash each.
-        for block in 0..=u8::MAX {
-            let hash = start.clone().chain_update([block]);
-            let mut bytes: [u8; 32] = hash.finalize().into();
-            for byte in &mut bytes {
-                *byte = letters[usize::from(*byte)];
-            }
-            let wanted = &bytes[..bytes.len().min(missing)];
-            text.push_str(std::str::from_utf8(wanted).expect("alphabets are ASCII"));
-            missing -= wanted.len();
-            if missing == 0 {
-                break;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::digest::digest;
 
     #[test]
     fn places_go_with_their_entries_and_the_table_stays_as_it_is() {
@@ -309,36 +178,5 @@ mod tests {
         }
         assert_eq!(store.iter().copied().collect::<Vec<_>>(), ["c", "d"]);
         assert_eq!((store.get(&digest("c")), store.evicted()), (Some(&"c"), 2));
-    }
-
-    #[test]
-    fn a_jti_is_never_forgotten_before_its_expiry() {
-        let mut seen = SeenJtis::new(2);
-        seen.remember(digest("a"), 100);
-        seen.remember(digest("b"), 200);
-        assert_eq!(seen.look_up(&digest("a"), 99), Jti::Replayed);
-        assert_eq!(seen.look_up(&digest("c"), 99), Jti::Full);
-        assert_eq!(seen.look_up(&digest("c"), 100), Jti::New);
-        assert_eq!(seen.look_up(&digest("b"), 199), Jti::Replayed);
-        assert_eq!(seen.look_up(&digest("b"), 200), Jti::New);
-    }
-
-    #[test]
-    fn ids_depend_on_the_seed_and_on_nothing_else() {
-        let make = |seed| {
-            let mut ids = Ids::new([seed; 32]);
-            (ids.opaque("czu_mock_", 60), ids.user_code())
-        };
-        assert_eq!(make(1), make(1));
-        assert_ne!(make(1), make(2));
-        let (token, user_code) = make(1);
-        assert_eq!(token.len(), 69);
-        let shape: String = user_code
-            .chars()
-            .map(|c| if c.is_ascii_uppercase() { 'X' } else { c })
-            .collect();
-        assert_eq!(shape, "XXX-XXX-XXX");
-        let mut ids = Ids::new([1; 32]);
-        assert_ne!(ids.opaque("", 40), ids.opaque("", 40));
     }
 }

@@ -4,90 +4,29 @@
 //! Nothing is kept for this in the clear: a word that looks like a token is looked up by its
 //! digest, as tokens are when they come where they belong.
 
-use std::collections::VecDeque;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
-use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::World;
-use super::capped_map::{Digest, digest};
-use super::provenance::{hex, print_of};
+use super::challenges::of_verifier;
 use super::secret_kinds::{Kind, Place};
-use crate::oauth::context::{Body, Incoming, Note};
+use crate::journal::draft::Note;
+use crate::journal::leak::Leak;
+use crate::protocol::digest::{Digest, digest, hex, print_of};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Part;
+use crate::protocol::request::{Body, Incoming};
 use crate::redact;
 use crate::redact::json;
-
-/// How many leaks a world remembers.
-const MOST: usize = 1_000;
 
 /// How many of one request.
 const MOST_OF_ONE: usize = 16;
 
 /// The shortest code verifier that is looked for: official SDKs send 32 characters and more.
 const SHORTEST_VERIFIER: usize = 16;
-
-/// A secret where it does not belong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Leak {
-    /// `access_token`, `refresh_token`, `code`, `device_code`, `client_secret`, `pat`, `sat`,
-    /// `code_verifier` or `assertion`.
-    pub kind: &'static str,
-    /// `path`, `query`, `header`, `body` or `text`.
-    pub place: &'static str,
-    /// The parameter, header or member; masked if its name says nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The [`fingerprint`](crate::fingerprint) of a token or code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
-    /// The `X-Tt-Logid` of the request; empty for a text.
-    pub logid: String,
-}
-
-/// The leaks of a world; the journal may have forgotten their requests.
-#[derive(Debug, Default)]
-pub(crate) struct Leaks {
-    kept: VecDeque<Leak>,
-    pub(crate) total: u64,
-}
-
-impl Leaks {
-    pub(crate) fn note(&mut self, leaks: &mut [Leak], logid: &str) {
-        for leak in leaks {
-            logid.clone_into(&mut leak.logid);
-            self.total += 1;
-            if self.kept.len() == MOST {
-                self.kept.pop_front();
-            }
-            self.kept.push_back(leak.clone());
-        }
-    }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Leak> {
-        self.kept.iter()
-    }
-}
-
-/// The key under which the verifier of a challenge is remembered.
-pub(crate) fn challenge(challenge: &str, s256: bool) -> Digest {
-    match s256 {
-        true => digest(challenge),
-        false => of_verifier(challenge),
-    }
-}
-
-fn of_verifier(verifier: &str) -> Digest {
-    digest(&URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)))
-}
 
 struct Scan<'a> {
     world: &'a World,

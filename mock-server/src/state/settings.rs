@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::app;
-use super::app::{App, ConsoleToken, User};
+use super::app::{App, Consent};
+use super::ready_made;
+use super::user::{ConsoleToken, User};
 use crate::intercept::fault::Fault;
 use crate::intercept::selector::On;
 use crate::journal;
@@ -34,19 +35,6 @@ impl Ttl {
         device: 300,
         device_interval: 5,
     };
-}
-
-/// Who decides about authorize requests and device codes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-#[non_exhaustive]
-pub enum Consent {
-    /// A person, on the consent page and the device page (or a test, over the control plane).
-    #[default]
-    Page,
-    /// Nobody: everything is approved at once.
-    Approve,
-    /// Nobody: everything is denied at once.
-    Deny,
 }
 
 /// What stays when a world is reset.
@@ -81,9 +69,9 @@ impl Settings {
             cap: CAP,
             journal: journal::CAPACITY,
             ttl: Ttl::STANDARD,
-            apps: app::apps(),
-            users: app::users(),
-            tokens: app::console_tokens(),
+            apps: ready_made::apps(),
+            users: ready_made::users(),
+            tokens: ready_made::console_tokens(),
             accounts: Vec::new(),
             enterprises: Vec::new(),
             faults: Vec::new(),

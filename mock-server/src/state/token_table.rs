@@ -5,9 +5,10 @@ use std::num::NonZeroU64;
 
 use serde::Serialize;
 
-use super::capped_map::Digest;
-use super::provenance::{Mark, Print, hex, print_of};
-use super::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken, World};
+use super::World;
+use super::grants::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken};
+use super::provenance::Mark;
+use crate::protocol::digest::{Digest, Print, hex, print_of};
 
 /// A request, as the journal names it.
 #[derive(Debug, Serialize)]
@@ -235,7 +236,7 @@ pub(crate) fn lineage(world: &World, wanted: Print, most: usize) -> Option<(usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::capped_map::digest;
+    use crate::protocol::digest::digest;
     use crate::state::provenance::Origin;
     use crate::state::settings::Settings;
 
@@ -249,7 +250,7 @@ mod tests {
         let mut prints = Vec::new();
         let mut from = digest("a code");
         for seq in 1..=4 {
-            let origin = Origin::of(&from, Mark::new(now, seq));
+            let origin = Origin::new(Some(&from), Mark::new(now, seq));
             let user = world.user.clone();
             let tokens = world.issue_pair(0, user, now, origin);
             from = tokens.refresh_key.expect("a refresh token");

@@ -1,15 +1,15 @@
 //! The way of a request to the data plane: gates, scripts and faults, and between them the rules.
 
+use super::Shared;
 use crate::intercept::effect::{Sending, stand_in};
 use crate::intercept::faults::{Fired, Met};
-use crate::intercept::selector::At;
-use crate::journal::Marks;
+use crate::intercept::phase::At;
+use crate::journal::entry::Marks;
 use crate::net::socket::Line;
-use crate::oauth::context::Incoming;
-use crate::oauth::dispatch;
+use crate::oauth::{dispatch, recorder};
+use crate::protocol::request::Incoming;
 use crate::protocol::response;
 use crate::protocol::response::Reply;
-use crate::server::router::Shared;
 
 impl Fired {
     fn marks(&self) -> Marks {
@@ -27,7 +27,7 @@ pub(crate) async fn serve(shared: &Shared, request: &Incoming, line: Option<&Lin
         Some(Met::Error(error, script)) => {
             let world = &mut shared.world();
             (
-                Sending::plain(dispatch::scripted(world, request, &error, script)),
+                Sending::plain(recorder::scripted(world, request, &error, script)),
                 None,
             )
         }
@@ -54,16 +54,16 @@ async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: b
     let marks = fired.marks();
     let begun = {
         let mut world = shared.world();
-        let begun = dispatch::begin(&mut world);
+        let begun = recorder::begin(&mut world);
         if !fired.fault.waits() {
             let mut reply = stand_in();
             response::stamp(&mut reply, &begun.logid, None);
             let sending = fired.fault.spoil(reply, &request.method, socket);
             let status = Some(sending.status());
-            dispatch::record(&mut world, request, begun, status, marks);
+            recorder::record(&mut world, request, begun, status, marks);
             return sending;
         }
-        dispatch::record(&mut world, request, begun.clone(), None, marks.clone());
+        recorder::record(&mut world, request, begun.clone(), None, marks.clone());
         begun
     };
     fired.wait().await;
@@ -71,7 +71,7 @@ async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: b
     let begun = match world.journal.has_waiting(&begun.logid, marks.fault) {
         true => begun.at(world.settings.clock.unix_ms()),
         // The world was reset, or the journal forgotten.
-        false => dispatch::begin(world),
+        false => recorder::begin(world),
     };
     let reply = dispatch::answer(world, request, None, begun, marks.clone());
     Sending::plain(response::marked(reply, marks.fault))
@@ -94,7 +94,7 @@ fn at_answer(
     let sending = fired.fault.spoil(reply, &request.method, socket);
     let status = sending.status();
     tracing::info!(fault = fired.fault.name(), status);
-    dispatch::spoil_newest(&mut world, status, fired.marks());
+    recorder::spoil_newest(&mut world, status, fired.marks());
     let waits = fired.fault.waits().then_some(fired);
     (sending, waits)
 }

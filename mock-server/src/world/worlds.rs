@@ -1,34 +1,23 @@
 //! The worlds of a mock: one at `/`, others at `/t/{name}`, made when they are first asked for.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{OriginalUri, Request, State};
-use axum::response::Response;
-use axum::{Extension, Router};
-use http::uri::PathAndQuery;
-use http::{StatusCode, Uri};
-use serde_json::json;
+use axum::Router;
 use sha2::{Digest as _, Sha256};
-use tower::ServiceExt as _;
-use url::form_urlencoded;
 
-use crate::control::worlds;
+use super::{NOWHERE, Shared};
 use crate::net::addressing::reachable;
-use crate::net::socket::Line;
-use crate::protocol::response;
+use crate::protocol::world_name::{NoWorld, check};
 use crate::server::router;
-use crate::server::router::{NOWHERE, Shared, into_response};
 use crate::state::World;
 use crate::state::settings::Settings;
 
 /// Where the worlds but the first are.
-const PREFIX: &str = "/t/";
+pub(crate) const PREFIX: &str = "/t/";
 
 /// How many there are at most, beside the first; the one that was not used for the longest goes first.
 pub(crate) const MOST: usize = 1_000;
@@ -36,12 +25,9 @@ pub(crate) const MOST: usize = 1_000;
 /// How long one is kept that nobody uses, of the machine's time, if it was not said otherwise.
 pub(crate) const UNUSED: Duration = Duration::from_secs(60 * 60);
 
-/// Bytes of a name.
-pub(crate) const LONGEST_NAME: usize = 64;
-
 #[derive(Debug)]
 pub(crate) struct Worlds {
-    first: Arc<Shared>,
+    pub(crate) first: Arc<Shared>,
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
@@ -57,29 +43,6 @@ struct Named {
     /// It does not follow those of the mock.
     own_settings: bool,
 }
-
-/// No world can have this name.
-#[derive(Clone, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct NoWorld;
-
-impl fmt::Display for NoWorld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the name of a world has 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.', and begins with a letter or digit"
-        )
-    }
-}
-
-/// What `main` and `unwrap` print is read by people.
-impl fmt::Debug for NoWorld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for NoWorld {}
 
 impl Worlds {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
@@ -182,7 +145,7 @@ impl Worlds {
             .collect()
     }
 
-    fn entered(&self, name: &str) -> Result<(Arc<Shared>, Router), NoWorld> {
+    pub(crate) fn entered(&self, name: &str) -> Result<(Arc<Shared>, Router), NoWorld> {
         check(name)?;
         let mut named = self.locked();
         if let Some(found) = named.get_mut(name) {
@@ -251,137 +214,11 @@ impl Worlds {
     }
 }
 
-fn check(name: &str) -> Result<(), NoWorld> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    match starts && name.len() <= LONGEST_NAME && name.bytes().all(allowed) {
-        true => Ok(()),
-        false => Err(NoWorld),
-    }
-}
-
-/// All worlds: by path, and for the control plane also by `?world=`.
-pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
-    let first = router::router(worlds.first());
-    Router::new()
-        .merge(worlds::router(&worlds.first.reach))
-        .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
-            route(first.clone(), worlds, request)
-        })
-        // The dashboard links them.
-        .layer(Extension(worlds.clone()))
-        .with_state(worlds)
-}
-
-async fn route(first: Router, worlds: Arc<Worlds>, request: Request) -> Response {
-    if let Some(name) = by_path(request.uri()) {
-        return enter_by_path(&worlds, &name, request).await;
-    }
-    if router::is_data(request.uri().path()) {
-        let line = Line::of(request.extensions());
-        return answered(router::data(worlds.first(), request, line).await);
-    }
-    match by_query(request.uri()) {
-        Some(name) => enter_by_query(&worlds, &name, request).await,
-        None => answered(first.oneshot(request).await),
-    }
-}
-
-/// Whether a path is one of the first world's data plane.
-pub(crate) fn is_first_data(path: &str) -> bool {
-    router::is_data(path) && !path.starts_with(PREFIX)
-}
-
-fn answered(response: Result<Response, Infallible>) -> Response {
-    let Ok(response) = response;
-    response
-}
-
-/// The name in `/t/{name}/…`.
-fn by_path(uri: &Uri) -> Option<String> {
-    let rest = uri.path().strip_prefix(PREFIX)?;
-    Some(rest.split('/').next().unwrap_or(rest).to_owned())
-}
-
-async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Response {
-    let Ok((shared, router)) = worlds.entered(name) else {
-        return unknown(request.uri().path());
-    };
-    let below = &request.uri().path()[PREFIX.len() + name.len()..];
-    let below = if below.is_empty() { "/" } else { below };
-    let query = request.uri().query().map(|query| format!("?{query}"));
-    let Some(uri) = with_path(
-        request.uri(),
-        &format!("{below}{}", query.unwrap_or_default()),
-    ) else {
-        return unknown(request.uri().path());
-    };
-    // The outer router has written the whole URI down, from which the world tells its mount.
-    *request.uri_mut() = uri;
-    if router::is_data(request.uri().path()) {
-        let line = Line::of(request.extensions());
-        return answered(router::data(shared, request, line).await);
-    }
-    answered(router.oneshot(request).await)
-}
-
-/// The name in `/_mock/v1/…?world=name`.
-fn by_query(uri: &Uri) -> Option<String> {
-    uri.path().strip_prefix("/_mock/v1/")?;
-    let query = form_urlencoded::parse(uri.query()?.as_bytes());
-    let found = query.into_iter().find(|(key, _)| key == "world");
-    found.map(|(_, name)| name.into_owned())
-}
-
-async fn enter_by_query(worlds: &Worlds, name: &str, mut request: Request) -> Response {
-    let Ok((_, router)) = worlds.entered(name) else {
-        return into_response(response::json_reply(
-            StatusCode::BAD_REQUEST,
-            json!({ "error": NoWorld.to_string() }).to_string(),
-        ));
-    };
-    let path = request.uri().path().to_owned();
-    let rest = without_world(request.uri().query().unwrap_or_default());
-    let original = request.extensions().get::<OriginalUri>();
-    let original = original.map_or_else(|| request.uri().clone(), |original| original.0.clone());
-    let above = original.path().strip_suffix(&*path).unwrap_or_default();
-    let as_by_path = with_path(&original, &format!("{above}{PREFIX}{name}{path}"));
-    let (Some(original), Some(uri)) = (
-        as_by_path,
-        with_path(request.uri(), &format!("{path}?{rest}")),
-    ) else {
-        return unknown(&path);
-    };
-    request.extensions_mut().insert(OriginalUri(original));
-    *request.uri_mut() = uri;
-    answered(router.oneshot(request).await)
-}
-
-/// The other parameters, which are the control's own.
-fn without_world(query: &str) -> String {
-    let others = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != "world");
-    let mut rest = form_urlencoded::Serializer::new(String::new());
-    rest.extend_pairs(others).finish()
-}
-
-fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path.parse::<PathAndQuery>().ok()?);
-    Uri::from_parts(parts).ok()
-}
-
-fn unknown(path: &str) -> Response {
-    let text = format!("{}: {NoWorld}", crate::redact::scrub(path));
-    into_response(response::json_reply(
-        StatusCode::NOT_FOUND,
-        json!({ "error": text }).to_string(),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intercept::selector::{At, On};
+    use crate::intercept::phase::At;
+    use crate::intercept::selector::On;
 
     fn worlds() -> Arc<Worlds> {
         Worlds::new(Settings::standard([1; 32]))

@@ -1,0 +1,64 @@
+//! Who may use the control plane, before any control is asked.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::{Router, middleware};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use super::other_method;
+use super::reply::{LONGEST_BODY, Problem, respond};
+use crate::net::addressing::Reach;
+use crate::protocol::request::Body;
+use crate::web::access::{comes_from_here, has_token};
+use crate::web::body::read;
+
+pub(super) fn guarded<S>(router: Router<S>, reach: &Arc<Reach>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn_with_state(reach.clone(), guard))
+}
+
+/// A web page elsewhere must not drive the mock on this machine: neither through a name that it
+/// makes point here (`Host`), nor by a request across origins (`Origin`). Where other machines come too, nobody
+/// may without the token.
+async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if !comes_from_here(&reach, &request) {
+        let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
+        return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
+    }
+    // A container's health check has no token, and learns nothing.
+    // Nor who has to trust the CA before it can send one.
+    if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&reach, headers) {
+        return in_json(next.run(request).await).await;
+    }
+    let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
+    respond(Err(Problem::new(StatusCode::UNAUTHORIZED, text)))
+}
+
+/// What the framework refuses itself, in the shape of our refusals: a body that is too long or broke off, a path
+/// that is no text.
+async fn in_json(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let status = response.status();
+    if !plain || !status.is_client_error() {
+        return response;
+    }
+    let text = match (status, read(response.into_body()).await) {
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+            format!("the body has more than {LONGEST_BODY} bytes; send less at once")
+        }
+        (_, Body::Whole(text)) => String::from_utf8_lossy(&text).into_owned(),
+        _ => "this request cannot be read".to_owned(),
+    };
+    respond(Err(Problem::new(status, text)))
+}

@@ -1,0 +1,71 @@
+//! What a program needs to use a world, and whether the mock answers.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::reply::{Problem, plain, respond};
+use crate::openapi;
+use crate::state::app::App;
+use crate::web::base_url::seen;
+use crate::world::Shared;
+
+pub(super) async fn info(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let base = seen(&shared, &headers, &original);
+    respond(Ok(describe(&shared, &base)))
+}
+
+pub(super) async fn document(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let base = seen(&shared, &headers, &original);
+    respond(Ok(openapi::document(&shared, &base)))
+}
+
+/// Design §4: what `--print json` and `GET /info` say.
+pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
+    let world = shared.world();
+    let apps: Vec<&App> = world.known_apps().collect();
+    let mut info = json!({
+        "base_url": base_url,
+        "apps": apps,
+        "tokens": world.settings.tokens,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    if shared.reach.ca_pem().is_some() {
+        info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
+    }
+    info
+}
+
+pub(super) async fn health() -> Response {
+    respond(Ok(
+        json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }),
+    ))
+}
+
+/// The JWT app's private key, for `export …="$(curl …)"`.
+pub(super) async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
+    let keys = shared.world().known_apps().find_map(|app| app.private_key);
+    keys.unwrap_or("")
+}
+
+/// What clients have to trust.
+pub(super) async fn ca_pem(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.reach.ca_pem() {
+        Some(pem) => plain("application/x-pem-file", pem.to_owned()),
+        None => {
+            let text = "this mock has no CA of its own; start it with --tls self";
+            respond(Err(Problem::new(StatusCode::NOT_FOUND, text)))
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The tables of rules and of magic values.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::reply::respond;
+use crate::protocol::magic_values;
+use crate::protocol::rules::{Evidence, Rule};
+use crate::world::Shared;
+
+pub(super) async fn magic(State(shared): State<Arc<Shared>>) -> Response {
+    respond(Ok(magic_values::table(&shared.world().settings.rules)))
+}
+
+pub(super) async fn fidelity(State(shared): State<Arc<Shared>>) -> Response {
+    let world = shared.world();
+    let set = &world.settings.rules;
+    let rules = Rule::ALL.iter().map(|rule| {
+        let row = rule.text();
+        let (status, error) = set.answer(*rule);
+        json!({
+            "id": row.id,
+            "text": row.text,
+            "evidence": row.evidence.name(),
+            "reference": row.reference,
+            "switch": row.switch,
+            "default": row.default,
+            "on": set.is_on(*rule),
+            "status": status,
+            "error": error,
+        })
+    });
+    let count = |evidence: Evidence| {
+        let all = Rule::ALL.iter();
+        all.filter(|rule| rule.text().evidence == evidence).count()
+    };
+    let evidence: serde_json::Map<_, _> = Evidence::ALL
+        .into_iter()
+        .map(|evidence| (evidence.name().to_owned(), json!(count(evidence))))
+        .collect();
+    let rules: Value = rules.collect();
+    respond(Ok(json!({ "evidence": evidence, "rules": rules })))
+}

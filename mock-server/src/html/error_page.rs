@@ -1,0 +1,65 @@
+//! A refused authorize request, as a person sees it.
+
+use http::{HeaderMap, StatusCode};
+
+use super::language::texts;
+use super::page::{Detail, Message, page};
+use crate::protocol::refusal::Refusal;
+use crate::protocol::response::Reply;
+
+/// A refused authorize request is shown and never redirected (protocol §2.2: the page says so).
+pub(crate) fn refused(
+    headers: &HeaderMap,
+    status: StatusCode,
+    error: &str,
+    refusal: &Refusal,
+    logid: &str,
+) -> Reply {
+    let t = texts(headers);
+    let row = refusal.rule.text();
+    let detail = |id, name, value| Detail { id, name, value };
+    let message = refusal.message();
+    let page_of = Message {
+        t,
+        title: t.oauth_error,
+        text: t.refused_text,
+        failed: true,
+        details: &[
+            detail("error", t.error, error),
+            detail("message", t.message, &message),
+            detail("rule", t.rule, refusal.rule.id()),
+            detail("meaning", t.meaning, &row.text),
+            detail("expected", t.expected, &refusal.expected),
+            detail("came", t.came, &refusal.came),
+            detail("fix", t.fix, &row.fix),
+            detail("logid", "Logid", logid),
+        ],
+        on: None,
+    };
+    page(status, t, &page_of)
+}
+
+/// The error of a script, where a person looks at it.
+pub(crate) fn scripted(
+    headers: &HeaderMap,
+    status: StatusCode,
+    error: &str,
+    message: &str,
+    logid: &str,
+) -> Reply {
+    let t = texts(headers);
+    let detail = |id, name, value| Detail { id, name, value };
+    let page_of = Message {
+        t,
+        title: t.oauth_error,
+        text: t.scripted_text,
+        failed: true,
+        details: &[
+            detail("error", t.error, error),
+            detail("message", t.message, message),
+            detail("logid", "Logid", logid),
+        ],
+        on: None,
+    };
+    page(status, t, &page_of)
+}

@@ -1,0 +1,119 @@
+//! The authorization code grant, with PKCE (protocol §2.3).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::client_auth::{authenticate, issued_to};
+use super::context::Call;
+use crate::protocol::digest::same;
+use crate::protocol::json_body::Members;
+use crate::protocol::magic_values;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::response::Answer;
+use crate::protocol::rules::Rule;
+use crate::redact;
+use crate::state::app::Kind;
+use crate::state::grants::{AppIndex, Challenge, Code};
+
+pub(super) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+    let app = call.client(body.text("client_id")?, &[Kind::Web, Kind::Pkce])?;
+    authenticate(call, app)?;
+    let secret = body.text("code")?;
+    let redirect_uri = body.text("redirect_uri")?;
+    let verifier = match body.get("code_verifier") {
+        Some(_) => Some(body.text("code_verifier")?),
+        None => None,
+    };
+
+    magic_values::check("code", secret)?;
+    let key = call.key(secret);
+    let Some(code) = call.world.codes.get(&key).cloned() else {
+        let note = call.world.codes.eviction_note();
+        return Err(Refusal {
+            rule: Rule::CodeKnown,
+            detail: String::new(),
+            expected: "a code that this server issued".to_owned(),
+            came: format!("unknown code {}{note}", redact::mask(secret)),
+        });
+    };
+    check_code(call, &code, app, redirect_uri)?;
+    check_verifier(call, code.challenge.as_deref(), verifier)?;
+    let mark = call.mark();
+    if let Some(code) = call.world.codes.get_mut(&key) {
+        code.used = Some(mark);
+    }
+    let origin = call.origin(Some(&key));
+    let tokens = call.world.issue_pair(app, code.user, call.now_ms, origin);
+    Ok(call.hand_out(&tokens))
+}
+
+fn check_code(
+    call: &mut Call<'_>,
+    code: &Code,
+    app: AppIndex,
+    redirect_uri: &str,
+) -> Result<(), Refusal> {
+    let now = call.now_ms;
+    call.require(Rule::CodeSingleUse, code.used.is_none(), || {
+        ("a code that was not exchanged before", "one that was")
+    })?;
+    call.require(Rule::CodeExpiry, now < code.expires_ms, || {
+        let late = (now - code.expires_ms) / 1000;
+        (
+            "a code that has not expired",
+            format!("one that expired {late} s ago"),
+        )
+    })?;
+    issued_to(call, Rule::CodeClient, code.app, app)?;
+    call.require(
+        Rule::CodeRedirectUri,
+        *code.redirect_uri == *redirect_uri,
+        || {
+            (
+                redact::redirect_uri(&code.redirect_uri),
+                redact::redirect_uri(redirect_uri),
+            )
+        },
+    )
+}
+
+fn check_verifier(
+    call: &mut Call<'_>,
+    challenge: Option<&Challenge>,
+    verifier: Option<&str>,
+) -> Result<(), Refusal> {
+    let fits = match (challenge, verifier) {
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+        (Some(challenge), Some(verifier)) if challenge.s256 => {
+            let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+            same(&hash, &challenge.value)
+        }
+        (Some(challenge), Some(verifier)) => same(verifier, &challenge.value),
+    };
+    call.require(Rule::PkceVerifier, fits, || {
+        let expected = match challenge {
+            Some(challenge) if challenge.s256 => "a verifier whose SHA-256 is the challenge (S256)",
+            Some(_) => "a verifier equal to the challenge (plain)",
+            None => "no verifier: the authorize request had no challenge",
+        };
+        (
+            expected,
+            if verifier.is_some() {
+                "another one"
+            } else {
+                "none"
+            },
+        )
+    })?;
+    let Some(verifier) = verifier else {
+        return Ok(());
+    };
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let shaped = (43..=128).contains(&verifier.len()) && verifier.chars().all(unreserved);
+    call.require(Rule::PkceVerifierLength, shaped, || {
+        let came = format!("{} characters", verifier.chars().count());
+        ("43 to 128 characters of A-Z a-z 0-9 - . _ ~", came)
+    })
+}

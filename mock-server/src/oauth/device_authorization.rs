@@ -1,0 +1,57 @@
+//! Device authorization: a device gets its codes (RFC 8628, protocol §3.2).
+
+use serde::Serialize;
+
+use super::context::Call;
+use crate::protocol::digest::digest;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::response::Answer;
+use crate::state::app::Kind;
+use crate::state::devices::{canonical, find};
+use crate::state::grants::{Decision, Device};
+
+#[derive(Serialize)]
+struct DeviceAnswer {
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    /// A duration in seconds, unlike the token answer's.
+    expires_in: u64,
+    interval: u64,
+}
+
+pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
+    let body = call.json_body()?;
+    let app = call.client(body.text("client_id")?, &[Kind::Device])?;
+    let made = call.mark();
+    let world = &mut *call.world;
+    let ttl = world.settings.ttl;
+    let device_code = world.ids.opaque("mock_", 59);
+    let user_code = loop {
+        let code = world.ids.user_code();
+        if find(world, &code).is_none() {
+            break code;
+        }
+    };
+    let key = digest(&device_code);
+    let device = Device {
+        app,
+        user_code: user_code.clone(),
+        workspace: workspace.map(str::to_owned),
+        decision: Decision::Pending,
+        user: None,
+        expires_ms: call.now_ms + ttl.device * 1000,
+        last_poll: None,
+        made,
+        used: None,
+    };
+    world.devices.insert(key, device);
+    world.user_codes.insert(digest(&canonical(&user_code)), key);
+    Ok(Answer::json(&DeviceAnswer {
+        device_code,
+        user_code,
+        verification_uri: format!("{}/oauth/device-activation", call.request.base),
+        expires_in: ttl.device,
+        interval: ttl.device_interval,
+    }))
+}

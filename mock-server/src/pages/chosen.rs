@@ -1,0 +1,18 @@
+//! The user who was chosen on a page.
+
+use std::sync::Arc;
+
+use crate::html::form::Fields;
+use crate::state::World;
+use crate::state::user::User;
+
+/// The user who was chosen on a page; the one at the browser if it left no choice.
+pub(crate) fn chosen(world: &World, fields: &Fields) -> Option<Arc<User>> {
+    match fields.get("user") {
+        "" => Some(world.user.clone()),
+        name => {
+            let mut users = world.settings.users.iter();
+            users.find(|user| user.name == name).cloned()
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The routes of the consent page and the device page.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::{consent, device};
+use crate::redact;
+use crate::web::body::form;
+use crate::web::routes::{Route, into_response};
+use crate::world::Shared;
+
+/// Method and path for the log: user codes and keys are in queries and bodies, which stay out.
+pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
+    tracing::info!(
+        method = redact::scrub(method.as_str()),
+        path = redact::scrub(path),
+        status = status.as_u16(),
+    );
+}
+
+/// For people.
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
+    [
+        ("/oauth/consent", get(consent).post(decide_consent)),
+        ("/oauth/device-activation", get(device).post(decide_device)),
+    ]
+}
+
+async fn consent(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = consent::consent(&shared.world(), &headers, uri.query().unwrap_or(""));
+    log(&http::Method::GET, uri.path(), reply.status());
+    into_response(reply)
+}
+
+async fn decide_consent(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
+    let form = form(request).await;
+    let reply = consent::decide_consent(&mut shared.world(), &headers, &form);
+    log(&http::Method::POST, &path, reply.status());
+    into_response(reply)
+}
+
+async fn device(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = device::device(&shared.world(), &headers, uri.query().unwrap_or(""));
+    log(&http::Method::GET, uri.path(), reply.status());
+    into_response(reply)
+}
+
+async fn decide_device(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
+    let form = form(request).await;
+    let reply = device::decide_device(&mut shared.world(), &headers, &form);
+    log(&http::Method::POST, &path, reply.status());
+    into_response(reply)
+}

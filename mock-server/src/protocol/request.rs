@@ -1,0 +1,90 @@
+//! A request to the data plane, and its credential.
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
+
+use super::refusal::Refusal;
+use super::rules::Rule;
+
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// Scheme, host and mount point under which the client sees this server.
+    pub(crate) base: String,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Bytes),
+    TooLong,
+    Broken,
+}
+
+/// The credential of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Credential<'a> {
+    Bearer(&'a str),
+    /// No header, or `Bearer` with nothing behind it, which coze-js and coze-go send for public
+    /// clients (protocol §2.3).
+    None,
+    /// Another scheme, or bytes that are no text.
+    Other,
+}
+
+impl Credential<'_> {
+    /// For `came`: what was in its place when a Bearer credential was expected.
+    pub(crate) fn describe(&self, header: bool) -> &'static str {
+        match self {
+            Self::Bearer(_) => "a Bearer credential",
+            Self::None if header => "a Bearer without credential",
+            Self::None => "no Authorization header",
+            Self::Other => "an Authorization header that is no Bearer credential",
+        }
+    }
+}
+
+impl Incoming {
+    /// Host and port under which the client sees this server.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    pub(crate) fn has_authorization(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
+
+    pub(crate) fn credential(&self) -> Result<Credential<'_>, Refusal> {
+        let mut values = self.headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else {
+            return Ok(Credential::None);
+        };
+        if values.next().is_some() {
+            return Err(Refusal::parameter(
+                Rule::ParamOnce,
+                "Authorization",
+                "twice",
+            ));
+        }
+        let Ok(value) = value.to_str() else {
+            return Ok(Credential::Other);
+        };
+        let (scheme, credential) = value
+            .trim()
+            .split_once(' ')
+            .unwrap_or_else(|| (value.trim(), ""));
+        Ok(
+            match (scheme.eq_ignore_ascii_case("bearer"), credential.trim()) {
+                (true, "") => Credential::None,
+                (true, credential) => Credential::Bearer(credential),
+                (false, _) if scheme.is_empty() => Credential::None,
+                (false, _) => Credential::Other,
+            },
+        )
+    }
+}

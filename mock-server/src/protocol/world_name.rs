@@ -1,0 +1,38 @@
+//! Which names a world can have.
+
+use std::fmt;
+
+/// Bytes of a name.
+pub(crate) const LONGEST_NAME: usize = 64;
+
+/// No world can have this name.
+#[derive(Clone, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NoWorld;
+
+impl fmt::Display for NoWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the name of a world has 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.', and begins with a letter or digit"
+        )
+    }
+}
+
+/// What `main` and `unwrap` print is read by people.
+impl fmt::Debug for NoWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for NoWorld {}
+
+pub(crate) fn check(name: &str) -> Result<(), NoWorld> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    match starts && name.len() <= LONGEST_NAME && name.bytes().all(allowed) {
+        true => Ok(()),
+        false => Err(NoWorld),
+    }
+}

@@ -1,0 +1,140 @@
+//! Which world a request is for: by its path, and for the control plane also by `?world=`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, Request, State};
+use axum::response::Response;
+use axum::{Extension, Router};
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
+use serde_json::json;
+use tower::ServiceExt as _;
+use url::form_urlencoded;
+
+use super::router;
+use crate::control::worlds;
+use crate::net::socket::Line;
+use crate::protocol::response;
+use crate::protocol::world_name::NoWorld;
+use crate::web::data;
+use crate::web::routes::into_response;
+use crate::world::worlds::{PREFIX, Worlds};
+
+/// All worlds: by path, and for the control plane also by `?world=`.
+pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
+    let first = router::router(worlds.first());
+    Router::new()
+        .merge(worlds::router(&worlds.first.reach))
+        .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
+            route(first.clone(), worlds, request)
+        })
+        // The dashboard links them.
+        .layer(Extension(worlds.clone()))
+        .with_state(worlds)
+}
+
+async fn route(first: Router, worlds: Arc<Worlds>, request: Request) -> Response {
+    if let Some(name) = by_path(request.uri()) {
+        return enter_by_path(&worlds, &name, request).await;
+    }
+    if data::is_data(request.uri().path()) {
+        let line = Line::of(request.extensions());
+        return answered(data::data(worlds.first(), request, line).await);
+    }
+    match by_query(request.uri()) {
+        Some(name) => enter_by_query(&worlds, &name, request).await,
+        None => answered(first.oneshot(request).await),
+    }
+}
+
+/// Whether a path is one of the first world's data plane.
+pub(crate) fn is_first_data(path: &str) -> bool {
+    data::is_data(path) && !path.starts_with(PREFIX)
+}
+
+fn answered(response: Result<Response, Infallible>) -> Response {
+    let Ok(response) = response;
+    response
+}
+
+/// The name in `/t/{name}/…`.
+fn by_path(uri: &Uri) -> Option<String> {
+    let rest = uri.path().strip_prefix(PREFIX)?;
+    Some(rest.split('/').next().unwrap_or(rest).to_owned())
+}
+
+async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Response {
+    let Ok((shared, router)) = worlds.entered(name) else {
+        return unknown(request.uri().path());
+    };
+    let below = &request.uri().path()[PREFIX.len() + name.len()..];
+    let below = if below.is_empty() { "/" } else { below };
+    let query = request.uri().query().map(|query| format!("?{query}"));
+    let Some(uri) = with_path(
+        request.uri(),
+        &format!("{below}{}", query.unwrap_or_default()),
+    ) else {
+        return unknown(request.uri().path());
+    };
+    // The outer router has written the whole URI down, from which the world tells its mount.
+    *request.uri_mut() = uri;
+    if data::is_data(request.uri().path()) {
+        let line = Line::of(request.extensions());
+        return answered(data::data(shared, request, line).await);
+    }
+    answered(router.oneshot(request).await)
+}
+
+/// The name in `/_mock/v1/…?world=name`.
+fn by_query(uri: &Uri) -> Option<String> {
+    uri.path().strip_prefix("/_mock/v1/")?;
+    let query = form_urlencoded::parse(uri.query()?.as_bytes());
+    let found = query.into_iter().find(|(key, _)| key == "world");
+    found.map(|(_, name)| name.into_owned())
+}
+
+async fn enter_by_query(worlds: &Worlds, name: &str, mut request: Request) -> Response {
+    let Ok((_, router)) = worlds.entered(name) else {
+        return into_response(response::json_reply(
+            StatusCode::BAD_REQUEST,
+            json!({ "error": NoWorld.to_string() }).to_string(),
+        ));
+    };
+    let path = request.uri().path().to_owned();
+    let rest = without_world(request.uri().query().unwrap_or_default());
+    let original = request.extensions().get::<OriginalUri>();
+    let original = original.map_or_else(|| request.uri().clone(), |original| original.0.clone());
+    let above = original.path().strip_suffix(&*path).unwrap_or_default();
+    let as_by_path = with_path(&original, &format!("{above}{PREFIX}{name}{path}"));
+    let (Some(original), Some(uri)) = (
+        as_by_path,
+        with_path(request.uri(), &format!("{path}?{rest}")),
+    ) else {
+        return unknown(&path);
+    };
+    request.extensions_mut().insert(OriginalUri(original));
+    *request.uri_mut() = uri;
+    answered(router.oneshot(request).await)
+}
+
+/// The other parameters, which are the control's own.
+fn without_world(query: &str) -> String {
+    let others = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != "world");
+    let mut rest = form_urlencoded::Serializer::new(String::new());
+    rest.extend_pairs(others).finish()
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path.parse::<PathAndQuery>().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn unknown(path: &str) -> Response {
+    let text = format!("{}: {NoWorld}", crate::redact::scrub(path));
+    into_response(response::json_reply(
+        StatusCode::NOT_FOUND,
+        json!({ "error": text }).to_string(),
+    ))
+}

@@ -1,0 +1,62 @@
+//! What becomes of an accepted authorize request: a code, or an error.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::World;
+use super::grants::{Authorization, Code};
+use super::user::User;
+use crate::protocol::digest::digest;
+
+/// The redirect that carries a new code.
+pub(crate) fn approve(
+    world: &mut World,
+    authorization: &Authorization,
+    user: Arc<User>,
+    now_ms: u64,
+) -> String {
+    let code = world.ids.opaque("code_mock_", 40);
+    if *world.redirect_uri != *authorization.redirect_uri {
+        world.redirect_uri = authorization.redirect_uri.as_str().into();
+    }
+    let entry = Code {
+        app: authorization.app,
+        user,
+        redirect_uri: world.redirect_uri.clone(),
+        challenge: authorization.challenge.clone().map(Box::new),
+        expires_ms: now_ms + world.settings.ttl.code * 1000,
+        made: authorization.made,
+        used: None,
+    };
+    world.codes.insert(digest(&code), entry);
+    redirect(authorization, &[("code", &code)])
+}
+
+/// Coze's own refusal is unknown (protocol §4.5); this is RFC 6749 §4.1.2.1.
+pub(crate) fn deny(authorization: &Authorization) -> String {
+    fail(
+        authorization,
+        "access_denied",
+        "the user denied the request",
+    )
+}
+
+/// The redirect that brings an error in place of a code.
+pub(crate) fn fail(authorization: &Authorization, error: &str, why: &str) -> String {
+    redirect(
+        authorization,
+        &[("error", error), ("error_description", why)],
+    )
+}
+
+fn redirect(authorization: &Authorization, parameters: &[(&str, &str)]) -> String {
+    let mut url = Url::parse(&authorization.redirect_uri).expect("checked by the request");
+    let mut query = url.query_pairs_mut();
+    query.extend_pairs(parameters);
+    if let Some(state) = &authorization.state {
+        query.append_pair("state", state);
+    }
+    drop(query);
+    url.into()
+}

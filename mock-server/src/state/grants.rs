@@ -1,0 +1,105 @@
+//! The codes, devices and tokens of a world, each with what is known about it.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::provenance::{Mark, Origin};
+use super::user::User;
+use crate::protocol::digest::Digest;
+
+/// Index into `World::apps`, which only ever grows.
+pub(crate) type AppIndex = u16;
+
+/// An accepted authorize request.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorization {
+    pub(crate) app: AppIndex,
+    pub(crate) redirect_uri: String,
+    pub(crate) state: Option<String>,
+    pub(crate) challenge: Option<Challenge>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) expires_ms: u64,
+    pub(crate) decided: bool,
+    pub(crate) made: Mark,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Challenge {
+    pub(crate) value: String,
+    pub(crate) s256: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
+    pub(crate) redirect_uri: Arc<str>,
+    pub(crate) challenge: Option<Box<Challenge>>,
+    pub(crate) expires_ms: u64,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Decision {
+    Pending,
+    Approved,
+    Denied,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) app: AppIndex,
+    pub(crate) user_code: String,
+    pub(crate) workspace: Option<String>,
+    pub(crate) decision: Decision,
+    /// Who approved, if it was said.
+    pub(crate) user: Option<Arc<User>>,
+    pub(crate) expires_ms: u64,
+    /// On the steady clock.
+    pub(crate) last_poll: Option<Duration>,
+    pub(crate) made: Mark,
+    pub(crate) used: Option<Mark>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AccessToken {
+    /// None for tokens from the console.
+    pub(crate) app: Option<AppIndex>,
+    pub(crate) user: Arc<User>,
+    /// None: never.
+    pub(crate) expires_ms: Option<NonZeroU64>,
+    pub(crate) revoked: bool,
+    pub(crate) restricted: bool,
+    /// None for tokens from the console.
+    pub(crate) origin: Option<Origin>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RefreshToken {
+    pub(crate) app: AppIndex,
+    pub(crate) user: Arc<User>,
+    pub(crate) expires_ms: u64,
+    pub(crate) spent: Option<Mark>,
+    pub(crate) revoked: bool,
+    pub(crate) origin: Origin,
+}
+
+/// The answer of the token endpoint (protocol §3.1).
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenAnswer {
+    #[serde(skip)]
+    pub(crate) access_key: Digest,
+    #[serde(skip)]
+    pub(crate) refresh_key: Option<Digest>,
+    pub(crate) access_token: String,
+    /// Absolute, in Unix seconds.
+    pub(crate) expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) token_type: &'static str,
+}

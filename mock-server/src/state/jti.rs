@@ -1,0 +1,76 @@
+//! The `jti` values of the assertions that were used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::protocol::digest::Digest;
+
+/// The `jti` values seen, none forgotten before its assertion expires.
+#[derive(Debug)]
+pub(crate) struct SeenJtis {
+    seen: BTreeSet<(u64, Digest)>,
+    /// Not a hash map: one of a size that is always used again doubles once more, long after it was full.
+    expiry: BTreeMap<Digest, u64>,
+    cap: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Jti {
+    New,
+    Replayed,
+    /// No room, and nothing that may be forgotten.
+    Full,
+}
+
+impl SeenJtis {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self {
+            seen: BTreeSet::new(),
+            expiry: BTreeMap::new(),
+            cap,
+        }
+    }
+
+    /// Looks `jti` up, at `now` (Unix seconds).
+    pub(crate) fn look_up(&mut self, jti: &Digest, now: u64) -> Jti {
+        while let Some(&(exp, oldest)) = self.seen.first() {
+            if exp > now {
+                break;
+            }
+            self.seen.pop_first();
+            self.expiry.remove(&oldest);
+        }
+        if self.expiry.contains_key(jti) {
+            Jti::Replayed
+        } else if self.expiry.len() >= self.cap {
+            Jti::Full
+        } else {
+            Jti::New
+        }
+    }
+
+    /// Remembers a new `jti` until `exp` (Unix seconds).
+    pub(crate) fn remember(&mut self, jti: Digest, exp: u64) {
+        if let Some(before) = self.expiry.insert(jti, exp) {
+            self.seen.remove(&(before, jti));
+        }
+        self.seen.insert((exp, jti));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::digest::digest;
+
+    #[test]
+    fn a_jti_is_never_forgotten_before_its_expiry() {
+        let mut seen = SeenJtis::new(2);
+        seen.remember(digest("a"), 100);
+        seen.remember(digest("b"), 200);
+        assert_eq!(seen.look_up(&digest("a"), 99), Jti::Replayed);
+        assert_eq!(seen.look_up(&digest("c"), 99), Jti::Full);
+        assert_eq!(seen.look_up(&digest("c"), 100), Jti::New);
+        assert_eq!(seen.look_up(&digest("b"), 199), Jti::Replayed);
+        assert_eq!(seen.look_up(&digest("b"), 200), Jti::New);
+    }
+}

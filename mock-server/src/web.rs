@@ -1,0 +1,8 @@
+//! What the planes share of HTTP: bodies, addresses, who may come in, the journal as a stream.
+
+pub(crate) mod access;
+pub(crate) mod base_url;
+pub(crate) mod body;
+pub(crate) mod data;
+pub(crate) mod journal_stream;
+pub(crate) mod routes;
