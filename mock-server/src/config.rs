@@ -20,8 +20,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::api::builder::Builder;
 use crate::error::SetupError;
+use crate::limits::MAX_TTL_S;
 use crate::net::addressing;
-use crate::protocol::rules::Rule;
+use crate::protocol::rules::{Rule, RuleError};
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
 use reader::Reader;
@@ -50,9 +51,6 @@ const TOP: &[&str] = &[
     "token",
     "fault",
 ];
-
-/// Ten years: no sum of such times is too large for a clock.
-const LONGEST_TTL_S: u64 = 3650 * 24 * 3600;
 
 pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, ConfigErrors> {
     let name = path.display().to_string();
@@ -225,7 +223,7 @@ fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Buil
             }
         };
         if let Err(error) = builder.settings.rules.set(&id, on) {
-            reader.wrong(at, rule_problem(&error, &id));
+            reader.wrong(at, rule_problem(error, &id));
         }
     }
 }
@@ -250,22 +248,24 @@ fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Bu
         };
         match builder.settings.rules.set_answer(&id, status, code) {
             Ok(()) => {}
-            Err(error @ SetupError::BadAnswer(..)) => {
-                reader.wrong(value.span().start, error.to_string());
+            Err(error @ RuleError::BadAnswer(..)) => {
+                reader.wrong(value.span().start, rule_problem(error, &id));
             }
-            Err(error) => reader.wrong(at, rule_problem(&error, &id)),
+            Err(error) => reader.wrong(at, rule_problem(error, &id)),
         }
     }
 }
 
-fn rule_problem(error: &SetupError, id: &str) -> String {
+fn rule_problem(error: RuleError, id: &str) -> String {
     let known = Rule::ALL.iter().map(|rule| rule.id());
     match (error, did_you_mean(id, known)) {
-        (SetupError::UnknownRule(_), Some(near)) => {
+        (RuleError::Unknown(_), Some(near)) => {
             format!("there is no rule {id:?}; did you mean {near:?}?")
         }
-        (SetupError::NoSwitch(_), _) => format!("{error}; remove this line"),
-        _ => error.to_string(),
+        (error @ RuleError::NoSwitch(_), _) => {
+            format!("{}; remove this line", SetupError::from(error))
+        }
+        (error, _) => SetupError::from(error).to_string(),
     }
 }
 
@@ -280,8 +280,6 @@ fn read_ttl(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builde
         &mut ttl.device,
         &mut ttl.device_interval,
     ]) {
-        *seconds = reader
-            .seconds(table, key, LONGEST_TTL_S)
-            .unwrap_or(*seconds);
+        *seconds = reader.seconds(table, key, MAX_TTL_S).unwrap_or(*seconds);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
-use crate::protocol::rules::Rule;
+use crate::protocol::rules::{Rule, RuleError};
 use crate::protocol::world_name::NoWorld;
 
 /// A mock could not be made.
@@ -38,6 +38,16 @@ pub enum SetupError {
     Thread(io::Error),
     /// The system gave no random seed.
     Randomness(getrandom::Error),
+}
+
+impl From<RuleError> for SetupError {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Unknown(id) => Self::UnknownRule(id),
+            RuleError::NoSwitch(id) => Self::NoSwitch(id),
+            RuleError::BadAnswer(id, status) => Self::BadAnswer(id, status),
+        }
+    }
 }
 
 impl fmt::Display for SetupError {

@@ -20,9 +20,6 @@ use log_id::{digits, logid};
 use notifier::Bell;
 use record::Kept;
 
-/// Requests that a journal keeps if nobody says otherwise.
-pub(crate) const CAPACITY: usize = 2_000;
-
 /// The last requests of a world.
 #[derive(Debug)]
 pub(crate) struct Journal {

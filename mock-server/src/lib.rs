@@ -39,6 +39,7 @@ mod error;
 mod html;
 mod intercept;
 mod journal;
+mod limits;
 mod net;
 mod oauth;
 mod openapi;

@@ -1,14 +1,14 @@
 //! The data plane: what Coze's OAuth endpoints do, a file for each endpoint and each grant.
 
 mod authorization_code;
-pub(crate) mod authorize;
+mod authorize;
 mod client_auth;
 pub(crate) mod context;
 mod device_authorization;
-pub(crate) mod device_code;
+mod device_code;
 pub(crate) mod dispatch;
 pub(crate) mod headless;
-pub(crate) mod jwt_bearer;
+mod jwt_bearer;
 pub(crate) mod recorder;
 mod refresh_token;
 mod token;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::control::{faults, gates, worlds};
 use crate::intercept::fault_kind::KINDS;
-use crate::intercept::{fault_kind, fault_spec};
-use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
+use crate::limits;
+use crate::limits::MAX_JWT_TOKEN_S;
 use crate::protocol::endpoint::ENDPOINTS;
 use crate::protocol::grant::GRANTS;
 use crate::protocol::rules::{Evidence, Rule, RuleSet};
+use crate::web::routes::{CONTROL_AT, WORLDS_AT};
 use crate::world::Shared;
 
 #[cfg(test)]
@@ -25,9 +25,6 @@ const CONTROL: &str = include_str!("../openapi/control.json");
 
 const SCHEMAS: &str = include_str!("../openapi/schemas.json");
 
-/// Where the control plane is.
-const CONTROL_AT: &str = "/_mock/v1";
-
 fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("openapi/ is part of this program and tested")
 }
@@ -40,7 +37,7 @@ fn at<'a>(of: &'a mut Value, name: &str, otherwise: Value) -> &'a mut Value {
 
 /// They are the mock's, and not below a world.
 fn is_of_worlds(path: &str) -> bool {
-    path.starts_with(worlds::PATH)
+    path.starts_with(WORLDS_AT)
 }
 
 fn operations(paths: &mut Value) -> impl Iterator<Item = (&str, &mut Value)> {
@@ -69,10 +66,10 @@ pub(crate) fn document(shared: &Shared, base_url: &str) -> Value {
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     document["servers"] = json!([{ "url": base_url }]);
     let timeout = &mut document["components"]["parameters"]["TimeoutMs"]["schema"];
-    timeout["default"] = json!(gates::WAIT_MS);
-    timeout["maximum"] = json!(gates::LONGEST_WAIT_MS);
+    timeout["default"] = json!(limits::DEFAULT_WAIT_MS);
+    timeout["maximum"] = json!(limits::MAX_WAIT_MS);
     document["components"]["parameters"]["GateName"]["schema"]["maxLength"] =
-        json!(gates::LONGEST_NAME);
+        json!(limits::MAX_GATE_NAME);
     document["components"]["schemas"] = schemas();
 
     let first = shared.mount.is_empty();
@@ -244,9 +241,9 @@ fn schemas() -> Value {
     }
     schemas["TokenRequest"]["oneOf"] = grants.into();
     schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
-        json!(LONGEST_TOKEN_S);
-    schemas["WorldName"]["maxLength"] = json!(crate::protocol::world_name::LONGEST_NAME);
-    schemas["Script"]["properties"]["then"]["maxItems"] = json!(faults::MOST_STEPS);
+        json!(MAX_JWT_TOKEN_S);
+    schemas["WorldName"]["maxLength"] = json!(crate::limits::MAX_WORLD_NAME);
+    schemas["Script"]["properties"]["then"]["maxItems"] = json!(limits::MAX_SCRIPT_STEPS);
 
     let calls = schemas["Calls"]["properties"].clone();
     extend(&mut schemas["ExpectCount"]["properties"], &calls);
@@ -267,8 +264,8 @@ fn extend(properties: &mut Value, more: &Value) {
 /// A shape for each kind, of what it takes.
 fn kinds_of_fault(schemas: &mut Value) {
     let mut members = schemas["FaultMembers"]["properties"].take();
-    members["ms"]["maximum"] = json!(u64::try_from(fault_kind::LONGEST.as_millis()).ok());
-    members["body"]["maxLength"] = json!(fault_spec::LONGEST_BODY);
+    members["ms"]["maximum"] = json!(u64::try_from(limits::MAX_FAULT_TIME.as_millis()).ok());
+    members["body"]["maxLength"] = json!(limits::MAX_FAULT_BODY);
     if let Some(schemas) = schemas.as_object_mut() {
         schemas.remove("FaultMembers");
     }

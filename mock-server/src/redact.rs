@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
+use crate::limits::MAX_HEADERS;
 use json::member_name;
 use words::{has_any, in_word, words_from};
 
@@ -178,8 +179,6 @@ const OPEN_HEADERS: &[&str] = &[
     "x-coze-client-user-agent",
 ];
 
-pub(crate) const MOST_HEADERS: usize = 64;
-
 /// Path and query, then a line for each header, `name: value`; what comes after the first 64 values is counted.
 pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> String {
     let lengths = headers
@@ -193,7 +192,7 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
             head.push_str(part);
         }
     };
-    for (name, value) in headers.iter().take(MOST_HEADERS) {
+    for (name, value) in headers.iter().take(MAX_HEADERS) {
         let open = OPEN_HEADERS.contains(&name.as_str());
         let shown = match value.to_str() {
             Ok(text) if name == AUTHORIZATION => Cow::Owned(authorization(text)),
@@ -205,7 +204,7 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
             false => line(&scrubbed(name.as_str()), &shown),
         }
     }
-    if let more @ 1.. = headers.len().saturating_sub(MOST_HEADERS) {
+    if let more @ 1.. = headers.len().saturating_sub(MAX_HEADERS) {
         line("…", &format!("{more} more"));
     }
     head

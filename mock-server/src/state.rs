@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::journal::Journal;
 use crate::journal::counters::Counts;
 use crate::journal::leak::Leaks;
+use crate::limits::MAX_CONSENT_PAGES;
 use crate::protocol::digest::{Digest, digest};
 use app::{App, Consent};
 use capped_map::Capped;
@@ -31,12 +32,6 @@ use jti::SeenJtis;
 use provenance::Origin;
 use settings::Settings;
 use user::User;
-
-/// How long a consent page waits for its button.
-pub(crate) const CONSENT_S: u64 = 10 * 60;
-
-/// How many consent pages wait at most: each keeps what its request sent.
-pub(crate) const WAITING_CAP: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -70,7 +65,7 @@ impl World {
             apps: settings.apps.clone(),
             user: settings.users[0].clone(),
             ids: Ids::new(settings.seed),
-            authorizations: Capped::new(cap.min(WAITING_CAP)),
+            authorizations: Capped::new(cap.min(MAX_CONSENT_PAGES)),
             codes: Capped::new(cap),
             devices: Capped::new(cap),
             user_codes: Capped::new(cap),
@@ -280,7 +275,7 @@ mod tests {
     #[test]
     fn few_consent_pages_wait() {
         let mut world = World::new(Settings::standard([1; 32]));
-        for n in 0..=WAITING_CAP {
+        for n in 0..=MAX_CONSENT_PAGES {
             let waiting = Authorization {
                 app: 0,
                 redirect_uri: String::new(),
@@ -293,7 +288,7 @@ mod tests {
             };
             world.authorizations.insert(digest(&n.to_string()), waiting);
         }
-        assert_eq!(world.authorizations.iter().count(), WAITING_CAP);
+        assert_eq!(world.authorizations.iter().count(), MAX_CONSENT_PAGES);
         assert!(world.authorizations.get(&digest("0")).is_none());
     }
 }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::control::info;
-use crate::protocol::rules::RuleSet;
 use crate::state::app::Consent;
 use crate::world::Shared;
 
@@ -144,7 +143,7 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         };
         let _ = writeln!(text, "    but of {}: {decides}", app.client_id);
     }
-    text.push_str(&changes(&world.settings.rules));
+    text.push_str(&world.settings.rules.describe_changes());
     let _ = writeln!(text, "\n  Environment");
     let header = match &shared.reach.admin_token {
         Some(_) => format!(" -H \"Authorization: Bearer ${ADMIN_TOKEN}\""),
@@ -155,24 +154,4 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         let _ = writeln!(text, "    {line}");
     }
     text
-}
-
-/// Whatever makes this mock another server than Coze is said aloud.
-pub(crate) fn changes(rules: &RuleSet) -> String {
-    let mut text = String::new();
-    for (id, on) in rules.changed() {
-        let what = if on {
-            "on, stricter than Coze"
-        } else {
-            "OFF, laxer than Coze"
-        };
-        let _ = writeln!(text, "    rule {id} is {what}");
-    }
-    for (id, status, error) in rules.changed_answers() {
-        let _ = writeln!(text, "    rule {id} is answered with {status} {error}");
-    }
-    match text.is_empty() {
-        true => text,
-        false => format!("  Not as Coze\n{text}"),
-    }
 }

@@ -69,7 +69,7 @@ impl Builder {
     #[must_use]
     pub fn rule(mut self, id: &str, on: bool) -> Self {
         let set = self.settings.rules.set(id, on);
-        self.note(set)
+        self.note(set.map_err(SetupError::from))
     }
 
     /// Answers breaches of the rule `id` with another HTTP status, and another error code if one
@@ -77,7 +77,7 @@ impl Builder {
     #[must_use]
     pub fn answer(mut self, id: &str, status: u16, error: Option<&str>) -> Self {
         let set = self.settings.rules.set_answer(id, status, error);
-        self.note(set)
+        self.note(set.map_err(SetupError::from))
     }
 
     fn note(mut self, set: Result<(), SetupError>) -> Self {

@@ -20,11 +20,12 @@ use super::failure_report::last_words;
 use super::listening::Listening;
 use super::world::MockWorld;
 use crate::error::SetupError;
+use crate::limits::UNUSED_WORLD;
 use crate::protocol::world_name::NoWorld;
 use crate::server::service::Doors;
 use crate::server::world_routing;
 use crate::state::settings::Settings;
-use crate::world::worlds::{UNUSED, Worlds};
+use crate::world::worlds::Worlds;
 
 /// A mock Coze auth server. Dropping it stops it.
 ///
@@ -128,7 +129,7 @@ impl CozeAuthMock {
         if !seeded {
             settings.seed = self.worlds.settings(name).seed;
         }
-        let made = self.worlds.make(name, settings, true, UNUSED);
+        let made = self.worlds.make(name, settings, true, UNUSED_WORLD);
         made.map(MockWorld::new).map_err(SetupError::NoWorld)
     }
 

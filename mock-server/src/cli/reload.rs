@@ -4,15 +4,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use coze_auth_mock::CozeAuthMock;
+use coze_auth_mock::{Builder, CozeAuthMock};
 
 use super::Failure;
-use super::serve::Serve;
 
 const PAUSE: Duration = Duration::from_millis(200);
 
-pub(crate) struct Watch<'a> {
-    args: &'a Serve,
+pub(crate) struct Watch<F> {
+    /// Reads the configuration.
+    builder: F,
     file: PathBuf,
     /// How the file was when it was read; taken before that, so that no change is missed.
     read: Option<Stamp>,
@@ -24,11 +24,10 @@ struct Stamp {
     length: u64,
 }
 
-impl<'a> Watch<'a> {
-    pub(crate) fn new(args: &'a Serve) -> Self {
-        let file = args.config.clone().unwrap_or_default();
+impl<F: Fn() -> Result<Builder, Failure>> Watch<F> {
+    pub(crate) fn new(file: PathBuf, builder: F) -> Self {
         let mut watch = Self {
-            args,
+            builder,
             file,
             read: None,
         };
@@ -61,7 +60,7 @@ impl<'a> Watch<'a> {
 
     fn reload(&self, mock: &CozeAuthMock) {
         let file = self.file.display();
-        let builder = self.args.builder();
+        let builder = (self.builder)();
         match builder.and_then(|builder| mock.reload(builder).map_err(Failure::from)) {
             Ok(()) => {
                 tracing::info!(

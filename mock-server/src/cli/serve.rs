@@ -127,7 +127,8 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     runtime.block_on(async {
         // Before the address is known, so that a signal can never come too early.
         let signal = stop_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
-        let mut watch = reload::Watch::new(args);
+        let mut watch =
+            reload::Watch::new(args.config.clone().unwrap_or_default(), || args.builder());
         let mock = args.builder()?.start().await?;
         args.write_ca(&mock)?;
         print(&args.greeting(&mock));

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::reader::{Reader, id, required};
 use super::table::Table;
 use super::target::{CONSENTS, For};
+use crate::limits::MAX_APPS;
 use crate::protocol::redirect_uri;
 use crate::state::app::{App, Key, Kind};
 use crate::state::ready_made;
@@ -21,8 +22,6 @@ const KINDS: &[(&str, Kind)] = &[
     ("device", Kind::Device),
     ("jwt", Kind::Jwt),
 ];
-
-const MOST_APPS: usize = 10_000;
 
 pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<App> {
     let known = [
@@ -74,9 +73,9 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
             ..App::named(kind, &name, &client_id)
         });
     }
-    if apps.len() > MOST_APPS {
-        let text = format!("{} apps; expected at most {MOST_APPS}", apps.len());
-        reader.wrong(tables[MOST_APPS].at, text);
+    if apps.len() > MAX_APPS {
+        let text = format!("{} apps; expected at most {MAX_APPS}", apps.len());
+        reader.wrong(tables[MAX_APPS].at, text);
     }
     apps
 }

@@ -5,7 +5,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
 use super::table::Table;
-use crate::intercept::fault_spec::{MOST, Place};
+use crate::intercept::fault_spec::Place;
+use crate::limits::MAX_FAULTS;
 use crate::state::settings::Settings;
 
 const KEYS: &[&str] = &["on", "fault", "at", "times", "skip", "probability"];
@@ -29,10 +30,10 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
             "this is no fault; expected on = { endpoint = \"token\" } and fault = { kind = \"reset\" }, and what the kind takes".to_owned()
         });
         match placed.and_then(Place::placed) {
-            Ok(_) if settings.faults.len() == MOST => {
+            Ok(_) if settings.faults.len() == MAX_FAULTS => {
                 reader.wrong(
                     table.at,
-                    format!("more than {MOST} faults; remove this one"),
+                    format!("more than {MAX_FAULTS} faults; remove this one"),
                 );
                 return;
             }

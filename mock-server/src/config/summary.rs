@@ -3,20 +3,14 @@
 use std::fmt::Write as _;
 
 use super::time::written;
-use crate::api::banner;
-use crate::control::gates;
-use crate::control::reply::LONGEST_BODY;
 use crate::journal::filter::Calls;
-use crate::oauth::context::{BODY_LIMIT, PARAMETER_LIMIT};
-use crate::oauth::device_code::TOLERANCE;
-use crate::oauth::jwt_bearer::LONGEST_TOKEN_S;
-use crate::protocol::world_name;
-use crate::redact::MOST_HEADERS;
+use crate::limits;
+use crate::limits::{
+    CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY, MAX_HEADERS,
+    MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
+};
 use crate::state::app::Consent;
 use crate::state::settings::Settings;
-use crate::state::{CONSENT_S, WAITING_CAP};
-use crate::web::body::DRAIN_LIMIT;
-use crate::world::worlds;
 
 pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
     let public_url = public_url.unwrap_or("none");
@@ -66,7 +60,7 @@ pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Setting
     };
     line("accounts", &any(&settings.accounts));
     line("enterprises", &any(&settings.enterprises));
-    match banner::changes(&settings.rules) {
+    match settings.rules.describe_changes() {
         changes if changes.is_empty() => text.push_str("All rules are as Coze has them\n"),
         changes => text.push_str(
             changes
@@ -98,33 +92,33 @@ fn limits(settings: &Settings, text: &mut String) {
         ("pause between polls", written(ttl.device_interval)),
         (
             "of which may be missing",
-            format!("{} ms", TOLERANCE.as_millis()),
+            format!("{} ms", POLL_TOLERANCE.as_millis()),
         ),
-        ("consent page", written(CONSENT_S)),
-        ("JWT grant, longest token", written(LONGEST_TOKEN_S)),
+        ("consent page", written(CONSENT_PAGE_S)),
+        ("JWT grant, longest token", written(MAX_JWT_TOKEN_S)),
         ("grants of a kind, a world", settings.cap.to_string()),
         ("assertions remembered", settings.cap.to_string()),
         (
             "consent pages waiting",
-            settings.cap.min(WAITING_CAP).to_string(),
+            settings.cap.min(MAX_CONSENT_PAGES).to_string(),
         ),
         ("requests in the journal", settings.journal.to_string()),
-        ("headers of each", MOST_HEADERS.to_string()),
-        ("gates of a world", gates::MOST.to_string()),
+        ("headers of each", MAX_HEADERS.to_string()),
+        ("gates of a world", limits::MAX_GATES.to_string()),
         (
             "wait at GET /gates/{name}",
-            written(gates::LONGEST_WAIT_MS / 1000),
+            written(limits::MAX_WAIT_MS / 1000),
         ),
-        ("worlds", worlds::MOST.to_string()),
-        ("world kept unused", written(worlds::UNUSED.as_secs())),
+        ("worlds", limits::MAX_WORLDS.to_string()),
+        ("world kept unused", written(limits::UNUSED_WORLD.as_secs())),
         (
             "name of a world",
-            format!("{} bytes", world_name::LONGEST_NAME),
+            format!("{} bytes", limits::MAX_WORLD_NAME),
         ),
-        ("body", format!("{BODY_LIMIT} bytes")),
-        ("body of a control", format!("{LONGEST_BODY} bytes")),
-        ("body read and dropped", format!("{DRAIN_LIMIT} bytes")),
-        ("parameter kept", format!("{PARAMETER_LIMIT} bytes")),
+        ("body", format!("{MAX_BODY} bytes")),
+        ("body of a control", format!("{MAX_CONTROL_BODY} bytes")),
+        ("body read and dropped", format!("{MAX_DRAINED_BODY} bytes")),
+        ("parameter kept", format!("{MAX_PARAMETER} bytes")),
     ] {
         let _ = writeln!(text, "  {name:<26} {value}");
     }

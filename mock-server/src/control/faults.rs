@@ -10,12 +10,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::reply::{Handled, Problem, parse, respond};
-use crate::intercept::fault_spec::{Asked, MOST, Place};
+use crate::intercept::fault_spec::{Asked, Place};
 use crate::intercept::script::{After, Step};
 use crate::intercept::selector::AskedOn;
+use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::world::Shared;
-
-pub(crate) const MOST_STEPS: usize = 1_000;
 
 pub(super) async fn place(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     respond(try_place(&shared, &body))
@@ -24,14 +23,14 @@ pub(super) async fn place(State(shared): State<Arc<Shared>>, body: Bytes) -> Res
 fn try_place(shared: &Shared, body: &[u8]) -> Handled {
     let asked: Place = parse(body, &Place::shape())?;
     let (on, fault) = asked.placed().map_err(Problem::bad)?;
-    let placed = shared.faults.place(on, fault, MOST);
+    let placed = shared.faults.place(on, fault, MAX_FAULTS);
     placed
         .map(|placed| json!({ "id": placed.id }))
         .ok_or_else(|| full("faults"))
 }
 
 fn full(what: &str) -> Problem {
-    let text = format!("there are {MOST} {what}; DELETE one of them, or POST /reset");
+    let text = format!("there are {MAX_FAULTS} {what}; DELETE one of them, or POST /reset");
     Problem::new(StatusCode::CONFLICT, text)
 }
 
@@ -137,11 +136,13 @@ fn try_run(shared: &Shared, body: &[u8]) -> Handled {
         Some("last") => After::Last,
         Some(_) => return Err(Problem::bad(r#"after is "pass", "repeat" or "last""#)),
     };
-    if !(1..=MOST_STEPS).contains(&asked.then.len()) {
-        return Err(Problem::bad(format!("then has 1 to {MOST_STEPS} steps")));
+    if !(1..=MAX_SCRIPT_STEPS).contains(&asked.then.len()) {
+        return Err(Problem::bad(format!(
+            "then has 1 to {MAX_SCRIPT_STEPS} steps"
+        )));
     }
     let steps: Result<Vec<_>, _> = asked.then.into_iter().map(AskedStep::step).collect();
-    let script = shared.faults.run(on, steps?, after, MOST);
+    let script = shared.faults.run(on, steps?, after, MAX_FAULTS);
     script
         .map(|script| json!({ "id": script.id }))
         .ok_or_else(|| full("scripts"))

@@ -15,17 +15,8 @@ use super::reply::{Handled, Problem, parse, respond};
 use crate::intercept::gate::Held;
 use crate::intercept::phase::At;
 use crate::intercept::selector::AskedOn;
+use crate::limits::{DEFAULT_WAIT_MS, MAX_GATE_NAME, MAX_GATES, MAX_WAIT_MS};
 use crate::world::Shared;
-
-/// Nobody drops these gates, so there is an end to them.
-pub(crate) const MOST: usize = 64;
-
-pub(crate) const LONGEST_NAME: usize = 64;
-
-/// Of who waits for requests too.
-pub(crate) const LONGEST_WAIT_MS: u64 = 60_000;
-
-pub(crate) const WAIT_MS: u64 = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,18 +35,18 @@ pub(super) async fn set(
 
 fn try_set(shared: &Shared, name: &str, body: &[u8]) -> Handled {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if name.len() > LONGEST_NAME || !name.chars().all(plain) {
-        let text = format!("a gate's name has at most {LONGEST_NAME} of A-Z a-z 0-9 - . _");
+    if name.len() > MAX_GATE_NAME || !name.chars().all(plain) {
+        let text = format!("a gate's name has at most {MAX_GATE_NAME} of A-Z a-z 0-9 - . _");
         return Err(Problem::bad(text));
     }
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
     let asked: Set = parse(body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
     let at = At::named(&asked.at).map_err(Problem::bad)?;
-    if shared.gates.put(Held::new(name, on, at), MOST) {
+    if shared.gates.put(Held::new(name, on, at), MAX_GATES) {
         return Ok(json!({ "ok": true }));
     }
-    let text = format!("there are {MOST} gates; DELETE one of them, or POST /reset");
+    let text = format!("there are {MAX_GATES} gates; DELETE one of them, or POST /reset");
     Err(Problem::new(StatusCode::CONFLICT, text))
 }
 
@@ -75,13 +66,13 @@ pub(super) async fn watch(
 }
 
 async fn try_watch(shared: &Shared, name: &str, query: &str) -> Handled {
-    let (mut wanted, mut wait_ms) = (0, WAIT_MS);
+    let (mut wanted, mut wait_ms) = (0, DEFAULT_WAIT_MS);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match (name.as_ref(), value.parse()) {
             ("arrived", Ok(n)) => wanted = n,
-            ("timeout_ms", Ok(ms)) if ms <= LONGEST_WAIT_MS => wait_ms = ms,
+            ("timeout_ms", Ok(ms)) if ms <= MAX_WAIT_MS => wait_ms = ms,
             _ => {
-                let text = format!("expected arrived=N and timeout_ms=0 to {LONGEST_WAIT_MS}");
+                let text = format!("expected arrived=N and timeout_ms=0 to {MAX_WAIT_MS}");
                 return Err(Problem::bad(text));
             }
         }

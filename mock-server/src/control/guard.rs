@@ -10,7 +10,8 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::other_method;
-use super::reply::{LONGEST_BODY, Problem, respond};
+use super::reply::{Problem, respond};
+use crate::limits::MAX_CONTROL_BODY;
 use crate::net::addressing::Reach;
 use crate::protocol::request::Body;
 use crate::web::access::{comes_from_here, has_token};
@@ -22,7 +23,7 @@ where
 {
     router
         .method_not_allowed_fallback(other_method)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_CONTROL_BODY))
         .layer(middleware::from_fn_with_state(reach.clone(), guard))
 }
 
@@ -55,7 +56,7 @@ async fn in_json(response: Response) -> Response {
     }
     let text = match (status, read(response.into_body()).await) {
         (StatusCode::PAYLOAD_TOO_LARGE, _) => {
-            format!("the body has more than {LONGEST_BODY} bytes; send less at once")
+            format!("the body has more than {MAX_CONTROL_BODY} bytes; send less at once")
         }
         (_, Body::Whole(text)) => String::from_utf8_lossy(&text).into_owned(),
         _ => "this request cannot be read".to_owned(),

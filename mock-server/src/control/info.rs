@@ -31,7 +31,7 @@ pub(super) async fn document(
     respond(Ok(openapi::document(&shared, &base)))
 }
 
-/// Design §4: what `--print json` and `GET /info` say.
+/// What `serve --print json` and `GET /_mock/v1/info` show.
 pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
     let world = shared.world();
     let apps: Vec<&App> = world.known_apps().collect();

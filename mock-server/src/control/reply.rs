@@ -9,9 +9,6 @@ use serde_json::{Map, Value, json};
 use crate::protocol::response::json_reply;
 use crate::web::routes::into_response;
 
-/// Bytes of a body: a script has many faults, and a log that is searched for secrets is long.
-pub(crate) const LONGEST_BODY: usize = 2 * 1024 * 1024;
-
 pub(super) type Handled = Result<Value, Problem>;
 
 /// A control request that was not carried out.

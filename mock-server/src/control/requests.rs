@@ -9,18 +9,18 @@ use http::{StatusCode, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::gates::{LONGEST_WAIT_MS, WAIT_MS};
 use super::reply::{Handled, Problem, plain, respond};
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
 use crate::journal::record::Kept;
 use crate::journal::{Journal, export};
-use crate::web::journal_stream::{MOST_WAITING, full};
+use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
+use crate::web::journal_stream::full;
 use crate::world::Shared;
 use crate::world::wait::Awaited;
 
 pub(super) fn too_many_wait(shared: &Shared) -> Option<Problem> {
-    let text = format!("{MOST_WAITING} clients wait for requests already");
+    let text = format!("{MAX_WAITING_CLIENTS} clients wait for requests already");
     full(shared).then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
@@ -45,7 +45,7 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
         match (&*name, number) {
             ("since" | "after", Some(since)) => filter.since = since,
             ("limit", Some(limit)) => filter.limit = Some(limit),
-            ("timeout_ms", Some(ms)) if ms <= LONGEST_WAIT_MS => filter.wait_ms = Some(ms),
+            ("timeout_ms", Some(ms)) if ms <= MAX_WAIT_MS => filter.wait_ms = Some(ms),
             _ => {
                 let text = format!(
                     "filters are endpoint, client_id, grant, status, error, rule, fault and, each a number, {}",
@@ -107,7 +107,7 @@ async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
     if let Some(problem) = too_many_wait(shared) {
         return Err(problem);
     }
-    let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(WAIT_MS));
+    let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(DEFAULT_WAIT_MS));
     let life = shared.bell.life();
     let look = move |world: &crate::state::World| {
         let found = world.journal.next(filter.since, &filter.calls)?;

@@ -18,18 +18,17 @@ use super::reply::{Handled, Problem, parse, respond};
 use crate::api::builder::Builder;
 use crate::config;
 use crate::config::target::For;
+use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Reach;
 use crate::time::clock::ClockHandle;
 use crate::web::base_url::base;
-use crate::web::routes::{Route, routed};
+use crate::web::routes::{Route, WORLDS_AT, routed};
 use crate::world::Shared;
-use crate::world::worlds::{UNUSED, Worlds};
-
-pub(crate) const PATH: &str = "/_mock/v1/worlds";
+use crate::world::worlds::Worlds;
 
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Worlds>>> {
     [
-        (PATH, get(list).post(make)),
+        (WORLDS_AT, get(list).post(make)),
         ("/_mock/v1/worlds/{name}", delete(remove)),
     ]
 }
@@ -52,7 +51,7 @@ async fn list(
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    let base = base(&worlds.first(), &headers, &original, PATH);
+    let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
     let all: Vec<_> = worlds
         .all()
         .iter()
@@ -80,7 +79,7 @@ async fn make(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let base = base(&worlds.first(), &headers, &original, PATH);
+    let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
     respond(try_make(&worlds, &base, &body))
 }
 
@@ -103,7 +102,7 @@ fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
     }
     let settings = builder.settings();
     let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
-    let kept = asked.ttl_s.map_or(UNUSED, Duration::from_secs);
+    let kept = asked.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
     let made = worlds.make(&asked.name, settings, asked.config.is_some(), kept);
     let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
     Ok(described(&asked.name, &world, base))

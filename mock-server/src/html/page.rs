@@ -30,8 +30,7 @@ pub(crate) struct Detail<'a> {
 }
 
 /// No script, nothing from elsewhere. `form-action` is left out: browsers apply it to the redirect
-/// back to the app too. The referrer is for the origin alone: with none at all a browser writes
-/// `Origin: null` on the forms of our own pages.
+/// back to the app too.
 const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CACHE_CONTROL, "no-store"),

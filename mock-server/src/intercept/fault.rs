@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::fault_kind::{Kind, LONGEST};
+use super::fault_kind::Kind;
 use super::phase::At;
+use crate::limits::MAX_FAULT_TIME;
 
 /// Not HTTP, and not the start of anything else.
 const GARBAGE: &[u8] = b"\x00\xff\xfe no HTTP \x01\r\n\x00";
@@ -59,7 +60,7 @@ impl Fault {
 
     /// The answer comes later, by real time; at most 60 s.
     pub fn delay(by: Duration) -> Self {
-        Self::new(Kind::Delay(by.min(LONGEST)))
+        Self::new(Kind::Delay(by.min(MAX_FAULT_TIME)))
     }
 
     /// The answer does not come until the fault is removed, or the client goes away.
@@ -96,7 +97,7 @@ impl Fault {
     /// connection ends with the answer.
     pub fn slow_drip(pause: Duration) -> Self {
         Self::new(Kind::SlowDrip(
-            pause.clamp(Duration::from_millis(1), LONGEST),
+            pause.clamp(Duration::from_millis(1), MAX_FAULT_TIME),
         ))
     }
 

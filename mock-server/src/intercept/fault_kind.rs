@@ -6,9 +6,6 @@ use http::{HeaderValue, StatusCode};
 
 use super::phase::At;
 
-/// No fault acts for longer, of real time, but `hold`, which has no end of its own.
-pub(crate) const LONGEST: Duration = Duration::from_secs(60);
-
 pub(crate) const DELAY: Duration = Duration::from_millis(300);
 
 pub(crate) const DRIP: Duration = Duration::from_millis(10);

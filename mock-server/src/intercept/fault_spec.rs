@@ -6,14 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::fault::Fault;
-use super::fault_kind::{DELAY, DRIP, LONGEST};
+use super::fault_kind::{DELAY, DRIP};
 use super::phase::At;
 use super::selector::{AskedOn, On};
-
-/// Nobody drops these, so there is an end to them.
-pub(crate) const MOST: usize = 64;
-
-pub(crate) const LONGEST_BODY: usize = 64 * 1024;
+use crate::limits::{MAX_FAULT_BODY, MAX_FAULT_TIME};
 
 const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"}}"#;
 
@@ -43,8 +39,8 @@ impl Asked {
             }
         }
         let fault = match self.body {
-            Some(body) if body.len() > LONGEST_BODY => {
-                return Err(format!("body has at most {LONGEST_BODY} bytes"));
+            Some(body) if body.len() > MAX_FAULT_BODY => {
+                return Err(format!("body has at most {MAX_FAULT_BODY} bytes"));
             }
             Some(body) => fault.try_body(body.into())?,
             None => fault,
@@ -62,8 +58,8 @@ impl Asked {
     fn of_its_kind(&self) -> Result<Fault, String> {
         let pause = |unsaid: Duration| match self.ms.map(Duration::from_millis) {
             None => Ok(unsaid),
-            Some(ms) if (Duration::from_millis(1)..=LONGEST).contains(&ms) => Ok(ms),
-            Some(_) => Err(format!("ms is 1 to {}", LONGEST.as_millis())),
+            Some(ms) if (Duration::from_millis(1)..=MAX_FAULT_TIME).contains(&ms) => Ok(ms),
+            Some(_) => Err(format!("ms is 1 to {}", MAX_FAULT_TIME.as_millis())),
         };
         Ok(match self.kind.as_str() {
             "status" => Fault::try_status(self.status.unwrap_or(502))?,

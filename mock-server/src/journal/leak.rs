@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// How many leaks a world remembers.
-const MOST: usize = 1_000;
+use crate::limits::MAX_LEAKS;
 
 /// A secret where it does not belong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +37,7 @@ impl Leaks {
         for leak in leaks {
             logid.clone_into(&mut leak.logid);
             self.total += 1;
-            if self.kept.len() == MOST {
+            if self.kept.len() == MAX_LEAKS {
                 self.kept.pop_front();
             }
             self.kept.push_back(leak.clone());

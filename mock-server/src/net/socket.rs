@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 
 use super::tls::{Stream, Tls};
-use crate::intercept::fault_kind::LONGEST;
 use crate::intercept::socket_fault::Order;
+use crate::limits::MAX_FAULT_TIME;
 use crate::time::ticker::Ticks;
 
 /// One connection, as the handler of a request holds it.
@@ -112,7 +112,7 @@ impl Wire {
                 Now::Drip {
                     ticks: None,
                     period,
-                    until: Instant::now() + LONGEST,
+                    until: Instant::now() + MAX_FAULT_TIME,
                 }
             }
         };
@@ -230,7 +230,7 @@ mod tests {
             let _client = TcpStream::connect(to).await.expect("a connection");
             let tls = None;
             let (mut wire, _) = Sockets { listener, tls }.accept().await;
-            wire.line.order(Order::Drip(LONGEST));
+            wire.line.order(Order::Drip(MAX_FAULT_TIME));
             let first = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"answer")).await;
             assert_eq!(first.ok(), Some(1));
             if let Now::Drip { until, .. } = &mut wire.now {

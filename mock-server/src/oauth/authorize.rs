@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use url::form_urlencoded;
 
 use super::context::Call;
+use crate::limits::CONSENT_PAGE_S;
 use crate::protocol::digest::digest;
 use crate::protocol::redirect_uri;
 use crate::protocol::refusal::Refusal;
@@ -13,8 +14,8 @@ use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::state::app::{Consent, Kind};
 use crate::state::authorizations::{approve, deny};
+use crate::state::challenges;
 use crate::state::grants::{AppIndex, Authorization, Challenge};
-use crate::state::{CONSENT_S, challenges};
 
 const PARAMETERS: [&str; 6] = [
     "response_type",
@@ -88,7 +89,7 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         state: query.get("state").cloned(),
         challenge,
         workspace: workspace.map(str::to_owned),
-        expires_ms: call.now_ms + CONSENT_S * 1000,
+        expires_ms: call.now_ms + CONSENT_PAGE_S * 1000,
         decided: false,
         made: call.mark(),
     })

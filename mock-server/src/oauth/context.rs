@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 
 use crate::journal::draft::Note;
+use crate::limits::MAX_BODY;
 use crate::protocol::digest::{Digest, digest, print_of};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Members;
@@ -19,12 +20,6 @@ use crate::state::grants::{AppIndex, TokenAnswer};
 use crate::state::provenance::{Mark, Origin};
 use crate::state::user::User;
 use crate::state::{World, leak_scanner};
-
-/// Bytes of a body that are looked at.
-pub(crate) const BODY_LIMIT: usize = 64 * 1024;
-
-/// Bytes of a parameter that is kept until a user decides or a code is exchanged.
-pub(crate) const PARAMETER_LIMIT: usize = 2_048;
 
 /// A user who decides about an authorize request without a browser.
 #[derive(Clone, Debug)]
@@ -88,7 +83,7 @@ impl<'a> Call<'a> {
         let body = match &request.body {
             Body::Whole(body) => body,
             Body::TooLong => {
-                let expected = format!("at most {BODY_LIMIT} bytes");
+                let expected = format!("at most {MAX_BODY} bytes");
                 return Err(refuse(Rule::BodyLimit, &expected, "more".to_owned()));
             }
             Body::Broken => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::context::Call;
+use crate::limits::POLL_TOLERANCE;
 use crate::protocol::json_body::Members;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
@@ -11,9 +12,6 @@ use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::state::app::{Consent, Kind};
 use crate::state::grants::{AppIndex, Decision, Device};
-
-/// A poll may come this much too early: timers of clients are not exact.
-pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
 
 pub(crate) fn poll(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
     let app = call.client(body.text("client_id")?, &[Kind::Device])?;
@@ -83,7 +81,7 @@ fn check(
     // A pause is steady time: a wall clock that is set back makes nobody poll early.
     let gap = device.last_poll.map(|last| steady.saturating_sub(last));
     let interval_s = call.world.settings.ttl.device_interval;
-    let early = gap.is_some_and(|gap| gap + TOLERANCE < Duration::from_secs(interval_s));
+    let early = gap.is_some_and(|gap| gap + POLL_TOLERANCE < Duration::from_secs(interval_s));
     call.require(Rule::DeviceInterval, !(pending && early), || {
         let expected = format!("{} ms between polls", interval_s * 1000);
         (

@@ -6,6 +6,7 @@ use http::header::HOST;
 use serde_json::Value;
 
 use super::context::Call;
+use crate::limits::MAX_JWT_TOKEN_S;
 use crate::protocol::assertion::Assertion;
 use crate::protocol::digest::digest;
 use crate::protocol::json_body::{Members, Part, kind_of};
@@ -18,8 +19,6 @@ use crate::redact::json;
 use crate::state::app::Kind;
 use crate::state::grants::AppIndex;
 use crate::state::jti::Jti;
-
-pub(crate) const LONGEST_TOKEN_S: u64 = 86_399;
 
 const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 
@@ -210,7 +209,7 @@ fn duration(body: &Members<'_>, usual_s: u64) -> Result<u64, Refusal> {
         _ => None,
     };
     let seconds = number.and_then(serde_json::Number::as_u64);
-    let fits = seconds.filter(|s| (1..=LONGEST_TOKEN_S).contains(s));
+    let fits = seconds.filter(|s| (1..=MAX_JWT_TOKEN_S).contains(s));
     fits.ok_or_else(|| {
         let came = match number {
             Some(number) => number.to_string(),

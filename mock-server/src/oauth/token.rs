@@ -1,9 +1,7 @@
 //! The token endpoint: which grant answers.
 
-use super::authorization_code;
 use super::context::Call;
-use super::refresh_token;
-use super::{device_code, jwt_bearer};
+use super::{authorization_code, device_code, jwt_bearer, refresh_token};
 use crate::protocol::grant::{DEVICE_CODE, JWT_BEARER, name, secret_of};
 use crate::protocol::json_body::Members;
 use crate::protocol::refusal::Refusal;

@@ -14,7 +14,8 @@ use crate::html::form::Fields;
 use crate::html::language;
 use crate::html::page::{Message, page};
 use crate::html::texts::Texts;
-use crate::intercept::fault_spec::{MOST, Place};
+use crate::intercept::fault_spec::Place;
+use crate::limits::MAX_FAULTS;
 use crate::state::devices;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::web::body::form;
@@ -133,6 +134,6 @@ fn place(shared: &Shared, t: &'static Texts, fields: &Fields) -> Result<(), Prob
     let asked: Option<Place> = from_value(asked).ok();
     let placed = asked.and_then(|asked| asked.placed().ok());
     let (on, fault) = placed.ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
-    let placed = shared.faults.place(on, fault, MOST);
+    let placed = shared.faults.place(on, fault, MAX_FAULTS);
     placed.map(|_| ()).ok_or((StatusCode::CONFLICT, t.no_room))
 }

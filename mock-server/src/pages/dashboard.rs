@@ -141,7 +141,7 @@ async fn dashboard(
     let own = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(own));
-    // With none at all a browser writes `Origin: null` on our own forms.
+    // With no referrer at all a browser writes `Origin: null` on the forms of our own pages.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     into_response(reply)
 }

@@ -1,7 +1,7 @@
 //! A request that broke a rule.
 
 use super::rules::Rule;
-use crate::oauth::context::PARAMETER_LIMIT;
+use crate::limits::MAX_PARAMETER;
 
 /// A request broke a rule. What Coze would answer is in the rule's row; the rest is for people.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Refusal {
     pub(crate) fn parameter(rule: Rule, name: &str, came: &str) -> Self {
         let expected = match rule {
             Rule::ParamOnce => format!("{name} once"),
-            Rule::ParamLength => format!("{name} of at most {PARAMETER_LIMIT} bytes"),
+            Rule::ParamLength => format!("{name} of at most {MAX_PARAMETER} bytes"),
             _ => format!("{name}, a string that is not empty"),
         };
         Self {
@@ -31,7 +31,7 @@ impl Refusal {
 
     /// Refuses a parameter that is too long to be kept.
     pub(crate) fn limit_length(name: &str, value: &str) -> Result<(), Self> {
-        if value.len() <= PARAMETER_LIMIT {
+        if value.len() <= MAX_PARAMETER {
             return Ok(());
         }
         let came = format!("{} bytes", value.len());

@@ -1,10 +1,9 @@
 //! The rules: their ids here, everything else about them in `rules.toml`.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
-
-use crate::error::SetupError;
 
 macro_rules! rules {
     ($($name:ident = $id:literal,)*) => {
@@ -147,12 +146,23 @@ impl Rule {
         &TABLE[self as usize]
     }
 
-    fn named(id: &str) -> Result<Self, SetupError> {
+    fn named(id: &str) -> Result<Self, RuleError> {
         let found = Self::ALL.iter().find(|rule| rule.id() == id);
         found
             .copied()
-            .ok_or_else(|| SetupError::UnknownRule(id.to_owned()))
+            .ok_or_else(|| RuleError::Unknown(id.to_owned()))
     }
+}
+
+/// Why a rule cannot be changed like this.
+#[derive(Debug)]
+pub(crate) enum RuleError {
+    /// No rule has this id.
+    Unknown(String),
+    /// This rule cannot be turned off.
+    NoSwitch(String),
+    /// A violation of this rule cannot be answered with this HTTP status.
+    BadAnswer(String, u16),
 }
 
 /// Which rules are on, and which answer with something else than the table says.
@@ -170,10 +180,10 @@ impl RuleSet {
         }
     }
 
-    pub(crate) fn set(&mut self, id: &str, on: bool) -> Result<(), SetupError> {
+    pub(crate) fn set(&mut self, id: &str, on: bool) -> Result<(), RuleError> {
         let rule = Rule::named(id)?;
         if !rule.text().switch && !on {
-            return Err(SetupError::NoSwitch(id.to_owned()));
+            return Err(RuleError::NoSwitch(id.to_owned()));
         }
         self.on[rule as usize] = on;
         Ok(())
@@ -184,10 +194,10 @@ impl RuleSet {
         id: &str,
         status: u16,
         error: Option<&str>,
-    ) -> Result<(), SetupError> {
+    ) -> Result<(), RuleError> {
         let rule = Rule::named(id)?;
         if !(200..600).contains(&status) || (300..400).contains(&status) {
-            return Err(SetupError::BadAnswer(id.to_owned(), status));
+            return Err(RuleError::BadAnswer(id.to_owned(), status));
         }
         self.answers.push((rule, status, error.map(str::to_owned)));
         Ok(())
@@ -207,18 +217,38 @@ impl RuleSet {
     }
 
     /// The rules that are not as the table has them: (id, is it on).
-    pub(crate) fn changed(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
+    fn changed(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
         Rule::ALL
             .iter()
             .filter(|rule| self.is_on(**rule) != rule.text().default)
             .map(|rule| (rule.id(), self.is_on(*rule)))
     }
 
-    pub(crate) fn changed_answers(&self) -> impl Iterator<Item = (&'static str, u16, &str)> + '_ {
+    fn changed_answers(&self) -> impl Iterator<Item = (&'static str, u16, &str)> + '_ {
         self.answers.iter().map(|(rule, status, error)| {
             let error = error.as_deref().unwrap_or(&rule.text().error);
             (rule.id(), *status, error)
         })
+    }
+
+    /// What makes this mock another server than Coze, in lines; empty if nothing does.
+    pub(crate) fn describe_changes(&self) -> String {
+        let mut text = String::new();
+        for (id, on) in self.changed() {
+            let what = if on {
+                "on, stricter than Coze"
+            } else {
+                "OFF, laxer than Coze"
+            };
+            let _ = writeln!(text, "    rule {id} is {what}");
+        }
+        for (id, status, error) in self.changed_answers() {
+            let _ = writeln!(text, "    rule {id} is answered with {status} {error}");
+        }
+        match text.is_empty() {
+            true => text,
+            false => format!("  Not as Coze\n{text}"),
+        }
     }
 }
 
@@ -290,9 +320,9 @@ mod tests {
     fn a_rule_without_switch_stays_on() {
         let mut rules = RuleSet::standard();
         let refused = rules.set("client.known", false);
-        assert!(matches!(refused, Err(SetupError::NoSwitch(id)) if id == "client.known"));
+        assert!(matches!(refused, Err(RuleError::NoSwitch(id)) if id == "client.known"));
         assert!(rules.is_on(Rule::ClientKnown));
         let unknown = rules.set("client.knwon", false);
-        assert!(matches!(unknown, Err(SetupError::UnknownRule(_))));
+        assert!(matches!(unknown, Err(RuleError::Unknown(_))));
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// Bytes of a name.
-pub(crate) const LONGEST_NAME: usize = 64;
+use crate::limits::MAX_WORLD_NAME;
 
 /// No world can have this name.
 #[derive(Clone, Eq, PartialEq)]
@@ -14,7 +13,7 @@ impl fmt::Display for NoWorld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the name of a world has 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.', and begins with a letter or digit"
+            "the name of a world has 1 to {MAX_WORLD_NAME} letters, digits, '-', '_' and '.', and begins with a letter or digit"
         )
     }
 }
@@ -31,7 +30,7 @@ impl std::error::Error for NoWorld {}
 pub(crate) fn check(name: &str) -> Result<(), NoWorld> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    match starts && name.len() <= LONGEST_NAME && name.bytes().all(allowed) {
+    match starts && name.len() <= MAX_WORLD_NAME && name.bytes().all(allowed) {
         true => Ok(()),
         false => Err(NoWorld),
     }

@@ -12,14 +12,14 @@ use crate::net::socket::Line;
 use crate::pages::dashboard;
 use crate::pages::routes::routes;
 use crate::web::data::data;
-use crate::web::routes::routed;
+use crate::web::routes::{CONTROL_AT, routed};
 use crate::world::Shared;
 
 /// The routes of one world.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     routed(routes())
         .merge(dashboard::router(&shared.reach))
-        .nest("/_mock/v1", control::router(&shared.reach))
+        .nest(CONTROL_AT, control::router(&shared.reach))
         .fallback(routed_data)
         .layer(middleware::map_response_with_state(shared.clone(), dated))
         .with_state(shared)

@@ -95,7 +95,6 @@ pub(crate) fn waiting<'a>(
     }
 }
 
-/// `user` is who approves; none for who sits at the browser when the device gets its tokens.
 /// The devices that a person can still decide about, oldest first.
 pub(crate) fn all_waiting(world: &World, now_ms: u64) -> impl Iterator<Item = &Device> {
     let pending = |device: &&Device| device.decision == Decision::Pending && device.used.is_none();
@@ -103,6 +102,8 @@ pub(crate) fn all_waiting(world: &World, now_ms: u64) -> impl Iterator<Item = &D
     devices.filter(move |device| now_ms < device.expires_ms)
 }
 
+/// Approves, denies or ends a device code. `user` is the one who approves; with none it is the user who is signed in
+/// when the device gets its tokens.
 pub(crate) fn decide(
     world: &mut World,
     user_code: &str,

@@ -7,13 +7,11 @@ use super::ready_made;
 use super::user::{ConsoleToken, User};
 use crate::intercept::fault::Fault;
 use crate::intercept::selector::On;
-use crate::journal;
+use crate::limits;
+use crate::limits::DEFAULT_GRANTS;
 use crate::net::addressing::Reach;
 use crate::protocol::rules::RuleSet;
 use crate::time::clock::ClockHandle;
-
-/// How many grants, codes and `jti` values one world keeps.
-const CAP: usize = 100_000;
 
 /// Lifetimes and the pause between polls, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +64,8 @@ impl Settings {
             rules: RuleSet::standard(),
             consent: Consent::Page,
             seed,
-            cap: CAP,
-            journal: journal::CAPACITY,
+            cap: DEFAULT_GRANTS,
+            journal: limits::DEFAULT_JOURNAL,
             ttl: Ttl::STANDARD,
             apps: ready_made::apps(),
             users: ready_made::users(),

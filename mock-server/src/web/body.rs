@@ -5,12 +5,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use crate::oauth::context::BODY_LIMIT;
+use crate::limits::{MAX_BODY, MAX_DRAINED_BODY};
 use crate::protocol::request::Body;
-
-/// Bytes of an oversized body that are read and dropped, so that a client that is still sending
-/// gets to see the answer.
-pub(crate) const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
 pub(crate) async fn read(mut body: axum::body::Body) -> Body {
     let mut whole = BytesMut::new();
@@ -23,17 +19,17 @@ pub(crate) async fn read(mut body: axum::body::Body) -> Body {
             continue;
         };
         length = length.saturating_add(data.len());
-        if length <= BODY_LIMIT && whole.is_empty() && body.is_end_stream() {
+        if length <= MAX_BODY && whole.is_empty() && body.is_end_stream() {
             return Body::Whole(data);
         }
-        if length <= BODY_LIMIT {
+        if length <= MAX_BODY {
             whole.extend_from_slice(&data);
         }
-        if length > DRAIN_LIMIT {
+        if length > MAX_DRAINED_BODY {
             break;
         }
     }
-    match length > BODY_LIMIT {
+    match length > MAX_BODY {
         true => Body::TooLong,
         false => Body::Whole(whole.freeze()),
     }

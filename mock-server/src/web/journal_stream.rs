@@ -13,14 +13,12 @@ use http_body::Frame;
 use crate::journal::Journal;
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
+use crate::limits::MAX_WAITING_CLIENTS;
 use crate::world::Shared;
 use crate::world::wait::Awaited;
 
-/// A client that waits has a thread.
-pub(crate) const MOST_WAITING: usize = 64;
-
 pub(crate) fn full(shared: &Shared) -> bool {
-    shared.bell.waiting() >= MOST_WAITING
+    shared.bell.waiting() >= MAX_WAITING_CLIENTS
 }
 
 /// Proxies close what is silent for longer.

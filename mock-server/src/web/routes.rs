@@ -6,6 +6,11 @@ use axum::routing::MethodRouter;
 
 use crate::protocol::response::Reply;
 
+/// Where the control plane of a world is.
+pub(crate) const CONTROL_AT: &str = "/_mock/v1";
+/// Where the worlds of a mock are made and listed.
+pub(crate) const WORLDS_AT: &str = "/_mock/v1/worlds";
+
 /// A path and what is done at it.
 pub(crate) type Route<S> = (&'static str, MethodRouter<S>);
 

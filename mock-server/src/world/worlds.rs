@@ -10,6 +10,7 @@ use axum::Router;
 use sha2::{Digest as _, Sha256};
 
 use super::{NOWHERE, Shared};
+use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
 use crate::net::addressing::reachable;
 use crate::protocol::world_name::{NoWorld, check};
 use crate::server::router;
@@ -18,12 +19,6 @@ use crate::state::settings::Settings;
 
 /// Where the worlds but the first are.
 pub(crate) const PREFIX: &str = "/t/";
-
-/// How many there are at most, beside the first; the one that was not used for the longest goes first.
-pub(crate) const MOST: usize = 1_000;
-
-/// How long one is kept that nobody uses, of the machine's time, if it was not said otherwise.
-pub(crate) const UNUSED: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug)]
 pub(crate) struct Worlds {
@@ -179,7 +174,7 @@ impl Worlds {
             router: router::router(shared.clone()),
             shared,
             used: Instant::now(),
-            kept: UNUSED,
+            kept: UNUSED_WORLD,
             own_settings: false,
         }
     }
@@ -194,7 +189,7 @@ impl Worlds {
             }
             kept
         });
-        while named.len() >= MOST {
+        while named.len() >= MAX_WORLDS {
             let oldest = named.iter().min_by_key(|(_, world)| world.used);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 return;
@@ -231,13 +226,13 @@ mod tests {
     #[test]
     fn the_one_that_was_not_used_for_the_longest_goes_first() {
         let worlds = worlds();
-        for number in 0..MOST {
+        for number in 0..MAX_WORLDS {
             worlds.named(&number.to_string()).expect("a name");
         }
         worlds.named("0").expect("a name");
         worlds.named("one-more").expect("a name");
         let names = names(&worlds);
-        assert_eq!(names.len(), MOST);
+        assert_eq!(names.len(), MAX_WORLDS);
         let has = |name: &str| names.iter().any(|known| known == name);
         assert!(has("0") && has("one-more") && !has("1"));
     }
