@@ -20,7 +20,6 @@ pub(crate) mod worlds;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::StatusCode;
@@ -28,8 +27,8 @@ use serde_json::json;
 
 use crate::net::addressing::Reach;
 use crate::openapi;
+use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, routed};
-use crate::world::Shared;
 use guard::guarded;
 use info::{ca_pem, document, health, info, key};
 use reply::{Problem, respond};
@@ -46,7 +45,7 @@ async fn other_method() -> Response {
 }
 
 /// Paths below `/_mock/v1`; those of worlds are in [`worlds`].
-pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
         ("/info", get(info)),
         ("/health", get(health)),
@@ -92,11 +91,11 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
     ]
 }
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
+pub(crate) fn router(reach: &Arc<Reach>) -> Router {
     guarded(routed(routes()).fallback(no_such_control), reach)
 }
 
-async fn reset(State(shared): State<Arc<Shared>>) -> Response {
+async fn reset(InWorld(shared): InWorld) -> Response {
     shared.reset();
     respond(Ok(json!({ "ok": true })))
 }

@@ -4,5 +4,6 @@ pub(crate) mod access;
 pub(crate) mod base_url;
 pub(crate) mod body;
 pub(crate) mod data;
+pub(crate) mod in_world;
 pub(crate) mod journal_stream;
 pub(crate) mod routes;

@@ -1,8 +1,6 @@
 //! What the owner of an app does in the console.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::reply::{Problem, parse, respond};
-use crate::world::Shared;
+use crate::web::in_world::InWorld;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +17,7 @@ struct ChangeApp {
 }
 
 pub(super) async fn change_app(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Response {

@@ -1,9 +1,7 @@
 //! The mock's clock.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{Problem, parse, respond};
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
 fn clock_value(shared: &Shared) -> Value {
@@ -25,7 +24,7 @@ fn clock_value(shared: &Shared) -> Value {
     })
 }
 
-pub(super) async fn clock(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn clock(InWorld(shared): InWorld) -> Response {
     respond(Ok(clock_value(&shared)))
 }
 
@@ -38,7 +37,7 @@ struct SetClock {
     mode: Option<String>,
 }
 
-pub(super) async fn set_clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn set_clock(InWorld(shared): InWorld, body: Bytes) -> Response {
     let clock = shared.world().settings.clock.clone();
     let shape =
         r#"one of {"advance_ms":n}, {"set":"RFC 3339"}, {"set_ms":n}, {"mode":"real"|"frozen"}"#;

@@ -1,8 +1,6 @@
 //! What a user does: decide about authorize URLs and devices.
 
-use std::sync::Arc;
-
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, Path};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -18,6 +16,7 @@ use crate::state::app::Consent;
 use crate::state::devices;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::web::base_url::base;
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
 #[derive(Deserialize)]
@@ -29,7 +28,7 @@ struct Authorize {
 }
 
 pub(super) async fn authorize(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
@@ -77,7 +76,7 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
     }
 }
 
-pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn devices(InWorld(shared): InWorld) -> Response {
     let world = shared.world();
     let now = world.settings.clock.unix_ms();
     let pending: Vec<_> = devices::all_waiting(&world, now)
@@ -101,7 +100,7 @@ struct DecideDevice {
 }
 
 pub(super) async fn decide_device(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(user_code): Path<String>,
     body: Bytes,
 ) -> Response {

@@ -1,9 +1,6 @@
 //! The journal as server-sent events.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
@@ -13,14 +10,10 @@ use url::form_urlencoded;
 use super::reply::{Problem, respond};
 use super::requests::too_many_wait;
 use crate::journal::Journal;
+use crate::web::in_world::InWorld;
 use crate::web::journal_stream::{Events, Told};
-use crate::world::Shared;
 
-pub(super) async fn events(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
+pub(super) async fn events(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let (mut after, mut left) = (None, u64::MAX);
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
         match (name.as_ref(), value.parse()) {

@@ -1,8 +1,6 @@
 //! Faults and scripts, for tests that drive the mock from other processes.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,9 +12,10 @@ use crate::intercept::fault_spec::{Asked, Place};
 use crate::intercept::script::{After, Step};
 use crate::intercept::selector::AskedOn;
 use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
-pub(super) async fn place(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn place(InWorld(shared): InWorld, body: Bytes) -> Response {
     respond(try_place(&shared, &body))
 }
 
@@ -34,7 +33,7 @@ fn full(what: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, text)
 }
 
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn list(InWorld(shared): InWorld) -> Response {
     let all = shared.faults.placed.all();
     let all: Vec<_> = all
         .iter()
@@ -57,12 +56,12 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
     respond(Ok(json!({ "faults": all })))
 }
 
-pub(super) async fn clear(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn clear(InWorld(shared): InWorld) -> Response {
     shared.faults.placed.clear();
     respond(Ok(json!({ "ok": true })))
 }
 
-pub(super) async fn remove(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+pub(super) async fn remove(InWorld(shared): InWorld, Path(id): Path<String>) -> Response {
     let shelf = &shared.faults.placed;
     let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
     respond(removed(shelf.remove(&id), "faults", all))
@@ -122,7 +121,7 @@ impl AskedStep {
     }
 }
 
-pub(super) async fn run(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn run(InWorld(shared): InWorld, body: Bytes) -> Response {
     respond(try_run(&shared, &body))
 }
 
@@ -148,7 +147,7 @@ fn try_run(shared: &Shared, body: &[u8]) -> Handled {
         .ok_or_else(|| full("scripts"))
 }
 
-pub(super) async fn stop(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+pub(super) async fn stop(InWorld(shared): InWorld, Path(id): Path<String>) -> Response {
     let shelf = &shared.faults.scripts;
     let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
     respond(removed(shelf.remove(&id), "scripts", all))

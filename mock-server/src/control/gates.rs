@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
@@ -16,6 +16,7 @@ use crate::intercept::gate::Held;
 use crate::intercept::phase::At;
 use crate::intercept::selector::AskedOn;
 use crate::limits::{DEFAULT_WAIT_MS, MAX_GATE_NAME, MAX_GATES, MAX_WAIT_MS};
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
 #[derive(Deserialize)]
@@ -26,7 +27,7 @@ struct Set {
 }
 
 pub(super) async fn set(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Response {
@@ -58,7 +59,7 @@ fn find(shared: &Shared, name: &str) -> Result<Arc<Held>, Problem> {
 }
 
 pub(super) async fn watch(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(name): Path<String>,
     uri: Uri,
 ) -> Response {
@@ -96,7 +97,7 @@ struct Release {
 }
 
 pub(super) async fn release(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Response {
@@ -111,7 +112,7 @@ pub(super) async fn release(
     respond(handled)
 }
 
-pub(super) async fn open(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+pub(super) async fn open(InWorld(shared): InWorld, Path(name): Path<String>) -> Response {
     respond(find(&shared, &name).map(|held| {
         shared.gates.remove(&held);
         json!({ "ok": true })

@@ -1,8 +1,6 @@
 //! What a program needs to use a world, and whether the mock answers.
 
-use std::sync::Arc;
-
-use axum::extract::{OriginalUri, State};
+use axum::extract::OriginalUri;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -11,10 +9,11 @@ use super::reply::{Problem, plain, respond};
 use crate::openapi;
 use crate::state::app::App;
 use crate::web::base_url::seen;
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
 pub(super) async fn info(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
@@ -23,7 +22,7 @@ pub(super) async fn info(
 }
 
 pub(super) async fn document(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
@@ -54,13 +53,13 @@ pub(super) async fn health() -> Response {
 }
 
 /// The JWT app's private key, for `export …="$(curl …)"`.
-pub(super) async fn key(State(shared): State<Arc<Shared>>) -> &'static str {
+pub(super) async fn key(InWorld(shared): InWorld) -> &'static str {
     let keys = shared.world().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
 }
 
 /// What clients have to trust.
-pub(super) async fn ca_pem(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn ca_pem(InWorld(shared): InWorld) -> Response {
     match shared.reach.ca_pem() {
         Some(pem) => plain("application/x-pem-file", pem.to_owned()),
         None => {

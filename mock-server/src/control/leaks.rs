@@ -1,8 +1,5 @@
 //! Secrets that were seen where they do not belong.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,9 +7,9 @@ use serde_json::json;
 
 use super::reply::{parse, respond};
 use crate::state::leak_scanner;
-use crate::world::Shared;
+use crate::web::in_world::InWorld;
 
-pub(super) async fn leaks(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn leaks(InWorld(shared): InWorld) -> Response {
     let world = shared.world();
     let all: Vec<_> = world.leaks.iter().collect();
     respond(Ok(json!({ "total": world.leaks.total, "leaks": all })))
@@ -25,7 +22,7 @@ struct Text {
 }
 
 /// For what a client wrote elsewhere, such as its log.
-pub(super) async fn leaks_of_text(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn leaks_of_text(InWorld(shared): InWorld, body: Bytes) -> Response {
     respond(parse(&body, r#"{"text":"…"}"#).map(|asked: Text| {
         let found = leak_scanner::of_text(&shared.world(), &asked.text);
         json!({ "total": found.len(), "leaks": found })

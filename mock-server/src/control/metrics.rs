@@ -1,18 +1,17 @@
 //! Counters for Prometheus, in its text format 0.0.4.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::State;
 use axum::response::Response;
 
 use super::reply::plain;
 use crate::journal::counters::Key;
 use crate::state::{World, token_table};
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn metrics(InWorld(shared): InWorld) -> Response {
     plain("text/plain; version=0.0.4", text(&shared))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::journal::filter::Calls;
 use crate::journal::record::Kept;
 use crate::journal::{Journal, export};
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
+use crate::web::in_world::InWorld;
 use crate::web::journal_stream::full;
 use crate::world::Shared;
 use crate::world::wait::Awaited;
@@ -72,14 +73,14 @@ fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
 
 const LIST: [&str; 2] = ["since", "limit"];
 
-pub(super) async fn requests(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+pub(super) async fn requests(InWorld(shared): InWorld, uri: Uri) -> Response {
     respond(filter(&uri, &LIST).map(|filter| {
         let world = shared.world();
         json!({ "requests": filtered(&world.journal, &filter) })
     }))
 }
 
-pub(super) async fn har(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+pub(super) async fn har(InWorld(shared): InWorld, uri: Uri) -> Response {
     respond(filter(&uri, &LIST).map(|filter| {
         let world = shared.world();
         let found = filtered(&world.journal, &filter);
@@ -87,7 +88,7 @@ pub(super) async fn har(State(shared): State<Arc<Shared>>, uri: Uri) -> Response
     }))
 }
 
-pub(super) async fn jsonl(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+pub(super) async fn jsonl(InWorld(shared): InWorld, uri: Uri) -> Response {
     match filter(&uri, &LIST) {
         Ok(filter) => {
             let world = shared.world();
@@ -98,7 +99,7 @@ pub(super) async fn jsonl(State(shared): State<Arc<Shared>>, uri: Uri) -> Respon
     }
 }
 
-pub(super) async fn next(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+pub(super) async fn next(InWorld(shared): InWorld, uri: Uri) -> Response {
     respond(try_next(&shared, &uri).await)
 }
 
@@ -120,15 +121,12 @@ async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
     }
 }
 
-pub(super) async fn forget_requests(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn forget_requests(InWorld(shared): InWorld) -> Response {
     shared.world().journal.clear();
     respond(Ok(json!({ "ok": true })))
 }
 
-pub(super) async fn explain(
-    State(shared): State<Arc<Shared>>,
-    Path(logid): Path<String>,
-) -> Response {
+pub(super) async fn explain(InWorld(shared): InWorld, Path(logid): Path<String>) -> Response {
     let world = shared.world();
     let found = world
         .journal

@@ -1,21 +1,18 @@
 //! The tables of rules and of magic values.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::reply::respond;
 use crate::protocol::magic_values;
 use crate::protocol::rules::{Evidence, Rule};
-use crate::world::Shared;
+use crate::web::in_world::InWorld;
 
-pub(super) async fn magic(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn magic(InWorld(shared): InWorld) -> Response {
     respond(Ok(magic_values::table(&shared.world().settings.rules)))
 }
 
-pub(super) async fn fidelity(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn fidelity(InWorld(shared): InWorld) -> Response {
     let world = shared.world();
     let set = &world.settings.rules;
     let rules = Rule::ALL.iter().map(|rule| {

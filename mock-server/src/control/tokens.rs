@@ -1,8 +1,6 @@
 //! Tokens: which there are, which came from which, and what their owner does to them.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
@@ -14,7 +12,7 @@ use super::reply::{Problem, parse, respond};
 use crate::protocol::digest;
 use crate::redact;
 use crate::state::token_table;
-use crate::world::Shared;
+use crate::web::in_world::InWorld;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,12 +21,12 @@ struct ChangeToken {
 }
 
 /// Kills an access token, refresh token, PAT or SAT.
-pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn revoke(InWorld(shared): InWorld, body: Bytes) -> Response {
     change_token(&body, |token| shared.world().revoke(token))
 }
 
 /// Takes an access token's permission away, so that it gets 4101.
-pub(super) async fn restrict(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn restrict(InWorld(shared): InWorld, body: Bytes) -> Response {
     change_token(&body, |token| shared.world().restrict(token))
 }
 
@@ -58,7 +56,7 @@ fn limit(uri: &Uri) -> Result<usize, Problem> {
     Ok(limit)
 }
 
-pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+pub(super) async fn list(InWorld(shared): InWorld, uri: Uri) -> Response {
     respond(limit(&uri).map(|limit| {
         let world = shared.world();
         json!({
@@ -69,7 +67,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Respons
 }
 
 pub(super) async fn family(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     Path(fingerprint): Path<String>,
     uri: Uri,
 ) -> Response {

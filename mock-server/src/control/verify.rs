@@ -1,9 +1,7 @@
 //! What a test expects of the journal.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -13,6 +11,7 @@ use super::reply::{Handled, Problem, parse, respond};
 use crate::journal::filter::Calls;
 use crate::journal::verify;
 use crate::journal::verify::Expect;
+use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
 const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
@@ -31,7 +30,7 @@ struct Count {
     at_most: Option<usize>,
 }
 
-pub(super) async fn verify(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn verify(InWorld(shared): InWorld, body: Bytes) -> Response {
     respond(try_verify(&shared, &body))
 }
 

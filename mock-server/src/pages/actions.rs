@@ -1,9 +1,8 @@
 //! What the dashboard's forms do.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
@@ -19,13 +18,14 @@ use crate::limits::MAX_FAULTS;
 use crate::state::devices;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::web::body::form;
+use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
 use crate::world::Shared;
 
 /// Why a form changed nothing.
 type Problem = (StatusCode, &'static str);
 
-pub(super) async fn act(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(super) async fn act(InWorld(shared): InWorld, request: Request) -> Response {
     let t = language::texts(request.headers());
     // Who has stopped the journal finds it so again.
     let paused = request.uri().query() == Some("paused=1");

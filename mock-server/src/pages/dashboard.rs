@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
@@ -23,6 +22,7 @@ use crate::net::addressing::Reach;
 use crate::protocol::endpoint::ENDPOINTS;
 use crate::state::token_table::{Moment, Shown};
 use crate::state::{World, devices, token_table};
+use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
 use crate::world::Shared;
 use crate::world::worlds::Worlds;
@@ -30,7 +30,7 @@ use crate::world::worlds::Worlds;
 /// The newest so many codes and tokens.
 const TOKENS: usize = 200;
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Shared>> {
+pub(crate) fn router(reach: &Arc<Reach>) -> Router {
     Router::new()
         .route("/_mock", get(|| async { Redirect::permanent("_mock/") }))
         .route("/_mock/", get(dashboard))
@@ -102,7 +102,7 @@ struct Kept {
 }
 
 async fn dashboard(
-    State(shared): State<Arc<Shared>>,
+    InWorld(shared): InWorld,
     worlds: Option<Extension<Arc<Worlds>>>,
     headers: HeaderMap,
     uri: Uri,

@@ -1,22 +1,20 @@
 //! The journal on the dashboard: its rows, as they come in, and one request in full.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-
 use askama::Template;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use jiff::Timestamp;
+use std::fmt::Write as _;
 
 use crate::html::form::Fields;
 use crate::html::page::{Detail, Message, page, set_headers};
 use crate::html::texts::Texts;
 use crate::html::{language, texts};
 use crate::journal::entry::{Explanation, JournalEntry};
+use crate::web::in_world::InWorld;
 use crate::web::journal_stream::{Events, Told, full};
 use crate::web::routes::into_response;
 use crate::world::Shared;
@@ -110,7 +108,7 @@ pub(super) fn newest(shared: &Shared) -> Vec<Row> {
 
 /// A table that grows by a row with each request, for as long as somebody looks: no script, no
 /// reload, and neither focus nor a screen reader's place is lost.
-pub(super) async fn live(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn live(InWorld(shared): InWorld, headers: HeaderMap) -> Response {
     let t = language::texts(&headers);
     let head = Live { t }.render().expect("our templates render");
     let busy = full(&shared);
@@ -160,11 +158,7 @@ struct RequestPage<'a> {
     blocks: Vec<(&'a str, String)>,
 }
 
-pub(super) async fn request(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
+pub(super) async fn request(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let t = language::texts(&headers);
     let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
     let world = shared.world();

@@ -1,8 +1,6 @@
 //! The routes of the consent page and the device page.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
@@ -10,8 +8,8 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::{consent, device};
 use crate::redact;
 use crate::web::body::form;
+use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, into_response};
-use crate::world::Shared;
 
 /// Method and path for the log: user codes and keys are in queries and bodies, which stay out.
 pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
@@ -23,20 +21,20 @@ pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
 }
 
 /// For people.
-pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Shared>>> {
+pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
         ("/oauth/consent", get(consent).post(decide_consent)),
         ("/oauth/device-activation", get(device).post(decide_device)),
     ]
 }
 
-async fn consent(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+async fn consent(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let reply = consent::consent(&shared.world(), &headers, uri.query().unwrap_or(""));
     log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
-async fn decide_consent(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn decide_consent(InWorld(shared): InWorld, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
     let form = form(request).await;
@@ -45,13 +43,13 @@ async fn decide_consent(State(shared): State<Arc<Shared>>, request: Request) -> 
     into_response(reply)
 }
 
-async fn device(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+async fn device(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let reply = device::device(&shared.world(), &headers, uri.query().unwrap_or(""));
     log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
-async fn decide_device(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn decide_device(InWorld(shared): InWorld, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
     let form = form(request).await;

@@ -18,33 +18,36 @@ use crate::net::socket::Line;
 use crate::protocol::response;
 use crate::protocol::world_name::NoWorld;
 use crate::web::data;
+use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
+use crate::world::Shared;
 use crate::world::worlds::{PREFIX, Worlds};
 
 /// All worlds: by path, and for the control plane also by `?world=`.
 pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
-    let first = router::router(worlds.first());
+    let routes = router::router(&worlds.first.reach);
     Router::new()
         .merge(worlds::router(&worlds.first.reach))
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
-            route(first.clone(), worlds, request)
+            route(routes.clone(), worlds, request)
         })
         // The dashboard links them.
         .layer(Extension(worlds.clone()))
         .with_state(worlds)
 }
 
-async fn route(first: Router, worlds: Arc<Worlds>, request: Request) -> Response {
+/// `routes`: those that every world has.
+async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Response {
     if let Some(name) = by_path(request.uri()) {
-        return enter_by_path(&worlds, &name, request).await;
+        return enter_by_path(routes, &worlds, &name, request).await;
     }
     if data::is_data(request.uri().path()) {
         let line = Line::of(request.extensions());
         return answered(data::data(worlds.first(), request, line).await);
     }
     match by_query(request.uri()) {
-        Some(name) => enter_by_query(&worlds, &name, request).await,
-        None => answered(first.oneshot(request).await),
+        Some(name) => enter_by_query(routes, &worlds, &name, request).await,
+        None => enter(routes, worlds.first(), request).await,
     }
 }
 
@@ -64,8 +67,18 @@ fn by_path(uri: &Uri) -> Option<String> {
     Some(rest.split('/').next().unwrap_or(rest).to_owned())
 }
 
-async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Response {
-    let Ok((shared, router)) = worlds.entered(name) else {
+async fn enter(routes: Router, shared: Arc<Shared>, mut request: Request) -> Response {
+    request.extensions_mut().insert(InWorld(shared));
+    answered(routes.oneshot(request).await)
+}
+
+async fn enter_by_path(
+    routes: Router,
+    worlds: &Worlds,
+    name: &str,
+    mut request: Request,
+) -> Response {
+    let Ok(shared) = worlds.named(name) else {
         return unknown(request.uri().path());
     };
     let below = &request.uri().path()[PREFIX.len() + name.len()..];
@@ -83,7 +96,7 @@ async fn enter_by_path(worlds: &Worlds, name: &str, mut request: Request) -> Res
         let line = Line::of(request.extensions());
         return answered(data::data(shared, request, line).await);
     }
-    answered(router.oneshot(request).await)
+    enter(routes, shared, request).await
 }
 
 /// The name in `/_mock/v1/…?world=name`.
@@ -94,8 +107,13 @@ fn by_query(uri: &Uri) -> Option<String> {
     found.map(|(_, name)| name.into_owned())
 }
 
-async fn enter_by_query(worlds: &Worlds, name: &str, mut request: Request) -> Response {
-    let Ok((_, router)) = worlds.entered(name) else {
+async fn enter_by_query(
+    routes: Router,
+    worlds: &Worlds,
+    name: &str,
+    mut request: Request,
+) -> Response {
+    let Ok(shared) = worlds.named(name) else {
         return into_response(response::json_reply(
             StatusCode::BAD_REQUEST,
             json!({ "error": NoWorld.to_string() }).to_string(),
@@ -115,7 +133,7 @@ async fn enter_by_query(worlds: &Worlds, name: &str, mut request: Request) -> Re
     };
     request.extensions_mut().insert(OriginalUri(original));
     *request.uri_mut() = uri;
-    answered(router.oneshot(request).await)
+    enter(routes, shared, request).await
 }
 
 /// The other parameters, which are the control's own.

@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use sha2::{Digest as _, Sha256};
 
 use super::{NOWHERE, Shared};
 use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
 use crate::net::addressing::reachable;
 use crate::protocol::world_name::{NoWorld, check};
-use crate::server::router;
 use crate::state::World;
 use crate::state::settings::Settings;
 
@@ -32,7 +30,6 @@ pub(crate) struct Worlds {
 #[derive(Debug)]
 struct Named {
     shared: Arc<Shared>,
-    router: Router,
     used: Instant,
     kept: Duration,
     /// It does not follow those of the mock.
@@ -92,7 +89,14 @@ impl Worlds {
 
     /// The world of this name, made if it is not there.
     pub(crate) fn named(&self, name: &str) -> Result<Arc<Shared>, NoWorld> {
-        self.entered(name).map(|(shared, _)| shared)
+        check(name)?;
+        let mut named = self.locked();
+        if let Some(found) = named.get_mut(name) {
+            found.used = Instant::now();
+            return Ok(found.shared.clone());
+        }
+        let made = self.fresh(name, self.settings(name));
+        Ok(self.put(&mut named, name, made))
     }
 
     /// Makes a world anew: one of that name is forgotten. `own`: it does not follow the mock's settings.
@@ -108,7 +112,7 @@ impl Worlds {
         let reach = self.first.reach.clone();
         let mut made = self.fresh(name, Settings { reach, ..settings });
         (made.kept, made.own_settings) = (kept, own);
-        Ok(self.put(&mut self.locked(), name, made).0)
+        Ok(self.put(&mut self.locked(), name, made))
     }
 
     /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
@@ -140,28 +144,12 @@ impl Worlds {
             .collect()
     }
 
-    pub(crate) fn entered(&self, name: &str) -> Result<(Arc<Shared>, Router), NoWorld> {
-        check(name)?;
-        let mut named = self.locked();
-        if let Some(found) = named.get_mut(name) {
-            found.used = Instant::now();
-            return Ok((found.shared.clone(), found.router.clone()));
-        }
-        let made = self.fresh(name, self.settings(name));
-        Ok(self.put(&mut named, name, made))
-    }
-
-    fn put(
-        &self,
-        named: &mut BTreeMap<String, Named>,
-        name: &str,
-        made: Named,
-    ) -> (Arc<Shared>, Router) {
+    fn put(&self, named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<Shared> {
         self.make_room(named);
-        let entered = (made.shared.clone(), made.router.clone());
+        let shared = made.shared.clone();
         named.insert(name.to_owned(), made);
         self.recount(named);
-        entered
+        shared
     }
 
     fn fresh(&self, name: &str, settings: Settings) -> Named {
@@ -171,7 +159,6 @@ impl Worlds {
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
         shared.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {
-            router: router::router(shared.clone()),
             shared,
             used: Instant::now(),
             kept: UNUSED_WORLD,
