@@ -3,6 +3,7 @@
 mod apps;
 pub(crate) mod errors;
 mod faults;
+pub(crate) mod options;
 mod reader;
 mod suggest;
 pub(crate) mod summary;
@@ -18,13 +19,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use toml::de::{DeTable, DeValue};
 
-use crate::api::builder::Builder;
 use crate::error::SetupError;
 use crate::limits::MAX_TTL_S;
 use crate::net::addressing;
 use crate::protocol::rules::{Rule, RuleError};
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
+use options::{Listen, Options, WantedTls};
 use reader::Reader;
 use suggest::did_you_mean;
 use table::{Table, kind_of};
@@ -52,17 +53,17 @@ const TOP: &[&str] = &[
     "fault",
 ];
 
-pub(crate) fn apply_file(builder: Builder, path: &Path) -> Result<Builder, ConfigErrors> {
+pub(crate) fn apply_file(options: Options, path: &Path) -> Result<Options, ConfigErrors> {
     let name = path.display().to_string();
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let applied = match fs::read_to_string(path) {
-        Ok(text) => apply(builder, &text, For::Mock(folder)),
+        Ok(text) => apply(options, &text, For::Mock(folder)),
         Err(error) => Err(ConfigErrors::unreadable(&error)),
     };
     applied.map_err(|errors| errors.of_file(name))
 }
 
-pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Builder, ConfigErrors> {
+pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Options, ConfigErrors> {
     let mut reader = Reader::new(text, whom);
     let (document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
@@ -74,22 +75,22 @@ pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Build
     }
     let top = Table::new("the configuration", &document);
     reader.keys(&top, TOP);
-    builder = read_top(&mut reader, &top, builder);
+    read_top(&mut reader, &top, &mut options);
     if let Some(table) = reader.table(&top, "clock", "[clock]") {
-        builder = read_clock(&mut reader, &table, builder);
+        read_clock(&mut reader, &table, &mut options);
     }
     if let Some(table) = reader.table(&top, "rules", "[rules]") {
-        read_rules(&mut reader, &table, &mut builder);
+        read_rules(&mut reader, &table, &mut options);
     }
     if let Some(table) = reader.table(&top, "answers", "[answers]") {
-        read_answers(&mut reader, &table, &mut builder);
+        read_answers(&mut reader, &table, &mut options);
     }
     if let Some(table) = reader.table(&top, "ttl", "[ttl]") {
-        read_ttl(&mut reader, &table, &mut builder);
+        read_ttl(&mut reader, &table, &mut options);
     }
     if let Some(table) = reader.table(&top, "limits", "[limits]") {
         reader.keys(&table, &["grants", "journal"]);
-        let settings = &mut builder.settings;
+        let settings = &mut options.settings;
         for (key, most, limit) in [
             ("grants", 10_000_000, &mut settings.cap),
             ("journal", 1_000_000, &mut settings.journal),
@@ -99,18 +100,18 @@ pub(crate) fn apply(mut builder: Builder, text: &str, whom: For) -> Result<Build
             *limit = number.unwrap_or(*limit);
         }
     }
-    users::read(&mut reader, &top, &mut builder.settings);
-    faults::read(&mut reader, &top, &mut builder.settings);
+    users::read(&mut reader, &top, &mut options.settings);
+    faults::read(&mut reader, &top, &mut options.settings);
     let errors = reader.errors();
     match errors.errors().is_empty() {
-        true => Ok(builder),
+        true => Ok(options),
         false => Err(errors),
     }
 }
 
-fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) -> Builder {
+fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options) {
     if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
-        builder = builder.seed(seed);
+        options.set_seed(seed);
     }
     for key in ["listen", "public_url", "tls"] {
         if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
@@ -121,40 +122,39 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, mut builder: Builder) 
     if let Some((listen, at)) = reader.text(top, "listen", "\"127.0.0.1:9777\"") {
         // Who may come is known when the mock starts; here it has to be an address.
         match addressing::resolve(listen, true) {
-            Ok(_) => builder = builder.listen_on(listen),
+            Ok(_) => options.listen = Listen::Named(listen.to_owned()),
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }
     if let Some((url, at)) = reader.text(top, "public_url", "\"http://mock:9777\"") {
         match addressing::public_url(url) {
-            Ok(_) => builder = builder.public_url(url),
+            Ok(url) => options.reach.public_url = Some(url),
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }
-    builder = read_tls(reader, top, builder);
+    read_tls(reader, top, options);
     if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
-        builder = builder.consent(consent);
+        options.settings.consent = consent;
     }
     for (key, list) in [
-        ("accounts", &mut builder.settings.accounts),
-        ("enterprises", &mut builder.settings.enterprises),
+        ("accounts", &mut options.settings.accounts),
+        ("enterprises", &mut options.settings.enterprises),
     ] {
         if let Some(ids) = reader.list(top, key, "[\"7300000000000000009\"]") {
             *list = ids.into_iter().map(|(id, _)| id).collect();
         }
     }
-    builder
 }
 
 /// The files are read when the mock starts.
-fn read_tls(reader: &mut Reader<'_>, top: &Table<'_, '_>, builder: Builder) -> Builder {
+fn read_tls(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options) {
     let Some(value) = top.value("tls") else {
-        return builder;
+        return;
     };
     let at = value.span().start;
     match value.get_ref() {
-        DeValue::String(text) if text == "self" => return builder.tls(),
-        DeValue::String(text) if text == "off" => return builder.no_tls(),
+        DeValue::String(text) if text == "self" => return options.tls = WantedTls::OwnCa,
+        DeValue::String(text) if text == "off" => return options.tls = WantedTls::Off,
         DeValue::Table(entries) => {
             let name = "tls";
             let table = Table { name, entries, at };
@@ -168,18 +168,21 @@ fn read_tls(reader: &mut Reader<'_>, top: &Table<'_, '_>, builder: Builder) -> B
                     at,
                     "expected tls = { cert = \"mock.pem\", key = \"mock.key\" }",
                 );
-                return builder;
+                return;
             };
-            return builder.tls_files(folder.join(certificate), folder.join(key));
+            options.tls = WantedTls::Files {
+                certificate: folder.join(certificate),
+                key: folder.join(key),
+            };
+            return;
         }
         _ => {}
     }
     let text = "expected tls = \"self\", \"off\" or { cert = \"mock.pem\", key = \"mock.key\" }";
     reader.wrong(at, text);
-    builder
 }
 
-fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: Builder) -> Builder {
+fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Options) {
     reader.keys(table, &["mode", "start"]);
     let frozen = reader.choice(table, "mode", &[("real", false), ("frozen", true)]);
     let start = table.value("start").and_then(|value| {
@@ -196,7 +199,7 @@ fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: Builder) 
         }
         ms.map(Duration::from_millis)
     });
-    let clock = match frozen {
+    options.settings.clock = match frozen {
         Some(true) => ClockHandle::frozen_at(start.unwrap_or_else(|| ClockHandle::real().unix())),
         _ => {
             let clock = ClockHandle::real();
@@ -206,10 +209,9 @@ fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: Builder) 
             clock
         }
     };
-    builder.clock(clock)
 }
 
-fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
+fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Options) {
     for (id, at, value) in table.flat() {
         let on = match value.get_ref() {
             DeValue::Boolean(on) => *on,
@@ -222,13 +224,13 @@ fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Buil
                 continue;
             }
         };
-        if let Err(error) = builder.settings.rules.set(&id, on) {
+        if let Err(error) = options.settings.rules.set(&id, on) {
             reader.wrong(at, rule_problem(error, &id));
         }
     }
 }
 
-fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
+fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Options) {
     for (id, at, value) in table.flat() {
         let text = match value.get_ref() {
             DeValue::Integer(number) => number.to_string(),
@@ -246,7 +248,7 @@ fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Bu
             reader.wrong(value.span().start, text);
             continue;
         };
-        match builder.settings.rules.set_answer(&id, status, code) {
+        match options.settings.rules.set_answer(&id, status, code) {
             Ok(()) => {}
             Err(error @ RuleError::BadAnswer(..)) => {
                 reader.wrong(value.span().start, rule_problem(error, &id));
@@ -269,8 +271,8 @@ fn rule_problem(error: RuleError, id: &str) -> String {
     }
 }
 
-fn read_ttl(reader: &mut Reader<'_>, table: &Table<'_, '_>, builder: &mut Builder) {
-    let ttl = &mut builder.settings.ttl;
+fn read_ttl(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Options) {
+    let ttl = &mut options.settings.ttl;
     let known = ["access", "refresh", "code", "device", "device_interval"];
     reader.keys(table, &known);
     for (key, seconds) in known.into_iter().zip([

@@ -45,8 +45,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(world: World, mount: String) -> Arc<Self> {
-        let reach = world.settings.reach.clone();
+    pub(crate) fn new(world: World, mount: String, reach: Arc<Reach>) -> Arc<Self> {
         let public = reach.public_url.as_ref();
         let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
         let faults = Faults::new(world.settings.seed);

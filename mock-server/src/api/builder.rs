@@ -1,59 +1,31 @@
 //! Making a mock: settings, then a socket or none.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::mock::CozeAuthMock;
-use crate::config;
 use crate::config::errors::ConfigErrors;
-use crate::config::{summary, target};
+use crate::config::options::{Listen, Options, WantedTls};
+use crate::config::target::For;
+use crate::config::{self, summary};
 use crate::error::SetupError;
 use crate::net::addressing;
-use crate::net::addressing::Reach;
 use crate::state::app::Consent;
-use crate::state::ids::Ids;
-use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
 
 /// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
 /// [`build`](Self::build).
 #[derive(Debug)]
 pub struct Builder {
-    pub(crate) settings: Settings,
-    pub(super) seed: Option<[u8; 32]>,
-    pub(super) listen: Listen,
-    pub(super) anywhere: bool,
-    pub(super) tls: WantedTls,
-    pub(super) reach: Reach,
-    pub(super) problem: Option<SetupError>,
-}
-
-#[derive(Debug)]
-pub(super) enum WantedTls {
-    Off,
-    OwnCa,
-    Files { certificate: PathBuf, key: PathBuf },
-}
-
-/// A name is looked up at the start, when it is known who may come.
-#[derive(Debug)]
-pub(super) enum Listen {
-    At(SocketAddr),
-    Named(String),
+    pub(super) options: Options,
+    problem: Option<SetupError>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            settings: Settings::standard([0; 32]),
-            seed: None,
-            listen: Listen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-            anywhere: false,
-            tls: WantedTls::Off,
-            reach: Reach::default(),
+            options: Options::standard(),
             problem: None,
         }
     }
@@ -61,14 +33,14 @@ impl Builder {
     /// The clock by which everything expires; keep a clone of it to let time pass.
     #[must_use]
     pub fn clock(mut self, clock: ClockHandle) -> Self {
-        self.settings.clock = clock;
+        self.options.settings.clock = clock;
         self
     }
 
     /// Turns the rule `id` of `rules.toml` on or off.
     #[must_use]
     pub fn rule(mut self, id: &str, on: bool) -> Self {
-        let set = self.settings.rules.set(id, on);
+        let set = self.options.settings.rules.set(id, on);
         self.note(set.map_err(SetupError::from))
     }
 
@@ -76,7 +48,7 @@ impl Builder {
     /// is given. What Coze answers is not known for every rule; a client should bear them all.
     #[must_use]
     pub fn answer(mut self, id: &str, status: u16, error: Option<&str>) -> Self {
-        let set = self.settings.rules.set_answer(id, status, error);
+        let set = self.options.settings.rules.set_answer(id, status, error);
         self.note(set.map_err(SetupError::from))
     }
 
@@ -88,7 +60,7 @@ impl Builder {
     /// Who decides about authorize requests and device codes; [`Consent::Page`] if not set.
     #[must_use]
     pub fn consent(mut self, consent: Consent) -> Self {
-        self.settings.consent = consent;
+        self.options.settings.consent = consent;
         self
     }
 
@@ -96,28 +68,28 @@ impl Builder {
     /// then be guessed, which is the point in tests.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed_of(seed));
+        self.options.set_seed(seed);
         self
     }
 
     /// How many requests the journal keeps, one at least; 2,000 if not set. Older ones are forgotten.
     #[must_use]
     pub fn journal(mut self, capacity: usize) -> Self {
-        self.settings.journal = capacity;
+        self.options.settings.journal = capacity;
         self
     }
 
     /// Where to listen, a loopback address; a free port of 127.0.0.1 if not set.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = Listen::At(address);
+        self.options.listen = Listen::At(address);
         self
     }
 
     /// As [`listen`](Self::listen), with `HOST:PORT`, where the host may be a name such as `localhost`.
     #[must_use]
     pub fn listen_on(mut self, address: &str) -> Self {
-        self.listen = Listen::Named(address.to_owned());
+        self.options.listen = Listen::Named(address.to_owned());
         self
     }
 
@@ -125,7 +97,7 @@ impl Builder {
     /// takes an [`admin_token`](Self::admin_token), a random one if none was set.
     #[must_use]
     pub fn allow_other_machines(mut self) -> Self {
-        self.anywhere = true;
+        self.options.anywhere = true;
         self
     }
 
@@ -135,7 +107,7 @@ impl Builder {
         match token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
             true => self.note(Err(SetupError::AdminToken)),
             false => {
-                self.reach.admin_token = Some(token.to_owned());
+                self.options.reach.admin_token = Some(token.to_owned());
                 self
             }
         }
@@ -146,7 +118,7 @@ impl Builder {
     #[must_use]
     pub fn public_url(mut self, url: &str) -> Self {
         match addressing::public_url(url) {
-            Ok(url) => self.reach.public_url = Some(url),
+            Ok(url) => self.options.reach.public_url = Some(url),
             Err(problem) => return self.note(Err(problem)),
         }
         self
@@ -157,14 +129,14 @@ impl Builder {
     /// [`ca_pem`](CozeAuthMock::ca_pem) is what clients have to trust.
     #[must_use]
     pub fn tls(mut self) -> Self {
-        self.tls = WantedTls::OwnCa;
+        self.options.tls = WantedTls::OwnCa;
         self
     }
 
     /// Speaks http, if a configuration has said otherwise.
     #[must_use]
     pub fn no_tls(mut self) -> Self {
-        self.tls = WantedTls::Off;
+        self.options.tls = WantedTls::Off;
         self
     }
 
@@ -172,7 +144,7 @@ impl Builder {
     /// start.
     #[must_use]
     pub fn tls_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.tls = WantedTls::Files {
+        self.options.tls = WantedTls::Files {
             certificate: certificate.into(),
             key: key.into(),
         };
@@ -183,7 +155,7 @@ impl Builder {
     /// them. A [`public_url`](Self::public_url) counts before them.
     #[must_use]
     pub fn trust_forwarded(mut self) -> Self {
-        self.reach.trust_forwarded = true;
+        self.options.reach.trust_forwarded = true;
         self
     }
 
@@ -194,7 +166,8 @@ impl Builder {
     ///
     /// [`ConfigErrors`]: everything that is wrong, with line and column.
     pub fn toml(self, text: &str) -> Result<Self, ConfigErrors> {
-        config::apply(self, text, target::For::Mock(PathBuf::new()))
+        let options = config::apply(self.options, text, For::Mock(PathBuf::new()))?;
+        Ok(Self { options, ..self })
     }
 
     /// As [`toml`](Self::toml), from a file; PEM files are looked for beside it.
@@ -203,45 +176,26 @@ impl Builder {
     ///
     /// [`ConfigErrors`], also if the file cannot be read.
     pub fn toml_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        config::apply_file(self, path.as_ref())
+        let options = config::apply_file(self.options, path.as_ref())?;
+        Ok(Self { options, ..self })
     }
 
     /// What `coze-auth-mock check` prints: addresses, apps, users, tokens, what is not as Coze has it, and all limits.
     #[must_use]
     pub fn summary(&self) -> String {
-        let listen = match &self.listen {
-            Listen::At(address) => address.to_string(),
-            Listen::Named(name) => name.clone(),
-        };
-        let public_url = self.reach.public_url.as_deref();
-        summary::summary(&listen, public_url, &self.settings)
-    }
-
-    /// For a world that has `settings` where nothing else is said.
-    pub(crate) fn of_world(settings: Settings) -> Self {
-        Self {
-            seed: Some(settings.seed),
-            settings,
-            ..Self::new()
-        }
+        summary::summary(&self.options)
     }
 
     pub(crate) const fn has_seed(&self) -> bool {
-        self.seed.is_some()
+        self.options.seed.is_some()
     }
 
-    /// The settings of the worlds, once everything is known to fit.
-    pub(crate) fn settings(self) -> Result<Settings, SetupError> {
-        if let Some(problem) = self.problem {
-            return Err(problem);
+    /// What was set, if everything fits.
+    pub(super) fn options(self) -> Result<Options, SetupError> {
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => Ok(self.options),
         }
-        let mut settings = self.settings;
-        settings.seed = match self.seed {
-            Some(seed) => seed,
-            None => random_seed()?,
-        };
-        settings.reach = Arc::new(self.reach);
-        Ok(settings)
     }
 
     /// A mock without a socket, for [`CozeAuthMock::call`] and [`CozeAuthMock::router`].
@@ -250,21 +204,8 @@ impl Builder {
     ///
     /// [`SetupError`] if a rule does not exist or cannot be turned off, if a setting cannot be, or if there is no seed.
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
-        Ok(CozeAuthMock::new(self.settings()?))
+        let mut options = self.options()?;
+        let reach = Arc::new(std::mem::take(&mut options.reach));
+        Ok(CozeAuthMock::new(options.settings()?, reach))
     }
-}
-
-pub(crate) fn seed_of(number: u64) -> [u8; 32] {
-    Sha256::digest(number.to_be_bytes()).into()
-}
-
-/// From the system and not from aws-lc, whose generator takes 22 ms to start.
-fn random_seed() -> Result<[u8; 32], SetupError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(SetupError::Randomness)?;
-    Ok(seed)
-}
-
-pub(super) fn random_token() -> Result<String, SetupError> {
-    Ok(Ids::new(random_seed()?).opaque("", 32))
 }

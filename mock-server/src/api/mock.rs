@@ -21,6 +21,7 @@ use super::listening::Listening;
 use super::world::MockWorld;
 use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
+use crate::net::addressing::Reach;
 use crate::protocol::world_name::NoWorld;
 use crate::server::service::Doors;
 use crate::server::world_routing;
@@ -69,8 +70,8 @@ impl CozeAuthMock {
         Builder::new()
     }
 
-    pub(crate) fn new(settings: Settings) -> Self {
-        let worlds = Worlds::new(settings);
+    pub(crate) fn new(settings: Settings, reach: Arc<Reach>) -> Self {
+        let worlds = Worlds::new(settings, reach);
         Self {
             first: MockWorld::new(worlds.first()),
             router: world_routing::router(worlds.clone()),
@@ -125,7 +126,7 @@ impl CozeAuthMock {
     /// [`SetupError`] as for [`Builder::build`], [`SetupError::NoWorld`] if the name does not fit in a path.
     pub fn make_world(&self, name: &str, builder: Builder) -> Result<MockWorld, SetupError> {
         let seeded = builder.has_seed();
-        let mut settings = builder.settings()?;
+        let mut settings = builder.options()?.settings()?;
         if !seeded {
             settings.seed = self.worlds.settings(name).seed;
         }
@@ -164,7 +165,7 @@ impl CozeAuthMock {
     ///
     /// [`SetupError`] as for [`Builder::build`]; nothing has then changed.
     pub fn reload(&self, builder: Builder) -> Result<(), SetupError> {
-        self.worlds.reload(&builder.settings()?);
+        self.worlds.reload(&builder.options()?.settings()?);
         Ok(())
     }
 

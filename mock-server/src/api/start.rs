@@ -8,9 +8,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::builder::{Builder, Listen, WantedTls, random_token};
+use super::builder::Builder;
 use super::listening::Listening;
 use super::mock::CozeAuthMock;
+use crate::config::options::{Listen, WantedTls, random_token};
 use crate::error::SetupError;
 use crate::net::addressing;
 use crate::net::tls::Tls;
@@ -19,31 +20,31 @@ use crate::server::service;
 impl Builder {
     /// Where to listen, and a mock that lets nobody in who should not come.
     fn prepare(mut self) -> Result<(SocketAddr, CozeAuthMock), SetupError> {
-        let address = match &self.listen {
-            Listen::At(address) if !self.anywhere && !address.ip().is_loopback() => {
+        let address = match &self.options.listen {
+            Listen::At(address) if !self.options.anywhere && !address.ip().is_loopback() => {
                 return Err(SetupError::NotLoopback(*address));
             }
             Listen::At(address) => *address,
-            Listen::Named(name) => addressing::resolve(name, self.anywhere)?,
+            Listen::Named(name) => addressing::resolve(name, self.options.anywhere)?,
         };
-        if !address.ip().is_loopback() && self.reach.admin_token.is_none() {
-            self.reach.admin_token = Some(random_token()?);
-            self.reach.made_token = true;
+        if !address.ip().is_loopback() && self.options.reach.admin_token.is_none() {
+            self.options.reach.admin_token = Some(random_token()?);
+            self.options.reach.made_token = true;
         }
-        self.reach.tls = self.make_tls(address)?.map(Arc::new);
+        self.options.reach.tls = self.make_tls(address)?.map(Arc::new);
         Ok((address, self.build()?))
     }
 
     fn make_tls(&self, address: SocketAddr) -> Result<Option<Tls>, SetupError> {
-        let made = match &self.tls {
+        let made = match &self.options.tls {
             WantedTls::Off => return Ok(None),
             WantedTls::Files { certificate, key } => Tls::of_files(certificate, key),
             WantedTls::OwnCa => {
-                let named = match &self.listen {
+                let named = match &self.options.listen {
                     Listen::Named(name) => name.rsplit_once(':').map(|(host, _)| host.to_owned()),
                     Listen::At(_) => None,
                 };
-                let public = self.reach.public_url.as_deref().map(Url::parse);
+                let public = self.options.reach.public_url.as_deref().map(Url::parse);
                 let public = public.and_then(Result::ok);
                 let public = public.as_ref().and_then(Url::host_str).map(str::to_owned);
                 let hosts = [named, public, Some(address.ip().to_string())];

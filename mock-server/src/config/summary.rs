@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::options::Options;
 use super::time::written;
 use crate::journal::filter::Calls;
 use crate::limits;
@@ -12,8 +13,9 @@ use crate::limits::{
 use crate::state::app::Consent;
 use crate::state::settings::Settings;
 
-pub(crate) fn summary(listen: &str, public_url: Option<&str>, settings: &Settings) -> String {
-    let public_url = public_url.unwrap_or("none");
+pub(crate) fn summary(options: &Options) -> String {
+    let (listen, settings) = (options.listen.to_string(), &options.settings);
+    let public_url = options.reach.public_url.as_deref().unwrap_or("none");
     let mut text = format!(
         "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\nApps\n",
         "listen", "public_url"

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::guard::guarded;
 use super::reply::{Handled, Problem, parse, respond};
-use crate::api::builder::Builder;
 use crate::config;
+use crate::config::options::Options;
 use crate::config::target::For;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Reach;
@@ -86,21 +86,21 @@ async fn make(
 fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
     let shape = r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
     let asked: Make = parse(body, shape)?;
-    let mut builder = Builder::of_world(worlds.settings(&asked.name));
+    let mut options = Options::of_world(worlds.settings(&asked.name));
     if let Some(text) = &asked.config {
-        let applied = config::apply(builder, text, For::World);
-        builder = applied.map_err(|errors| Problem::bad(errors.to_string()))?;
+        let applied = config::apply(options, text, For::World);
+        options = applied.map_err(|errors| Problem::bad(errors.to_string()))?;
     }
     if let Some(seed) = asked.seed {
-        builder = builder.seed(seed);
+        options.set_seed(seed);
     }
     if let Some(text) = asked.clock {
         let at: Option<Timestamp> = text.parse().ok();
         let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
         let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
-        builder = builder.clock(ClockHandle::frozen_at(Duration::from_millis(ms)));
+        options.settings.clock = ClockHandle::frozen_at(Duration::from_millis(ms));
     }
-    let settings = builder.settings();
+    let settings = options.settings();
     let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
     let kept = asked.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
     let made = worlds.make(&asked.name, settings, asked.config.is_some(), kept);

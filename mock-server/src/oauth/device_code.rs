@@ -120,7 +120,7 @@ mod tests {
             let mut settings = Settings::standard([1; 32]);
             settings.rules.set("device.client", on).expect("a switch");
             settings.consent = Consent::Approve;
-            let mock = CozeAuthMock::new(settings);
+            let mock = CozeAuthMock::new(settings, std::sync::Arc::default());
             let twin = apps().into_iter().find(|app| app.kind == Kind::Device);
             mock.shared.world().apps.push(App {
                 client_id: "another".to_owned(),

@@ -279,7 +279,7 @@ mod tests {
             .rules
             .set("jwt.signature", false)
             .expect("a switch");
-        let mock = CozeAuthMock::new(settings);
+        let mock = CozeAuthMock::new(settings, std::sync::Arc::default());
         assert_eq!(send(&mock, "a", 1100), (200, None));
         assert_eq!(send(&mock, "b", 1200), (200, None));
         assert_eq!(send(&mock, "c", 1300), (503, Some("jwt.jti_room")));
@@ -297,7 +297,7 @@ mod tests {
             .rules
             .set("jwt.signature", false)
             .expect("a switch");
-        let mock = CozeAuthMock::new(settings);
+        let mock = CozeAuthMock::new(settings, std::sync::Arc::default());
         let twin = crate::state::ready_made::apps().into_iter().last();
         mock.shared.world().apps.push(crate::state::app::App {
             client_id: "100000000002".to_owned(),

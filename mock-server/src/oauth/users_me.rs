@@ -86,7 +86,7 @@ mod tests {
     fn the_oldest_grant_goes_first_and_explain_says_so() {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
-        let mock = CozeAuthMock::new(settings);
+        let mock = CozeAuthMock::new(settings, std::sync::Arc::default());
         let origin = Origin::new(None, Mark::new(0, 1));
         let tokens: Vec<_> = (0..3)
             .map(|_| {

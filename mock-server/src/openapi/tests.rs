@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{CONTROL_AT, controls, document, read};
 use crate::control::worlds;
+use crate::net::addressing::Reach;
 use crate::pages::routes;
 use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
 use crate::protocol::magic_values;
@@ -14,10 +15,12 @@ use crate::world::Shared;
 use crate::{control, openapi};
 
 fn whole(settings: Settings, mount: &str) -> Value {
-    document(
-        &Shared::new(World::new(settings), mount.to_owned()),
-        "http://a/b",
-    )
+    reached(settings, mount, Reach::default())
+}
+
+fn reached(settings: Settings, mount: &str, reach: Reach) -> Value {
+    let shared = Shared::new(World::new(settings), mount.to_owned(), reach.into());
+    document(&shared, "http://a/b")
 }
 
 fn standard() -> Value {
@@ -185,12 +188,11 @@ fn an_answer_that_was_changed_is_the_one_that_is_told() {
 fn who_has_to_bring_the_token_is_told() {
     let clock = |document: &Value| document["paths"]["/_mock/v1/clock"]["get"]["security"].clone();
     assert_eq!(clock(&standard()).to_string(), r#"[{"adminToken":[]},{}]"#);
-    let mut settings = Settings::standard([1; 32]);
-    settings.reach = std::sync::Arc::new(crate::net::addressing::Reach {
+    let reach = Reach {
         admin_token: Some("hush-hush".to_owned()),
-        ..crate::net::addressing::Reach::default()
-    });
-    let document = whole(settings, "");
+        ..Reach::default()
+    };
+    let document = reached(Settings::standard([1; 32]), "", reach);
     assert_eq!(clock(&document).to_string(), r#"[{"adminToken":[]}]"#);
     assert_eq!(
         document["paths"]["/_mock/v1/health"]["get"]["security"].to_string(),

@@ -25,9 +25,9 @@ use crate::world::worlds::{PREFIX, Worlds};
 
 /// All worlds: by path, and for the control plane also by `?world=`.
 pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
-    let routes = router::router(&worlds.first.reach);
+    let routes = router::router(worlds.reach());
     Router::new()
-        .merge(worlds::router(&worlds.first.reach))
+        .merge(worlds::router(worlds.reach()))
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
             route(routes.clone(), worlds, request)
         })

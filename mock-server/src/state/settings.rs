@@ -9,7 +9,6 @@ use crate::intercept::fault::Fault;
 use crate::intercept::selector::On;
 use crate::limits;
 use crate::limits::DEFAULT_GRANTS;
-use crate::net::addressing::Reach;
 use crate::protocol::rules::RuleSet;
 use crate::time::clock::ClockHandle;
 
@@ -54,7 +53,6 @@ pub(crate) struct Settings {
     pub(crate) enterprises: Vec<String>,
     /// Which every world begins with.
     pub(crate) faults: Vec<(On, Fault)>,
-    pub(crate) reach: Arc<Reach>,
 }
 
 impl Settings {
@@ -73,7 +71,6 @@ impl Settings {
             accounts: Vec::new(),
             enterprises: Vec::new(),
             faults: Vec::new(),
-            reach: Arc::default(),
         }
     }
 }

@@ -98,7 +98,11 @@ mod tests {
     const GUARD: Duration = Duration::from_secs(20);
 
     fn shared() -> Arc<Shared> {
-        Shared::new(World::new(Settings::standard([1; 32])), String::new())
+        Shared::new(
+            World::new(Settings::standard([1; 32])),
+            String::new(),
+            Arc::default(),
+        )
     }
 
     /// Until a thread waits at the bell, or the test fails.
@@ -113,7 +117,7 @@ mod tests {
     /// After a reset too, which makes another journal.
     #[test]
     fn those_who_wait_are_woken_by_a_request() {
-        let mock = CozeAuthMock::new(Settings::standard([1; 32]));
+        let mock = CozeAuthMock::new(Settings::standard([1; 32]), Arc::default());
         let since = Instant::now();
         for reset in [false, true] {
             if reset {

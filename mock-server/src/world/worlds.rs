@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{NOWHERE, Shared};
 use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
-use crate::net::addressing::reachable;
+use crate::net::addressing::{Reach, reachable};
 use crate::protocol::world_name::{NoWorld, check};
 use crate::state::World;
 use crate::state::settings::Settings;
@@ -20,7 +20,7 @@ pub(crate) const PREFIX: &str = "/t/";
 
 #[derive(Debug)]
 pub(crate) struct Worlds {
-    pub(crate) first: Arc<Shared>,
+    first: Arc<Shared>,
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
@@ -37,9 +37,9 @@ struct Named {
 }
 
 impl Worlds {
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, reach: Arc<Reach>) -> Arc<Self> {
         let count = Arc::new(AtomicUsize::new(1));
-        let first = Shared::new(World::new(settings), String::new());
+        let first = Shared::new(World::new(settings), String::new(), reach);
         first.worlds.get_or_init(|| count.clone());
         Arc::new(Self {
             first,
@@ -51,6 +51,11 @@ impl Worlds {
 
     pub(crate) fn first(&self) -> Arc<Shared> {
         self.first.clone()
+    }
+
+    /// The same for all worlds.
+    pub(crate) fn reach(&self) -> &Arc<Reach> {
+        &self.first.reach
     }
 
     pub(crate) fn listen_at(&self, bound: SocketAddr) {
@@ -109,8 +114,7 @@ impl Worlds {
     ) -> Result<Arc<Shared>, NoWorld> {
         check(name)?;
         self.remove(name);
-        let reach = self.first.reach.clone();
-        let mut made = self.fresh(name, Settings { reach, ..settings });
+        let mut made = self.fresh(name, settings);
         (made.kept, made.own_settings) = (kept, own);
         Ok(self.put(&mut self.locked(), name, made))
     }
@@ -154,7 +158,7 @@ impl Worlds {
 
     fn fresh(&self, name: &str, settings: Settings) -> Named {
         let mount = format!("{PREFIX}{name}");
-        let shared = Shared::new(World::new(settings), mount.clone());
+        let shared = Shared::new(World::new(settings), mount.clone(), self.reach().clone());
         shared.worlds.get_or_init(|| self.count.clone());
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
         shared.base_url.get_or_init(|| format!("{root}{mount}"));
@@ -203,7 +207,7 @@ mod tests {
     use crate::intercept::selector::On;
 
     fn worlds() -> Arc<Worlds> {
-        Worlds::new(Settings::standard([1; 32]))
+        Worlds::new(Settings::standard([1; 32]), Arc::default())
     }
 
     fn names(worlds: &Worlds) -> Vec<String> {
