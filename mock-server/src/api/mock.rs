@@ -70,7 +70,7 @@ impl CozeAuthMock {
         Builder::new()
     }
 
-    pub(crate) fn new(settings: Settings, reach: Arc<Reach>) -> Self {
+    pub(super) fn new(settings: Settings, reach: Arc<Reach>) -> Self {
         let worlds = Worlds::new(settings, reach);
         Self {
             first: MockWorld::new(worlds.first()),

@@ -91,8 +91,9 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::mock::CozeAuthMock;
     use crate::journal::filter::Calls;
+    use crate::oauth::dispatch;
+    use crate::protocol::request::{Body, Incoming};
     use crate::state::settings::Settings;
 
     const GUARD: Duration = Duration::from_secs(20);
@@ -114,24 +115,34 @@ mod tests {
         }
     }
 
+    fn request() -> Incoming {
+        Incoming {
+            method: http::Method::GET,
+            path: "/v1/users/me".to_owned(),
+            query: None,
+            headers: http::HeaderMap::new(),
+            body: Body::Whole(bytes::Bytes::new()),
+            base: "http://localhost".to_owned(),
+        }
+    }
+
     /// After a reset too, which makes another journal.
     #[test]
     fn those_who_wait_are_woken_by_a_request() {
-        let mock = CozeAuthMock::new(Settings::standard([1; 32]), Arc::default());
+        let shared = shared();
         let since = Instant::now();
         for reset in [false, true] {
             if reset {
-                mock.reset();
+                shared.reset();
             }
             let waiter = {
-                let shared = mock.shared.clone();
+                let shared = shared.clone();
                 let life = shared.bell.life();
                 let came = |world: &World| world.journal.next(0, &Calls::any()).map(|_| ());
                 thread::spawn(move || shared.awaited_blocking(life, GUARD, came, || false))
             };
-            until_waiting(&mock.shared, 1);
-            let request = http::Request::get("/v1/users/me").body(bytes::Bytes::new());
-            let _ = mock.call_blocking(request.expect("a request"));
+            until_waiting(&shared, 1);
+            dispatch::serve(&mut shared.world(), &request(), None);
             assert!(matches!(waiter.join(), Ok(Awaited::Came(()))));
             assert!(since.elapsed() < GUARD, "by the end of its time alone");
         }

@@ -1,5 +1,6 @@
 //! The device flow (protocol §3.2, §7).
 
+use coze_auth_mock::Consent;
 use serde_json::json;
 
 use crate::support::*;
@@ -83,4 +84,30 @@ fn a_device_token_refreshes_without_a_secret() {
         &refresh(DEVICE, &first.member("refresh_token")),
     );
     assert_user_tokens(&second);
+}
+
+/// The ready-made apps have one device app, so there are two of a configuration here.
+#[test]
+fn a_device_code_belongs_to_its_app() {
+    let apps = format!(
+        "[[app]]\nkind = \"device\"\nclient_id = \"{DEVICE}\"\n[[app]]\nkind = \"device\"\nclient_id = \"another\"\n"
+    );
+    for on in [true, false] {
+        let m = Mock::with(|builder| {
+            let builder = builder.toml(&apps).expect("no mistakes");
+            builder.rule("device.client", on).consent(Consent::Approve)
+        });
+        let started = m.post(DEVICE_CODE, None, &json!({ "client_id": "another" }));
+        let polled = m.poll(&started.member("device_code"));
+        match on {
+            true => {
+                assert_eq!(polled.rule(), Some("device.client"));
+                assert_eq!(polled.member("error_code"), "invalid_grant");
+            }
+            false => {
+                let newest = m.mock.requests().pop().expect("an entry");
+                assert_eq!(newest.outcome.relaxed, ["device.client"]);
+            }
+        }
+    }
 }

@@ -172,3 +172,41 @@ fn an_assertion_is_spent_although_its_body_was_refused() {
     );
     assert_eq!(m.post(TOKEN, Some(&once), &body(1)).rule(), Some("jwt.jti"));
 }
+
+#[test]
+fn a_full_memory_refuses_new_assertions_and_forgets_none() {
+    let m = Mock::with(|builder| {
+        let few = builder.toml("[limits]\ngrants = 2\n");
+        few.expect("no mistakes")
+    });
+    let send = |jti: &str, lasts: u64| {
+        let reply = m.jwt(|_, claims| {
+            claims["iat"] = json!(NOW - 1);
+            claims["jti"] = json!(jti);
+            claims["exp"] = json!(NOW + lasts);
+        });
+        (reply.status, reply.rule())
+    };
+    assert_eq!(send("a", 100), (200, None));
+    assert_eq!(send("b", 200), (200, None));
+    assert_eq!(send("c", 300), (503, Some("jwt.jti_room")));
+    assert_eq!(send("a", 300), (401, Some("jwt.jti")));
+    m.pass(100);
+    assert_eq!(send("c", 300), (200, None));
+    assert_eq!(send("b", 300), (401, Some("jwt.jti")));
+}
+
+/// The ready-made apps have one JWT app, so there are two of a configuration here.
+#[test]
+fn a_key_signs_for_its_own_app_alone() {
+    let app = |id: &str, kid: &str| {
+        format!(
+            "[[app]]\nkind = \"jwt\"\nclient_id = \"{id}\"\nkeys = [{{ kid = \"{kid}\", development = true }}]\n"
+        )
+    };
+    let apps = app(JWT, "mock-jwt-key-1") + &app("100000000002", "another");
+    let m = Mock::with(|builder| builder.toml(&apps).expect("no mistakes"));
+    assert_eq!(m.jwt(|_, _| ()).status, 200);
+    let other = m.jwt(|_, claims| claims["iss"] = json!("100000000002"));
+    assert_eq!((other.status, other.rule()), (401, Some("jwt.iss")));
+}

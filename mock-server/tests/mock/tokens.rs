@@ -124,3 +124,20 @@ fn tokens_are_listed_and_what_is_none_is_not_found() {
         404
     );
 }
+
+#[test]
+fn the_oldest_grant_goes_first_and_explain_says_so() {
+    let m = Mock::with(|builder| {
+        let few = builder.toml("[limits]\ngrants = 2\n");
+        few.expect("no mistakes")
+    });
+    let tokens = [(); 3].map(|()| m.web_tokens().0);
+    let evicted = m.me(&tokens[0]);
+    assert_eq!(evicted.status, 401);
+    let why = evicted.explanation.and_then(|why| why.came);
+    let why = why.unwrap_or_default();
+    assert!(why.contains("the oldest 1 were evicted"), "{why}");
+    assert_eq!(m.me(&tokens[1]).status, 200);
+    assert_eq!(m.me(&tokens[2]).status, 200);
+    assert_eq!(m.me("pat_mock_alice").status, 200, "PAT and SAT stay");
+}
