@@ -319,3 +319,115 @@ fn facts_stand_once() {
         );
     }
 }
+
+/// The rooms of the mock server, from the ground up: each may use only those before it.
+const ROOMS: &[&str] = &[
+    "limits",
+    "time",
+    "protocol",
+    "error",
+    "redact",
+    "intercept",
+    "journal",
+    "state",
+    "net",
+    "html",
+    "oauth",
+    "world",
+    "web",
+    "openapi",
+    "config",
+    "control",
+    "pages",
+    "server",
+    "api",
+];
+/// The library's face, which shows what is in the rooms, and the binary, which knows the library alone.
+const OUTSIDE: &[&str] = &["lib", "main", "cli"];
+
+/// The name after each `crate::` of the code, each of those in braces included.
+fn crate_paths(code: &str) -> Vec<&str> {
+    let name = |text: &str| text.find(|c: char| c != '_' && !c.is_alphanumeric());
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            found.push(&rest[..name(rest).unwrap_or(rest.len())]);
+            continue;
+        };
+        let (mut depth, mut start) = (0_usize, 0);
+        for (at, c) in list.char_indices() {
+            if c == '{' {
+                depth += 1;
+            } else if c == '}' && depth > 0 {
+                depth -= 1;
+            } else if depth == 0 && matches!(c, ',' | '}') {
+                let item = list[start..at].trim();
+                found.push(&item[..name(item).unwrap_or(item.len())]);
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+#[test]
+fn a_list_of_paths_is_opened() {
+    let code = "use crate::{a, b::{c, d},\n e::f};\ncrate::g::h(); use crate::i::{j, k};";
+    assert_eq!(crate_paths(code), ["a", "b", "e", "g", "i"]);
+}
+
+/// Whoever changes a room has to understand it and what is below it, and nothing else. No room can stand in a circle
+/// with another, since each arrow goes down.
+#[test]
+fn rooms_of_the_mock_know_only_the_rooms_below() {
+    let source = root().join("mock-server/src");
+    let floor = |room: &str| ROOMS.iter().position(|known| *known == room);
+    let mut lines = vec![0; ROOMS.len()];
+    let mut arrows = BTreeSet::new();
+    for path in files(&["mock-server/src"], ".rs") {
+        let inside = path.strip_prefix(&source).expect("below it");
+        let first = inside.iter().next().and_then(|first| first.to_str());
+        let room = first.unwrap_or_default().trim_end_matches(".rs");
+        if OUTSIDE.contains(&room) {
+            continue;
+        }
+        let name = inside.display();
+        let own = floor(room).unwrap_or_else(|| panic!("{name} stands in no room"));
+        let text = read(&path);
+        lines[own] += text.lines().count();
+        let said = text.lines().next().unwrap_or_default();
+        assert!(
+            said.starts_with("//! ") || inside.ends_with("tests.rs"),
+            "{name} does not begin with a sentence that says what it is"
+        );
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        // A room is left by its name alone.
+        let leaves = code.contains("super::super")
+            || inside.iter().count() == 1 && code.contains("\nuse super::");
+        assert!(!leaves, "{name} leaves its room through super");
+        for used in crate_paths(&code) {
+            let other =
+                floor(used).unwrap_or_else(|| panic!("{name}: crate::{used} is not a room"));
+            assert!(
+                other <= own,
+                "{name} must not know {used}, which is above {room}"
+            );
+            if other < own {
+                arrows.insert((own, other));
+            }
+        }
+    }
+    for (room, lines) in ROOMS.iter().zip(lines) {
+        assert!(lines > 0, "the room {room} is empty");
+        println!("{room:<10} {lines:>5} lines");
+    }
+    println!("{} arrows, all down", arrows.len());
+}

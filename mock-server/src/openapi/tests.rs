@@ -2,17 +2,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{CONTROL_AT, controls, document, read};
-use crate::control::worlds;
+use super::{controls, document, read};
 use crate::net::addressing::Reach;
-use crate::pages::routes;
-use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+use crate::openapi;
+use crate::protocol::endpoint::Endpoint;
 use crate::protocol::magic_values;
 use crate::protocol::rules::{Rule, RuleSet};
 use crate::state::World;
 use crate::state::settings::Settings;
 use crate::world::Shared;
-use crate::{control, openapi};
 
 fn whole(settings: Settings, mount: &str) -> Value {
     reached(settings, mount, Reach::default())
@@ -30,29 +28,6 @@ fn standard() -> Value {
 fn paths(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().expect("an object");
     paths.keys().cloned().collect()
-}
-
-#[test]
-fn the_routers_and_the_document_have_the_same_paths() {
-    let control = control::routes().into_iter();
-    let control = control.map(|(path, _)| format!("{CONTROL_AT}{path}"));
-    let worlds = worlds::routes()
-        .into_iter()
-        .map(|(path, _)| path.to_owned());
-    let pages = routes::routes()
-        .into_iter()
-        .map(|(path, _)| path.to_owned());
-    let routed: BTreeSet<_> = control.chain(worlds).chain(pages).collect();
-    let (data_plane, others): (BTreeSet<_>, _) = paths(&standard())
-        .into_iter()
-        .partition(|path| Endpoint::of(path) != Endpoint::Unknown);
-    assert_eq!(others, routed);
-    let mut served: BTreeSet<_> = data_plane
-        .iter()
-        .map(|path| Endpoint::of(path).name())
-        .collect();
-    served.insert(Endpoint::Unknown.name());
-    assert_eq!(served, BTreeSet::from(ENDPOINTS));
 }
 
 /// Its paths of the data plane are those of the protocol's table, E1 to E8.

@@ -36,3 +36,41 @@ async fn routed_data(InWorld(shared): InWorld, request: Request) -> Result<Respo
     let line = Line::of(request.extensions());
     data(shared, request, line).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::openapi::document;
+    use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+    use crate::state::World;
+    use crate::state::settings::Settings;
+    use crate::world::Shared;
+
+    #[test]
+    fn the_routers_and_the_document_have_the_same_paths() {
+        let control = control::routes().into_iter();
+        let control = control.map(|(path, _)| format!("{CONTROL_AT}{path}"));
+        let worlds = control::worlds::routes().into_iter();
+        let worlds = worlds.map(|(path, _)| path.to_owned());
+        let pages = routes().into_iter().map(|(path, _)| path.to_owned());
+        let routed: BTreeSet<_> = control.chain(worlds).chain(pages).collect();
+        let world = World::new(Settings::standard([1; 32]));
+        let document = document(&Shared::new(world, String::new(), Arc::default()), "");
+        let paths = document["paths"]
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned();
+        let (data_plane, others): (BTreeSet<_>, _) =
+            paths.partition(|path| Endpoint::of(path) != Endpoint::Unknown);
+        assert_eq!(others, routed);
+        let mut served: BTreeSet<_> = data_plane
+            .iter()
+            .map(|path| Endpoint::of(path).name())
+            .collect();
+        served.insert(Endpoint::Unknown.name());
+        assert_eq!(served, BTreeSet::from(ENDPOINTS));
+    }
+}

@@ -85,8 +85,16 @@ pub(crate) fn public_key() -> ParsedPublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::magic_values;
     use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
     use rustls_pki_types::PrivatePkcs8KeyDer;
+
+    #[test]
+    fn no_console_token_is_a_magic_value() {
+        for token in console_tokens() {
+            assert!(magic_values::check("access_token", &token.value).is_ok());
+        }
+    }
 
     #[test]
     fn the_two_halves_of_the_development_key_belong_together() {
