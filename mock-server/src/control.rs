@@ -20,7 +20,6 @@ pub(crate) mod worlds;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::StatusCode;
 use serde_json::json;
@@ -31,17 +30,17 @@ use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, routed};
 use guard::guarded;
 use info::{ca_pem, document, health, info, key};
-use reply::{Problem, respond};
+use reply::{Json, Problem, done};
 
 /// Tells what there is.
-async fn no_such_control() -> Response {
+async fn no_such_control() -> Problem {
     let body = json!({ "error": "no such control", "controls": openapi::controls() });
-    respond(Err(Problem(StatusCode::NOT_FOUND, body)))
+    Problem(StatusCode::NOT_FOUND, body)
 }
 
-async fn other_method() -> Response {
+async fn other_method() -> Problem {
     let text = "this control has another method";
-    respond(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)
 }
 
 /// Paths below `/_mock/v1`; those of worlds are in [`worlds`].
@@ -95,7 +94,7 @@ pub(crate) fn router(reach: &Arc<Reach>) -> Router {
     guarded(routed(routes()).fallback(no_such_control), reach)
 }
 
-async fn reset(InWorld(shared): InWorld) -> Response {
+async fn reset(InWorld(shared): InWorld) -> Json {
     shared.reset();
-    respond(Ok(json!({ "ok": true })))
+    done()
 }

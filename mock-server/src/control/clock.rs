@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::reply::{Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, parse};
 use crate::web::in_world::InWorld;
 use crate::world::Shared;
 
@@ -24,8 +23,8 @@ fn clock_value(shared: &Shared) -> Value {
     })
 }
 
-pub(super) async fn clock(InWorld(shared): InWorld) -> Response {
-    respond(Ok(clock_value(&shared)))
+pub(super) async fn clock(InWorld(shared): InWorld) -> Json {
+    Json(clock_value(&shared))
 }
 
 #[derive(Default, Deserialize)]
@@ -37,52 +36,49 @@ struct SetClock {
     mode: Option<String>,
 }
 
-pub(super) async fn set_clock(InWorld(shared): InWorld, body: Bytes) -> Response {
+pub(super) async fn set_clock(InWorld(shared): InWorld, body: Bytes) -> Handled {
     let clock = shared.world().settings.clock.clone();
     let shape =
         r#"one of {"advance_ms":n}, {"set":"RFC 3339"}, {"set_ms":n}, {"mode":"real"|"frozen"}"#;
     let wrong = || Problem::bad(format!("expected {shape}"));
-    let handled = parse(&body, shape).and_then(|asked: SetClock| {
-        match asked {
-            SetClock {
-                advance_ms: Some(ms),
-                set: None,
-                set_ms: None,
-                mode: None,
-            } => {
-                clock.advance(Duration::from_millis(ms));
-            }
-            SetClock {
-                advance_ms: None,
-                set: Some(at),
-                set_ms: None,
-                mode: None,
-            } => {
-                let at: Timestamp = at.parse().map_err(|_| wrong())?;
-                let ms = u64::try_from(at.as_millisecond()).map_err(|_| wrong())?;
-                clock.set(Duration::from_millis(ms));
-            }
-            SetClock {
-                advance_ms: None,
-                set: None,
-                set_ms: Some(ms),
-                mode: None,
-            } => {
-                clock.set(Duration::from_millis(ms));
-            }
-            SetClock {
-                advance_ms: None,
-                set: None,
-                set_ms: None,
-                mode: Some(mode),
-            } => match mode.as_str() {
-                "frozen" => clock.freeze(),
-                "real" => clock.run_real(),
-                _ => return Err(wrong()),
-            },
-            _ => return Err(wrong()),
+    match parse(&body, shape)? {
+        SetClock {
+            advance_ms: Some(ms),
+            set: None,
+            set_ms: None,
+            mode: None,
+        } => {
+            clock.advance(Duration::from_millis(ms));
         }
-        Ok(clock_value(&shared))
-    });
-    respond(handled)
+        SetClock {
+            advance_ms: None,
+            set: Some(at),
+            set_ms: None,
+            mode: None,
+        } => {
+            let at: Timestamp = at.parse().map_err(|_| wrong())?;
+            let ms = u64::try_from(at.as_millisecond()).map_err(|_| wrong())?;
+            clock.set(Duration::from_millis(ms));
+        }
+        SetClock {
+            advance_ms: None,
+            set: None,
+            set_ms: Some(ms),
+            mode: None,
+        } => {
+            clock.set(Duration::from_millis(ms));
+        }
+        SetClock {
+            advance_ms: None,
+            set: None,
+            set_ms: None,
+            mode: Some(mode),
+        } => match mode.as_str() {
+            "frozen" => clock.freeze(),
+            "real" => clock.run_real(),
+            _ => return Err(wrong()),
+        },
+        _ => return Err(wrong()),
+    }
+    Ok(Json(clock_value(&shared)))
 }

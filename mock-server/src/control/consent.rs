@@ -1,14 +1,13 @@
 //! What a user does: decide about authorize URLs and devices.
 
 use axum::extract::{OriginalUri, Path};
-use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::reply::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, done, parse};
 use crate::net::addressing::below;
 use crate::oauth::context::Decider;
 use crate::oauth::headless;
@@ -17,7 +16,6 @@ use crate::state::devices;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::web::base_url::base;
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,18 +30,14 @@ pub(super) async fn authorize(
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
+) -> Handled {
     let mount = original
         .path()
         .strip_suffix("/_mock/v1/authorize")
         .unwrap_or("");
     let base = base(&shared, &headers, &original, "/_mock/v1/authorize");
-    respond(try_authorize(&shared, mount, &base, &body))
-}
-
-fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handled {
     let shape = r#"{"url":"…/authorize?…","action":"approve"|"deny","user":"alice"?}"#;
-    let asked: Authorize = parse(body, shape)?;
+    let asked: Authorize = parse(&body, shape)?;
     let consent = match asked.action.as_str() {
         "approve" => Consent::Approve,
         "deny" => Consent::Deny,
@@ -65,10 +59,10 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
         .expect("a URL")
         .join(&asked.url);
     let url = url.map_err(|_| Problem::bad("url is no URL"))?;
-    let path = below(url.path(), base, mount);
+    let path = below(url.path(), &base, mount);
     let decider = Decider { user, consent };
-    match headless::authorize(&mut world, base, path, url.query(), decider) {
-        Ok(redirect) => Ok(json!({ "redirect": redirect })),
+    match headless::authorize(&mut world, &base, path, url.query(), decider) {
+        Ok(redirect) => Ok(Json(json!({ "redirect": redirect }))),
         Err(refused) => {
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
             Err(Problem(status, json!(refused)))
@@ -76,7 +70,7 @@ fn try_authorize(shared: &Shared, mount: &str, base: &str, body: &[u8]) -> Handl
     }
 }
 
-pub(super) async fn devices(InWorld(shared): InWorld) -> Response {
+pub(super) async fn devices(InWorld(shared): InWorld) -> Json {
     let world = shared.world();
     let now = world.settings.clock.unix_ms();
     let pending: Vec<_> = devices::all_waiting(&world, now)
@@ -90,7 +84,7 @@ pub(super) async fn devices(InWorld(shared): InWorld) -> Response {
             })
         })
         .collect();
-    respond(Ok(json!({ "pending": pending })))
+    Json(json!({ "pending": pending }))
 }
 
 #[derive(Deserialize)]
@@ -103,24 +97,19 @@ pub(super) async fn decide_device(
     InWorld(shared): InWorld,
     Path(user_code): Path<String>,
     body: Bytes,
-) -> Response {
-    let handled = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)
-        .and_then(|asked: DecideDevice| {
-            DeviceAction::named(&asked.action)
-                .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))
-        })
-        .and_then(|action| {
-            let mut world = shared.world();
-            let now = world.settings.clock.unix_ms();
-            devices::decide(&mut world, &user_code, action, None, now)
-                .map(|()| json!({ "ok": true }))
-                .map_err(|problem| {
-                    let status = match problem {
-                        NotWaiting::Unknown => StatusCode::NOT_FOUND,
-                        NotWaiting::Expired | NotWaiting::Decided => StatusCode::CONFLICT,
-                    };
-                    Problem::new(status, problem.text())
-                })
-        });
-    respond(handled)
+) -> Handled {
+    let asked: DecideDevice = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)?;
+    let action = DeviceAction::named(&asked.action)
+        .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))?;
+    let mut world = shared.world();
+    let now = world.settings.clock.unix_ms();
+    let decided = devices::decide(&mut world, &user_code, action, None, now);
+    decided.map_err(|problem| {
+        let status = match problem {
+            NotWaiting::Unknown => StatusCode::NOT_FOUND,
+            NotWaiting::Expired | NotWaiting::Decided => StatusCode::CONFLICT,
+        };
+        Problem::new(status, problem.text())
+    })?;
+    Ok(done())
 }

@@ -7,24 +7,26 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::reply::{Problem, respond};
-use super::requests::too_many_wait;
+use super::reply::Problem;
+use super::requests::not_too_many_wait;
 use crate::journal::Journal;
 use crate::web::in_world::InWorld;
 use crate::web::journal_stream::{Events, Told};
 
-pub(super) async fn events(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn events(
+    InWorld(shared): InWorld,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let (mut after, mut left) = (None, u64::MAX);
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
         match (name.as_ref(), value.parse()) {
             ("after", Ok(seq)) => after = Some(seq),
             ("limit", Ok(limit)) => left = limit,
-            _ => return respond(Err(Problem::bad("expected after=SEQ and limit=N"))),
+            _ => return Err(Problem::bad("expected after=SEQ and limit=N")),
         }
     }
-    if let Some(problem) = too_many_wait(&shared) {
-        return respond(Err(problem));
-    }
+    not_too_many_wait(&shared)?;
     let life = shared.bell.life();
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
@@ -40,7 +42,7 @@ pub(super) async fn events(InWorld(shared): InWorld, headers: HeaderMap, uri: Ur
     let kind = HeaderValue::from_static("text/event-stream");
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
 fn told(what: &Told<'_>) -> String {

@@ -1,30 +1,24 @@
 //! Faults and scripts, for tests that drive the mock from other processes.
 
 use axum::extract::Path;
-use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::reply::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, done, parse};
 use crate::intercept::fault_spec::{Asked, Place};
 use crate::intercept::script::{After, Step};
 use crate::intercept::selector::AskedOn;
 use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
 
-pub(super) async fn place(InWorld(shared): InWorld, body: Bytes) -> Response {
-    respond(try_place(&shared, &body))
-}
-
-fn try_place(shared: &Shared, body: &[u8]) -> Handled {
-    let asked: Place = parse(body, &Place::shape())?;
+pub(super) async fn place(InWorld(shared): InWorld, body: Bytes) -> Handled {
+    let asked: Place = parse(&body, &Place::shape())?;
     let (on, fault) = asked.placed().map_err(Problem::bad)?;
     let placed = shared.faults.place(on, fault, MAX_FAULTS);
     placed
-        .map(|placed| json!({ "id": placed.id }))
+        .map(|placed| Json(json!({ "id": placed.id })))
         .ok_or_else(|| full("faults"))
 }
 
@@ -33,7 +27,7 @@ fn full(what: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, text)
 }
 
-pub(super) async fn list(InWorld(shared): InWorld) -> Response {
+pub(super) async fn list(InWorld(shared): InWorld) -> Json {
     let all = shared.faults.placed.all();
     let all: Vec<_> = all
         .iter()
@@ -53,23 +47,23 @@ pub(super) async fn list(InWorld(shared): InWorld) -> Response {
             })
         })
         .collect();
-    respond(Ok(json!({ "faults": all })))
+    Json(json!({ "faults": all }))
 }
 
-pub(super) async fn clear(InWorld(shared): InWorld) -> Response {
+pub(super) async fn clear(InWorld(shared): InWorld) -> Json {
     shared.faults.placed.clear();
-    respond(Ok(json!({ "ok": true })))
+    done()
 }
 
-pub(super) async fn remove(InWorld(shared): InWorld, Path(id): Path<String>) -> Response {
+pub(super) async fn remove(InWorld(shared): InWorld, Path(id): Path<String>) -> Handled {
     let shelf = &shared.faults.placed;
     let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
-    respond(removed(shelf.remove(&id), "faults", all))
+    removed(shelf.remove(&id), "faults", all)
 }
 
 fn removed(there: bool, what: &str, all: impl FnOnce() -> Vec<String>) -> Handled {
     if there {
-        return Ok(json!({ "ok": true }));
+        return Ok(done());
     }
     let body = json!({ "error": format!("none of the {what} has this id"), what: all() });
     Err(Problem(StatusCode::NOT_FOUND, body))
@@ -121,13 +115,9 @@ impl AskedStep {
     }
 }
 
-pub(super) async fn run(InWorld(shared): InWorld, body: Bytes) -> Response {
-    respond(try_run(&shared, &body))
-}
-
-fn try_run(shared: &Shared, body: &[u8]) -> Handled {
+pub(super) async fn run(InWorld(shared): InWorld, body: Bytes) -> Handled {
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"then":[{"error":"invalid_grant"},{"fault":{…}},{"pass":true}],"after":"pass"|"repeat"|"last"?}"#;
-    let asked: Run = parse(body, shape)?;
+    let asked: Run = parse(&body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
     let after = match asked.after.as_deref() {
         None | Some("pass") => After::Pass,
@@ -143,12 +133,12 @@ fn try_run(shared: &Shared, body: &[u8]) -> Handled {
     let steps: Result<Vec<_>, _> = asked.then.into_iter().map(AskedStep::step).collect();
     let script = shared.faults.run(on, steps?, after, MAX_FAULTS);
     script
-        .map(|script| json!({ "id": script.id }))
+        .map(|script| Json(json!({ "id": script.id })))
         .ok_or_else(|| full("scripts"))
 }
 
-pub(super) async fn stop(InWorld(shared): InWorld, Path(id): Path<String>) -> Response {
+pub(super) async fn stop(InWorld(shared): InWorld, Path(id): Path<String>) -> Handled {
     let shelf = &shared.faults.scripts;
     let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
-    respond(removed(shelf.remove(&id), "scripts", all))
+    removed(shelf.remove(&id), "scripts", all)
 }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
-use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::reply::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, done, parse};
 use crate::intercept::gate::Held;
 use crate::intercept::phase::At;
 use crate::intercept::selector::AskedOn;
@@ -30,22 +29,18 @@ pub(super) async fn set(
     InWorld(shared): InWorld,
     Path(name): Path<String>,
     body: Bytes,
-) -> Response {
-    respond(try_set(&shared, &name, &body))
-}
-
-fn try_set(shared: &Shared, name: &str, body: &[u8]) -> Handled {
+) -> Handled {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if name.len() > MAX_GATE_NAME || !name.chars().all(plain) {
         let text = format!("a gate's name has at most {MAX_GATE_NAME} of A-Z a-z 0-9 - . _");
         return Err(Problem::bad(text));
     }
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
-    let asked: Set = parse(body, shape)?;
+    let asked: Set = parse(&body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
     let at = At::named(&asked.at).map_err(Problem::bad)?;
-    if shared.gates.put(Held::new(name, on, at), MAX_GATES) {
-        return Ok(json!({ "ok": true }));
+    if shared.gates.put(Held::new(&name, on, at), MAX_GATES) {
+        return Ok(done());
     }
     let text = format!("there are {MAX_GATES} gates; DELETE one of them, or POST /reset");
     Err(Problem::new(StatusCode::CONFLICT, text))
@@ -58,18 +53,10 @@ fn find(shared: &Shared, name: &str) -> Result<Arc<Held>, Problem> {
     })
 }
 
-pub(super) async fn watch(
-    InWorld(shared): InWorld,
-    Path(name): Path<String>,
-    uri: Uri,
-) -> Response {
-    respond(try_watch(&shared, &name, uri.query().unwrap_or("")).await)
-}
-
-async fn try_watch(shared: &Shared, name: &str, query: &str) -> Handled {
+pub(super) async fn watch(InWorld(shared): InWorld, Path(name): Path<String>, uri: Uri) -> Handled {
     let (mut wanted, mut wait_ms) = (0, DEFAULT_WAIT_MS);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match (name.as_ref(), value.parse()) {
+    for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+        match (key.as_ref(), value.parse()) {
             ("arrived", Ok(n)) => wanted = n,
             ("timeout_ms", Ok(ms)) if ms <= MAX_WAIT_MS => wait_ms = ms,
             _ => {
@@ -78,16 +65,16 @@ async fn try_watch(shared: &Shared, name: &str, query: &str) -> Handled {
             }
         }
     }
-    let held = find(shared, name)?;
+    let held = find(&shared, &name)?;
     let n = usize::try_from(wanted).unwrap_or(usize::MAX);
     let reached = held.arrived(n, Duration::from_millis(wait_ms)).await;
     let (arrived, waiting) = held.counts();
-    Ok(json!({
+    Ok(Json(json!({
         "name": held.name,
         "arrived": arrived,
         "waiting": waiting,
         "reached": reached,
-    }))
+    })))
 }
 
 #[derive(Deserialize)]
@@ -100,21 +87,17 @@ pub(super) async fn release(
     InWorld(shared): InWorld,
     Path(name): Path<String>,
     body: Bytes,
-) -> Response {
-    let handled = parse(&body, r#"{"n":1}, or {} for all that wait"#).and_then(|asked: Release| {
-        let held = find(&shared, &name)?;
-        match asked.n {
-            Some(n) => held.release(n),
-            None => held.release_waiting(),
-        }
-        Ok(json!({ "ok": true }))
-    });
-    respond(handled)
+) -> Handled {
+    let asked: Release = parse(&body, r#"{"n":1}, or {} for all that wait"#)?;
+    let held = find(&shared, &name)?;
+    match asked.n {
+        Some(n) => held.release(n),
+        None => held.release_waiting(),
+    }
+    Ok(done())
 }
 
-pub(super) async fn open(InWorld(shared): InWorld, Path(name): Path<String>) -> Response {
-    respond(find(&shared, &name).map(|held| {
-        shared.gates.remove(&held);
-        json!({ "ok": true })
-    }))
+pub(super) async fn open(InWorld(shared): InWorld, Path(name): Path<String>) -> Handled {
+    shared.gates.remove(&find(&shared, &name)?);
+    Ok(done())
 }

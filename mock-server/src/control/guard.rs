@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::other_method;
-use super::reply::{Problem, respond};
+use super::reply::Problem;
 use crate::limits::MAX_CONTROL_BODY;
 use crate::net::addressing::Reach;
 use crate::protocol::request::Body;
@@ -34,7 +34,7 @@ async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) ->
     let headers = request.headers();
     if !comes_from_here(&reach, &request) {
         let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
-        return respond(Err(Problem::new(StatusCode::FORBIDDEN, text)));
+        return Problem::new(StatusCode::FORBIDDEN, text).into_response();
     }
     // A container's health check has no token, and learns nothing.
     // Nor who has to trust the CA before it can send one.
@@ -42,7 +42,7 @@ async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) ->
         return in_json(next.run(request).await).await;
     }
     let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
-    respond(Err(Problem::new(StatusCode::UNAUTHORIZED, text)))
+    Problem::new(StatusCode::UNAUTHORIZED, text).into_response()
 }
 
 /// What the framework refuses itself, in the shape of our refusals: a body that is too long or broke off, a path
@@ -61,5 +61,5 @@ async fn in_json(response: Response) -> Response {
         (_, Body::Whole(text)) => String::from_utf8_lossy(&text).into_owned(),
         _ => "this request cannot be read".to_owned(),
     };
-    respond(Err(Problem::new(status, text)))
+    Problem::new(status, text).into_response()
 }

@@ -2,10 +2,10 @@
 
 use axum::extract::OriginalUri;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::reply::{Problem, plain, respond};
+use super::reply::{Json, Problem, plain};
 use crate::openapi;
 use crate::state::app::App;
 use crate::web::base_url::seen;
@@ -16,18 +16,18 @@ pub(super) async fn info(
     InWorld(shared): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
-) -> Response {
+) -> Json {
     let base = seen(&shared, &headers, &original);
-    respond(Ok(describe(&shared, &base)))
+    Json(describe(&shared, &base))
 }
 
 pub(super) async fn document(
     InWorld(shared): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
-) -> Response {
+) -> Json {
     let base = seen(&shared, &headers, &original);
-    respond(Ok(openapi::document(&shared, &base)))
+    Json(openapi::document(&shared, &base))
 }
 
 /// What `serve --print json` and `GET /_mock/v1/info` show.
@@ -46,10 +46,8 @@ pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
     info
 }
 
-pub(super) async fn health() -> Response {
-    respond(Ok(
-        json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }),
-    ))
+pub(super) async fn health() -> Json {
+    Json(json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// The JWT app's private key, for `export …="$(curl …)"`.
@@ -59,12 +57,9 @@ pub(super) async fn key(InWorld(shared): InWorld) -> &'static str {
 }
 
 /// What clients have to trust.
-pub(super) async fn ca_pem(InWorld(shared): InWorld) -> Response {
-    match shared.reach.ca_pem() {
-        Some(pem) => plain("application/x-pem-file", pem.to_owned()),
-        None => {
-            let text = "this mock has no CA of its own; start it with --tls self";
-            respond(Err(Problem::new(StatusCode::NOT_FOUND, text)))
-        }
-    }
+pub(super) async fn ca_pem(InWorld(shared): InWorld) -> Result<Response, Problem> {
+    let pem = shared.reach.ca_pem().ok_or_else(|| {
+        Problem::not_found("this mock has no CA of its own; start it with --tls self")
+    })?;
+    Ok(plain("application/x-pem-file", pem.to_owned()))
 }

@@ -1,15 +1,24 @@
 //! The answers of the control plane, and how its requests are read.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::protocol::response::json_reply;
-use crate::web::routes::into_response;
+use crate::web::routes;
 
-pub(super) type Handled = Result<Value, Problem>;
+/// What every control answers.
+pub(super) type Handled = Result<Json, Problem>;
+
+/// What a control shows.
+pub(super) struct Json(pub(super) Value);
+
+/// The answer of a control that has nothing to show.
+pub(super) fn done() -> Json {
+    Json(json!({ "ok": true }))
+}
 
 /// A control request that was not carried out.
 pub(super) struct Problem(pub(super) StatusCode, pub(super) Value);
@@ -22,14 +31,23 @@ impl Problem {
     pub(super) fn bad(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
+
+    pub(super) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
 }
 
-pub(super) fn respond(handled: Handled) -> Response {
-    let (status, body) = match handled {
-        Ok(body) => (StatusCode::OK, body),
-        Err(Problem(status, body)) => (status, body),
-    };
-    into_response(json_reply(status, body.to_string()))
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        routes::into_response(json_reply(StatusCode::OK, self.0.to_string()))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self(status, body) = self;
+        routes::into_response(json_reply(status, body.to_string()))
+    }
 }
 
 /// What is no JSON.
@@ -37,7 +55,7 @@ pub(super) fn plain(kind: &'static str, body: String) -> Response {
     let mut reply = json_reply(StatusCode::OK, body);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    into_response(reply)
+    routes::into_response(reply)
 }
 
 /// Never quotes what was sent: it may hold a token.

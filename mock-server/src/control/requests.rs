@@ -1,6 +1,5 @@
 //! The journal: its requests, the next of them, in other formats, and why they were answered so.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
@@ -9,7 +8,7 @@ use http::{StatusCode, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::reply::{Handled, Problem, plain, respond};
+use super::reply::{Handled, Json, Problem, done, plain};
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
 use crate::journal::record::Kept;
@@ -20,9 +19,12 @@ use crate::web::journal_stream::full;
 use crate::world::Shared;
 use crate::world::wait::Awaited;
 
-pub(super) fn too_many_wait(shared: &Shared) -> Option<Problem> {
+pub(super) fn not_too_many_wait(shared: &Shared) -> Result<(), Problem> {
+    if !full(shared) {
+        return Ok(());
+    }
     let text = format!("{MAX_WAITING_CLIENTS} clients wait for requests already");
-    full(shared).then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 #[derive(Default)]
@@ -73,67 +75,50 @@ fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
 
 const LIST: [&str; 2] = ["since", "limit"];
 
-pub(super) async fn requests(InWorld(shared): InWorld, uri: Uri) -> Response {
-    respond(filter(&uri, &LIST).map(|filter| {
-        let world = shared.world();
-        json!({ "requests": filtered(&world.journal, &filter) })
-    }))
+pub(super) async fn requests(InWorld(shared): InWorld, uri: Uri) -> Handled {
+    let filter = filter(&uri, &LIST)?;
+    let found = filtered(&shared.world().journal, &filter);
+    Ok(Json(json!({ "requests": found })))
 }
 
-pub(super) async fn har(InWorld(shared): InWorld, uri: Uri) -> Response {
-    respond(filter(&uri, &LIST).map(|filter| {
-        let world = shared.world();
-        let found = filtered(&world.journal, &filter);
-        export::har(shared.base_url(), found.into_iter())
-    }))
+pub(super) async fn har(InWorld(shared): InWorld, uri: Uri) -> Handled {
+    let filter = filter(&uri, &LIST)?;
+    let found = filtered(&shared.world().journal, &filter);
+    Ok(Json(export::har(shared.base_url(), found.into_iter())))
 }
 
-pub(super) async fn jsonl(InWorld(shared): InWorld, uri: Uri) -> Response {
-    match filter(&uri, &LIST) {
-        Ok(filter) => {
-            let world = shared.world();
-            let found = filtered(&world.journal, &filter);
-            plain("application/jsonl", export::jsonl(found.into_iter()))
-        }
-        Err(problem) => respond(Err(problem)),
-    }
+pub(super) async fn jsonl(InWorld(shared): InWorld, uri: Uri) -> Result<Response, Problem> {
+    let filter = filter(&uri, &LIST)?;
+    let found = filtered(&shared.world().journal, &filter);
+    Ok(plain("application/jsonl", export::jsonl(found.into_iter())))
 }
 
-pub(super) async fn next(InWorld(shared): InWorld, uri: Uri) -> Response {
-    respond(try_next(&shared, &uri).await)
-}
-
-async fn try_next(shared: &Arc<Shared>, uri: &Uri) -> Handled {
-    let filter = filter(uri, &["after", "timeout_ms"])?;
-    if let Some(problem) = too_many_wait(shared) {
-        return Err(problem);
-    }
+pub(super) async fn next(InWorld(shared): InWorld, uri: Uri) -> Handled {
+    let filter = filter(&uri, &["after", "timeout_ms"])?;
+    not_too_many_wait(&shared)?;
     let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(DEFAULT_WAIT_MS));
     let life = shared.bell.life();
     let look = move |world: &crate::state::World| {
         let found = world.journal.next(filter.since, &filter.calls)?;
         Some(json!(found.show()))
     };
-    match shared.awaited(life, timeout, look).await {
-        Awaited::Came(entry) => Ok(json!({ "request": entry })),
-        Awaited::Late => Ok(json!({ "request": null, "why": "none came in time" })),
-        Awaited::Over => Ok(json!({ "request": null, "why": "the world was reset or has ended" })),
-    }
-}
-
-pub(super) async fn forget_requests(InWorld(shared): InWorld) -> Response {
-    shared.world().journal.clear();
-    respond(Ok(json!({ "ok": true })))
-}
-
-pub(super) async fn explain(InWorld(shared): InWorld, Path(logid): Path<String>) -> Response {
-    let world = shared.world();
-    let found = world
-        .journal
-        .find(&logid)
-        .map(|entry| json!(entry.explain()));
-    respond(found.ok_or_else(|| {
-        let text = "no request with this log id, or it is no longer in the journal";
-        Problem::new(StatusCode::NOT_FOUND, text)
+    Ok(Json(match shared.awaited(life, timeout, look).await {
+        Awaited::Came(entry) => json!({ "request": entry }),
+        Awaited::Late => json!({ "request": null, "why": "none came in time" }),
+        Awaited::Over => json!({ "request": null, "why": "the world was reset or has ended" }),
     }))
+}
+
+pub(super) async fn forget_requests(InWorld(shared): InWorld) -> Json {
+    shared.world().journal.clear();
+    done()
+}
+
+pub(super) async fn explain(InWorld(shared): InWorld, Path(logid): Path<String>) -> Handled {
+    let world = shared.world();
+    let found = world.journal.find(&logid);
+    let found = found.ok_or_else(|| {
+        Problem::not_found("no request with this log id, or it is no longer in the journal")
+    })?;
+    Ok(Json(json!(found.explain())))
 }

@@ -1,18 +1,17 @@
 //! The tables of rules and of magic values.
 
-use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::reply::respond;
+use super::reply::Json;
 use crate::protocol::magic_values;
 use crate::protocol::rules::{Evidence, Rule};
 use crate::web::in_world::InWorld;
 
-pub(super) async fn magic(InWorld(shared): InWorld) -> Response {
-    respond(Ok(magic_values::table(&shared.world().settings.rules)))
+pub(super) async fn magic(InWorld(shared): InWorld) -> Json {
+    Json(magic_values::table(&shared.world().settings.rules))
 }
 
-pub(super) async fn fidelity(InWorld(shared): InWorld) -> Response {
+pub(super) async fn fidelity(InWorld(shared): InWorld) -> Json {
     let world = shared.world();
     let set = &world.settings.rules;
     let rules = Rule::ALL.iter().map(|rule| {
@@ -39,5 +38,5 @@ pub(super) async fn fidelity(InWorld(shared): InWorld) -> Response {
         .map(|evidence| (evidence.name().to_owned(), json!(count(evidence))))
         .collect();
     let rules: Value = rules.collect();
-    respond(Ok(json!({ "evidence": evidence, "rules": rules })))
+    Json(json!({ "evidence": evidence, "rules": rules }))
 }

@@ -1,14 +1,13 @@
 //! Tokens: which there are, which came from which, and what their owner does to them.
 
 use axum::extract::Path;
-use axum::response::Response;
 use bytes::Bytes;
-use http::{StatusCode, Uri};
+use http::Uri;
 use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::reply::{Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, done, parse};
 use crate::protocol::digest;
 use crate::redact;
 use crate::state::token_table;
@@ -21,26 +20,23 @@ struct ChangeToken {
 }
 
 /// Kills an access token, refresh token, PAT or SAT.
-pub(super) async fn revoke(InWorld(shared): InWorld, body: Bytes) -> Response {
+pub(super) async fn revoke(InWorld(shared): InWorld, body: Bytes) -> Handled {
     change_token(&body, |token| shared.world().revoke(token))
 }
 
 /// Takes an access token's permission away, so that it gets 4101.
-pub(super) async fn restrict(InWorld(shared): InWorld, body: Bytes) -> Response {
+pub(super) async fn restrict(InWorld(shared): InWorld, body: Bytes) -> Handled {
     change_token(&body, |token| shared.world().restrict(token))
 }
 
 /// `change`: false if the token is not known.
-fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Response {
-    let handled =
-        parse(body, r#"{"token":"…"}"#).and_then(|asked: ChangeToken| match change(&asked.token) {
-            true => Ok(json!({ "ok": true })),
-            false => {
-                let text = format!("unknown token {}", redact::mask(&asked.token));
-                Err(Problem::new(StatusCode::NOT_FOUND, text))
-            }
-        });
-    respond(handled)
+fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Handled {
+    let asked: ChangeToken = parse(body, r#"{"token":"…"}"#)?;
+    if change(&asked.token) {
+        return Ok(done());
+    }
+    let text = format!("unknown token {}", redact::mask(&asked.token));
+    Err(Problem::not_found(text))
 }
 
 const LISTED: usize = 1_000;
@@ -56,31 +52,28 @@ fn limit(uri: &Uri) -> Result<usize, Problem> {
     Ok(limit)
 }
 
-pub(super) async fn list(InWorld(shared): InWorld, uri: Uri) -> Response {
-    respond(limit(&uri).map(|limit| {
-        let world = shared.world();
-        json!({
-            "tokens": token_table::list(&world, limit),
-            "evicted": token_table::forgotten(&world),
-        })
-    }))
+pub(super) async fn list(InWorld(shared): InWorld, uri: Uri) -> Handled {
+    let limit = limit(&uri)?;
+    let world = shared.world();
+    Ok(Json(json!({
+        "tokens": token_table::list(&world, limit),
+        "evicted": token_table::forgotten(&world),
+    })))
 }
 
 pub(super) async fn family(
     InWorld(shared): InWorld,
     Path(fingerprint): Path<String>,
     uri: Uri,
-) -> Response {
-    respond(limit(&uri).and_then(|limit| {
-        let wanted = digest::parse(&fingerprint).ok_or_else(|| {
-            Problem::bad("a fingerprint is the first 16 hex digits of a token's SHA-256")
-        })?;
-        let world = shared.world();
-        let found = token_table::lineage(&world, wanted, limit);
-        let (total, lineage) = found.ok_or_else(|| {
-            let text = "no token or code with this fingerprint, and none that came from it";
-            Problem::new(StatusCode::NOT_FOUND, text)
-        })?;
-        Ok(json!({ "total": total, "lineage": lineage }))
-    }))
+) -> Handled {
+    let limit = limit(&uri)?;
+    let wanted = digest::parse(&fingerprint).ok_or_else(|| {
+        Problem::bad("a fingerprint is the first 16 hex digits of a token's SHA-256")
+    })?;
+    let world = shared.world();
+    let found = token_table::lineage(&world, wanted, limit);
+    let (total, lineage) = found.ok_or_else(|| {
+        Problem::not_found("no token or code with this fingerprint, and none that came from it")
+    })?;
+    Ok(Json(json!({ "total": total, "lineage": lineage })))
 }

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::reply::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, parse};
 use crate::journal::filter::Calls;
 use crate::journal::verify;
 use crate::journal::verify::Expect;
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
 
 const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
 
@@ -30,19 +28,17 @@ struct Count {
     at_most: Option<usize>,
 }
 
-pub(super) async fn verify(InWorld(shared): InWorld, body: Bytes) -> Response {
-    respond(try_verify(&shared, &body))
-}
-
-fn try_verify(shared: &Shared, body: &[u8]) -> Handled {
-    let asked: Verify = parse(body, SHAPE)?;
+pub(super) async fn verify(InWorld(shared): InWorld, body: Bytes) -> Handled {
+    let asked: Verify = parse(&body, SHAPE)?;
     // Nothing expected is a mistake of the asker, and would always be met.
     if asked.expect.is_empty() {
         return Err(wrong());
     }
     let expected: Result<Vec<_>, _> = asked.expect.into_iter().map(expectation).collect();
     let failures = verify::verify(&shared.world().journal, &expected?);
-    Ok(json!({ "ok": failures.is_empty(), "failures": failures }))
+    Ok(Json(
+        json!({ "ok": failures.is_empty(), "failures": failures }),
+    ))
 }
 
 fn wrong() -> Problem {

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, State};
-use axum::response::Response;
 use axum::routing::{delete, get};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::guard::guarded;
-use super::reply::{Handled, Problem, parse, respond};
+use super::reply::{Handled, Json, Problem, done, parse};
 use crate::config;
 use crate::config::options::Options;
 use crate::config::target::For;
@@ -50,14 +49,14 @@ async fn list(
     State(worlds): State<Arc<Worlds>>,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
-) -> Response {
+) -> Json {
     let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
     let all: Vec<_> = worlds
         .all()
         .iter()
         .map(|(name, world)| described(name, world, &base))
         .collect();
-    respond(Ok(json!({ "worlds": all })))
+    Json(json!({ "worlds": all }))
 }
 
 #[derive(Deserialize)]
@@ -78,14 +77,10 @@ async fn make(
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
+) -> Handled {
     let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
-    respond(try_make(&worlds, &base, &body))
-}
-
-fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
     let shape = r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
-    let asked: Make = parse(body, shape)?;
+    let asked: Make = parse(&body, shape)?;
     let mut options = Options::of_world(worlds.settings(&asked.name));
     if let Some(text) = &asked.config {
         let applied = config::apply(options, text, For::World);
@@ -105,12 +100,12 @@ fn try_make(worlds: &Worlds, base: &str, body: &[u8]) -> Handled {
     let kept = asked.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
     let made = worlds.make(&asked.name, settings, asked.config.is_some(), kept);
     let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
-    Ok(described(&asked.name, &world, base))
+    Ok(Json(described(&asked.name, &world, &base)))
 }
 
-async fn remove(State(worlds): State<Arc<Worlds>>, Path(name): Path<String>) -> Response {
-    respond(match worlds.remove(&name) {
-        true => Ok(json!({ "ok": true })),
-        false => Err(Problem::new(StatusCode::NOT_FOUND, "no world of this name")),
-    })
+async fn remove(State(worlds): State<Arc<Worlds>>, Path(name): Path<String>) -> Handled {
+    match worlds.remove(&name) {
+        true => Ok(done()),
+        false => Err(Problem::not_found("no world of this name")),
+    }
 }
