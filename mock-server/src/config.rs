@@ -128,7 +128,7 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     }
     if let Some((url, at)) = reader.text(top, "public_url", "\"http://mock:9777\"") {
         match addressing::public_url(url) {
-            Ok(url) => options.reach.public_url = Some(url),
+            Ok(url) => options.addressing.public_url = Some(url),
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }

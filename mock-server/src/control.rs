@@ -24,7 +24,7 @@ use axum::routing::{delete, get, post};
 use http::StatusCode;
 use serde_json::json;
 
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::openapi;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, routed};
@@ -90,11 +90,11 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     ]
 }
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router {
-    guarded(routed(routes()).fallback(no_such_control), reach)
+pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
+    guarded(routed(routes()).fallback(no_such_control), addressing)
 }
 
-async fn reset(InWorld(shared): InWorld) -> Json {
-    shared.reset();
+async fn reset(InWorld(world): InWorld) -> Json {
+    world.reset();
     done()
 }

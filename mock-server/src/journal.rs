@@ -17,19 +17,19 @@ use std::sync::Arc;
 use entry::JournalEntry;
 use filter::Calls;
 use log_id::{digits, logid};
-use notifier::Bell;
-use record::Kept;
+use notifier::Notifier;
+use record::Record;
 
 /// The last requests of a world.
 #[derive(Debug)]
 pub(crate) struct Journal {
     capacity: usize,
-    entries: VecDeque<Kept>,
+    entries: VecDeque<Record>,
     begun: u64,
     forgotten: u64,
     /// The second of the newest request, and how the log ids of this second begin.
     second: (u64, String),
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) notifier: Arc<Notifier>,
 }
 
 impl Journal {
@@ -41,7 +41,7 @@ impl Journal {
             begun: 0,
             forgotten: 0,
             second: (0, digits(0)),
-            bell: Arc::default(),
+            notifier: Arc::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Journal {
     }
 
     /// A request that a fault made wait takes the place in which it waited.
-    pub(crate) fn push(&mut self, mut entry: Kept) {
+    pub(crate) fn push(&mut self, mut entry: Record) {
         if let Some(at) = self.at(entry.seq) {
             let waited = &mut self.entries[at];
             entry.taken = waited.taken;
@@ -68,10 +68,10 @@ impl Journal {
             self.forgotten += 1;
         }
         self.entries.push_back(entry);
-        self.bell.ring();
+        self.notifier.notify();
     }
 
-    pub(crate) fn numbered(&self, seq: u64) -> Option<&Kept> {
+    pub(crate) fn numbered(&self, seq: u64) -> Option<&Record> {
         Some(&self.entries[self.at(seq)?])
     }
 
@@ -81,7 +81,7 @@ impl Journal {
         (self.entries[at].seq == seq).then_some(at)
     }
 
-    pub(crate) fn newest_mut(&mut self) -> Option<&mut Kept> {
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut Record> {
         self.entries.back_mut()
     }
 
@@ -92,7 +92,7 @@ impl Journal {
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, Kept> {
+    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, Record> {
         self.entries.iter()
     }
 
@@ -101,7 +101,7 @@ impl Journal {
         self.forgotten = 0;
     }
 
-    /// How many it had no room for, since it was last empty.
+    /// Number of entries dropped because the journal was full, since it was last cleared.
     pub(crate) const fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -112,14 +112,14 @@ impl Journal {
     }
 
     /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
-    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&Kept> {
+    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&Record> {
         let from = self.entries.partition_point(|entry| entry.seq <= after);
         let mut later = self.entries.range(from..);
         later.find(|entry| calls.fit(entry))
     }
 
     /// The oldest that fits and was not taken.
-    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&Kept> {
+    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&Record> {
         let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
         untaken.find(|entry| calls.fit(entry))
     }
@@ -131,7 +131,7 @@ impl Journal {
         Some(entry.show())
     }
 
-    pub(crate) fn find(&self, logid: &str) -> Option<&Kept> {
+    pub(crate) fn find(&self, logid: &str) -> Option<&Record> {
         let mut newest_first = self.entries.iter().rev();
         newest_first.find(|entry| entry.outcome.logid == logid)
     }

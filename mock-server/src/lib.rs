@@ -32,6 +32,9 @@
 //!
 //! It listens where other machines could reach it only if that is asked for by name, and journals and logs are redacted.
 
+// The rooms from the ground up: limits, time, protocol, error, redact, intercept, journal, state, net, html, oauth,
+// world, web, openapi, config, control, pages, server, api. Each uses only rooms before it, by `crate::room::file`;
+// docs/design.md says what each is for, and conformance/tests/house.rs holds it. The binary uses what is shown here.
 mod api;
 mod config;
 mod control;

@@ -12,7 +12,7 @@ use crate::protocol::endpoint::ENDPOINTS;
 use crate::protocol::grant::GRANTS;
 use crate::protocol::rules::{Evidence, Rule, RuleSet};
 use crate::web::routes::{CONTROL_AT, WORLDS_AT};
-use crate::world::Shared;
+use crate::world::World;
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +61,7 @@ pub(crate) fn controls() -> Vec<String> {
 }
 
 /// The document of a world. `base_url`: its address, as the caller sees it.
-pub(crate) fn document(shared: &Shared, base_url: &str) -> Value {
+pub(crate) fn document(world: &World, base_url: &str) -> Value {
     let mut document = read(DOCUMENT);
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     document["servers"] = json!([{ "url": base_url }]);
@@ -72,8 +72,8 @@ pub(crate) fn document(shared: &Shared, base_url: &str) -> Value {
         json!(limits::MAX_GATE_NAME);
     document["components"]["schemas"] = schemas();
 
-    let first = shared.mount.is_empty();
-    let has_token = shared.reach.admin_token.is_some();
+    let first = world.mount.is_empty();
+    let has_token = world.addressing.admin_token.is_some();
     let mut paths = read(DATA_PLANE);
     if let (Some(paths), Value::Object(control)) = (paths.as_object_mut(), read(CONTROL)) {
         let here = control
@@ -81,13 +81,13 @@ pub(crate) fn document(shared: &Shared, base_url: &str) -> Value {
             .filter(|(path, _)| first || !is_of_worlds(path));
         paths.extend(here);
     }
-    let world = shared.world();
+    let state = world.state();
     for (path, operation) in operations(&mut paths) {
         let control = path.starts_with(CONTROL_AT);
         refusals(
             operation,
             control,
-            &world.settings.rules,
+            &state.settings.rules,
             &document["components"],
         );
         if control {

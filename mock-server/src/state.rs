@@ -25,7 +25,7 @@ use crate::journal::leak::Leaks;
 use crate::limits::MAX_CONSENT_PAGES;
 use crate::protocol::digest::{Digest, digest};
 use app::{App, Consent};
-use capped_map::Capped;
+use capped_map::CappedMap;
 use grants::{AccessToken, AppIndex, Authorization, Code, Device, RefreshToken, TokenAnswer};
 use ids::Ids;
 use jti::SeenJtis;
@@ -33,48 +33,49 @@ use provenance::Origin;
 use settings::Settings;
 use user::User;
 
+/// What one mock Coze remembers: a [`World`](crate::world::World) holds it behind its one lock.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) apps: Vec<App>,
-    /// Who sits at the browser.
+    /// The user who is signed in on the consent and device pages.
     pub(crate) user: Arc<User>,
     pub(crate) ids: Ids,
-    pub(crate) authorizations: Capped<Authorization>,
-    pub(crate) codes: Capped<Code>,
-    pub(crate) devices: Capped<Device>,
-    pub(crate) user_codes: Capped<Digest>,
+    pub(crate) authorizations: CappedMap<Authorization>,
+    pub(crate) codes: CappedMap<Code>,
+    pub(crate) devices: CappedMap<Device>,
+    pub(crate) user_codes: CappedMap<Digest>,
     /// PAT and SAT: apart from the rest, so that they are never evicted.
-    pub(crate) console_tokens: Capped<AccessToken>,
-    pub(crate) access_tokens: Capped<AccessToken>,
-    pub(crate) refresh_tokens: Capped<RefreshToken>,
+    pub(crate) console_tokens: CappedMap<AccessToken>,
+    pub(crate) access_tokens: CappedMap<AccessToken>,
+    pub(crate) refresh_tokens: CappedMap<RefreshToken>,
     pub(crate) jtis: SeenJtis,
     pub(crate) journal: Journal,
     /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
-    pub(crate) challenges: Capped<()>,
+    pub(crate) challenges: CappedMap<()>,
     /// Of the newest code: most codes of a world have the same one, and share it.
     pub(crate) redirect_uri: Arc<str>,
     pub(crate) leaks: Leaks,
     pub(crate) counts: Counts,
 }
 
-impl World {
+impl State {
     pub(crate) fn new(settings: Settings) -> Self {
         let cap = settings.cap;
         Self {
             apps: settings.apps.clone(),
             user: settings.users[0].clone(),
             ids: Ids::new(settings.seed),
-            authorizations: Capped::new(cap.min(MAX_CONSENT_PAGES)),
-            codes: Capped::new(cap),
-            devices: Capped::new(cap),
-            user_codes: Capped::new(cap),
+            authorizations: CappedMap::new(cap.min(MAX_CONSENT_PAGES)),
+            codes: CappedMap::new(cap),
+            devices: CappedMap::new(cap),
+            user_codes: CappedMap::new(cap),
             console_tokens: console_tokens(&settings),
-            access_tokens: Capped::new(cap),
-            refresh_tokens: Capped::new(cap),
+            access_tokens: CappedMap::new(cap),
+            refresh_tokens: CappedMap::new(cap),
             jtis: SeenJtis::new(cap),
             journal: Journal::new(settings.journal),
-            challenges: Capped::new(cap),
+            challenges: CappedMap::new(cap),
             redirect_uri: Arc::default(),
             leaks: Leaks::default(),
             counts: Counts::default(),
@@ -85,9 +86,9 @@ impl World {
     /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
     pub(crate) fn reset(&mut self) {
         // Those who wait at it are told by the caller.
-        let bell = self.journal.bell.clone();
+        let notifier = self.journal.notifier.clone();
         *self = Self::new(self.settings.clone());
-        self.journal.bell = bell;
+        self.journal.notifier = notifier;
     }
 
     /// Takes the settings that may change while a mock runs. What was issued stays, and so does what an owner
@@ -249,8 +250,8 @@ impl World {
     }
 }
 
-fn console_tokens(settings: &Settings) -> Capped<AccessToken> {
-    let mut tokens = Capped::new(settings.tokens.len());
+fn console_tokens(settings: &Settings) -> CappedMap<AccessToken> {
+    let mut tokens = CappedMap::new(settings.tokens.len());
     for token in &settings.tokens {
         let named = |user: &&Arc<User>| Some(&user.name) == token.user.as_ref();
         let user = settings.users.iter().find(named);
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn few_consent_pages_wait() {
-        let mut world = World::new(Settings::standard([1; 32]));
+        let mut state = State::new(Settings::standard([1; 32]));
         for n in 0..=MAX_CONSENT_PAGES {
             let waiting = Authorization {
                 app: 0,
@@ -286,9 +287,9 @@ mod tests {
                 decided: false,
                 made: Mark::new(0, 1),
             };
-            world.authorizations.insert(digest(&n.to_string()), waiting);
+            state.authorizations.insert(digest(&n.to_string()), waiting);
         }
-        assert_eq!(world.authorizations.iter().count(), MAX_CONSENT_PAGES);
-        assert!(world.authorizations.get(&digest("0")).is_none());
+        assert_eq!(state.authorizations.iter().count(), MAX_CONSENT_PAGES);
+        assert!(state.authorizations.get(&digest("0")).is_none());
     }
 }

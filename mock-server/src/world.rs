@@ -15,69 +15,71 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::intercept::faults::Faults;
 use crate::intercept::gates::Gates;
-use crate::journal::notifier::Bell;
-use crate::net::addressing::Reach;
-use crate::state::World;
+use crate::journal::notifier::Notifier;
+use crate::net::addressing::Addressing;
+use crate::state::State;
 use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
 
 /// The base URL of a mock without a socket.
 pub(crate) const NOWHERE: &str = "http://localhost";
 
+/// One world: its state behind a lock, and beside it, so that nobody waits while holding that lock, its clock, gates,
+/// faults and notifier. [`MockWorld`](crate::MockWorld) is what a test holds of it.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    world: Mutex<World>,
+pub(crate) struct World {
+    state: Mutex<State>,
     /// The world's; it stays the same one.
     clock: ClockHandle,
     /// Of the newest answer: its second, and how the header says it.
     date: Mutex<Option<(u64, HeaderValue)>>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) faults: Arc<Faults>,
-    /// The journal's, so that nobody waits while holding the world's lock.
-    pub(crate) bell: Arc<Bell>,
+    /// The journal's.
+    pub(crate) notifier: Arc<Notifier>,
     /// How many worlds the mock has; kept by them.
     pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
     /// Scheme, host, port and mount; set once the mock listens, if there is no public URL.
     pub(crate) base_url: OnceLock<String>,
-    pub(crate) reach: Arc<Reach>,
+    pub(crate) addressing: Arc<Addressing>,
 }
 
-impl Shared {
-    pub(crate) fn new(world: World, mount: String, reach: Arc<Reach>) -> Arc<Self> {
-        let public = reach.public_url.as_ref();
+impl World {
+    pub(crate) fn new(state: State, mount: String, addressing: Arc<Addressing>) -> Arc<Self> {
+        let public = addressing.public_url.as_ref();
         let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
-        let faults = Faults::new(world.settings.seed);
-        faults.configure(&world.settings.faults);
+        let faults = Faults::new(state.settings.seed);
+        faults.configure(&state.settings.faults);
         Arc::new(Self {
             faults,
             base_url: base_url.unwrap_or_default(),
-            reach,
-            bell: world.journal.bell.clone(),
-            clock: world.settings.clock.clone(),
+            addressing,
+            notifier: state.journal.notifier.clone(),
+            clock: state.settings.clock.clone(),
             date: Mutex::default(),
-            world: Mutex::new(world),
+            state: Mutex::new(state),
             gates: Arc::default(),
             worlds: OnceLock::new(),
             mount,
         })
     }
 
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is held goes on last, so that it acts on the new world.
     pub(crate) fn reset(&self) {
-        self.world().reset();
+        self.state().reset();
         self.let_go();
-        self.faults.configure(&self.world().settings.faults);
+        self.faults.configure(&self.state().settings.faults);
     }
 
-    /// See [`World::reload`].
+    /// See [`State::reload`].
     pub(crate) fn reload(&self, settings: &Settings) {
-        self.world().reload(settings);
+        self.state().reload(settings);
         self.faults.configure(&settings.faults);
     }
 
@@ -85,7 +87,7 @@ impl Shared {
     pub(crate) fn let_go(&self) {
         self.faults.reset();
         self.gates.open_all();
-        self.bell.end();
+        self.notifier.end();
     }
 
     /// Nobody waits in this world from now on.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::control::info;
 use crate::state::app::Consent;
-use crate::world::Shared;
+use crate::world::World;
 
 /// Where the commands look for the admin token.
 const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
@@ -61,10 +61,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// A block that a person reads once and copies from.
-pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
-    let base_url = shared.base_url();
-    let info = info::describe(shared, base_url);
-    let world = &*shared.world();
+pub(crate) fn banner(world: &World, listening: &str) -> String {
+    let base_url = world.base_url();
+    let info = info::describe(world, base_url);
+    let state = &*world.state();
     let mut text = format!(
         "\n  coze-auth-mock {} is listening on {listening}\n  Everything it issues is worthless outside of it.\n",
         env!("CARGO_PKG_VERSION"),
@@ -73,8 +73,8 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         let _ = writeln!(text, "  Clients find it at {base_url}");
     }
     // One that was given is known, and a log is no place for it.
-    let token = match &shared.reach.admin_token {
-        Some(token) if shared.reach.made_token => Some(token.as_str()),
+    let token = match &world.addressing.admin_token {
+        Some(token) if world.addressing.made_token => Some(token.as_str()),
         Some(_) => Some("<the token that was given>"),
         None => None,
     };
@@ -85,7 +85,7 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         );
     }
     text.push_str("\n  Apps\n");
-    for app in world.known_apps() {
+    for app in state.known_apps() {
         let credential = match (&app.client_secret, app.keys.first(), app.private_key) {
             (Some(secret), ..) => format!("secret {secret}"),
             (_, Some(key), None) => format!("kid {}", key.kid),
@@ -102,10 +102,10 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text.push_str("  Tokens\n");
-    for token in &world.settings.tokens {
+    for token in &state.settings.tokens {
         let _ = writeln!(text, "    {:<7} {}", token.kind, token.value);
     }
-    let users = &world.settings.users;
+    let users = &state.settings.users;
     text.push_str(if users.len() == 1 {
         "  User\n"
     } else {
@@ -114,7 +114,7 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
     for user in users {
         let _ = writeln!(text, "    {} in workspace {}", user.name, user.workspace);
     }
-    let mut uris: Vec<_> = world
+    let mut uris: Vec<_> = state
         .known_apps()
         .flat_map(|app| &app.redirect_uris)
         .collect();
@@ -126,7 +126,7 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
     for uri in uris {
         let _ = writeln!(text, "    {uri}");
     }
-    let consent = match world.settings.consent {
+    let consent = match state.settings.consent {
         Consent::Page => format!(
             "a person decides: the authorize URL opens the consent page, devices at {base_url}/oauth/device-activation"
         ),
@@ -134,7 +134,7 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         Consent::Deny => "everything is denied at once".to_owned(),
     };
     let _ = writeln!(text, "  Consent\n    {consent}");
-    for app in world.known_apps() {
+    for app in state.known_apps() {
         let decides = match app.consent {
             Some(Consent::Page) => "a person decides",
             Some(Consent::Approve) => "approved at once",
@@ -143,9 +143,9 @@ pub(crate) fn banner(shared: &Shared, listening: &str) -> String {
         };
         let _ = writeln!(text, "    but of {}: {decides}", app.client_id);
     }
-    text.push_str(&world.settings.rules.describe_changes());
+    text.push_str(&state.settings.rules.describe_changes());
     let _ = writeln!(text, "\n  Environment");
-    let header = match &shared.reach.admin_token {
+    let header = match &world.addressing.admin_token {
         Some(_) => format!(" -H \"Authorization: Bearer ${ADMIN_TOKEN}\""),
         None => String::new(),
     };

@@ -107,7 +107,7 @@ impl Builder {
         match token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
             true => self.note(Err(SetupError::AdminToken)),
             false => {
-                self.options.reach.admin_token = Some(token.to_owned());
+                self.options.addressing.admin_token = Some(token.to_owned());
                 self
             }
         }
@@ -118,7 +118,7 @@ impl Builder {
     #[must_use]
     pub fn public_url(mut self, url: &str) -> Self {
         match addressing::public_url(url) {
-            Ok(url) => self.options.reach.public_url = Some(url),
+            Ok(url) => self.options.addressing.public_url = Some(url),
             Err(problem) => return self.note(Err(problem)),
         }
         self
@@ -155,7 +155,7 @@ impl Builder {
     /// them. A [`public_url`](Self::public_url) counts before them.
     #[must_use]
     pub fn trust_forwarded(mut self) -> Self {
-        self.options.reach.trust_forwarded = true;
+        self.options.addressing.trust_forwarded = true;
         self
     }
 
@@ -205,7 +205,7 @@ impl Builder {
     /// [`SetupError`] if a rule does not exist or cannot be turned off, if a setting cannot be, or if there is no seed.
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
         let mut options = self.options()?;
-        let reach = Arc::new(std::mem::take(&mut options.reach));
-        Ok(CozeAuthMock::new(options.settings()?, reach))
+        let addressing = Arc::new(std::mem::take(&mut options.addressing));
+        Ok(CozeAuthMock::new(options.settings()?, addressing))
     }
 }

@@ -1,38 +1,38 @@
-//! The journal of a mock whose test has failed.
+//! The last requests of a mock, printed when its test fails.
 
 use std::fmt::Write as _;
 
-use crate::journal::record::Kept;
+use crate::journal::record::Record;
 use crate::world::worlds::Worlds;
 
 /// How many requests are printed, all worlds together.
 const MOST: usize = 50;
 
 /// The last requests of each world, one a line; none if there were none.
-pub(crate) fn last_words(worlds: &Worlds) -> Option<String> {
+pub(crate) fn failure_report(worlds: &Worlds) -> Option<String> {
     let mut text = String::new();
     let mut left = MOST;
-    let others = worlds.all().into_iter().map(|(_, shared)| shared);
-    for shared in std::iter::once(worlds.first()).chain(others) {
+    let others = worlds.all().into_iter().map(|(_, world)| world);
+    for world in std::iter::once(worlds.first()).chain(others) {
         // A test may panic while another thread is in the world, but not while it is itself.
-        let world = shared.world();
-        let entries = world.journal.iter();
+        let state = world.state();
+        let entries = state.journal.iter();
         let shown = entries.len().min(left);
         if shown == 0 {
             continue;
         }
         left -= shown;
-        let all = world.journal.newest();
-        let base = shared.base_url();
+        let all = state.journal.newest();
+        let base = world.base_url();
         let _ = writeln!(text, "the last {shown} of {all} requests to {base}:");
-        for entry in entries.skip(world.journal.iter().len() - shown) {
+        for entry in entries.skip(state.journal.iter().len() - shown) {
             let _ = writeln!(text, "  {}", line(entry));
         }
     }
     (!text.is_empty()).then_some(text)
 }
 
-fn line(entry: &Kept) -> String {
+fn line(entry: &Record) -> String {
     let outcome = &entry.outcome;
     let mut line = format!("{} {} {}", entry.seq, entry.method, entry.endpoint);
     if let Some(grant) = entry.grant {

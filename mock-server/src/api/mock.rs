@@ -16,14 +16,14 @@ use tower::ServiceExt as _;
 use super::banner;
 use super::block_on::block_on;
 use super::builder::Builder;
-use super::failure_report::last_words;
+use super::failure_report::failure_report;
 use super::listening::Listening;
 use super::world::MockWorld;
 use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::protocol::world_name::NoWorld;
-use crate::server::service::Doors;
+use crate::server::service::MakeConnection;
 use crate::server::world_routing;
 use crate::state::settings::Settings;
 use crate::world::worlds::Worlds;
@@ -52,7 +52,7 @@ impl Drop for CozeAuthMock {
     fn drop(&mut self) {
         // Captured with the rest of what the test has printed.
         if thread::panicking()
-            && let Some(text) = last_words(&self.worlds)
+            && let Some(text) = failure_report(&self.worlds)
         {
             eprint!("{text}");
         }
@@ -70,8 +70,8 @@ impl CozeAuthMock {
         Builder::new()
     }
 
-    pub(super) fn new(settings: Settings, reach: Arc<Reach>) -> Self {
-        let worlds = Worlds::new(settings, reach);
+    pub(super) fn new(settings: Settings, addressing: Arc<Addressing>) -> Self {
+        let worlds = Worlds::new(settings, addressing);
         Self {
             first: MockWorld::new(worlds.first()),
             router: world_routing::router(worlds.clone()),
@@ -137,10 +137,10 @@ impl CozeAuthMock {
     /// The block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
-        let scheme = self.shared.reach.scheme();
+        let scheme = self.world.addressing.scheme();
         let listening = self.bound.map(|bound| format!("{scheme}://{bound}"));
         banner::banner(
-            &self.shared,
+            &self.world,
             listening.as_deref().unwrap_or_else(|| self.base_url()),
         )
     }
@@ -148,14 +148,14 @@ impl CozeAuthMock {
     /// What `/_mock/v1` wants as Bearer credential; none if it wants none.
     #[must_use]
     pub fn admin_token(&self) -> Option<&str> {
-        self.shared.reach.admin_token.as_deref()
+        self.world.addressing.admin_token.as_deref()
     }
 
     /// The certificate of the CA that [`Builder::tls`] made, which a client has to trust; `GET /_mock/v1/ca.pem` gives
     /// the same.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.shared.reach.ca_pem()
+        self.world.addressing.ca_pem()
     }
 
     /// Takes the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder`, in
@@ -174,8 +174,8 @@ impl CozeAuthMock {
         self.router.clone()
     }
 
-    pub(crate) fn doors(&self) -> Doors {
-        Doors {
+    pub(crate) fn make_connection(&self) -> MakeConnection {
+        MakeConnection {
             worlds: self.worlds.clone(),
             router: self.router(),
         }

@@ -27,11 +27,11 @@ impl Builder {
             Listen::At(address) => *address,
             Listen::Named(name) => addressing::resolve(name, self.options.anywhere)?,
         };
-        if !address.ip().is_loopback() && self.options.reach.admin_token.is_none() {
-            self.options.reach.admin_token = Some(random_token()?);
-            self.options.reach.made_token = true;
+        if !address.ip().is_loopback() && self.options.addressing.admin_token.is_none() {
+            self.options.addressing.admin_token = Some(random_token()?);
+            self.options.addressing.made_token = true;
         }
-        self.options.reach.tls = self.make_tls(address)?.map(Arc::new);
+        self.options.addressing.tls = self.make_tls(address)?.map(Arc::new);
         Ok((address, self.build()?))
     }
 
@@ -44,7 +44,12 @@ impl Builder {
                     Listen::Named(name) => name.rsplit_once(':').map(|(host, _)| host.to_owned()),
                     Listen::At(_) => None,
                 };
-                let public = self.options.reach.public_url.as_deref().map(Url::parse);
+                let public = self
+                    .options
+                    .addressing
+                    .public_url
+                    .as_deref()
+                    .map(Url::parse);
                 let public = public.and_then(Result::ok);
                 let public = public.as_ref().and_then(Url::host_str).map(str::to_owned);
                 let hosts = [named, public, Some(address.ip().to_string())];
@@ -68,11 +73,12 @@ impl Builder {
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let tls = mock.shared.reach.tls.clone();
-        let serve = service::serve(listener, tls, mock.doors()).with_graceful_shutdown(async {
-            // An error is the sender's drop, which means the same.
-            let _ = stopped.await;
-        });
+        let tls = mock.world.addressing.tls.clone();
+        let serve =
+            service::serve(listener, tls, mock.make_connection()).with_graceful_shutdown(async {
+                // An error is the sender's drop, which means the same.
+                let _ = stopped.await;
+            });
         let task = tokio::spawn(async move {
             let _ = serve.await;
         });
@@ -86,8 +92,8 @@ impl Builder {
     /// As [`start`](Self::start), and if no thread can be had.
     pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
         let (address, mock) = self.prepare()?;
-        let doors = mock.doors();
-        let tls = mock.shared.reach.tls.clone();
+        let make = mock.make_connection();
+        let tls = mock.world.addressing.tls.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, reported) = mpsc::channel();
         let serve = move || {
@@ -105,7 +111,7 @@ impl Builder {
                     drop(report.send(Ok(bound)));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = service::serve(listener, tls, doors) => {}
+                            _ = service::serve(listener, tls, make) => {}
                             _ = stopped => {}
                         }
                     });

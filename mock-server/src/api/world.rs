@@ -16,7 +16,7 @@ use crate::intercept::selector::On;
 use crate::journal::entry::{Explanation, JournalEntry};
 use crate::journal::filter::Calls;
 use crate::journal::leak::Leak;
-use crate::journal::record::Kept;
+use crate::journal::record::Record;
 use crate::journal::verify;
 use crate::journal::verify::{Expect, Unmet};
 use crate::net::addressing::below;
@@ -26,44 +26,44 @@ use crate::oauth::headless::Refused;
 use crate::openapi;
 use crate::state::app::Consent;
 use crate::state::devices::{DeviceAction, NotWaiting};
-use crate::state::{World, devices, leak_scanner};
+use crate::state::{State, devices, leak_scanner};
 use crate::time::clock::ClockHandle;
-use crate::world::Shared;
-use crate::world::wait::Awaited;
+use crate::world::World;
+use crate::world::wait::Waited;
 
 /// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
 #[derive(Clone, Debug)]
 pub struct MockWorld {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) world: Arc<World>,
 }
 
 impl MockWorld {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(world: Arc<World>) -> Self {
+        Self { world }
     }
 
     /// Scheme, host, port and path, without a trailing slash; of `http://localhost` without a socket.
     #[must_use]
     pub fn base_url(&self) -> &str {
-        self.shared.base_url()
+        self.world.base_url()
     }
 
     /// The world's clock.
     #[must_use]
     pub fn clock(&self) -> ClockHandle {
-        self.shared.world().settings.clock.clone()
+        self.world.state().settings.clock.clone()
     }
 
     /// The apps and tokens, as `GET /_mock/v1/info` shows them.
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
-        info::describe(&self.shared, self.base_url())
+        info::describe(&self.world, self.base_url())
     }
 
     /// The OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
     #[must_use]
     pub fn openapi(&self) -> serde_json::Value {
-        openapi::document(&self.shared, self.base_url())
+        openapi::document(&self.world, self.base_url())
     }
 
     /// What `export COZE_…=…` lines a client needs, one per line.
@@ -75,7 +75,12 @@ impl MockWorld {
     /// Every request to the data plane that the journal still has, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<JournalEntry> {
-        self.shared.world().journal.iter().map(Kept::show).collect()
+        self.world
+            .state()
+            .journal
+            .iter()
+            .map(Record::show)
+            .collect()
     }
 
     /// Waits for a request that was not taken before, and takes the oldest. None: no such request
@@ -88,19 +93,19 @@ impl MockWorld {
         timeout: Duration,
     ) -> Option<JournalEntry> {
         let calls = calls.into();
-        let life = self.shared.bell.life();
+        let epoch = self.world.notifier.epoch();
         let begun = Instant::now();
         loop {
-            if let Some(taken) = self.shared.world().journal.take(&calls) {
+            if let Some(taken) = self.world.state().journal.take(&calls) {
                 return Some(taken);
             }
             // Taken by who called: a request is not lost with a call that is given up.
             let wanted = calls.clone();
-            let look = move |world: &World| world.journal.untaken(&wanted).map(|_| ());
+            let look = move |state: &State| state.journal.untaken(&wanted).map(|_| ());
             let left = timeout.saturating_sub(begun.elapsed());
-            match self.shared.awaited(life, left, look).await {
-                Awaited::Came(()) => {}
-                Awaited::Late | Awaited::Over => return None,
+            match self.world.wait(epoch, left, look).await {
+                Waited::Found(()) => {}
+                Waited::TimedOut | Waited::Closed => return None,
             }
         }
     }
@@ -113,17 +118,17 @@ impl MockWorld {
         timeout: Duration,
     ) -> Option<JournalEntry> {
         let calls = calls.into();
-        let life = self.shared.bell.life();
+        let epoch = self.world.notifier.epoch();
         let begun = Instant::now();
         loop {
-            if let Some(taken) = self.shared.world().journal.take(&calls) {
+            if let Some(taken) = self.world.state().journal.take(&calls) {
                 return Some(taken);
             }
-            let look = |world: &World| world.journal.untaken(&calls).map(|_| ());
+            let look = |state: &State| state.journal.untaken(&calls).map(|_| ());
             let left = timeout.saturating_sub(begun.elapsed());
-            match self.shared.awaited_blocking(life, left, look, || false) {
-                Awaited::Came(()) => {}
-                Awaited::Late | Awaited::Over => return None,
+            match self.world.wait_blocking(epoch, left, look, || false) {
+                Waited::Found(()) => {}
+                Waited::TimedOut | Waited::Closed => return None,
             }
         }
     }
@@ -135,7 +140,7 @@ impl MockWorld {
     /// [`Unmet`] tells of each expectation that is not met how many requests matched, and which
     /// came closest.
     pub fn verify(&self, expected: &[Expect]) -> Result<(), Unmet> {
-        let failures = verify::verify(&self.shared.world().journal, expected);
+        let failures = verify::verify(&self.world.state().journal, expected);
         match failures.is_empty() {
             true => Ok(()),
             false => Err(Unmet { failures }),
@@ -145,20 +150,20 @@ impl MockWorld {
     /// Secrets that came where they do not belong, oldest first; the last 1,000.
     #[must_use]
     pub fn leaks(&self) -> Vec<Leak> {
-        self.shared.world().leaks.iter().cloned().collect()
+        self.world.state().leaks.iter().cloned().collect()
     }
 
     /// The secrets of this world in `text`, such as the log of a client.
     #[must_use]
     pub fn leaks_in(&self, text: &str) -> Vec<Leak> {
-        leak_scanner::of_text(&self.shared.world(), text)
+        leak_scanner::of_text(&self.world.state(), text)
     }
 
     /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.
     #[must_use]
     pub fn explain(&self, logid: &str) -> Option<Explanation> {
-        let world = self.shared.world();
-        world.journal.find(logid).map(Kept::explain)
+        let state = self.world.state();
+        state.journal.find(logid).map(Record::explain)
     }
 
     /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its
@@ -179,11 +184,11 @@ impl MockWorld {
             Ok(url) => (url.path(), url.query()),
             Err(_) => ("", None),
         };
-        let path = below(path, self.base_url(), &self.shared.mount);
-        let world = &mut self.shared.world();
-        let user = world.user.clone();
+        let path = below(path, self.base_url(), &self.world.mount);
+        let state = &mut self.world.state();
+        let user = state.user.clone();
         let decider = Decider { user, consent };
-        headless::authorize(world, self.base_url(), path, query, decider)
+        headless::authorize(state, self.base_url(), path, query, decider)
     }
 
     /// Decides about a device code, as a user on the device page.
@@ -192,24 +197,24 @@ impl MockWorld {
     ///
     /// [`NotWaiting`] if no device waits with this user code.
     pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
-        let mut world = self.shared.world();
-        let now_ms = world.settings.clock.unix_ms();
-        devices::decide(&mut world, user_code, action, None, now_ms)
+        let mut state = self.world.state();
+        let now_ms = state.settings.clock.unix_ms();
+        devices::decide(&mut state, user_code, action, None, now_ms)
     }
 
     /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
     pub fn revoke(&self, token: &str) -> bool {
-        self.shared.world().revoke(token)
+        self.world.state().revoke(token)
     }
 
     /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
     /// this name.
     pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
-        self.shared.gates.set(name, on, at)
+        self.world.gates.set(name, on, at)
     }
 
-    /// Lets requests meet a fault from now on, until the handle is dropped. Of several the first
-    /// that acts on a request is the only one; a gate holds before a fault acts.
+    /// Lets requests meet a fault from now on, until the handle is dropped. If several faults
+    /// match a request, only the first that acts applies. Gates act before faults.
     ///
     /// ```
     /// use coze_auth_mock::{At, CozeAuthMock, Fault, On};
@@ -225,7 +230,7 @@ impl MockWorld {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fault(&self, on: On, fault: Fault) -> FaultHandle {
-        self.shared.faults.set(on, fault)
+        self.world.faults.set(on, fault)
     }
 
     /// Answers the next such requests by `steps`, in order, before any fault, until the handle is
@@ -237,12 +242,12 @@ impl MockWorld {
         after: After,
     ) -> ScriptHandle {
         let steps = steps.into_iter().collect();
-        self.shared.faults.set_script(on, steps, after)
+        self.world.faults.set_script(on, steps, after)
     }
 
     /// Forgets all codes, tokens and requests, starts the ids anew, opens all gates and removes all
     /// faults and scripts. The clock stays.
     pub fn reset(&self) {
-        self.shared.reset();
+        self.world.reset();
     }
 }

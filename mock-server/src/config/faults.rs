@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
 use super::table::Table;
-use crate::intercept::fault_spec::Place;
+use crate::intercept::fault_spec::PlacedFaultSpec;
 use crate::limits::MAX_FAULTS;
 use crate::state::settings::Settings;
 
@@ -25,11 +25,11 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
             reader.keys(table, KEYS);
             continue;
         }
-        let place = serde_json::from_value::<Place>(json_of_table(table.entries));
+        let place = serde_json::from_value::<PlacedFaultSpec>(json_of_table(table.entries));
         let placed = place.map_err(|_| {
             "this is no fault; expected on = { endpoint = \"token\" } and fault = { kind = \"reset\" }, and what the kind takes".to_owned()
         });
-        match placed.and_then(Place::placed) {
+        match placed.and_then(PlacedFaultSpec::placed) {
             Ok(_) if settings.faults.len() == MAX_FAULTS => {
                 reader.wrong(
                     table.at,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::SetupError;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::state::ids::Ids;
 use crate::state::settings::Settings;
 
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Other machines may come.
     pub(crate) anywhere: bool,
     pub(crate) tls: WantedTls,
-    pub(crate) reach: Reach,
+    pub(crate) addressing: Addressing,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Options {
             listen: Listen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             anywhere: false,
             tls: WantedTls::Off,
-            reach: Reach::default(),
+            addressing: Addressing::default(),
         }
     }
 

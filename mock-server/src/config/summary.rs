@@ -15,7 +15,7 @@ use crate::state::settings::Settings;
 
 pub(crate) fn summary(options: &Options) -> String {
     let (listen, settings) = (options.listen.to_string(), &options.settings);
-    let public_url = options.reach.public_url.as_deref().unwrap_or("none");
+    let public_url = options.addressing.public_url.as_deref().unwrap_or("none");
     let mut text = format!(
         "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\nApps\n",
         "listen", "public_url"

@@ -14,13 +14,13 @@ struct ChangeApp {
 }
 
 pub(super) async fn change_app(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Handled {
     let asked: ChangeApp = parse(&body, r#"{"enabled":true|false}"#)?;
-    let mut world = shared.world();
-    let mut apps = world.apps.iter_mut();
+    let mut state = world.state();
+    let mut apps = state.apps.iter_mut();
     let found = apps.find(|app| !app.removed && app.client_id == client_id);
     let app = found.ok_or_else(|| Problem::not_found("no app with this client id"))?;
     app.enabled = asked.enabled;

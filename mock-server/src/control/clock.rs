@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::reply::{Handled, Json, Problem, parse};
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
+use crate::world::World;
 
-fn clock_value(shared: &Shared) -> Value {
-    let clock = shared.world().settings.clock.clone();
+fn clock_value(world: &World) -> Value {
+    let clock = world.state().settings.clock.clone();
     let now_ms = clock.unix_ms();
     let at = i64::try_from(now_ms).ok();
     let at = at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -23,8 +23,8 @@ fn clock_value(shared: &Shared) -> Value {
     })
 }
 
-pub(super) async fn clock(InWorld(shared): InWorld) -> Json {
-    Json(clock_value(&shared))
+pub(super) async fn clock(InWorld(world): InWorld) -> Json {
+    Json(clock_value(&world))
 }
 
 #[derive(Default, Deserialize)]
@@ -36,8 +36,8 @@ struct SetClock {
     mode: Option<String>,
 }
 
-pub(super) async fn set_clock(InWorld(shared): InWorld, body: Bytes) -> Handled {
-    let clock = shared.world().settings.clock.clone();
+pub(super) async fn set_clock(InWorld(world): InWorld, body: Bytes) -> Handled {
+    let clock = world.state().settings.clock.clone();
     let shape =
         r#"one of {"advance_ms":n}, {"set":"RFC 3339"}, {"set_ms":n}, {"mode":"real"|"frozen"}"#;
     let wrong = || Problem::bad(format!("expected {shape}"));
@@ -80,5 +80,5 @@ pub(super) async fn set_clock(InWorld(shared): InWorld, body: Bytes) -> Handled 
         },
         _ => return Err(wrong()),
     }
-    Ok(Json(clock_value(&shared)))
+    Ok(Json(clock_value(&world)))
 }

@@ -26,7 +26,7 @@ struct Authorize {
 }
 
 pub(super) async fn authorize(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
@@ -35,7 +35,7 @@ pub(super) async fn authorize(
         .path()
         .strip_suffix("/_mock/v1/authorize")
         .unwrap_or("");
-    let base = base(&shared, &headers, &original, "/_mock/v1/authorize");
+    let base = base(&world, &headers, &original, "/_mock/v1/authorize");
     let shape = r#"{"url":"…/authorize?…","action":"approve"|"deny","user":"alice"?}"#;
     let asked: Authorize = parse(&body, shape)?;
     let consent = match asked.action.as_str() {
@@ -43,11 +43,11 @@ pub(super) async fn authorize(
         "deny" => Consent::Deny,
         _ => return Err(Problem::bad("action is \"approve\" or \"deny\"")),
     };
-    let mut world = shared.world();
+    let mut state = world.state();
     let user = match &asked.user {
-        None => world.user.clone(),
+        None => state.user.clone(),
         Some(name) => {
-            let users = &world.settings.users;
+            let users = &state.settings.users;
             let found = users.iter().find(|user| user.name == *name);
             found.cloned().ok_or_else(|| {
                 let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
@@ -61,7 +61,7 @@ pub(super) async fn authorize(
     let url = url.map_err(|_| Problem::bad("url is no URL"))?;
     let path = below(url.path(), &base, mount);
     let decider = Decider { user, consent };
-    match headless::authorize(&mut world, &base, path, url.query(), decider) {
+    match headless::authorize(&mut state, &base, path, url.query(), decider) {
         Ok(redirect) => Ok(Json(json!({ "redirect": redirect }))),
         Err(refused) => {
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -70,14 +70,14 @@ pub(super) async fn authorize(
     }
 }
 
-pub(super) async fn devices(InWorld(shared): InWorld) -> Json {
-    let world = shared.world();
-    let now = world.settings.clock.unix_ms();
-    let pending: Vec<_> = devices::all_waiting(&world, now)
+pub(super) async fn devices(InWorld(world): InWorld) -> Json {
+    let state = world.state();
+    let now = state.settings.clock.unix_ms();
+    let pending: Vec<_> = devices::all_waiting(&state, now)
         .map(|device| {
             json!({
                 "user_code": device.user_code,
-                "client_id": world.app(device.app).client_id,
+                "client_id": state.app(device.app).client_id,
                 "workspace_id": device.workspace,
                 "expires_in_ms": device.expires_ms - now,
                 "polled": device.last_poll.is_some(),
@@ -94,16 +94,16 @@ struct DecideDevice {
 }
 
 pub(super) async fn decide_device(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     Path(user_code): Path<String>,
     body: Bytes,
 ) -> Handled {
     let asked: DecideDevice = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)?;
     let action = DeviceAction::named(&asked.action)
         .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))?;
-    let mut world = shared.world();
-    let now = world.settings.clock.unix_ms();
-    let decided = devices::decide(&mut world, &user_code, action, None, now);
+    let mut state = world.state();
+    let now = state.settings.clock.unix_ms();
+    let decided = devices::decide(&mut state, &user_code, action, None, now);
     decided.map_err(|problem| {
         let status = match problem {
             NotWaiting::Unknown => StatusCode::NOT_FOUND,

@@ -11,10 +11,10 @@ use super::reply::Problem;
 use super::requests::not_too_many_wait;
 use crate::journal::Journal;
 use crate::web::in_world::InWorld;
-use crate::web::journal_stream::{Events, Told};
+use crate::web::journal_stream::{JournalStream, StreamEvent};
 
 pub(super) async fn events(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -26,18 +26,20 @@ pub(super) async fn events(
             _ => return Err(Problem::bad("expected after=SEQ and limit=N")),
         }
     }
-    not_too_many_wait(&shared)?;
-    let life = shared.bell.life();
+    not_too_many_wait(&world)?;
+    let epoch = world.notifier.epoch();
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
     // A number that is still to come is one of before a reset.
     let known = |journal: &Journal| last.or(after).filter(|seq| *seq <= journal.newest());
     let after = {
-        let journal = &shared.world().journal;
+        let journal = &world.state().journal;
         let oldest = journal.iter().next().map_or(1, |entry| entry.seq);
         known(journal).unwrap_or(oldest - 1)
     };
-    let mut response = Response::new(Body::new(Events::new(shared, life, after, left, told)));
+    let mut response = Response::new(Body::new(JournalStream::new(
+        world, epoch, after, left, render,
+    )));
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("text/event-stream");
     headers.insert(CONTENT_TYPE, kind);
@@ -45,18 +47,18 @@ pub(super) async fn events(
     Ok(response)
 }
 
-fn told(what: &Told<'_>) -> String {
+fn render(what: &StreamEvent<'_>) -> String {
     match what {
-        Told::Request(entry) => {
+        StreamEvent::Request(entry) => {
             format!(
                 "id: {}\nevent: request\ndata: {}\n\n",
                 entry.seq,
                 json!(entry)
             )
         }
-        Told::Lost(lost) => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
-        Told::Silence => ": still here\n\n".to_owned(),
+        StreamEvent::Lost(lost) => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
+        StreamEvent::Silence => ": still here\n\n".to_owned(),
         // The reader comes back, if there is something to come back to.
-        Told::Reset => "event: reset\ndata: {}\n\n".to_owned(),
+        StreamEvent::Reset => "event: reset\ndata: {}\n\n".to_owned(),
     }
 }

@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::reply::{Handled, Json, Problem, done, parse};
-use crate::intercept::fault_spec::{Asked, Place};
+use crate::intercept::fault_spec::{FaultSpec, PlacedFaultSpec};
 use crate::intercept::script::{After, Step};
-use crate::intercept::selector::AskedOn;
+use crate::intercept::selector::SelectorSpec;
 use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::web::in_world::InWorld;
 
-pub(super) async fn place(InWorld(shared): InWorld, body: Bytes) -> Handled {
-    let asked: Place = parse(&body, &Place::shape())?;
+pub(super) async fn place(InWorld(world): InWorld, body: Bytes) -> Handled {
+    let asked: PlacedFaultSpec = parse(&body, &PlacedFaultSpec::shape())?;
     let (on, fault) = asked.placed().map_err(Problem::bad)?;
-    let placed = shared.faults.place(on, fault, MAX_FAULTS);
+    let placed = world.faults.place(on, fault, MAX_FAULTS);
     placed
         .map(|placed| Json(json!({ "id": placed.id })))
         .ok_or_else(|| full("faults"))
@@ -27,15 +27,15 @@ fn full(what: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, text)
 }
 
-pub(super) async fn list(InWorld(shared): InWorld) -> Json {
-    let all = shared.faults.placed.all();
+pub(super) async fn list(InWorld(world): InWorld) -> Json {
+    let all = world.faults.placed.all();
     let all: Vec<_> = all
         .iter()
-        .map(|kept| {
-            let (on, fault) = (&kept.item.on, &kept.item.fault);
-            let counts = kept.item.counts();
+        .map(|registered| {
+            let (on, fault) = (&registered.item.on, &registered.item.fault);
+            let counts = registered.item.counts();
             json!({
-                "id": kept.id,
+                "id": registered.id,
                 "on": { "endpoint": on.endpoint, "grant": on.grant, "client_id": on.client },
                 "kind": fault.name(),
                 "at": fault.at.name(),
@@ -50,15 +50,21 @@ pub(super) async fn list(InWorld(shared): InWorld) -> Json {
     Json(json!({ "faults": all }))
 }
 
-pub(super) async fn clear(InWorld(shared): InWorld) -> Json {
-    shared.faults.placed.clear();
+pub(super) async fn clear(InWorld(world): InWorld) -> Json {
+    world.faults.placed.clear();
     done()
 }
 
-pub(super) async fn remove(InWorld(shared): InWorld, Path(id): Path<String>) -> Handled {
-    let shelf = &shared.faults.placed;
-    let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
-    removed(shelf.remove(&id), "faults", all)
+pub(super) async fn remove(InWorld(world): InWorld, Path(id): Path<String>) -> Handled {
+    let registry = &world.faults.placed;
+    let all = || {
+        registry
+            .all()
+            .iter()
+            .map(|registered| registered.id.clone())
+            .collect()
+    };
+    removed(registry.remove(&id), "faults", all)
 }
 
 fn removed(there: bool, what: &str, all: impl FnOnce() -> Vec<String>) -> Handled {
@@ -72,22 +78,22 @@ fn removed(there: bool, what: &str, all: impl FnOnce() -> Vec<String>) -> Handle
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
-    on: AskedOn,
-    then: Vec<AskedStep>,
+    on: SelectorSpec,
+    then: Vec<StepSpec>,
     after: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AskedStep {
+struct StepSpec {
     error: Option<String>,
     status: Option<u16>,
-    fault: Option<Asked>,
+    fault: Option<FaultSpec>,
     at: Option<String>,
     pass: Option<bool>,
 }
 
-impl AskedStep {
+impl StepSpec {
     fn step(self) -> Result<Step, Problem> {
         let shape = || {
             let text = r#"a step is {"error":"invalid_grant","status":400?}, {"fault":{…},"at":"request"|"answer"?} or {"pass":true}"#;
@@ -115,7 +121,7 @@ impl AskedStep {
     }
 }
 
-pub(super) async fn run(InWorld(shared): InWorld, body: Bytes) -> Handled {
+pub(super) async fn run(InWorld(world): InWorld, body: Bytes) -> Handled {
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"then":[{"error":"invalid_grant"},{"fault":{…}},{"pass":true}],"after":"pass"|"repeat"|"last"?}"#;
     let asked: Run = parse(&body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
@@ -130,15 +136,21 @@ pub(super) async fn run(InWorld(shared): InWorld, body: Bytes) -> Handled {
             "then has 1 to {MAX_SCRIPT_STEPS} steps"
         )));
     }
-    let steps: Result<Vec<_>, _> = asked.then.into_iter().map(AskedStep::step).collect();
-    let script = shared.faults.run(on, steps?, after, MAX_FAULTS);
+    let steps: Result<Vec<_>, _> = asked.then.into_iter().map(StepSpec::step).collect();
+    let script = world.faults.run(on, steps?, after, MAX_FAULTS);
     script
         .map(|script| Json(json!({ "id": script.id })))
         .ok_or_else(|| full("scripts"))
 }
 
-pub(super) async fn stop(InWorld(shared): InWorld, Path(id): Path<String>) -> Handled {
-    let shelf = &shared.faults.scripts;
-    let all = || shelf.all().iter().map(|kept| kept.id.clone()).collect();
-    removed(shelf.remove(&id), "scripts", all)
+pub(super) async fn stop(InWorld(world): InWorld, Path(id): Path<String>) -> Handled {
+    let registry = &world.faults.scripts;
+    let all = || {
+        registry
+            .all()
+            .iter()
+            .map(|registered| registered.id.clone())
+            .collect()
+    };
+    removed(registry.remove(&id), "scripts", all)
 }

@@ -11,25 +11,21 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::reply::{Handled, Json, Problem, done, parse};
-use crate::intercept::gate::Held;
+use crate::intercept::gate::GateState;
 use crate::intercept::phase::At;
-use crate::intercept::selector::AskedOn;
+use crate::intercept::selector::SelectorSpec;
 use crate::limits::{DEFAULT_WAIT_MS, MAX_GATE_NAME, MAX_GATES, MAX_WAIT_MS};
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
+use crate::world::World;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    on: AskedOn,
+    on: SelectorSpec,
     at: String,
 }
 
-pub(super) async fn set(
-    InWorld(shared): InWorld,
-    Path(name): Path<String>,
-    body: Bytes,
-) -> Handled {
+pub(super) async fn set(InWorld(world): InWorld, Path(name): Path<String>, body: Bytes) -> Handled {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if name.len() > MAX_GATE_NAME || !name.chars().all(plain) {
         let text = format!("a gate's name has at most {MAX_GATE_NAME} of A-Z a-z 0-9 - . _");
@@ -39,21 +35,21 @@ pub(super) async fn set(
     let asked: Set = parse(&body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
     let at = At::named(&asked.at).map_err(Problem::bad)?;
-    if shared.gates.put(Held::new(&name, on, at), MAX_GATES) {
+    if world.gates.put(GateState::new(&name, on, at), MAX_GATES) {
         return Ok(done());
     }
     let text = format!("there are {MAX_GATES} gates; DELETE one of them, or POST /reset");
     Err(Problem::new(StatusCode::CONFLICT, text))
 }
 
-fn find(shared: &Shared, name: &str) -> Result<Arc<Held>, Problem> {
-    shared.gates.named(name).ok_or_else(|| {
-        let body = json!({ "error": "no gate of this name", "gates": shared.gates.names() });
+fn find(world: &World, name: &str) -> Result<Arc<GateState>, Problem> {
+    world.gates.named(name).ok_or_else(|| {
+        let body = json!({ "error": "no gate of this name", "gates": world.gates.names() });
         Problem(StatusCode::NOT_FOUND, body)
     })
 }
 
-pub(super) async fn watch(InWorld(shared): InWorld, Path(name): Path<String>, uri: Uri) -> Handled {
+pub(super) async fn watch(InWorld(world): InWorld, Path(name): Path<String>, uri: Uri) -> Handled {
     let (mut wanted, mut wait_ms) = (0, DEFAULT_WAIT_MS);
     for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
         match (key.as_ref(), value.parse()) {
@@ -65,12 +61,12 @@ pub(super) async fn watch(InWorld(shared): InWorld, Path(name): Path<String>, ur
             }
         }
     }
-    let held = find(&shared, &name)?;
+    let gate = find(&world, &name)?;
     let n = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let reached = held.arrived(n, Duration::from_millis(wait_ms)).await;
-    let (arrived, waiting) = held.counts();
+    let reached = gate.arrived(n, Duration::from_millis(wait_ms)).await;
+    let (arrived, waiting) = gate.counts();
     Ok(Json(json!({
-        "name": held.name,
+        "name": gate.name,
         "arrived": arrived,
         "waiting": waiting,
         "reached": reached,
@@ -84,20 +80,20 @@ struct Release {
 }
 
 pub(super) async fn release(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Handled {
     let asked: Release = parse(&body, r#"{"n":1}, or {} for all that wait"#)?;
-    let held = find(&shared, &name)?;
+    let gate = find(&world, &name)?;
     match asked.n {
-        Some(n) => held.release(n),
-        None => held.release_waiting(),
+        Some(n) => gate.release(n),
+        None => gate.release_waiting(),
     }
     Ok(done())
 }
 
-pub(super) async fn open(InWorld(shared): InWorld, Path(name): Path<String>) -> Handled {
-    shared.gates.remove(&find(&shared, &name)?);
+pub(super) async fn open(InWorld(world): InWorld, Path(name): Path<String>) -> Handled {
+    world.gates.remove(&find(&world, &name)?);
     Ok(done())
 }

@@ -12,33 +12,37 @@ use http::header::CONTENT_TYPE;
 use super::other_method;
 use super::reply::Problem;
 use crate::limits::MAX_CONTROL_BODY;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::protocol::request::Body;
 use crate::web::access::{comes_from_here, has_token};
 use crate::web::body::read;
 
-pub(super) fn guarded<S>(router: Router<S>, reach: &Arc<Reach>) -> Router<S>
+pub(super) fn guarded<S>(router: Router<S>, addressing: &Arc<Addressing>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     router
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(MAX_CONTROL_BODY))
-        .layer(middleware::from_fn_with_state(reach.clone(), guard))
+        .layer(middleware::from_fn_with_state(addressing.clone(), guard))
 }
 
 /// A web page elsewhere must not drive the mock on this machine: neither through a name that it
 /// makes point here (`Host`), nor by a request across origins (`Origin`). Where other machines come too, nobody
 /// may without the token.
-async fn guard(State(reach): State<Arc<Reach>>, request: Request, next: Next) -> Response {
+async fn guard(
+    State(addressing): State<Arc<Addressing>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
-    if !comes_from_here(&reach, &request) {
+    if !comes_from_here(&addressing, &request) {
         let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
         return Problem::new(StatusCode::FORBIDDEN, text).into_response();
     }
     // A container's health check has no token, and learns nothing.
     // Nor who has to trust the CA before it can send one.
-    if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&reach, headers) {
+    if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&addressing, headers) {
         return in_json(next.run(request).await).await;
     }
     let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";

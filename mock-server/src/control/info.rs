@@ -10,37 +10,37 @@ use crate::openapi;
 use crate::state::app::App;
 use crate::web::base_url::seen;
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
+use crate::world::World;
 
 pub(super) async fn info(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Json {
-    let base = seen(&shared, &headers, &original);
-    Json(describe(&shared, &base))
+    let base = seen(&world, &headers, &original);
+    Json(describe(&world, &base))
 }
 
 pub(super) async fn document(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     OriginalUri(original): OriginalUri,
     headers: HeaderMap,
 ) -> Json {
-    let base = seen(&shared, &headers, &original);
-    Json(openapi::document(&shared, &base))
+    let base = seen(&world, &headers, &original);
+    Json(openapi::document(&world, &base))
 }
 
 /// What `serve --print json` and `GET /_mock/v1/info` show.
-pub(crate) fn describe(shared: &Shared, base_url: &str) -> Value {
-    let world = shared.world();
-    let apps: Vec<&App> = world.known_apps().collect();
+pub(crate) fn describe(world: &World, base_url: &str) -> Value {
+    let state = world.state();
+    let apps: Vec<&App> = state.known_apps().collect();
     let mut info = json!({
         "base_url": base_url,
         "apps": apps,
-        "tokens": world.settings.tokens,
+        "tokens": state.settings.tokens,
         "version": env!("CARGO_PKG_VERSION"),
     });
-    if shared.reach.ca_pem().is_some() {
+    if world.addressing.ca_pem().is_some() {
         info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
     }
     info
@@ -51,14 +51,14 @@ pub(super) async fn health() -> Json {
 }
 
 /// The JWT app's private key, for `export …="$(curl …)"`.
-pub(super) async fn key(InWorld(shared): InWorld) -> &'static str {
-    let keys = shared.world().known_apps().find_map(|app| app.private_key);
+pub(super) async fn key(InWorld(world): InWorld) -> &'static str {
+    let keys = world.state().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
 }
 
 /// What clients have to trust.
-pub(super) async fn ca_pem(InWorld(shared): InWorld) -> Result<Response, Problem> {
-    let pem = shared.reach.ca_pem().ok_or_else(|| {
+pub(super) async fn ca_pem(InWorld(world): InWorld) -> Result<Response, Problem> {
+    let pem = world.addressing.ca_pem().ok_or_else(|| {
         Problem::not_found("this mock has no CA of its own; start it with --tls self")
     })?;
     Ok(plain("application/x-pem-file", pem.to_owned()))

@@ -8,10 +8,10 @@ use super::reply::{Handled, Json, parse};
 use crate::state::leak_scanner;
 use crate::web::in_world::InWorld;
 
-pub(super) async fn leaks(InWorld(shared): InWorld) -> Json {
-    let world = shared.world();
-    let all: Vec<_> = world.leaks.iter().collect();
-    Json(json!({ "total": world.leaks.total, "leaks": all }))
+pub(super) async fn leaks(InWorld(world): InWorld) -> Json {
+    let state = world.state();
+    let all: Vec<_> = state.leaks.iter().collect();
+    Json(json!({ "total": state.leaks.total, "leaks": all }))
 }
 
 #[derive(Deserialize)]
@@ -21,8 +21,8 @@ struct Text {
 }
 
 /// For what a client wrote elsewhere, such as its log.
-pub(super) async fn leaks_of_text(InWorld(shared): InWorld, body: Bytes) -> Handled {
+pub(super) async fn leaks_of_text(InWorld(world): InWorld, body: Bytes) -> Handled {
     let asked: Text = parse(&body, r#"{"text":"…"}"#)?;
-    let found = leak_scanner::of_text(&shared.world(), &asked.text);
+    let found = leak_scanner::of_text(&world.state(), &asked.text);
     Ok(Json(json!({ "total": found.len(), "leaks": found })))
 }

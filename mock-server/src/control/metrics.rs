@@ -7,12 +7,12 @@ use axum::response::Response;
 
 use super::reply::plain;
 use crate::journal::counters::Key;
-use crate::state::{World, token_table};
+use crate::state::{State, token_table};
 use crate::web::in_world::InWorld;
-use crate::world::Shared;
+use crate::world::World;
 
-pub(super) async fn metrics(InWorld(shared): InWorld) -> Response {
-    plain("text/plain; version=0.0.4", text(&shared))
+pub(super) async fn metrics(InWorld(world): InWorld) -> Response {
+    plain("text/plain; version=0.0.4", text(&world))
 }
 
 /// Begins a metric: its help and its type.
@@ -28,30 +28,30 @@ fn single(text: &mut String, name: &str, kind: &str, help: &str, value: impl std
     let _ = writeln!(text, "coze_auth_mock_{name} {value}");
 }
 
-pub(crate) fn text(shared: &Shared) -> String {
+pub(crate) fn text(world: &World) -> String {
     let mut text = String::new();
-    let world = shared.world();
-    requests(&mut text, &world);
+    let state = world.state();
+    requests(&mut text, &state);
     let help = "Secrets seen where they do not belong.";
-    single(&mut text, "leaks_total", "counter", help, world.leaks.total);
+    single(&mut text, "leaks_total", "counter", help, state.leaks.total);
     begin(
         &mut text,
         "tokens_live",
         "gauge",
         "Tokens and codes that would be accepted.",
     );
-    for (kind, n) in token_table::live(&world) {
+    for (kind, n) in token_table::live(&state) {
         let _ = writeln!(text, "coze_auth_mock_tokens_live{{kind=\"{kind}\"}} {n}");
     }
-    let n = world.journal.iter().len();
+    let n = state.journal.iter().len();
     let help = "Requests that the journal keeps.";
     single(&mut text, "journal_entries", "gauge", help, n);
-    drop(world);
-    let (gates, held) = shared.gates.counts();
+    drop(state);
+    let (gates, held) = world.gates.counts();
     single(&mut text, "gates", "gauge", "Gates that are set.", gates);
     let help = "Requests that wait at a gate.";
     single(&mut text, "gates_waiting", "gauge", help, held);
-    if let Some(worlds) = shared.worlds.get() {
+    if let Some(worlds) = world.worlds.get() {
         let n = worlds.load(Ordering::Relaxed);
         let help = "Worlds of this mock, the first included.";
         single(&mut text, "worlds", "gauge", help, n);
@@ -59,11 +59,11 @@ pub(crate) fn text(shared: &Shared) -> String {
     text
 }
 
-fn requests(text: &mut String, world: &World) {
+fn requests(text: &mut String, state: &State) {
     let help =
         "Requests to the data plane; rule is the one that refused, status 0 that nothing was sent.";
     begin(text, "requests_total", "counter", help);
-    let mut counts = world.counts.0.clone();
+    let mut counts = state.counts.0.clone();
     counts.sort_unstable();
     for (key, n) in counts {
         let Key {

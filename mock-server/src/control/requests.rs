@@ -11,16 +11,16 @@ use url::form_urlencoded;
 use super::reply::{Handled, Json, Problem, done, plain};
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
-use crate::journal::record::Kept;
+use crate::journal::record::Record;
 use crate::journal::{Journal, export};
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
 use crate::web::in_world::InWorld;
 use crate::web::journal_stream::full;
-use crate::world::Shared;
-use crate::world::wait::Awaited;
+use crate::world::World;
+use crate::world::wait::Waited;
 
-pub(super) fn not_too_many_wait(shared: &Shared) -> Result<(), Problem> {
-    if !full(shared) {
+pub(super) fn not_too_many_wait(world: &World) -> Result<(), Problem> {
+    if !full(world) {
         return Ok(());
     }
     let text = format!("{MAX_WAITING_CLIENTS} clients wait for requests already");
@@ -67,7 +67,7 @@ fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
     let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
     let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
     let found = newest_first.filter(|entry| filter.calls.fit(entry));
-    let found = found.take(limit.unwrap_or(usize::MAX)).map(Kept::show);
+    let found = found.take(limit.unwrap_or(usize::MAX)).map(Record::show);
     let mut found: Vec<_> = found.collect();
     found.reverse();
     found
@@ -75,48 +75,48 @@ fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
 
 const LIST: [&str; 2] = ["since", "limit"];
 
-pub(super) async fn requests(InWorld(shared): InWorld, uri: Uri) -> Handled {
+pub(super) async fn requests(InWorld(world): InWorld, uri: Uri) -> Handled {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&shared.world().journal, &filter);
+    let found = filtered(&world.state().journal, &filter);
     Ok(Json(json!({ "requests": found })))
 }
 
-pub(super) async fn har(InWorld(shared): InWorld, uri: Uri) -> Handled {
+pub(super) async fn har(InWorld(world): InWorld, uri: Uri) -> Handled {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&shared.world().journal, &filter);
-    Ok(Json(export::har(shared.base_url(), found.into_iter())))
+    let found = filtered(&world.state().journal, &filter);
+    Ok(Json(export::har(world.base_url(), found.into_iter())))
 }
 
-pub(super) async fn jsonl(InWorld(shared): InWorld, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn jsonl(InWorld(world): InWorld, uri: Uri) -> Result<Response, Problem> {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&shared.world().journal, &filter);
+    let found = filtered(&world.state().journal, &filter);
     Ok(plain("application/jsonl", export::jsonl(found.into_iter())))
 }
 
-pub(super) async fn next(InWorld(shared): InWorld, uri: Uri) -> Handled {
+pub(super) async fn next(InWorld(world): InWorld, uri: Uri) -> Handled {
     let filter = filter(&uri, &["after", "timeout_ms"])?;
-    not_too_many_wait(&shared)?;
+    not_too_many_wait(&world)?;
     let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(DEFAULT_WAIT_MS));
-    let life = shared.bell.life();
-    let look = move |world: &crate::state::World| {
-        let found = world.journal.next(filter.since, &filter.calls)?;
+    let epoch = world.notifier.epoch();
+    let look = move |state: &crate::state::State| {
+        let found = state.journal.next(filter.since, &filter.calls)?;
         Some(json!(found.show()))
     };
-    Ok(Json(match shared.awaited(life, timeout, look).await {
-        Awaited::Came(entry) => json!({ "request": entry }),
-        Awaited::Late => json!({ "request": null, "why": "none came in time" }),
-        Awaited::Over => json!({ "request": null, "why": "the world was reset or has ended" }),
+    Ok(Json(match world.wait(epoch, timeout, look).await {
+        Waited::Found(entry) => json!({ "request": entry }),
+        Waited::TimedOut => json!({ "request": null, "why": "none came in time" }),
+        Waited::Closed => json!({ "request": null, "why": "the world was reset or has ended" }),
     }))
 }
 
-pub(super) async fn forget_requests(InWorld(shared): InWorld) -> Json {
-    shared.world().journal.clear();
+pub(super) async fn forget_requests(InWorld(world): InWorld) -> Json {
+    world.state().journal.clear();
     done()
 }
 
-pub(super) async fn explain(InWorld(shared): InWorld, Path(logid): Path<String>) -> Handled {
-    let world = shared.world();
-    let found = world.journal.find(&logid);
+pub(super) async fn explain(InWorld(world): InWorld, Path(logid): Path<String>) -> Handled {
+    let state = world.state();
+    let found = state.journal.find(&logid);
     let found = found.ok_or_else(|| {
         Problem::not_found("no request with this log id, or it is no longer in the journal")
     })?;

@@ -7,13 +7,13 @@ use crate::protocol::magic_values;
 use crate::protocol::rules::{Evidence, Rule};
 use crate::web::in_world::InWorld;
 
-pub(super) async fn magic(InWorld(shared): InWorld) -> Json {
-    Json(magic_values::table(&shared.world().settings.rules))
+pub(super) async fn magic(InWorld(world): InWorld) -> Json {
+    Json(magic_values::table(&world.state().settings.rules))
 }
 
-pub(super) async fn fidelity(InWorld(shared): InWorld) -> Json {
-    let world = shared.world();
-    let set = &world.settings.rules;
+pub(super) async fn fidelity(InWorld(world): InWorld) -> Json {
+    let state = world.state();
+    let set = &state.settings.rules;
     let rules = Rule::ALL.iter().map(|rule| {
         let row = rule.text();
         let (status, error) = set.answer(*rule);

@@ -20,13 +20,13 @@ struct ChangeToken {
 }
 
 /// Kills an access token, refresh token, PAT or SAT.
-pub(super) async fn revoke(InWorld(shared): InWorld, body: Bytes) -> Handled {
-    change_token(&body, |token| shared.world().revoke(token))
+pub(super) async fn revoke(InWorld(world): InWorld, body: Bytes) -> Handled {
+    change_token(&body, |token| world.state().revoke(token))
 }
 
 /// Takes an access token's permission away, so that it gets 4101.
-pub(super) async fn restrict(InWorld(shared): InWorld, body: Bytes) -> Handled {
-    change_token(&body, |token| shared.world().restrict(token))
+pub(super) async fn restrict(InWorld(world): InWorld, body: Bytes) -> Handled {
+    change_token(&body, |token| world.state().restrict(token))
 }
 
 /// `change`: false if the token is not known.
@@ -52,17 +52,17 @@ fn limit(uri: &Uri) -> Result<usize, Problem> {
     Ok(limit)
 }
 
-pub(super) async fn list(InWorld(shared): InWorld, uri: Uri) -> Handled {
+pub(super) async fn list(InWorld(world): InWorld, uri: Uri) -> Handled {
     let limit = limit(&uri)?;
-    let world = shared.world();
+    let state = world.state();
     Ok(Json(json!({
-        "tokens": token_table::list(&world, limit),
-        "evicted": token_table::forgotten(&world),
+        "tokens": token_table::list(&state, limit),
+        "evicted": token_table::forgotten(&state),
     })))
 }
 
 pub(super) async fn family(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     Path(fingerprint): Path<String>,
     uri: Uri,
 ) -> Handled {
@@ -70,8 +70,8 @@ pub(super) async fn family(
     let wanted = digest::parse(&fingerprint).ok_or_else(|| {
         Problem::bad("a fingerprint is the first 16 hex digits of a token's SHA-256")
     })?;
-    let world = shared.world();
-    let found = token_table::lineage(&world, wanted, limit);
+    let state = world.state();
+    let found = token_table::lineage(&state, wanted, limit);
     let (total, lineage) = found.ok_or_else(|| {
         Problem::not_found("no token or code with this fingerprint, and none that came from it")
     })?;

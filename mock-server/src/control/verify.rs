@@ -28,14 +28,14 @@ struct Count {
     at_most: Option<usize>,
 }
 
-pub(super) async fn verify(InWorld(shared): InWorld, body: Bytes) -> Handled {
+pub(super) async fn verify(InWorld(world): InWorld, body: Bytes) -> Handled {
     let asked: Verify = parse(&body, SHAPE)?;
     // Nothing expected is a mistake of the asker, and would always be met.
     if asked.expect.is_empty() {
         return Err(wrong());
     }
     let expected: Result<Vec<_>, _> = asked.expect.into_iter().map(expectation).collect();
-    let failures = verify::verify(&shared.world().journal, &expected?);
+    let failures = verify::verify(&world.state().journal, &expected?);
     Ok(Json(
         json!({ "ok": failures.is_empty(), "failures": failures }),
     ))

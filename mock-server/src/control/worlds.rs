@@ -18,11 +18,11 @@ use crate::config;
 use crate::config::options::Options;
 use crate::config::target::For;
 use crate::limits::UNUSED_WORLD;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::time::clock::ClockHandle;
 use crate::web::base_url::base;
 use crate::web::routes::{Route, WORLDS_AT, routed};
-use crate::world::Shared;
+use crate::world::World;
 use crate::world::worlds::Worlds;
 
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Worlds>>> {
@@ -32,16 +32,16 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<Arc<Worlds>>> {
     ]
 }
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router<Arc<Worlds>> {
-    guarded(routed(routes()), reach)
+pub(crate) fn router(addressing: &Arc<Addressing>) -> Router<Arc<Worlds>> {
+    guarded(routed(routes()), addressing)
 }
 
 /// What is said of a world; `base` is the address of the mock as the caller wrote it.
-fn described(name: &str, world: &Shared, base: &str) -> Value {
+fn described(name: &str, world: &World, base: &str) -> Value {
     json!({
         "name": name,
         "base_url": format!("{base}{}", world.mount),
-        "now_ms": world.world().settings.clock.unix_ms(),
+        "now_ms": world.state().settings.clock.unix_ms(),
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fault::Fault;
 use super::fault_kind::Kind;
-use super::socket_fault::Order;
+use super::socket_fault::SocketFault;
 use crate::protocol::response;
 use crate::protocol::response::{LOGID, Reply};
 
@@ -17,20 +17,23 @@ const FILLER: &[u8] = b"There is more of this answer than comes.\n";
 
 /// What is sent, and what the socket is to do with it.
 #[derive(Debug)]
-pub(crate) struct Sending {
+pub(crate) struct FaultedReply {
     pub(crate) reply: Reply,
-    pub(crate) order: Option<Order>,
+    pub(crate) socket_fault: Option<SocketFault>,
 }
 
-impl Sending {
+impl FaultedReply {
     pub(crate) const fn plain(reply: Reply) -> Self {
-        Self { reply, order: None }
+        Self {
+            reply,
+            socket_fault: None,
+        }
     }
 
     /// What the journal says was sent; 0 if there is no head.
     pub(crate) fn status(&self) -> u16 {
-        match self.order {
-            Some(Order::Reset | Order::Garbage(_)) => 0,
+        match self.socket_fault {
+            Some(SocketFault::Reset | SocketFault::Garbage(_)) => 0,
             _ => self.reply.status().as_u16(),
         }
     }
@@ -44,18 +47,18 @@ pub(crate) fn stand_in() -> Reply {
 
 impl Fault {
     /// `socket`: the request came by one of the mock's own.
-    pub(crate) fn spoil(&self, reply: Reply, method: &Method, socket: bool) -> Sending {
+    pub(crate) fn apply(&self, reply: Reply, method: &Method, socket: bool) -> FaultedReply {
         let logid = reply.headers().get(LOGID).cloned();
-        let mut sending = match self.kind.row().socket && !socket {
-            true => Sending::plain(self.needs_a_socket()),
+        let mut faulted = match self.kind.row().socket && !socket {
+            true => FaultedReply::plain(self.needs_a_socket()),
             false => self.act(reply, method),
         };
-        let headers = sending.reply.headers_mut();
+        let headers = faulted.reply.headers_mut();
         if let Some(logid) = logid.filter(|_| !headers.contains_key(LOGID)) {
             headers.insert(LOGID, logid);
         }
-        sending.reply = response::marked(sending.reply, Some(self.name()));
-        sending
+        faulted.reply = response::marked(faulted.reply, Some(self.name()));
+        faulted
     }
 
     fn needs_a_socket(&self) -> Reply {
@@ -67,8 +70,8 @@ impl Fault {
         )
     }
 
-    fn act(&self, mut reply: Reply, method: &Method) -> Sending {
-        let order = match &self.kind {
+    fn act(&self, mut reply: Reply, method: &Method) -> FaultedReply {
+        let socket_fault = match &self.kind {
             Kind::Status(status) => {
                 reply = self.gateway(*status);
                 None
@@ -96,18 +99,21 @@ impl Fault {
                 self.double_headers(&mut reply);
                 None
             }
-            Kind::Reset => Some(Order::Reset),
-            Kind::Garbage => Some(Order::Garbage(self.body.clone().unwrap_or_default())),
+            Kind::Reset => Some(SocketFault::Reset),
+            Kind::Garbage => Some(SocketFault::Garbage(self.body.clone().unwrap_or_default())),
             Kind::CloseBeforeBody => Some(self.cut(&mut reply, Some(0), method)),
             Kind::Truncate(at) => Some(self.cut(&mut reply, *at, method)),
             Kind::SlowDrip(pause) => {
                 self.replace_body(&mut reply);
                 let close = HeaderValue::from_static("close");
                 reply.headers_mut().insert(CONNECTION, close);
-                Some(Order::Drip(*pause))
+                Some(SocketFault::Drip(*pause))
             }
         };
-        Sending { reply, order }
+        FaultedReply {
+            reply,
+            socket_fault,
+        }
     }
 
     fn gateway(&self, status: StatusCode) -> Reply {
@@ -157,13 +163,13 @@ impl Fault {
     }
 
     /// A redirect has no body that could be cut, and gets one.
-    fn cut(&self, reply: &mut Reply, at: Option<usize>, method: &Method) -> Order {
+    fn cut(&self, reply: &mut Reply, at: Option<usize>, method: &Method) -> SocketFault {
         self.replace_body(reply);
         if reply.body().is_empty() {
             *reply.body_mut() = Bytes::from_static(FILLER);
         }
         let length = reply.body().len();
-        Order::Cut(match *method == Method::HEAD {
+        SocketFault::Cut(match *method == Method::HEAD {
             true => 0,
             false => at.unwrap_or(length / 2).min(length - 1),
         })

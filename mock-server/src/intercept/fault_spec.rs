@@ -8,14 +8,14 @@ use serde::Deserialize;
 use super::fault::Fault;
 use super::fault_kind::{DELAY, DRIP};
 use super::phase::At;
-use super::selector::{AskedOn, On};
+use super::selector::{On, SelectorSpec};
 use crate::limits::{MAX_FAULT_BODY, MAX_FAULT_TIME};
 
 const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"}}"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct FaultSpec {
     kind: String,
     status: Option<u16>,
     ms: Option<u64>,
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
     header: Option<BTreeMap<String, String>>,
 }
 
-impl Asked {
+impl FaultSpec {
     pub(crate) fn fault(self, at: Option<&str>) -> Result<Fault, String> {
         let fault = self.of_its_kind()?;
         for (name, given) in [
@@ -89,16 +89,16 @@ impl Asked {
 /// A fault, and which requests meet it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Place {
-    on: AskedOn,
-    fault: Asked,
+pub(crate) struct PlacedFaultSpec {
+    on: SelectorSpec,
+    fault: FaultSpec,
     at: Option<String>,
     times: Option<u64>,
     skip: Option<u64>,
     probability: Option<f64>,
 }
 
-impl Place {
+impl PlacedFaultSpec {
     pub(crate) fn shape() -> String {
         format!(
             r#"{{"on":{{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?}},"fault":{FAULT},"times":2?,"skip":0?,"probability":1.0?,"at":"request"|"answer"?}}"#

@@ -9,16 +9,16 @@ use tokio::sync::watch;
 use super::fault::Fault;
 use super::fault_kind::Kind;
 use super::phase::At;
-use super::registry::{Kept, Shelf};
+use super::registry::{Registered, Registry};
 use super::script::{After, ErrorStep, Meets, Script, Step};
 use super::selector::On;
 use crate::protocol::request::Incoming;
-use crate::time::ticker::Ticks;
+use crate::time::ticker::Ticker;
 
 /// A fault of one world. Dropping it removes the fault, and lets go what it holds or delays.
 #[must_use = "a fault is removed when it is dropped"]
 pub struct FaultHandle {
-    placed: Arc<Kept<Placed>>,
+    placed: Arc<Registered<Placed>>,
     faults: Arc<Faults>,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for FaultHandle {
 /// A script of one world. Dropping it ends it.
 #[must_use = "a script ends when it is dropped"]
 pub struct ScriptHandle {
-    script: Arc<Kept<Script>>,
+    script: Arc<Registered<Script>>,
     faults: Arc<Faults>,
 }
 
@@ -122,14 +122,14 @@ impl Placed {
 
 /// A fault that acts on a request.
 #[derive(Debug)]
-pub(crate) struct Fired {
+pub(crate) struct Firing {
     pub(crate) fault: Fault,
     /// The script of which it is a step.
     pub(crate) script: Option<String>,
     removed: watch::Receiver<bool>,
 }
 
-impl Fired {
+impl Firing {
     /// As long as it makes the request wait.
     pub(crate) async fn wait(mut self) {
         let removed = async {
@@ -139,9 +139,9 @@ impl Fired {
         match self.fault.kind {
             Kind::Hold => removed.await,
             Kind::Delay(by) => {
-                let mut ticks = Ticks::every(by);
+                let mut ticker = Ticker::every(by);
                 tokio::select! {
-                    () = ticks.next() => {}
+                    () = ticker.next() => {}
                     () = removed => {}
                 }
             }
@@ -152,17 +152,17 @@ impl Fired {
 
 /// What a request meets before the mock looks at it.
 #[derive(Debug)]
-pub(crate) enum Met {
+pub(crate) enum Match {
     Error(ErrorStep, String),
-    Fault(Fired),
+    Fault(Firing),
 }
 
 /// The faults and scripts of one world, each in the order in which they were set.
 #[derive(Debug)]
 pub(crate) struct Faults {
     seed: [u8; 32],
-    pub(crate) placed: Shelf<Placed>,
-    pub(crate) scripts: Shelf<Script>,
+    pub(crate) placed: Registry<Placed>,
+    pub(crate) scripts: Registry<Script>,
     /// The ids of those that the settings have.
     configured: Mutex<Vec<String>>,
 }
@@ -171,14 +171,19 @@ impl Faults {
     pub(crate) fn new(seed: [u8; 32]) -> Arc<Self> {
         Arc::new(Self {
             seed,
-            placed: Shelf::new('f'),
-            scripts: Shelf::new('s'),
+            placed: Registry::new('f'),
+            scripts: Registry::new('s'),
             configured: Mutex::default(),
         })
     }
 
     /// None: there are `most` others.
-    pub(crate) fn place(&self, on: On, fault: Fault, most: usize) -> Option<Arc<Kept<Placed>>> {
+    pub(crate) fn place(
+        &self,
+        on: On,
+        fault: Fault,
+        most: usize,
+    ) -> Option<Arc<Registered<Placed>>> {
         let counts = Mutex::default();
         self.placed.put(Placed { on, fault, counts }, most)
     }
@@ -190,7 +195,7 @@ impl Faults {
         steps: Vec<Step>,
         after: After,
         most: usize,
-    ) -> Option<Arc<Kept<Script>>> {
+    ) -> Option<Arc<Registered<Script>>> {
         self.scripts.put(Script::new(on, steps, after), most)
     }
 
@@ -246,12 +251,12 @@ impl Faults {
     }
 
     /// A script's step, and if there is none or it passes, a fault at the request.
-    pub(crate) fn meet(&self, request: &Incoming) -> Option<Met> {
+    pub(crate) fn meet(&self, request: &Incoming) -> Option<Match> {
         self.next_step(request)
-            .or_else(|| self.fires(request, At::Request).map(Met::Fault))
+            .or_else(|| self.fires(request, At::Request).map(Match::Fault))
     }
 
-    fn next_step(&self, request: &Incoming) -> Option<Met> {
+    fn next_step(&self, request: &Incoming) -> Option<Match> {
         for script in self.scripts.all() {
             if !script.item.on.matches(request) {
                 continue;
@@ -260,10 +265,10 @@ impl Faults {
                 None => {}
                 Some(Step(Meets::Rules)) => return None,
                 Some(Step(Meets::Error(error))) => {
-                    return Some(Met::Error(error, script.id.clone()));
+                    return Some(Match::Error(error, script.id.clone()));
                 }
                 Some(Step(Meets::Fault(fault))) => {
-                    return Some(Met::Fault(Fired {
+                    return Some(Match::Fault(Firing {
                         fault: *fault,
                         script: Some(script.id.clone()),
                         removed: script.removed(),
@@ -275,17 +280,17 @@ impl Faults {
     }
 
     /// The first that is for this request and acts; those behind it do not see the request.
-    pub(crate) fn fires(&self, request: &Incoming, at: At) -> Option<Fired> {
+    pub(crate) fn fires(&self, request: &Incoming, at: At) -> Option<Firing> {
         let all = self.placed.all();
-        let here = all
-            .iter()
-            .filter(|kept| kept.item.fault.at == at && kept.item.on.matches(request));
-        for kept in here {
-            if kept.item.fires(|n| self.roll(&kept.id, n)) {
-                return Some(Fired {
-                    fault: kept.item.fault.clone(),
+        let here = all.iter().filter(|registered| {
+            registered.item.fault.at == at && registered.item.on.matches(request)
+        });
+        for registered in here {
+            if registered.item.fires(|n| self.roll(&registered.id, n)) {
+                return Some(Firing {
+                    fault: registered.item.fault.clone(),
                     script: None,
-                    removed: kept.removed(),
+                    removed: registered.removed(),
                 });
             }
         }

@@ -11,7 +11,7 @@ use super::phase::At;
 use super::selector::On;
 
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct GateState {
     pub(crate) name: String,
     pub(crate) on: On,
     pub(crate) at: At,
@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-impl Held {
+impl GateState {
     pub(crate) fn new(name: &str, on: On, at: At) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -123,8 +123,8 @@ impl Held {
             return true;
         }
         let (tell, told) = oneshot::channel();
-        let held = self.clone();
-        thread::spawn(move || tell.send(held.arrived_blocking(n, timeout)));
+        let gate = self.clone();
+        thread::spawn(move || tell.send(gate.arrived_blocking(n, timeout)));
         told.await.unwrap_or(false)
     }
 }
@@ -136,12 +136,12 @@ mod tests {
 
     #[test]
     fn those_that_hung_up_do_not_pile_up() {
-        let held = Held::new("refreshes", On::token(), At::Request);
+        let gate = GateState::new("refreshes", On::token(), At::Request);
         for _ in 0..100 {
-            drop(held.arrive());
+            drop(gate.arrive());
         }
-        assert_eq!(held.counts(), (100, 0));
-        assert_eq!(held.state().queue.len(), 1);
+        assert_eq!(gate.counts(), (100, 0));
+        assert_eq!(gate.state().queue.len(), 1);
     }
 
     /// Often enough that somebody is asleep when it happens.
@@ -150,16 +150,16 @@ mod tests {
         let guard = Duration::from_secs(20);
         let since = Instant::now();
         for opened in [false, true].repeat(100) {
-            let held = Held::new("refreshes", On::token(), At::Request);
+            let gate = GateState::new("refreshes", On::token(), At::Request);
             let waiter = {
-                let held = held.clone();
-                thread::spawn(move || held.arrived_blocking(1, guard))
+                let gate = gate.clone();
+                thread::spawn(move || gate.arrived_blocking(1, guard))
             };
             thread::yield_now();
             if opened {
-                held.open();
+                gate.open();
             } else {
-                drop(held.arrive());
+                drop(gate.arrive());
             }
             assert_eq!(waiter.join().ok(), Some(!opened));
             assert!(since.elapsed() < guard, "by the end of its time alone");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::gate::Held;
+use super::gate::GateState;
 use super::phase::At;
 use super::selector::On;
 use crate::protocol::request::Incoming;
@@ -13,7 +13,7 @@ use crate::protocol::request::Incoming;
 /// [`MockWorld::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.
 #[must_use = "a gate opens when it is dropped"]
 pub struct Gate {
-    held: Arc<Held>,
+    gate: Arc<GateState>,
     gates: Arc<Gates>,
 }
 
@@ -24,24 +24,24 @@ impl Gate {
     ///
     /// Needs no runtime's timer.
     pub async fn arrived(&self, n: usize, timeout: Duration) -> bool {
-        self.held.arrived(n, timeout).await
+        self.gate.arrived(n, timeout).await
     }
 
     /// [`arrived`](Self::arrived), blocking this thread.
     #[must_use]
     pub fn arrived_blocking(&self, n: usize, timeout: Duration) -> bool {
-        self.held.arrived_blocking(n, timeout)
+        self.gate.arrived_blocking(n, timeout)
     }
 
     /// How many requests are held now; a client that hung up is not counted.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.held.counts().1
+        self.gate.counts().1
     }
 
     /// Lets the `n` that have waited longest go on; if fewer wait, also the next that come.
     pub fn release(&self, n: usize) {
-        self.held.release(n);
+        self.gate.release(n);
     }
 
     /// Lets all go on and removes the gate, as dropping it does.
@@ -52,13 +52,13 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.gates.remove(&self.held);
+        self.gates.remove(&self.gate);
     }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gate").field(&self.held).finish()
+        f.debug_tuple("Gate").field(&self.gate).finish()
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Gates {
 
 #[derive(Debug, Default)]
 struct State {
-    all: Vec<Arc<Held>>,
+    all: Vec<Arc<GateState>>,
     /// The world is gone, so that nobody would open a gate.
     ended: bool,
 }
@@ -83,65 +83,65 @@ impl Gates {
 
     /// Opens the one that had this name.
     pub(crate) fn set(self: &Arc<Self>, name: &str, on: On, at: At) -> Gate {
-        let held = Held::new(name, on, at);
-        self.put(held.clone(), usize::MAX);
+        let gate = GateState::new(name, on, at);
+        self.put(gate.clone(), usize::MAX);
         Gate {
-            held,
+            gate,
             gates: self.clone(),
         }
     }
 
     /// False: there are `most` others.
-    pub(crate) fn put(&self, held: Arc<Held>, most: usize) -> bool {
+    pub(crate) fn put(&self, gate: Arc<GateState>, most: usize) -> bool {
         let mut state = self.state();
         if state.ended {
-            held.open();
+            gate.open();
         }
         let all = &mut state.all;
-        let before = all.iter().position(|other| other.name == held.name);
+        let before = all.iter().position(|other| other.name == gate.name);
         if before.is_none() && all.len() >= most {
             return false;
         }
         // Set before the other opens: who comes in between finds one of the two.
-        all.push(held);
+        all.push(gate);
         if let Some(before) = before {
             all.remove(before).open();
         }
         true
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<Arc<Held>> {
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<GateState>> {
         let state = self.state();
-        state.all.iter().find(|held| held.name == name).cloned()
+        state.all.iter().find(|gate| gate.name == name).cloned()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         let state = self.state();
-        state.all.iter().map(|held| held.name.clone()).collect()
+        state.all.iter().map(|gate| gate.name.clone()).collect()
     }
 
-    /// Opens `held`, and leaves another of its name alone.
-    pub(crate) fn remove(&self, held: &Arc<Held>) {
+    /// Opens `gate`, and leaves another of its name alone.
+    pub(crate) fn remove(&self, gate: &Arc<GateState>) {
         let all = &mut self.state().all;
-        all.retain(|other| !Arc::ptr_eq(other, held));
-        held.open();
+        all.retain(|other| !Arc::ptr_eq(other, gate));
+        gate.open();
     }
 
     /// How many there are, and how many requests wait at them.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let all = &self.state().all;
-        (all.len(), all.iter().map(|held| held.counts().1).sum())
+        (all.len(), all.iter().map(|gate| gate.counts().1).sum())
     }
 
     /// Whether a request waits at one of them.
     pub(crate) fn holds(&self) -> bool {
         let state = self.state();
-        state.all.iter().any(|held| held.counts().1 > 0)
+        state.all.iter().any(|gate| gate.counts().1 > 0)
     }
 
     pub(crate) fn open_all(&self) {
-        for held in self.state().all.drain(..) {
-            held.open();
+        for gate in self.state().all.drain(..) {
+            gate.open();
         }
     }
 
@@ -153,16 +153,16 @@ impl Gates {
 
     /// Takes a request through every gate that holds it here.
     pub(crate) async fn pass(&self, request: &Incoming, at: At) {
-        for held in self.before(request, at) {
+        for gate in self.before(request, at) {
             // In a box, as few requests meet a gate and all would be larger by it.
-            Box::pin(held.pass()).await;
+            Box::pin(gate.pass()).await;
         }
     }
 
-    fn before(&self, request: &Incoming, at: At) -> Vec<Arc<Held>> {
+    fn before(&self, request: &Incoming, at: At) -> Vec<Arc<GateState>> {
         let state = self.state();
-        let here = state.all.iter().filter(|held| held.at == at);
-        here.filter(|held| held.on.matches(request))
+        let here = state.all.iter().filter(|gate| gate.at == at);
+        here.filter(|gate| gate.on.matches(request))
             .cloned()
             .collect()
     }

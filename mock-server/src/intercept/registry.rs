@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+/// Faults, or scripts, of one world.
 #[derive(Debug)]
-pub(crate) struct Shelf<T> {
+pub(crate) struct Registry<T> {
     letter: char,
     state: Mutex<State<T>>,
 }
@@ -15,23 +16,24 @@ struct State<T> {
     made: u64,
     /// The world is gone, so that nobody would remove anything.
     ended: bool,
-    all: Vec<Arc<Kept<T>>>,
+    all: Vec<Arc<Registered<T>>>,
 }
 
+/// One of them, with its id.
 #[derive(Debug)]
-pub(crate) struct Kept<T> {
+pub(crate) struct Registered<T> {
     pub(crate) id: String,
     pub(crate) item: T,
     removed: watch::Sender<bool>,
 }
 
-impl<T> Kept<T> {
+impl<T> Registered<T> {
     pub(crate) fn removed(&self) -> watch::Receiver<bool> {
         self.removed.subscribe()
     }
 }
 
-impl<T> Shelf<T> {
+impl<T> Registry<T> {
     pub(crate) const fn new(letter: char) -> Self {
         let state = State {
             made: 0,
@@ -49,32 +51,32 @@ impl<T> Shelf<T> {
     }
 
     /// None: there are `most` others.
-    pub(crate) fn put(&self, item: T, most: usize) -> Option<Arc<Kept<T>>> {
+    pub(crate) fn put(&self, item: T, most: usize) -> Option<Arc<Registered<T>>> {
         let mut state = self.state();
         if state.all.len() >= most {
             return None;
         }
         state.made += 1;
-        let kept = Arc::new(Kept {
+        let registered = Arc::new(Registered {
             id: format!("{}{}", self.letter, state.made),
             item,
             removed: watch::Sender::new(state.ended),
         });
-        state.all.push(kept.clone());
-        Some(kept)
+        state.all.push(registered.clone());
+        Some(registered)
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Kept<T>>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Registered<T>>> {
         self.state().all.clone()
     }
 
-    /// False: there is none of this id.
+    /// Removes the one with this id. Returns false if there is none.
     pub(crate) fn remove(&self, id: &str) -> bool {
-        self.take(|kept| kept.id == id) > 0
+        self.take(|registered| registered.id == id) > 0
     }
 
-    pub(crate) fn forget(&self, kept: &Arc<Kept<T>>) {
-        self.take(|other| Arc::ptr_eq(other, kept));
+    pub(crate) fn forget(&self, registered: &Arc<Registered<T>>) {
+        self.take(|other| Arc::ptr_eq(other, registered));
     }
 
     pub(crate) fn clear(&self) {
@@ -93,10 +95,14 @@ impl<T> Shelf<T> {
         self.clear();
     }
 
-    fn take(&self, mut is: impl FnMut(&Arc<Kept<T>>) -> bool) -> usize {
-        let taken: Vec<_> = self.state().all.extract_if(.., |kept| is(kept)).collect();
-        for kept in &taken {
-            kept.removed.send_replace(true);
+    fn take(&self, mut is: impl FnMut(&Arc<Registered<T>>) -> bool) -> usize {
+        let taken: Vec<_> = self
+            .state()
+            .all
+            .extract_if(.., |registered| is(registered))
+            .collect();
+        for registered in &taken {
+            registered.removed.send_replace(true);
         }
         taken.len()
     }
@@ -107,6 +113,6 @@ impl<T> Shelf<T> {
         state
             .all
             .iter()
-            .any(|kept| kept.removed.receiver_count() > 0)
+            .any(|registered| registered.removed.receiver_count() > 0)
     }
 }

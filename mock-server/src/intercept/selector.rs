@@ -110,13 +110,13 @@ impl On {
 /// The `on` of a gate, a fault or a script that is asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AskedOn {
+pub(crate) struct SelectorSpec {
     endpoint: String,
     grant: Option<String>,
     client_id: Option<String>,
 }
 
-impl AskedOn {
+impl SelectorSpec {
     pub(crate) fn on(&self) -> Result<On, String> {
         On::named(
             &self.endpoint,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// What the socket does with the next answer.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum SocketFault {
     /// RST in its place.
     Reset,
     /// The head and so many bytes of the body, then FIN.

@@ -1,6 +1,6 @@
 //! How many requests there were of each kind.
 
-use super::record::Kept;
+use super::record::Record;
 
 /// Labels, each of few values: none names a client or a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn of(entry: &Kept) -> Self {
+    pub(crate) fn of(entry: &Record) -> Self {
         Self {
             status: entry.outcome.status,
             endpoint: entry.endpoint,

@@ -54,7 +54,7 @@ pub struct JournalEntry {
 
 /// Who but the rules had a say in an answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct Interference {
     pub(crate) fault: Option<&'static str>,
     pub(crate) script: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! Which requests of a journal are meant.
+//! A filter over the requests of a journal.
 
 use std::fmt;
 
-use super::record::Kept;
+use super::record::Record;
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::selector::On;
 use crate::protocol::endpoint::ENDPOINTS;
@@ -119,7 +119,7 @@ impl Calls {
     }
 
     /// What of `entry` is otherwise: name, what was wanted, what came.
-    pub(crate) fn differences(&self, entry: &Kept) -> Vec<(&'static str, String, String)> {
+    pub(crate) fn differences(&self, entry: &Record) -> Vec<(&'static str, String, String)> {
         let outcome = &entry.outcome;
         let status = self.status.map(|status| status.to_string());
         let came = outcome.status.to_string();
@@ -139,7 +139,7 @@ impl Calls {
         otherwise.collect()
     }
 
-    pub(crate) fn fit(&self, entry: &Kept) -> bool {
+    pub(crate) fn fit(&self, entry: &Record) -> bool {
         self.differences(entry).is_empty()
     }
 }

@@ -3,81 +3,88 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// Tells threads that wait for requests of a world when there may be one, or when there is nothing to wait for any more.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
-    rung: Mutex<Rung>,
+pub(crate) struct Notifier {
+    progress: Mutex<Progress>,
     changed: Condvar,
 }
 
+/// What has happened up to a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rung {
+pub(crate) struct Progress {
     requests: u64,
-    /// Resets, and the end of the mock or world.
-    pub(crate) ends: u64,
+    /// Number of resets so far; the end of the mock or world counts as one.
+    pub(crate) epoch: u64,
     waiting: usize,
 }
 
-impl Rung {
+impl Progress {
     pub(crate) const fn since(self, seen: Self) -> bool {
-        self.requests != seen.requests || self.ends != seen.ends
+        self.requests != seen.requests || self.epoch != seen.epoch
     }
 }
 
-impl Bell {
-    fn rung(&self) -> MutexGuard<'_, Rung> {
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+impl Notifier {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request was written down.
-    pub(crate) fn ring(&self) {
-        let mut rung = self.rung();
-        rung.requests += 1;
-        if rung.waiting > 0 {
+    pub(crate) fn notify(&self) {
+        let mut progress = self.progress();
+        progress.requests += 1;
+        if progress.waiting > 0 {
             self.changed.notify_all();
         }
     }
 
     /// What has happened so far.
-    pub(crate) fn now(&self) -> Rung {
-        *self.rung()
+    pub(crate) fn now(&self) -> Progress {
+        *self.progress()
     }
 
-    /// Those who wait look whether they still have to.
+    /// Makes the waiting threads ask `given_up` again.
     pub(crate) fn wake(&self) {
         // Under the lock, or one might look before and sleep after.
-        let _rung = self.rung();
+        let _locked = self.progress();
         self.changed.notify_all();
     }
 
-    /// Nobody waits any longer.
+    /// Ends the waiting of all threads: the world was reset, or it ends.
     pub(crate) fn end(&self) {
-        self.rung().ends += 1;
+        self.progress().epoch += 1;
         self.changed.notify_all();
     }
 
-    /// Changes at every end. Who takes it before looking misses none.
-    pub(crate) fn life(&self) -> u64 {
-        self.rung().ends
+    /// Epoch, incremented at every reset and at the end. Read it before the journal, so that no reset is missed.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.progress().epoch
     }
 
-    /// How many wait.
+    /// Number of threads that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.rung().waiting
+        self.progress().waiting
     }
 
-    /// Until something happened since `seen`, `until` has come or nobody listens any more.
-    pub(crate) fn wait(&self, seen: Rung, until: Instant, given_up: impl Fn() -> bool) -> Rung {
-        let mut rung = self.rung();
-        rung.waiting += 1;
-        while !rung.since(seen) && !given_up() {
+    /// Blocks until something has happened since `seen`, until the time `until`, or until `given_up` returns true.
+    pub(crate) fn wait(
+        &self,
+        seen: Progress,
+        until: Instant,
+        given_up: impl Fn() -> bool,
+    ) -> Progress {
+        let mut progress = self.progress();
+        progress.waiting += 1;
+        while !progress.since(seen) && !given_up() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let woken = self.changed.wait_timeout(rung, left);
-            rung = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.changed.wait_timeout(progress, left);
+            progress = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        rung.waiting -= 1;
-        *rung
+        progress.waiting -= 1;
+        *progress
     }
 }

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::entry::{Explanation, Issued, JournalEntry, JournalJwt, Outcome};
 use super::leak::Leak;
-use crate::protocol::digest::{Print, hex};
+use crate::protocol::digest::{Fingerprint, hex};
 use crate::protocol::refusal::Refusal;
 
 /// See [`JournalEntry`], which is made of it for whoever asks.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Record {
     pub(crate) seq: u64,
     pub(crate) at_ms: u64,
     pub(crate) endpoint: &'static str,
@@ -25,9 +25,9 @@ pub(crate) struct Kept {
     pub(crate) jwt: Option<[Vec<u8>; 2]>,
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<&'static str>,
-    pub(crate) presented: Option<Print>,
+    pub(crate) presented: Option<Fingerprint>,
     /// Access token and refresh token.
-    pub(crate) issued: Option<(Print, Option<Print>)>,
+    pub(crate) issued: Option<(Fingerprint, Option<Fingerprint>)>,
     pub(crate) leaks: Vec<Leak>,
     pub(crate) outcome: Outcome,
     pub(crate) fault: Option<&'static str>,
@@ -55,7 +55,7 @@ fn joined(lines: &str) -> BTreeMap<String, String> {
     headers
 }
 
-impl Kept {
+impl Record {
     pub(crate) fn show(&self) -> JournalEntry {
         let (path, headers) = self.head.split_once('\n').unwrap_or_default();
         JournalEntry {

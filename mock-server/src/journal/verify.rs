@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Journal;
 use super::filter::Calls;
-use super::record::Kept;
+use super::record::Record;
 
 /// One expectation about the requests of a world.
 #[derive(Clone, Debug)]
@@ -53,7 +53,9 @@ impl Expect {
     /// One after the other, whatever comes in between.
     #[must_use]
     pub fn order<C: Into<Calls>>(calls: impl IntoIterator<Item = C>) -> Self {
-        Self(Want::Order(calls.into_iter().map(Into::into).collect()))
+        Self(Want::Order(
+            calls.into_iter().map(Into::into).collect(),
+        ))
     }
 
     /// Two or more, each at least `min` after the one before, by the mock's clock.
@@ -153,7 +155,7 @@ fn count(journal: &Journal, calls: &Calls, least: usize, most: usize) -> Result<
 
 const LISTED: usize = 5;
 
-fn listed(entries: &[&Kept]) -> String {
+fn listed(entries: &[&Record]) -> String {
     let some = entries.iter().take(LISTED).map(|entry| named(entry));
     let some = some.collect::<Vec<_>>().join(", ");
     match entries.len() {
@@ -163,12 +165,12 @@ fn listed(entries: &[&Kept]) -> String {
     }
 }
 
-fn named(entry: &Kept) -> String {
+fn named(entry: &Record) -> String {
     format!("seq {} {}", entry.seq, entry.outcome.logid)
 }
 
 /// Of those that do not fit, the one that differs in the fewest members, the newest of them.
-fn nearest<'a>(entries: impl Iterator<Item = &'a Kept>, calls: &Calls) -> String {
+fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &Calls) -> String {
     let others = entries.filter_map(|entry| {
         let differences = calls.differences(entry);
         (!differences.is_empty()).then_some((entry, differences))
@@ -191,7 +193,7 @@ fn nearest<'a>(entries: impl Iterator<Item = &'a Kept>, calls: &Calls) -> String
 
 fn order(journal: &Journal, all: &[Calls]) -> Result<(), String> {
     let mut rest = journal.iter();
-    let mut found: Vec<&Kept> = Vec::new();
+    let mut found: Vec<&Record> = Vec::new();
     for calls in all {
         let after = rest.clone();
         if let Some(entry) = rest.find(|entry| calls.fit(entry)) {

@@ -13,7 +13,7 @@ use crate::error::SetupError;
 
 /// How clients come here. The same for all worlds.
 #[derive(Clone, Default)]
-pub(crate) struct Reach {
+pub(crate) struct Addressing {
     /// Scheme, host, port and path for clients, without a slash at the end.
     pub(crate) public_url: Option<String>,
     pub(crate) trust_forwarded: bool,
@@ -26,9 +26,9 @@ pub(crate) struct Reach {
 }
 
 /// The token stays out: settings are logged and shown.
-impl fmt::Debug for Reach {
+impl fmt::Debug for Addressing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reach")
+        f.debug_struct("Addressing")
             .field("public_url", &self.public_url)
             .field("trust_forwarded", &self.trust_forwarded)
             .finish_non_exhaustive()
@@ -43,7 +43,7 @@ pub(crate) struct Forwarded {
     pub(crate) prefix: String,
 }
 
-impl Reach {
+impl Addressing {
     /// Of its own sockets.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.tls {
@@ -212,19 +212,19 @@ mod tests {
         ] {
             headers.insert(name, value.parse().expect("a value"));
         }
-        let mut reach = Reach::default();
-        assert_eq!(reach.forwarded(&headers), Forwarded::default());
-        reach.trust_forwarded = true;
+        let mut addressing = Addressing::default();
+        assert_eq!(addressing.forwarded(&headers), Forwarded::default());
+        addressing.trust_forwarded = true;
         let host = |host: &str| Some(host.to_owned());
         let expected = Forwarded {
             scheme: Some("https"),
             host: host("coze.example"),
             prefix: "/coze".to_owned(),
         };
-        assert_eq!(reach.forwarded(&headers), expected);
+        assert_eq!(addressing.forwarded(&headers), expected);
         let standard = "for=1.2.3.4;Proto=http;host=\"other.example:81\", for=x;host=y";
         headers.insert(FORWARDED, standard.parse().expect("a value"));
-        let seen = reach.forwarded(&headers);
+        let seen = addressing.forwarded(&headers);
         assert_eq!(
             (seen.scheme, seen.host),
             (Some("http"), host("other.example:81"))
@@ -236,7 +236,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().expect("a value"));
-            assert_eq!(reach.forwarded(&headers), Forwarded::default(), "{value}");
+            assert_eq!(
+                addressing.forwarded(&headers),
+                Forwarded::default(),
+                "{value}"
+            );
         }
     }
 

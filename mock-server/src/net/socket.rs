@@ -14,50 +14,51 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 
 use super::tls::{Stream, Tls};
-use crate::intercept::socket_fault::Order;
+use crate::intercept::socket_fault::SocketFault;
 use crate::limits::MAX_FAULT_TIME;
-use crate::time::ticker::Ticks;
+use crate::time::ticker::Ticker;
 
-/// One connection, as the handler of a request holds it.
+/// A connection, as the handler of a request holds it to inject a fault.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line(Arc<Mutex<Option<Order>>>);
+pub(crate) struct ConnectionHandle(Arc<Mutex<Option<SocketFault>>>);
 
-impl Line {
+impl ConnectionHandle {
     /// None: the request did not come by a socket of the mock's own.
     pub(crate) fn of(extensions: &http::Extensions) -> Option<Self> {
         let found = extensions.get::<ConnectInfo<Self>>();
-        found.map(|ConnectInfo(line)| line.clone())
+        found.map(|ConnectInfo(handle)| handle.clone())
     }
 
-    /// Before the answer is given to the server, which writes it afterwards.
-    pub(crate) fn order(&self, order: Order) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(order);
+    /// Makes the socket act on the next answer. Call it before the answer is given to the server, which writes it then.
+    pub(crate) fn inject(&self, fault: SocketFault) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
-    fn take(&self) -> Option<Order> {
-        let mut order = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        order.take()
+    fn take(&self) -> Option<SocketFault> {
+        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.take()
     }
 }
 
+/// A listener whose connections can act out faults.
 #[derive(Debug)]
-pub(crate) struct Sockets {
+pub(crate) struct FaultListener {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-impl Listener for Sockets {
-    type Io = Wire;
+impl Listener for FaultListener {
+    type Io = FaultStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
+    async fn accept(&mut self) -> (FaultStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let wire = Wire {
+        let stream = FaultStream {
             stream: Stream::new(stream, self.tls.as_deref()),
-            line: Line::default(),
+            handle: ConnectionHandle::default(),
             now: Now::Faultless,
         };
-        (wire, address)
+        (stream, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -65,12 +66,12 @@ impl Listener for Sockets {
     }
 }
 
-/// A socket that does what its [`Line`] was ordered. It writes no vectors, so that head and body
+/// A socket that acts out the fault that was injected through its [`ConnectionHandle`]. It writes no vectors, so that head and body
 /// come in one buffer, in order.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct FaultStream {
     stream: Stream,
-    line: Line,
+    handle: ConnectionHandle,
     now: Now,
 }
 
@@ -84,7 +85,7 @@ enum Now {
     },
     Garbage(Bytes),
     Drip {
-        ticks: Option<Ticks>,
+        ticker: Option<Ticker>,
         period: Duration,
         until: Instant,
     },
@@ -93,24 +94,24 @@ enum Now {
     Ended,
 }
 
-impl Wire {
-    pub(crate) fn line(&self) -> Line {
-        self.line.clone()
+impl FaultStream {
+    pub(crate) fn handle(&self) -> ConnectionHandle {
+        self.handle.clone()
     }
 
-    fn obey(&mut self, order: Order) {
-        self.now = match order {
-            Order::Reset => Now::Reset,
-            Order::Cut(body) => Now::Cut {
+    fn apply(&mut self, fault: SocketFault) {
+        self.now = match fault {
+            SocketFault::Reset => Now::Reset,
+            SocketFault::Cut(body) => Now::Cut {
                 sent: Vec::new(),
                 body,
             },
-            Order::Garbage(bytes) => Now::Garbage(bytes),
-            Order::Drip(period) => {
+            SocketFault::Garbage(bytes) => Now::Garbage(bytes),
+            SocketFault::Drip(period) => {
                 // Otherwise the system gathers the bytes until the first is acknowledged.
                 self.stream.set_nodelay();
                 Now::Drip {
-                    ticks: None,
+                    ticker: None,
                     period,
                     until: Instant::now() + MAX_FAULT_TIME,
                 }
@@ -150,10 +151,10 @@ impl Wire {
             Now::Drip { until, .. } if Instant::now() >= *until => {
                 return Pin::new(stream).poll_write(cx, buf);
             }
-            Now::Drip { ticks, period, .. } => {
-                match ticks {
-                    None => *ticks = Some(Ticks::every(*period)),
-                    Some(ticks) => ready!(ticks.poll_next(cx)),
+            Now::Drip { ticker, period, .. } => {
+                match ticker {
+                    None => *ticker = Some(Ticker::every(*period)),
+                    Some(ticker) => ready!(ticker.poll_next(cx)),
                 }
                 return Pin::new(stream).poll_write(cx, &buf[..buf.len().min(1)]);
             }
@@ -179,17 +180,17 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for FaultStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        if let Some(order) = wire.line.take() {
-            wire.obey(order);
+        let this = self.get_mut();
+        if let Some(fault) = this.handle.take() {
+            this.apply(fault);
         }
-        wire.write(cx, buf)
+        this.write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -201,7 +202,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for FaultStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -229,14 +230,14 @@ mod tests {
             let to = listener.local_addr().expect("an address");
             let _client = TcpStream::connect(to).await.expect("a connection");
             let tls = None;
-            let (mut wire, _) = Sockets { listener, tls }.accept().await;
-            wire.line.order(Order::Drip(MAX_FAULT_TIME));
-            let first = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"answer")).await;
+            let (mut stream, _) = FaultListener { listener, tls }.accept().await;
+            stream.handle.inject(SocketFault::Drip(MAX_FAULT_TIME));
+            let first = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"answer")).await;
             assert_eq!(first.ok(), Some(1));
-            if let Now::Drip { until, .. } = &mut wire.now {
+            if let Now::Drip { until, .. } = &mut stream.now {
                 *until = Instant::now();
             }
-            let rest = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"nswer")).await;
+            let rest = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"nswer")).await;
             assert_eq!(rest.ok(), Some(5));
         });
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::client_auth::{authenticate, issued_to};
-use super::context::Call;
+use super::context::Context;
 use crate::protocol::digest::same;
 use crate::protocol::json_body::Members;
 use crate::protocol::magic_values;
@@ -16,9 +16,9 @@ use crate::redact;
 use crate::state::app::Kind;
 use crate::state::grants::{AppIndex, Challenge, Code};
 
-pub(super) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
-    let app = call.client(body.text("client_id")?, &[Kind::Web, Kind::Pkce])?;
-    authenticate(call, app)?;
+pub(super) fn exchange(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+    let app = ctx.client(body.text("client_id")?, &[Kind::Web, Kind::Pkce])?;
+    authenticate(ctx, app)?;
     let secret = body.text("code")?;
     let redirect_uri = body.text("redirect_uri")?;
     let verifier = match body.get("code_verifier") {
@@ -27,9 +27,9 @@ pub(super) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer
     };
 
     magic_values::check("code", secret)?;
-    let key = call.key(secret);
-    let Some(code) = call.world.codes.get(&key).cloned() else {
-        let note = call.world.codes.eviction_note();
+    let key = ctx.key(secret);
+    let Some(code) = ctx.state.codes.get(&key).cloned() else {
+        let note = ctx.state.codes.eviction_note();
         return Err(Refusal {
             rule: Rule::CodeKnown,
             detail: String::new(),
@@ -37,36 +37,36 @@ pub(super) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer
             came: format!("unknown code {}{note}", redact::mask(secret)),
         });
     };
-    check_code(call, &code, app, redirect_uri)?;
-    check_verifier(call, code.challenge.as_deref(), verifier)?;
-    let mark = call.mark();
-    if let Some(code) = call.world.codes.get_mut(&key) {
+    check_code(ctx, &code, app, redirect_uri)?;
+    check_verifier(ctx, code.challenge.as_deref(), verifier)?;
+    let mark = ctx.mark();
+    if let Some(code) = ctx.state.codes.get_mut(&key) {
         code.used = Some(mark);
     }
-    let origin = call.origin(Some(&key));
-    let tokens = call.world.issue_pair(app, code.user, call.now_ms, origin);
-    Ok(call.hand_out(&tokens))
+    let origin = ctx.origin(Some(&key));
+    let tokens = ctx.state.issue_pair(app, code.user, ctx.now_ms, origin);
+    Ok(ctx.hand_out(&tokens))
 }
 
 fn check_code(
-    call: &mut Call<'_>,
+    ctx: &mut Context<'_>,
     code: &Code,
     app: AppIndex,
     redirect_uri: &str,
 ) -> Result<(), Refusal> {
-    let now = call.now_ms;
-    call.require(Rule::CodeSingleUse, code.used.is_none(), || {
+    let now = ctx.now_ms;
+    ctx.require(Rule::CodeSingleUse, code.used.is_none(), || {
         ("a code that was not exchanged before", "one that was")
     })?;
-    call.require(Rule::CodeExpiry, now < code.expires_ms, || {
+    ctx.require(Rule::CodeExpiry, now < code.expires_ms, || {
         let late = (now - code.expires_ms) / 1000;
         (
             "a code that has not expired",
             format!("one that expired {late} s ago"),
         )
     })?;
-    issued_to(call, Rule::CodeClient, code.app, app)?;
-    call.require(
+    issued_to(ctx, Rule::CodeClient, code.app, app)?;
+    ctx.require(
         Rule::CodeRedirectUri,
         *code.redirect_uri == *redirect_uri,
         || {
@@ -79,7 +79,7 @@ fn check_code(
 }
 
 fn check_verifier(
-    call: &mut Call<'_>,
+    ctx: &mut Context<'_>,
     challenge: Option<&Challenge>,
     verifier: Option<&str>,
 ) -> Result<(), Refusal> {
@@ -92,7 +92,7 @@ fn check_verifier(
         }
         (Some(challenge), Some(verifier)) => same(verifier, &challenge.value),
     };
-    call.require(Rule::PkceVerifier, fits, || {
+    ctx.require(Rule::PkceVerifier, fits, || {
         let expected = match challenge {
             Some(challenge) if challenge.s256 => "a verifier whose SHA-256 is the challenge (S256)",
             Some(_) => "a verifier equal to the challenge (plain)",
@@ -112,7 +112,7 @@ fn check_verifier(
     };
     let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let shaped = (43..=128).contains(&verifier.len()) && verifier.chars().all(unreserved);
-    call.require(Rule::PkceVerifierLength, shaped, || {
+    ctx.require(Rule::PkceVerifierLength, shaped, || {
         let came = format!("{} characters", verifier.chars().count());
         ("43 to 128 characters of A-Z a-z 0-9 - . _ ~", came)
     })

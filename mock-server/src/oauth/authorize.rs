@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use url::form_urlencoded;
 
-use super::context::Call;
+use super::context::Context;
 use crate::limits::CONSENT_PAGE_S;
 use crate::protocol::digest::digest;
 use crate::protocol::redirect_uri;
@@ -26,31 +26,29 @@ const PARAMETERS: [&str; 6] = [
     "code_challenge_method",
 ];
 
-pub(crate) fn authorize(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
-    let authorization = check(call, workspace)?;
-    let (consent, user) = match &call.decider {
+pub(crate) fn authorize(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
+    let authorization = check(ctx, workspace)?;
+    let (consent, user) = match &ctx.decider {
         Some(decider) => (decider.consent, decider.user.clone()),
         None => (
-            call.world.consent_of(authorization.app),
-            call.world.user.clone(),
+            ctx.state.consent_of(authorization.app),
+            ctx.state.user.clone(),
         ),
     };
     let location = match consent {
-        Consent::Approve => approve(call.world, &authorization, user, call.now_ms),
+        Consent::Approve => approve(ctx.state, &authorization, user, ctx.now_ms),
         Consent::Deny => deny(&authorization),
         Consent::Page => {
-            let key = call.world.ids.opaque("", 43);
-            call.world
-                .authorizations
-                .insert(digest(&key), authorization);
-            format!("{}/oauth/consent?authorize_key={key}", call.request.base)
+            let key = ctx.state.ids.opaque("", 43);
+            ctx.state.authorizations.insert(digest(&key), authorization);
+            format!("{}/oauth/consent?authorize_key={key}", ctx.request.base)
         }
     };
     Ok(Answer::Redirect(location))
 }
 
-fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, Refusal> {
-    let query = parameters(call.request.query.as_deref().unwrap_or(""))?;
+fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization, Refusal> {
+    let query = parameters(ctx.request.query.as_deref().unwrap_or(""))?;
     let get = |name: &str| {
         query
             .get(name)
@@ -67,21 +65,21 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
     };
 
     let client_id = required("client_id")?;
-    let app = call.client(client_id, &[Kind::Web, Kind::Pkce])?;
+    let app = ctx.client(client_id, &[Kind::Web, Kind::Pkce])?;
     let redirect_uri = required("redirect_uri")?;
-    check_redirect_uri(call, app, redirect_uri)?;
+    check_redirect_uri(ctx, app, redirect_uri)?;
 
     let response_type = required("response_type")?;
-    call.require(Rule::AuthorizeResponseType, response_type == "code", || {
+    ctx.require(Rule::AuthorizeResponseType, response_type == "code", || {
         ("response_type code", redact::scrub(response_type))
     })?;
-    call.require(Rule::AuthorizeState, get("state").is_some(), || {
+    ctx.require(Rule::AuthorizeState, get("state").is_some(), || {
         ("a state that is not empty", "none")
     })?;
-    let challenge = challenge(call, app, &get)?;
+    let challenge = challenge(ctx, app, &get)?;
     if let Some(challenge) = &challenge {
         let key = challenges::challenge(&challenge.value, challenge.s256);
-        call.world.challenges.insert(key, ());
+        ctx.state.challenges.insert(key, ());
     }
     Ok(Authorization {
         app,
@@ -89,9 +87,9 @@ fn check(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Authorization, 
         state: query.get("state").cloned(),
         challenge,
         workspace: workspace.map(str::to_owned),
-        expires_ms: call.now_ms + CONSENT_PAGE_S * 1000,
+        expires_ms: ctx.now_ms + CONSENT_PAGE_S * 1000,
         decided: false,
-        made: call.mark(),
+        made: ctx.mark(),
     })
 }
 
@@ -110,17 +108,17 @@ pub(crate) fn parameters(query: &str) -> Result<HashMap<&'static str, String>, R
     Ok(found)
 }
 
-fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(), Refusal> {
+fn check_redirect_uri(ctx: &mut Context<'_>, app: AppIndex, uri: &str) -> Result<(), Refusal> {
     let parsed = redirect_uri::redirect_uri(uri);
-    call.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
+    ctx.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
         let why = parsed.as_ref().err().copied().unwrap_or_default();
         let came = format!("{why}: {}", redact::redirect_uri(uri));
         ("an absolute http or https URL without user info", came)
     })?;
     let Ok(url) = parsed else { return Ok(()) };
-    let app = call.world.app(app);
+    let app = ctx.state.app(app);
     let (registered, allowed) = (app.redirect_uris.join(", "), app.allows_redirect(uri, &url));
-    call.require(Rule::AuthorizeRedirectUri, allowed, || {
+    ctx.require(Rule::AuthorizeRedirectUri, allowed, || {
         let expected = format!("one of {registered}");
         (expected, redact::redirect_uri(uri))
     })
@@ -128,7 +126,7 @@ fn check_redirect_uri(call: &mut Call<'_>, app: AppIndex, uri: &str) -> Result<(
 
 /// `plain` is the default method (protocol §2.2). A web app may use PKCE on top of its secret.
 fn challenge<'a>(
-    call: &Call<'_>,
+    ctx: &Context<'_>,
     app: AppIndex,
     get: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Option<Challenge>, Refusal> {
@@ -140,7 +138,7 @@ fn challenge<'a>(
     };
     let method = get("code_challenge_method").unwrap_or("plain");
     match get("code_challenge") {
-        None if call.world.app(app).kind == Kind::Pkce => {
+        None if ctx.state.app(app).kind == Kind::Pkce => {
             let came = "no code_challenge".to_owned();
             Err(refuse("code_challenge", "a code challenge", came))
         }

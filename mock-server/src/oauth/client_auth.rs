@@ -1,6 +1,6 @@
 //! How a client proves who it is, and that a code or token is its own.
 
-use super::context::Call;
+use super::context::Context;
 use crate::protocol::digest::same;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Credential;
@@ -8,7 +8,7 @@ use crate::protocol::rules::Rule;
 use crate::state::grants::AppIndex;
 
 pub(super) fn issued_to(
-    call: &mut Call<'_>,
+    ctx: &mut Context<'_>,
     rule: Rule,
     owner: AppIndex,
     app: AppIndex,
@@ -16,8 +16,8 @@ pub(super) fn issued_to(
     if owner == app {
         return Ok(());
     }
-    let owner = call.world.app(owner).client_id.clone();
-    call.require(rule, false, || {
+    let owner = ctx.state.app(owner).client_id.clone();
+    ctx.require(rule, false, || {
         (
             format!("the client id {owner}, to which it was issued"),
             "another client id",
@@ -27,25 +27,25 @@ pub(super) fn issued_to(
 
 /// A web app proves itself with its secret as Bearer; public clients send nothing, or an empty
 /// Bearer (protocol §2.3), and whatever they send is not looked at.
-pub(super) fn authenticate(call: &mut Call<'_>, app: AppIndex) -> Result<(), Refusal> {
-    let credential = call.request.credential()?;
-    let Some(secret) = call.world.app(app).client_secret.as_deref() else {
+pub(super) fn authenticate(ctx: &mut Context<'_>, app: AppIndex) -> Result<(), Refusal> {
+    let credential = ctx.request.credential()?;
+    let Some(secret) = ctx.state.app(app).client_secret.as_deref() else {
         return Ok(());
     };
-    let header = call.request.has_authorization();
+    let header = ctx.request.has_authorization();
     let sent = match credential {
         Credential::Bearer(sent) => Some(sent),
         _ => None,
     };
     let (length, right) = (secret.len(), sent.is_some_and(|sent| same(sent, secret)));
-    call.require(Rule::ClientSecretMissing, sent.is_some(), || {
+    ctx.require(Rule::ClientSecretMissing, sent.is_some(), || {
         (
             "the client secret as Bearer credential",
             credential.describe(header),
         )
     })?;
     let Some(sent) = sent else { return Ok(()) };
-    call.require(Rule::ClientSecret, right, || {
+    ctx.require(Rule::ClientSecret, right, || {
         let expected = format!("the client secret of the app, {length} characters");
         (
             expected,

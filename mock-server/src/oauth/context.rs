@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 
-use crate::journal::draft::Note;
+use crate::journal::draft::Draft;
 use crate::limits::MAX_BODY;
-use crate::protocol::digest::{Digest, digest, print_of};
+use crate::protocol::digest::{Digest, digest, fingerprint_of};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Members;
 use crate::protocol::refusal::Refusal;
@@ -19,7 +19,7 @@ use crate::state::app::Consent;
 use crate::state::grants::{AppIndex, TokenAnswer};
 use crate::state::provenance::{Mark, Origin};
 use crate::state::user::User;
-use crate::state::{World, leak_scanner};
+use crate::state::{State, leak_scanner};
 
 /// A user who decides about an authorize request without a browser.
 #[derive(Clone, Debug)]
@@ -28,9 +28,10 @@ pub(crate) struct Decider {
     pub(crate) consent: Consent,
 }
 
+/// What the rules know of a request while it is answered. It holds the lock of its world.
 #[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) world: &'a mut World,
+pub(crate) struct Context<'a> {
+    pub(crate) state: &'a mut State,
     pub(crate) request: &'a Incoming,
     pub(crate) now_ms: u64,
     pub(crate) seq: u64,
@@ -38,10 +39,10 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: Endpoint<'a>,
     /// The caller of the control plane, who decides instead of whom the settings name.
     pub(crate) decider: Option<Decider>,
-    pub(crate) note: Note,
+    pub(crate) draft: Draft,
 }
 
-impl<'a> Call<'a> {
+impl<'a> Context<'a> {
     /// Refuses by `rule` unless `holds`. `why` says what was expected and what came.
     pub(crate) fn require<E, C>(
         &mut self,
@@ -56,9 +57,9 @@ impl<'a> Call<'a> {
         if holds {
             return Ok(());
         }
-        if !self.world.settings.rules.is_on(rule) {
+        if !self.state.settings.rules.is_on(rule) {
             if rule.text().default {
-                self.note.relaxed.push(rule.id());
+                self.draft.relaxed.push(rule.id());
             }
             return Ok(());
         }
@@ -114,8 +115,8 @@ impl<'a> Call<'a> {
             );
             refuse(Rule::BodyJson, expected, came)
         })?;
-        self.note.json = Some(json::members(members.iter()));
-        self.note.leaks = leak_scanner::of_members(self.world, self.endpoint, members.iter());
+        self.draft.json = Some(json::members(members.iter()));
+        self.draft.leaks = leak_scanner::of_members(self.state, self.endpoint, members.iter());
         match members.twice() {
             None => Ok(members),
             Some(name) => Err(Refusal::parameter(
@@ -132,8 +133,8 @@ impl<'a> Call<'a> {
         client_id: &str,
         kinds: &[crate::state::app::Kind],
     ) -> Result<AppIndex, Refusal> {
-        self.note.client = Some(redact::scrub(client_id));
-        let index = self.world.app_named(client_id);
+        self.draft.client = Some(redact::scrub(client_id));
+        let index = self.state.app_named(client_id);
         self.require(Rule::ClientKnown, index.is_some(), || {
             let came = format!("client_id {}", redact::scrub(client_id));
             ("the client id of an app of this server", came)
@@ -148,13 +149,13 @@ impl<'a> Call<'a> {
         index: AppIndex,
         kinds: &[crate::state::app::Kind],
     ) -> Result<(), Refusal> {
-        let app = self.world.app(index);
+        let app = self.state.app(index);
         let (kind, enabled) = (app.kind, app.enabled);
         self.require(Rule::ClientEnabled, enabled, || {
             ("an active app", "a deactivated one")
         })
         .map_err(|refusal| Refusal {
-            detail: self.world.app(index).name.clone(),
+            detail: self.state.app(index).name.clone(),
             ..refusal
         })?;
         self.require(Rule::ClientKind, kinds.contains(&kind), || {
@@ -167,10 +168,10 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Call<'_> {
+impl Context<'_> {
     /// The digest of the one token or code that the request presents.
     pub(crate) fn key(&self, secret: &str) -> Digest {
-        self.note.presented.unwrap_or_else(|| digest(secret))
+        self.draft.presented.unwrap_or_else(|| digest(secret))
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -184,8 +185,8 @@ impl Call<'_> {
 
     /// Notes the tokens that this request gets.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
-        let refresh = tokens.refresh_key.as_ref().map(print_of);
-        self.note.issued = Some((print_of(&tokens.access_key), refresh));
+        let refresh = tokens.refresh_key.as_ref().map(fingerprint_of);
+        self.draft.issued = Some((fingerprint_of(&tokens.access_key), refresh));
         Answer::json(tokens)
     }
 }

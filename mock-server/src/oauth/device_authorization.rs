@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::context::Call;
+use super::context::Context;
 use crate::protocol::digest::digest;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
@@ -20,16 +20,16 @@ struct DeviceAnswer {
     interval: u64,
 }
 
-pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
-    let body = call.json_body()?;
-    let app = call.client(body.text("client_id")?, &[Kind::Device])?;
-    let made = call.mark();
-    let world = &mut *call.world;
-    let ttl = world.settings.ttl;
-    let device_code = world.ids.opaque("mock_", 59);
+pub(crate) fn start(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
+    let body = ctx.json_body()?;
+    let app = ctx.client(body.text("client_id")?, &[Kind::Device])?;
+    let made = ctx.mark();
+    let state = &mut *ctx.state;
+    let ttl = state.settings.ttl;
+    let device_code = state.ids.opaque("mock_", 59);
     let user_code = loop {
-        let code = world.ids.user_code();
-        if find(world, &code).is_none() {
+        let code = state.ids.user_code();
+        if find(state, &code).is_none() {
             break code;
         }
     };
@@ -40,17 +40,17 @@ pub(crate) fn start(call: &mut Call<'_>, workspace: Option<&str>) -> Result<Answ
         workspace: workspace.map(str::to_owned),
         decision: Decision::Pending,
         user: None,
-        expires_ms: call.now_ms + ttl.device * 1000,
+        expires_ms: ctx.now_ms + ttl.device * 1000,
         last_poll: None,
         made,
         used: None,
     };
-    world.devices.insert(key, device);
-    world.user_codes.insert(digest(&canonical(&user_code)), key);
+    state.devices.insert(key, device);
+    state.user_codes.insert(digest(&canonical(&user_code)), key);
     Ok(Answer::json(&DeviceAnswer {
         device_code,
         user_code,
-        verification_uri: format!("{}/oauth/device-activation", call.request.base),
+        verification_uri: format!("{}/oauth/device-activation", ctx.request.base),
         expires_in: ttl.device,
         interval: ttl.device_interval,
     }))

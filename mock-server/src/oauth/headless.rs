@@ -8,7 +8,7 @@ use super::context::Decider;
 use super::dispatch;
 use crate::journal::entry::Explanation;
 use crate::protocol::request::{Body, Incoming};
-use crate::state::World;
+use crate::state::State;
 
 /// The mock refused an authorize request.
 #[derive(Clone, Serialize)]
@@ -50,7 +50,7 @@ impl std::error::Error for Refused {}
 
 /// The redirect that the browser would follow.
 pub(crate) fn authorize(
-    world: &mut World,
+    state: &mut State,
     base: &str,
     path: &str,
     query: Option<&str>,
@@ -64,7 +64,7 @@ pub(crate) fn authorize(
         body: Body::Whole(bytes::Bytes::new()),
         base: base.to_owned(),
     };
-    let reply = dispatch::serve(world, &request, Some(decider));
+    let reply = dispatch::serve(state, &request, Some(decider));
     let location = reply
         .headers()
         .get(LOCATION)
@@ -72,7 +72,7 @@ pub(crate) fn authorize(
     match location {
         Some(location) if reply.status() == StatusCode::FOUND => Ok(location.to_owned()),
         _ => {
-            let newest = world.journal.iter().next_back();
+            let newest = state.journal.iter().next_back();
             let newest = newest.expect("the request was just written down");
             Err(Refused {
                 status: newest.outcome.status,

@@ -5,7 +5,7 @@
 use http::header::HOST;
 use serde_json::Value;
 
-use super::context::Call;
+use super::context::Context;
 use crate::limits::MAX_JWT_TOKEN_S;
 use crate::protocol::assertion::Assertion;
 use crate::protocol::digest::digest;
@@ -22,10 +22,10 @@ use crate::state::jti::Jti;
 
 const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 
-pub(crate) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
-    let credential = call.request.credential()?;
+pub(crate) fn exchange(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+    let credential = ctx.request.credential()?;
     let Credential::Bearer(assertion) = credential else {
-        let came = credential.describe(call.request.has_authorization());
+        let came = credential.describe(ctx.request.has_authorization());
         return Err(refuse(
             Rule::JwtPresent,
             "the assertion as Bearer credential",
@@ -39,9 +39,9 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer
             came,
         )
     })?;
-    call.note.jwt = Some([json::claims(&jwt.header), json::claims(&jwt.claims)]);
+    ctx.draft.jwt = Some([json::claims(&jwt.header), json::claims(&jwt.claims)]);
     let iss = jwt.claims.get("iss").and_then(Value::as_str);
-    call.note.client = iss.map(redact::scrub);
+    ctx.draft.client = iss.map(redact::scrub);
 
     // No extension is known here, so whatever `crit` lists is not understood (RFC 7515 §4.1.11).
     if jwt.header.contains_key("crit") {
@@ -49,15 +49,15 @@ pub(crate) fn exchange(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer
         return Err(refuse(Rule::JwtForm, expected, "a header with crit"));
     }
 
-    let app = check_key(call, &jwt)?;
-    check_claims(call, &jwt, app)?;
-    let ttl = duration(body, call.world.settings.ttl.access)?;
+    let app = check_key(ctx, &jwt)?;
+    check_claims(ctx, &jwt, app)?;
+    let ttl = duration(body, ctx.state.settings.ttl.access)?;
     if let Some(scope) = body.get("scope") {
         check_scope(scope)?;
     }
-    let origin = call.origin(None);
-    let tokens = call.world.issue_service(app, call.now_ms, ttl, origin);
-    Ok(call.hand_out(&tokens))
+    let origin = ctx.origin(None);
+    let tokens = ctx.state.issue_service(app, ctx.now_ms, ttl, origin);
+    Ok(ctx.hand_out(&tokens))
 }
 
 fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
@@ -70,44 +70,44 @@ fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
 }
 
 /// Header, issuer and signature.
-fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refusal> {
+fn check_key(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refusal> {
     let alg = jwt.header.get("alg").and_then(Value::as_str);
-    call.require(Rule::JwtAlg, alg == Some("RS256"), || {
+    ctx.require(Rule::JwtAlg, alg == Some("RS256"), || {
         (
             "alg RS256",
             format!("alg {}", redact::scrub(alg.unwrap_or("missing"))),
         )
     })?;
     let kid = jwt.header.get("kid").and_then(Value::as_str);
-    let owner = call
-        .world
+    let owner = ctx
+        .state
         .apps
         .iter()
         .position(|app| !app.removed && kid.is_some_and(|kid| app.key(kid).is_some()));
-    call.require(Rule::JwtKid, owner.is_some(), || {
+    ctx.require(Rule::JwtKid, owner.is_some(), || {
         (
             "a registered kid",
             format!("kid {}", redact::scrub(kid.unwrap_or("missing"))),
         )
     })?;
     let iss = jwt.text("iss")?;
-    let named = call.world.app_named(iss);
+    let named = ctx.state.app_named(iss);
     if let Some(app) = named {
-        call.usable(app, &[Kind::Jwt])?;
+        ctx.usable(app, &[Kind::Jwt])?;
     }
     let owns = named.is_some() && named.map(usize::from) == owner;
-    call.require(Rule::JwtIss, owns, || {
+    ctx.require(Rule::JwtIss, owns, || {
         (
             "the id of the app that owns the key",
             format!("iss {}", redact::scrub(iss)),
         )
     })?;
-    let key = named.and_then(|app| call.world.app(app).key(kid?));
+    let key = named.and_then(|app| ctx.state.app(app).key(kid?));
     let verified = key.is_some_and(|key| {
         let signed = jwt.signed.as_bytes();
         key.public.verify_sig(signed, &jwt.signature).is_ok()
     });
-    call.require(Rule::JwtSignature, verified, || {
+    ctx.require(Rule::JwtSignature, verified, || {
         let expected = format!(
             "an RS256 signature with the private key of {}",
             kid.unwrap_or("")
@@ -120,26 +120,26 @@ fn check_key(call: &mut Call<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refus
     Ok(named.unwrap_or_default())
 }
 
-fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Result<(), Refusal> {
-    check_audience(call, jwt.claims.get("aud"))?;
+fn check_claims(ctx: &mut Context<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Result<(), Refusal> {
+    check_audience(ctx, jwt.claims.get("aud"))?;
     let (iat, exp) = (jwt.seconds("iat")?, jwt.seconds("exp")?);
-    let now = i64::try_from(call.now_ms / 1000).unwrap_or(i64::MAX);
-    call.require(Rule::JwtExpAfterIat, exp > iat, || {
+    let now = i64::try_from(ctx.now_ms / 1000).unwrap_or(i64::MAX);
+    ctx.require(Rule::JwtExpAfterIat, exp > iat, || {
         (format!("exp after iat, {iat}"), format!("exp {exp}"))
     })?;
-    call.require(Rule::JwtExp, exp > now, || {
+    ctx.require(Rule::JwtExp, exp > now, || {
         (format!("exp after now, {now}"), format!("exp {exp}"))
     })?;
     let jti = jwt.text("jti")?;
     let key = digest(&format!("{app} {jti}"));
-    let now = call.now_ms / 1000;
-    let seen = call.world.jtis.look_up(&key, now);
-    call.require(Rule::JwtJti, seen != Jti::Replayed, || {
+    let now = ctx.now_ms / 1000;
+    let seen = ctx.state.jtis.look_up(&key, now);
+    ctx.require(Rule::JwtJti, seen != Jti::Replayed, || {
         ("a jti that was not used before", "one that was")
     })?;
     // Who may replay assertions needs no memory of them.
-    let replays = !call.world.settings.rules.is_on(Rule::JwtJti);
-    call.require(Rule::JwtJtiRoom, seen != Jti::Full || replays, || {
+    let replays = !ctx.state.settings.rules.is_on(Rule::JwtJti);
+    ctx.require(Rule::JwtJtiRoom, seen != Jti::Full || replays, || {
         (
             "room for another jti",
             "none: no remembered assertion has expired yet",
@@ -147,22 +147,22 @@ fn check_claims(call: &mut Call<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Resu
     })?;
     // From here on the assertion is spent, even if the body turns out to be wrong.
     // Without the expiry rule an assertion is good for ever, and so long is its jti remembered.
-    let until = match call.world.settings.rules.is_on(Rule::JwtExp) {
+    let until = match ctx.state.settings.rules.is_on(Rule::JwtExp) {
         true => u64::try_from(exp).unwrap_or_default(),
         false => u64::MAX,
     };
     if seen != Jti::Full {
-        call.world.jtis.remember(key, until);
+        ctx.state.jtis.remember(key, until);
     }
     Ok(())
 }
 
 /// SDKs differ in whether the port belongs to `aud` (protocol §1.3), so both spellings pass.
-fn check_audience(call: &mut Call<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
-    let own = call.request.host();
+fn check_audience(ctx: &mut Context<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
+    let own = ctx.request.host();
     let bare = host_without_port(own);
     // Behind a public URL or proxy, who is nearer may come straight here.
-    let straight = call
+    let straight = ctx
         .request
         .headers
         .get(HOST)
@@ -182,7 +182,7 @@ fn check_audience(call: &mut Call<'_>, aud: Option<&Value>) -> Result<(), Refusa
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(fits),
         _ => false,
     };
-    call.require(Rule::JwtAud, holds, || {
+    ctx.require(Rule::JwtAud, holds, || {
         let came = match aud {
             Some(Value::String(aud)) => format!("aud {}", redact::scrub(aud)),
             Some(other) => format!("aud: {}", kind_of(other)),

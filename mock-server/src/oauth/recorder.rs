@@ -8,11 +8,11 @@ use http::Method;
 use crate::html::error_page;
 use crate::intercept::script::ErrorStep;
 use crate::journal::counters::Key;
-use crate::journal::draft::Note;
-use crate::journal::entry::{Marks, Outcome};
-use crate::journal::record::Kept;
+use crate::journal::draft::Draft;
+use crate::journal::entry::{Interference, Outcome};
+use crate::journal::record::Record;
 use crate::protocol::client_id::{client_of, members};
-use crate::protocol::digest::print_of;
+use crate::protocol::digest::fingerprint_of;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Credential, Incoming};
@@ -21,21 +21,21 @@ use crate::protocol::rules::Rule;
 use crate::protocol::{grant, response};
 use crate::redact;
 use crate::redact::json;
-use crate::state::{World, leak_scanner};
+use crate::state::{State, leak_scanner};
 
 /// A request that has its number and log id.
 #[derive(Clone, Debug)]
-pub(crate) struct Begun {
+pub(crate) struct InFlight {
     pub(super) seq: u64,
     pub(super) at_ms: u64,
     pub(crate) logid: String,
     started: Instant,
 }
 
-pub(crate) fn begin(world: &mut World) -> Begun {
-    let at_ms = world.settings.clock.unix_ms();
-    let (seq, logid) = world.journal.begin(at_ms);
-    Begun {
+pub(crate) fn begin(state: &mut State) -> InFlight {
+    let at_ms = state.settings.clock.unix_ms();
+    let (seq, logid) = state.journal.begin(at_ms);
+    InFlight {
         seq,
         at_ms,
         logid,
@@ -43,7 +43,7 @@ pub(crate) fn begin(world: &mut World) -> Begun {
     }
 }
 
-impl Begun {
+impl InFlight {
     /// After it has waited.
     pub(crate) fn at(self, at_ms: u64) -> Self {
         Self { at_ms, ..self }
@@ -52,12 +52,12 @@ impl Begun {
 
 /// Answers with the error of a script, and writes it down; no rule looks at the request.
 pub(crate) fn scripted(
-    world: &mut World,
+    state: &mut State,
     request: &Incoming,
     step: &ErrorStep,
     script: String,
 ) -> Reply {
-    let begun = begin(world);
+    let in_flight = begin(state);
     let ErrorStep {
         error,
         status,
@@ -65,58 +65,66 @@ pub(crate) fn scripted(
     } = step;
     let mut reply = match Endpoint::of(&request.path) {
         Endpoint::Authorize { .. } => {
-            error_page::scripted(&request.headers, *status, error, message, &begun.logid)
+            error_page::scripted(&request.headers, *status, error, message, &in_flight.logid)
         }
         _ => {
-            let body = response::error_body(error, message, &begun.logid);
+            let body = response::error_body(error, message, &in_flight.logid);
             response::json_reply(*status, body.to_string())
         }
     };
-    response::stamp(&mut reply, &begun.logid, None);
-    let written = Written {
+    response::stamp(&mut reply, &in_flight.logid, None);
+    let recorded = Recorded {
         status: status.as_u16(),
         error: Some(error.clone()),
-        ..Written::default()
+        ..Recorded::default()
     };
-    let marks = Marks {
+    let interference = Interference {
         fault: None,
         script: Some(script),
     };
-    write_unjudged(world, request, begun, written, marks);
+    write_unjudged(state, request, in_flight, recorded, interference);
     reply
 }
 
 /// Writes down a request at which no rule looked. `status`: none yet if it waits, 0 if none is ever sent.
 pub(crate) fn record(
-    world: &mut World,
+    state: &mut State,
     request: &Incoming,
-    begun: Begun,
+    in_flight: InFlight,
     status: Option<u16>,
-    marks: Marks,
+    interference: Interference,
 ) {
-    let written = Written {
+    let recorded = Recorded {
         status: status.unwrap_or_default(),
         waits: status.is_none(),
-        ..Written::default()
+        ..Recorded::default()
     };
-    write_unjudged(world, request, begun, written, marks);
+    write_unjudged(state, request, in_flight, recorded, interference);
 }
 
 /// No rule has looked at the request, so what it says of itself is read here.
 fn write_unjudged(
-    world: &mut World,
+    state: &mut State,
     request: &Incoming,
-    begun: Begun,
-    written: Written,
-    marks: Marks,
+    in_flight: InFlight,
+    recorded: Recorded,
+    interference: Interference,
 ) {
-    let note = note(world, request);
+    let draft = draft(state, request);
     let endpoint = Endpoint::of(&request.path);
-    write(world, request, endpoint, begun, note, written, marks);
+    write(
+        state,
+        request,
+        endpoint,
+        in_flight,
+        draft,
+        recorded,
+        interference,
+    );
 }
 
 #[derive(Default)]
-pub(super) struct Written {
+pub(super) struct Recorded {
     pub(super) status: u16,
     pub(super) waits: bool,
     pub(super) error: Option<String>,
@@ -125,67 +133,73 @@ pub(super) struct Written {
 }
 
 pub(super) fn write(
-    world: &mut World,
+    state: &mut State,
     request: &Incoming,
     endpoint: Endpoint<'_>,
-    begun: Begun,
-    mut note: Note,
-    written: Written,
-    marks: Marks,
+    in_flight: InFlight,
+    mut draft: Draft,
+    recorded: Recorded,
+    interference: Interference,
 ) {
-    let rule = written.refusal.as_ref().map(|refusal| refusal.rule);
-    log(request, written.status, rule, marks.fault, &begun.logid);
+    let rule = recorded.refusal.as_ref().map(|refusal| refusal.rule);
+    log(
+        request,
+        recorded.status,
+        rule,
+        interference.fault,
+        &in_flight.logid,
+    );
     // One that waited was searched when it came.
-    match world.journal.numbered(begun.seq) {
-        Some(waited) => note.leaks = waited.leaks.clone(),
+    match state.journal.numbered(in_flight.seq) {
+        Some(waited) => draft.leaks = waited.leaks.clone(),
         None => {
-            leak_scanner::of_request(world, endpoint, request, &mut note);
-            world.leaks.note(&mut note.leaks, &begun.logid);
+            leak_scanner::of_request(state, endpoint, request, &mut draft);
+            state.leaks.note(&mut draft.leaks, &in_flight.logid);
         }
     }
-    let entry = Kept {
-        seq: begun.seq,
-        at_ms: begun.at_ms,
+    let entry = Record {
+        seq: in_flight.seq,
+        at_ms: in_flight.at_ms,
         endpoint: endpoint.name(),
         method: method(request),
         head: redact::head(&request.path, request.query.as_deref(), &request.headers),
-        json: note.json,
-        jwt: note.jwt,
-        client: note.client,
-        grant: note.grant,
-        presented: note.presented.as_ref().map(print_of),
-        issued: note.issued,
-        leaks: note.leaks,
+        json: draft.json,
+        jwt: draft.jwt,
+        client: draft.client,
+        grant: draft.grant,
+        presented: draft.presented.as_ref().map(fingerprint_of),
+        issued: draft.issued,
+        leaks: draft.leaks,
         outcome: Outcome {
-            status: written.status,
-            error: written.error,
+            status: recorded.status,
+            error: recorded.error,
             rule: rule.map(Rule::id),
-            relaxed: note.relaxed,
-            logid: begun.logid,
+            relaxed: draft.relaxed,
+            logid: in_flight.logid,
         },
-        elapsed_us: u64::try_from(begun.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        fault: marks.fault,
-        script: marks.script,
-        refusal: written.refusal.map(Box::new),
-        judged: written.judged,
+        elapsed_us: u64::try_from(in_flight.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        fault: interference.fault,
+        script: interference.script,
+        refusal: recorded.refusal.map(Box::new),
+        judged: recorded.judged,
         taken: false,
     };
-    if !written.waits {
-        world.counts.count(Key::of(&entry));
+    if !recorded.waits {
+        state.counts.count(Key::of(&entry));
     }
-    world.journal.push(entry);
+    state.journal.push(entry);
 }
 
 /// A fault acts on the answer that was written down last.
-pub(crate) fn spoil_newest(world: &mut World, status: u16, marks: Marks) {
-    let Some(entry) = world.journal.newest_mut() else {
+pub(crate) fn amend_newest(state: &mut State, status: u16, interference: Interference) {
+    let Some(entry) = state.journal.newest_mut() else {
         return;
     };
-    world.counts.undo(Key::of(entry));
+    state.counts.undo(Key::of(entry));
     entry.outcome.status = status;
-    entry.fault = marks.fault;
-    entry.script = marks.script;
-    world.counts.count(Key::of(entry));
+    entry.fault = interference.fault;
+    entry.script = interference.script;
+    state.counts.count(Key::of(entry));
 }
 
 pub(super) fn method(request: &Incoming) -> Cow<'static, str> {
@@ -209,31 +223,31 @@ fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>,
 }
 
 /// What the journal says of a request that no rule looked at.
-pub(crate) fn note(world: &World, request: &Incoming) -> Note {
-    let mut note = Note {
+pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
+    let mut draft = Draft {
         client: client_of(request).map(|client| redact::scrub(&client)),
-        ..Note::default()
+        ..Draft::default()
     };
     let endpoint = Endpoint::of(&request.path);
     match endpoint {
         Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
             let Some(members) = members(request) else {
-                return note;
+                return draft;
             };
-            note.leaks = leak_scanner::of_members(world, endpoint, members.iter());
-            note.json = Some(json::members(members.iter()));
-            note.grant = grant::grant_of(&request.body);
-            let secret = note.grant.and_then(grant::secret_of);
+            draft.leaks = leak_scanner::of_members(state, endpoint, members.iter());
+            draft.json = Some(json::members(members.iter()));
+            draft.grant = grant::grant_of(&request.body);
+            let secret = draft.grant.and_then(grant::secret_of);
             if let Some(secret) = secret.and_then(|name| members.get(name)?.as_str()) {
-                note.presents(secret);
+                draft.presents(secret);
             }
         }
         Endpoint::UsersMe => {
             if let Ok(Credential::Bearer(secret)) = request.credential() {
-                note.presents(secret);
+                draft.presents(secret);
             }
         }
         Endpoint::Authorize { .. } | Endpoint::Unknown => {}
     }
-    note
+    draft
 }

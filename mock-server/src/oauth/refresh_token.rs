@@ -1,7 +1,7 @@
 //! The refresh token grant.
 
 use super::client_auth::{authenticate, issued_to};
-use super::context::Call;
+use super::context::Context;
 use crate::protocol::json_body::Members;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
@@ -11,16 +11,16 @@ use crate::redact;
 use crate::state::app::Kind;
 use crate::state::grants::{AppIndex, RefreshToken};
 
-pub(super) fn refresh(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+pub(super) fn refresh(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
     let kinds = [Kind::Web, Kind::Pkce, Kind::Device];
-    let app = call.client(body.text("client_id")?, &kinds)?;
-    authenticate(call, app)?;
+    let app = ctx.client(body.text("client_id")?, &kinds)?;
+    authenticate(ctx, app)?;
     let secret = body.text("refresh_token")?;
     magic_values::check("refresh_token", secret)?;
-    let key = call.key(secret);
-    let Some(token) = call.world.refresh_tokens.get(&key).cloned() else {
-        let note = call.world.refresh_tokens.eviction_note();
-        let came = match call.world.access_tokens.get(&key) {
+    let key = ctx.key(secret);
+    let Some(token) = ctx.state.refresh_tokens.get(&key).cloned() else {
+        let note = ctx.state.refresh_tokens.eviction_note();
+        let came = match ctx.state.access_tokens.get(&key) {
             Some(_) => "an access token".to_owned(),
             None => format!("unknown token {}{note}", redact::mask(secret)),
         };
@@ -31,33 +31,33 @@ pub(super) fn refresh(call: &mut Call<'_>, body: &Members<'_>) -> Result<Answer,
             came,
         });
     };
-    check_refresh_token(call, &token, app)?;
-    let mark = call.mark();
-    if let Some(token) = call.world.refresh_tokens.get_mut(&key) {
+    check_refresh_token(ctx, &token, app)?;
+    let mark = ctx.mark();
+    if let Some(token) = ctx.state.refresh_tokens.get_mut(&key) {
         token.spent = Some(mark);
     }
-    let origin = call.origin(Some(&key));
-    let tokens = call.world.issue_pair(app, token.user, call.now_ms, origin);
-    Ok(call.hand_out(&tokens))
+    let origin = ctx.origin(Some(&key));
+    let tokens = ctx.state.issue_pair(app, token.user, ctx.now_ms, origin);
+    Ok(ctx.hand_out(&tokens))
 }
 
 fn check_refresh_token(
-    call: &mut Call<'_>,
+    ctx: &mut Context<'_>,
     token: &RefreshToken,
     app: AppIndex,
 ) -> Result<(), Refusal> {
-    let now = call.now_ms;
-    issued_to(call, Rule::RefreshClient, token.app, app)?;
-    call.require(Rule::RefreshRevoked, !token.revoked, || {
+    let now = ctx.now_ms;
+    issued_to(ctx, Rule::RefreshClient, token.app, app)?;
+    ctx.require(Rule::RefreshRevoked, !token.revoked, || {
         ("a token that was not revoked", "a revoked one")
     })?;
-    call.require(Rule::RefreshRotate, token.spent.is_none(), || {
+    ctx.require(Rule::RefreshRotate, token.spent.is_none(), || {
         (
             "the newest refresh token of the grant",
             "one that a refresh has replaced",
         )
     })?;
-    call.require(Rule::RefreshExpiry, now < token.expires_ms, || {
+    ctx.require(Rule::RefreshExpiry, now < token.expires_ms, || {
         let late = (now - token.expires_ms) / 1000;
         (
             "a token that has not expired",

@@ -1,6 +1,6 @@
 //! The token endpoint: which grant answers.
 
-use super::context::Call;
+use super::context::Context;
 use super::{authorization_code, device_code, jwt_bearer, refresh_token};
 use crate::protocol::grant::{DEVICE_CODE, JWT_BEARER, name, secret_of};
 use crate::protocol::json_body::Members;
@@ -10,22 +10,22 @@ use crate::protocol::rules::Rule;
 use crate::redact;
 
 /// `jwt_only`: the account and enterprise paths (protocol §2.1, E4 and E5).
-pub(crate) fn token(call: &mut Call<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
-    let body = call.json_body()?;
+pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
+    let body = ctx.json_body()?;
     let grant = body.text("grant_type")?;
-    let handler: fn(&mut Call<'_>, &Members<'_>) -> _ = match grant {
+    let handler: fn(&mut Context<'_>, &Members<'_>) -> _ = match grant {
         JWT_BEARER => jwt_bearer::exchange,
         "authorization_code" if !jwt_only => authorization_code::exchange,
         "refresh_token" if !jwt_only => refresh_token::refresh,
         DEVICE_CODE if !jwt_only => device_code::poll,
         other => return Err(unsupported(other, jwt_only)),
     };
-    call.note.grant = name(grant);
-    let secret = call.note.grant.and_then(secret_of);
+    ctx.draft.grant = name(grant);
+    let secret = ctx.draft.grant.and_then(secret_of);
     if let Some(secret) = secret.and_then(|member| body.get(member)?.as_str()) {
-        call.note.presents(secret);
+        ctx.draft.presents(secret);
     }
-    handler(call, &body)
+    handler(ctx, &body)
 }
 
 fn unsupported(grant: &str, jwt_only: bool) -> Refusal {

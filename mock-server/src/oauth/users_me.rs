@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use serde_json::json;
 
-use super::context::Call;
+use super::context::Context;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Credential;
@@ -12,51 +12,51 @@ use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 
-pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
     let unknown = |came: String| Refusal {
         rule: Rule::TokenKnown,
         detail: String::new(),
         expected: "an access token, PAT or SAT of this server as Bearer credential".to_owned(),
         came,
     };
-    let credential = call.request.credential()?;
+    let credential = ctx.request.credential()?;
     let Credential::Bearer(secret) = credential else {
-        let header = call.request.has_authorization();
+        let header = ctx.request.has_authorization();
         return Err(unknown(credential.describe(header).to_owned()));
     };
-    call.note.presents(secret);
-    let key = call.key(secret);
-    let world = &*call.world;
-    let found = world
+    ctx.draft.presents(secret);
+    let key = ctx.key(secret);
+    let state = &*ctx.state;
+    let found = state
         .console_tokens
         .get(&key)
-        .or_else(|| world.access_tokens.get(&key));
+        .or_else(|| state.access_tokens.get(&key));
     let Some(token) = found.cloned() else {
         // A configuration may have a token of this name.
         magic_values::check("access_token", secret)?;
-        let note = world.access_tokens.eviction_note();
-        return Err(unknown(match world.refresh_tokens.get(&key) {
+        let note = state.access_tokens.eviction_note();
+        return Err(unknown(match state.refresh_tokens.get(&key) {
             Some(_) => "a refresh token".to_owned(),
             None => format!("unknown token {}{note}", redact::mask(secret)),
         }));
     };
-    let client = token.app.map(|app| world.app(app).client_id.clone());
-    call.note.client = client;
+    let client = token.app.map(|app| state.app(app).client_id.clone());
+    ctx.draft.client = client;
 
-    let now = call.now_ms;
-    call.require(Rule::TokenRevoked, !token.revoked, || {
+    let now = ctx.now_ms;
+    ctx.require(Rule::TokenRevoked, !token.revoked, || {
         ("a token that was not revoked", "a revoked one")
     })?;
     let expires_ms = token.expires_ms.map(NonZeroU64::get);
     let expired = expires_ms.filter(|expiry| now >= *expiry);
-    call.require(Rule::TokenExpiry, expired.is_none(), || {
+    ctx.require(Rule::TokenExpiry, expired.is_none(), || {
         let late = (now - expired.unwrap_or(now)) / 1000;
         (
             "a token that has not expired",
             format!("one that expired {late} s ago"),
         )
     })?;
-    call.require(Rule::TokenPermission, !token.restricted, || {
+    ctx.require(Rule::TokenPermission, !token.restricted, || {
         (
             "a token with permission for this resource",
             "a token without it",
@@ -72,6 +72,6 @@ pub(crate) fn users_me(call: &mut Call<'_>) -> Result<Answer, Refusal> {
             "nick_name": user.nick,
             "avatar_url": user.avatar_url,
         },
-        "detail": { "logid": call.logid },
+        "detail": { "logid": ctx.logid },
     })))
 }

@@ -3,22 +3,22 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{controls, document, read};
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::openapi;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::magic_values;
 use crate::protocol::rules::{Rule, RuleSet};
-use crate::state::World;
+use crate::state::State;
 use crate::state::settings::Settings;
-use crate::world::Shared;
+use crate::world::World;
 
 fn whole(settings: Settings, mount: &str) -> Value {
-    reached(settings, mount, Reach::default())
+    reached(settings, mount, Addressing::default())
 }
 
-fn reached(settings: Settings, mount: &str, reach: Reach) -> Value {
-    let shared = Shared::new(World::new(settings), mount.to_owned(), reach.into());
-    document(&shared, "http://a/b")
+fn reached(settings: Settings, mount: &str, addressing: Addressing) -> Value {
+    let world = World::new(State::new(settings), mount.to_owned(), addressing.into());
+    document(&world, "http://a/b")
 }
 
 fn standard() -> Value {
@@ -163,11 +163,11 @@ fn an_answer_that_was_changed_is_the_one_that_is_told() {
 fn who_has_to_bring_the_token_is_told() {
     let clock = |document: &Value| document["paths"]["/_mock/v1/clock"]["get"]["security"].clone();
     assert_eq!(clock(&standard()).to_string(), r#"[{"adminToken":[]},{}]"#);
-    let reach = Reach {
+    let addressing = Addressing {
         admin_token: Some("hush-hush".to_owned()),
-        ..Reach::default()
+        ..Addressing::default()
     };
-    let document = reached(Settings::standard([1; 32]), "", reach);
+    let document = reached(Settings::standard([1; 32]), "", addressing);
     assert_eq!(clock(&document).to_string(), r#"[{"adminToken":[]}]"#);
     assert_eq!(
         document["paths"]["/_mock/v1/health"]["get"]["security"].to_string(),

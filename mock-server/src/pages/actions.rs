@@ -13,24 +13,24 @@ use crate::html::form::Fields;
 use crate::html::language;
 use crate::html::page::{Message, page};
 use crate::html::texts::Texts;
-use crate::intercept::fault_spec::Place;
+use crate::intercept::fault_spec::PlacedFaultSpec;
 use crate::limits::MAX_FAULTS;
 use crate::state::devices;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::web::body::form;
 use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
-use crate::world::Shared;
+use crate::world::World;
 
 /// Why a form changed nothing.
 type Problem = (StatusCode, &'static str);
 
-pub(super) async fn act(InWorld(shared): InWorld, request: Request) -> Response {
+pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
     let t = language::texts(request.headers());
     // Who has stopped the journal finds it so again.
     let paused = request.uri().query() == Some("paused=1");
     let fields = Fields::of(&form(request).await);
-    let reply = match done(&shared, t, &fields) {
+    let reply = match done(&world, t, &fields) {
         // A reload of what it leads to does nothing again (RFC 9110 §15.4.4).
         Ok(section) => {
             let mut reply = http::Response::default();
@@ -58,35 +58,35 @@ pub(super) async fn act(InWorld(shared): InWorld, request: Request) -> Response 
 }
 
 /// The section that shows what was done.
-fn done(shared: &Shared, t: &'static Texts, fields: &Fields) -> Result<&'static str, Problem> {
+fn done(world: &World, t: &'static Texts, fields: &Fields) -> Result<&'static str, Problem> {
     let id = fields.get("id");
     match (fields.get("do"), fields.get("action")) {
         ("clock", _) => {
-            move_clock(shared, fields.get("by"))
+            move_clock(world, fields.get("by"))
                 .ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
             Ok("clock")
         }
         ("device", action) => {
             let action = DeviceAction::named(action);
             let action = action.ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
-            decide(shared, t, fields.get("user_code"), action)?;
+            decide(world, t, fields.get("user_code"), action)?;
             Ok("devices")
         }
         ("fault", _) => {
-            place(shared, t, fields)?;
+            place(world, t, fields)?;
             Ok("faults")
         }
-        ("fault_off", "remove") => there(t, shared.faults.placed.remove(id)),
-        ("script", "remove") => there(t, shared.faults.scripts.remove(id)),
+        ("fault_off", "remove") => there(t, world.faults.placed.remove(id)),
+        ("script", "remove") => there(t, world.faults.scripts.remove(id)),
         ("gate", action @ ("release" | "remove")) => {
-            let held = shared.gates.named(id);
-            if let Some(held) = &held {
+            let gate = world.gates.named(id);
+            if let Some(gate) = &gate {
                 match action {
-                    "release" => held.release_waiting(),
-                    _ => shared.gates.remove(held),
+                    "release" => gate.release_waiting(),
+                    _ => world.gates.remove(gate),
                 }
             }
-            there(t, held.is_some())
+            there(t, gate.is_some())
         }
         _ => Err((StatusCode::BAD_REQUEST, t.not_understood)),
     }
@@ -100,8 +100,8 @@ fn there(t: &'static Texts, found: bool) -> Result<&'static str, Problem> {
 }
 
 /// Seconds, or how it is to run.
-fn move_clock(shared: &Shared, by: &str) -> Option<()> {
-    let clock = shared.world().settings.clock.clone();
+fn move_clock(world: &World, by: &str) -> Option<()> {
+    let clock = world.state().settings.clock.clone();
     match by {
         "freeze" => clock.freeze(),
         "real" => clock.run_real(),
@@ -111,29 +111,29 @@ fn move_clock(shared: &Shared, by: &str) -> Option<()> {
 }
 
 fn decide(
-    shared: &Shared,
+    world: &World,
     t: &'static Texts,
     user_code: &str,
     action: DeviceAction,
 ) -> Result<(), Problem> {
-    let mut world = shared.world();
-    let now = world.settings.clock.unix_ms();
-    devices::decide(&mut world, user_code, action, None, now).map_err(|problem| match problem {
+    let mut state = world.state();
+    let now = state.settings.clock.unix_ms();
+    devices::decide(&mut state, user_code, action, None, now).map_err(|problem| match problem {
         NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
         NotWaiting::Expired => (StatusCode::CONFLICT, t.expired_code),
         NotWaiting::Decided => (StatusCode::CONFLICT, t.used_code),
     })
 }
 
-fn place(shared: &Shared, t: &'static Texts, fields: &Fields) -> Result<(), Problem> {
+fn place(world: &World, t: &'static Texts, fields: &Fields) -> Result<(), Problem> {
     let asked = json!({
         "on": { "endpoint": fields.get("endpoint") },
         "fault": { "kind": fields.get("kind") },
         "times": 1,
     });
-    let asked: Option<Place> = from_value(asked).ok();
+    let asked: Option<PlacedFaultSpec> = from_value(asked).ok();
     let placed = asked.and_then(|asked| asked.placed().ok());
     let (on, fault) = placed.ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
-    let placed = shared.faults.place(on, fault, MAX_FAULTS);
+    let placed = world.faults.place(on, fault, MAX_FAULTS);
     placed.map(|_| ()).ok_or((StatusCode::CONFLICT, t.no_room))
 }

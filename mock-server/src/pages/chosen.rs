@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::html::form::Fields;
-use crate::state::World;
+use crate::state::State;
 use crate::state::user::User;
 
 /// The user who was chosen on a page; the one at the browser if it left no choice.
-pub(crate) fn chosen(world: &World, fields: &Fields) -> Option<Arc<User>> {
+pub(crate) fn chosen(state: &State, fields: &Fields) -> Option<Arc<User>> {
     match fields.get("user") {
-        "" => Some(world.user.clone()),
+        "" => Some(state.user.clone()),
         name => {
-            let mut users = world.settings.users.iter();
+            let mut users = state.settings.users.iter();
             users.find(|user| user.name == name).cloned()
         }
     }

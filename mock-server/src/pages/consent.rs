@@ -15,7 +15,7 @@ use crate::protocol::response;
 use crate::protocol::response::Reply;
 use crate::state::grants::Authorization;
 use crate::state::user::User;
-use crate::state::{World, authorizations};
+use crate::state::{State, authorizations};
 
 /// What a user or server may send the app instead of a code (RFC 6749 §4.1.2.1).
 const ERRORS: [&str; 4] = [
@@ -41,7 +41,7 @@ struct ConsentPage<'a> {
 }
 
 /// The authorize request behind `key`, or the page that says why there is none.
-fn pending(world: &World, t: &'static Texts, key: &str) -> Result<Authorization, Box<Reply>> {
+fn pending(state: &State, t: &'static Texts, key: &str) -> Result<Authorization, Box<Reply>> {
     let problem = |text| {
         Err(Box::new(message(
             t,
@@ -50,8 +50,8 @@ fn pending(world: &World, t: &'static Texts, key: &str) -> Result<Authorization,
             text,
         )))
     };
-    let now = world.settings.clock.unix_ms();
-    match world.authorizations.get(&digest(key)) {
+    let now = state.settings.clock.unix_ms();
+    match state.authorizations.get(&digest(key)) {
         None => problem(t.nobody_waits),
         Some(found) if found.decided => problem(t.decided_already),
         Some(found) if now >= found.expires_ms => problem(t.waited_too_long),
@@ -59,15 +59,15 @@ fn pending(world: &World, t: &'static Texts, key: &str) -> Result<Authorization,
     }
 }
 
-pub(crate) fn consent(world: &World, headers: &HeaderMap, query: &str) -> Reply {
+pub(crate) fn consent(state: &State, headers: &HeaderMap, query: &str) -> Reply {
     let t = language::texts(headers);
     let fields = Fields::of(query.as_bytes());
     let key = fields.get("authorize_key");
-    let authorization = match pending(world, t, key) {
+    let authorization = match pending(state, t, key) {
         Ok(authorization) => authorization,
         Err(problem) => return *problem,
     };
-    let app = world.app(authorization.app);
+    let app = state.app(authorization.app);
     let challenge = authorization.challenge.as_ref();
     let consent_page = ConsentPage {
         t,
@@ -80,32 +80,32 @@ pub(crate) fn consent(world: &World, headers: &HeaderMap, query: &str) -> Reply 
             .as_deref()
             .unwrap_or(t.all_workspaces),
         redirect_uri: &authorization.redirect_uri,
-        users: &world.settings.users,
+        users: &state.settings.users,
         errors: &ERRORS,
         authorize_key: key,
     };
     page(StatusCode::OK, t, &consent_page)
 }
 
-pub(crate) fn decide_consent(world: &mut World, headers: &HeaderMap, form: &[u8]) -> Reply {
+pub(crate) fn decide_consent(state: &mut State, headers: &HeaderMap, form: &[u8]) -> Reply {
     let t = language::texts(headers);
     let fields = Fields::of(form);
     let key = fields.get("authorize_key");
-    let mut authorization = match pending(world, t, key) {
+    let mut authorization = match pending(state, t, key) {
         Ok(authorization) => authorization,
         Err(problem) => return *problem,
     };
     let action = fields.get("action");
     let location = match action {
         "approve" | "wrong_state" => {
-            let Some(user) = chosen(world, &fields) else {
+            let Some(user) = chosen(state, &fields) else {
                 return undecided(t, t.no_user);
             };
             if action == "wrong_state" {
                 authorization.state = Some("wrong-state".to_owned());
             }
-            let now = world.settings.clock.unix_ms();
-            authorizations::approve(world, &authorization, user, now)
+            let now = state.settings.clock.unix_ms();
+            authorizations::approve(state, &authorization, user, now)
         }
         "deny" => authorizations::deny(&authorization),
         "error" => match ERRORS
@@ -119,7 +119,7 @@ pub(crate) fn decide_consent(world: &mut World, headers: &HeaderMap, form: &[u8]
         },
         _ => return undecided(t, t.undecided_text),
     };
-    if let Some(found) = world.authorizations.get_mut(&digest(key)) {
+    if let Some(found) = state.authorizations.get_mut(&digest(key)) {
         found.decided = true;
     }
     response::redirect(&location)

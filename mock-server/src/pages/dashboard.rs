@@ -18,26 +18,29 @@ use crate::html::page::page;
 use crate::html::texts::Texts;
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::selector::On;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::protocol::endpoint::ENDPOINTS;
 use crate::state::token_table::{Moment, Shown};
-use crate::state::{World, devices, token_table};
+use crate::state::{State, devices, token_table};
 use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
-use crate::world::Shared;
+use crate::world::World;
 use crate::world::worlds::Worlds;
 
 /// The newest so many codes and tokens.
 const TOKENS: usize = 200;
 
-pub(crate) fn router(reach: &Arc<Reach>) -> Router {
+pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
     Router::new()
         .route("/_mock", get(|| async { Redirect::permanent("_mock/") }))
         .route("/_mock/", get(dashboard))
         .route("/_mock/journal", get(journal::live))
         .route("/_mock/request", get(journal::request))
         .route("/_mock/act", post(actions::act))
-        .layer(middleware::from_fn_with_state(reach.clone(), guard::guard))
+        .layer(middleware::from_fn_with_state(
+            addressing.clone(),
+            guard::guard,
+        ))
 }
 
 #[derive(Template)]
@@ -54,7 +57,7 @@ struct Dashboard<'a> {
     open_lists: usize,
     kinds: Vec<&'static str>,
     endpoints: &'static [&'static str],
-    shelves: [Shelf; 3],
+    panels: [Panel; 3],
     worlds: Vec<(String, String, bool)>,
 }
 
@@ -85,16 +88,16 @@ struct Link {
     to: Option<String>,
 }
 
-struct Shelf {
+struct Panel {
     /// Also the name of the action of its forms.
     id: &'static str,
     title: &'static str,
     none: &'static str,
     counts: [&'static str; 2],
-    rows: Vec<Kept>,
+    rows: Vec<PanelRow>,
 }
 
-struct Kept {
+struct PanelRow {
     id: String,
     kind: &'static str,
     on: String,
@@ -102,7 +105,7 @@ struct Kept {
 }
 
 async fn dashboard(
-    InWorld(shared): InWorld,
+    InWorld(world): InWorld,
     worlds: Option<Extension<Arc<Worlds>>>,
     headers: HeaderMap,
     uri: Uri,
@@ -111,15 +114,15 @@ async fn dashboard(
     let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
     let paused = !fields.get("paused").is_empty();
     let entries = match paused {
-        true => journal::newest(&shared),
+        true => journal::newest(&world),
         false => Vec::new(),
     };
-    let name = shared.mount.strip_prefix("/t/").unwrap_or("");
+    let name = world.mount.strip_prefix("/t/").unwrap_or("");
     let links = links(t, name, worlds.as_deref());
-    let shelves = [faults(t, &shared), scripts(t, &shared), gates(t, &shared)];
-    let world = shared.world();
-    let (tokens, open_lists) = tree(t, &world);
-    let clock = &world.settings.clock;
+    let panels = [faults(t, &world), scripts(t, &world), gates(t, &world)];
+    let state = world.state();
+    let (tokens, open_lists) = tree(t, &state);
+    let clock = &state.settings.clock;
     let kinds = KINDS.iter().map(|kind| kind.name);
     let shown = Dashboard {
         t,
@@ -128,13 +131,13 @@ async fn dashboard(
         frozen: clock.is_frozen(),
         paused,
         entries,
-        devices: devices(&world),
+        devices: devices(&state),
         tokens,
         open_lists,
         // It needs to be told where to.
         kinds: kinds.filter(|kind| *kind != "redirect").collect(),
         endpoints: &ENDPOINTS,
-        shelves,
+        panels,
         worlds: links,
     };
     let mut reply = page(StatusCode::OK, t, &shown);
@@ -146,19 +149,19 @@ async fn dashboard(
     into_response(reply)
 }
 
-fn devices(world: &World) -> Vec<Waiting> {
-    let now = world.settings.clock.unix_ms();
-    let shown = devices::all_waiting(world, now).map(|device| Waiting {
+fn devices(state: &State) -> Vec<Waiting> {
+    let now = state.settings.clock.unix_ms();
+    let shown = devices::all_waiting(state, now).map(|device| Waiting {
         user_code: device.user_code.clone(),
-        app: world.app(device.app).name.clone(),
+        app: state.app(device.app).name.clone(),
         expires: clock_time(device.expires_ms),
     });
     shown.collect()
 }
 
 /// Each below what it came from; and how many lists are open at the end.
-fn tree(t: &'static Texts, world: &World) -> (Vec<Node>, usize) {
-    let all = token_table::list(world, TOKENS);
+fn tree(t: &'static Texts, state: &State) -> (Vec<Node>, usize) {
+    let all = token_table::list(state, TOKENS);
     let known: HashMap<&str, usize> = all
         .iter()
         .enumerate()
@@ -176,7 +179,7 @@ fn tree(t: &'static Texts, world: &World) -> (Vec<Node>, usize) {
     let mut rest: Vec<_> = roots.into_iter().map(|at| (at, 1)).collect();
     while let Some((at, deep)) = rest.pop() {
         let closes = depth.max(deep) - deep;
-        nodes.push(node(t, world, &all[at], deep > depth, closes));
+        nodes.push(node(t, state, &all[at], deep > depth, closes));
         depth = deep;
         let children = below.remove(&Some(at)).unwrap_or_default();
         rest.extend(children.into_iter().rev().map(|child| (child, deep + 1)));
@@ -184,8 +187,8 @@ fn tree(t: &'static Texts, world: &World) -> (Vec<Node>, usize) {
     (nodes, depth)
 }
 
-fn node(t: &'static Texts, world: &World, shown: &Shown, opens: bool, closes: usize) -> Node {
-    let app = world
+fn node(t: &'static Texts, state: &State, shown: &Shown, opens: bool, closes: usize) -> Node {
+    let app = state
         .apps
         .iter()
         .find(|app| Some(&app.client_id) == shown.client_id.as_ref());
@@ -226,18 +229,18 @@ fn described(on: &On) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-fn faults(t: &Texts, shared: &Shared) -> Shelf {
-    let all = shared.faults.placed.all();
-    let rows = all.iter().map(|kept| {
-        let counts = kept.item.counts();
-        Kept {
-            id: kept.id.clone(),
-            kind: kept.item.fault.name(),
-            on: described(&kept.item.on),
+fn faults(t: &Texts, world: &World) -> Panel {
+    let all = world.faults.placed.all();
+    let rows = all.iter().map(|registered| {
+        let counts = registered.item.counts();
+        PanelRow {
+            id: registered.id.clone(),
+            kind: registered.item.fault.name(),
+            on: described(&registered.item.on),
             counts: [counts.matched, counts.fired],
         }
     });
-    Shelf {
+    Panel {
         id: "fault_off",
         title: t.faults,
         none: t.no_faults,
@@ -246,18 +249,18 @@ fn faults(t: &Texts, shared: &Shared) -> Shelf {
     }
 }
 
-fn scripts(t: &Texts, shared: &Shared) -> Shelf {
-    let all = shared.faults.scripts.all();
-    let rows = all.iter().map(|kept| {
-        let matched = kept.item.matched();
-        Kept {
-            id: kept.id.clone(),
+fn scripts(t: &Texts, world: &World) -> Panel {
+    let all = world.faults.scripts.all();
+    let rows = all.iter().map(|registered| {
+        let matched = registered.item.matched();
+        PanelRow {
+            id: registered.id.clone(),
             kind: "",
-            on: described(&kept.item.on),
+            on: described(&registered.item.on),
             counts: [matched, matched],
         }
     });
-    Shelf {
+    Panel {
         id: "script",
         title: t.scripts,
         none: t.no_scripts,
@@ -266,20 +269,20 @@ fn scripts(t: &Texts, shared: &Shared) -> Shelf {
     }
 }
 
-fn gates(t: &Texts, shared: &Shared) -> Shelf {
-    let names = shared.gates.names();
-    let all = names.iter().filter_map(|name| shared.gates.named(name));
-    let rows = all.map(|held| {
-        let (arrived, waiting) = held.counts();
+fn gates(t: &Texts, world: &World) -> Panel {
+    let names = world.gates.names();
+    let all = names.iter().filter_map(|name| world.gates.named(name));
+    let rows = all.map(|gate| {
+        let (arrived, waiting) = gate.counts();
         let count = |n| u64::try_from(n).unwrap_or(u64::MAX);
-        Kept {
-            id: held.name.clone(),
-            kind: held.at.name(),
-            on: described(&held.on),
+        PanelRow {
+            id: gate.name.clone(),
+            kind: gate.at.name(),
+            on: described(&gate.on),
             counts: [count(arrived), count(waiting)],
         }
     });
-    Shelf {
+    Panel {
         id: "gate",
         title: t.gates,
         none: t.no_gates,

@@ -13,7 +13,7 @@ use crate::html::texts::Texts;
 use crate::protocol::response::Reply;
 use crate::state::devices::{DeviceAction, NotWaiting};
 use crate::state::user::User;
-use crate::state::{World, devices};
+use crate::state::{State, devices};
 
 #[derive(Template)]
 #[template(path = "device_entry.html")]
@@ -34,7 +34,7 @@ struct DeviceConfirm<'a> {
     user_code: &'a str,
 }
 
-pub(crate) fn device(world: &World, headers: &HeaderMap, query: &str) -> Reply {
+pub(crate) fn device(state: &State, headers: &HeaderMap, query: &str) -> Reply {
     let t = language::texts(headers);
     let fields = Fields::of(query.as_bytes());
     let user_code = fields.get("user_code").trim();
@@ -47,16 +47,16 @@ pub(crate) fn device(world: &World, headers: &HeaderMap, query: &str) -> Reply {
         };
         return page(StatusCode::OK, t, &entry);
     }
-    match devices::waiting(world, user_code, world.settings.clock.unix_ms()) {
+    match devices::waiting(state, user_code, state.settings.clock.unix_ms()) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(device) => {
-            let app = world.app(device.app);
+            let app = state.app(device.app);
             let confirm = DeviceConfirm {
                 t,
                 app: &app.name,
                 client_id: &app.client_id,
                 workspace: device.workspace.as_deref().unwrap_or(t.all_workspaces),
-                users: &world.settings.users,
+                users: &state.settings.users,
                 user_code: &device.user_code,
             };
             page(StatusCode::OK, t, &confirm)
@@ -78,7 +78,7 @@ fn not_waiting(t: &'static Texts, user_code: &str, problem: NotWaiting) -> Reply
     page(status, t, &entry)
 }
 
-pub(crate) fn decide_device(world: &mut World, headers: &HeaderMap, form: &[u8]) -> Reply {
+pub(crate) fn decide_device(state: &mut State, headers: &HeaderMap, form: &[u8]) -> Reply {
     let t = language::texts(headers);
     let fields = Fields::of(form);
     let user_code = fields.get("user_code");
@@ -87,11 +87,11 @@ pub(crate) fn decide_device(world: &mut World, headers: &HeaderMap, form: &[u8])
     else {
         return undecided(t, t.undecided_text);
     };
-    let Some(user) = chosen(world, &fields) else {
+    let Some(user) = chosen(state, &fields) else {
         return undecided(t, t.no_user);
     };
-    let now = world.settings.clock.unix_ms();
-    match devices::decide(world, user_code, action, Some(user), now) {
+    let now = state.settings.clock.unix_ms();
+    match devices::decide(state, user_code, action, Some(user), now) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(()) if action == DeviceAction::Approve => {
             message(t, StatusCode::OK, t.connected, t.connected_text)

@@ -10,23 +10,23 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::html::language;
 use crate::html::page::message;
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::web::access::{comes_from_here, has_token};
 use crate::web::routes::into_response;
 
 /// As the rest of the control plane, but in a browser's terms; and a form counts only from our own pages.
 pub(super) async fn guard(
-    State(reach): State<Arc<Reach>>,
+    State(addressing): State<Arc<Addressing>>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
     let t = language::texts(headers);
-    if !comes_from_here(&reach, &request) {
+    if !comes_from_here(&addressing, &request) {
         let status = StatusCode::FORBIDDEN;
         return into_response(message(t, status, t.wrong_host, t.wrong_host_text));
     }
-    if !has_token(&reach, headers) {
+    if !has_token(&addressing, headers) {
         let status = StatusCode::UNAUTHORIZED;
         let mut reply = message(t, status, t.sign_in, t.sign_in_text);
         let challenge =
@@ -34,7 +34,7 @@ pub(super) async fn guard(
         reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         return into_response(reply);
     }
-    if request.method() == Method::POST && !is_our_form(&reach, headers) {
+    if request.method() == Method::POST && !is_our_form(&addressing, headers) {
         let status = StatusCode::FORBIDDEN;
         return into_response(message(t, status, t.not_done, t.elsewhere));
     }
@@ -43,7 +43,7 @@ pub(super) async fn guard(
 
 /// Browsers say where a form comes from; they leave `Sec-Fetch-Site` out only where the connection
 /// is not trustworthy, and write `Origin` all the same. What says neither is no browser.
-fn is_our_form(reach: &Reach, headers: &HeaderMap) -> bool {
+fn is_our_form(addressing: &Addressing, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
@@ -52,7 +52,7 @@ fn is_our_form(reach: &Reach, headers: &HeaderMap) -> bool {
         return true;
     };
     let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
-    let forwarded = reach.forwarded(headers).host;
+    let forwarded = addressing.forwarded(headers).host;
     let hosts = [text(HOST.as_str()), forwarded.as_deref()];
-    hosts.contains(&Some(authority)) || reach.is_public_authority(authority)
+    hosts.contains(&Some(authority)) || addressing.is_public_authority(authority)
 }

@@ -15,9 +15,9 @@ use crate::html::texts::Texts;
 use crate::html::{language, texts};
 use crate::journal::entry::{Explanation, JournalEntry};
 use crate::web::in_world::InWorld;
-use crate::web::journal_stream::{Events, Told, full};
+use crate::web::journal_stream::{JournalStream, StreamEvent, full};
 use crate::web::routes::into_response;
-use crate::world::Shared;
+use crate::world::World;
 
 /// How many of the newest are shown at first.
 const SHOWN: u64 = 100;
@@ -92,15 +92,15 @@ pub(super) fn clock_time(unix_ms: u64) -> String {
 }
 
 /// The newest, oldest first.
-pub(super) fn newest(shared: &Shared) -> Vec<Row> {
-    let world = shared.world();
+pub(super) fn newest(world: &World) -> Vec<Row> {
+    let state = world.state();
     let newest = usize::try_from(SHOWN).unwrap_or(usize::MAX);
-    let mut rows: Vec<_> = world
+    let mut rows: Vec<_> = state
         .journal
         .iter()
         .rev()
         .take(newest)
-        .map(|kept| Row::of(&kept.show()))
+        .map(|record| Row::of(&record.show()))
         .collect();
     rows.reverse();
     rows
@@ -108,21 +108,21 @@ pub(super) fn newest(shared: &Shared) -> Vec<Row> {
 
 /// A table that grows by a row with each request, for as long as somebody looks: no script, no
 /// reload, and neither focus nor a screen reader's place is lost.
-pub(super) async fn live(InWorld(shared): InWorld, headers: HeaderMap) -> Response {
+pub(super) async fn live(InWorld(world): InWorld, headers: HeaderMap) -> Response {
     let t = language::texts(&headers);
     let head = Live { t }.render().expect("our templates render");
-    let busy = full(&shared);
-    let life = shared.bell.life();
-    let after = shared.world().journal.newest().saturating_sub(SHOWN);
-    let tell = match t.lang {
-        "en" => |what: &Told<'_>| told(&texts::EN, what),
-        _ => |what: &Told<'_>| told(&texts::ZH, what),
+    let busy = full(&world);
+    let epoch = world.notifier.epoch();
+    let after = world.state().journal.newest().saturating_sub(SHOWN);
+    let render = match t.lang {
+        "en" => |what: &StreamEvent<'_>| render_row(&texts::EN, what),
+        _ => |what: &StreamEvent<'_>| render_row(&texts::ZH, what),
     };
     let mut response = if busy {
         let row = format!("<tr><td colspan=5>{}</td></tr>", t.busy);
         Response::new(Body::from(head + &row))
     } else {
-        let events = Events::new(shared, life, after, u64::MAX, tell).after_text(head);
+        let events = JournalStream::new(world, epoch, after, u64::MAX, render).after_text(head);
         Response::new(Body::new(events))
     };
     set_headers(response.headers_mut(), t);
@@ -134,17 +134,17 @@ pub(super) async fn live(InWorld(shared): InWorld, headers: HeaderMap) -> Respon
     response
 }
 
-fn told(t: &Texts, what: &Told<'_>) -> String {
+fn render_row(t: &Texts, what: &StreamEvent<'_>) -> String {
     let note = |text: &str| format!("<tr><td colspan=\"5\">{text}</td></tr>\n");
     match what {
-        Told::Request(entry) => {
+        StreamEvent::Request(entry) => {
             let row = Row::of(entry);
             Entry { row }.render().expect("our templates render")
         }
         // Less than what is shown at first.
-        Told::Lost(_) => note(t.lost),
-        Told::Silence => "<!-- -->".to_owned(),
-        Told::Reset => note(t.was_reset),
+        StreamEvent::Lost(_) => note(t.lost),
+        StreamEvent::Silence => "<!-- -->".to_owned(),
+        StreamEvent::Reset => note(t.was_reset),
     }
 }
 
@@ -158,13 +158,13 @@ struct RequestPage<'a> {
     blocks: Vec<(&'a str, String)>,
 }
 
-pub(super) async fn request(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn request(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let t = language::texts(&headers);
     let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
-    let world = shared.world();
-    let found = world.journal.find(fields.get("logid"));
-    let found = found.map(|kept| (kept.show(), kept.explain()));
-    drop(world);
+    let state = world.state();
+    let found = state.journal.find(fields.get("logid"));
+    let found = found.map(|record| (record.show(), record.explain()));
+    drop(state);
     into_response(match found {
         Some((entry, why)) => in_full(t, &entry, &why),
         None => {

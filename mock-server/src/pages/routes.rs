@@ -28,32 +28,32 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     ]
 }
 
-async fn consent(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
-    let reply = consent::consent(&shared.world(), &headers, uri.query().unwrap_or(""));
+async fn consent(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = consent::consent(&world.state(), &headers, uri.query().unwrap_or(""));
     log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
-async fn decide_consent(InWorld(shared): InWorld, request: Request) -> Response {
+async fn decide_consent(InWorld(world): InWorld, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
     let form = form(request).await;
-    let reply = consent::decide_consent(&mut shared.world(), &headers, &form);
+    let reply = consent::decide_consent(&mut world.state(), &headers, &form);
     log(&http::Method::POST, &path, reply.status());
     into_response(reply)
 }
 
-async fn device(InWorld(shared): InWorld, headers: HeaderMap, uri: Uri) -> Response {
-    let reply = device::device(&shared.world(), &headers, uri.query().unwrap_or(""));
+async fn device(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
+    let reply = device::device(&world.state(), &headers, uri.query().unwrap_or(""));
     log(&http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
-async fn decide_device(InWorld(shared): InWorld, request: Request) -> Response {
+async fn decide_device(InWorld(world): InWorld, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
     let form = form(request).await;
-    let reply = device::decide_device(&mut shared.world(), &headers, &form);
+    let reply = device::decide_device(&mut world.state(), &headers, &form);
     log(&http::Method::POST, &path, reply.status());
     into_response(reply)
 }

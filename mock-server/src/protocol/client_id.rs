@@ -1,4 +1,4 @@
-//! What a request says of itself, read before any rule looks at it.
+//! The client id that a request claims, before any rule looks at it.
 
 use url::form_urlencoded;
 

@@ -20,24 +20,24 @@ pub(crate) fn digest(secret: &str) -> Digest {
 /// it tell the tokens of one journal apart.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
-    hex(&print_of(&digest(secret)))
+    hex(&fingerprint_of(&digest(secret)))
 }
 
 /// What of a digest the fingerprint shows.
-pub(crate) type Print = [u8; 8];
+pub(crate) type Fingerprint = [u8; 8];
 
-pub(crate) fn print_of(digest: &Digest) -> Print {
-    let mut print = Print::default();
+pub(crate) fn fingerprint_of(digest: &Digest) -> Fingerprint {
+    let mut print = Fingerprint::default();
     print.copy_from_slice(&digest[..8]);
     print
 }
 
-pub(crate) fn hex(print: &Print) -> String {
+pub(crate) fn hex(print: &Fingerprint) -> String {
     format!("{:016x}", u64::from_be_bytes(*print))
 }
 
 /// The print that is written so; none if it is no fingerprint.
-pub(crate) fn parse(fingerprint: &str) -> Option<Print> {
+pub(crate) fn parse(fingerprint: &str) -> Option<Fingerprint> {
     let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if fingerprint.len() != 16 || !fingerprint.bytes().all(lower) {
         return None;
@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn a_fingerprint_is_the_start_of_a_sha_256() {
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea");
-        assert_eq!(parse("ba7816bf8f01cfea"), Some(print_of(&digest("abc"))));
+        assert_eq!(
+            parse("ba7816bf8f01cfea"),
+            Some(fingerprint_of(&digest("abc")))
+        );
         for other in [
             "",
             "ba7816bf8f01cfe",

@@ -9,8 +9,8 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 
 use crate::control;
-use crate::net::addressing::Reach;
-use crate::net::socket::Line;
+use crate::net::addressing::Addressing;
+use crate::net::socket::ConnectionHandle;
 use crate::pages::dashboard;
 use crate::pages::routes::routes;
 use crate::web::data::data;
@@ -18,23 +18,23 @@ use crate::web::in_world::InWorld;
 use crate::web::routes::{CONTROL_AT, routed};
 
 /// The routes of any world; a request brings its own, see [`InWorld`].
-pub(crate) fn router(reach: &Arc<Reach>) -> Router {
+pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
     routed(routes())
-        .merge(dashboard::router(reach))
-        .nest(CONTROL_AT, control::router(reach))
+        .merge(dashboard::router(addressing))
+        .nest(CONTROL_AT, control::router(addressing))
         .fallback(routed_data)
         .layer(middleware::from_fn(dated))
 }
 
-async fn dated(InWorld(shared): InWorld, request: Request, next: Next) -> Response {
+async fn dated(InWorld(world): InWorld, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    shared.date(&mut response);
+    world.date(&mut response);
     response
 }
 
-async fn routed_data(InWorld(shared): InWorld, request: Request) -> Result<Response, Infallible> {
-    let line = Line::of(request.extensions());
-    data(shared, request, line).await
+async fn routed_data(InWorld(world): InWorld, request: Request) -> Result<Response, Infallible> {
+    let connection = ConnectionHandle::of(request.extensions());
+    data(world, request, connection).await
 }
 
 #[cfg(test)]
@@ -44,9 +44,9 @@ mod tests {
     use super::*;
     use crate::openapi::document;
     use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
-    use crate::state::World;
+    use crate::state::State;
     use crate::state::settings::Settings;
-    use crate::world::Shared;
+    use crate::world::World;
 
     #[test]
     fn the_routers_and_the_document_have_the_same_paths() {
@@ -56,8 +56,8 @@ mod tests {
         let worlds = worlds.map(|(path, _)| path.to_owned());
         let pages = routes().into_iter().map(|(path, _)| path.to_owned());
         let routed: BTreeSet<_> = control.chain(worlds).chain(pages).collect();
-        let world = World::new(Settings::standard([1; 32]));
-        let document = document(&Shared::new(world, String::new(), Arc::default()), "");
+        let state = State::new(Settings::standard([1; 32]));
+        let document = document(&World::new(state, String::new(), Arc::default()), "");
         let paths = document["paths"]
             .as_object()
             .expect("an object")

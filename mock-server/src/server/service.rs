@@ -14,42 +14,43 @@ use tokio::net::TcpListener;
 use tower::Service;
 
 use super::world_routing;
-use crate::net::socket::{Line, Sockets};
+use crate::net::socket::{ConnectionHandle, FaultListener};
 use crate::net::tls::Tls;
 use crate::web::data;
 use crate::world::worlds::Worlds;
 
-/// Makes a [`Door`] for each connection.
+/// Makes the service of each [`Connection`].
 #[derive(Clone, Debug)]
-pub(crate) struct Doors {
+pub(crate) struct MakeConnection {
     pub(crate) worlds: Arc<Worlds>,
     pub(crate) router: Router,
 }
 
-impl Service<IncomingStream<'_, Sockets>> for Doors {
-    type Response = Door;
+impl Service<IncomingStream<'_, FaultListener>> for MakeConnection {
+    type Response = Connection;
     type Error = Infallible;
-    type Future = Ready<Result<Door, Infallible>>;
+    type Future = Ready<Result<Connection, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, stream: IncomingStream<'_, Sockets>) -> Self::Future {
-        ready(Ok(Door {
-            line: stream.io().line(),
-            doors: self.clone(),
+    fn call(&mut self, stream: IncomingStream<'_, FaultListener>) -> Self::Future {
+        ready(Ok(Connection {
+            handle: stream.io().handle(),
+            made_by: self.clone(),
         }))
     }
 }
 
+/// Answers the requests of one connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Door {
-    line: Line,
-    doors: Doors,
+pub(crate) struct Connection {
+    handle: ConnectionHandle,
+    made_by: MakeConnection,
 }
 
-impl Service<Request> for Door {
+impl Service<Request> for Connection {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -59,20 +60,20 @@ impl Service<Request> for Door {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let line = self.line.clone();
+        let handle = self.handle.clone();
         if world_routing::is_first_data(request.uri().path()) {
-            let first = self.doors.worlds.first();
-            return Box::pin(data::data(first, request, Some(line)));
+            let first = self.made_by.worlds.first();
+            return Box::pin(data::data(first, request, Some(handle)));
         }
-        request.extensions_mut().insert(ConnectInfo(line));
-        Box::pin(self.doors.router.call(request))
+        request.extensions_mut().insert(ConnectInfo(handle));
+        Box::pin(self.made_by.router.call(request))
     }
 }
 
 pub(crate) fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    doors: Doors,
-) -> Serve<Sockets, Doors, Door> {
-    axum::serve(Sockets { listener, tls }, doors)
+    make: MakeConnection,
+) -> Serve<FaultListener, MakeConnection, Connection> {
+    axum::serve(FaultListener { listener, tls }, make)
 }

@@ -14,20 +14,20 @@ use url::form_urlencoded;
 
 use super::router;
 use crate::control::worlds;
-use crate::net::socket::Line;
+use crate::net::socket::ConnectionHandle;
 use crate::protocol::response;
 use crate::protocol::world_name::NoWorld;
 use crate::web::data;
 use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
-use crate::world::Shared;
+use crate::world::World;
 use crate::world::worlds::{PREFIX, Worlds};
 
 /// All worlds: by path, and for the control plane also by `?world=`.
 pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
-    let routes = router::router(worlds.reach());
+    let routes = router::router(worlds.addressing());
     Router::new()
-        .merge(worlds::router(worlds.reach()))
+        .merge(worlds::router(worlds.addressing()))
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
             route(routes.clone(), worlds, request)
         })
@@ -42,8 +42,8 @@ async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Respons
         return enter_by_path(routes, &worlds, &name, request).await;
     }
     if data::is_data(request.uri().path()) {
-        let line = Line::of(request.extensions());
-        return answered(data::data(worlds.first(), request, line).await);
+        let connection = ConnectionHandle::of(request.extensions());
+        return answered(data::data(worlds.first(), request, connection).await);
     }
     match by_query(request.uri()) {
         Some(name) => enter_by_query(routes, &worlds, &name, request).await,
@@ -67,8 +67,8 @@ fn by_path(uri: &Uri) -> Option<String> {
     Some(rest.split('/').next().unwrap_or(rest).to_owned())
 }
 
-async fn enter(routes: Router, shared: Arc<Shared>, mut request: Request) -> Response {
-    request.extensions_mut().insert(InWorld(shared));
+async fn enter(routes: Router, world: Arc<World>, mut request: Request) -> Response {
+    request.extensions_mut().insert(InWorld(world));
     answered(routes.oneshot(request).await)
 }
 
@@ -78,7 +78,7 @@ async fn enter_by_path(
     name: &str,
     mut request: Request,
 ) -> Response {
-    let Ok(shared) = worlds.named(name) else {
+    let Ok(world) = worlds.named(name) else {
         return unknown(request.uri().path());
     };
     let below = &request.uri().path()[PREFIX.len() + name.len()..];
@@ -93,10 +93,10 @@ async fn enter_by_path(
     // The outer router has written the whole URI down, from which the world tells its mount.
     *request.uri_mut() = uri;
     if data::is_data(request.uri().path()) {
-        let line = Line::of(request.extensions());
-        return answered(data::data(shared, request, line).await);
+        let connection = ConnectionHandle::of(request.extensions());
+        return answered(data::data(world, request, connection).await);
     }
-    enter(routes, shared, request).await
+    enter(routes, world, request).await
 }
 
 /// The name in `/_mock/v1/…?world=name`.
@@ -113,7 +113,7 @@ async fn enter_by_query(
     name: &str,
     mut request: Request,
 ) -> Response {
-    let Ok(shared) = worlds.named(name) else {
+    let Ok(world) = worlds.named(name) else {
         return into_response(response::json_reply(
             StatusCode::BAD_REQUEST,
             json!({ "error": NoWorld.to_string() }).to_string(),
@@ -133,7 +133,7 @@ async fn enter_by_query(
     };
     request.extensions_mut().insert(OriginalUri(original));
     *request.uri_mut() = uri;
-    enter(routes, shared, request).await
+    enter(routes, world, request).await
 }
 
 /// The other parameters, which are the control's own.

@@ -4,32 +4,32 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::World;
+use super::State;
 use super::grants::{Authorization, Code};
 use super::user::User;
 use crate::protocol::digest::digest;
 
 /// The redirect that carries a new code.
 pub(crate) fn approve(
-    world: &mut World,
+    state: &mut State,
     authorization: &Authorization,
     user: Arc<User>,
     now_ms: u64,
 ) -> String {
-    let code = world.ids.opaque("code_mock_", 40);
-    if *world.redirect_uri != *authorization.redirect_uri {
-        world.redirect_uri = authorization.redirect_uri.as_str().into();
+    let code = state.ids.opaque("code_mock_", 40);
+    if *state.redirect_uri != *authorization.redirect_uri {
+        state.redirect_uri = authorization.redirect_uri.as_str().into();
     }
     let entry = Code {
         app: authorization.app,
         user,
-        redirect_uri: world.redirect_uri.clone(),
+        redirect_uri: state.redirect_uri.clone(),
         challenge: authorization.challenge.clone().map(Box::new),
-        expires_ms: now_ms + world.settings.ttl.code * 1000,
+        expires_ms: now_ms + state.settings.ttl.code * 1000,
         made: authorization.made,
         used: None,
     };
-    world.codes.insert(digest(&code), entry);
+    state.codes.insert(digest(&code), entry);
     redirect(authorization, &[("code", &code)])
 }
 

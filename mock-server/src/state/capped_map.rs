@@ -9,7 +9,7 @@ use crate::protocol::digest::Digest;
 /// A map that forgets its oldest entry when it is full. The table, which is half empty, has places
 /// alone; the entries stand close together.
 #[derive(Debug)]
-pub(crate) struct Capped<T> {
+pub(crate) struct CappedMap<T> {
     places: HashTable<u32>,
     entries: VecDeque<(Digest, T)>,
     /// The place of the first entry; they are counted on and may wrap.
@@ -37,7 +37,7 @@ fn index(place: u32, first: u32) -> Option<usize> {
     usize::try_from(place.wrapping_sub(first)).ok()
 }
 
-impl<T> Capped<T> {
+impl<T> CappedMap<T> {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
             places: HashTable::new(),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn places_go_with_their_entries_and_the_table_stays_as_it_is() {
-        let mut map = Capped::new(1_000);
+        let mut map = CappedMap::new(1_000);
         let key = |n: u32| digest(&n.to_string());
         for n in 0..1_001 {
             map.insert(key(n), n);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first() {
-        let mut store = Capped::new(2);
+        let mut store = CappedMap::new(2);
         for name in ["a", "b", "b", "c"] {
             store.insert(digest(name), name);
         }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn places_may_wrap() {
-        let mut store = Capped::new(2);
+        let mut store = CappedMap::new(2);
         store.first = u32::MAX;
         for name in ["a", "b", "c", "d"] {
             store.insert(digest(name), name);

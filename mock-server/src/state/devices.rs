@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::World;
+use super::State;
 use super::grants::{Decision, Device};
 use super::user::User;
 use crate::protocol::digest::{Digest, digest};
@@ -13,8 +13,8 @@ pub(crate) fn canonical(user_code: &str) -> String {
     letters.map(|c| c.to_ascii_uppercase()).collect()
 }
 
-pub(crate) fn find(world: &World, user_code: &str) -> Option<Digest> {
-    world
+pub(crate) fn find(state: &State, user_code: &str) -> Option<Digest> {
+    state
         .user_codes
         .get(&digest(&canonical(user_code)))
         .copied()
@@ -82,12 +82,12 @@ impl NotWaiting {
 
 /// The device behind `user_code`, if it still waits.
 pub(crate) fn waiting<'a>(
-    world: &'a World,
+    state: &'a State,
     user_code: &str,
     now_ms: u64,
 ) -> Result<&'a Device, NotWaiting> {
-    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
-    let device = world.devices.get(&key).ok_or(NotWaiting::Unknown)?;
+    let key = find(state, user_code).ok_or(NotWaiting::Unknown)?;
+    let device = state.devices.get(&key).ok_or(NotWaiting::Unknown)?;
     match device.decision {
         Decision::Pending if now_ms >= device.expires_ms => Err(NotWaiting::Expired),
         Decision::Pending if device.used.is_none() => Ok(device),
@@ -96,26 +96,26 @@ pub(crate) fn waiting<'a>(
 }
 
 /// The devices that a person can still decide about, oldest first.
-pub(crate) fn all_waiting(world: &World, now_ms: u64) -> impl Iterator<Item = &Device> {
+pub(crate) fn all_waiting(state: &State, now_ms: u64) -> impl Iterator<Item = &Device> {
     let pending = |device: &&Device| device.decision == Decision::Pending && device.used.is_none();
-    let devices = world.devices.iter().filter(pending);
+    let devices = state.devices.iter().filter(pending);
     devices.filter(move |device| now_ms < device.expires_ms)
 }
 
 /// Approves, denies or ends a device code. `user` is the one who approves; with none it is the user who is signed in
 /// when the device gets its tokens.
 pub(crate) fn decide(
-    world: &mut World,
+    state: &mut State,
     user_code: &str,
     action: DeviceAction,
     user: Option<Arc<User>>,
     now_ms: u64,
 ) -> Result<(), NotWaiting> {
-    let key = find(world, user_code).ok_or(NotWaiting::Unknown)?;
+    let key = find(state, user_code).ok_or(NotWaiting::Unknown)?;
     if action != DeviceAction::Expire {
-        waiting(world, user_code, now_ms)?;
+        waiting(state, user_code, now_ms)?;
     }
-    let device = world.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
+    let device = state.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
     match action {
         DeviceAction::Approve => {
             device.decision = Decision::Approved;

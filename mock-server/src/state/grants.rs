@@ -10,7 +10,7 @@ use super::provenance::{Mark, Origin};
 use super::user::User;
 use crate::protocol::digest::Digest;
 
-/// Index into `World::apps`, which only ever grows.
+/// Index into `State::apps`, which only ever grows.
 pub(crate) type AppIndex = u16;
 
 /// An accepted authorize request.

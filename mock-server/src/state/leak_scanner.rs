@@ -10,12 +10,12 @@ use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::World;
+use super::State;
 use super::challenges::of_verifier;
 use super::secret_kinds::{Kind, Place};
-use crate::journal::draft::Note;
+use crate::journal::draft::Draft;
 use crate::journal::leak::Leak;
-use crate::protocol::digest::{Digest, digest, hex, print_of};
+use crate::protocol::digest::{Digest, digest, fingerprint_of, hex};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Part;
 use crate::protocol::request::{Body, Incoming};
@@ -29,18 +29,18 @@ const MOST_OF_ONE: usize = 16;
 const SHORTEST_VERIFIER: usize = 16;
 
 struct Scan<'a> {
-    world: &'a World,
+    state: &'a State,
     endpoint: Endpoint<'a>,
     found: Vec<Leak>,
 }
 
 /// What a body's members hold that they should not.
 pub(crate) fn of_members<'a>(
-    world: &World,
+    state: &State,
     endpoint: Endpoint<'_>,
     members: impl Iterator<Item = (&'a str, Part<'a>)>,
 ) -> Vec<Leak> {
-    let mut scan = Scan::new(world, endpoint);
+    let mut scan = Scan::new(state, endpoint);
     for (name, value) in members {
         scan.text(Place::Body, name);
         match value {
@@ -53,13 +53,13 @@ pub(crate) fn of_members<'a>(
 
 /// What the rest of a request holds, and its body if no handler has read it.
 pub(crate) fn of_request(
-    world: &World,
+    state: &State,
     endpoint: Endpoint<'_>,
     request: &Incoming,
-    note: &mut Note,
+    draft: &mut Draft,
 ) {
-    let mut scan = Scan::new(world, endpoint);
-    scan.found = std::mem::take(&mut note.leaks);
+    let mut scan = Scan::new(state, endpoint);
+    scan.found = std::mem::take(&mut draft.leaks);
     scan.encoded(Place::Path, &request.path);
     let query = request.query.as_deref().unwrap_or("");
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -75,27 +75,27 @@ pub(crate) fn of_request(
             Err(_) => {}
         }
     }
-    if let (None, Body::Whole(body)) = (&note.json, &request.body) {
+    if let (None, Body::Whole(body)) = (&draft.json, &request.body) {
         for (name, value) in form_urlencoded::parse(body) {
             scan.text(Place::Body, &name);
             scan.text(Place::Member(&name), &value);
         }
     }
-    note.leaks = scan.found;
+    draft.leaks = scan.found;
 }
 
 /// The secrets of this world in a text, such as the log of a client.
-pub(crate) fn of_text(world: &World, text: &str) -> Vec<Leak> {
-    let mut scan = Scan::new(world, Endpoint::Unknown);
+pub(crate) fn of_text(state: &State, text: &str) -> Vec<Leak> {
+    let mut scan = Scan::new(state, Endpoint::Unknown);
     scan.encoded(Place::Text, text);
     scan.found
 }
 
 impl<'a> Scan<'a> {
-    const fn new(world: &'a World, endpoint: Endpoint<'a>) -> Self {
+    const fn new(state: &'a State, endpoint: Endpoint<'a>) -> Self {
         let found = Vec::new();
         Self {
-            world,
+            state,
             endpoint,
             found,
         }
@@ -166,7 +166,7 @@ impl<'a> Scan<'a> {
             kind: kind.name(),
             place: place.name(),
             name,
-            fingerprint: long.then(|| hex(&print_of(&digest(word)))),
+            fingerprint: long.then(|| hex(&fingerprint_of(&digest(word)))),
             logid: String::new(),
         };
         if !self.found.contains(&leak) {
@@ -180,7 +180,7 @@ impl<'a> Scan<'a> {
             let known = place.takes(kind, self.endpoint) || self.knows(kind, &digest(word));
             return known.then_some(kind);
         }
-        let apps = &self.world.apps;
+        let apps = &self.state.apps;
         let mut secrets = apps.iter().filter_map(|app| app.client_secret.as_deref());
         if secrets.any(|secret| secret == word) {
             return Some(Kind::ClientSecret);
@@ -188,19 +188,19 @@ impl<'a> Scan<'a> {
         if word.starts_with("eyJ") && self.is_assertion(word) {
             return Some(Kind::Assertion);
         }
-        let may_be = word.len() >= SHORTEST_VERIFIER && !self.world.challenges.is_empty();
-        let is = may_be && self.world.challenges.get(&of_verifier(word)).is_some();
+        let may_be = word.len() >= SHORTEST_VERIFIER && !self.state.challenges.is_empty();
+        let is = may_be && self.state.challenges.get(&of_verifier(word)).is_some();
         is.then_some(Kind::Verifier)
     }
 
     fn knows(&self, kind: Kind, key: &Digest) -> bool {
-        let world = self.world;
+        let state = self.state;
         match kind {
-            Kind::Access => world.access_tokens.get(key).is_some(),
-            Kind::Refresh => world.refresh_tokens.get(key).is_some(),
-            Kind::Code => world.codes.get(key).is_some(),
-            Kind::DeviceCode => world.devices.get(key).is_some(),
-            Kind::Pat | Kind::Sat => world.console_tokens.get(key).is_some(),
+            Kind::Access => state.access_tokens.get(key).is_some(),
+            Kind::Refresh => state.refresh_tokens.get(key).is_some(),
+            Kind::Code => state.codes.get(key).is_some(),
+            Kind::DeviceCode => state.devices.get(key).is_some(),
+            Kind::Pat | Kind::Sat => state.console_tokens.get(key).is_some(),
             Kind::ClientSecret | Kind::Verifier | Kind::Assertion => false,
         }
     }
@@ -215,7 +215,7 @@ impl<'a> Scan<'a> {
         let header = header.and_then(|header| serde_json::from_slice::<Map<_, _>>(&header).ok());
         let kid = header.as_ref().and_then(|header| header.get("kid"));
         let kid = kid.and_then(Value::as_str);
-        let known = |kid| self.world.apps.iter().any(|app| app.key(kid).is_some());
+        let known = |kid| self.state.apps.iter().any(|app| app.key(kid).is_some());
         !signature.is_empty() && kid.is_some_and(known)
     }
 }

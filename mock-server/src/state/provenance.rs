@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::journal::log_id::{digits, logid};
-use crate::protocol::digest::{Digest, Print, print_of};
+use crate::protocol::digest::{Digest, Fingerprint, fingerprint_of};
 
 /// A request, in as little room as its log id needs: every token of a full world has some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Mark {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     /// Of the code or refresh token that it was given for; zero for none, as with the JWT grant.
-    from: Print,
+    from: Fingerprint,
     pub(crate) made: Mark,
 }
 
@@ -45,13 +45,13 @@ impl Origin {
     /// `from`: the code or refresh token that it was given for; none with the JWT grant.
     pub(crate) fn new(from: Option<&Digest>, made: Mark) -> Self {
         Self {
-            from: from.map_or_else(Print::default, print_of),
+            from: from.map_or_else(Fingerprint::default, fingerprint_of),
             made,
         }
     }
 
-    pub(crate) fn from(&self) -> Option<Print> {
-        (self.from != Print::default()).then_some(self.from)
+    pub(crate) fn from(&self) -> Option<Fingerprint> {
+        (self.from != Fingerprint::default()).then_some(self.from)
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     pub(crate) journal: usize,
     pub(crate) ttl: Ttl,
     pub(crate) apps: Vec<App>,
-    /// One at least; the first is the one who sits at the browser.
+    /// At least one; the first is signed in on the pages.
     pub(crate) users: Vec<Arc<User>>,
     pub(crate) tokens: Vec<ConsoleToken>,
     /// On the JWT paths; none listed: any.

@@ -5,10 +5,10 @@ use std::num::NonZeroU64;
 
 use serde::Serialize;
 
-use super::World;
+use super::State;
 use super::grants::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken};
 use super::provenance::Mark;
-use crate::protocol::digest::{Digest, Print, hex, print_of};
+use crate::protocol::digest::{Digest, Fingerprint, fingerprint_of, hex};
 
 /// A request, as the journal names it.
 #[derive(Debug, Serialize)]
@@ -29,11 +29,11 @@ impl From<Mark> for Moment {
 /// A token or code of a flow.
 #[derive(Clone, Copy)]
 struct Row {
-    print: Print,
+    print: Fingerprint,
     kind: &'static str,
     state: &'static str,
     app: AppIndex,
-    from: Option<Print>,
+    from: Option<Fingerprint>,
     made: Mark,
     spent: Option<Mark>,
     expires_ms: Option<u64>,
@@ -60,12 +60,12 @@ pub(crate) struct Shown {
 }
 
 impl Row {
-    fn show(&self, world: &World) -> Shown {
+    fn show(&self, state: &State) -> Shown {
         Shown {
             fingerprint: hex(&self.print),
             kind: Some(self.kind),
             state: self.state,
-            client_id: Some(world.app(self.app).client_id.clone()),
+            client_id: Some(state.app(self.app).client_id.clone()),
             from: self.from.as_ref().map(hex),
             made: Some(self.made.into()),
             spent: self.spent.map(Moment::from),
@@ -75,7 +75,7 @@ impl Row {
 }
 
 /// Of a token that the world no longer has, only what came from it is known.
-fn evicted(print: &Print) -> Shown {
+fn evicted(print: &Fingerprint) -> Shown {
     Shown {
         fingerprint: hex(print),
         kind: None,
@@ -100,7 +100,7 @@ const fn state(revoked: bool, spent: bool, expired: bool) -> &'static str {
 
 fn code((key, code): (&Digest, &Code), now: u64) -> Row {
     Row {
-        print: print_of(key),
+        print: fingerprint_of(key),
         kind: "code",
         state: state(false, code.used.is_some(), now >= code.expires_ms),
         app: code.app,
@@ -117,7 +117,7 @@ fn device((key, device): (&Digest, &Device), now: u64) -> Row {
         _ => state(false, device.used.is_some(), now >= device.expires_ms),
     };
     Row {
-        print: print_of(key),
+        print: fingerprint_of(key),
         kind: "device_code",
         state,
         app: device.app,
@@ -131,7 +131,7 @@ fn device((key, device): (&Digest, &Device), now: u64) -> Row {
 fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
     let expired = now >= token.expires_ms;
     Row {
-        print: print_of(key),
+        print: fingerprint_of(key),
         kind: "refresh_token",
         state: state(token.revoked, token.spent.is_some(), expired),
         app: token.app,
@@ -147,7 +147,7 @@ fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
     let expired = token.expires_ms.is_some_and(|expiry| now >= expiry.get());
     let origin = token.origin?;
     Some(Row {
-        print: print_of(key),
+        print: fingerprint_of(key),
         kind: "access_token",
         state: state(token.revoked, false, expired),
         app: token.app?,
@@ -158,12 +158,12 @@ fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
     })
 }
 
-fn rows(world: &World) -> impl Iterator<Item = Row> + '_ {
-    let now = world.settings.clock.unix_ms();
-    let codes = world.codes.entries().map(move |entry| code(entry, now));
-    let devices = world.devices.entries();
-    let access_tokens = world.access_tokens.entries();
-    let refresh_tokens = world.refresh_tokens.entries();
+fn rows(state: &State) -> impl Iterator<Item = Row> + '_ {
+    let now = state.settings.clock.unix_ms();
+    let codes = state.codes.entries().map(move |entry| code(entry, now));
+    let devices = state.devices.entries();
+    let access_tokens = state.access_tokens.entries();
+    let refresh_tokens = state.refresh_tokens.entries();
     codes
         .chain(devices.map(move |entry| device(entry, now)))
         .chain(access_tokens.filter_map(move |entry| access(entry, now)))
@@ -171,17 +171,17 @@ fn rows(world: &World) -> impl Iterator<Item = Row> + '_ {
 }
 
 /// In the order in which they were made, so that what a token came from stands before it.
-fn in_order(world: &World) -> Vec<Row> {
-    let mut all: Vec<_> = rows(world).collect();
+fn in_order(state: &State) -> Vec<Row> {
+    let mut all: Vec<_> = rows(state).collect();
     // Stable: of one request the access token first.
     all.sort_by_key(|row| row.made.seq());
     all
 }
 
 /// How many of each kind would be accepted.
-pub(crate) fn live(world: &World) -> [(&'static str, usize); 4] {
+pub(crate) fn live(state: &State) -> [(&'static str, usize); 4] {
     let mut live = ["code", "device_code", "access_token", "refresh_token"].map(|kind| (kind, 0));
-    for row in rows(world).filter(|row| row.state == "live") {
+    for row in rows(state).filter(|row| row.state == "live") {
         let counted = live.iter_mut().find(|(kind, _)| *kind == row.kind);
         counted.into_iter().for_each(|(_, n)| *n += 1);
     }
@@ -189,25 +189,29 @@ pub(crate) fn live(world: &World) -> [(&'static str, usize); 4] {
 }
 
 /// How many the world has forgotten.
-pub(crate) fn forgotten(world: &World) -> u64 {
-    world.codes.evicted()
-        + world.devices.evicted()
-        + world.access_tokens.evicted()
-        + world.refresh_tokens.evicted()
+pub(crate) fn forgotten(state: &State) -> u64 {
+    state.codes.evicted()
+        + state.devices.evicted()
+        + state.access_tokens.evicted()
+        + state.refresh_tokens.evicted()
 }
 
 /// The newest `most`, oldest first.
-pub(crate) fn list(world: &World, most: usize) -> Vec<Shown> {
-    let all = in_order(world);
+pub(crate) fn list(state: &State, most: usize) -> Vec<Shown> {
+    let all = in_order(state);
     let newest = &all[all.len().saturating_sub(most)..];
-    newest.iter().map(|row| row.show(world)).collect()
+    newest.iter().map(|row| row.show(state)).collect()
 }
 
 /// Everything that came from what `wanted` came from, itself included: how many there are, and
 /// the newest `most` of them behind the one that all came from. None: it is unknown.
-pub(crate) fn lineage(world: &World, wanted: Print, most: usize) -> Option<(usize, Vec<Shown>)> {
-    let all = in_order(world);
-    let mut roots: HashMap<Print, Print> = HashMap::with_capacity(all.len());
+pub(crate) fn lineage(
+    state: &State,
+    wanted: Fingerprint,
+    most: usize,
+) -> Option<(usize, Vec<Shown>)> {
+    let all = in_order(state);
+    let mut roots: HashMap<Fingerprint, Fingerprint> = HashMap::with_capacity(all.len());
     for row in &all {
         let root = match row.from {
             // One that was evicted is the first that is known of.
@@ -224,12 +228,12 @@ pub(crate) fn lineage(world: &World, wanted: Print, most: usize) -> Option<(usiz
     let mut shown = Vec::new();
     let first = family.first().filter(|row| row.print == root);
     shown.push(match first {
-        Some(row) => row.show(world),
+        Some(row) => row.show(state),
         None => evicted(&root),
     });
     let later = &family[usize::from(first.is_some())..];
     let newest = &later[later.len().saturating_sub(most)..];
-    shown.extend(newest.iter().map(|row| row.show(world)));
+    shown.extend(newest.iter().map(|row| row.show(state)));
     Some((later.len() + 1, shown))
 }
 
@@ -245,20 +249,20 @@ mod tests {
     fn a_lineage_begins_with_the_oldest_that_is_known_of() {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
-        let mut world = World::new(settings);
-        let now = world.settings.clock.unix_ms();
+        let mut state = State::new(settings);
+        let now = state.settings.clock.unix_ms();
         let mut prints = Vec::new();
         let mut from = digest("a code");
         for seq in 1..=4 {
             let origin = Origin::new(Some(&from), Mark::new(now, seq));
-            let user = world.user.clone();
-            let tokens = world.issue_pair(0, user, now, origin);
+            let user = state.user.clone();
+            let tokens = state.issue_pair(0, user, now, origin);
             from = tokens.refresh_key.expect("a refresh token");
-            prints.push((print_of(&tokens.access_key), print_of(&from)));
+            prints.push((fingerprint_of(&tokens.access_key), fingerprint_of(&from)));
         }
         let gone = prints[1].1;
         for wanted in [gone, prints[2].0, prints[3].1] {
-            let (total, shown) = lineage(&world, wanted, 10).expect("a lineage");
+            let (total, shown) = lineage(&state, wanted, 10).expect("a lineage");
             let told = shown.iter().map(|row| (row.state, row.fingerprint.clone()));
             let expected = [
                 ("evicted", hex(&gone)),
@@ -270,12 +274,12 @@ mod tests {
             assert_eq!(told.collect::<Vec<_>>(), expected);
             assert_eq!(total, 5);
         }
-        let (total, shown) = lineage(&world, gone, 1).expect("a lineage");
+        let (total, shown) = lineage(&state, gone, 1).expect("a lineage");
         assert_eq!((total, shown.len()), (5, 2), "the first, and the newest");
         assert!(
-            lineage(&world, prints[0].1, 10).is_none(),
+            lineage(&state, prints[0].1, 10).is_none(),
             "nobody knows it"
         );
-        assert_eq!(forgotten(&world), 4);
+        assert_eq!(forgotten(&state), 4);
     }
 }

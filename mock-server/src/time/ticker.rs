@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 /// Ticks until it is dropped, and its thread ends with it.
 #[derive(Debug)]
-pub(crate) struct Ticks {
+pub(crate) struct Ticker {
     ticks: mpsc::Receiver<()>,
     _stop: Sender<Infallible>,
 }
 
-impl Ticks {
+impl Ticker {
     pub(crate) fn every(period: Duration) -> Self {
         let (tick, ticks) = mpsc::channel(1);
         let (stop, stopped) = channel();

@@ -8,13 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 
-use crate::net::addressing::Reach;
+use crate::net::addressing::Addressing;
 use crate::protocol::digest::same;
 
 /// Whether `Host` and `Origin` are of this machine or the mock's own.
-pub(crate) fn comes_from_here(reach: &Reach, request: &Request) -> bool {
+pub(crate) fn comes_from_here(addressing: &Addressing, request: &Request) -> bool {
     let headers = request.headers();
-    let is_here = |authority: &str| is_here(reach, authority);
+    let is_here = |authority: &str| is_here(addressing, authority);
     let host_here = match headers.get(HOST) {
         Some(host) => host.to_str().is_ok_and(is_here),
         None => request.uri().host().is_none_or(is_here),
@@ -30,8 +30,8 @@ pub(crate) fn comes_from_here(reach: &Reach, request: &Request) -> bool {
 }
 
 /// As a bearer token, or as the password of a browser, with any user name.
-pub(crate) fn has_token(reach: &Reach, headers: &HeaderMap) -> bool {
-    let Some(wanted) = &reach.admin_token else {
+pub(crate) fn has_token(addressing: &Addressing, headers: &HeaderMap) -> bool {
+    let Some(wanted) = &addressing.admin_token else {
         return true;
     };
     let sent = headers
@@ -54,13 +54,13 @@ fn password(sent: &str) -> Option<String> {
     Some(password.to_owned())
 }
 
-fn is_here(reach: &Reach, authority: &str) -> bool {
+fn is_here(addressing: &Addressing, authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').unwrap_or(("", "")),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let here = host.eq_ignore_ascii_case("localhost")
-        || reach.is_own_host(host)
+        || addressing.is_own_host(host)
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     here && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
@@ -80,7 +80,7 @@ mod tests {
             "[::1]:80",
             "[::1]",
         ] {
-            assert!(is_here(&Reach::default(), host), "{host}");
+            assert!(is_here(&Addressing::default(), host), "{host}");
         }
         for host in [
             "",
@@ -96,7 +96,7 @@ mod tests {
             "[::2]",
             "0.0.0.0",
         ] {
-            assert!(!is_here(&Reach::default(), host), "{host}");
+            assert!(!is_here(&Addressing::default(), host), "{host}");
         }
     }
 }

@@ -4,22 +4,22 @@ use http::header::HOST;
 use http::{HeaderMap, Uri};
 
 use crate::net::addressing::is_plain_host;
-use crate::world::Shared;
+use crate::world::World;
 
 /// The world's address, as the caller of a control sees it.
-pub(crate) fn seen(shared: &Shared, headers: &HeaderMap, original: &Uri) -> String {
+pub(crate) fn seen(world: &World, headers: &HeaderMap, original: &Uri) -> String {
     let path = original.path();
     let at = path.rfind("/_mock/v1").unwrap_or(path.len());
-    base(shared, headers, original, &path[at..])
+    base(world, headers, original, &path[at..])
 }
 
 /// Scheme, host and mount point: the public URL, or what a trusted proxy says, or what the client wrote, so that
 /// what it is sent back fits.
-pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &str) -> String {
-    if shared.reach.public_url.is_some() {
-        return shared.base_url().to_owned();
+pub(crate) fn base(world: &World, headers: &HeaderMap, original: &Uri, path: &str) -> String {
+    if world.addressing.public_url.is_some() {
+        return world.base_url().to_owned();
     }
-    let seen = shared.reach.forwarded(headers);
+    let seen = world.addressing.forwarded(headers);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| original.authority().map(http::uri::Authority::as_str));
     let host = seen.host.as_deref().or(host);
@@ -29,13 +29,13 @@ pub(crate) fn base(shared: &Shared, headers: &HeaderMap, original: &Uri, path: &
             let scheme = seen
                 .scheme
                 .or_else(|| original.scheme_str())
-                .unwrap_or_else(|| shared.reach.scheme());
+                .unwrap_or_else(|| world.addressing.scheme());
             [scheme, "://", host, &seen.prefix, mount].concat()
         }
         // The address of the socket has the mount already.
-        None => match shared.base_url.get() {
+        None => match world.base_url.get() {
             Some(url) => url.clone(),
-            None => format!("{}{mount}", shared.base_url()),
+            None => format!("{}{mount}", world.base_url()),
         },
     }
 }

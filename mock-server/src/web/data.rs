@@ -9,27 +9,27 @@ use axum::response::Response;
 use super::base_url::base;
 use super::body::read;
 use super::routes::into_response;
-use crate::net::socket::Line;
+use crate::net::socket::ConnectionHandle;
 use crate::protocol::request::{Body, Incoming};
-use crate::world::{Shared, pipeline};
+use crate::world::{World, pipeline};
 
 /// Whether neither a page nor the control plane can be there, so that the router need not be asked.
 pub(crate) fn is_data(path: &str) -> bool {
     !path.starts_with("/_mock") && !path.starts_with("/oauth/")
 }
 
-/// A request to the data plane of this world; `line` is the connection on which it came, if it is one of the mock's
+/// A request to the data plane of this world; `connection` is the connection on which it came, if it is one of the mock's
 /// own. It never fails: this is what a service gives.
 pub(crate) fn data(
-    shared: Arc<Shared>,
+    world: Arc<World>,
     request: Request,
-    line: Option<Line>,
+    connection: Option<ConnectionHandle>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
     let (parts, body) = request.into_parts();
     let original = parts.extensions.get::<OriginalUri>();
     let original = original.map_or(&parts.uri, |original| &original.0);
     let mut incoming = Incoming {
-        base: base(&shared, &parts.headers, original, parts.uri.path()),
+        base: base(&world, &parts.headers, original, parts.uri.path()),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         method: parts.method,
@@ -39,9 +39,9 @@ pub(crate) fn data(
     };
     async move {
         incoming.body = read(body).await;
-        let reply = pipeline::serve(&shared, &incoming, line.as_ref()).await;
+        let reply = pipeline::serve(&world, &incoming, connection.as_ref()).await;
         let mut response = into_response(reply);
-        shared.date(&mut response);
+        world.date(&mut response);
         Ok(response)
     }
 }

@@ -6,12 +6,12 @@ use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::world::Shared;
+use crate::world::World;
 
 /// The world of a request. The routes are the same for all worlds; which one is meant is found before them and laid
 /// beside the request, so that a world costs no router.
 #[derive(Clone, Debug)]
-pub(crate) struct InWorld(pub(crate) Arc<Shared>);
+pub(crate) struct InWorld(pub(crate) Arc<World>);
 
 impl<S: Sync> FromRequestParts<S> for InWorld {
     type Rejection = StatusCode;

@@ -14,11 +14,12 @@ use crate::journal::Journal;
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::Calls;
 use crate::limits::MAX_WAITING_CLIENTS;
-use crate::world::Shared;
-use crate::world::wait::Awaited;
+use crate::world::World;
+use crate::world::wait::Waited;
 
-pub(crate) fn full(shared: &Shared) -> bool {
-    shared.bell.waiting() >= MAX_WAITING_CLIENTS
+/// Returns true if as many clients wait for requests as may.
+pub(crate) fn full(world: &World) -> bool {
+    world.notifier.waiting() >= MAX_WAITING_CLIENTS
 }
 
 /// Proxies close what is silent for longer.
@@ -27,8 +28,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Requests in one piece: a reader that is far behind gets them in several.
 const AT_ONCE: usize = 64;
 
-/// What a reader of the journal is told.
-pub(crate) enum Told<'a> {
+/// What the stream sends.
+pub(crate) enum StreamEvent<'a> {
     Request(&'a JournalEntry),
     /// So many are no longer kept.
     Lost(u64),
@@ -37,35 +38,42 @@ pub(crate) enum Told<'a> {
     Reset,
 }
 
-type Tell = fn(&Told<'_>) -> String;
+type Render = fn(&StreamEvent<'_>) -> String;
 
-type Waiting = Pin<Box<dyn Future<Output = Awaited<()>> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Waited<()>> + Send>>;
 
 /// Nothing is kept for a reader but its place: what it is too slow for is no longer there.
-pub(crate) struct Events {
-    shared: Arc<Shared>,
-    life: u64,
+pub(crate) struct JournalStream {
+    world: Arc<World>,
+    epoch: u64,
     after: u64,
     /// How many are still to be sent.
     left: u64,
     waiting: Option<Waiting>,
     over: bool,
-    tell: Tell,
+    render: Render,
     /// What comes before all requests.
     head: Option<String>,
 }
 
-impl Events {
-    /// The requests after `after`, at most `left`, as `tell` writes them. `life` is the bell's, from before `after` was read.
-    pub(crate) fn new(shared: Arc<Shared>, life: u64, after: u64, left: u64, tell: Tell) -> Self {
+impl JournalStream {
+    /// The requests after `after`, at most `left`, as `render` writes them. `epoch` is the
+    /// notifier's, read before `after` was.
+    pub(crate) fn new(
+        world: Arc<World>,
+        epoch: u64,
+        after: u64,
+        left: u64,
+        render: Render,
+    ) -> Self {
         Self {
-            shared,
-            life,
+            world,
+            epoch,
             after,
             left,
             waiting: None,
             over: false,
-            tell,
+            render,
             head: None,
         }
     }
@@ -76,12 +84,12 @@ impl Events {
     }
 
     fn coming(&mut self) -> Option<String> {
-        let shared = self.shared.clone();
-        let world = shared.world();
-        let journal = &world.journal;
+        let world = self.world.clone();
+        let state = world.state();
+        let journal = &state.journal;
         let mut text = String::new();
         if let Some(lost) = lost(journal, self.after) {
-            text.push_str(&(self.tell)(&Told::Lost(lost)));
+            text.push_str(&(self.render)(&StreamEvent::Lost(lost)));
             self.after += lost;
         }
         for _ in 0..AT_ONCE {
@@ -93,20 +101,20 @@ impl Events {
             };
             self.after = entry.seq;
             self.left -= 1;
-            text.push_str(&(self.tell)(&Told::Request(&entry.show())));
+            text.push_str(&(self.render)(&StreamEvent::Request(&entry.show())));
         }
         (!text.is_empty()).then_some(text)
     }
 
     fn wait(&self) -> Waiting {
-        let shared = self.shared.clone();
-        let (life, after) = (self.life, self.after);
+        let world = self.world.clone();
+        let (epoch, after) = (self.epoch, self.after);
         Box::pin(async move {
-            let came = move |world: &crate::state::World| {
-                let next = world.journal.next(after, &Calls::any());
+            let came = move |state: &crate::state::State| {
+                let next = state.journal.next(after, &Calls::any());
                 next.map(|_| ())
             };
-            shared.awaited(life, HEARTBEAT, came).await
+            world.wait(epoch, HEARTBEAT, came).await
         })
     }
 }
@@ -117,7 +125,7 @@ pub(crate) fn lost(journal: &Journal, after: u64) -> Option<u64> {
     (oldest > after + 1).then(|| oldest - after - 1)
 }
 
-impl HttpBody for Events {
+impl HttpBody for JournalStream {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -134,15 +142,15 @@ impl HttpBody for Events {
         }
         loop {
             if let Some(waiting) = &mut self.waiting {
-                let awaited = ready!(waiting.as_mut().poll(context));
+                let waited = ready!(waiting.as_mut().poll(context));
                 self.waiting = None;
-                if matches!(awaited, Awaited::Late) {
-                    return frame((self.tell)(&Told::Silence));
+                if matches!(waited, Waited::TimedOut) {
+                    return frame((self.render)(&StreamEvent::Silence));
                 }
             }
-            if self.shared.bell.life() != self.life {
+            if self.world.notifier.epoch() != self.epoch {
                 self.over = true;
-                return frame((self.tell)(&Told::Reset));
+                return frame((self.render)(&StreamEvent::Reset));
             }
             if let Some(text) = self.coming() {
                 return frame(text);

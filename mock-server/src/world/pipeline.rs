@@ -1,100 +1,118 @@
 //! The way of a request to the data plane: gates, scripts and faults, and between them the rules.
 
-use super::Shared;
-use crate::intercept::effect::{Sending, stand_in};
-use crate::intercept::faults::{Fired, Met};
+use super::World;
+use crate::intercept::effect::{FaultedReply, stand_in};
+use crate::intercept::faults::{Firing, Match};
 use crate::intercept::phase::At;
-use crate::journal::entry::Marks;
-use crate::net::socket::Line;
+use crate::journal::entry::Interference;
+use crate::net::socket::ConnectionHandle;
 use crate::oauth::{dispatch, recorder};
 use crate::protocol::request::Incoming;
 use crate::protocol::response;
 use crate::protocol::response::Reply;
 
-impl Fired {
-    fn marks(&self) -> Marks {
-        Marks {
+impl Firing {
+    fn interference(&self) -> Interference {
+        Interference {
             fault: Some(self.fault.name()),
             script: self.script.clone(),
         }
     }
 }
 
-/// `line`: the connection, if it is one of the mock's own.
-pub(crate) async fn serve(shared: &Shared, request: &Incoming, line: Option<&Line>) -> Reply {
-    shared.gates.pass(request, At::Request).await;
-    let (sending, waits) = match shared.faults.meet(request) {
-        Some(Met::Error(error, script)) => {
-            let world = &mut shared.world();
+/// `connection`: the connection, if it is one of the mock's own.
+pub(crate) async fn serve(
+    world: &World,
+    request: &Incoming,
+    connection: Option<&ConnectionHandle>,
+) -> Reply {
+    world.gates.pass(request, At::Request).await;
+    let (faulted, waits) = match world.faults.meet(request) {
+        Some(Match::Error(error, script)) => {
+            let state = &mut world.state();
             (
-                Sending::plain(recorder::scripted(world, request, &error, script)),
+                FaultedReply::plain(recorder::scripted(state, request, &error, script)),
                 None,
             )
         }
         // What waits is in a box, as few requests meet a fault and all would be larger by it.
-        Some(Met::Fault(fired)) if fired.fault.at == At::Request => {
-            let acts = Box::pin(at_request(shared, request, fired, line.is_some()));
+        Some(Match::Fault(firing)) if firing.fault.at == At::Request => {
+            let acts = Box::pin(at_request(world, request, firing, connection.is_some()));
             (acts.await, None)
         }
-        Some(Met::Fault(fired)) => at_answer(shared, request, Some(fired), line.is_some()),
-        None => at_answer(shared, request, None, line.is_some()),
+        Some(Match::Fault(firing)) => at_answer(world, request, Some(firing), connection.is_some()),
+        None => at_answer(world, request, None, connection.is_some()),
     };
-    shared.gates.pass(request, At::Answer).await;
-    if let Some(fired) = waits {
-        Box::pin(fired.wait()).await;
+    world.gates.pass(request, At::Answer).await;
+    if let Some(firing) = waits {
+        Box::pin(firing.wait()).await;
     }
-    if let (Some(order), Some(line)) = (sending.order, line) {
-        line.order(order);
+    if let (Some(socket_fault), Some(connection)) = (faulted.socket_fault, connection) {
+        connection.inject(socket_fault);
     }
-    sending.reply
+    faulted.reply
 }
 
 /// It is written down at once, for the client may not wait for the end.
-async fn at_request(shared: &Shared, request: &Incoming, fired: Fired, socket: bool) -> Sending {
-    let marks = fired.marks();
-    let begun = {
-        let mut world = shared.world();
-        let begun = recorder::begin(&mut world);
-        if !fired.fault.waits() {
+async fn at_request(
+    world: &World,
+    request: &Incoming,
+    firing: Firing,
+    socket: bool,
+) -> FaultedReply {
+    let interference = firing.interference();
+    let in_flight = {
+        let mut state = world.state();
+        let in_flight = recorder::begin(&mut state);
+        if !firing.fault.waits() {
             let mut reply = stand_in();
-            response::stamp(&mut reply, &begun.logid, None);
-            let sending = fired.fault.spoil(reply, &request.method, socket);
-            let status = Some(sending.status());
-            recorder::record(&mut world, request, begun, status, marks);
-            return sending;
+            response::stamp(&mut reply, &in_flight.logid, None);
+            let faulted = firing.fault.apply(reply, &request.method, socket);
+            let status = Some(faulted.status());
+            recorder::record(&mut state, request, in_flight, status, interference);
+            return faulted;
         }
-        recorder::record(&mut world, request, begun.clone(), None, marks.clone());
-        begun
+        recorder::record(
+            &mut state,
+            request,
+            in_flight.clone(),
+            None,
+            interference.clone(),
+        );
+        in_flight
     };
-    fired.wait().await;
-    let world = &mut shared.world();
-    let begun = match world.journal.has_waiting(&begun.logid, marks.fault) {
-        true => begun.at(world.settings.clock.unix_ms()),
+    firing.wait().await;
+    let state = &mut world.state();
+    let in_flight = match state
+        .journal
+        .has_waiting(&in_flight.logid, interference.fault)
+    {
+        true => in_flight.at(state.settings.clock.unix_ms()),
         // The world was reset, or the journal forgotten.
-        false => recorder::begin(world),
+        false => recorder::begin(state),
     };
-    let reply = dispatch::answer(world, request, None, begun, marks.clone());
-    Sending::plain(response::marked(reply, marks.fault))
+    let reply = dispatch::answer(state, request, None, in_flight, interference.clone());
+    FaultedReply::plain(response::marked(reply, interference.fault))
 }
 
 /// Decided while the world is locked, so that the journal tells in which order. Returned beside
 /// the answer is what makes it wait.
 fn at_answer(
-    shared: &Shared,
+    world: &World,
     request: &Incoming,
-    scripted: Option<Fired>,
+    scripted: Option<Firing>,
     socket: bool,
-) -> (Sending, Option<Fired>) {
-    let mut world = shared.world();
-    let reply = dispatch::serve(&mut world, request, None);
-    let fired = scripted.or_else(|| shared.faults.fires(request, At::Answer));
-    let Some(fired) = fired else {
-        return (Sending::plain(reply), None);
+) -> (FaultedReply, Option<Firing>) {
+    let mut state = world.state();
+    let reply = dispatch::serve(&mut state, request, None);
+    let firing = scripted.or_else(|| world.faults.fires(request, At::Answer));
+    let Some(firing) = firing else {
+        return (FaultedReply::plain(reply), None);
     };
-    let sending = fired.fault.spoil(reply, &request.method, socket);
-    let status = sending.status();
-    tracing::info!(fault = fired.fault.name(), status);
-    recorder::spoil_newest(&mut world, status, fired.marks());
-    let waits = fired.fault.waits().then_some(fired);
-    (sending, waits)
+    let faulted = firing.fault.apply(reply, &request.method, socket);
+    let status = faulted.status();
+    tracing::info!(fault = firing.fault.name(), status);
+    recorder::amend_newest(&mut state, status, firing.interference());
+    let waits = firing.fault.waits().then_some(firing);
+    (faulted, waits)
 }

@@ -6,85 +6,85 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Shared;
-use crate::journal::notifier::Bell;
-use crate::state::World;
+use super::World;
+use crate::journal::notifier::Notifier;
+use crate::state::State;
 
 /// What became of waiting.
 #[derive(Debug)]
-pub(crate) enum Awaited<T> {
-    Came(T),
-    Late,
+pub(crate) enum Waited<T> {
+    Found(T),
+    TimedOut,
     /// The world was reset, or it ended.
-    Over,
+    Closed,
 }
 
-/// Tells the thread that waits for it when nobody does any more.
+/// Wakes the waiting thread when nobody wants its result any more.
 struct Listener<T> {
-    told: oneshot::Receiver<Awaited<T>>,
-    bell: Arc<Bell>,
+    told: oneshot::Receiver<Waited<T>>,
+    notifier: Arc<Notifier>,
 }
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
         self.told.close();
-        self.bell.wake();
+        self.notifier.wake();
     }
 }
 
-impl Shared {
-    /// Asks `look` now and after every request, until it finds something. Over when `life` is no
-    /// longer the bell's.
-    pub(crate) fn awaited_blocking<T>(
+impl World {
+    /// Asks `look` now and after every request, until it finds something. [`Waited::Closed`] if
+    /// the notifier has another epoch than `epoch`.
+    pub(crate) fn wait_blocking<T>(
         &self,
-        life: u64,
+        epoch: u64,
         timeout: Duration,
-        look: impl Fn(&World) -> Option<T>,
+        look: impl Fn(&State) -> Option<T>,
         given_up: impl Fn() -> bool,
-    ) -> Awaited<T> {
+    ) -> Waited<T> {
         let now = Instant::now();
         // For who waits as long as it takes.
         let until = now.checked_add(timeout);
         let until = until.unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600));
-        let mut seen = self.bell.now();
+        let mut seen = self.notifier.now();
         loop {
-            if seen.ends != life {
-                return Awaited::Over;
+            if seen.epoch != epoch {
+                return Waited::Closed;
             }
-            if let Some(found) = look(&self.world()) {
-                return Awaited::Came(found);
+            if let Some(found) = look(&self.state()) {
+                return Waited::Found(found);
             }
-            let rung = self.bell.wait(seen, until, &given_up);
-            if !rung.since(seen) {
-                return Awaited::Late;
+            let progress = self.notifier.wait(seen, until, &given_up);
+            if !progress.since(seen) {
+                return Waited::TimedOut;
             }
-            seen = rung;
+            seen = progress;
         }
     }
 
-    /// As [`awaited_blocking`](Self::awaited_blocking). A thread keeps the time: the caller's
+    /// As [`wait_blocking`](Self::wait_blocking). A thread keeps the time: the caller's
     /// runtime may have no timer, a paused one, or not be there at all.
-    pub(crate) async fn awaited<T: Send + 'static>(
+    pub(crate) async fn wait<T: Send + 'static>(
         self: &Arc<Self>,
-        life: u64,
+        epoch: u64,
         timeout: Duration,
-        look: impl Fn(&World) -> Option<T> + Send + 'static,
-    ) -> Awaited<T> {
-        if let Some(found) = look(&self.world()) {
-            return Awaited::Came(found);
+        look: impl Fn(&State) -> Option<T> + Send + 'static,
+    ) -> Waited<T> {
+        if let Some(found) = look(&self.state()) {
+            return Waited::Found(found);
         }
         let (tell, told) = oneshot::channel();
         let mut listener = Listener {
             told,
-            bell: self.bell.clone(),
+            notifier: self.notifier.clone(),
         };
-        let shared = self.clone();
+        let world = self.clone();
         thread::spawn(move || {
-            let awaited = shared.awaited_blocking(life, timeout, look, || tell.is_closed());
+            let waited = world.wait_blocking(epoch, timeout, look, || tell.is_closed());
             // An error is a listener that has gone.
-            let _ = tell.send(awaited);
+            let _ = tell.send(waited);
         });
-        (&mut listener.told).await.unwrap_or(Awaited::Over)
+        (&mut listener.told).await.unwrap_or(Waited::Closed)
     }
 }
 
@@ -98,19 +98,19 @@ mod tests {
 
     const GUARD: Duration = Duration::from_secs(20);
 
-    fn shared() -> Arc<Shared> {
-        Shared::new(
-            World::new(Settings::standard([1; 32])),
+    fn world() -> Arc<World> {
+        World::new(
+            State::new(Settings::standard([1; 32])),
             String::new(),
             Arc::default(),
         )
     }
 
-    /// Until a thread waits at the bell, or the test fails.
-    fn until_waiting(shared: &Shared, n: usize) {
+    /// Until `n` threads wait, or the test fails.
+    fn until_waiting(world: &World, n: usize) {
         let since = Instant::now();
-        while shared.bell.waiting() != n {
-            assert!(since.elapsed() < GUARD, "{} wait", shared.bell.waiting());
+        while world.notifier.waiting() != n {
+            assert!(since.elapsed() < GUARD, "{} wait", world.notifier.waiting());
             thread::yield_now();
         }
     }
@@ -129,49 +129,49 @@ mod tests {
     /// After a reset too, which makes another journal.
     #[test]
     fn those_who_wait_are_woken_by_a_request() {
-        let shared = shared();
+        let world = world();
         let since = Instant::now();
         for reset in [false, true] {
             if reset {
-                shared.reset();
+                world.reset();
             }
             let waiter = {
-                let shared = shared.clone();
-                let life = shared.bell.life();
-                let came = |world: &World| world.journal.next(0, &Calls::any()).map(|_| ());
-                thread::spawn(move || shared.awaited_blocking(life, GUARD, came, || false))
+                let world = world.clone();
+                let epoch = world.notifier.epoch();
+                let came = |state: &State| state.journal.next(0, &Calls::any()).map(|_| ());
+                thread::spawn(move || world.wait_blocking(epoch, GUARD, came, || false))
             };
-            until_waiting(&shared, 1);
-            dispatch::serve(&mut shared.world(), &request(), None);
-            assert!(matches!(waiter.join(), Ok(Awaited::Came(()))));
+            until_waiting(&world, 1);
+            dispatch::serve(&mut world.state(), &request(), None);
+            assert!(matches!(waiter.join(), Ok(Waited::Found(()))));
             assert!(since.elapsed() < GUARD, "by the end of its time alone");
         }
     }
 
     #[test]
     fn a_reset_ends_the_wait() {
-        let shared = shared();
+        let world = world();
         let waiter = {
-            let shared = shared.clone();
-            thread::spawn(move || shared.awaited_blocking(0, GUARD, |_| None::<()>, || false))
+            let world = world.clone();
+            thread::spawn(move || world.wait_blocking(0, GUARD, |_| None::<()>, || false))
         };
-        until_waiting(&shared, 1);
-        shared.reset();
-        assert!(matches!(waiter.join(), Ok(Awaited::Over)));
+        until_waiting(&world, 1);
+        world.reset();
+        assert!(matches!(waiter.join(), Ok(Waited::Closed)));
     }
 
     /// Or threads would pile up behind clients that hang up.
     #[test]
     fn the_thread_ends_when_nobody_listens() {
-        let shared = shared();
+        let world = world();
         {
-            let mut waiting = Box::pin(shared.awaited(0, GUARD, |_| None::<()>));
+            let mut waiting = Box::pin(world.wait(0, GUARD, |_| None::<()>));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(waiting.as_mut().poll(&mut context).is_pending());
-            until_waiting(&shared, 1);
+            until_waiting(&world, 1);
         }
         let since = Instant::now();
-        until_waiting(&shared, 0);
+        until_waiting(&world, 0);
         assert!(since.elapsed() < GUARD / 2);
     }
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{NOWHERE, Shared};
+use super::{NOWHERE, World};
 use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
-use crate::net::addressing::{Reach, reachable};
+use crate::net::addressing::{Addressing, reachable};
 use crate::protocol::world_name::{NoWorld, check};
-use crate::state::World;
+use crate::state::State;
 use crate::state::settings::Settings;
 
 /// Where the worlds but the first are.
@@ -20,7 +20,7 @@ pub(crate) const PREFIX: &str = "/t/";
 
 #[derive(Debug)]
 pub(crate) struct Worlds {
-    first: Arc<Shared>,
+    first: Arc<World>,
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
@@ -29,7 +29,7 @@ pub(crate) struct Worlds {
 
 #[derive(Debug)]
 struct Named {
-    shared: Arc<Shared>,
+    world: Arc<World>,
     used: Instant,
     kept: Duration,
     /// It does not follow those of the mock.
@@ -37,9 +37,9 @@ struct Named {
 }
 
 impl Worlds {
-    pub(crate) fn new(settings: Settings, reach: Arc<Reach>) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, addressing: Arc<Addressing>) -> Arc<Self> {
         let count = Arc::new(AtomicUsize::new(1));
-        let first = Shared::new(World::new(settings), String::new(), reach);
+        let first = World::new(State::new(settings), String::new(), addressing);
         first.worlds.get_or_init(|| count.clone());
         Arc::new(Self {
             first,
@@ -49,56 +49,56 @@ impl Worlds {
         })
     }
 
-    pub(crate) fn first(&self) -> Arc<Shared> {
+    pub(crate) fn first(&self) -> Arc<World> {
         self.first.clone()
     }
 
     /// The same for all worlds.
-    pub(crate) fn reach(&self) -> &Arc<Reach> {
-        &self.first.reach
+    pub(crate) fn addressing(&self) -> &Arc<Addressing> {
+        &self.first.addressing
     }
 
     pub(crate) fn listen_at(&self, bound: SocketAddr) {
         let bound = reachable(bound);
         self.first
-            .reach
+            .addressing
             .bound
             .get_or_init(|| bound.ip().to_string());
-        let url = format!("{}://{bound}", self.first.reach.scheme());
+        let url = format!("{}://{bound}", self.first.addressing.scheme());
         self.first.base_url.get_or_init(|| url.clone());
         self.root_url.get_or_init(|| url);
     }
 
-    /// All worlds that have no settings of their own take the new ones; see [`World::reload`].
+    /// All worlds that have no settings of their own take the new ones; see [`State::reload`].
     pub(crate) fn reload(&self, settings: &Settings) {
         self.first.reload(settings);
         for named in self.locked().values().filter(|named| !named.own_settings) {
-            named.shared.reload(settings);
+            named.world.reload(settings);
         }
     }
 
     pub(crate) fn let_go(&self) {
-        self.each(Shared::let_go);
+        self.each(World::let_go);
     }
 
     pub(crate) fn end(&self) {
-        self.each(Shared::end);
+        self.each(World::end);
     }
 
-    fn each(&self, act: impl Fn(&Shared)) {
+    fn each(&self, act: impl Fn(&World)) {
         act(&self.first);
         for named in self.locked().values() {
-            act(&named.shared);
+            act(&named.world);
         }
     }
 
     /// The world of this name, made if it is not there.
-    pub(crate) fn named(&self, name: &str) -> Result<Arc<Shared>, NoWorld> {
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, NoWorld> {
         check(name)?;
         let mut named = self.locked();
         if let Some(found) = named.get_mut(name) {
             found.used = Instant::now();
-            return Ok(found.shared.clone());
+            return Ok(found.world.clone());
         }
         let made = self.fresh(name, self.settings(name));
         Ok(self.put(&mut named, name, made))
@@ -111,7 +111,7 @@ impl Worlds {
         settings: Settings,
         own: bool,
         kept: Duration,
-    ) -> Result<Arc<Shared>, NoWorld> {
+    ) -> Result<Arc<World>, NoWorld> {
         check(name)?;
         self.remove(name);
         let mut made = self.fresh(name, settings);
@@ -121,7 +121,7 @@ impl Worlds {
 
     /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
     pub(crate) fn settings(&self, name: &str) -> Settings {
-        let mut settings = self.first.world().settings.clone();
+        let mut settings = self.first.state().settings.clone();
         settings.clock = settings.clock.another();
         let seed = Sha256::new()
             .chain_update(settings.seed)
@@ -131,39 +131,43 @@ impl Worlds {
         settings
     }
 
-    /// False: there is none of this name.
+    /// Removes the world of this name and ends it. Returns false if there is none.
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut named = self.locked();
         let removed = named.remove(name);
         self.recount(&named);
         drop(named);
         // Whoever is held in it would be held for ever.
-        removed.map(|named| named.shared.end()).is_some()
+        removed.map(|named| named.world.end()).is_some()
     }
 
-    pub(crate) fn all(&self) -> Vec<(String, Arc<Shared>)> {
+    pub(crate) fn all(&self) -> Vec<(String, Arc<World>)> {
         let named = self.locked();
         let all = named.iter();
-        all.map(|(name, named)| (name.clone(), named.shared.clone()))
+        all.map(|(name, named)| (name.clone(), named.world.clone()))
             .collect()
     }
 
-    fn put(&self, named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<Shared> {
+    fn put(&self, named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<World> {
         self.make_room(named);
-        let shared = made.shared.clone();
+        let world = made.world.clone();
         named.insert(name.to_owned(), made);
         self.recount(named);
-        shared
+        world
     }
 
     fn fresh(&self, name: &str, settings: Settings) -> Named {
         let mount = format!("{PREFIX}{name}");
-        let shared = Shared::new(World::new(settings), mount.clone(), self.reach().clone());
-        shared.worlds.get_or_init(|| self.count.clone());
+        let world = World::new(
+            State::new(settings),
+            mount.clone(),
+            self.addressing().clone(),
+        );
+        world.worlds.get_or_init(|| self.count.clone());
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
-        shared.base_url.get_or_init(|| format!("{root}{mount}"));
+        world.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {
-            shared,
+            world,
             used: Instant::now(),
             kept: UNUSED_WORLD,
             own_settings: false,
@@ -173,20 +177,20 @@ impl Worlds {
     /// Forgets the worlds that nobody has used for as long as they were to be kept, and if that is not enough,
     /// the one that was not used for the longest. One that holds requests is in use.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
-        named.retain(|_, world| {
-            let kept = world.used.elapsed() < world.kept || world.shared.holds();
+        named.retain(|_, entry| {
+            let kept = entry.used.elapsed() < entry.kept || entry.world.holds();
             if !kept {
-                world.shared.end();
+                entry.world.end();
             }
             kept
         });
         while named.len() >= MAX_WORLDS {
-            let oldest = named.iter().min_by_key(|(_, world)| world.used);
+            let oldest = named.iter().min_by_key(|(_, entry)| entry.used);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 return;
             };
-            if let Some(world) = named.remove(&oldest) {
-                world.shared.end();
+            if let Some(entry) = named.remove(&oldest) {
+                entry.world.end();
             }
         }
     }
