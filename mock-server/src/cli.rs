@@ -1,10 +1,12 @@
 //! The commands, and how they fail.
 
+pub(crate) mod check;
 pub(crate) mod ctl;
 pub(crate) mod env;
-pub(crate) mod files;
 pub(crate) mod health;
 mod http;
+pub(crate) mod init;
+pub(crate) mod openapi;
 mod output;
 mod reload;
 pub(crate) mod serve;

@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cli::{ctl, env, files, health, serve};
+use cli::{check, ctl, env, health, init, openapi, serve};
 
 /// A mock Coze (扣子) auth server for offline development.
 #[derive(Debug, Parser)]
@@ -22,9 +22,9 @@ enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default)
     Serve(serve::Serve),
     /// Write a configuration with comments that sets everything as it is without one
-    Init(files::Init),
+    Init(init::Init),
     /// Read a configuration and say what it comes to, or everything that is wrong with it
-    Check(files::Check),
+    Check(check::Check),
     /// Ask a running mock whether it answers; exit status 0 if it does
     Health(health::Health),
     /// Move the clock of a running mock, decide as its user, look at its requests
@@ -39,11 +39,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Serve(serve)) => serve::run(&serve),
-        Some(Command::Init(init)) => files::init(&init),
-        Some(Command::Check(check)) => files::check(&check),
+        Some(Command::Init(init)) => init::init(&init),
+        Some(Command::Check(check)) => check::check(&check),
         Some(Command::Health(health)) => health::health(&health),
         Some(Command::Ctl(ctl)) => ctl::run(&ctl),
-        Some(Command::Openapi) => files::openapi(),
+        Some(Command::Openapi) => openapi::openapi(),
         Some(Command::Env(environment)) => env::run(&environment),
         None => serve::run(&cli.serve),
     };

@@ -83,6 +83,11 @@ impl State {
         }
     }
 
+    /// Unix time by the clock of this world, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.settings.clock.unix_ms()
+    }
+
     /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
     pub(crate) fn reset(&mut self) {
         // Those who wait at it are told by the caller.

@@ -198,7 +198,7 @@ impl MockWorld {
     /// [`NotWaiting`] if no device waits with this user code.
     pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
         let mut state = self.world.state();
-        let now_ms = state.settings.clock.unix_ms();
+        let now_ms = state.now_ms();
         devices::decide(&mut state, user_code, action, None, now_ms)
     }
 

@@ -72,7 +72,7 @@ pub(super) async fn authorize(
 
 pub(super) async fn devices(InWorld(world): InWorld) -> Json {
     let state = world.state();
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     let pending: Vec<_> = devices::all_waiting(&state, now)
         .map(|device| {
             json!({
@@ -102,7 +102,7 @@ pub(super) async fn decide_device(
     let action = DeviceAction::named(&asked.action)
         .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))?;
     let mut state = world.state();
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     let decided = devices::decide(&mut state, &user_code, action, None, now);
     decided.map_err(|problem| {
         let status = match problem {

@@ -41,7 +41,7 @@ fn described(name: &str, world: &World, base: &str) -> Value {
     json!({
         "name": name,
         "base_url": format!("{base}{}", world.mount),
-        "now_ms": world.state().settings.clock.unix_ms(),
+        "now_ms": world.state().now_ms(),
     })
 }
 

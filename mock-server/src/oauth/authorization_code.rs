@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::client_auth::{authenticate, issued_to};
 use super::context::Context;
 use crate::protocol::digest::same;
-use crate::protocol::json_body::Members;
+use crate::protocol::json_body::JsonObject;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
@@ -16,7 +16,7 @@ use crate::redact;
 use crate::state::app::Kind;
 use crate::state::grants::{AppIndex, Challenge, Code};
 
-pub(super) fn exchange(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+pub(super) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
     let app = ctx.client(body.text("client_id")?, &[Kind::Web, Kind::Pkce])?;
     authenticate(ctx, app)?;
     let secret = body.text("code")?;

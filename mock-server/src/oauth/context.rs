@@ -8,7 +8,7 @@ use crate::journal::draft::Draft;
 use crate::limits::MAX_BODY;
 use crate::protocol::digest::{Digest, digest, fingerprint_of};
 use crate::protocol::endpoint::Endpoint;
-use crate::protocol::json_body::Members;
+use crate::protocol::json_body::JsonObject;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Body, Incoming};
 use crate::protocol::response::Answer;
@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    pub(crate) fn json_body(&mut self) -> Result<Members<'a>, Refusal> {
+    pub(crate) fn json_body(&mut self) -> Result<JsonObject<'a>, Refusal> {
         let request = self.request;
         let expected = "one JSON object, sent as application/json";
         let refuse = |rule, expected: &str, came: String| Refusal {
@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
             let came = format!("{} bytes, {}", body.len(), redact::scrub(kind));
             return Err(refuse(Rule::BodyJson, expected, came));
         }
-        let members: Members<'a> = serde_json::from_slice(body).map_err(|error| {
+        let members: JsonObject<'a> = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let what = match error.classify() {
                 serde_json::error::Category::Data => "JSON that is no object",

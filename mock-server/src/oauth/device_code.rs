@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use crate::limits::POLL_TOLERANCE;
-use crate::protocol::json_body::Members;
+use crate::protocol::json_body::JsonObject;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
@@ -13,7 +13,7 @@ use crate::redact;
 use crate::state::app::{Consent, Kind};
 use crate::state::grants::{AppIndex, Decision, Device};
 
-pub(crate) fn poll(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn poll(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
     let app = ctx.client(body.text("client_id")?, &[Kind::Device])?;
     let secret = body.text("device_code")?;
     magic_values::check("device_code", secret)?;

@@ -9,7 +9,7 @@ use super::context::Context;
 use crate::limits::MAX_JWT_TOKEN_S;
 use crate::protocol::assertion::Assertion;
 use crate::protocol::digest::digest;
-use crate::protocol::json_body::{Members, Part, kind_of};
+use crate::protocol::json_body::{JsonObject, Part, kind_of};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Credential;
 use crate::protocol::response::Answer;
@@ -22,7 +22,7 @@ use crate::state::jti::Jti;
 
 const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 
-pub(crate) fn exchange(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
     let credential = ctx.request.credential()?;
     let Credential::Bearer(assertion) = credential else {
         let came = credential.describe(ctx.request.has_authorization());
@@ -200,7 +200,7 @@ fn host_without_port(authority: &str) -> &str {
 }
 
 /// The usual life if it is left out (cozeloop-java does so), at most 86399 seconds.
-fn duration(body: &Members<'_>, usual_s: u64) -> Result<u64, Refusal> {
+fn duration(body: &JsonObject<'_>, usual_s: u64) -> Result<u64, Refusal> {
     let Some(value) = body.get("duration_seconds") else {
         return Ok(usual_s);
     };

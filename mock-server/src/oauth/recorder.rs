@@ -33,7 +33,7 @@ pub(crate) struct InFlight {
 }
 
 pub(crate) fn begin(state: &mut State) -> InFlight {
-    let at_ms = state.settings.clock.unix_ms();
+    let at_ms = state.now_ms();
     let (seq, logid) = state.journal.begin(at_ms);
     InFlight {
         seq,

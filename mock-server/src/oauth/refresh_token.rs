@@ -2,7 +2,7 @@
 
 use super::client_auth::{authenticate, issued_to};
 use super::context::Context;
-use crate::protocol::json_body::Members;
+use crate::protocol::json_body::JsonObject;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
@@ -11,7 +11,7 @@ use crate::redact;
 use crate::state::app::Kind;
 use crate::state::grants::{AppIndex, RefreshToken};
 
-pub(super) fn refresh(ctx: &mut Context<'_>, body: &Members<'_>) -> Result<Answer, Refusal> {
+pub(super) fn refresh(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
     let kinds = [Kind::Web, Kind::Pkce, Kind::Device];
     let app = ctx.client(body.text("client_id")?, &kinds)?;
     authenticate(ctx, app)?;

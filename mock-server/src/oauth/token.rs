@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::{authorization_code, device_code, jwt_bearer, refresh_token};
 use crate::protocol::grant::{DEVICE_CODE, JWT_BEARER, name, secret_of};
-use crate::protocol::json_body::Members;
+use crate::protocol::json_body::JsonObject;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
@@ -13,7 +13,7 @@ use crate::redact;
 pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
     let body = ctx.json_body()?;
     let grant = body.text("grant_type")?;
-    let handler: fn(&mut Context<'_>, &Members<'_>) -> _ = match grant {
+    let handler: fn(&mut Context<'_>, &JsonObject<'_>) -> _ = match grant {
         JWT_BEARER => jwt_bearer::exchange,
         "authorization_code" if !jwt_only => authorization_code::exchange,
         "refresh_token" if !jwt_only => refresh_token::refresh,

@@ -117,7 +117,7 @@ fn decide(
     action: DeviceAction,
 ) -> Result<(), Problem> {
     let mut state = world.state();
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     devices::decide(&mut state, user_code, action, None, now).map_err(|problem| match problem {
         NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
         NotWaiting::Expired => (StatusCode::CONFLICT, t.expired_code),

@@ -50,7 +50,7 @@ fn pending(state: &State, t: &'static Texts, key: &str) -> Result<Authorization,
             text,
         )))
     };
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     match state.authorizations.get(&digest(key)) {
         None => problem(t.nobody_waits),
         Some(found) if found.decided => problem(t.decided_already),
@@ -104,7 +104,7 @@ pub(crate) fn decide_consent(state: &mut State, headers: &HeaderMap, form: &[u8]
             if action == "wrong_state" {
                 authorization.state = Some("wrong-state".to_owned());
             }
-            let now = state.settings.clock.unix_ms();
+            let now = state.now_ms();
             authorizations::approve(state, &authorization, user, now)
         }
         "deny" => authorizations::deny(&authorization),

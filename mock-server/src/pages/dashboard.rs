@@ -150,7 +150,7 @@ async fn dashboard(
 }
 
 fn devices(state: &State) -> Vec<Waiting> {
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     let shown = devices::all_waiting(state, now).map(|device| Waiting {
         user_code: device.user_code.clone(),
         app: state.app(device.app).name.clone(),

@@ -47,7 +47,7 @@ pub(crate) fn device(state: &State, headers: &HeaderMap, query: &str) -> Reply {
         };
         return page(StatusCode::OK, t, &entry);
     }
-    match devices::waiting(state, user_code, state.settings.clock.unix_ms()) {
+    match devices::waiting(state, user_code, state.now_ms()) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(device) => {
             let app = state.app(device.app);
@@ -90,7 +90,7 @@ pub(crate) fn decide_device(state: &mut State, headers: &HeaderMap, form: &[u8])
     let Some(user) = chosen(state, &fields) else {
         return undecided(t, t.no_user);
     };
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     match devices::decide(state, user_code, action, Some(user), now) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(()) if action == DeviceAction::Approve => {

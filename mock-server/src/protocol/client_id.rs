@@ -5,13 +5,13 @@ use url::form_urlencoded;
 use super::assertion::Assertion;
 use super::endpoint::Endpoint;
 use super::grant;
-use super::json_body::Members;
+use super::json_body::JsonObject;
 use super::request::{Body, Credential, Incoming};
 
 /// The endpoints whose requests tell their client.
 pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
 
-pub(crate) fn members(request: &Incoming) -> Option<Members<'_>> {
+pub(crate) fn members(request: &Incoming) -> Option<JsonObject<'_>> {
     let Body::Whole(body) = &request.body else {
         return None;
     };

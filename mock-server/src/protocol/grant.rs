@@ -1,6 +1,6 @@
 //! The grants, and the member of a body that holds the secret of each.
 
-use super::json_body::Members;
+use super::json_body::JsonObject;
 use super::request::Body;
 
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -23,7 +23,7 @@ pub(crate) fn name(grant_type: &str) -> Option<&'static str> {
 /// The grant that a body asks for, before anything is required of it.
 pub(crate) fn grant_of(body: &Body) -> Option<&'static str> {
     let Body::Whole(body) = body else { return None };
-    let members: Members<'_> = serde_json::from_slice(body).ok()?;
+    let members: JsonObject<'_> = serde_json::from_slice(body).ok()?;
     name(members.get("grant_type")?.as_str()?)
 }
 

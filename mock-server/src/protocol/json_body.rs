@@ -13,7 +13,7 @@ use super::rules::Rule;
 /// The members of a JSON body, whose texts stay where they came; `serde_json::Map` would keep the last of two of a
 /// name in silence.
 #[derive(Debug, Default)]
-pub(crate) struct Members<'a> {
+pub(crate) struct JsonObject<'a> {
     /// In the order of their names.
     all: Vec<(Cow<'a, str>, Read<'a>)>,
     twice: Option<Cow<'a, str>>,
@@ -66,7 +66,7 @@ impl Read<'_> {
     }
 }
 
-impl Members<'_> {
+impl JsonObject<'_> {
     /// In the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
         self.all.iter().map(|(name, value)| (&**name, value.part()))
@@ -110,18 +110,18 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for JsonObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
+            type Value = JsonObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<'de>, A::Error> {
                 let mut all = Vec::with_capacity(8);
                 while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
                     all.push((name.0, value));
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                     }
                     again
                 });
-                Ok(Members { all, twice })
+                Ok(JsonObject { all, twice })
             }
         }
 

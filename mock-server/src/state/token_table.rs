@@ -159,7 +159,7 @@ fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
 }
 
 fn rows(state: &State) -> impl Iterator<Item = Row> + '_ {
-    let now = state.settings.clock.unix_ms();
+    let now = state.now_ms();
     let codes = state.codes.entries().map(move |entry| code(entry, now));
     let devices = state.devices.entries();
     let access_tokens = state.access_tokens.entries();
@@ -250,7 +250,7 @@ mod tests {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
         let mut state = State::new(settings);
-        let now = state.settings.clock.unix_ms();
+        let now = state.now_ms();
         let mut prints = Vec::new();
         let mut from = digest("a code");
         for seq in 1..=4 {

@@ -87,7 +87,7 @@ async fn at_request(
         .journal
         .has_waiting(&in_flight.logid, interference.fault)
     {
-        true => in_flight.at(state.settings.clock.unix_ms()),
+        true => in_flight.at(state.now_ms()),
         // The world was reset, or the journal forgotten.
         false => recorder::begin(state),
     };

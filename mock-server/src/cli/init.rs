@@ -1,11 +1,11 @@
-//! `init`, `check` and `openapi`.
+//! `init`.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use coze_auth_mock::{CozeAuthMock, SAMPLE};
+use coze_auth_mock::SAMPLE;
 
 use super::{Failure, print};
 
@@ -36,24 +36,5 @@ pub(crate) fn init(args: &Init) -> Result<(), Failure> {
     print(&format!(
         "wrote {name}; now: coze-auth-mock serve -c {name}"
     ));
-    Ok(())
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    /// The configuration
-    file: PathBuf,
-}
-
-pub(crate) fn check(args: &Check) -> Result<(), Failure> {
-    let builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
-    let builder = builder.toml_file(&args.file)?;
-    print(&format!("ok\n{}", builder.summary().trim_end()));
-    Ok(())
-}
-
-pub(crate) fn openapi() -> Result<(), Failure> {
-    let mock = CozeAuthMock::builder().public_url("http://127.0.0.1:9777");
-    print(&format!("{:#}", mock.build()?.openapi()));
     Ok(())
 }

@@ -1,0 +1,21 @@
+//! `check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coze_auth_mock::CozeAuthMock;
+
+use super::{Failure, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration
+    file: PathBuf,
+}
+
+pub(crate) fn check(args: &Check) -> Result<(), Failure> {
+    let builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
+    let builder = builder.toml_file(&args.file)?;
+    print(&format!("ok\n{}", builder.summary().trim_end()));
+    Ok(())
+}
