@@ -15,7 +15,7 @@ use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
 use entry::JournalEntry;
-use filter::Calls;
+use filter::RequestFilter;
 use log_id::{digits, logid};
 use notifier::Notifier;
 use record::Record;
@@ -112,19 +112,19 @@ impl Journal {
     }
 
     /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
-    pub(crate) fn next(&self, after: u64, calls: &Calls) -> Option<&Record> {
+    pub(crate) fn next(&self, after: u64, calls: &RequestFilter) -> Option<&Record> {
         let from = self.entries.partition_point(|entry| entry.seq <= after);
         let mut later = self.entries.range(from..);
         later.find(|entry| calls.fit(entry))
     }
 
     /// The oldest that fits and was not taken.
-    pub(crate) fn untaken(&self, calls: &Calls) -> Option<&Record> {
+    pub(crate) fn untaken(&self, calls: &RequestFilter) -> Option<&Record> {
         let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
         untaken.find(|entry| calls.fit(entry))
     }
 
-    pub(crate) fn take(&mut self, calls: &Calls) -> Option<JournalEntry> {
+    pub(crate) fn take(&mut self, calls: &RequestFilter) -> Option<JournalEntry> {
         let seq = self.untaken(calls)?.seq;
         let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
         entry.taken = true;

@@ -70,7 +70,7 @@ pub use intercept::phase::At;
 pub use intercept::script::{After, Step};
 pub use intercept::selector::On;
 pub use journal::entry::{Explanation, Issued, JournalEntry, JournalJwt, Outcome};
-pub use journal::filter::Calls;
+pub use journal::filter::RequestFilter;
 pub use journal::leak::Leak;
 pub use journal::verify::{Expect, Failure, Unmet};
 pub use oauth::headless::Refused;

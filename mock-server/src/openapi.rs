@@ -245,7 +245,7 @@ fn schemas() -> Value {
     schemas["WorldName"]["maxLength"] = json!(crate::limits::MAX_WORLD_NAME);
     schemas["Script"]["properties"]["then"]["maxItems"] = json!(limits::MAX_SCRIPT_STEPS);
 
-    let calls = schemas["Calls"]["properties"].clone();
+    let calls = schemas["RequestFilter"]["properties"].clone();
     extend(&mut schemas["ExpectCount"]["properties"], &calls);
     extend(
         &mut schemas["ExpectGaps"]["properties"]["gaps_ms"]["properties"],

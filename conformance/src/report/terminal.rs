@@ -133,7 +133,7 @@ fn line(entry: &Value, start_ms: u64) -> String {
                 let _ = write!(line, " {name}={}", of(name));
             }
         }
-        if let Some(came) = entry["explain"]["came"].as_str() {
+        if let Some(came) = entry["explain"]["actual"].as_str() {
             let _ = write!(line, " (came: {came})");
         }
         return line;

@@ -14,7 +14,7 @@ use crate::intercept::phase::At;
 use crate::intercept::script::{After, Step};
 use crate::intercept::selector::On;
 use crate::journal::entry::{Explanation, JournalEntry};
-use crate::journal::filter::Calls;
+use crate::journal::filter::RequestFilter;
 use crate::journal::leak::Leak;
 use crate::journal::record::Record;
 use crate::journal::verify;
@@ -89,7 +89,7 @@ impl MockWorld {
     /// Needs no runtime's timer.
     pub async fn take_request(
         &self,
-        calls: impl Into<Calls>,
+        calls: impl Into<RequestFilter>,
         timeout: Duration,
     ) -> Option<JournalEntry> {
         let calls = calls.into();
@@ -114,7 +114,7 @@ impl MockWorld {
     #[must_use]
     pub fn take_request_blocking(
         &self,
-        calls: impl Into<Calls>,
+        calls: impl Into<RequestFilter>,
         timeout: Duration,
     ) -> Option<JournalEntry> {
         let calls = calls.into();

@@ -133,7 +133,7 @@ pub(crate) fn explanation(answer: &Value) -> String {
         ("rule", &answer["rule"]),
         ("meaning", &answer["text"]),
         ("expected", &answer["expected"]),
-        ("came", &answer["came"]),
+        ("actual", &answer["actual"]),
         ("fix", &answer["fix"]),
         ("evidence", &answer["evidence"]),
     ] {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::options::Options;
 use super::time::written;
-use crate::journal::filter::Calls;
+use crate::journal::filter::RequestFilter;
 use crate::limits;
 use crate::limits::{
     CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY, MAX_HEADERS,
@@ -76,7 +76,7 @@ pub(crate) fn summary(options: &Options) -> String {
             text,
             "Fault {} on {}",
             fault.name(),
-            Calls::from(on.clone())
+            RequestFilter::from(on.clone())
         );
     }
     limits(settings, &mut text);

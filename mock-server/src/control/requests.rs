@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::reply::{Handled, Json, Problem, done, plain};
 use crate::journal::entry::JournalEntry;
-use crate::journal::filter::Calls;
+use crate::journal::filter::RequestFilter;
 use crate::journal::record::Record;
 use crate::journal::{Journal, export};
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
@@ -29,7 +29,7 @@ pub(super) fn not_too_many_wait(world: &World) -> Result<(), Problem> {
 
 #[derive(Default)]
 pub(super) struct Filter {
-    calls: Calls,
+    calls: RequestFilter,
     /// Entries with a greater number.
     since: u64,
     /// The newest so many.
@@ -37,7 +37,7 @@ pub(super) struct Filter {
     wait_ms: Option<u64>,
 }
 
-/// `numbers` are the parameters beside those of [`Calls`].
+/// `numbers` are the parameters beside those of [`RequestFilter`].
 fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
     let mut filter = Filter::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {

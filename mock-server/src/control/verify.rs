@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::{Handled, Json, Problem, parse};
-use crate::journal::filter::Calls;
+use crate::journal::filter::RequestFilter;
 use crate::journal::verify;
 use crate::journal::verify::Expect;
 use crate::web::in_world::InWorld;
@@ -83,10 +83,10 @@ fn expectation(mut members: Map<String, Value>) -> Result<Expect, Problem> {
 }
 
 /// The name of an endpoint, or what [`calls`] takes.
-fn named(item: Value) -> Result<Calls, Problem> {
+fn named(item: Value) -> Result<RequestFilter, Problem> {
     match item {
         Value::String(endpoint) => {
-            let mut calls = Calls::any();
+            let mut calls = RequestFilter::any();
             calls.set("endpoint", &endpoint).map_err(Problem::bad)?;
             Ok(calls)
         }
@@ -95,8 +95,8 @@ fn named(item: Value) -> Result<Calls, Problem> {
     }
 }
 
-fn calls(members: Map<String, Value>) -> Result<Calls, Problem> {
-    let mut calls = Calls::any();
+fn calls(members: Map<String, Value>) -> Result<RequestFilter, Problem> {
+    let mut calls = RequestFilter::any();
     for (name, value) in members {
         let value = match value {
             Value::String(text) if name != "status" => text,

@@ -30,7 +30,7 @@ pub(crate) fn refused(
             detail("rule", t.rule, refusal.rule.id()),
             detail("meaning", t.meaning, &row.text),
             detail("expected", t.expected, &refusal.expected),
-            detail("came", t.came, &refusal.came),
+            detail("actual", t.actual, &refusal.actual),
             detail("fix", t.fix, &row.fix),
             detail("logid", "Logid", logid),
         ],

@@ -81,7 +81,7 @@ texts! {
     rule: "Rule", "规则";
     meaning: "Meaning", "含义";
     expected: "Expected", "应为";
-    came: "Came", "实际";
+    actual: "Actual", "实际";
     fix: "Fix", "解决办法";
 
     // dashboard

@@ -106,7 +106,7 @@ pub struct Explanation {
     /// What the rule asks for.
     pub expected: Option<String>,
     /// What came instead, without any secret.
-    pub came: Option<String>,
+    pub actual: Option<String>,
     /// What to do about it.
     pub fix: Option<&'static str>,
     /// The rules that would have refused, had they not been turned off.

@@ -13,13 +13,13 @@ use crate::redact;
 /// Requests that have something in common; made from an [`On`], or of [`any`](Self::any).
 ///
 /// ```
-/// use coze_auth_mock::{Calls, On};
+/// use coze_auth_mock::{RequestFilter, On};
 ///
-/// let spent = Calls::from(On::grant("refresh_token")).rule("refresh.rotate");
+/// let spent = RequestFilter::from(On::grant("refresh_token")).rule("refresh.rotate");
 /// assert_eq!(spent.to_string(), "endpoint token, grant refresh_token, rule refresh.rotate");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct RequestFilter {
     endpoint: Option<&'static str>,
     grant: Option<&'static str>,
     client: Option<String>,
@@ -29,7 +29,7 @@ pub struct Calls {
     fault: Option<&'static str>,
 }
 
-impl From<On> for Calls {
+impl From<On> for RequestFilter {
     fn from(on: On) -> Self {
         let calls = Self {
             endpoint: Some(on.endpoint),
@@ -43,7 +43,7 @@ impl From<On> for Calls {
     }
 }
 
-impl Calls {
+impl RequestFilter {
     /// Every request.
     #[must_use]
     pub fn any() -> Self {
@@ -159,7 +159,7 @@ fn rule(id: &str) -> Result<&'static str, String> {
     found.ok_or_else(|| "rule is one that GET /_mock/v1/fidelity lists".to_owned())
 }
 
-impl fmt::Display for Calls {
+impl fmt::Display for RequestFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status.map(|status| status.to_string());
         let members = [

@@ -94,7 +94,7 @@ impl Record {
             evidence: None,
             reference: None,
             expected: None,
-            came: None,
+            actual: None,
             fix: None,
             relaxed: outcome.relaxed.clone(),
         };
@@ -105,7 +105,7 @@ impl Record {
             explanation.evidence = Some(row.evidence.name());
             explanation.reference = Some(&row.reference);
             explanation.expected = Some(refusal.expected.clone());
-            explanation.came = Some(refusal.came.clone());
+            explanation.actual = Some(refusal.actual.clone());
             explanation.fix = Some(&row.fix);
         } else if self.judged {
             let what = self.grant.unwrap_or(self.endpoint);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Journal;
-use super::filter::Calls;
+use super::filter::RequestFilter;
 use super::record::Record;
 
 /// One expectation about the requests of a world.
@@ -16,13 +16,13 @@ pub struct Expect(Want);
 #[derive(Clone, Debug)]
 enum Want {
     Count {
-        calls: Calls,
+        calls: RequestFilter,
         least: usize,
         most: usize,
     },
-    Order(Vec<Calls>),
+    Order(Vec<RequestFilter>),
     Gaps {
-        calls: Calls,
+        calls: RequestFilter,
         min_ms: u64,
     },
 }
@@ -30,37 +30,35 @@ enum Want {
 impl Expect {
     /// So many, no more and no less.
     #[must_use]
-    pub fn exactly(n: usize, calls: impl Into<Calls>) -> Self {
+    pub fn exactly(n: usize, calls: impl Into<RequestFilter>) -> Self {
         Self::between(n, n, calls.into())
     }
 
     /// So many or more.
     #[must_use]
-    pub fn at_least(n: usize, calls: impl Into<Calls>) -> Self {
+    pub fn at_least(n: usize, calls: impl Into<RequestFilter>) -> Self {
         Self::between(n, usize::MAX, calls.into())
     }
 
     /// So many or fewer.
     #[must_use]
-    pub fn at_most(n: usize, calls: impl Into<Calls>) -> Self {
+    pub fn at_most(n: usize, calls: impl Into<RequestFilter>) -> Self {
         Self::between(0, n, calls.into())
     }
 
-    pub(crate) const fn between(least: usize, most: usize, calls: Calls) -> Self {
+    pub(crate) const fn between(least: usize, most: usize, calls: RequestFilter) -> Self {
         Self(Want::Count { calls, least, most })
     }
 
     /// One after the other, whatever comes in between.
     #[must_use]
-    pub fn order<C: Into<Calls>>(calls: impl IntoIterator<Item = C>) -> Self {
-        Self(Want::Order(
-            calls.into_iter().map(Into::into).collect(),
-        ))
+    pub fn order<C: Into<RequestFilter>>(calls: impl IntoIterator<Item = C>) -> Self {
+        Self(Want::Order(calls.into_iter().map(Into::into).collect()))
     }
 
     /// Two or more, each at least `min` after the one before, by the mock's clock.
     #[must_use]
-    pub fn gaps(min: Duration, calls: impl Into<Calls>) -> Self {
+    pub fn gaps(min: Duration, calls: impl Into<RequestFilter>) -> Self {
         Self(Want::Gaps {
             calls: calls.into(),
             min_ms: u64::try_from(min.as_millis()).unwrap_or(u64::MAX),
@@ -127,7 +125,12 @@ fn forgotten(journal: &Journal) -> Option<String> {
     (n > 0).then(|| format!("the journal has forgotten the oldest {n}: let it keep more"))
 }
 
-fn count(journal: &Journal, calls: &Calls, least: usize, most: usize) -> Result<(), String> {
+fn count(
+    journal: &Journal,
+    calls: &RequestFilter,
+    least: usize,
+    most: usize,
+) -> Result<(), String> {
     let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
     let n = matched.len();
     let lost = forgotten(journal);
@@ -170,7 +173,7 @@ fn named(entry: &Record) -> String {
 }
 
 /// Of those that do not fit, the one that differs in the fewest members, the newest of them.
-fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &Calls) -> String {
+fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &RequestFilter) -> String {
     let others = entries.filter_map(|entry| {
         let differences = calls.differences(entry);
         (!differences.is_empty()).then_some((entry, differences))
@@ -191,7 +194,7 @@ fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &Calls) -> Stri
     format!("nearest other: {}: {told}", named(entry))
 }
 
-fn order(journal: &Journal, all: &[Calls]) -> Result<(), String> {
+fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
     let mut rest = journal.iter();
     let mut found: Vec<&Record> = Vec::new();
     for calls in all {
@@ -224,7 +227,7 @@ fn order(journal: &Journal, all: &[Calls]) -> Result<(), String> {
     Ok(())
 }
 
-fn gaps(journal: &Journal, calls: &Calls, min_ms: u64) -> Result<(), String> {
+fn gaps(journal: &Journal, calls: &RequestFilter, min_ms: u64) -> Result<(), String> {
     let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
     // Of one request everything could be said.
     if matched.len() < 2 {

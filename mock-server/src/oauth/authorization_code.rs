@@ -34,7 +34,7 @@ pub(super) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<A
             rule: Rule::CodeKnown,
             detail: String::new(),
             expected: "a code that this server issued".to_owned(),
-            came: format!("unknown code {}{note}", redact::mask(secret)),
+            actual: format!("unknown code {}{note}", redact::mask(secret)),
         });
     };
     check_code(ctx, &code, app, redirect_uri)?;

@@ -134,7 +134,7 @@ fn challenge<'a>(
         rule: Rule::AuthorizeCodeChallenge,
         detail: name.to_owned(),
         expected: expected.to_owned(),
-        came,
+        actual: came,
     };
     let method = get("code_challenge_method").unwrap_or("plain");
     match get("code_challenge") {

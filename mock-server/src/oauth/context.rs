@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
             rule,
             detail: String::new(),
             expected: expected.into(),
-            came: came.into(),
+            actual: came.into(),
         })
     }
 
@@ -79,7 +79,7 @@ impl<'a> Context<'a> {
             rule,
             detail: String::new(),
             expected: expected.to_owned(),
-            came,
+            actual: came,
         };
         let body = match &request.body {
             Body::Whole(body) => body,

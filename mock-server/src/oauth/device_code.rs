@@ -25,7 +25,7 @@ pub(crate) fn poll(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answe
             rule: Rule::DeviceKnown,
             detail: String::new(),
             expected: "a device code that this server issued".to_owned(),
-            came: format!("unknown code {}{note}", redact::mask(secret)),
+            actual: format!("unknown code {}{note}", redact::mask(secret)),
         });
     };
     let device = entry.clone();

@@ -31,7 +31,7 @@ impl std::fmt::Display for Refused {
             .expected
             .as_deref()
             .unwrap_or("something else");
-        let came = self.explanation.came.as_deref().unwrap_or("nothing");
+        let came = self.explanation.actual.as_deref().unwrap_or("nothing");
         write!(
             f,
             "the mock refused by rule {rule}: expected {expected}; came {came}"

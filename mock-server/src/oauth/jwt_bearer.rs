@@ -65,7 +65,7 @@ fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
         rule,
         detail: String::new(),
         expected: expected.to_owned(),
-        came: came.into(),
+        actual: came.into(),
     }
 }
 

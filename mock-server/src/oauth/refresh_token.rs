@@ -28,7 +28,7 @@ pub(super) fn refresh(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<An
             rule: Rule::RefreshKnown,
             detail: String::new(),
             expected: "a refresh token that this server issued".to_owned(),
-            came,
+            actual: came,
         });
     };
     check_refresh_token(ctx, &token, app)?;

@@ -37,6 +37,6 @@ fn unsupported(grant: &str, jwt_only: bool) -> Refusal {
             true => format!("{JWT_BEARER}, the one grant of this path"),
             false => format!("authorization_code, refresh_token, {DEVICE_CODE} or {JWT_BEARER}"),
         },
-        came,
+        actual: came,
     }
 }

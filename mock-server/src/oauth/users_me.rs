@@ -17,7 +17,7 @@ pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
         rule: Rule::TokenKnown,
         detail: String::new(),
         expected: "an access token, PAT or SAT of this server as Bearer credential".to_owned(),
-        came,
+        actual: came,
     };
     let credential = ctx.request.credential()?;
     let Credential::Bearer(secret) = credential else {

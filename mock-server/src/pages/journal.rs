@@ -191,7 +191,7 @@ fn in_full(t: &'static Texts, entry: &JournalEntry, why: &Explanation) -> http::
     for (id, name, value) in [
         ("rule", t.rule, why.rule),
         ("expected", t.expected, why.expected.as_deref()),
-        ("came", t.came, why.came.as_deref()),
+        ("actual", t.actual, why.actual.as_deref()),
         ("fix", t.fix, why.fix),
         ("evidence", t.evidence, why.evidence),
         (

@@ -62,7 +62,7 @@ impl<'a> Assertion<'a> {
             rule: Rule::JwtClaims,
             detail: name.to_owned(),
             expected: format!("{name}: {expected}"),
-            came: format!("{name}: {came}"),
+            actual: format!("{name}: {came}"),
         }
     }
 }

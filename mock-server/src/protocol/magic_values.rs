@@ -51,7 +51,7 @@ pub(crate) fn check(place: &'static str, secret: &str) -> Result<(), Refusal> {
             rule: *rule,
             detail: place.to_owned(),
             expected: format!("{place}: none of the magic values"),
-            came: format!("{place}: {}, {}", row.value, row.text),
+            actual: format!("{place}: {}, {}", row.value, row.text),
         }),
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct Refusal {
     /// Fills the `{}` of the rule's message.
     pub(crate) detail: String,
     pub(crate) expected: String,
-    pub(crate) came: String,
+    pub(crate) actual: String,
 }
 
 impl Refusal {
@@ -25,7 +25,7 @@ impl Refusal {
             rule,
             detail: name.to_owned(),
             expected,
-            came: format!("{name}: {came}"),
+            actual: format!("{name}: {came}"),
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) enum Credential<'a> {
 }
 
 impl Credential<'_> {
-    /// For `came`: what was in its place when a Bearer credential was expected.
+    /// For [`Refusal::actual`]: what was in its place when a Bearer credential was expected.
     pub(crate) fn describe(&self, header: bool) -> &'static str {
         match self {
             Self::Bearer(_) => "a Bearer credential",

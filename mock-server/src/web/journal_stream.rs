@@ -12,7 +12,7 @@ use http_body::Frame;
 
 use crate::journal::Journal;
 use crate::journal::entry::JournalEntry;
-use crate::journal::filter::Calls;
+use crate::journal::filter::RequestFilter;
 use crate::limits::MAX_WAITING_CLIENTS;
 use crate::world::World;
 use crate::world::wait::Waited;
@@ -94,7 +94,7 @@ impl JournalStream {
         }
         for _ in 0..AT_ONCE {
             let Some(entry) = journal
-                .next(self.after, &Calls::any())
+                .next(self.after, &RequestFilter::any())
                 .filter(|_| self.left > 0)
             else {
                 break;
@@ -111,7 +111,7 @@ impl JournalStream {
         let (epoch, after) = (self.epoch, self.after);
         Box::pin(async move {
             let came = move |state: &crate::state::State| {
-                let next = state.journal.next(after, &Calls::any());
+                let next = state.journal.next(after, &RequestFilter::any());
                 next.map(|_| ())
             };
             world.wait(epoch, HEARTBEAT, came).await

@@ -91,7 +91,7 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::filter::Calls;
+    use crate::journal::filter::RequestFilter;
     use crate::oauth::dispatch;
     use crate::protocol::request::{Body, Incoming};
     use crate::state::settings::Settings;
@@ -138,7 +138,7 @@ mod tests {
             let waiter = {
                 let world = world.clone();
                 let epoch = world.notifier.epoch();
-                let came = |state: &State| state.journal.next(0, &Calls::any()).map(|_| ());
+                let came = |state: &State| state.journal.next(0, &RequestFilter::any()).map(|_| ());
                 thread::spawn(move || world.wait_blocking(epoch, GUARD, came, || false))
             };
             until_waiting(&world, 1);

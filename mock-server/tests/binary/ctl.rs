@@ -91,7 +91,7 @@ fn a_user_decides_from_a_shell() {
     assert!(last.contains("401  GET /v1/users/me"), "{last}");
     assert!(last.ends_with("token.revoked"), "{last}");
     let logid = last.split_whitespace().rev().nth(1).expect("a log id");
-    assert!(ctl(&["explain", logid]).contains("came      a revoked one"));
+    assert!(ctl(&["explain", logid]).contains("actual    a revoked one"));
     let json: Value = serde_json::from_str(&ctl(&["--json", "explain", logid])).expect("JSON");
     assert_eq!(json["rule"], "token.revoked");
     ctl(&["reset"]);

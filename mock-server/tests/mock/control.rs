@@ -80,7 +80,7 @@ fn authorize_without_a_browser() {
         "evidence",
         "reference",
         "expected",
-        "came",
+        "actual",
         "fix",
         "logid",
         "error",

@@ -168,7 +168,7 @@ fn other_schemes_and_unreadable_credentials_are_no_bearer() {
         let reply = m.send(request.body(Bytes::new()).expect("a request"));
         assert_eq!((reply.status, reply.rule()), (401, Some("token.known")));
         assert_eq!(
-            reply.explanation.and_then(|e| e.came).as_deref(),
+            reply.explanation.and_then(|e| e.actual).as_deref(),
             Some(came)
         );
     }
@@ -260,7 +260,7 @@ fn what_an_authorize_request_leaves_behind_is_short() {
         let reply = ask(name, &longer);
         assert_eq!((reply.status, reply.rule()), (400, Some("param.length")));
         assert!(reply.header("content-type").starts_with("text/html"));
-        let came = reply.explanation.and_then(|told| told.came);
+        let came = reply.explanation.and_then(|told| told.actual);
         assert_eq!(came, Some(format!("{name}: 2049 bytes")));
     }
     let workspace = "w".repeat(2_049);

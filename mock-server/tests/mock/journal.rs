@@ -111,7 +111,7 @@ fn every_answer_can_be_explained() {
     assert_eq!(told["rule"], "code.known");
     assert_eq!(told["evidence"], "guess");
     assert_eq!(told["expected"], "a code that this server issued");
-    for member in ["text", "reference", "came", "fix"] {
+    for member in ["text", "reference", "actual", "fix"] {
         assert!(told[member].is_string(), "{member}");
     }
     let fine = m.exchange_web(&m.code(&[]));

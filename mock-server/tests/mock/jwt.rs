@@ -156,7 +156,7 @@ fn a_critical_extension_is_refused() {
             (401, Some("jwt.form")),
             "{crit}"
         );
-        let came = reply.explanation.and_then(|told| told.came);
+        let came = reply.explanation.and_then(|told| told.actual);
         assert_eq!(came.as_deref(), Some("a header with crit"), "{crit}");
     }
 }

@@ -200,7 +200,7 @@ fn a_refused_authorize_request_explains_itself_to_people() {
     assert_eq!(element(&page, "rule"), "authorize.redirect_uri");
     assert_eq!(element(&page, "error"), "invalid_request");
     assert_eq!(element(&page, "message"), "invalid request: redirect_uri");
-    assert_eq!(element(&page, "came"), "http://evil.example/cb");
+    assert_eq!(element(&page, "actual"), "http://evil.example/cb");
     assert_eq!(element(&page, "logid"), page.header("x-tt-logid"));
     assert!(!element(&page, "fix").is_empty());
 }

@@ -318,5 +318,5 @@ fn what_hides_nothing_is_shown_as_it_came() {
     assert_eq!(reply.rule(), Some("code.redirect_uri"));
     let told = reply.explanation.expect("an explanation");
     assert_eq!(told.expected.as_deref(), Some(uri));
-    assert_eq!(told.came.as_deref(), Some("http://localhost:8080/a/b"));
+    assert_eq!(told.actual.as_deref(), Some("http://localhost:8080/a/b"));
 }

@@ -61,7 +61,7 @@ fn every_rule_refuses_as_its_row_says() {
             row.id
         );
         assert!(
-            explanation.came.is_some_and(|text| !text.is_empty()),
+            explanation.actual.is_some_and(|text| !text.is_empty()),
             "{}",
             row.id
         );

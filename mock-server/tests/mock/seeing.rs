@@ -200,7 +200,7 @@ fn a_magic_value_is_refused_as_its_row_says() {
             assert_eq!(error, text("error"));
             let came = reply
                 .explanation
-                .and_then(|told| told.came)
+                .and_then(|told| told.actual)
                 .expect("what came");
             assert!(
                 came.contains(text("value")) && came.contains(text("text")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coze_auth_mock::{After, At, Calls, Expect, Fault, On, Step};
+use coze_auth_mock::{After, At, Expect, Fault, On, RequestFilter, Step};
 
 use crate::gates::{self, Client};
 use crate::support::*;
@@ -97,7 +97,7 @@ fn calls_are_told_by_their_fault() {
         .fault(On::endpoint("users_me"), Fault::empty_200().times(1));
     m.me("pat_mock_alice");
     m.me("pat_mock_alice");
-    let spoiled = || Calls::any().fault("empty_200");
+    let spoiled = || RequestFilter::any().fault("empty_200");
     assert_eq!(spoiled().to_string(), "fault empty_200");
     m.mock
         .verify(&[Expect::exactly(1, spoiled())])

@@ -134,7 +134,7 @@ fn the_oldest_grant_goes_first_and_explain_says_so() {
     let tokens = [(); 3].map(|()| m.web_tokens().0);
     let evicted = m.me(&tokens[0]);
     assert_eq!(evicted.status, 401);
-    let why = evicted.explanation.and_then(|why| why.came);
+    let why = evicted.explanation.and_then(|why| why.actual);
     let why = why.unwrap_or_default();
     assert!(why.contains("the oldest 1 were evicted"), "{why}");
     assert_eq!(m.me(&tokens[1]).status, 200);

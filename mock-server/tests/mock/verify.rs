@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use coze_auth_mock::{Calls, Expect, On};
+use coze_auth_mock::{Expect, On, RequestFilter};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -168,7 +168,7 @@ fn expectations_that_mean_nothing_are_refused() {
 #[test]
 fn the_library_verifies_too() {
     let m = rotated();
-    let refreshes = || Calls::from(On::grant("refresh_token"));
+    let refreshes = || RequestFilter::from(On::grant("refresh_token"));
     let met = m.mock.verify(&[
         Expect::exactly(1, refreshes().status(200)),
         Expect::at_least(1, refreshes().rule("refresh.rotate")),
@@ -178,9 +178,9 @@ fn the_library_verifies_too() {
     ]);
     met.expect("all of them");
     let unmet = m.mock.verify(&[
-        Expect::at_least(1, Calls::any()),
+        Expect::at_least(1, RequestFilter::any()),
         Expect::exactly(1, refreshes()),
-        Expect::at_least(1, Calls::any().client_id("nobody").error("x")),
+        Expect::at_least(1, RequestFilter::any().client_id("nobody").error("x")),
     ]);
     let told = unmet.expect_err("two of them").to_string();
     let lines: Vec<_> = told.lines().collect();
@@ -230,16 +230,16 @@ fn the_next_request_is_waited_for() {
 #[test]
 fn a_request_is_taken_once() {
     let m = Mock::new();
-    let take = |calls: Calls| m.mock.take_request_blocking(calls, Duration::ZERO);
+    let take = |calls: RequestFilter| m.mock.take_request_blocking(calls, Duration::ZERO);
     m.me("pat_mock_alice");
     m.web_tokens();
     m.me("sat_mock_ci");
     let seq = |calls| take(calls).map(|entry| entry.seq);
     assert_eq!(seq(On::token().into()), Some(3), "others stay");
     assert_eq!(seq(On::endpoint("users_me").into()), Some(1));
-    assert_eq!(seq(Calls::any()), Some(2));
-    assert_eq!(seq(Calls::any()), Some(4));
-    assert_eq!(seq(Calls::any()), None);
+    assert_eq!(seq(RequestFilter::any()), Some(2));
+    assert_eq!(seq(RequestFilter::any()), Some(4));
+    assert_eq!(seq(RequestFilter::any()), None);
     assert_eq!(m.mock.requests().len(), 4, "the journal keeps them");
 
     let taken = thread::scope(|scope| {
@@ -266,11 +266,13 @@ fn a_request_is_taken_once() {
 fn a_call_that_is_given_up_takes_nothing() {
     let m = Mock::new();
     {
-        let mut waiting = Box::pin(m.mock.take_request(Calls::any(), GUARD));
+        let mut waiting = Box::pin(m.mock.take_request(RequestFilter::any(), GUARD));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         m.me("pat_mock_alice");
     }
-    let taken = m.mock.take_request_blocking(Calls::any(), Duration::ZERO);
+    let taken = m
+        .mock
+        .take_request_blocking(RequestFilter::any(), Duration::ZERO);
     assert_eq!(taken.map(|entry| entry.seq), Some(1));
 }
