@@ -495,7 +495,7 @@ fn of_everything_else_the_error_says_what_it_is() {
         (
             "another algorithm",
             pem("PRIVATE KEY", &pkcs8_of(&[0x2b, 0x65, 0x71])),
-            "it is not an RSA key",
+            "it is not an RSA key, or it is damaged",
         ),
         (
             "two keys",

@@ -401,7 +401,11 @@ impl StoreError {
                 | io::ErrorKind::ReadOnlyFilesystem
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::IsADirectory
-                | io::ErrorKind::InvalidInput => ErrorKind::Settings,
+                // A path that cannot be one, or where something else stands; a file system without locks.
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::InvalidFilename
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::Unsupported => ErrorKind::Settings,
                 // A full disk, a busy one: the same is tried again.
                 _ => ErrorKind::Wait(PAUSE),
             },

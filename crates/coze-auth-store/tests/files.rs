@@ -281,5 +281,9 @@ fn a_folder_that_nobody_means_is_an_error_of_the_settings() {
         }
     }
     assert!(!Path::new("~").exists());
+    for name in ["x".repeat(300), "a\0b".to_owned()] {
+        let error = FileStore::new(std::env::temp_dir().join(name)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+    }
     fs::remove_file(&folder.0).unwrap();
 }

@@ -63,7 +63,10 @@ pub(super) fn what(bytes: &[u8]) -> What {
                     ALGORITHMS
                         .iter()
                         .find(|(oid, _)| Some(*oid) == algorithm)
-                        .map_or("not an RSA key; Coze takes RS256 only", |(_, name)| name),
+                        .map_or(
+                            "not an RSA key, or it is damaged; Coze takes RS256 only",
+                            |(_, name)| name,
+                        ),
                 ),
             }
         }
