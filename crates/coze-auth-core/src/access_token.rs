@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::error::ConfigError;
 use crate::secret::{Alphabet, Hidden, check, secret};
-use crate::wire;
 
 secret! {
     /// What opens Coze's API, of whatever kind: sent as `Authorization: Bearer …`.
@@ -26,7 +25,7 @@ impl AccessToken {
 
     /// `Bearer …`, for the `Authorization` header of a request to Coze's API; marked sensitive.
     pub fn bearer(&self) -> HeaderValue {
-        wire::bearer(&self.0)
+        self.0.bearer()
     }
 
     /// Puts it on the headers of a request to Coze's API, in place of whatever credential is there.

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::coding;
 use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
 use crate::json::{self, Json, Object, Repeated, Text};
-use crate::secret::Hidden;
 use crate::time::{ClockSkew, Now, UnixTime};
 use crate::wire::{Body, Outgoing, Response};
 
@@ -185,20 +186,20 @@ impl<'a> Answer<'a> {
             .and_then(|value| value.to_str().ok())
         {
             let credential = bearer.trim_start_matches("Bearer ");
-            sent.push(Hidden::new(credential));
+            sent.push(Zeroizing::new(credential.to_owned()));
             // An assertion in parts: all of it first, for the longest match.
             sent.extend(
                 credential
                     .split('.')
                     .filter(|part| part.len() > 16)
-                    .map(Hidden::new),
+                    .map(|part| Zeroizing::new(part.to_owned())),
             );
         }
         Object::read(self.sent.body.as_bytes(), |body| {
             let body = body.unwrap_or_default();
             for name in ["code", "code_verifier", "device_code", "refresh_token"] {
                 if let Ok(Some(Json::Text(text))) = body.member(name) {
-                    sent.push(Hidden::new(&*text));
+                    sent.push(Zeroizing::new((*text).to_owned()));
                 }
             }
         });

@@ -20,8 +20,6 @@ pub use kind::{ErrorKind, GrantType};
 pub use report::report;
 pub(crate) use text::{ServerText, is_invisible};
 
-use crate::wire::Outgoing;
-
 /// Why a flow ended without its result.
 ///
 /// Branch on [`kind`](Self::kind); the variants are for who wants to know more. `Display` says what happened and
@@ -89,15 +87,6 @@ impl Retry {
 }
 
 impl Error {
-    /// A transport that failed at this request.
-    pub(crate) fn transport(failure: TransportFailure, request: &Outgoing) -> Self {
-        Self::Transport {
-            failure,
-            grant: request.grant,
-            to: request.origin(),
-        }
-    }
-
     /// What to do about it.
     ///
     /// ```

@@ -114,7 +114,7 @@ impl<T> Flow for Call<T> {
             Ok(response) => Answer::read(&self.request, &response, now, |answer| {
                 (self.read)(answer, now)
             }),
-            Err(failure) => Err(Error::transport(failure, &self.request)),
+            Err(failure) => Err(self.request.failed(failure)),
         };
         self.state = State::Answered(result);
     }

@@ -29,7 +29,7 @@ use crate::scope::{Parts, Scope};
 use crate::secret::Hidden;
 use crate::time::{Now, UnixTime};
 use crate::token::TokenGrant;
-use crate::wire::{self, Outgoing, Response};
+use crate::wire::{Outgoing, Response};
 
 /// How long an assertion is good for. Coze names no bound and its sample uses this (protocol §3.4, §5).
 /// It has nothing to do with the life of the token.
@@ -177,7 +177,7 @@ impl UnsignedAssertion {
         }
         let Self { input, mut request } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
-        request.bearer = Some(wire::bearer(&assertion));
+        request.bearer = Some(assertion.bearer());
         Ok(Call::new(request, |answer, now| {
             TokenGrant::read(&answer, now)
         }))

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -34,6 +35,14 @@ impl Hidden {
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// `Bearer …` of a secret that was checked to fit a header; hidden from `Debug` and from HTTP/2 tables.
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        let text = Zeroizing::new(format!("Bearer {}", self.expose()));
+        let mut value = HeaderValue::from_str(&text).expect("checked when the secret was made");
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -191,7 +200,7 @@ impl fmt::Debug for Hidden {
 
 impl ClientSecret {
     /// Coze takes the secret of a web app as the Bearer (protocol §2.3), not as RFC 6749 §2.3.1 has it.
-    pub(crate) fn bearer(&self) -> http::HeaderValue {
-        crate::wire::bearer(&self.0)
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        self.0.bearer()
     }
 }

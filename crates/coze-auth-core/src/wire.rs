@@ -7,10 +7,9 @@ use std::sync::Arc;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
-use crate::error::GrantType;
-use crate::secret::Hidden;
+use crate::error::{Error, GrantType, TransportFailure};
 
 /// A request to send as it is: method, absolute URL, headers, body.
 pub type Request = http::Request<Body>;
@@ -134,6 +133,15 @@ impl Outgoing {
         format!("{scheme}://{authority}")
     }
 
+    /// The transport failed at this request.
+    pub(crate) fn failed(&self, failure: TransportFailure) -> Error {
+        Error::Transport {
+            failure,
+            grant: self.grant,
+            to: self.origin(),
+        }
+    }
+
     /// The message to send.
     pub(crate) fn request(&self) -> Request {
         let mut request = Request::new(self.body.clone());
@@ -152,12 +160,4 @@ impl Outgoing {
         }
         request
     }
-}
-
-/// `Bearer …` of a secret that was checked to fit a header; hidden from `Debug` and from HTTP/2 tables.
-pub(crate) fn bearer(secret: &Hidden) -> HeaderValue {
-    let text = Zeroizing::new(format!("Bearer {}", secret.expose()));
-    let mut value = HeaderValue::from_str(&text).expect("checked when the secret was made");
-    value.set_sensitive(true);
-    value
 }

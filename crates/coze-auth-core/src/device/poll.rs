@@ -211,7 +211,7 @@ impl DevicePoll {
                 TokenGrant::read(&answer, now)
             }),
             Err(failure) => {
-                let error = Error::transport(*failure, &self.request);
+                let error = self.request.failed(*failure);
                 return self.back_off(now.steady, None, error);
             }
         };

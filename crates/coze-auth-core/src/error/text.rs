@@ -5,8 +5,6 @@ use std::fmt;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::secret::Hidden;
-
 /// What stands for a secret.
 pub(super) const MASK: &str = "***";
 
@@ -17,18 +15,18 @@ const LOOKED_AT: usize = 16 * 1024;
 
 /// Cleans what a server said, knowing which secrets it was sent.
 pub(crate) struct ServerText {
-    sent: Vec<Hidden>,
+    sent: Vec<Zeroizing<String>>,
 }
 
 impl ServerText {
     /// `sent` are the secrets of the request that the server answered.
-    pub(crate) fn knowing(sent: Vec<Hidden>) -> Self {
+    pub(crate) fn knowing(sent: Vec<Zeroizing<String>>) -> Self {
         Self { sent }
     }
 
     /// At most 200 characters, control characters escaped, the secrets that were sent masked.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let sent = self.sent.iter().map(Hidden::expose);
+        let sent = self.sent.iter().map(|secret| secret.as_str());
         // As it was sent, and as it stands in a URL.
         let forms: Vec<Zeroizing<String>> = sent
             .filter(|secret| !secret.is_empty())
@@ -89,7 +87,7 @@ mod tests {
     #[test]
     fn a_secret_is_masked_before_the_text_is_cut() {
         let secret = "s3cr3t".repeat(10);
-        let text = ServerText::knowing(vec![Hidden::new(secret.clone())]);
+        let text = ServerText::knowing(vec![Zeroizing::new(secret.clone())]);
         let shown = text.clean(&format!("{}{secret} tail", "x".repeat(190)));
         assert_eq!(shown, format!("{}*** tail", "x".repeat(190)));
     }
@@ -98,7 +96,7 @@ mod tests {
     fn secrets_are_masked_where_they_overlap_and_not_looked_for_without_end() {
         let text = ServerText::knowing(
             ["ab", "bcdef", "a".repeat(9).as_str()]
-                .map(Hidden::new)
+                .map(|secret| Zeroizing::new(secret.to_owned()))
                 .into(),
         );
         assert_eq!(text.clean("abcdef, ab"), "***, ***");
