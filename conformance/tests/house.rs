@@ -431,3 +431,31 @@ fn rooms_of_the_mock_know_only_the_rooms_below() {
     }
     println!("{} arrows, all down", arrows.len());
 }
+
+/// Whoever follows a page to a file finds it.
+#[test]
+fn the_pages_for_contributors_name_files_that_exist() {
+    let in_code = |page: &str| -> Vec<String> {
+        let spans = page.split('`').skip(1).step_by(2);
+        spans.map(str::to_owned).collect()
+    };
+    let top = ["conformance/", "crates/", "docs/", "mock-server/"];
+    let contributing = read(&root().join("CONTRIBUTING.md"));
+    let mut named: Vec<String> = in_code(&contributing.replace("```", ""));
+    named.retain(|path| top.iter().any(|folder| path.starts_with(folder)));
+    let design = read(&root().join("docs/design.md"));
+    let (_, way) = design
+        .split_once("### How a token request travels\n")
+        .expect("the section");
+    let (way, _) = way.split_once("\n## ").expect("the next one");
+    let files = in_code(way);
+    let files = files.iter().filter(|path| path.ends_with(".rs"));
+    named.extend(files.map(|path| format!("mock-server/src/{path}")));
+    assert!(named.len() > 50, "{named:?}");
+    for path in named {
+        assert!(
+            root().join(&path).exists(),
+            "CONTRIBUTING.md or docs/design.md names {path}, which is not there"
+        );
+    }
+}
