@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::intercept::fault_kind::KINDS;
-use crate::limits;
-use crate::limits::MAX_JWT_TOKEN_S;
+use crate::limits::{self, MAX_JWT_TOKEN_S};
 use crate::protocol::endpoint::ENDPOINTS;
 use crate::protocol::grant::GRANTS;
 use crate::protocol::rules::{Evidence, Rule, RuleSet};

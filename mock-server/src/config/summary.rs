@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use super::options::Options;
 use super::time::written;
 use crate::journal::filter::RequestFilter;
-use crate::limits;
 use crate::limits::{
-    CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY, MAX_HEADERS,
-    MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
+    self, CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY,
+    MAX_HEADERS, MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
 };
 use crate::state::app::Consent;
 use crate::state::settings::Settings;

@@ -12,8 +12,7 @@ use crate::net::addressing::below;
 use crate::oauth::context::Decider;
 use crate::oauth::headless;
 use crate::state::app::Consent;
-use crate::state::devices;
-use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::state::devices::{self, DeviceAction, NotWaiting};
 use crate::web::base_url::base;
 use crate::web::in_world::InWorld;
 

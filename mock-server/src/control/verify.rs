@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{Handled, Json, Problem, parse};
 use crate::journal::filter::RequestFilter;
-use crate::journal::verify;
-use crate::journal::verify::Expect;
+use crate::journal::verify::{self, Expect};
 use crate::web::in_world::InWorld;
 
 const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;

@@ -9,8 +9,7 @@ use serde_json::json;
 use super::fault::Fault;
 use super::fault_kind::Kind;
 use super::socket_fault::SocketFault;
-use crate::protocol::response;
-use crate::protocol::response::{LOGID, Reply};
+use crate::protocol::response::{self, LOGID, Reply};
 
 /// Where an answer without a body would have to break off.
 const FILLER: &[u8] = b"There is more of this answer than comes.\n";

@@ -19,8 +19,7 @@ use crate::protocol::request::{Credential, Incoming};
 use crate::protocol::response::Reply;
 use crate::protocol::rules::Rule;
 use crate::protocol::{grant, response};
-use crate::redact;
-use crate::redact::json;
+use crate::redact::{self, json};
 use crate::state::{State, leak_scanner};
 
 /// A request that has its number and log id.

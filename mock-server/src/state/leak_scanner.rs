@@ -19,8 +19,7 @@ use crate::protocol::digest::{Digest, digest, fingerprint_of, hex};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::Part;
 use crate::protocol::request::{Body, Incoming};
-use crate::redact;
-use crate::redact::json;
+use crate::redact::{self, json};
 
 /// How many of one request.
 const MOST_OF_ONE: usize = 16;

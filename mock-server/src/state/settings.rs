@@ -7,8 +7,7 @@ use super::ready_made;
 use super::user::{ConsoleToken, User};
 use crate::intercept::fault::Fault;
 use crate::intercept::selector::On;
-use crate::limits;
-use crate::limits::DEFAULT_GRANTS;
+use crate::limits::{self, DEFAULT_GRANTS};
 use crate::protocol::rules::RuleSet;
 use crate::time::clock::ClockHandle;
 

@@ -8,8 +8,7 @@ use crate::journal::entry::Interference;
 use crate::net::socket::ConnectionHandle;
 use crate::oauth::{dispatch, recorder};
 use crate::protocol::request::Incoming;
-use crate::protocol::response;
-use crate::protocol::response::Reply;
+use crate::protocol::response::{self, Reply};
 
 impl Firing {
     fn interference(&self) -> Interference {
