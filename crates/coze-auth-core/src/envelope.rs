@@ -55,8 +55,14 @@ impl<'a> Answer<'a> {
         Object::read(body, |object| {
             // The parser's own message quotes values, so it goes no further.
             let members = object.ok_or_else(|| blank.odd(Oddity::NotJson))?;
+            let is_damaged = members.is_damaged;
             let answer = Answer { members, ..blank };
-            answer.refusal()?;
+            if !(is_damaged && response.status().is_success()) {
+                answer.refusal()?;
+            }
+            if is_damaged {
+                return Err(answer.odd(Oddity::NotJson));
+            }
             if !response.status().is_success() {
                 return Err(answer.odd(Oddity::Unexplained));
             }
@@ -97,6 +103,8 @@ impl<'a> Answer<'a> {
                 _ if value.words().and_then(json::integer) == Some(0) => {}
                 Json::Text(text) if text.trim().is_empty() => {}
                 Json::Text(_) => return Ok(Some(value)),
+                // A number may have been cut, too, and say another then; a text ends with its quote.
+                _ if self.members.is_damaged => {}
                 Json::Number(raw) if json::integer(raw).is_some() => return Ok(Some(value)),
                 _ => {
                     oddity.get_or_insert(Oddity::WrongType(name));

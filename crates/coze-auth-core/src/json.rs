@@ -42,7 +42,13 @@ const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
 
 /// Those members of a JSON object that somebody reads.
 #[derive(Default)]
-pub(crate) struct Object<'a>(Vec<(&'static str, Found<'a>)>);
+pub(crate) struct Object<'a> {
+    members: Members<'a>,
+    /// Behind these members it was cut off, or is not JSON.
+    pub(crate) is_damaged: bool,
+}
+
+type Members<'a> = Vec<(&'static str, Found<'a>)>;
 
 enum Found<'a> {
     Once(&'a RawValue),
@@ -67,7 +73,18 @@ impl<'a> Object<'a> {
             return then(None);
         }
         let repaired = Zeroizing::new(repaired(body));
-        then(serde_json::from_str(&repaired).ok())
+        then(Some(Self::up_to_damage(&repaired)))
+    }
+
+    /// The members that stand whole before whatever is wrong.
+    fn up_to_damage(text: &str) -> Object<'_> {
+        let mut members = Members::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = json.deserialize_map(Collect(&mut members));
+        Object {
+            members,
+            is_damaged: read.and_then(|()| json.end()).is_err(),
+        }
     }
 
     /// Of a value that is one.
@@ -78,7 +95,7 @@ impl<'a> Object<'a> {
     /// A member, unless it is `null`.
     pub(crate) fn member(&self, name: &str) -> Result<Option<Json<'a>>, Repeated> {
         debug_assert!(READ.contains(&name), "{name} is not kept");
-        match self.0.iter().find(|(found, _)| *found == name) {
+        match self.members.iter().find(|(found, _)| *found == name) {
             None => Ok(None),
             Some((_, Found::Repeated)) => Err(Repeated),
             Some((_, Found::Once(value))) => Ok(Json::of(value.get())),
@@ -97,34 +114,39 @@ pub(crate) fn stripped(body: &[u8]) -> &[u8] {
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        // Room for every answer of Coze's.
+        let mut members = Members::with_capacity(8);
+        deserializer.deserialize_map(Collect(&mut members))?;
+        Ok(Object {
+            members,
+            is_damaged: false,
+        })
+    }
+}
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+/// Puts members there as they come, so that those before an error are known.
+struct Collect<'m, 'de>(&'m mut Members<'de>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
+impl<'de> Visitor<'de> for Collect<'_, 'de> {
+    type Value = ();
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                // Room for every answer of Coze's.
-                let mut members: Vec<(&'static str, Found<'de>)> = Vec::with_capacity(8);
-                while let Some(Name(name)) = entries.next_key()? {
-                    let Some(name) = name else {
-                        entries.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    let value = entries.next_value()?;
-                    match members.iter_mut().find(|(found, _)| *found == name) {
-                        Some((_, found)) => *found = Found::Repeated,
-                        None => members.push((name, Found::Once(value))),
-                    }
-                }
-                Ok(Object(members))
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = entries.next_key()? {
+            let Some(name) = name else {
+                entries.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = entries.next_value()?;
+            match self.0.iter_mut().find(|(found, _)| *found == name) {
+                Some((_, found)) => *found = Found::Repeated,
+                None => self.0.push((name, Found::Once(value))),
             }
         }
-
-        deserializer.deserialize_map(Members)
+        Ok(())
     }
 }
 

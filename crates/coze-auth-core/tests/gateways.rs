@@ -279,7 +279,32 @@ fn a_token_that_is_not_text_is_refused() {
     }
 }
 
-/// What still is not JSON: a cut-off answer, another encoding as a whole, something after the end.
+/// Cut off, or written by hand, behind the code: it says what it says. A success that is cut off says nothing.
+#[test]
+fn a_code_before_the_damage_counts() {
+    for body in [
+        &br#"{"error":"invalid_grant","msg":"cut"#[..],
+        br#"{"error":"invalid_grant""#,
+        br#"{"error":"invalid_grant"} and more"#,
+        b"{\"error\":\"invalid_grant\"}\x00",
+        b"{\"error\":\"invalid_grant\",\xff}",
+        br#"{"error":"invalid_grant",}"#,
+        br#"{"error":"invalid_grant","msg":"say "no" now"}"#,
+        br#"{"error":"invalid_grant","left":NaN}"#,
+    ] {
+        let what = String::from_utf8_lossy(body);
+        let error = error_of(refresh(), reply(400, body));
+        assert_eq!(error.code(), Some(&ErrorCode::InvalidGrant), "{what}");
+        assert!(error.needs_login(), "{what}");
+        let error = error_of(refresh(), reply(200, body));
+        assert!(
+            matches!(&error, Error::Unexpected(odd) if odd.oddity() == Oddity::NotJson),
+            "{what}: {error:?}"
+        );
+    }
+}
+
+/// What still is not JSON: a cut-off answer without a whole code, another encoding as a whole.
 #[test]
 fn what_is_no_json_is_not_made_json() {
     let utf_16: Vec<u8> = "\u{feff}{\"error\":\"slow_down\"}"
@@ -287,11 +312,10 @@ fn what_is_no_json_is_not_made_json() {
         .flat_map(u16::to_le_bytes)
         .collect();
     for body in [
-        &br#"{"error":"invalid_grant","msg":"cut"#[..],
-        br#"{"error":"invalid_grant"} and more"#,
-        b"{\"error\":\"invalid_grant\"}\x00",
-        b"{\"error\":\"invalid_grant\",\xff}",
-        br#"{"error":"invalid_grant",}"#,
+        &br#"{"error":"invalid_gr"#[..],
+        br#"{"code":4100"#,
+        br#"{"code":41"#,
+        br#"{"msg":"cut","error":invalid_grant}"#,
         br#"{'error':'invalid_grant'}"#,
         br#"[{"error":"invalid_grant"}]"#,
         &utf_16,
