@@ -195,10 +195,6 @@ const ROWS: &[Row] = &[
     Row { chain: "ao", good: "old", other: 401, method: "GET", grants: 0,
         reqwest: ("api/0:old api/1:old other/2:-", "may have gone to other"),
         ureq: ("api/0:old api/1:- other/2:-", "refused elsewhere at other") },
-    // A second redirect there: reqwest sends the token.
-    Row { chain: "oo", good: "old", other: 401, method: "GET", grants: 0,
-        reqwest: ("api/0:old other/1:- other/2:old", "may have gone to other"),
-        ureq: ("api/0:old other/1:- other/2:-", "refused elsewhere at other") },
     // A download from elsewhere is handed on.
     Row { chain: "o", good: "old", other: 200, method: "GET", grants: 0,
         reqwest: ("api/0:old other/1:-", "200"),

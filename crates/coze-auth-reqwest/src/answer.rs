@@ -18,8 +18,7 @@ use crate::network::network_error;
 ///
 /// # Errors
 ///
-/// [`Error::Redirected`] if it ended where the token must not be sent, and refuses it: it may have gone there by a
-/// second redirect.
+/// [`Error::Redirected`] if it ended where the token must not be sent, and refuses it: the token may have gone along.
 pub(crate) async fn ask(
     http: &reqwest::Client,
     request: reqwest::Request,

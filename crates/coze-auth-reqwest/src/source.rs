@@ -191,8 +191,7 @@ impl TokenSource {
     /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status.
     ///
     /// Redirects are your client's, and only the answer to a request that carried the token is judged. reqwest 0.13
-    /// drops the token on the way to another origin, **sends it again at a second redirect within that origin**, and
-    /// tells where a request ended, not by which way. So one that ended at another URL of the API and was refused there
+    /// means to drop the token on the way to another origin, and tells where a request ended, not by which way. So one that ended at another URL of the API and was refused there
     /// is sent to that URL directly, if it is a GET or HEAD; else that is an error. What comes of a redirect and does
     /// not refuse the token, such as a download, is handed on. A client that sends no token astray follows no
     /// redirect to another origin:

@@ -68,8 +68,7 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// [`Error::Redirected`] if it ended where the token must not be sent: it may have gone there by a second
-    /// redirect.
+    /// [`Error::Redirected`] if it ended where the token must not be sent: it may have gone along.
     pub fn refused_at<U: AsRef<str> + PartialEq>(
         &self,
         asked: &U,

@@ -67,7 +67,7 @@ async fn what_may_be_repeated_is_sent_again_with_the_renewed_token() {
     }
 }
 
-/// The policy of the documentation of `send`: reqwest's own would send the token there at the second redirect.
+/// The policy of the documentation of `send`.
 #[tokio::test]
 async fn a_client_that_stays_within_the_origin_sends_no_token_astray() {
     let other = Listener::saying(done());
