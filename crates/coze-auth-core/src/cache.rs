@@ -322,11 +322,6 @@ impl<E: RefreshError> TokenCache<E> {
         })
     }
 
-    /// Whether the last renewal failed.
-    pub fn is_failing(&self) -> bool {
-        self.failures > 0
-    }
-
     /// Whether a renewal runs, and for how long it is waited for at most.
     pub fn busy(&self, now: Now) -> Option<Duration> {
         let lease = self.running.as_ref()?;

@@ -247,25 +247,14 @@ impl Refresh {
     /// Stores a new grant, if grants are stored, then publishes it. One that cannot be stored is served all the same: it
     /// is good, and the next calls for a token try to store it before anything else.
     fn keep(mut self, grant: TokenGrant) -> Next {
-        let (Some(held), Some(sent)) = (&mut self.held, &self.sent) else {
-            return self.end(Ok(grant));
-        };
-        let unsaved = Unsaved {
-            from: Some(sent.clone()),
-            grant: grant.clone(),
-        };
-        match (self.source.keep(&mut **held, unsaved), self.ticket.take()) {
-            (Err(error @ Error::NotStored(_)), Some(ticket)) => {
-                let now = self.source.now();
-                let shared = &self.source.shared;
-                shared.complete_unstored(ticket, grant, error, now);
-                Next::Done
+        let kept = match (&mut self.held, &self.sent) {
+            (Some(held), Some(sent)) => {
+                let from = Some(sent.clone());
+                self.source.keep(&mut **held, Unsaved { from, grant })
             }
-            (kept, ticket) => {
-                self.ticket = ticket;
-                self.end(kept)
-            }
-        }
+            _ => Ok(grant),
+        };
+        self.end(kept)
     }
 
     /// An error as it is told to those who asked for a token.

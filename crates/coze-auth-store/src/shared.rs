@@ -156,25 +156,14 @@ impl Shared {
         self.change(|state| {
             state.failures += u64::from(outcome.is_err());
             match (outcome, state.unserved()) {
-                // What it brought is good, whatever became of it then: a store that panicked, a runtime that was shut
-                // down, another renewal that cannot have the lock.
+                // What it brought is good, whatever became of it then: a store that failed or panicked, a runtime that
+                // was shut down, another renewal that cannot have the lock.
                 (Err(error), Some(grant)) => {
                     state.cache.complete_unstored(ticket, grant, error, now)
                 }
                 (outcome, _) => state.cache.complete(ticket, outcome, now),
             }
         });
-    }
-
-    /// A renewal brought a grant that could not be stored.
-    pub(crate) fn complete_unstored(
-        &self,
-        ticket: RefreshTicket,
-        grant: TokenGrant,
-        error: Error,
-        now: Now,
-    ) {
-        self.change(|state| state.cache.complete_unstored(ticket, grant, error, now));
     }
 
     /// A login's grant could not be stored.
@@ -221,7 +210,7 @@ impl Shared {
 
     /// Whether the last renewal failed.
     pub(crate) fn is_failing(&self) -> bool {
-        locked(&self.state).cache.is_failing()
+        locked(&self.state).cache.failure().is_some()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
