@@ -22,19 +22,19 @@ mutants *args:
 
 # The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
-    python3 conformance/sdks/run.py {{ args }}
+    python3 mock-server/tests/sdks/run.py {{ args }}
 
 # Switches each rule of the mock off in turn: the official SDKs must turn red.
 breaks:
-    python3 conformance/sdks/run.py --break all
+    python3 mock-server/tests/sdks/run.py --break all
 
 # The mock's pages in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
 browser *args:
-    python3 conformance/browser/run.py {{ args }}
+    python3 mock-server/tests/browser/run.py {{ args }}
 
 # Pictures of the pages, in docs/screenshots.
 screenshots:
-    python3 conformance/browser/run.py --screenshots
+    python3 mock-server/tests/browser/run.py --screenshots
 
 # What a flow costs, what a fresh token does, and what the mock does, beside what they are measured against. Shows locks with strace.
 bench: mock-bench
@@ -66,20 +66,20 @@ month:
 
 # The shims of the official SDKs against their protocol and the mock; `--command 'ruby shim.rb'` checks one of yours.
 shims *args:
-    python3 conformance/shims/check.py {{ args }}
+    python3 conformance/clients/shims/check.py {{ args }}
 
-# Every case over the released cozepy and @coze/api beside ours: docs/scoreboard.md, and target/scoreboard.html with the exchanges. Red when they fail otherwise than conformance/known-failures says, and in CI when the page is not what the run writes.
+# Every case over the released cozepy and @coze/api beside ours: docs/scoreboard.md, and target/scoreboard.html with the exchanges. Red when they fail otherwise than conformance/suite/known-failures says, and in CI when the page is not what the run writes.
 scoreboard:
     #!/usr/bin/env bash
     set -euo pipefail
     mkdir -p target
-    for sdk in cozepy coze-api; do python3 conformance/shims/start.py "$sdk" < /dev/null; done
+    for sdk in cozepy coze-api; do python3 conformance/clients/shims/start.py "$sdk" < /dev/null; done
     cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run \
         --subject reqwest --subject ureq --subject raw-socket --subject in-memory \
-        --adapter cozepy='python3 conformance/shims/start.py cozepy' \
-        --adapter coze-api='python3 conformance/shims/start.py coze-api' \
-        --known-failures conformance/known-failures/cozepy.toml \
-        --known-failures conformance/known-failures/coze-api.toml \
+        --adapter cozepy='python3 conformance/clients/shims/start.py cozepy' \
+        --adapter coze-api='python3 conformance/clients/shims/start.py coze-api' \
+        --known-failures conformance/suite/known-failures/cozepy.toml \
+        --known-failures conformance/suite/known-failures/coze-api.toml \
         --md docs/scoreboard.md --html target/scoreboard.html
     [ -z "${CI:-}" ] || git diff --exit-code -- docs/scoreboard.md
 

@@ -47,7 +47,7 @@ impl Area {
 
 fn main() {
     let folder =
-        Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("cases");
+        Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("suite/cases");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut paths: Vec<_> = fs::read_dir(&folder)
         .expect("the folder of cases")

@@ -3,7 +3,7 @@
 //! A case starts a world of a mock Coze auth server, drives the client under test, and judges from both
 //! sides: what the client gave, and what the server's journal says it saw. Client and server share one clock
 //! that stands still until somebody sleeps, so an hour of polling takes milliseconds and no verdict depends on
-//! the machine. The cases are JSON (`cases/`), the statements that they rest on are in `specs.json`.
+//! the machine. The cases are JSON (`suite/cases/`), the statements that they rest on are in `suite/specs.json`.
 //!
 //! # Test your own transport
 //!

@@ -1,4 +1,4 @@
-//! A client in another process, over `coze-auth-shim/1`; `shims/README.md` tells the protocol.
+//! A client in another process, over `coze-auth-shim/1`; `clients/shims/README.md` tells the protocol.
 
 mod process;
 
@@ -14,7 +14,7 @@ use crate::schema;
 use process::Process;
 
 /// Every line in both directions.
-const SCHEMA: &str = include_str!("../shims/shim.schema.json");
+const SCHEMA: &str = include_str!("../clients/shims/shim.schema.json");
 /// Until `hello` is answered: an interpreter and an SDK are loaded, perhaps installed.
 const TO_START: Duration = Duration::from_secs(120);
 /// So often it is started again.

@@ -11,9 +11,9 @@ use crate::check;
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));
 
 /// The JSON Schema of a file of cases.
-pub const CASE_SCHEMA: &str = include_str!("../case.schema.json");
+pub const CASE_SCHEMA: &str = include_str!("../suite/case.schema.json");
 
-const SPECS: &str = include_str!("../specs.json");
+const SPECS: &str = include_str!("../suite/specs.json");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ pub struct Requirements {
 ///
 /// If one cannot be read.
 pub fn requirements() -> Result<Vec<Requirements>, String> {
-    const SETS: &[&str] = &[include_str!("../requirements/2026-12.json")];
+    const SETS: &[&str] = &[include_str!("../suite/requirements/2026-12.json")];
     let sets = SETS.iter().map(|text| serde_json::from_str(text));
     sets.collect::<Result<_, _>>()
         .map_err(|error| format!("requirements: {error}"))

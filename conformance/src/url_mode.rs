@@ -1,5 +1,5 @@
 //! A program that is no shim: it is told the server and the operation by its environment, runs once for each
-//! operation, and is judged by what the server saw. `url-mode/README.md` tells what it is told.
+//! operation, and is judged by what the server saw. `clients/url-mode/README.md` tells what it is told.
 
 mod cases;
 mod folder;

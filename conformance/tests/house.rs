@@ -291,6 +291,95 @@ fn adapters_are_thin() {
     }
 }
 
+/// A crate is Rust: what installs and drives programs in other languages stays in the repository, the released SDKs'
+/// versions above all.
+#[test]
+fn no_package_contains_drivers_in_other_languages() {
+    let foreign = [
+        ".py",
+        ".mjs",
+        "package.json",
+        "package-lock.json",
+        "requirements.txt",
+    ];
+    for package in packages().keys() {
+        let list = cargo(&[
+            "package",
+            "--list",
+            "--offline",
+            "--allow-dirty",
+            "--package",
+            package,
+        ]);
+        let list: Vec<String> = list.lines().map(|line| line.replace('\\', "/")).collect();
+        assert!(
+            list.iter().any(|path| path == "src/lib.rs"),
+            "{package}: {list:?}"
+        );
+        for path in list {
+            let is_foreign = foreign.iter().any(|ending| path.ends_with(ending));
+            assert!(
+                !is_foreign && !path.starts_with("released-sdks/"),
+                "the package {package} contains {path}"
+            );
+        }
+    }
+}
+
+/// The anchors of a page, as its readers see it rendered.
+fn anchors(page: &str) -> Vec<String> {
+    let titles = page.lines().filter(|line| line.starts_with('#'));
+    let words = titles.map(|title| {
+        title
+            .trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .replace(' ', "-")
+    });
+    words
+        .map(|words| {
+            words
+                .chars()
+                .filter(|c| c.is_alphanumeric() || "-_".contains(*c))
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_what_is_there() {
+    let mut links = 0;
+    for path in files(&["."], ".md") {
+        let text = read(&path);
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let led = match file {
+                "" => path.clone(),
+                file => path.parent().expect("a folder").join(file),
+            };
+            assert!(
+                led.exists(),
+                "{} links to {target}, which is not there",
+                path.display()
+            );
+            assert!(
+                anchor.is_empty() || anchors(&read(&led)).iter().any(|own| own == anchor),
+                "{} links to {target}, where there is no such title",
+                path.display()
+            );
+        }
+    }
+    assert!(links > 80, "{links} links");
+}
+
 /// Versions, MSRV and lints are facts of the workspace manifest.
 #[test]
 fn facts_stand_once() {

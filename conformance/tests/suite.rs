@@ -183,7 +183,7 @@ fn every_fault_and_every_operation_is_used() {
     assert!(kinds.len() > 10, "{kinds:?}");
     assert_eq!(faults, kinds);
     let schema: Value =
-        serde_json::from_str(&read("conformance/shims/shim.schema.json")).expect("JSON");
+        serde_json::from_str(&read("conformance/clients/shims/shim.schema.json")).expect("JSON");
     let known = schema["$defs"]["request"]["properties"]["op"]["enum"]
         .as_array()
         .expect("a list");
@@ -197,7 +197,7 @@ fn every_fault_and_every_operation_is_used() {
 #[test]
 fn capabilities_are_those_of_the_protocol() {
     let schema: Value =
-        serde_json::from_str(&read("conformance/shims/shim.schema.json")).expect("JSON");
+        serde_json::from_str(&read("conformance/clients/shims/shim.schema.json")).expect("JSON");
     let known = schema["$defs"]["cap"]["enum"].as_array().expect("a list");
     let mut known: BTreeSet<&str> = known.iter().filter_map(Value::as_str).collect();
     known.extend(["network", "core"]);
@@ -254,7 +254,7 @@ fn the_requirements_of_2026_12_are_frozen() {
         .filter(|(_, case, check)| case.since.as_str() <= "2026-12" && check.level == Level::Must)
         .map(|(id, ..)| id)
         .collect();
-    let path = "conformance/requirements/2026-12.json";
+    let path = "conformance/suite/requirements/2026-12.json";
     if std::env::var_os("UPDATE_REQUIREMENTS").is_some() {
         let text = format!(
             "{:#}\n",
@@ -281,7 +281,7 @@ fn the_requirements_of_2026_12_are_frozen() {
 fn known_failures_of_the_sdks_are_findings() {
     let findings = read("docs/sdk-findings.md");
     for file in ["cozepy", "coze-api"] {
-        let known: toml::Table = read(&format!("conformance/known-failures/{file}.toml"))
+        let known: toml::Table = read(&format!("conformance/suite/known-failures/{file}.toml"))
             .parse()
             .expect("TOML");
         for defect in known[file].as_array().expect("defects") {

@@ -36,7 +36,7 @@ fn read(path: &str) -> String {
 }
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let text = read("conformance/traceability.json");
+    let text = read("docs/traceability.json");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("traceability.json: {error}"))
 });
 
@@ -230,7 +230,7 @@ fn every_sentence_that_binds_is_listed() {
         .collect();
     assert!(
         missing.is_empty(),
-        "not in conformance/traceability.json:\n{}",
+        "not in docs/traceability.json:\n{}",
         missing.join("\n")
     );
 }

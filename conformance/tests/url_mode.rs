@@ -8,7 +8,11 @@ use coze_auth_conformance::result::{CaseResult, Run, Verdict};
 use coze_auth_conformance::{Case, Client, Lab, Plan, UrlMode, cases, run};
 use serde_json::Value;
 
-const EXAMPLE: &str = concat!("sh '", env!("CARGO_MANIFEST_DIR"), "/url-mode/coze.sh'");
+const EXAMPLE: &str = concat!(
+    "sh '",
+    env!("CARGO_MANIFEST_DIR"),
+    "/clients/url-mode/coze.sh'"
+);
 
 fn all() -> &'static [Case] {
     cases().unwrap_or_else(|problem| panic!("{problem}"))

@@ -22,7 +22,7 @@ fn page() -> String {
 fn the_code_is_what_is_tested() {
     for (language, file) in [
         ("rust", "conformance/tests/your_transport.rs"),
-        ("python", "conformance/shims/first_shim.py"),
+        ("python", "conformance/clients/shims/first_shim.py"),
     ] {
         let block = format!("```{language}\n{}```\n", read(file));
         assert!(page().contains(&block), "the page shows another {file}");
@@ -36,7 +36,7 @@ fn the_commands_end_as_it_says() {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::copy(
-        root().join("conformance/shims/first_shim.py"),
+        root().join("conformance/clients/shims/first_shim.py"),
         folder.join("first_shim.py"),
     )
     .expect("the shim");

@@ -2,7 +2,7 @@
 import crypto from 'node:crypto';
 import { createRequire } from 'node:module';
 import { atOffset, caseList, expect } from './mock_case.mjs';
-import { sdk } from './coze_api_sdk.mjs';
+import { sdk } from '../../../conformance/released-sdks/coze_api_sdk.mjs';
 import {
   ACCESS_SECONDS,
   PENDING,

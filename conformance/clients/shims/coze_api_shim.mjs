@@ -1,6 +1,6 @@
 // The released @coze/api behind `coze-auth-shim/1` (README.md).
 import { Handles, Unsupported, serve, sleepsOf } from './shim_wire.mjs'; // before the SDK
-import { sdk, version } from '../sdks/coze_api_sdk.mjs';
+import { sdk, version } from '../../released-sdks/coze_api_sdk.mjs';
 
 sleepsOf((caller) => caller.includes('@coze/api/dist/'));
 

@@ -2,7 +2,6 @@
 """The mock's pages in a real Chromium. See README.md; `run.py --help` for the options."""
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -10,16 +9,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WORKSPACE = HERE.parents[1]
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target").resolve()
-NPM = TARGET / "browser"
+sys.path.insert(0, str(HERE.parents[2] / "conformance" / "released-sdks"))
+from install import TARGET, WORKSPACE, Trouble, install_npm, without_proxy  # noqa: E402
+
 SCREENSHOTS = WORKSPACE / "docs" / "screenshots"
-INPUTS = ["package.json", "package-lock.json"]
 RUN_SECONDS = 300
-
-
-class Trouble(Exception):
-    """The run could not be made: no verdict about the pages."""
 
 
 def run(*command, **options):
@@ -47,22 +41,6 @@ def chromium():
     return found
 
 
-def packages():
-    npm = shutil.which("npm")
-    if not npm or not shutil.which("node"):
-        raise Trouble("node and npm are needed")
-    stamp = NPM / "installed-from"
-    wanted = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in INPUTS)).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    shutil.rmtree(NPM, ignore_errors=True)
-    NPM.mkdir(parents=True)
-    for name in INPUTS:
-        shutil.copy(HERE / name, NPM)
-    run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=NPM)
-    stamp.write_text(wanted)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
@@ -71,14 +49,13 @@ def main():
     given = parser.parse_args()
     try:
         browser = chromium()
-        packages()
+        packages = install_npm(TARGET / "browser", HERE / "package-lock.json")
         if not given.mock:
             run("cargo", "build", "--quiet", "--locked", "-p", "coze-auth-mock", cwd=WORKSPACE)
-        proxies = ("http_proxy", "https_proxy", "all_proxy")
-        env = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+        env = without_proxy()
         env["CHROMIUM"] = browser
         env["MOCK"] = str(Path(given.mock).resolve() if given.mock else TARGET / "debug" / "coze-auth-mock")
-        env["PACKAGES"] = str(NPM)
+        env["PACKAGES"] = str(packages)
         env["SCREENSHOTS"] = str(SCREENSHOTS)
         env["ONLY"] = given.only or ""
         script = "screenshots.mjs" if given.screenshots else "cases.mjs"

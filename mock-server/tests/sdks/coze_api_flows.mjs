@@ -1,7 +1,7 @@
 // Flows that @coze/api must complete: every token is proved with the SDK's own `users.me`.
 // On success the SDK shows no log id; there the journal alone speaks.
 import { CALLBACK, caseList, expect, onSdkTime } from './mock_case.mjs';
-import { sdk } from './coze_api_sdk.mjs';
+import { sdk } from '../../../conformance/released-sdks/coze_api_sdk.mjs';
 
 export const ACCESS_SECONDS = 15 * 60; // protocol §3.4
 export const PENDING = { status: 428, error: 'authorization_pending', rule: 'device.pending' };

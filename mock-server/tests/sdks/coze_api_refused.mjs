@@ -1,6 +1,6 @@
 // How a refusal of @coze/api is judged: the error that it throws, and the journal.
 import { Mismatch, expect } from './mock_case.mjs';
-import { sdk } from './coze_api_sdk.mjs';
+import { sdk } from '../../../conformance/released-sdks/coze_api_sdk.mjs';
 import { PENDING, api, checkPolls, jwt } from './coze_api_flows.mjs';
 
 // The SDK's error classes go by status (protocol §11 coze-js 8: no typed OAuth errors).

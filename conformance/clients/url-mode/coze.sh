@@ -1,5 +1,5 @@
 #!/bin/sh
-# Coze's login in curl, as a program for `coze-auth-conformance run --url-mode curl='sh conformance/url-mode/coze.sh'`.
+# Coze's login in curl, as a program for `coze-auth-conformance run --url-mode curl='sh conformance/clients/url-mode/coze.sh'`.
 # SPOIL=form sends forms, as OAuth has them: the suite must turn red.
 set -eu
 grant=$COZE_AUTH_FOLDER/grant.json

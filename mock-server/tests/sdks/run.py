@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections import namedtuple
 
-from ground import HERE, NPM, VENV_PYTHON, WORKSPACE, Trouble, find_mock, install_sdk, running_mock, without_proxy
+from running_mock import HERE, WORKSPACE, find_mock, running_mock  # first: it says where `install` is
+from install import Trouble, coze_api, cozepy, without_proxy
 
 RULES = WORKSPACE / "mock-server" / "rules.toml"
 # Rules with a switch that no call of these SDKs can break.
@@ -17,11 +18,16 @@ OUT_OF_REACH = {
 }
 RUN_SECONDS = 180
 
-Sdk = namedtuple("Sdk", "name command")
-SDK = {
-    "cozepy": Sdk("cozepy", [str(VENV_PYTHON), "-B", str(HERE / "cozepy_cases.py")]),
-    "js": Sdk("@coze/api", ["node", str(HERE / "coze_api_cases.mjs")]),
-}
+Sdk = namedtuple("Sdk", "name command environment")
+
+
+def prepared(which):
+    """An SDK, installed, and what starts its cases."""
+    if which == "cozepy":
+        command = [str(cozepy()), "-B", str(HERE / "cozepy_cases.py")]
+        return Sdk("cozepy", command, without_proxy(PYTHONIOENCODING="utf-8"))
+    command = ["node", str(HERE / "coze_api_cases.mjs")]
+    return Sdk("@coze/api", command, without_proxy(RELEASED_SDKS_NPM=str(coze_api())))
 
 
 def breakable_rules():
@@ -39,20 +45,20 @@ def breakable_rules():
 Result = namedtuple("Result", "red closing")
 
 
-def judge(which, binary, broken=None, quiet=False):
+def judge(sdk, binary, broken=None, quiet=False):
     """One run of one SDK's cases: the names of those that are red, and the closing line."""
     with running_mock(binary, *(["--rule", f"{broken}=off"] if broken else [])) as info:
         try:
             done = subprocess.run(
-                SDK[which].command,
+                sdk.command,
                 input=info.encode(),
                 stdout=subprocess.PIPE,
                 timeout=RUN_SECONDS,
-                env={**without_proxy(), "SDKS_NPM": str(NPM), "PYTHONIOENCODING": "utf-8"},
+                env=sdk.environment,
             )
         except subprocess.TimeoutExpired as late:
             said = (late.stdout or b"").decode()
-            raise Trouble(f"{SDK[which].name}: no end after {RUN_SECONDS} s; it had said:\n{said}") from None
+            raise Trouble(f"{sdk.name}: no end after {RUN_SECONDS} s; it had said:\n{said}") from None
     lines = done.stdout.decode().splitlines()
     if not quiet:
         print(*lines, sep="\n", flush=True)
@@ -62,20 +68,20 @@ def judge(which, binary, broken=None, quiet=False):
     # A driver that dies half-way has given no verdict, and neither has one whose count is not its cases.
     counted = closing.endswith(f": {green} passed, {len(red)} failed") and green + len(red) > 0
     if not counted or done.returncode != (1 if red else 0):
-        raise Trouble(f"{SDK[which].name}: the driver ended without a verdict (exit code {done.returncode})")
+        raise Trouble(f"{sdk.name}: the driver ended without a verdict (exit code {done.returncode})")
     return Result(red, closing)
 
 
 def run_once(chosen, binary, broken):
-    results = [judge(which, binary, broken) for which in chosen]
+    results = [judge(sdk, binary, broken) for sdk in chosen]
     print(*(result.closing for result in results), sep="\n")
     return not any(result.red for result in results)
 
 
 def break_all(chosen, binary):
     """Each rule off in turn; true if each turned a case red. Nothing counts unless all is green with every rule on."""
-    for which in chosen:
-        whole = judge(which, binary, quiet=True)
+    for sdk in chosen:
+        whole = judge(sdk, binary, quiet=True)
         print(whole.closing, flush=True)
         if whole.red:
             print("red with every rule on:", *whole.red)
@@ -84,10 +90,10 @@ def break_all(chosen, binary):
     rules, unseen = breakable_rules(), []
     for rule in rules:
         seen = False
-        for which in chosen:
-            red = judge(which, binary, rule, quiet=True).red
+        for sdk in chosen:
+            red = judge(sdk, binary, rule, quiet=True).red
             seen = seen or bool(red)
-            print(f"| {rule} | {SDK[which].name} | {', '.join(red) or 'none'} |", flush=True)
+            print(f"| {rule} | {sdk.name} | {', '.join(red) or 'none'} |", flush=True)
         if not seen:
             unseen.append(rule)
     for rule, why in OUT_OF_REACH.items():
@@ -101,7 +107,7 @@ def break_all(chosen, binary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
-    parser.add_argument("--only", choices=SDK, help="one SDK instead of both")
+    parser.add_argument("--only", choices=["cozepy", "js"], help="one SDK instead of both")
     parser.add_argument(
         "--break",
         dest="broken",
@@ -110,11 +116,9 @@ def main():
     )
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the mock is stopped
-    chosen = [given.only] if given.only else list(SDK)
     try:
         binary = find_mock(given.mock)
-        for which in chosen:
-            install_sdk(which)
+        chosen = [prepared(which) for which in ([given.only] if given.only else ["cozepy", "js"])]
         good = break_all(chosen, binary) if given.broken == "all" else run_once(chosen, binary, given.broken)
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The shims against the mock: every operation, good and failing, each line held against the schema.
 
-Exit codes as of `../sdks/run.py`.
+Exit status: 0, 1 if a case failed, 2 if there is no verdict.
 """
 
 import argparse
@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "sdks"))
-from ground import SDKS, Trouble, find_mock, install_python, running_mock, without_proxy  # noqa: E402
+CONFORMANCE = HERE.parents[1]
+sys.path.insert(0, str(CONFORMANCE / "released-sdks"))
+sys.path.insert(0, str(CONFORMANCE.parent / "mock-server" / "tests" / "sdks"))
+from install import SDKS, Trouble, cozepy, without_proxy  # noqa: E402
+from running_mock import find_mock, running_mock  # noqa: E402
 
-if Path(sys.prefix) != SDKS / "check":  # not yet the interpreter that has jsonschema
+if Path(sys.prefix) != SDKS / "venv":  # not yet the interpreter that has jsonschema
     try:
-        python = str(install_python(SDKS / "check", HERE / "requirements.txt"))
+        python = str(cozepy())
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         sys.exit(2)

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Starts a shim by its name, `start.py cozepy`, after installing the SDK if it is not there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
+from install import Trouble, coze_api, cozepy, without_proxy  # noqa: E402
+
+SHIMS = ["cozepy", "cozepy-async", "coze-api", "example", "first"]
+
+
+def command(name):
+    """What starts the shim, and its environment; installs its SDK if it is not there."""
+    if name == "coze-api":
+        return ["node", str(HERE / "coze_api_shim.mjs")], without_proxy(RELEASED_SDKS_NPM=str(coze_api()))
+    if name in ("example", "first"):
+        return [sys.executable, "-B", str(HERE / f"{name}_shim.py")], without_proxy()
+    more = ["--async"] if name == "cozepy-async" else []
+    return [str(cozepy()), "-B", str(HERE / "cozepy_shim.py"), *more], without_proxy()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in [[name] for name in SHIMS]:
+        sys.exit(f"usage: start.py {'|'.join(SHIMS)}")
+    try:
+        line, environment = command(sys.argv[1])
+    except (Trouble, OSError) as why:
+        sys.exit(str(why))
+    if os.name == "nt":  # its exec leaves the parent without a child to wait for
+        sys.exit(subprocess.run(line, env=environment).returncode)
+    os.execvpe(line[0], line, environment)

@@ -1,0 +1,65 @@
+"""Installs the released SDKs below the target folder, in the versions that the files beside this one pin."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WORKSPACE = HERE.parents[1]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target").resolve()
+SDKS = TARGET / "released-sdks"
+EXE = ".exe" if os.name == "nt" else ""
+
+
+class Trouble(Exception):
+    """The run could not be made: there is no verdict."""
+
+
+def without_proxy(**more):
+    """The environment. Loopback never goes through a proxy, and both SDKs obey the proxy variables."""
+    kept = {k: v for k, v in os.environ.items() if k.lower() not in ("http_proxy", "https_proxy", "all_proxy")}
+    return {**kept, **more}
+
+
+def install(folder, inputs, *commands):
+    """Runs the commands unless the folder was filled from the same inputs before. Says so on standard error."""
+    stamp = folder / "installed-from"
+    wanted = hashlib.sha256(sys.version.encode() + b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in inputs:
+        shutil.copy(path, folder)
+    for command in commands:
+        print("installing:", *command, file=sys.stderr, flush=True)
+        if subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode:
+            raise Trouble(f"could not install: {' '.join(command)}")
+    stamp.write_text(wanted)
+
+
+def install_npm(folder, lock):
+    """The packages of this package-lock.json; gives the folder, in which `node_modules` is."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not npm or not node:
+        raise Trouble("node and npm are needed, for @coze/api and for the browser")
+    inputs = [lock.with_name("package.json"), lock]
+    install(folder, inputs, [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    return folder
+
+
+def cozepy():
+    """The interpreter of an environment that has cozepy, and what checks shims."""
+    folder, requirements = SDKS / "venv", HERE / "requirements.txt"
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / f"python{EXE}"
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q", "-r", requirements.name]
+    install(folder, [requirements], [sys.executable, "-m", "venv", str(folder)], pip)
+    return python
+
+
+def coze_api():
+    """The folder that has @coze/api; `coze_api_sdk.mjs` takes it from the variable RELEASED_SDKS_NPM."""
+    return install_npm(SDKS / "npm", HERE / "package-lock.json")
