@@ -9,7 +9,7 @@ use crate::observe::{self, Found, Missing};
 /// What a check came to.
 pub(crate) enum Judged {
     Pass,
-    /// What was expected, and what came.
+    /// What was expected, and the actual value.
     Fail(String),
     /// The check itself is wrong.
     Wrong(String),
@@ -49,7 +49,7 @@ pub(crate) fn judge(document: &Value, check: &Check) -> Judged {
     };
     let top = check.at.split('.').next().unwrap_or_default();
     if document.get(top).is_none() {
-        // A step that was not reached gave nothing: that is no pass, whatever is asked of it.
+        // A step that was not reached gave nothing: that is not a pass, whatever is asked of it.
         return Judged::Fail(format!("{top}: the case did not come that far"));
     }
     let found = observe::find(document, &check.at);
@@ -78,16 +78,16 @@ pub(crate) fn judge(document: &Value, check: &Check) -> Judged {
     match holds {
         Ok(true) => Judged::Pass,
         Ok(false) => Judged::Fail(format!(
-            "{at}: expected {operator} {}, came {}",
+            "{at}: expected {operator} {}, actual {}",
             brief(&operand),
             match (operator.as_str(), &found) {
                 ("count" | "count_gte" | "count_lte", Found::One(Some(Value::Array(items)))) => {
                     items.len().to_string()
                 }
-                _ => came(&found),
+                _ => actual(&found),
             }
         )),
-        Err(problem) => Judged::Fail(format!("{at}: {problem}, came {}", came(&found))),
+        Err(problem) => Judged::Fail(format!("{at}: {problem}, actual {}", actual(&found))),
     }
 }
 
@@ -98,8 +98,8 @@ fn parent_is_there(document: &Value, path: &str) -> bool {
 }
 
 fn holds(operator: &str, value: &Value, operand: &Value) -> Result<bool, String> {
-    let number = |value: &Value| value.as_f64().ok_or("it is no number");
-    let list = |value: &Value| value.as_array().cloned().ok_or("it is no list");
+    let number = |value: &Value| value.as_f64().ok_or("it is not a number");
+    let list = |value: &Value| value.as_array().cloned().ok_or("it is not a list");
     Ok(match operator {
         "eq" => value == operand,
         "ne" => value != operand,
@@ -121,11 +121,11 @@ fn holds(operator: &str, value: &Value, operand: &Value) -> Result<bool, String>
         }
         "matches" => {
             let pattern = Regex::new(operand.as_str().unwrap_or_default());
-            let text = value.as_str().ok_or("it is no text")?;
+            let text = value.as_str().ok_or("it is not a text")?;
             pattern.map_err(|error| error.to_string())?.is_match(text)
         }
         "max_chars" => {
-            let text = value.as_str().ok_or("it is no text")?;
+            let text = value.as_str().ok_or("it is not a text")?;
             text.chars().count() as u64 <= operand.as_u64().unwrap_or_default()
         }
         "gte" => number(value)? >= number(operand)?,
@@ -153,11 +153,11 @@ fn holds(operator: &str, value: &Value, operand: &Value) -> Result<bool, String>
                 _ => count <= wanted,
             }
         }
-        _ => return Err(format!("there is no operator {operator}")),
+        _ => return Err(format!("unknown operator {operator}")),
     })
 }
 
-fn came(found: &Found) -> String {
+fn actual(found: &Found) -> String {
     match found {
         Found::One(None) => "nothing".to_owned(),
         Found::One(Some(value)) => brief(value),

@@ -204,7 +204,7 @@ impl<S: Subject> Stage<S> {
     /// explains itself.
     pub fn refused<T: Debug>(&self, result: Result<T, Error>, code: &str, rule: &str) {
         let Err(Error::Refused(refused)) = result else {
-            panic!("expected the refusal {code}, came {result:?}");
+            panic!("expected the refusal {code}, actual {result:?}");
         };
         assert_eq!(refused.code().to_string(), code, "{refused}");
         let outcome = self.last().outcome;

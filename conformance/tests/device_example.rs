@@ -124,7 +124,8 @@ fn a_person_logs_in_and_the_login_is_kept() {
         run.said
     );
 
-    mock.device(&code, DeviceAction::Approve).expect("it waits");
+    mock.decide_device(&code, DeviceAction::Approve)
+        .expect("it waits");
     let (success, errors) = run.end();
     assert!(success, "{errors}{}", run.said);
     assert!(run.said.contains("\nLogged in as alice."), "{}", run.said);
@@ -141,7 +142,8 @@ fn a_person_calls_it_off() {
     enter.write_all(b"\n").expect("it reads");
     // If it goes on, the next poll ends it.
     let code = run.after("and enter").to_owned();
-    mock.device(&code, DeviceAction::Deny).expect("it waits");
+    mock.decide_device(&code, DeviceAction::Deny)
+        .expect("it waits");
     let (success, errors) = run.end();
     assert!(!success);
     assert_eq!(errors, "\nerror: called off by the one who waited\n");
@@ -156,7 +158,8 @@ fn a_code_that_expires_is_followed_by_another_and_a_no_is_the_end() {
     let mock = quick.expect("a second").start_blocking().expect("a mock");
     let mut run = Run::start(&mock, "expired");
     let first = run.after("and enter").to_owned();
-    mock.device(&first, DeviceAction::Expire).expect("it waits");
+    mock.decide_device(&first, DeviceAction::Expire)
+        .expect("it waits");
     let before = run.said.len();
     while !run.said[before..].contains("The code is over. Here is another.") {
         let read = run.output.read_line(&mut run.said).expect("UTF-8");
@@ -166,7 +169,8 @@ fn a_code_that_expires_is_followed_by_another_and_a_no_is_the_end() {
     run.waits();
     let second = run.after("and enter").to_owned();
     assert_ne!(first, second);
-    mock.device(&second, DeviceAction::Deny).expect("it waits");
+    mock.decide_device(&second, DeviceAction::Deny)
+        .expect("it waits");
     let (success, errors) = run.end();
     assert!(!success);
     assert!(errors.contains("the person said no"), "{errors}");

@@ -173,7 +173,7 @@ const ERRORS: &[Named] = &[
         task.with(mock.expect_err("mistakes"));
     }),
     ("mock: NotWaiting", |task| {
-        task.with(coze_auth_mock::NotWaiting::Expired)
+        task.with(coze_auth_mock::UserCodeError::Expired)
     }),
     ("conformance: Broken", |task| {
         task.with(coze_auth_conformance::client::Broken::Client(

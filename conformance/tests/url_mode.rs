@@ -119,7 +119,7 @@ fn its_spoiled_twin_turns_red_where_it_is_wrong() {
         &["web.login.token", "tokens.pat.accepted"],
     );
     let failed = with(&run, Verdict::Fail).concat();
-    let refused = "web.login.token#nothing-refused: rules: expected count 0, came 1 (";
+    let refused = "web.login.token#nothing-refused: rules: expected count 0, actual 1 (";
     assert!(failed.starts_with(refused), "{failed}");
     let log = &run.cases[if run.cases[0].id == "web.login.token" {
         0

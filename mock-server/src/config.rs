@@ -32,7 +32,7 @@ use table::{Table, kind_of};
 use target::{CONSENTS, For};
 
 /// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
-pub const SAMPLE: &str = include_str!("config/sample.toml");
+pub const SAMPLE_CONFIG: &str = include_str!("config/sample.toml");
 
 const TOP: &[&str] = &[
     "seed",
@@ -250,7 +250,7 @@ fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Op
         };
         match options.settings.rules.set_answer(&id, status, code) {
             Ok(()) => {}
-            Err(error @ RuleError::BadAnswer(..)) => {
+            Err(error @ RuleError::AnswerStatus(..)) => {
                 reader.wrong(value.span().start, rule_problem(error, &id));
             }
             Err(error) => reader.wrong(at, rule_problem(error, &id)),
@@ -264,7 +264,7 @@ fn rule_problem(error: RuleError, id: &str) -> String {
         (RuleError::Unknown(_), Some(near)) => {
             format!("there is no rule {id:?}; did you mean {near:?}?")
         }
-        (error @ RuleError::NoSwitch(_), _) => {
+        (error @ RuleError::NotSwitchable(_), _) => {
             format!("{}; remove this line", SetupError::from(error))
         }
         (error, _) => SetupError::from(error).to_string(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::{fmt, io};
 
 use crate::protocol::rules::{Rule, RuleError};
-use crate::protocol::world_name::NoWorld;
+use crate::protocol::world_name::WorldNameError;
 
 /// A mock could not be made.
 #[non_exhaustive]
@@ -12,13 +12,13 @@ pub enum SetupError {
     /// No rule has this id.
     UnknownRule(String),
     /// This rule cannot be turned off.
-    NoSwitch(String),
+    NotSwitchable(String),
     /// A breach of this rule cannot be answered with this HTTP status.
-    BadAnswer(String, u16),
+    AnswerStatus(String, u16),
     /// Only loopback addresses are allowed.
     NotLoopback(SocketAddr),
     /// This is no address to listen on, and why.
-    Listen(String, String),
+    ListenAddress(String, String),
     /// This cannot be the public URL, and why.
     PublicUrl(String, &'static str),
     /// There is no TLS with this certificate and key, and why.
@@ -26,7 +26,7 @@ pub enum SetupError {
     /// An admin token has to fit in a header.
     AdminToken,
     /// No world can have this name.
-    NoWorld(NoWorld),
+    WorldName(WorldNameError),
     /// The address cannot be listened on.
     Bind {
         /// The address that was asked for.
@@ -44,8 +44,8 @@ impl From<RuleError> for SetupError {
     fn from(error: RuleError) -> Self {
         match error {
             RuleError::Unknown(id) => Self::UnknownRule(id),
-            RuleError::NoSwitch(id) => Self::NoSwitch(id),
-            RuleError::BadAnswer(id, status) => Self::BadAnswer(id, status),
+            RuleError::NotSwitchable(id) => Self::NotSwitchable(id),
+            RuleError::AnswerStatus(id, status) => Self::AnswerStatus(id, status),
         }
     }
 }
@@ -62,8 +62,8 @@ impl fmt::Display for SetupError {
                     ids.join(", ")
                 )
             }
-            Self::NoSwitch(id) => write!(f, "the rule {id} cannot be turned off"),
-            Self::BadAnswer(id, status) => {
+            Self::NotSwitchable(id) => write!(f, "the rule {id} cannot be turned off"),
+            Self::AnswerStatus(id, status) => {
                 write!(
                     f,
                     "{id} cannot be answered with status {status}: use 200–299 or 400–599"
@@ -73,7 +73,7 @@ impl fmt::Display for SetupError {
                 f,
                 "{address} can be reached from other machines; the mock gives tokens to anyone, so listen on 127.0.0.1, [::1] or localhost, or allow it by name: --i-know-this-mints-tokens, in Rust allow_other_machines()"
             ),
-            Self::Listen(address, why) => write!(f, "cannot listen on {address:?}: {why}"),
+            Self::ListenAddress(address, why) => write!(f, "cannot listen on {address:?}: {why}"),
             Self::PublicUrl(url, why) => write!(
                 f,
                 "{url:?} cannot be the public URL: {why}; expected one such as http://mock:9777"
@@ -82,7 +82,7 @@ impl fmt::Display for SetupError {
             Self::AdminToken => f.write_str(
                 "the admin token has to be letters, digits and signs of ASCII, without spaces",
             ),
-            Self::NoWorld(problem) => problem.fmt(f),
+            Self::WorldName(problem) => problem.fmt(f),
             Self::Bind { address, source } => write!(
                 f,
                 "cannot listen on {address}: {source}; stop what is using it, or use port 0 for any free port"

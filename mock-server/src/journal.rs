@@ -112,20 +112,20 @@ impl Journal {
     }
 
     /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
-    pub(crate) fn next(&self, after: u64, calls: &RequestFilter) -> Option<&Record> {
+    pub(crate) fn next(&self, after: u64, filter: &RequestFilter) -> Option<&Record> {
         let from = self.entries.partition_point(|entry| entry.seq <= after);
         let mut later = self.entries.range(from..);
-        later.find(|entry| calls.fit(entry))
+        later.find(|entry| filter.matches(entry))
     }
 
     /// The oldest that fits and was not taken.
-    pub(crate) fn untaken(&self, calls: &RequestFilter) -> Option<&Record> {
+    pub(crate) fn untaken(&self, filter: &RequestFilter) -> Option<&Record> {
         let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
-        untaken.find(|entry| calls.fit(entry))
+        untaken.find(|entry| filter.matches(entry))
     }
 
-    pub(crate) fn take(&mut self, calls: &RequestFilter) -> Option<JournalEntry> {
-        let seq = self.untaken(calls)?.seq;
+    pub(crate) fn take(&mut self, filter: &RequestFilter) -> Option<JournalEntry> {
+        let seq = self.untaken(filter)?.seq;
         let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
         entry.taken = true;
         Some(entry.show())

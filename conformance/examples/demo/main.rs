@@ -160,7 +160,7 @@ fn device<S: Subject>(stage: &Stage<S>) -> Outcome {
     let (mock, code) = (stage.mock.clone(), started.user_code.clone());
     let approve = move || {
         note("the person approves");
-        mock.device(&code, DeviceAction::Approve).is_ok()
+        mock.decide_device(&code, DeviceAction::Approve).is_ok()
     };
     let grant = stage.run(Traced(trace::then_after_first_answer(
         app.poll(&started),

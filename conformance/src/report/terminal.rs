@@ -133,8 +133,8 @@ fn line(entry: &Value, start_ms: u64) -> String {
                 let _ = write!(line, " {name}={}", of(name));
             }
         }
-        if let Some(came) = entry["explain"]["actual"].as_str() {
-            let _ = write!(line, " (came: {came})");
+        if let Some(actual) = entry["explain"]["actual"].as_str() {
+            let _ = write!(line, " (actual: {actual})");
         }
         return line;
     }

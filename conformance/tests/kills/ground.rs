@@ -47,7 +47,7 @@ impl Ground {
         let mock = CozeAuthMock::builder()
             .seed(1)
             .clock(clock.handle())
-            .journal(10_000)
+            .journal_capacity(10_000)
             .start_blocking()
             .expect("a free port on 127.0.0.1");
         let info = mock.info();

@@ -93,8 +93,8 @@ fn what_the_service_says_is_masked() {
     let _granted = mock.fault(On::grant("jwt_bearer"), Fault::status(200).body(granted));
     let (code, told) = live(&variables, &["--subject", "ureq"]);
     assert_eq!(code, Some(1), "{told}");
-    let came = r#"t.ok.access_token: expected matches "^czs_", came "***""#;
-    assert!(told.contains(came) && told.contains("not ***"), "{told}");
+    let actual = r#"t.ok.access_token: expected matches "^czs_", actual "***""#;
+    assert!(told.contains(actual) && told.contains("not ***"), "{told}");
     assert!(!told.contains("opaque"), "{told}");
     shows_no_secret(&told, &variables);
 }

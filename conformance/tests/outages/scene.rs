@@ -54,7 +54,7 @@ impl Scene {
         let builder = CozeAuthMock::builder()
             .seed(1)
             .clock(clock.handle())
-            .journal(10_000);
+            .journal_capacity(10_000);
         let mock = serve(builder, &ca, false);
         Self {
             network: Network::new(address(&mock)),
@@ -107,7 +107,9 @@ impl Scene {
         let app = app.expect("an app");
         let client = blocking(&self.settings());
         let started = client.run(app.start()).expect("a device code");
-        let approved = self.mock.device(&started.user_code, DeviceAction::Approve);
+        let approved = self
+            .mock
+            .decide_device(&started.user_code, DeviceAction::Approve);
         approved.expect("it waits");
         let grant = client.run(app.poll(&started)).expect("a grant");
         let key = GrantKey::new(&app.clone().into(), SUBJECT).expect("a key");

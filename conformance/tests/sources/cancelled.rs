@@ -81,7 +81,7 @@ fn a_grant_that_is_on_its_way_is_not_called_off() {
     let approve = coze_auth_mock::DeviceAction::Approve;
     stage
         .mock
-        .device(&started.user_code, approve)
+        .decide_device(&started.user_code, approve)
         .expect("it waits");
     stage.clock.advance(started.interval);
     let client = coze_auth_ureq::Client::new().expect("a client");

@@ -74,7 +74,7 @@ impl Builder {
 
     /// How many requests the journal keeps, one at least; 2,000 if not set. Older ones are forgotten.
     #[must_use]
-    pub fn journal(mut self, capacity: usize) -> Self {
+    pub fn journal_capacity(mut self, capacity: usize) -> Self {
         self.options.settings.journal = capacity;
         self
     }

@@ -22,7 +22,7 @@ use super::world::MockWorld;
 use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
-use crate::protocol::world_name::NoWorld;
+use crate::protocol::world_name::WorldNameError;
 use crate::server::service::MakeConnection;
 use crate::server::world_routing;
 use crate::state::settings::Settings;
@@ -102,8 +102,8 @@ impl CozeAuthMock {
     ///
     /// # Errors
     ///
-    /// [`NoWorld`] if the name does not fit in a path.
-    pub fn world(&self, name: &str) -> Result<MockWorld, NoWorld> {
+    /// [`WorldNameError`] if the name does not fit in a path.
+    pub fn world(&self, name: &str) -> Result<MockWorld, WorldNameError> {
         self.worlds.named(name).map(MockWorld::new)
     }
 
@@ -123,7 +123,7 @@ impl CozeAuthMock {
     ///
     /// # Errors
     ///
-    /// [`SetupError`] as for [`Builder::build`], [`SetupError::NoWorld`] if the name does not fit in a path.
+    /// [`SetupError`] as for [`Builder::build`], [`SetupError::WorldName`] if the name does not fit in a path.
     pub fn make_world(&self, name: &str, builder: Builder) -> Result<MockWorld, SetupError> {
         let seeded = builder.has_seed();
         let mut settings = builder.options()?.settings()?;
@@ -131,7 +131,7 @@ impl CozeAuthMock {
             settings.seed = self.worlds.settings(name).seed;
         }
         let made = self.worlds.make(name, settings, true, UNUSED_WORLD);
-        made.map(MockWorld::new).map_err(SetupError::NoWorld)
+        made.map(MockWorld::new).map_err(SetupError::WorldName)
     }
 
     /// The block that the binary prints at its start.

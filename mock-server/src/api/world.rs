@@ -11,19 +11,19 @@ use crate::intercept::fault::Fault;
 use crate::intercept::faults::{FaultHandle, ScriptHandle};
 use crate::intercept::gates::Gate;
 use crate::intercept::phase::At;
-use crate::intercept::script::{After, Step};
+use crate::intercept::script::{ScriptEnd, ScriptStep};
 use crate::intercept::selector::On;
 use crate::journal::entry::{Explanation, JournalEntry};
 use crate::journal::filter::RequestFilter;
 use crate::journal::leak::Leak;
 use crate::journal::record::Record;
-use crate::journal::verify::{self, Expect, Unmet};
+use crate::journal::verify::{self, Expect, VerifyError};
 use crate::net::addressing::below;
 use crate::oauth::context::Decider;
-use crate::oauth::headless::{self, Refused};
+use crate::oauth::headless::{self, AuthorizeError};
 use crate::openapi;
 use crate::state::app::Consent;
-use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::{State, devices, leak_scanner};
 use crate::time::clock::ClockHandle;
 use crate::world::World;
@@ -87,18 +87,18 @@ impl MockWorld {
     /// Needs no runtime's timer.
     pub async fn take_request(
         &self,
-        calls: impl Into<RequestFilter>,
+        filter: impl Into<RequestFilter>,
         timeout: Duration,
     ) -> Option<JournalEntry> {
-        let calls = calls.into();
+        let filter = filter.into();
         let epoch = self.world.notifier.epoch();
         let begun = Instant::now();
         loop {
-            if let Some(taken) = self.world.state().journal.take(&calls) {
+            if let Some(taken) = self.world.state().journal.take(&filter) {
                 return Some(taken);
             }
             // Taken by who called: a request is not lost with a call that is given up.
-            let wanted = calls.clone();
+            let wanted = filter.clone();
             let look = move |state: &State| state.journal.untaken(&wanted).map(|_| ());
             let left = timeout.saturating_sub(begun.elapsed());
             match self.world.wait(epoch, left, look).await {
@@ -112,17 +112,17 @@ impl MockWorld {
     #[must_use]
     pub fn take_request_blocking(
         &self,
-        calls: impl Into<RequestFilter>,
+        filter: impl Into<RequestFilter>,
         timeout: Duration,
     ) -> Option<JournalEntry> {
-        let calls = calls.into();
+        let filter = filter.into();
         let epoch = self.world.notifier.epoch();
         let begun = Instant::now();
         loop {
-            if let Some(taken) = self.world.state().journal.take(&calls) {
+            if let Some(taken) = self.world.state().journal.take(&filter) {
                 return Some(taken);
             }
-            let look = |state: &State| state.journal.untaken(&calls).map(|_| ());
+            let look = |state: &State| state.journal.untaken(&filter).map(|_| ());
             let left = timeout.saturating_sub(begun.elapsed());
             match self.world.wait_blocking(epoch, left, look, || false) {
                 Waited::Found(()) => {}
@@ -135,13 +135,13 @@ impl MockWorld {
     ///
     /// # Errors
     ///
-    /// [`Unmet`] tells of each expectation that is not met how many requests matched, and which
+    /// [`VerifyError`] tells of each expectation that is not met how many requests matched, and which
     /// came closest.
-    pub fn verify(&self, expected: &[Expect]) -> Result<(), Unmet> {
+    pub fn verify(&self, expected: &[Expect]) -> Result<(), VerifyError> {
         let failures = verify::verify(&self.world.state().journal, expected);
         match failures.is_empty() {
             true => Ok(()),
-            false => Err(Unmet { failures }),
+            false => Err(VerifyError { failures }),
         }
     }
 
@@ -169,8 +169,8 @@ impl MockWorld {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the mock refuses the authorize request, with the rule and the reason.
-    pub fn authorize(&self, url: &str, approve: bool) -> Result<String, Refused> {
+    /// [`AuthorizeError`] if the mock refuses the authorize request, with the rule and the reason.
+    pub fn authorize(&self, url: &str, approve: bool) -> Result<String, AuthorizeError> {
         let consent = if approve {
             Consent::Approve
         } else {
@@ -193,8 +193,12 @@ impl MockWorld {
     ///
     /// # Errors
     ///
-    /// [`NotWaiting`] if no device waits with this user code.
-    pub fn device(&self, user_code: &str, action: DeviceAction) -> Result<(), NotWaiting> {
+    /// [`UserCodeError`] if no device waits with this user code.
+    pub fn decide_device(
+        &self,
+        user_code: &str,
+        action: DeviceAction,
+    ) -> Result<(), UserCodeError> {
         let mut state = self.world.state();
         let now_ms = state.now_ms();
         devices::decide(&mut state, user_code, action, None, now_ms)
@@ -236,8 +240,8 @@ impl MockWorld {
     pub fn script(
         &self,
         on: On,
-        steps: impl IntoIterator<Item = Step>,
-        after: After,
+        steps: impl IntoIterator<Item = ScriptStep>,
+        after: ScriptEnd,
     ) -> ScriptHandle {
         let steps = steps.into_iter().collect();
         self.world.faults.set_script(on, steps, after)

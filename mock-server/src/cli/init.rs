@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use coze_auth_mock::SAMPLE;
+use coze_auth_mock::SAMPLE_CONFIG;
 
 use super::{Failure, print};
 
@@ -18,7 +18,7 @@ pub(crate) struct Init {
 
 pub(crate) fn init(args: &Init) -> Result<(), Failure> {
     if args.file.as_os_str() == "-" {
-        print(SAMPLE.trim_end());
+        print(SAMPLE_CONFIG.trim_end());
         return Ok(());
     }
     let name = args.file.display();
@@ -26,7 +26,7 @@ pub(crate) fn init(args: &Init) -> Result<(), Failure> {
         .write(true)
         .create_new(true)
         .open(&args.file);
-    let written = file.and_then(|mut file| file.write_all(SAMPLE.as_bytes()));
+    let written = file.and_then(|mut file| file.write_all(SAMPLE_CONFIG.as_bytes()));
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             format!("{name} is there already and stays as it is; give another name, or remove it")

@@ -12,7 +12,7 @@ use crate::net::addressing::below;
 use crate::oauth::context::Decider;
 use crate::oauth::headless;
 use crate::state::app::Consent;
-use crate::state::devices::{self, DeviceAction, NotWaiting};
+use crate::state::devices::{self, DeviceAction, UserCodeError};
 use crate::web::base_url::base;
 use crate::web::in_world::InWorld;
 
@@ -105,8 +105,8 @@ pub(super) async fn decide_device(
     let decided = devices::decide(&mut state, &user_code, action, None, now);
     decided.map_err(|problem| {
         let status = match problem {
-            NotWaiting::Unknown => StatusCode::NOT_FOUND,
-            NotWaiting::Expired | NotWaiting::Decided => StatusCode::CONFLICT,
+            UserCodeError::Unknown => StatusCode::NOT_FOUND,
+            UserCodeError::Expired | UserCodeError::Decided => StatusCode::CONFLICT,
         };
         Problem::new(status, problem.text())
     })?;

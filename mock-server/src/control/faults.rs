@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::reply::{Handled, Json, Problem, done, parse};
 use crate::intercept::fault_spec::{FaultSpec, PlacedFaultSpec};
-use crate::intercept::script::{After, Step};
+use crate::intercept::script::{ScriptEnd, ScriptStep};
 use crate::intercept::selector::SelectorSpec;
 use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::web::in_world::InWorld;
@@ -94,7 +94,7 @@ struct StepSpec {
 }
 
 impl StepSpec {
-    fn step(self) -> Result<Step, Problem> {
+    fn step(self) -> Result<ScriptStep, Problem> {
         let shape = || {
             let text = r#"a step is {"error":"invalid_grant","status":400?}, {"fault":{…},"at":"request"|"answer"?} or {"pass":true}"#;
             Problem::bad(text)
@@ -107,15 +107,15 @@ impl StepSpec {
             pass,
         } = self;
         match (error, status, fault, at, pass) {
-            (Some(error), None, None, None, None) => Ok(Step::error(&error)),
+            (Some(error), None, None, None, None) => Ok(ScriptStep::error(&error)),
             (Some(error), Some(status), None, None, None) => {
-                Step::try_error_with(status, &error).map_err(Problem::bad)
+                ScriptStep::try_error_with(status, &error).map_err(Problem::bad)
             }
             (None, None, Some(fault), at, None) => {
                 let fault = fault.fault(at.as_deref()).map_err(Problem::bad)?;
-                Ok(Step::fault(fault))
+                Ok(ScriptStep::fault(fault))
             }
-            (None, None, None, None, Some(true)) => Ok(Step::pass()),
+            (None, None, None, None, Some(true)) => Ok(ScriptStep::pass()),
             _ => Err(shape()),
         }
     }
@@ -126,9 +126,9 @@ pub(super) async fn run(InWorld(world): InWorld, body: Bytes) -> Handled {
     let asked: Run = parse(&body, shape)?;
     let on = asked.on.on().map_err(Problem::bad)?;
     let after = match asked.after.as_deref() {
-        None | Some("pass") => After::Pass,
-        Some("repeat") => After::Repeat,
-        Some("last") => After::Last,
+        None | Some("pass") => ScriptEnd::Pass,
+        Some("repeat") => ScriptEnd::Repeat,
+        Some("last") => ScriptEnd::Last,
         Some(_) => return Err(Problem::bad(r#"after is "pass", "repeat" or "last""#)),
     };
     if !(1..=MAX_SCRIPT_STEPS).contains(&asked.then.len()) {

@@ -29,7 +29,7 @@ pub(super) fn not_too_many_wait(world: &World) -> Result<(), Problem> {
 
 #[derive(Default)]
 pub(super) struct Filter {
-    calls: RequestFilter,
+    requests: RequestFilter,
     /// Entries with a greater number.
     since: u64,
     /// The newest so many.
@@ -41,7 +41,7 @@ pub(super) struct Filter {
 fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
     let mut filter = Filter::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
-        if filter.calls.set(&name, &value).map_err(Problem::bad)? {
+        if filter.requests.set(&name, &value).map_err(Problem::bad)? {
             continue;
         }
         let number = value.parse().ok().filter(|_| numbers.contains(&&*name));
@@ -66,7 +66,7 @@ fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
     let newest_first = journal.iter().rev();
     let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
     let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
-    let found = newest_first.filter(|entry| filter.calls.fit(entry));
+    let found = newest_first.filter(|entry| filter.requests.matches(entry));
     let found = found.take(limit.unwrap_or(usize::MAX)).map(Record::show);
     let mut found: Vec<_> = found.collect();
     found.reverse();
@@ -99,7 +99,7 @@ pub(super) async fn next(InWorld(world): InWorld, uri: Uri) -> Handled {
     let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(DEFAULT_WAIT_MS));
     let epoch = world.notifier.epoch();
     let look = move |state: &crate::state::State| {
-        let found = state.journal.next(filter.since, &filter.calls)?;
+        let found = state.journal.next(filter.since, &filter.requests)?;
         Some(json!(found.show()))
     };
     Ok(Json(match world.wait(epoch, timeout, look).await {

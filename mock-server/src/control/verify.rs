@@ -61,7 +61,7 @@ fn expectation(mut members: Map<String, Value>) -> Result<Expect, Problem> {
         };
         let min = gaps.remove("min").as_ref().and_then(Value::as_u64);
         let min = min.filter(|_| members.is_empty()).ok_or_else(wrong)?;
-        return Ok(Expect::gaps(Duration::from_millis(min), calls(gaps)?));
+        return Ok(Expect::gaps(Duration::from_millis(min), filter(gaps)?));
     }
     let (least, most) = match members.remove("count") {
         None => (1, usize::MAX),
@@ -78,33 +78,33 @@ fn expectation(mut members: Map<String, Value>) -> Result<Expect, Problem> {
     if members.is_empty() {
         return Err(wrong());
     }
-    Ok(Expect::between(least, most, calls(members)?))
+    Ok(Expect::between(least, most, filter(members)?))
 }
 
-/// The name of an endpoint, or what [`calls`] takes.
+/// The name of an endpoint, or what [`filter`] takes.
 fn named(item: Value) -> Result<RequestFilter, Problem> {
     match item {
         Value::String(endpoint) => {
-            let mut calls = RequestFilter::any();
-            calls.set("endpoint", &endpoint).map_err(Problem::bad)?;
-            Ok(calls)
+            let mut filter = RequestFilter::any();
+            filter.set("endpoint", &endpoint).map_err(Problem::bad)?;
+            Ok(filter)
         }
-        Value::Object(members) => calls(members),
+        Value::Object(members) => filter(members),
         _ => Err(wrong()),
     }
 }
 
-fn calls(members: Map<String, Value>) -> Result<RequestFilter, Problem> {
-    let mut calls = RequestFilter::any();
+fn filter(members: Map<String, Value>) -> Result<RequestFilter, Problem> {
+    let mut filter = RequestFilter::any();
     for (name, value) in members {
         let value = match value {
             Value::String(text) if name != "status" => text,
             Value::Number(number) if name == "status" => number.to_string(),
             _ => return Err(wrong()),
         };
-        if !calls.set(&name, &value).map_err(Problem::bad)? {
+        if !filter.set(&name, &value).map_err(Problem::bad)? {
             return Err(wrong());
         }
     }
-    Ok(calls)
+    Ok(filter)
 }

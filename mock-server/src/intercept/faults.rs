@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::fault_kind::Kind;
 use super::phase::At;
 use super::registry::{Registered, Registry};
-use super::script::{After, ErrorStep, Meets, Script, Step};
+use super::script::{ErrorStep, Meets, Script, ScriptEnd, ScriptStep};
 use super::selector::On;
 use crate::protocol::request::Incoming;
 use crate::time::ticker::Ticker;
@@ -192,8 +192,8 @@ impl Faults {
     pub(crate) fn run(
         &self,
         on: On,
-        steps: Vec<Step>,
-        after: After,
+        steps: Vec<ScriptStep>,
+        after: ScriptEnd,
         most: usize,
     ) -> Option<Arc<Registered<Script>>> {
         self.scripts.put(Script::new(on, steps, after), most)
@@ -210,8 +210,8 @@ impl Faults {
     pub(crate) fn set_script(
         self: &Arc<Self>,
         on: On,
-        steps: Vec<Step>,
-        after: After,
+        steps: Vec<ScriptStep>,
+        after: ScriptEnd,
     ) -> ScriptHandle {
         let script = self.run(on, steps, after, usize::MAX);
         ScriptHandle {
@@ -263,11 +263,11 @@ impl Faults {
             }
             match script.item.next() {
                 None => {}
-                Some(Step(Meets::Rules)) => return None,
-                Some(Step(Meets::Error(error))) => {
+                Some(ScriptStep(Meets::Rules)) => return None,
+                Some(ScriptStep(Meets::Error(error))) => {
                     return Some(Match::Error(error, script.id.clone()));
                 }
-                Some(Step(Meets::Fault(fault))) => {
+                Some(ScriptStep(Meets::Fault(fault))) => {
                     return Some(Match::Fault(Firing {
                         fault: *fault,
                         script: Some(script.id.clone()),

@@ -10,7 +10,7 @@ use crate::protocol::rules::Rule;
 
 /// What one request of a script meets.
 #[derive(Clone, Debug)]
-pub struct Step(pub(super) Meets);
+pub struct ScriptStep(pub(super) Meets);
 
 #[derive(Clone, Debug)]
 pub(super) enum Meets {
@@ -27,7 +27,7 @@ pub(crate) struct ErrorStep {
     pub(crate) message: String,
 }
 
-impl Step {
+impl ScriptStep {
     /// It is answered as if there were no script; a fault may still meet it.
     #[must_use]
     pub const fn pass() -> Self {
@@ -85,7 +85,7 @@ impl ErrorStep {
 /// What requests meet when a script has come to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum After {
+pub enum ScriptEnd {
     /// What they would without it.
     #[default]
     Pass,
@@ -98,13 +98,13 @@ pub enum After {
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) on: On,
-    steps: Vec<Step>,
-    after: After,
+    steps: Vec<ScriptStep>,
+    after: ScriptEnd,
     matched: Mutex<u64>,
 }
 
 impl Script {
-    pub(super) fn new(on: On, steps: Vec<Step>, after: After) -> Self {
+    pub(super) fn new(on: On, steps: Vec<ScriptStep>, after: ScriptEnd) -> Self {
         Self {
             on,
             steps,
@@ -118,16 +118,16 @@ impl Script {
     }
 
     /// None: it has come to its end.
-    pub(super) fn next(&self) -> Option<Step> {
+    pub(super) fn next(&self) -> Option<ScriptStep> {
         let mut matched = self.matched.lock().unwrap_or_else(PoisonError::into_inner);
         let n = usize::try_from(*matched).unwrap_or(usize::MAX);
         *matched += 1;
         let length = self.steps.len();
         let step = match self.after {
             _ if n < length => self.steps.get(n),
-            After::Repeat => n.checked_rem(length).and_then(|n| self.steps.get(n)),
-            After::Last => self.steps.last(),
-            After::Pass => None,
+            ScriptEnd::Repeat => n.checked_rem(length).and_then(|n| self.steps.get(n)),
+            ScriptEnd::Last => self.steps.last(),
+            ScriptEnd::Pass => None,
         };
         step.cloned()
     }

@@ -36,7 +36,7 @@ pub struct JournalEntry {
     /// code or device code that came, if it has at least 40 characters, whatever the outcome.
     pub presented: Option<String>,
     /// The fingerprints of the tokens that were given.
-    pub issued: Option<Issued>,
+    pub issued: Option<IssuedTokens>,
     /// Secrets that it had where they do not belong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leaks: Vec<Leak>,
@@ -116,7 +116,7 @@ pub struct Explanation {
 /// The [`fingerprint`](crate::fingerprint)s of the tokens that an answer gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Issued {
+pub struct IssuedTokens {
     /// The access token's.
     pub access: String,
     /// The refresh token's; the JWT grant gives none.

@@ -31,14 +31,14 @@ pub struct RequestFilter {
 
 impl From<On> for RequestFilter {
     fn from(on: On) -> Self {
-        let calls = Self {
+        let filter = Self {
             endpoint: Some(on.endpoint),
             grant: on.grant,
             ..Self::default()
         };
         match on.client {
-            Some(client) => calls.client_id(&client),
-            None => calls,
+            Some(client) => filter.client_id(&client),
+            None => filter,
         }
     }
 }
@@ -139,7 +139,7 @@ impl RequestFilter {
         otherwise.collect()
     }
 
-    pub(crate) fn fit(&self, entry: &Record) -> bool {
+    pub(crate) fn matches(&self, entry: &Record) -> bool {
         self.differences(entry).is_empty()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::entry::{Explanation, Issued, JournalEntry, JournalJwt, Outcome};
+use super::entry::{Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
 use super::leak::Leak;
 use crate::protocol::digest::{Fingerprint, hex};
 use crate::protocol::refusal::Refusal;
@@ -73,7 +73,7 @@ impl Record {
             client: self.client.clone(),
             grant: self.grant,
             presented: self.presented.as_ref().map(hex),
-            issued: self.issued.as_ref().map(|(access, refresh)| Issued {
+            issued: self.issued.as_ref().map(|(access, refresh)| IssuedTokens {
                 access: hex(access),
                 refresh: refresh.as_ref().map(hex),
             }),

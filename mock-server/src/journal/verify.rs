@@ -16,13 +16,13 @@ pub struct Expect(Want);
 #[derive(Clone, Debug)]
 enum Want {
     Count {
-        calls: RequestFilter,
+        filter: RequestFilter,
         least: usize,
         most: usize,
     },
     Order(Vec<RequestFilter>),
     Gaps {
-        calls: RequestFilter,
+        filter: RequestFilter,
         min_ms: u64,
     },
 }
@@ -30,46 +30,54 @@ enum Want {
 impl Expect {
     /// So many, no more and no less.
     #[must_use]
-    pub fn exactly(n: usize, calls: impl Into<RequestFilter>) -> Self {
-        Self::between(n, n, calls.into())
+    pub fn exactly(n: usize, filter: impl Into<RequestFilter>) -> Self {
+        Self::between(n, n, filter.into())
     }
 
     /// So many or more.
     #[must_use]
-    pub fn at_least(n: usize, calls: impl Into<RequestFilter>) -> Self {
-        Self::between(n, usize::MAX, calls.into())
+    pub fn at_least(n: usize, filter: impl Into<RequestFilter>) -> Self {
+        Self::between(n, usize::MAX, filter.into())
     }
 
     /// So many or fewer.
     #[must_use]
-    pub fn at_most(n: usize, calls: impl Into<RequestFilter>) -> Self {
-        Self::between(0, n, calls.into())
+    pub fn at_most(n: usize, filter: impl Into<RequestFilter>) -> Self {
+        Self::between(0, n, filter.into())
     }
 
-    pub(crate) const fn between(least: usize, most: usize, calls: RequestFilter) -> Self {
-        Self(Want::Count { calls, least, most })
+    pub(crate) const fn between(least: usize, most: usize, filter: RequestFilter) -> Self {
+        Self(Want::Count {
+            filter,
+            least,
+            most,
+        })
     }
 
     /// One after the other, whatever comes in between.
     #[must_use]
-    pub fn order<C: Into<RequestFilter>>(calls: impl IntoIterator<Item = C>) -> Self {
-        Self(Want::Order(calls.into_iter().map(Into::into).collect()))
+    pub fn order<C: Into<RequestFilter>>(filter: impl IntoIterator<Item = C>) -> Self {
+        Self(Want::Order(filter.into_iter().map(Into::into).collect()))
     }
 
     /// Two or more, each at least `min` after the one before, by the mock's clock.
     #[must_use]
-    pub fn gaps(min: Duration, calls: impl Into<RequestFilter>) -> Self {
+    pub fn gaps(min: Duration, filter: impl Into<RequestFilter>) -> Self {
         Self(Want::Gaps {
-            calls: calls.into(),
+            filter: filter.into(),
             min_ms: u64::try_from(min.as_millis()).unwrap_or(u64::MAX),
         })
     }
 
     fn check(&self, journal: &Journal) -> Result<(), String> {
         match &self.0 {
-            Want::Count { calls, least, most } => count(journal, calls, *least, *most),
+            Want::Count {
+                filter,
+                least,
+                most,
+            } => count(journal, filter, *least, *most),
             Want::Order(all) => order(journal, all),
-            Want::Gaps { calls, min_ms } => gaps(journal, calls, *min_ms),
+            Want::Gaps { filter, min_ms } => gaps(journal, filter, *min_ms),
         }
     }
 }
@@ -77,7 +85,7 @@ impl Expect {
 /// An expectation that was not met.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Failure {
+pub struct UnmetExpectation {
     /// Which of the expectations, from 0.
     pub index: usize,
     /// What was expected, what matched, and what came closest.
@@ -87,12 +95,12 @@ pub struct Failure {
 /// Expectations were not met; [`Display`](fmt::Display) tells why.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Unmet {
+pub struct VerifyError {
     /// One of each expectation that was not met.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<UnmetExpectation>,
 }
 
-impl fmt::Display for Unmet {
+impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, failure) in self.failures.iter().enumerate() {
             let line = if n == 0 { "" } else { "\n" };
@@ -103,18 +111,18 @@ impl fmt::Display for Unmet {
 }
 
 /// What `main` and `unwrap` print is read by people.
-impl fmt::Debug for Unmet {
+impl fmt::Debug for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for Unmet {}
+impl std::error::Error for VerifyError {}
 
-pub(crate) fn verify(journal: &Journal, expected: &[Expect]) -> Vec<Failure> {
+pub(crate) fn verify(journal: &Journal, expected: &[Expect]) -> Vec<UnmetExpectation> {
     let unmet = expected.iter().enumerate().filter_map(|(index, expect)| {
         let why = expect.check(journal).err()?;
-        Some(Failure { index, why })
+        Some(UnmetExpectation { index, why })
     });
     unmet.collect()
 }
@@ -127,11 +135,14 @@ fn forgotten(journal: &Journal) -> Option<String> {
 
 fn count(
     journal: &Journal,
-    calls: &RequestFilter,
+    filter: &RequestFilter,
     least: usize,
     most: usize,
 ) -> Result<(), String> {
-    let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
+    let matched: Vec<_> = journal
+        .iter()
+        .filter(|entry| filter.matches(entry))
+        .collect();
     let n = matched.len();
     let lost = forgotten(journal);
     // Those that were forgotten may have been more of them.
@@ -144,10 +155,10 @@ fn count(
         (0, most) => format!("at most {most}"),
         (least, most) => format!("{least} to {most}"),
     };
-    let mut why = format!("expected {expected} of {calls}; {}", listed(&matched));
+    let mut why = format!("expected {expected} of {filter}; {}", listed(&matched));
     if n < least {
         why.push_str("; ");
-        why.push_str(&nearest(journal.iter(), calls));
+        why.push_str(&nearest(journal.iter(), filter));
     }
     if let Some(lost) = lost {
         why.push_str("; ");
@@ -173,9 +184,9 @@ fn named(entry: &Record) -> String {
 }
 
 /// Of those that do not fit, the one that differs in the fewest members, the newest of them.
-fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &RequestFilter) -> String {
+fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, filter: &RequestFilter) -> String {
     let others = entries.filter_map(|entry| {
-        let differences = calls.differences(entry);
+        let differences = filter.differences(entry);
         (!differences.is_empty()).then_some((entry, differences))
     });
     let nearest =
@@ -197,9 +208,9 @@ fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, calls: &RequestFilter)
 fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
     let mut rest = journal.iter();
     let mut found: Vec<&Record> = Vec::new();
-    for calls in all {
+    for filter in all {
         let after = rest.clone();
-        if let Some(entry) = rest.find(|entry| calls.fit(entry)) {
+        if let Some(entry) = rest.find(|entry| filter.matches(entry)) {
             found.push(entry);
             continue;
         }
@@ -209,11 +220,11 @@ fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
             None => "in the journal".to_owned(),
         };
         let mut why = format!(
-            "number {place} of {}, {calls}, did not come {before}; {}",
+            "number {place} of {}, {filter}, did not come {before}; {}",
             all.len(),
-            nearest(after, calls),
+            nearest(after, filter),
         );
-        let too_early = journal.iter().filter(|entry| calls.fit(entry));
+        let too_early = journal.iter().filter(|entry| filter.matches(entry));
         let mut too_early = too_early.filter(|entry| found.iter().all(|one| one.seq != entry.seq));
         if let Some(early) = too_early.next_back() {
             why.push_str(&format!("; one came before: {}", named(early)));
@@ -227,13 +238,18 @@ fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
     Ok(())
 }
 
-fn gaps(journal: &Journal, calls: &RequestFilter, min_ms: u64) -> Result<(), String> {
-    let matched: Vec<_> = journal.iter().filter(|entry| calls.fit(entry)).collect();
+fn gaps(journal: &Journal, filter: &RequestFilter, min_ms: u64) -> Result<(), String> {
+    let matched: Vec<_> = journal
+        .iter()
+        .filter(|entry| filter.matches(entry))
+        .collect();
     // Of one request everything could be said.
     if matched.len() < 2 {
-        let near = nearest(journal.iter(), calls);
+        let near = nearest(journal.iter(), filter);
         let listed = listed(&matched);
-        return Err(format!("a gap is between two of {calls}; {listed}; {near}"));
+        return Err(format!(
+            "a gap is between two of {filter}; {listed}; {near}"
+        ));
     }
     let gaps = matched.windows(2).filter_map(|pair| {
         let gap = pair[1].at_ms.saturating_sub(pair[0].at_ms);
@@ -244,7 +260,7 @@ fn gaps(journal: &Journal, calls: &RequestFilter, min_ms: u64) -> Result<(), Str
         return Ok(());
     };
     Err(format!(
-        "expected {min_ms} ms between any two of {calls}; {} of {} gaps are shorter, the shortest {gap} ms, from {} to {}",
+        "expected {min_ms} ms between any two of {filter}; {} of {} gaps are shorter, the shortest {gap} ms, from {} to {}",
         short.len(),
         matched.len() - 1,
         named(before),

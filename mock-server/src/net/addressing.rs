@@ -146,7 +146,7 @@ pub(crate) fn public_url(text: &str) -> Result<String, SetupError> {
 /// `HOST:PORT` as a socket address: the first of IPv4, since `localhost` often has both. The host may be a name,
 /// and all that it stands for has to be on this machine, or `anywhere` is allowed.
 pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupError> {
-    let wrong = |why: String| SetupError::Listen(text.to_owned(), why);
+    let wrong = |why: String| SetupError::ListenAddress(text.to_owned(), why);
     let mut found: Vec<_> = match text.parse::<SocketAddr>() {
         Ok(address) => vec![address],
         Err(_) if !has_port(text) => {
@@ -261,7 +261,7 @@ mod tests {
             "",
         ] {
             assert!(
-                matches!(resolve(text, true), Err(SetupError::Listen(..))),
+                matches!(resolve(text, true), Err(SetupError::ListenAddress(..))),
                 "{text}"
             );
         }

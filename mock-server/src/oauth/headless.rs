@@ -13,7 +13,7 @@ use crate::state::State;
 /// The mock refused an authorize request.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct AuthorizeError {
     /// The HTTP status that a browser got.
     pub status: u16,
     /// The error code.
@@ -23,7 +23,7 @@ pub struct Refused {
     pub explanation: Box<Explanation>,
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for AuthorizeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rule = self.explanation.rule.unwrap_or("none");
         let expected = self
@@ -31,22 +31,22 @@ impl std::fmt::Display for Refused {
             .expected
             .as_deref()
             .unwrap_or("something else");
-        let came = self.explanation.actual.as_deref().unwrap_or("nothing");
+        let actual = self.explanation.actual.as_deref().unwrap_or("nothing");
         write!(
             f,
-            "the mock refused by rule {rule}: expected {expected}; came {came}"
+            "the mock refused by rule {rule}: expected {expected}; actual {actual}"
         )
     }
 }
 
 /// What `main` and `unwrap` print is read by people.
-impl std::fmt::Debug for Refused {
+impl std::fmt::Debug for AuthorizeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for AuthorizeError {}
 
 /// The redirect that the browser would follow.
 pub(crate) fn authorize(
@@ -55,7 +55,7 @@ pub(crate) fn authorize(
     path: &str,
     query: Option<&str>,
     decider: Decider,
-) -> Result<String, Refused> {
+) -> Result<String, AuthorizeError> {
     let request = Incoming {
         method: Method::GET,
         path: path.to_owned(),
@@ -74,7 +74,7 @@ pub(crate) fn authorize(
         _ => {
             let newest = state.journal.iter().next_back();
             let newest = newest.expect("the request was just written down");
-            Err(Refused {
+            Err(AuthorizeError {
                 status: newest.outcome.status,
                 error: newest.outcome.error.clone().unwrap_or_default(),
                 explanation: Box::new(newest.explain()),

@@ -15,7 +15,7 @@ use crate::html::page::{Message, page};
 use crate::html::texts::Texts;
 use crate::intercept::fault_spec::PlacedFaultSpec;
 use crate::limits::MAX_FAULTS;
-use crate::state::devices::{self, DeviceAction, NotWaiting};
+use crate::state::devices::{self, DeviceAction, UserCodeError};
 use crate::web::body::form;
 use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
@@ -118,9 +118,9 @@ fn decide(
     let mut state = world.state();
     let now = state.now_ms();
     devices::decide(&mut state, user_code, action, None, now).map_err(|problem| match problem {
-        NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
-        NotWaiting::Expired => (StatusCode::CONFLICT, t.expired_code),
-        NotWaiting::Decided => (StatusCode::CONFLICT, t.used_code),
+        UserCodeError::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
+        UserCodeError::Expired => (StatusCode::CONFLICT, t.expired_code),
+        UserCodeError::Decided => (StatusCode::CONFLICT, t.used_code),
     })
 }
 

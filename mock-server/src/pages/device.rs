@@ -11,7 +11,7 @@ use crate::html::language;
 use crate::html::page::{message, page, undecided};
 use crate::html::texts::Texts;
 use crate::protocol::response::Reply;
-use crate::state::devices::{DeviceAction, NotWaiting};
+use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::user::User;
 use crate::state::{State, devices};
 
@@ -64,11 +64,11 @@ pub(crate) fn device(state: &State, headers: &HeaderMap, query: &str) -> Reply {
     }
 }
 
-fn not_waiting(t: &'static Texts, user_code: &str, problem: NotWaiting) -> Reply {
+fn not_waiting(t: &'static Texts, user_code: &str, problem: UserCodeError) -> Reply {
     let (status, text) = match problem {
-        NotWaiting::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
-        NotWaiting::Expired => (StatusCode::GONE, t.expired_code),
-        NotWaiting::Decided => (StatusCode::GONE, t.used_code),
+        UserCodeError::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
+        UserCodeError::Expired => (StatusCode::GONE, t.expired_code),
+        UserCodeError::Decided => (StatusCode::GONE, t.used_code),
     };
     let entry = DeviceEntry {
         t,

@@ -160,9 +160,9 @@ pub(crate) enum RuleError {
     /// No rule has this id.
     Unknown(String),
     /// This rule cannot be turned off.
-    NoSwitch(String),
+    NotSwitchable(String),
     /// A violation of this rule cannot be answered with this HTTP status.
-    BadAnswer(String, u16),
+    AnswerStatus(String, u16),
 }
 
 /// Which rules are on, and which answer with something else than the table says.
@@ -183,7 +183,7 @@ impl RuleSet {
     pub(crate) fn set(&mut self, id: &str, on: bool) -> Result<(), RuleError> {
         let rule = Rule::named(id)?;
         if !rule.text().switch && !on {
-            return Err(RuleError::NoSwitch(id.to_owned()));
+            return Err(RuleError::NotSwitchable(id.to_owned()));
         }
         self.on[rule as usize] = on;
         Ok(())
@@ -197,7 +197,7 @@ impl RuleSet {
     ) -> Result<(), RuleError> {
         let rule = Rule::named(id)?;
         if !(200..600).contains(&status) || (300..400).contains(&status) {
-            return Err(RuleError::BadAnswer(id.to_owned(), status));
+            return Err(RuleError::AnswerStatus(id.to_owned(), status));
         }
         self.answers.push((rule, status, error.map(str::to_owned)));
         Ok(())
@@ -320,7 +320,7 @@ mod tests {
     fn a_rule_without_switch_stays_on() {
         let mut rules = RuleSet::standard();
         let refused = rules.set("client.known", false);
-        assert!(matches!(refused, Err(RuleError::NoSwitch(id)) if id == "client.known"));
+        assert!(matches!(refused, Err(RuleError::NotSwitchable(id)) if id == "client.known"));
         assert!(rules.is_on(Rule::ClientKnown));
         let unknown = rules.set("client.knwon", false);
         assert!(matches!(unknown, Err(RuleError::Unknown(_))));

@@ -7,9 +7,9 @@ use crate::limits::MAX_WORLD_NAME;
 /// No world can have this name.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct NoWorld;
+pub struct WorldNameError;
 
-impl fmt::Display for NoWorld {
+impl fmt::Display for WorldNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -19,19 +19,19 @@ impl fmt::Display for NoWorld {
 }
 
 /// What `main` and `unwrap` print is read by people.
-impl fmt::Debug for NoWorld {
+impl fmt::Debug for WorldNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for NoWorld {}
+impl std::error::Error for WorldNameError {}
 
-pub(crate) fn check(name: &str) -> Result<(), NoWorld> {
+pub(crate) fn check(name: &str) -> Result<(), WorldNameError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     match starts && name.len() <= MAX_WORLD_NAME && name.bytes().all(allowed) {
         true => Ok(()),
-        false => Err(NoWorld),
+        false => Err(WorldNameError),
     }
 }

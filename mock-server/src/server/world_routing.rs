@@ -16,7 +16,7 @@ use super::router;
 use crate::control::worlds;
 use crate::net::socket::ConnectionHandle;
 use crate::protocol::response;
-use crate::protocol::world_name::NoWorld;
+use crate::protocol::world_name::WorldNameError;
 use crate::web::data;
 use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
@@ -116,7 +116,7 @@ async fn enter_by_query(
     let Ok(world) = worlds.named(name) else {
         return into_response(response::json_reply(
             StatusCode::BAD_REQUEST,
-            json!({ "error": NoWorld.to_string() }).to_string(),
+            json!({ "error": WorldNameError.to_string() }).to_string(),
         ));
     };
     let path = request.uri().path().to_owned();
@@ -150,7 +150,7 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 }
 
 fn unknown(path: &str) -> Response {
-    let text = format!("{}: {NoWorld}", crate::redact::scrub(path));
+    let text = format!("{}: {WorldNameError}", crate::redact::scrub(path));
     into_response(response::json_reply(
         StatusCode::NOT_FOUND,
         json!({ "error": text }).to_string(),

@@ -46,7 +46,7 @@ impl DeviceAction {
 /// Why a user code cannot be decided about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NotWaiting {
+pub enum UserCodeError {
     /// No device was given this code.
     Unknown,
     /// The code has expired.
@@ -55,22 +55,22 @@ pub enum NotWaiting {
     Decided,
 }
 
-impl std::fmt::Display for NotWaiting {
+impl std::fmt::Display for UserCodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.text())
     }
 }
 
 /// What `main` and `unwrap` print is read by people.
-impl std::fmt::Debug for NotWaiting {
+impl std::fmt::Debug for UserCodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for NotWaiting {}
+impl std::error::Error for UserCodeError {}
 
-impl NotWaiting {
+impl UserCodeError {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Unknown => "No device is waiting with this code. Check it and type it again.",
@@ -85,13 +85,13 @@ pub(crate) fn waiting<'a>(
     state: &'a State,
     user_code: &str,
     now_ms: u64,
-) -> Result<&'a Device, NotWaiting> {
-    let key = find(state, user_code).ok_or(NotWaiting::Unknown)?;
-    let device = state.devices.get(&key).ok_or(NotWaiting::Unknown)?;
+) -> Result<&'a Device, UserCodeError> {
+    let key = find(state, user_code).ok_or(UserCodeError::Unknown)?;
+    let device = state.devices.get(&key).ok_or(UserCodeError::Unknown)?;
     match device.decision {
-        Decision::Pending if now_ms >= device.expires_ms => Err(NotWaiting::Expired),
+        Decision::Pending if now_ms >= device.expires_ms => Err(UserCodeError::Expired),
         Decision::Pending if device.used.is_none() => Ok(device),
-        _ => Err(NotWaiting::Decided),
+        _ => Err(UserCodeError::Decided),
     }
 }
 
@@ -110,12 +110,12 @@ pub(crate) fn decide(
     action: DeviceAction,
     user: Option<Arc<User>>,
     now_ms: u64,
-) -> Result<(), NotWaiting> {
-    let key = find(state, user_code).ok_or(NotWaiting::Unknown)?;
+) -> Result<(), UserCodeError> {
+    let key = find(state, user_code).ok_or(UserCodeError::Unknown)?;
     if action != DeviceAction::Expire {
         waiting(state, user_code, now_ms)?;
     }
-    let device = state.devices.get_mut(&key).ok_or(NotWaiting::Unknown)?;
+    let device = state.devices.get_mut(&key).ok_or(UserCodeError::Unknown)?;
     match action {
         DeviceAction::Approve => {
             device.decision = Decision::Approved;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{NOWHERE, World};
 use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
 use crate::net::addressing::{Addressing, reachable};
-use crate::protocol::world_name::{NoWorld, check};
+use crate::protocol::world_name::{WorldNameError, check};
 use crate::state::State;
 use crate::state::settings::Settings;
 
@@ -93,7 +93,7 @@ impl Worlds {
     }
 
     /// The world of this name, made if it is not there.
-    pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, NoWorld> {
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, WorldNameError> {
         check(name)?;
         let mut named = self.locked();
         if let Some(found) = named.get_mut(name) {
@@ -111,7 +111,7 @@ impl Worlds {
         settings: Settings,
         own: bool,
         kept: Duration,
-    ) -> Result<Arc<World>, NoWorld> {
+    ) -> Result<Arc<World>, WorldNameError> {
         check(name)?;
         self.remove(name);
         let mut made = self.fresh(name, settings);

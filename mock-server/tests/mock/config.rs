@@ -1,6 +1,6 @@
 //! What a configuration changes.
 
-use coze_auth_mock::{CozeAuthMock, SAMPLE};
+use coze_auth_mock::{CozeAuthMock, SAMPLE_CONFIG};
 use serde_json::{Value, json};
 
 use crate::config_errors::errors;
@@ -17,13 +17,15 @@ fn configured(text: &str) -> Mock {
 /// The file that `init` writes changes nothing, and what it shows as a comment is right too.
 #[test]
 fn the_sample_is_the_ready_made_set() {
-    let sample = CozeAuthMock::builder().toml(SAMPLE).expect("no mistakes");
+    let sample = CozeAuthMock::builder()
+        .toml(SAMPLE_CONFIG)
+        .expect("no mistakes");
     let plain = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
     assert_eq!(sample.summary(), plain.summary());
     let info = |builder: coze_auth_mock::Builder| builder.build().expect("a mock").info();
     assert_eq!(info(sample), info(plain));
     let mut shown = 0;
-    let uncommented: Vec<_> = SAMPLE
+    let uncommented: Vec<_> = SAMPLE_CONFIG
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(rest)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coze_auth_mock::{DeviceAction, NotWaiting};
+use coze_auth_mock::{DeviceAction, UserCodeError};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -137,14 +137,14 @@ fn devices_are_listed_until_they_are_decided() {
     assert_eq!(m.decide(&second, "dance").status, 400);
 
     let (device_code, user_code) = m.device();
-    assert_eq!(m.mock.device(&user_code, DeviceAction::Deny), Ok(()));
+    assert_eq!(m.mock.decide_device(&user_code, DeviceAction::Deny), Ok(()));
     assert_eq!(
-        m.mock.device(&user_code, DeviceAction::Approve),
-        Err(NotWaiting::Decided)
+        m.mock.decide_device(&user_code, DeviceAction::Approve),
+        Err(UserCodeError::Decided)
     );
     assert_eq!(
-        m.mock.device("nobody", DeviceAction::Approve),
-        Err(NotWaiting::Unknown)
+        m.mock.decide_device("nobody", DeviceAction::Approve),
+        Err(UserCodeError::Unknown)
     );
     assert_eq!(m.poll(&device_code).rule(), Some("device.denied"));
 }

@@ -101,7 +101,7 @@ fn a_reader_that_comes_back_goes_on_where_it_was() {
 
 #[test]
 fn a_slow_reader_loses_the_oldest_and_is_told() {
-    let m = Mock::with(|builder| builder.journal(3));
+    let m = Mock::with(|builder| builder.journal_capacity(3));
     m.me("pat_mock_alice");
     let mut reader = Reader::open(&m, None);
     assert_eq!(ids(&reader.read().expect("open").expect("one")), ["1"]);

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
-use coze_auth_mock::{After, At, CozeAuthMock, Fault, MockWorld, Step};
+use coze_auth_mock::{At, CozeAuthMock, Fault, MockWorld, ScriptEnd, ScriptStep};
 use serde_json::json;
 
 use crate::raw::*;
@@ -138,10 +138,10 @@ fn a_world_in_which_somebody_waits_is_in_use() {
         assert_eq!(server.0.control("/worlds", &made).status, 200);
         let (world, request) = server.ready(&name, "users_me");
         let (fault, step) = if script {
-            let step = Step::fault(Fault::hold());
+            let step = ScriptStep::fault(Fault::hold());
             (
                 None,
-                Some(world.script(on("users_me"), [step], After::Last)),
+                Some(world.script(on("users_me"), [step], ScriptEnd::Last)),
             )
         } else {
             (Some(world.fault(on("users_me"), Fault::hold())), None)

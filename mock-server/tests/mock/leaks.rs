@@ -212,7 +212,7 @@ fn secrets_that_are_mixed_up_are_seen() {
 
 #[test]
 fn leaks_are_listed_longer_than_their_requests() {
-    let m = Mock::with(|builder| builder.journal(1));
+    let m = Mock::with(|builder| builder.journal_capacity(1));
     let (access, _) = m.web_tokens();
     let leaked = m.get(&format!("/v1/users/me?token={access}"), None);
     m.me(&access);

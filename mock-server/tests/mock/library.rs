@@ -22,7 +22,7 @@ fn settings_that_cannot_be_are_refused() {
     );
     assert!(matches!(
         build("path.known", false),
-        Some(SetupError::NoSwitch(_))
+        Some(SetupError::NotSwitchable(_))
     ));
     let answer = |status| {
         CozeAuthMock::builder()
@@ -31,7 +31,7 @@ fn settings_that_cannot_be_are_refused() {
             .err()
     };
     for status in [0, 199, 302, 600] {
-        assert!(matches!(answer(status), Some(SetupError::BadAnswer(_, s)) if s == status));
+        assert!(matches!(answer(status), Some(SetupError::AnswerStatus(_, s)) if s == status));
     }
     let everywhere = CozeAuthMock::builder().listen(([0, 0, 0, 0], 0).into());
     let refused = everywhere.start_blocking().err();

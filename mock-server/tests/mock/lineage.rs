@@ -120,7 +120,7 @@ fn the_journal_keeps_as_many_as_it_is_told() {
         (None, 2_000),
     ] {
         let m = Mock::with(|builder| match capacity {
-            Some(capacity) => builder.journal(capacity),
+            Some(capacity) => builder.journal_capacity(capacity),
             None => builder,
         });
         for _ in 0..2_010 {

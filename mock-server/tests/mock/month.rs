@@ -76,7 +76,7 @@ impl Device {
 
     fn log_in(&mut self) -> (String, String) {
         let (poll, user_code) = self.start();
-        let decided = self.mock.device(&user_code, DeviceAction::Approve);
+        let decided = self.mock.decide_device(&user_code, DeviceAction::Approve);
         assert_eq!(decided, Ok(()));
         self.tokens(&poll)
     }

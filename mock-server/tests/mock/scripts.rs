@@ -1,11 +1,11 @@
 //! Scripts: the next requests are answered as they say.
 
-use coze_auth_mock::{After, At, Fault, On, ScriptHandle, Step};
+use coze_auth_mock::{At, Fault, On, ScriptEnd, ScriptHandle, ScriptStep};
 use serde_json::{Value, json};
 
 use crate::support::*;
 
-fn run<const N: usize>(m: &Mock, steps: [Step; N], after: After) -> ScriptHandle {
+fn run<const N: usize>(m: &Mock, steps: [ScriptStep; N], after: ScriptEnd) -> ScriptHandle {
     m.mock.script(On::grant("refresh_token"), steps, after)
 }
 
@@ -23,12 +23,12 @@ fn the_next_requests_are_answered_in_order_and_change_nothing() {
     let m = Mock::new();
     let (access, token) = m.web_tokens();
     let steps = [
-        Step::error("invalid_grant"),
-        Step::error_with(503, "internal_error"),
-        Step::fault(Fault::status(502)),
-        Step::pass(),
+        ScriptStep::error("invalid_grant"),
+        ScriptStep::error_with(503, "internal_error"),
+        ScriptStep::fault(Fault::status(502)),
+        ScriptStep::pass(),
     ];
-    let script = run(&m, steps, After::Pass);
+    let script = run(&m, steps, ScriptEnd::Pass);
     let first = m.refresh_web(&token);
     let expected = json!({
         "error": "invalid_grant",
@@ -67,9 +67,11 @@ fn the_next_requests_are_answered_in_order_and_change_nothing() {
 #[test]
 fn an_error_is_explained_by_its_script() {
     let m = Mock::new();
-    let _script = m
-        .mock
-        .script(On::endpoint("users_me"), [Step::error("4100")], After::Last);
+    let _script = m.mock.script(
+        On::endpoint("users_me"),
+        [ScriptStep::error("4100")],
+        ScriptEnd::Last,
+    );
     let reply = m.me("pat_mock_alice");
     let logid = reply.header("x-tt-logid");
     let expected = json!({
@@ -92,7 +94,9 @@ fn an_error_is_explained_by_its_script() {
 fn an_authorize_request_gets_the_page_of_an_error() {
     let m = Mock::new();
     let on = On::endpoint("authorize");
-    let _script = m.mock.script(on, [Step::error("access_deny")], After::Last);
+    let _script = m
+        .mock
+        .script(on, [ScriptStep::error("access_deny")], ScriptEnd::Last);
     let reply = m.get(target(&authorize_url(&[])), None);
     assert_eq!(reply.status, 403);
     assert!(reply.header("content-type").starts_with("text/html"));
@@ -102,18 +106,23 @@ fn an_authorize_request_gets_the_page_of_an_error() {
 #[test]
 fn at_its_end_a_script_passes_repeats_or_stays() {
     let m = Mock::new();
-    let steps = || [Step::error("slow_down"), Step::error("expired_token")];
+    let steps = || {
+        [
+            ScriptStep::error("slow_down"),
+            ScriptStep::error("expired_token"),
+        ]
+    };
     for (after, third, fourth) in [
-        (After::Pass, "invalid_grant", "invalid_grant"),
-        (After::Repeat, "slow_down", "expired_token"),
-        (After::Last, "expired_token", "expired_token"),
+        (ScriptEnd::Pass, "invalid_grant", "invalid_grant"),
+        (ScriptEnd::Repeat, "slow_down", "expired_token"),
+        (ScriptEnd::Last, "expired_token", "expired_token"),
     ] {
         let _script = run(&m, steps(), after);
         let codes = [(); 4].map(|()| code(&m, "unknown"));
         assert_eq!(codes, ["slow_down", "expired_token", third, fourth]);
     }
-    let none: [Step; 0] = [];
-    for after in [After::Pass, After::Repeat, After::Last] {
+    let none: [ScriptStep; 0] = [];
+    for after in [ScriptEnd::Pass, ScriptEnd::Repeat, ScriptEnd::Last] {
         let _script = run(&m, none.clone(), after);
         assert_eq!(code(&m, "unknown"), "invalid_grant", "no step, no script");
     }
@@ -123,8 +132,12 @@ fn at_its_end_a_script_passes_repeats_or_stays() {
 fn a_script_comes_before_faults_and_ends_with_its_handle_or_a_reset() {
     let m = Mock::new();
     let _fault = m.mock.fault(On::token(), Fault::status(502));
-    let script = run(&m, [Step::error("slow_down"), Step::pass()], After::Repeat);
-    let second = run(&m, [Step::error("expired_token")], After::Last);
+    let script = run(
+        &m,
+        [ScriptStep::error("slow_down"), ScriptStep::pass()],
+        ScriptEnd::Repeat,
+    );
+    let second = run(&m, [ScriptStep::error("expired_token")], ScriptEnd::Last);
     let status = || m.refresh_web("unknown").status;
     assert_eq!(
         [status(), status()],
@@ -143,7 +156,11 @@ fn a_fault_of_a_script_acts_when_it_says() {
     let m = Mock::new();
     for (at, acted) in [(At::Request, false), (At::Answer, true)] {
         let (_, token) = m.web_tokens();
-        let _script = run(&m, [Step::fault(Fault::empty_200().at(at))], After::Pass);
+        let _script = run(
+            &m,
+            [ScriptStep::fault(Fault::empty_200().at(at))],
+            ScriptEnd::Pass,
+        );
         let reply = m.refresh_web(&token);
         assert_eq!((reply.status, &*reply.text), (200, ""));
         let entry = m.mock.requests().pop().expect("an entry");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coze_auth_mock::{After, At, Expect, Fault, On, RequestFilter, Step};
+use coze_auth_mock::{At, Expect, Fault, On, RequestFilter, ScriptEnd, ScriptStep};
 
 use crate::gates::{self, Client};
 use crate::support::*;
@@ -82,9 +82,11 @@ fn a_leak_is_one_whether_a_rule_or_a_fault_answers() {
     assert_eq!(spilled(Some(Fault::status(502))), one);
     let brief = Fault::delay(Duration::from_millis(1)).at(At::Request);
     assert_eq!(spilled(Some(brief)), one, "and not twice");
-    let _script = m
-        .mock
-        .script(On::token(), [Step::error("invalid_grant")], After::Pass);
+    let _script = m.mock.script(
+        On::token(),
+        [ScriptStep::error("invalid_grant")],
+        ScriptEnd::Pass,
+    );
     assert_eq!(spilled(None), one, "a script's answer");
     assert_eq!(spilled(None), one, "the rules' answer");
 }

@@ -127,7 +127,7 @@ fn gaps_are_measured_by_the_clock_of_the_mock() {
 /// What was forgotten might have been one more.
 #[test]
 fn no_verdict_rests_on_a_journal_that_has_forgotten() {
-    let m = Mock::with(|builder| builder.journal(2));
+    let m = Mock::with(|builder| builder.journal_capacity(2));
     for _ in 0..3 {
         m.me("pat_mock_alice");
     }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::requests::Calls;
+use super::requests::RequestFilter;
 use super::{Send, given, part};
 use crate::cli::Failure;
 
@@ -22,7 +22,7 @@ pub(super) struct Add {
     /// Such as status, delay, reset, truncate; the README has all
     kind: String,
     #[command(flatten)]
-    on: Calls,
+    on: RequestFilter,
     /// How often
     #[arg(long)]
     times: Option<u64>,

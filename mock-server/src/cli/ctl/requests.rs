@@ -10,7 +10,7 @@ use crate::cli::{Failure, output, print};
 #[derive(Debug, Args)]
 pub(super) struct Requests {
     #[command(flatten)]
-    calls: Calls,
+    filter: RequestFilter,
     /// Only those answered with this status
     #[arg(long)]
     status: Option<u16>,
@@ -26,7 +26,7 @@ pub(super) struct Requests {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Calls {
+pub(super) struct RequestFilter {
     /// authorize, token, device_code, users_me or unknown
     #[arg(long)]
     endpoint: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Calls {
     client_id: Option<String>,
 }
 
-impl Calls {
+impl RequestFilter {
     pub(super) fn members(&self) -> [(&'static str, Option<String>); 3] {
         let grant = self.grant.clone();
         // Only one endpoint has grants.
@@ -60,7 +60,7 @@ impl Requests {
             ("fault", self.fault.clone()),
         ];
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.calls.members().into_iter().chain(others) {
+        for (name, value) in self.filter.members().into_iter().chain(others) {
             if let Some(value) = value {
                 query.append_pair(name, &value);
             }
