@@ -85,7 +85,7 @@ scoreboard:
 
 # The shared state of the token sources under a model checker, and planted faults that it must find.
 model:
-    python3 crates/coze-auth-store/tests/model/run.py
+    python3 crates/coze-auth-tokens/tests/model/run.py
 
 # Formatting, lints, docs, and every feature set of the core on its own.
 lint:

@@ -60,10 +60,18 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
     ("coze-auth-core", &[]),
     ("coze-auth-store", &[("coze-auth-core", &["normal"])]),
     (
+        "coze-auth-tokens",
+        &[
+            ("coze-auth-core", &["normal"]),
+            ("coze-auth-store", &["normal"]),
+        ],
+    ),
+    (
         "coze-auth-reqwest",
         &[
             ("coze-auth-core", &["normal"]),
             ("coze-auth-store", &["normal"]),
+            ("coze-auth-tokens", &["normal"]),
         ],
     ),
     (
@@ -71,6 +79,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
         &[
             ("coze-auth-core", &["normal"]),
             ("coze-auth-store", &["normal"]),
+            ("coze-auth-tokens", &["normal"]),
         ],
     ),
     ("coze-auth-mock", &[]),
@@ -81,6 +90,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth-mock", &["normal"]),
             ("coze-auth-reqwest", &["dev"]),
             ("coze-auth-store", &["dev"]),
+            ("coze-auth-tokens", &["dev"]),
             ("coze-auth-ureq", &["dev"]),
         ],
     ),
@@ -274,7 +284,7 @@ fn adapters_are_thin() {
             (20..=200).contains(&transport),
             "{adapter}: transport.rs has {transport} lines of code"
         );
-        // What a token source decides stands in coze-auth-store; here it is driven.
+        // What a token source decides stands in coze-auth-tokens; here it is driven.
         let source = code_lines(&root().join(&folder).join("source.rs"));
         assert!(
             source <= 250,

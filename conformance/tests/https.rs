@@ -55,8 +55,8 @@ fn who_trusts_another_ca_sends_nothing() {
     assert!(mock.requests().is_empty());
 }
 
-fn assert_not_sent(failure: Option<coze_auth_store::Error>) {
-    let Some(coze_auth_store::Error::Core { error, .. }) = failure else {
+fn assert_not_sent(failure: Option<coze_auth_tokens::Error>) {
+    let Some(coze_auth_tokens::Error::Core { error, .. }) = failure else {
         panic!("not refused: {failure:?}");
     };
     let Error::Transport { failure, .. } = error else {

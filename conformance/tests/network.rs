@@ -8,7 +8,7 @@ use std::time::Duration;
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::error::ErrorKind;
 use coze_auth_core::{Endpoints, Retry};
-use coze_auth_store::{Error, Obstacle};
+use coze_auth_tokens::{Error, Obstacle};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };

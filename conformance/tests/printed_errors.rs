@@ -103,7 +103,7 @@ fn disk() -> StoreError {
 }
 
 /// Nobody listens there.
-fn unreachable() -> coze_auth_store::Error {
+fn unreachable() -> coze_auth_tokens::Error {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -146,10 +146,10 @@ const ERRORS: &[Named] = &[
         task.with(TransportFailure::NotSent)
     }),
     ("store", |task| {
-        task.with(coze_auth_store::Error::from(config()))
+        task.with(coze_auth_tokens::Error::from(config()))
     }),
     ("store: with a cause", |task| {
-        task.with(coze_auth_store::Error::from(disk()))
+        task.with(coze_auth_tokens::Error::from(disk()))
     }),
     ("store: LoginNeeded", |task| {
         let client = coze_auth_ureq::Client::new().unwrap();
@@ -159,7 +159,7 @@ const ERRORS: &[Named] = &[
     }),
     ("StoreError", |task| task.with(disk())),
     ("NetworkError", |task| match unreachable() {
-        coze_auth_store::Error::Core {
+        coze_auth_tokens::Error::Core {
             cause: Some(cause), ..
         } => task.with(cause),
         other => panic!("{other}"),
@@ -232,7 +232,7 @@ fn a_program_that_ends_with_an_error_prints_its_words() {
 #[test]
 fn the_words_are_these() {
     assert_eq!(
-        format!("{:?}", coze_auth_store::Error::from(disk())),
+        format!("{:?}", coze_auth_tokens::Error::from(disk())),
         "cannot write grants/alice: no storage space; check the folder, its owner and the disk\n\nCaused by:\n    no storage space"
     );
     let refused = format!("{:?}", refused());

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coze_auth_core::whoami::{User, whoami};
 use coze_auth_core::{AccessToken, Call, Endpoints};
-use coze_auth_store::Error;
+use coze_auth_tokens::Error;
 
 struct Row {
     /// `{a}` and `{b}` are the proxies, as host and port.

@@ -9,6 +9,7 @@ use regex::Regex;
 const MAY_SHOW: &[(&str, &[&str])] = &[
     ("crates/coze-auth-core", &["http"]),
     ("crates/coze-auth-store", &["http"]),
+    ("crates/coze-auth-tokens", &["http"]),
     ("crates/coze-auth-reqwest", &["http", "reqwest"]),
     ("crates/coze-auth-ureq", &["http", "ureq"]),
 ];
@@ -53,6 +54,7 @@ fn foreign(text: &str, allowed: &[&str]) -> BTreeSet<String> {
         "super",
         "coze_auth_core",
         "coze_auth_store",
+        "coze_auth_tokens",
     ];
     let mut names = BTreeSet::new();
     for taken in
@@ -145,6 +147,7 @@ fn no_error_derives_what_people_read() {
     for folder in [
         "crates/coze-auth-core",
         "crates/coze-auth-store",
+        "crates/coze-auth-tokens",
         "crates/coze-auth-reqwest",
         "crates/coze-auth-ureq",
         "mock-server",

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use coze_auth_core::web::WebApp;
 use coze_auth_core::{AccessToken, ClientSecret, Endpoints, TokenGrant, UnixTime};
-use coze_auth_store::{MemoryStore, system_now};
+use coze_auth_store::MemoryStore;
+use coze_auth_tokens::system_now;
 
 use crate::threads::{Cost, together};
 

@@ -1,6 +1,6 @@
 //! What a kill has cost: nothing, or a login in the one window that is documented. All else fails.
 
-use coze_auth_store::Error;
+use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens as _;
 use crate::ground::Ground;

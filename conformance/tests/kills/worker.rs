@@ -8,7 +8,8 @@ use coze_auth_conformance::SharedClock;
 use coze_auth_core::Endpoints;
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_mock::fingerprint;
-use coze_auth_store::{Error, FileStore};
+use coze_auth_store::FileStore;
+use coze_auth_tokens::Error;
 
 use crate::adapters::{Reqwest, Tokens, Ureq};
 

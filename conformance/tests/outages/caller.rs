@@ -7,7 +7,8 @@ use coze_auth_conformance::SharedClock;
 use coze_auth_core::AccessToken;
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_store::{Error, GrantStore};
+use coze_auth_store::GrantStore;
+use coze_auth_tokens::Error;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 

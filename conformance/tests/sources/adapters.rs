@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use coze_auth_conformance::SharedClock;
+use coze_auth_core::RefreshApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
-use coze_auth_store::{Error, GrantStore, RefreshApp};
+use coze_auth_store::GrantStore;
+use coze_auth_tokens::Error;
 
 use crate::clocks::{AsyncClock, BlockingClock};
 

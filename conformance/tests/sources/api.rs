@@ -2,7 +2,7 @@
 
 use coze_auth_conformance::Stage;
 use coze_auth_core::jwt::JwtGrant;
-use coze_auth_store::Error;
+use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens;
 use crate::over_both;

@@ -3,7 +3,7 @@
 use coze_auth_core::Flow as _;
 use coze_auth_core::device::DevicePoll;
 use coze_auth_mock::At;
-use coze_auth_store::Error;
+use coze_auth_tokens::Error;
 use coze_auth_ureq::Signal;
 
 use crate::adapters::Reqwest;

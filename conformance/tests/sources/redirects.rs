@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use coze_auth_conformance::SharedClock;
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::{Endpoints, TokenGrant};
-use coze_auth_store::{Error, MemoryStore};
+use coze_auth_store::MemoryStore;
+use coze_auth_tokens::Error;
 
 use crate::adapters::{Reqwest, Tokens, Ureq};
 use crate::support::seconds;

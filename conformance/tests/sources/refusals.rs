@@ -3,7 +3,7 @@
 
 use coze_auth_core::Retry;
 use coze_auth_core::error::ErrorCode;
-use coze_auth_store::Error;
+use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens;
 use crate::over_both;

@@ -3,7 +3,8 @@
 use coze_auth_conformance::Stage;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
-use coze_auth_store::{Error, GrantStore as _};
+use coze_auth_store::GrantStore as _;
+use coze_auth_tokens::Error;
 
 use crate::adapters::{Tokens, Ureq};
 use crate::over_both;

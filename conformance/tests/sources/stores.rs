@@ -8,8 +8,9 @@ use coze_auth_conformance::Stage;
 use coze_auth_core::TokenGrant;
 use coze_auth_mock::{At, Fault, On};
 use coze_auth_store::{
-    Error, FileStore, GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError,
+    FileStore, GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError,
 };
+use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens;
 use crate::over_both;

@@ -6,7 +6,8 @@ use coze_auth_conformance::Stage;
 use coze_auth_core::TokenGrant;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_mock::{At, Builder, Gate, On, fingerprint};
-use coze_auth_store::{Error, GrantKey, GrantStore, MemoryStore};
+use coze_auth_store::{GrantKey, GrantStore, MemoryStore};
+use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens;
 pub(crate) use crate::raw_socket::RawSocket;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use coze_auth_core::AccessToken;
 use coze_auth_core::device::DeviceApp;
-use coze_auth_store::{Error, GrantStore};
+use coze_auth_store::GrantStore;
+use coze_auth_tokens::Error;
 
 /// Asks for a token, and waits for it.
 pub(crate) type Caller = Box<dyn Fn() -> Result<AccessToken, Error> + Send + Sync>;

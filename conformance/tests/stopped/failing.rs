@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
-use coze_auth_store::{Error, GrantKey, GrantStore, LockedGrant, StoreError};
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, StoreError};
+use coze_auth_tokens::Error;
 
 use crate::Row;
 use crate::caller::{caller, told};

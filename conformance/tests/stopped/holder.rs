@@ -7,7 +7,8 @@ use std::time::Duration;
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::{Endpoints, TokenGrant};
 use coze_auth_mock::{At, CozeAuthMock, On};
-use coze_auth_store::{Error, FileStore, GrantKey, GrantStore as _, StoreError};
+use coze_auth_store::{FileStore, GrantKey, GrantStore as _, StoreError};
+use coze_auth_tokens::Error;
 
 use crate::Row;
 use crate::caller::{caller, told};

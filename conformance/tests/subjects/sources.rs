@@ -2,9 +2,11 @@
 
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Renewed, failure};
+use coze_auth_core::RefreshApp;
 use coze_auth_core::TokenGrant;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_store::{Error, MemoryStore, RefreshApp};
+use coze_auth_store::MemoryStore;
+use coze_auth_tokens::Error;
 
 /// The person that cases log in.
 pub(crate) const SUBJECT: &str = "alice";

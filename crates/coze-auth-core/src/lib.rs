@@ -85,6 +85,7 @@ pub use self::endpoint::{Endpoints, Region};
 pub use self::entropy::Entropy;
 pub use self::error::{Error, ErrorKind, Retry, TransportFailure};
 pub use self::flow::{Call, Flow, Step};
+pub use self::refresh::RefreshApp;
 pub use self::secret::{ClientSecret, RefreshToken};
 pub use self::time::{ClockSkew, Now, SteadyTime, UnixTime};
 pub use self::token::TokenGrant;

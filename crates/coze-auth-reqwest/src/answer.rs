@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use coze_auth_core::http;
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
-use coze_auth_store::{Origins, Refused};
+use coze_auth_tokens::{Origins, Refused};
 use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response, ResponseBuilderExt as _, Url};
 

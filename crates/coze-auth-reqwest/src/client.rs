@@ -7,7 +7,7 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http::Uri;
 use coze_auth_core::proxy::Proxies;
-use coze_auth_store::{Clock, Timeouts, proxies};
+use coze_auth_tokens::{Clock, Timeouts, proxies};
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Proxy};
 

@@ -120,7 +120,7 @@ pub use coze_auth_core as core;
 pub use coze_auth_core::ErrorKind;
 pub use coze_auth_store as store;
 
-pub use coze_auth_store::{
+pub use coze_auth_tokens::{
     Error, Waiting, config_from_file, entropy, environment, jwt_app_from_env,
 };
 

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::iter::successors;
 
-use coze_auth_store::{NetworkError, Obstacle};
+use coze_auth_tokens::{NetworkError, Obstacle};
 
 /// reqwest's error without its URL, whose query may hold what is nobody's business. `proxy` is `host:port` of the
 /// proxy that the request went to, as far as that is known.

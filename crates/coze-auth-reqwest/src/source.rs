@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use coze_auth_core::RefreshApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
-use coze_auth_store::{
-    Ask, Delivery, Error, GrantStore, Next, Origins, Refresh, RefreshApp, Sessions, Source, Then,
-};
+use coze_auth_store::GrantStore;
+use coze_auth_tokens::{Ask, Delivery, Error, Next, Origins, Refresh, Sessions, Source, Then};
 use tokio::runtime::Handle;
 
 use crate::Client;

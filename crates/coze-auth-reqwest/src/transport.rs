@@ -2,7 +2,7 @@
 
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
 
-use coze_auth_store::NetworkError;
+use coze_auth_tokens::NetworkError;
 
 use crate::network::network_error;
 use crate::{Client, Error};

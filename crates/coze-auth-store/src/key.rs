@@ -1,10 +1,8 @@
 //! Whose grant it is.
 
+use coze_auth_core::RefreshApp;
 use coze_auth_core::error::ConfigError;
-
 use sha2::{Digest as _, Sha256};
-
-use crate::RefreshApp;
 
 /// Names a grant: a server has many users, and may talk to both regions and as several apps.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -1,16 +1,10 @@
 //! Where grants rest.
 
-mod file;
-mod memory;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::TokenGrant;
 
-pub use self::file::FileStore;
-pub(crate) use self::file::VERSION as FILE_VERSION;
-pub use self::memory::MemoryStore;
 use crate::{GrantKey, StoreError};
 
 /// A place where grants rest, shared by all who renew them.

@@ -1,14 +1,12 @@
 //! What lies in a folder beside the grants, or in their place.
 
 mod folder;
-mod steps;
 
 use std::fs;
 
-use coze_auth_store::{Error, GrantStore as _, Next, StoreError};
+use coze_auth_store::{GrantStore as _, StoreError};
 
 use folder::{Folder, PATIENCE, grant, key, save};
-use steps::{LIFE, World, granted};
 
 /// What is written beside holds the newest refresh token: no logout and no failure leaves it there.
 #[test]
@@ -122,55 +120,4 @@ fn a_file_says_whose_it_is() {
         let error = store.load(&key("alice")).unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{member}");
     }
-}
-
-/// The file is damaged while Coze answers: what came is the only copy, so it is stored, and the rest kept aside.
-#[test]
-fn a_file_that_was_damaged_in_mid_renewal_does_not_cost_the_renewal() {
-    let folder = Folder::new("mid-renewal");
-    let store = folder.store();
-    let world = World::over(store.clone());
-    world.install(0);
-    world.pass(LIFE);
-    let path = store.path(&world.key);
-    let done = world.send(|_| {
-        fs::write(&path, "damaged").unwrap();
-        granted(1)
-    });
-    assert!(matches!(done, Next::Done));
-    let stored = store.load(&world.key).unwrap().unwrap();
-    assert!(stored.access_token.matches(&world.token()));
-    assert!(stored.access_token.matches(&steps::grant(1).access_token));
-    let aside = fs::read(path.with_extension("corrupt-1")).unwrap();
-    assert_eq!(aside, b"damaged");
-}
-
-/// A folder that cannot be written is found out before the refresh token is spent, so it costs nothing.
-#[test]
-fn nothing_is_sent_where_nothing_could_be_stored() {
-    let folder = Folder::new("full");
-    let store = folder.store();
-    let world = World::over(store.clone());
-    world.install(0);
-    world.pass(LIFE);
-    // As a full disk would: what is written beside cannot be made.
-    let beside = store.path(&world.key).with_extension("tmp");
-    fs::create_dir(&beside).unwrap();
-    assert!(matches!(world.begin(), Next::Done), "sent");
-    let error = world.failure();
-    let Error::Store(StoreError::NotAFile { path, found }) = &error else {
-        panic!("{error}");
-    };
-    assert_eq!((path, *found), (&beside, "folder"));
-    assert_ne!(error.retry(), coze_auth_store::core::Retry::Never);
-    fs::remove_dir(&beside).unwrap();
-    world.pass(1);
-    assert!(matches!(world.send(|_| granted(1)), Next::Done));
-    assert_eq!(world.token().expose(), "access-1");
-    assert_eq!(folder.files().len(), 1, "the room was used");
-
-    // Refused, the room is not needed and is gone.
-    world.pass(LIFE);
-    assert!(matches!(world.send(|_| steps::invalid_grant()), Next::Done));
-    assert_eq!(folder.files().len(), 1);
 }

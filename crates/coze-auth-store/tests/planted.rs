@@ -4,7 +4,6 @@
 #[path = "folder/child.rs"]
 mod child;
 mod folder;
-mod steps;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
@@ -14,11 +13,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use coze_auth_store::core::error::ErrorKind;
-use coze_auth_store::{Error, FileStore, GrantStore as _, Next, StoreError};
+use coze_auth_store::{FileStore, GrantStore as _, StoreError};
 
 use child::{SOMEBODY, is_child, is_root, run, run_as_told, run_by, run_there};
 use folder::{Folder, PATIENCE, grant, key, loaded, save};
-use steps::{LIFE, World, granted};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -270,12 +268,13 @@ fn a_relative_path_counts_from_where_the_process_stood() {
     fs::create_dir_all(folder.0.join("elsewhere")).unwrap();
     std::env::set_current_dir(&folder.0).unwrap();
     let store = FileStore::new("grants").unwrap();
-    let world = World::over(store.clone());
-    world.install(0);
+    save(&store, &key("alice"), 0);
     std::env::set_current_dir("elsewhere").unwrap();
-    // As a process that starts now, with the store from then.
-    assert!(matches!(World::over(store.clone()).begin(), Next::Done));
     assert!(store.load(&key("alice")).unwrap().is_some());
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    assert!(held.load().unwrap().is_some());
+    held.prepare().unwrap();
+    drop(held);
     save(&store, &key("bob"), 1);
     assert_eq!(folder.files(), ["elsewhere", "grants"]);
     let elsewhere = fs::read_dir(folder.0.join("elsewhere")).unwrap();
@@ -294,10 +293,9 @@ fn a_grant_or_lock_of_another_user_is_refused() {
         folder.store(),
         FileStore::in_shared_folder(&folder.0).unwrap(),
     ] {
-        let world = World::over(store.clone());
-        world.install(0);
-        world.pass(LIFE);
-        let path = store.path(&world.key);
+        let key = key("alice");
+        save(&store, &key, 0);
+        let path = store.path(&key);
         for (place, fails) in [(path.clone(), 4), (path.with_extension("lock"), 1)] {
             chown(&place, Some(SOMEBODY), None).unwrap();
             // Of this user, and not only of the group.
@@ -312,23 +310,15 @@ fn a_grant_or_lock_of_another_user_is_refused() {
                 assert_eq!(error.kind(), ErrorKind::Settings);
             }
             assert_eq!(fs::metadata(&place).unwrap().ino(), inode, "left");
-            world.pass(61);
-            assert!(matches!(world.begin(), Next::Done), "sent");
-            let error = world.failure();
-            assert!(matches!(error, Error::Store(StoreError::OfAnother { .. })));
             // It says what mends it, quotes and all; what was planted goes by the other command.
-            run_as_told(&error.to_string(), "put it there, run as root: ");
-            world.pass(61);
+            run_as_told(&errors[0].to_string(), "put it there, run as root: ");
         }
-        let sent = world.send(|body| {
-            assert!(body.contains("refresh-0"), "{body}");
-            granted(1)
-        });
-        assert!(matches!(sent, Next::Done));
+        assert_eq!(loaded(&store, &key).unwrap(), "SENTINEL-r0");
+        save(&store, &key, 1);
         chown(&path, Some(SOMEBODY), None).unwrap();
-        let error = store.load(&world.key).unwrap_err();
+        let error = store.load(&key).unwrap_err();
         run_as_told(&error.to_string(), "if not, run as root: ");
-        assert!(store.load(&world.key).unwrap().is_none());
+        assert!(store.load(&key).unwrap().is_none());
     }
 }
 

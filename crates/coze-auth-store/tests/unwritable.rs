@@ -4,7 +4,6 @@
 #[path = "folder/child.rs"]
 mod child;
 mod folder;
-mod steps;
 
 use std::error::Error as _;
 use std::fs;
@@ -12,11 +11,10 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use coze_auth_store::{Error, FileStore, GrantStore as _, Next, StoreError};
+use coze_auth_store::{FileStore, GrantKey, GrantStore as _, StoreError};
 
 use child::{SOMEBODY, is_child, is_root, run, run_by, run_there};
-use folder::{Folder, PATIENCE, grant, key, loaded};
-use steps::{LIFE, World, granted};
+use folder::{Folder, PATIENCE, grant, key, loaded, save};
 
 /// Runs the test with mounts that nobody else sees, and that go with its process.
 fn in_own_mounts(name: &str, test: impl FnOnce()) {
@@ -32,36 +30,35 @@ fn mount(arguments: &[&str], what: &Path, place: &Path) {
     run("mount", &[arguments, &paths].concat());
 }
 
-/// What a renewal sends, and what comes of it, while the folder is as it should be, not, and again.
+/// Locks, reads and prepares, as a renewal does before it sends anything.
+fn prepared(store: &FileStore, key: &GrantKey) -> Result<(), StoreError> {
+    let mut held = store.lock(key, PATIENCE)?;
+    held.load()?;
+    held.prepare()
+}
+
+/// What a renewal meets before it sends anything, while the folder is as it should be, not, and again.
 fn costs_nothing(
     folder: &Path,
     store: &FileStore,
     spoil: impl FnOnce(&Path),
     mend: impl FnOnce(&Path),
 ) -> StoreError {
-    let world = World::over(store.clone());
-    world.install(0);
-    world.pass(LIFE);
-    let path = store.path(&world.key);
+    let key = key("alice");
+    save(store, &key, 0);
+    let path = store.path(&key);
     let before = fs::read(&path).unwrap();
     spoil(&path);
-    assert!(matches!(world.begin(), Next::Done), "sent");
-    let Error::Store(error) = world.failure() else {
-        panic!("{}", world.failure());
-    };
+    let error = prepared(store, &key).expect_err("a grant could be stored");
     assert_eq!(fs::read(&path).unwrap(), before, "left as it is");
-    assert!(store.load(&world.key).unwrap().is_some());
+    assert!(store.load(&key).unwrap().is_some());
     // Nor is a new process kept from what is still good.
-    let fresh = FileStore::new(folder).and_then(|store| store.load(&world.key));
+    let fresh = FileStore::new(folder).and_then(|store| store.load(&key));
     assert!(fresh.unwrap().is_some());
     mend(&path);
-    world.pass(61);
-    let sent = world.send(|body| {
-        assert!(body.contains("refresh-0"), "{body}");
-        granted(1)
-    });
-    assert!(matches!(sent, Next::Done));
-    assert_eq!(loaded(store, &world.key).unwrap(), "refresh-1");
+    prepared(store, &key).unwrap();
+    save(store, &key, 1);
+    assert_eq!(loaded(store, &key).unwrap(), "SENTINEL-r1");
     let beside = path.with_extension("tmp");
     assert!(!beside.exists(), "nothing is left");
     error

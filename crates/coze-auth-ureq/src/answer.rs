@@ -4,7 +4,7 @@ use std::io::{Cursor, Read as _};
 
 use coze_auth_core::http::{Request, Response, Uri};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
-use coze_auth_store::{Origins, Refused};
+use coze_auth_tokens::{Origins, Refused};
 use ureq::config::RedirectAuthHeaders;
 use ureq::{Agent, AsSendBody, Body, ResponseExt as _};
 

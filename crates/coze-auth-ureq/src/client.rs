@@ -7,7 +7,7 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http;
 use coze_auth_core::proxy::{self, Proxies};
-use coze_auth_store::{Clock, Timeouts, proxies};
+use coze_auth_tokens::{Clock, Timeouts, proxies};
 use rustls::crypto::CryptoProvider;
 use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};

@@ -3,7 +3,7 @@
 use std::io;
 
 use coze_auth_core::http::Uri;
-use coze_auth_store::{NetworkError, Obstacle};
+use coze_auth_tokens::{NetworkError, Obstacle};
 use ureq::{Agent, Error, Proxy, Timeout};
 
 /// ureq's error without its URL, whose query may hold what is nobody's business. `proxy` is `host:port` of the proxy

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use coze_auth_core::{Now, UnixTime};
-use coze_auth_store::{Signal, system_now};
+use coze_auth_tokens::{Signal, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coze_auth_core::http::header::CONTENT_LENGTH;
 use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
-use coze_auth_store::{NetworkError, Signal};
+use coze_auth_tokens::{NetworkError, Signal};
 use ureq::{Proxy, SendBody};
 
 use crate::network::{address, network_error, obstacle};

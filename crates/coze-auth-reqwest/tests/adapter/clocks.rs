@@ -9,8 +9,9 @@ use coze_auth_reqwest::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_reqwest::core::{
     Call, Endpoints, Error as CoreError, Flow, Now, SteadyTime, TokenGrant, UnixTime,
 };
-use coze_auth_reqwest::store::{Ask, MemoryStore, Refresh, Source};
+use coze_auth_reqwest::store::MemoryStore;
 use coze_auth_reqwest::{Client, Error, Sleep, SystemClock, Time, TokenSource, Waiting};
+use coze_auth_tokens::{Ask, Refresh, Source};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};
 

@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use coze_auth_tokens::{Ask, Refresh, Source, Waiting};
 use coze_auth_ureq::core::error::{ErrorCode, SigningError};
 use coze_auth_ureq::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_ureq::core::{Endpoints, Error as CoreError, Now, SteadyTime, TokenGrant, UnixTime};
-use coze_auth_ureq::store::{Ask, MemoryStore, Refresh, Source, Waiting};
+use coze_auth_ureq::store::MemoryStore;
 use coze_auth_ureq::{Client, Error, SystemClock, Time, TokenSource};
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer};

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coze_auth_store::core::TokenGrant;
-use coze_auth_store::{
-    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Saved, StoreError,
-};
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
+use coze_auth_tokens::core::TokenGrant;
+use coze_auth_tokens::{Ask, Error, Next};
 
 use steps::{Failing, LIFE, TIMEOUT, World, answer, grant, granted, invalid_grant};
 

@@ -7,10 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coze_auth_store::core::TokenGrant;
-use coze_auth_store::{
-    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Saved, StoreError,
-};
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
+use coze_auth_tokens::core::TokenGrant;
+use coze_auth_tokens::{Ask, Error, Next};
 
 use steps::{LIFE, Passed, World, answer, granted};
 

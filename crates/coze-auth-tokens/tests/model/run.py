@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
 COPY = ROOT / "target" / "model"
-STORE = "crates/coze-auth-store/src"
+TOKENS = "crates/coze-auth-tokens/src"
 # How many interleavings of a case are searched for a planted fault: many times what is tried of what is right.
 PLANTED = "30000"
 
@@ -21,7 +21,7 @@ FAULTS = [
     (
         "race: who waits looks under one lock and joins the queue under another",
         "tasks_make_one_request_and_all_are_woken",
-        f"{STORE}/wait.rs",
+        f"{TOKENS}/wait.rs",
         """        let (over, _unneeded) =
             self.shared
                 .with_waiters(|waiters| match waiters.round == self.round {
@@ -41,7 +41,7 @@ FAULTS = [
     (
         "race: the slot is written after the lock is let go",
         "a_token_that_was_refused_is_out_of_the_slot",
-        f"{STORE}/shared.rs",
+        f"{TOKENS}/shared.rs",
         """        self.slot
             .publish(published.map(|(token, until)| (token.clone(), until)));
         state
@@ -62,7 +62,7 @@ FAULTS = [
     (
         "a token is handed out before it is stored",
         "what_is_handed_out_is_stored",
-        f"{STORE}/refresh.rs",
+        f"{TOKENS}/refresh.rs",
         "            Ok(grant) => return self.keep(grant),",
         """            Ok(grant) => {
                 if let Some(ticket) = self.ticket.take() {
@@ -75,7 +75,7 @@ FAULTS = [
     (
         "a renewal that is dropped tells nobody",
         "a_renewal_that_is_dropped_wakes_those_who_wait",
-        f"{STORE}/refresh.rs",
+        f"{TOKENS}/refresh.rs",
         "            let (outcome, now) = (Err(Error::Interrupted), self.source.now());\n"
         "            self.source.shared.complete(ticket, outcome, now);",
         "            drop(ticket);",
@@ -90,21 +90,21 @@ FAULTS = [
     (
         "a login that could not be stored is forgotten for a renewal of the grant before it",
         "a_login_that_could_not_be_stored_is_not_lost",
-        f"{STORE}/shared.rs",
+        f"{TOKENS}/shared.rs",
         ".is_none_or(|waits| waits.from.is_some())",
         ".is_none_or(|_| true)",
     ),
     (
         "a stored token is not served while it is renewed",
         "a_stored_token_is_served_while_its_renewal_runs",
-        f"{STORE}/shared.rs",
+        f"{TOKENS}/shared.rs",
         "self.change(|state| state.cache.adopt(stored, now));",
         "let _ = (stored, now);",
     ),
     (
         "the store is not locked",
         "two_sources_of_one_store_make_one_request",
-        f"{STORE}/store/memory.rs",
+        f"{TOKENS}/store/memory.rs",
         """            .wait_timeout_while(kept, patience, |kept| kept.locked.contains(key))
             .unwrap_or_else(PoisonError::into_inner);
         match kept.locked.insert(key.clone()) {
@@ -117,7 +117,7 @@ FAULTS = [
     (
         "closing lets a token out that comes later",
         "a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs",
-        f"{STORE}/shared.rs",
+        f"{TOKENS}/shared.rs",
         "state.cache.published().filter(|_| !state.closed)",
         "state.cache.published()",
     ),
@@ -125,7 +125,7 @@ FAULTS = [
 
 
 def model(test: str = "") -> subprocess.CompletedProcess:
-    command = ["cargo", "test", "--locked", "--package", "coze-auth-store", "--test", "model", "--", "--exact"]
+    command = ["cargo", "test", "--locked", "--package", "coze-auth-tokens", "--test", "model", "--", "--exact"]
     if test:
         command.append(test)
     else:

@@ -5,7 +5,8 @@ mod steps;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next, StoreError};
+use coze_auth_store::{GrantStore as _, MemoryStore, StoreError};
+use coze_auth_tokens::{Ask, Error, Next};
 
 use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
 

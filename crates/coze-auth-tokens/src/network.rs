@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use coze_auth_core as core;
 use coze_auth_core::error::{ErrorKind, TransportFailure, report};
+use coze_auth_store::Cause;
 use rustls::{CertificateError, Error as Tls, InvalidMessage};
 
-use crate::Cause;
 use crate::error::PAUSE;
 
 /// What stood in the way of a request.

@@ -6,7 +6,8 @@ mod world;
 
 use std::sync::Arc;
 
-use coze_auth_store::{Ask, GrantStore as _, Next};
+use coze_auth_store::GrantStore as _;
+use coze_auth_tokens::{Ask, Next};
 use shuttle::sync::Mutex;
 
 use crate::world::{FullOnce, LeasedStore, World, grant, memory, world};

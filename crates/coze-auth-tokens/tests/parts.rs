@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_store::core::error::SigningError;
-use coze_auth_store::core::http::{Method, Uri};
-use coze_auth_store::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_store::core::{AccessToken, Endpoints, Retry, UnixTime};
-use coze_auth_store::{
-    Clock, Delivery, Error, GrantStore, MemoryStore, Origins, Refused, Sessions, Signal, Source,
-    StoreError, Then, system_now,
+use coze_auth_store::{GrantStore, MemoryStore, StoreError};
+use coze_auth_tokens::core::error::SigningError;
+use coze_auth_tokens::core::http::{Method, Uri};
+use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
+use coze_auth_tokens::core::{AccessToken, Endpoints, Retry, UnixTime};
+use coze_auth_tokens::{
+    Clock, Delivery, Error, Origins, Refused, Sessions, Signal, Source, Then, system_now,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -6,7 +6,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coze_auth_store::{Ask, Error, GrantStore as _, MemoryStore, Next, StoreError};
+use coze_auth_store::{GrantStore as _, MemoryStore, StoreError};
+use coze_auth_tokens::{Ask, Error, Next};
 
 use steps::{Failing, LIFE, TIMEOUT, World, grant, granted};
 

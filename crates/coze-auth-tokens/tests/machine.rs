@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use coze_auth_store::core::Region;
-use coze_auth_store::core::config::OAuthConfig;
-use coze_auth_store::core::error::{ConfigError, Problem};
-use coze_auth_store::{Error, config_from_file, core, entropy, environment, jwt_app_from_env};
+use coze_auth_tokens::core::Region;
+use coze_auth_tokens::core::config::OAuthConfig;
+use coze_auth_tokens::core::error::{ConfigError, Problem};
+use coze_auth_tokens::{Error, config_from_file, core, entropy, environment, jwt_app_from_env};
 
 /// In every secret, so that a leak can be found.
 const SENTINEL: &str = "SENTINEL";
@@ -16,7 +16,7 @@ struct File(std::path::PathBuf);
 
 impl File {
     fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
-        let name = format!("coze-auth-store-{}-{name}", std::process::id());
+        let name = format!("coze-auth-tokens-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         Self(path)

@@ -8,10 +8,8 @@ use coze_auth_core::{
     AccessToken, Endpoints, Flow as _, Now, Request, Response, SteadyTime, Step, TokenGrant,
     UnixTime,
 };
-use coze_auth_store::{
-    Ask, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved, Source,
-    StoreError,
-};
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
+use coze_auth_tokens::{Ask, Error, Next, Refresh, Source};
 use shuttle::sync::Mutex;
 
 const START: u64 = 1_750_000_000;

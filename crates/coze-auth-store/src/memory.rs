@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coze_auth_core::TokenGrant;
 
-use super::{GrantStore, LockedGrant, Saved};
+use crate::store::{GrantStore, LockedGrant, Saved};
 use crate::sync::{Condvar, Mutex, locked};
 use crate::{GrantKey, StoreError};
 

@@ -17,7 +17,7 @@ use coze_auth_core::TokenGrant;
 use self::folder::{Folder, failed};
 use self::held::Held;
 pub(crate) use self::record::VERSION;
-use super::{GrantStore, LockedGrant};
+use crate::store::{GrantStore, LockedGrant};
 use crate::{GrantKey, StoreError};
 
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
@@ -61,8 +61,8 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// Coze rotates the refresh token when it acts on the request. A process that dies after it has sent the request
 /// and before the answer is stored takes the only copy of the new refresh token with it. The file then still holds
 /// the old grant, whole: its access token works until it ends, and the next renewal, by whichever process, is
-/// refused ([`Error::RefreshRefused`](crate::Error::RefreshRefused), and from a process that has been told so
-/// [`Error::LoginNeeded`](crate::Error::LoginNeeded)). The person has to log in again. That window is the time
+/// refused (`Error::RefreshRefused` of a token source, and from a process that has been told so
+/// `Error::LoginNeeded`). The person has to log in again. That window is the time
 /// from the request to the rename: a round trip, and a sync of the disk. No client can close it without the
 /// server's help. At any other moment a kill loses nothing: the lock goes with its holder, and what lies half
 /// written beside the file is never read.

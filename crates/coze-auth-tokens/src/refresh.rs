@@ -19,12 +19,12 @@ use std::time::Duration;
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_core::{self as core, RefreshToken, Retry, TokenGrant};
+use coze_auth_store::{LockedGrant, Saved, StoreError};
 
 use crate::renewal::Renewal;
 use crate::shared::{Known, Unsaved};
 use crate::source::{Kind, SAVES, Source, save_login};
-use crate::store::{LockedGrant, Saved};
-use crate::{Error, StoreError, entropy};
+use crate::{Error, entropy};
 
 /// How often a renewal asks, when trouble passes.
 const TRIES: u32 = 2;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use coze_auth_store::core::device::DeviceApp;
-use coze_auth_store::core::{
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
+use coze_auth_tokens::core::device::DeviceApp;
+use coze_auth_tokens::core::{
     AccessToken, Endpoints, Flow as _, Now, Response, SteadyTime, Step, TokenGrant,
     TransportFailure, UnixTime,
 };
-use coze_auth_store::{
-    Ask, Clock, Error, GrantKey, GrantStore, LockedGrant, MemoryStore, Next, Refresh, Saved,
-    Source, StoreError,
-};
+use coze_auth_tokens::{Ask, Clock, Error, Next, Refresh, Source};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const START: u64 = 1_750_000_000;

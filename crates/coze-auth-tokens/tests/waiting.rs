@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use coze_auth_store::{Ask, MemoryStore, Next, Refresh, Source, Waiting};
+use coze_auth_store::MemoryStore;
+use coze_auth_tokens::{Ask, Next, Refresh, Source, Waiting};
 
 use steps::{LIFE, World, granted, invalid_grant};
 

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coze_auth_core::cache::RefreshPolicy;
-use coze_auth_core::device::DeviceApp;
 use coze_auth_core::error::ConfigError;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_core::pkce::PkceApp;
-use coze_auth_core::web::WebApp;
-use coze_auth_core::{AccessToken, Call, Endpoints, Now, RefreshToken, TokenGrant, UnixTime};
+use coze_auth_core::{AccessToken, Now, RefreshApp, TokenGrant, UnixTime};
+use coze_auth_store::{GrantKey, GrantStore, LockedGrant, Saved, StoreError};
 
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
-use crate::store::{GrantStore, LockedGrant, Saved};
 use crate::wait::Waiting;
-use crate::{Error, GrantKey, StoreError, sync};
+use crate::{Error, sync};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,65 +73,6 @@ pub(crate) enum Kind {
         key: GrantKey,
         store: Arc<dyn GrantStore>,
     },
-}
-
-/// An app whose grants are renewed with a refresh token.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RefreshApp {
-    /// With a client secret.
-    Web(WebApp),
-    /// Without one.
-    Pkce(PkceApp),
-    /// Without a browser.
-    Device(DeviceApp),
-}
-
-impl RefreshApp {
-    /// Where the app's requests go.
-    pub fn endpoints(&self) -> &Endpoints {
-        match self {
-            Self::Web(app) => app.endpoints(),
-            Self::Pkce(app) => app.endpoints(),
-            Self::Device(app) => app.endpoints(),
-        }
-    }
-
-    /// Which app it is.
-    pub fn client_id(&self) -> &str {
-        match self {
-            Self::Web(app) => app.client_id(),
-            Self::Pkce(app) => app.client_id(),
-            Self::Device(app) => app.client_id(),
-        }
-    }
-
-    /// Trades a refresh token for a new grant.
-    pub fn refresh(&self, token: &RefreshToken) -> Call<TokenGrant> {
-        match self {
-            Self::Web(app) => app.refresh(token),
-            Self::Pkce(app) => app.refresh(token),
-            Self::Device(app) => app.refresh(token),
-        }
-    }
-}
-
-impl From<WebApp> for RefreshApp {
-    fn from(app: WebApp) -> Self {
-        Self::Web(app)
-    }
-}
-
-impl From<PkceApp> for RefreshApp {
-    fn from(app: PkceApp) -> Self {
-        Self::Pkce(app)
-    }
-}
-
-impl From<DeviceApp> for RefreshApp {
-    fn from(app: DeviceApp) -> Self {
-        Self::Device(app)
-    }
 }
 
 impl Source {
