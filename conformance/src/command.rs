@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::baseline::Baseline;
 use crate::case::{self, Case};
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::live::Service;
 use crate::result::{Run, Verdict, exit_code};
 use crate::runner::{self, Plan};
@@ -139,18 +139,18 @@ fn run(subjects: Vec<Plan<'static>>, args: &RunArgs) -> Result<u8, String> {
     let known = known(args)?;
     let plans = plans::plans(subjects, args)?;
     let set = requirements(args.requirements.as_deref())?;
-    let lab = match args.live {
+    let harness = match args.live {
         true => {
             let service = Service::from_variables(|name| std::env::var(name).ok())?;
             println!("{}", service.told());
-            Lab::live(service)
+            Harness::live(service)
         }
-        false => Lab::new(),
+        false => Harness::new(),
     };
     let started = Instant::now();
-    let mut runs = runner::run(&lab, &plans, &cases, &known, Some(&set));
+    let mut runs = runner::run(&harness, &plans, &cases, &known, Some(&set));
     for _ in 1..args.repeat.get() {
-        let later = runner::run(&lab, &plans, &cases, &known, Some(&set));
+        let later = runner::run(&harness, &plans, &cases, &known, Some(&set));
         runner::compare(&mut runs, &later);
     }
     for run in &mut runs {
@@ -247,7 +247,7 @@ fn say(text: &str) {
 fn shim_check(command: &str) -> Result<u8, String> {
     let plan = plans::shim("shim", command, true);
     let runs = runner::run(
-        &Lab::new(),
+        &Harness::new(),
         &[plan],
         suite::cases()?,
         &Baseline::default(),

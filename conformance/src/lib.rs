@@ -10,7 +10,7 @@
 //! Implement [`Subject`] and let [`conformance_tests!`] make one `#[test]` of every case:
 //!
 //! ```
-//! use coze_auth_conformance::{Ground, SharedClock, Subject};
+//! use coze_auth_conformance::{SharedClock, Subject, TestContext};
 //! use coze_auth_core::{Error, Flow, Request, Response, Step, TransportFailure};
 //!
 //! struct MyTransport {
@@ -19,8 +19,8 @@
 //!
 //! # fn send(_: Request) -> Result<Response, std::io::Error> { unimplemented!() }
 //! impl Subject for MyTransport {
-//!     fn new(ground: &Ground) -> Self {
-//!         Self { clock: ground.clock.clone() }
+//!     fn new(context: &TestContext) -> Self {
+//!         Self { clock: context.clock.clone() }
 //!     }
 //!
 //!     fn run<F: Flow<Output: Send> + Send + 'static>(&self, mut flow: F) -> Result<F::Output, Error> {
@@ -47,7 +47,7 @@
 //!
 //! A whole client of one's own implements [`Client`]. A library in any language is driven through a shim that
 //! speaks `coze-auth-shim/1` ([`Shim`]). A program that has neither is judged by what it sends ([`UrlMode`]).
-//! [`command::main`] is the runner over any of them, with reports. [`Lab::live`] plays the few cases that are safe
+//! [`command::main`] is the runner over any of them, with reports. [`Harness::live`] runs the few cases that are safe
 //! for it against the real service.
 
 pub mod baseline;
@@ -56,7 +56,8 @@ mod check;
 pub mod client;
 mod clock;
 pub mod command;
-mod lab;
+mod fixture;
+mod harness;
 mod live;
 mod observe;
 mod reference;
@@ -66,7 +67,6 @@ mod runner;
 mod schema;
 mod shell;
 mod shim;
-mod stage;
 mod subject;
 mod suite;
 mod url_mode;
@@ -75,13 +75,13 @@ mod variables;
 pub use case::Case;
 pub use client::Client;
 pub use clock::SharedClock;
-pub use lab::Lab;
+pub use fixture::Fixture;
+pub use harness::Harness;
 pub use live::Service;
 pub use reference::{Reference, failure};
 pub use runner::{Plan, run};
 pub use shim::Shim;
-pub use stage::Stage;
-pub use subject::{Ground, Provider, Renewed, Stop, Subject};
+pub use subject::{Provider, Renewed, Stop, Subject, TestContext};
 pub use suite::{CASE_SCHEMA, Requirements, Spec, cases, requirements, specs};
 pub use url_mode::UrlMode;
 
@@ -95,7 +95,7 @@ pub fn test_case<S: Subject + Send>(id: &str) {
     let case = cases.iter().find(|case| case.id == id);
     let case = case.unwrap_or_else(|| panic!("there is no case {id}"));
     let mut client = Reference::<S>::new(std::any::type_name::<S>());
-    let result = Lab::shared().run(&mut client, case);
+    let result = Harness::shared().run(&mut client, case);
     let is_good = |verdict| {
         matches!(
             verdict,

@@ -9,7 +9,7 @@ use crate::case::{Case, Step};
 use crate::observe;
 use crate::variables::{API_BASE, KEY_FILE, OF_APPS, TOKEN};
 
-/// A service that nobody watches: only what a client told is judged, and only cases that are marked `live_safe` run.
+/// A service whose requests nobody records: only what a client told is judged, and only cases that are marked `live_safe` run.
 pub struct Service {
     /// What steps may name of it.
     document: Value,

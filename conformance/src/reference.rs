@@ -13,7 +13,7 @@ use coze_auth_core::{Entropy, Error};
 use serde_json::{Map, Value};
 
 use crate::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
-use crate::subject::{Ground, Provider, Subject};
+use crate::subject::{Provider, Subject, TestContext};
 use apps::App;
 
 /// What the flows of the core can do, whatever carries them.
@@ -52,7 +52,7 @@ pub struct Reference<S> {
 #[derive(Debug)]
 struct Underway<S> {
     subject: S,
-    ground: Ground,
+    context: TestContext,
     opening: Opening,
     apps: HashMap<String, App>,
     attempts: HashMap<String, (String, PendingAuthorization)>,
@@ -121,10 +121,10 @@ impl<S: Subject + Send> Client for Reference<S> {
     }
 
     fn begin(&mut self, case: &Opening) -> Result<(), Broken> {
-        let ground = Ground::new(case.clock.clone(), case.mock.clone());
+        let context = TestContext::new(case.clock.clone(), case.mock.clone());
         self.case = Some(Underway {
-            subject: S::new(&ground),
-            ground,
+            subject: S::new(&context),
+            context,
             opening: case.clone(),
             apps: HashMap::new(),
             attempts: HashMap::new(),
@@ -151,10 +151,12 @@ impl<S: Subject + Send> Client for Reference<S> {
         }
         let result = match case.call(op, args, Entropy::from_bytes(bytes)) {
             Ok(value) => Outcome::Ok(value),
-            Err(Halt::Failed(_)) if case.ground.clock.is_abandoned() => Outcome::Err(Failure::new(
-                "abandoned",
-                "it would have slept longer than the case allows",
-            )),
+            Err(Halt::Failed(_)) if case.context.clock.is_abandoned() => {
+                Outcome::Err(Failure::new(
+                    "abandoned",
+                    "it would have slept longer than the case allows",
+                ))
+            }
             Err(Halt::Failed(failure)) => Outcome::Err(*failure),
             Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
             Err(Halt::Broken(broken)) => return Err(broken),

@@ -8,7 +8,7 @@ use crate::baseline::Baseline;
 use crate::case::Case;
 use crate::client::{Broken, Client};
 use crate::clock::locked;
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::result::{CaseResult, Run, Score, Verdict};
 use crate::suite::Requirements;
 
@@ -48,7 +48,7 @@ impl<'a> Plan<'a> {
 /// Runs every case over every client; the clients one beside the other, each in worlds of its own.
 #[must_use]
 pub fn run(
-    lab: &Lab,
+    harness: &Harness,
     plans: &[Plan<'_>],
     cases: &[Case],
     baseline: &Baseline,
@@ -57,7 +57,7 @@ pub fn run(
     std::thread::scope(|scope| {
         let running: Vec<_> = plans
             .iter()
-            .map(|plan| scope.spawn(|| run_one(lab, plan, cases, baseline)))
+            .map(|plan| scope.spawn(|| run_one(harness, plan, cases, baseline)))
             .collect();
         let runs = running.into_iter().map(|run| match run.join() {
             Ok(mut run) => {
@@ -70,7 +70,7 @@ pub fn run(
     })
 }
 
-fn run_one(lab: &Lab, plan: &Plan<'_>, cases: &[Case], baseline: &Baseline) -> Run {
+fn run_one(harness: &Harness, plan: &Plan<'_>, cases: &[Case], baseline: &Baseline) -> Run {
     let mut run = Run {
         name: plan.name.clone(),
         about: Default::default(),
@@ -94,14 +94,14 @@ fn run_one(lab: &Lab, plan: &Plan<'_>, cases: &[Case], baseline: &Baseline) -> R
         loop {
             let next = locked(&queue).pop_front();
             let Some((index, case)) = next else { return };
-            let result = lab.run(client.as_mut(), case);
+            let result = harness.run(client.as_mut(), case);
             locked(&done).push((index, result));
         }
     };
     std::thread::scope(|scope| {
         let work = &work;
         scope.spawn(move || work(first));
-        for _ in 1..plan.workers.min(lab.most_workers()) {
+        for _ in 1..plan.workers.min(harness.most_workers()) {
             match (plan.make)() {
                 Ok(client) => drop(scope.spawn(move || work(client))),
                 Err(broken) => *locked(&trouble) = Some(broken.to_string()),

@@ -14,10 +14,10 @@ use coze_auth_mock::CozeAuthMock;
 use crate::client::Failure;
 use crate::clock::SharedClock;
 
-/// What a subject stands on in one case.
+/// What a subject is made from, for one case.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Ground {
+pub struct TestContext {
     /// The clock of client and server.
     pub clock: SharedClock,
     /// The server, for a transport that needs no socket; none if it is the real service, where no case is for such
@@ -25,7 +25,7 @@ pub struct Ground {
     pub mock: Option<Arc<CozeAuthMock>>,
 }
 
-impl Ground {
+impl TestContext {
     pub(crate) const fn new(clock: SharedClock, mock: Option<Arc<CozeAuthMock>>) -> Self {
         Self { clock, mock }
     }
@@ -39,7 +39,7 @@ pub trait Subject: Sized {
 
     /// A transport that takes its time from the clock of the case, and sleeps by it. It must reach loopback
     /// addresses without a proxy.
-    fn new(ground: &Ground) -> Self;
+    fn new(context: &TestContext) -> Self;
 
     /// Drives a flow to its end.
     ///
@@ -66,7 +66,7 @@ pub trait Subject: Sized {
 
     /// What keeps a token and renews it. For the capabilities `provider.jwt`, `provider.user` and
     /// `provider.parallel`.
-    fn provider(&self, _ground: &Ground, _of: Renewed) -> Option<Box<dyn Provider>> {
+    fn provider(&self, _context: &TestContext, _of: Renewed) -> Option<Box<dyn Provider>> {
         None
     }
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::cases::{hollow, is_asked, is_seen, why_not};
+pub(crate) use self::cases::{hollow, is_asked, is_on_the_wire, why_not};
 use self::folder::Folder;
 use crate::client::{About, Answer, Broken, Client, Opening, Outcome};
 use crate::reference::Reference;
-use crate::subject::{Ground, Subject};
+use crate::subject::{Subject, TestContext};
 use coze_auth_core::{Error, Flow};
 
 /// What a program may be asked for. It declares nothing beforehand, and says of each case whether it is for it.
@@ -166,7 +166,7 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
 struct Offline;
 
 impl Subject for Offline {
-    fn new(_: &Ground) -> Self {
+    fn new(_: &TestContext) -> Self {
         Self
     }
 

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use coze_auth_conformance::{Stage, Subject};
+use coze_auth_conformance::{Fixture, Subject};
 use coze_auth_core::error::{Oddity, SigningError};
 use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, Signer};
 use coze_auth_core::pkce::PkceApp;
@@ -28,21 +28,21 @@ fn a_wrong_key_is_refused() {
             Ok(vec![7; 256])
         }
     }
-    let stage = Stage::<subjects::RawSocket>::new();
-    let app = JwtApp::new(stage.endpoints(), APP, KEY_ID, Noise).expect("an app");
-    let result = stage.run(app.grant(&JwtGrant::new(), stage.entropy()));
-    stage.refused(result, "invalid_client", "jwt.signature");
+    let fixture = Fixture::<subjects::RawSocket>::new();
+    let app = JwtApp::new(fixture.endpoints(), APP, KEY_ID, Noise).expect("an app");
+    let result = fixture.run(app.grant(&JwtGrant::new(), fixture.entropy()));
+    fixture.refused(result, "invalid_client", "jwt.signature");
 }
 
 /// An assertion that is meant for another host.
 #[test]
 fn another_audience_is_refused() {
-    let stage = Stage::<subjects::RawSocket>::new();
-    let issuer = JwtIssuer::new(stage.endpoints(), APP, KEY_ID).expect("an issuer");
+    let fixture = Fixture::<subjects::RawSocket>::new();
+    let issuer = JwtIssuer::new(fixture.endpoints(), APP, KEY_ID).expect("an issuer");
     let issuer = issuer.with_audience("api.example.com").expect("a host");
-    let app = JwtApp::from_issuer(issuer, stage.key());
-    let result = stage.run(app.grant(&JwtGrant::new(), stage.entropy()));
-    stage.refused(result, "invalid_client", "jwt.aud");
+    let app = JwtApp::from_issuer(issuer, fixture.key());
+    let result = fixture.run(app.grant(&JwtGrant::new(), fixture.entropy()));
+    fixture.refused(result, "invalid_client", "jwt.aud");
 }
 
 /// A server of one answer: what it sends is all it says, to everyone. It counts who came.
@@ -71,7 +71,7 @@ impl Listener {
         let endpoints = Endpoints::custom(&self.base).expect("a base");
         let app = PkceApp::new(endpoints, "id").expect("an app");
         let token = RefreshToken::new("spent-by-now").expect("a token");
-        let result = Stage::<S>::new().run(app.refresh(&token));
+        let result = Fixture::<S>::new().run(app.refresh(&token));
         let error = result.expect_err("this answer is an error");
         let came = self.came.load(Ordering::SeqCst);
         assert_eq!(

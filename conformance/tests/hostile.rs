@@ -4,7 +4,7 @@ use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::case::Level;
 use coze_auth_conformance::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
 use coze_auth_conformance::result::{Run, Verdict};
-use coze_auth_conformance::{Case, Lab, Plan, cases, report, run};
+use coze_auth_conformance::{Case, Harness, Plan, cases, report, run};
 use serde_json::{Map, Value, json};
 
 /// Answers without asking anybody.
@@ -56,7 +56,13 @@ fn over(
         Ok(Box::new(made) as Box<dyn Client>)
     };
     let plan = Plan::new("a|b<i>", 1, make);
-    let mut runs = run(Lab::shared(), &[plan], &cases, &Baseline::default(), None);
+    let mut runs = run(
+        Harness::shared(),
+        &[plan],
+        &cases,
+        &Baseline::default(),
+        None,
+    );
     runs.pop().expect("one client")
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::result::{Run, Verdict};
-use coze_auth_conformance::{Client, Lab, Plan, Reference, Service, Subject, cases, run};
+use coze_auth_conformance::{Client, Harness, Plan, Reference, Service, Subject, cases, run};
 use coze_auth_mock::CozeAuthMock;
 
 #[path = "subjects/clocks.rs"]
@@ -72,8 +72,8 @@ fn over<S: Subject + Send + 'static>(variables: &Variables) -> Run {
     let cases = cases().unwrap_or_else(|problem| panic!("{problem}"));
     let make = || Ok(Box::new(Reference::<S>::new("x")) as Box<dyn Client>);
     let plan = Plan::new("x", 4, make);
-    let lab = Lab::live(service);
-    let mut runs = run(&lab, &[plan], cases, &Baseline::default(), None);
+    let harness = Harness::live(service);
+    let mut runs = run(&harness, &[plan], cases, &Baseline::default(), None);
     runs.pop().expect("one client")
 }
 
@@ -95,9 +95,9 @@ fn why(run: &Run, id: &str) -> String {
 /// What reached the service, a line a request.
 fn reached(mock: &CozeAuthMock) -> Vec<String> {
     let requests = mock.requests();
-    let lines = requests.iter().map(|seen| {
-        let status = seen.outcome.status;
-        format!("{} {} {status}", seen.endpoint, seen.grant.unwrap_or("-"))
+    let lines = requests.iter().map(|entry| {
+        let status = entry.outcome.status;
+        format!("{} {} {status}", entry.endpoint, entry.grant.unwrap_or("-"))
     });
     lines.collect()
 }
@@ -138,11 +138,11 @@ fn all_is_well<S: Subject + Send + 'static>() {
         ),
         (
             "jwt.grant.token#wire-quiet",
-            "not-applicable: nobody watches the real service",
+            "not-applicable: the requests to the real service are not recorded",
         ),
         (
             "jwt.refused.kid#logid",
-            "not-applicable: nobody watches the real service",
+            "not-applicable: the requests to the real service are not recorded",
         ),
         (
             "jwt.grant.token#expires-at",

@@ -4,7 +4,7 @@ use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::case::Level;
 use coze_auth_conformance::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
 use coze_auth_conformance::result::{CheckResult, Run, Score, Verdict, exit_code};
-use coze_auth_conformance::{Case, Lab, Plan, Reference, cases, requirements, run};
+use coze_auth_conformance::{Case, Harness, Plan, Reference, cases, requirements, run};
 use serde_json::{Map, Value, json};
 
 #[path = "subjects/raw_socket.rs"]
@@ -63,7 +63,7 @@ fn only(id: &str) -> Vec<Case> {
 fn run_over(make: impl Fn() -> Box<dyn Client> + Send + Sync, cases: &[Case], known: &str) -> Run {
     let plan = Plan::new("x", 2, move || Ok(make()));
     let known = Baseline::parse(known).unwrap_or_else(|problem| panic!("{problem}"));
-    let mut runs = run(Lab::shared(), &[plan], cases, &known, None);
+    let mut runs = run(Harness::shared(), &[plan], cases, &known, None);
     runs.pop().expect("one client")
 }
 
@@ -281,7 +281,7 @@ fn a_run_of_nothing_is_incomplete() {
     assert_eq!(exit_code(&[reference(&[], "")]), 3);
     let plan = Plan::new("x", 1, || Err(Broken::Client("does not start".to_owned())));
     let runs = run(
-        Lab::shared(),
+        Harness::shared(),
         &[plan],
         &only("tokens.pat.accepted"),
         &Baseline::default(),

@@ -4,7 +4,7 @@
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::client::Client;
 use coze_auth_conformance::result::{CaseResult, Run, Verdict};
-use coze_auth_conformance::{Case, Lab, Plan, Shim, run};
+use coze_auth_conformance::{Case, Harness, Plan, Shim, run};
 use serde_json::{Value, json};
 
 /// A shim that answers operations by what `answers` says: shell in which `$id` is the request's.
@@ -48,7 +48,13 @@ fn over(command: &str, cases: &[Case], checked: bool) -> Run {
         shim.map(|shim| Box::new(shim) as Box<dyn Client>)
     };
     let plan = Plan::new("sh", 1, start);
-    let mut runs = run(Lab::shared(), &[plan], cases, &Baseline::default(), None);
+    let mut runs = run(
+        Harness::shared(),
+        &[plan],
+        cases,
+        &Baseline::default(),
+        None,
+    );
     runs.pop().expect("one client")
 }
 

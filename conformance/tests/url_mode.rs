@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::result::{CaseResult, Run, Verdict};
-use coze_auth_conformance::{Case, Client, Lab, Plan, UrlMode, cases, run};
+use coze_auth_conformance::{Case, Client, Harness, Plan, UrlMode, cases, run};
 use serde_json::Value;
 
 const EXAMPLE: &str = concat!(
@@ -23,7 +23,13 @@ fn over(command: &str, wanted: &[&str]) -> Run {
     let cases: Vec<Case> = all().iter().filter(is_wanted).cloned().collect();
     let make = || Ok(Box::new(UrlMode::new("x", command)) as Box<dyn Client>);
     let plan = Plan::new("x", 4, make);
-    let mut runs = run(Lab::shared(), &[plan], &cases, &Baseline::default(), None);
+    let mut runs = run(
+        Harness::shared(),
+        &[plan],
+        &cases,
+        &Baseline::default(),
+        None,
+    );
     runs.pop().expect("one program")
 }
 

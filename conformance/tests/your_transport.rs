@@ -1,6 +1,6 @@
 //! Every case over a transport of my own.
 
-use coze_auth_conformance::{Ground, SharedClock, Subject, conformance_tests};
+use coze_auth_conformance::{SharedClock, Subject, TestContext, conformance_tests};
 use coze_auth_core::{Body, Error, Flow, Request, Response, Step, TransportFailure};
 
 struct MyTransport {
@@ -9,14 +9,14 @@ struct MyTransport {
 }
 
 impl Subject for MyTransport {
-    fn new(ground: &Ground) -> Self {
+    fn new(context: &TestContext) -> Self {
         let http = ureq::Agent::config_builder()
             .http_status_as_error(false) // Coze says in the body what was wrong
             .max_redirects(0) // a token request is not for anybody else
             .proxy(None) // the mock is on 127.0.0.1
             .build();
         Self {
-            clock: ground.clock.clone(),
+            clock: context.clock.clone(),
             http: http.into(),
         }
     }

@@ -13,7 +13,7 @@ mod trace;
 use std::error::Error;
 use std::process::ExitCode;
 
-use coze_auth_conformance::{Stage, Subject};
+use coze_auth_conformance::{Fixture, Subject};
 use coze_auth_core::authorize::{AuthorizeUrl, Callback};
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::{AccessToken, TokenGrant, whoami};
@@ -23,46 +23,46 @@ use crate::trace::{Traced, heading, masked_url, note};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// What is shown, and how.
-struct Show<S> {
+/// One flow of the demo.
+struct Demo<S> {
     name: &'static str,
     title: &'static str,
-    run: fn(&Stage<S>) -> Outcome,
+    run: fn(&Fixture<S>) -> Outcome,
 }
 
-fn shows<S: Subject>() -> [Show<S>; 7] {
+fn demos<S: Subject>() -> [Demo<S>; 7] {
     [
-        Show {
+        Demo {
             name: "pat",
             title: "a personal access token",
             run: pat,
         },
-        Show {
+        Demo {
             name: "sat",
             title: "a service access token",
             run: sat,
         },
-        Show {
+        Demo {
             name: "web",
             title: "authorization code with a client secret",
             run: web,
         },
-        Show {
+        Demo {
             name: "pkce",
             title: "authorization code with a code verifier",
             run: pkce,
         },
-        Show {
+        Demo {
             name: "device",
             title: "device code, approved while the program polls",
             run: device,
         },
-        Show {
+        Demo {
             name: "jwt",
             title: "a signed assertion",
             run: jwt,
         },
-        Show {
+        Demo {
             name: "refresh",
             title: "a refresh token, which rotates",
             run: refresh,
@@ -72,7 +72,7 @@ fn shows<S: Subject>() -> [Show<S>; 7] {
 
 fn main() -> ExitCode {
     let only = std::env::args().nth(1);
-    let names = shows::<subjects::Ureq>().map(|show| show.name);
+    let names = demos::<subjects::Ureq>().map(|demo| demo.name);
     if only
         .as_ref()
         .is_some_and(|only| !names.contains(&only.as_str()))
@@ -82,11 +82,11 @@ fn main() -> ExitCode {
     }
     println!("Every Coze credential and flow, against a mock Coze auth server in this process.");
     println!(
-        "Secrets are masked. Time is virtual: client and server share a clock. Each scene has a server of its own."
+        "Secrets are masked. Time is virtual: client and server share a clock. Each flow has a server of its own."
     );
     let rows = [
-        play::<subjects::Reqwest>("reqwest", only.as_deref()),
-        play::<subjects::Ureq>("ureq", only.as_deref()),
+        run_all::<subjects::Reqwest>("reqwest", only.as_deref()),
+        run_all::<subjects::Ureq>("ureq", only.as_deref()),
     ];
     println!();
     for row in &rows {
@@ -99,92 +99,92 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shows everything over one adapter, and gives the line of the summary.
-fn play<S: Subject>(adapter: &str, only: Option<&str>) -> String {
+/// Runs every flow over one adapter, and gives the line of the summary.
+fn run_all<S: Subject>(adapter: &str, only: Option<&str>) -> String {
     let mut row = format!("{adapter:<8}");
-    for show in shows::<S>()
+    for demo in demos::<S>()
         .into_iter()
-        .filter(|show| only.is_none_or(|only| only == show.name))
+        .filter(|demo| only.is_none_or(|only| only == demo.name))
     {
-        heading(&format!("{adapter} · {}: {}", show.name, show.title));
-        let stage = Stage::new();
-        let verdict = match (show.run)(&stage) {
+        heading(&format!("{adapter} · {}: {}", demo.name, demo.title));
+        let fixture = Fixture::new();
+        let verdict = match (demo.run)(&fixture) {
             Ok(()) => "ok",
             Err(error) => {
                 println!("  FAILED: {error}");
                 "FAILED"
             }
         };
-        row += &format!("  {} {verdict}", show.name);
+        row += &format!("  {} {verdict}", demo.name);
     }
     row
 }
 
-fn pat<S: Subject>(stage: &Stage<S>) -> Outcome {
-    prove(stage, &stage.token("pat"))
+fn pat<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    prove(fixture, &fixture.token("pat"))
 }
 
-fn sat<S: Subject>(stage: &Stage<S>) -> Outcome {
-    prove(stage, &stage.token("sat"))
+fn sat<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    prove(fixture, &fixture.token("sat"))
 }
 
-fn web<S: Subject>(stage: &Stage<S>) -> Outcome {
-    let grant = web_login(stage)?;
-    prove(stage, &grant.access_token)
+fn web<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    let grant = web_login(fixture)?;
+    prove(fixture, &grant.access_token)
 }
 
-fn web_login<S: Subject>(stage: &Stage<S>) -> Outcome<TokenGrant> {
-    let app = stage.web();
-    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy())?;
-    let callback = approve(stage, &url)?;
-    Ok(stage.run(Traced(app.exchange(pending, &callback)?))?)
+fn web_login<S: Subject>(fixture: &Fixture<S>) -> Outcome<TokenGrant> {
+    let app = fixture.web();
+    let (url, pending) = app.authorize(&fixture.redirect(), fixture.entropy())?;
+    let callback = approve(fixture, &url)?;
+    Ok(fixture.run(Traced(app.exchange(pending, &callback)?))?)
 }
 
-fn pkce<S: Subject>(stage: &Stage<S>) -> Outcome {
-    let app = stage.pkce();
-    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy())?;
-    let callback = approve(stage, &url)?;
-    let grant = stage.run(Traced(app.exchange(pending, &callback)?))?;
-    prove(stage, &grant.access_token)
+fn pkce<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    let app = fixture.pkce();
+    let (url, pending) = app.authorize(&fixture.redirect(), fixture.entropy())?;
+    let callback = approve(fixture, &url)?;
+    let grant = fixture.run(Traced(app.exchange(pending, &callback)?))?;
+    prove(fixture, &grant.access_token)
 }
 
-fn device<S: Subject>(stage: &Stage<S>) -> Outcome {
-    let app = stage.device();
-    let started = stage.run(Traced(app.start()))?;
+fn device<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    let app = fixture.device();
+    let started = fixture.run(Traced(app.start()))?;
     note(&format!(
         "the program shows {} and {}",
         started.user_code,
         masked_url(&started.verification_uri_complete)
     ));
     // Nothing is approved yet: one poll of this kind is shown before the person acts.
-    let (mock, code) = (stage.mock.clone(), started.user_code.clone());
+    let (mock, code) = (fixture.mock.clone(), started.user_code.clone());
     let approve = move || {
         note("the person approves");
         mock.decide_device(&code, DeviceAction::Approve).is_ok()
     };
-    let grant = stage.run(Traced(trace::then_after_first_answer(
+    let grant = fixture.run(Traced(trace::then_after_first_answer(
         app.poll(&started),
         approve,
     )))?;
-    prove(stage, &grant.access_token)
+    prove(fixture, &grant.access_token)
 }
 
-fn jwt<S: Subject>(stage: &Stage<S>) -> Outcome {
+fn jwt<S: Subject>(fixture: &Fixture<S>) -> Outcome {
     let request = JwtGrant::new().session_name("user-42")?;
-    let grant = stage.run(Traced(stage.jwt().grant(&request, stage.entropy())))?;
-    prove(stage, &grant.access_token)
+    let grant = fixture.run(Traced(fixture.jwt().grant(&request, fixture.entropy())))?;
+    prove(fixture, &grant.access_token)
 }
 
-fn refresh<S: Subject>(stage: &Stage<S>) -> Outcome {
-    let app = stage.web();
+fn refresh<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    let app = fixture.web();
     note("after a web login");
-    let (url, pending) = app.authorize(&stage.redirect(), stage.entropy())?;
-    let grant = stage.run(app.exchange(pending, &stage.browser(&url, true))?)?;
+    let (url, pending) = app.authorize(&fixture.redirect(), fixture.entropy())?;
+    let grant = fixture.run(app.exchange(pending, &fixture.browser(&url, true))?)?;
     let old = grant.refresh_token.ok_or("no refresh token")?;
-    let grant = stage.run(Traced(app.refresh(&old)))?;
-    prove(stage, &grant.access_token)?;
+    let grant = fixture.run(Traced(app.refresh(&old)))?;
+    prove(fixture, &grant.access_token)?;
     note("the old refresh token again");
-    match stage.run(Traced(app.refresh(&old))) {
+    match fixture.run(Traced(app.refresh(&old))) {
         Ok(_) => Err("a spent refresh token was taken".into()),
         Err(error) => {
             note(&format!("as it must be: {error}"));
@@ -194,16 +194,16 @@ fn refresh<S: Subject>(stage: &Stage<S>) -> Outcome {
 }
 
 /// A token is worth something if it opens the API.
-fn prove<S: Subject>(stage: &Stage<S>, token: &AccessToken) -> Outcome {
-    let user = stage.run(Traced(whoami(&stage.endpoints(), token)))?;
+fn prove<S: Subject>(fixture: &Fixture<S>, token: &AccessToken) -> Outcome {
+    let user = fixture.run(Traced(whoami(&fixture.endpoints(), token)))?;
     note(&format!("the token speaks for {}", user.user_name));
     Ok(())
 }
 
 /// The person's part in a browser, which `POST /_mock/v1/authorize` does without one.
-fn approve<S: Subject>(stage: &Stage<S>, url: &AuthorizeUrl) -> Outcome<Callback> {
+fn approve<S: Subject>(fixture: &Fixture<S>, url: &AuthorizeUrl) -> Outcome<Callback> {
     note(&format!("the person opens {}", masked_url(url.as_str())));
-    let back = stage
+    let back = fixture
         .mock
         .authorize(url.as_str(), true)
         .map_err(|refused| refused.to_string())?;

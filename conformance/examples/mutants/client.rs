@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::mutant::{Mutant, Told, Way};
-use crate::spoiled::{Seen, Spoiled, locked};
+use crate::spoiled::{Recording, Spoiled, locked};
 
 pub(crate) struct Mutated {
     inner: Reference<Spoiled>,
     mutant: &'static Mutant,
-    seen: Arc<Mutex<Seen>>,
+    recording: Arc<Mutex<Recording>>,
     /// Of each attempt.
     states: HashMap<String, String>,
     /// What was granted.
@@ -27,7 +27,7 @@ impl Mutated {
         Self {
             inner: Reference::new(&mutant.name),
             mutant,
-            seen: Arc::default(),
+            recording: Arc::default(),
             states: HashMap::new(),
             granted: HashMap::new(),
             clock: None,
@@ -75,9 +75,9 @@ impl Mutated {
                 .as_str()
                 .map(str::to_owned)
         };
-        let mut seen = locked(&self.seen);
-        seen.key = of("private_key").or_else(|| seen.key.take());
-        seen.secret = of("client_secret").or_else(|| seen.secret.take());
+        let mut recording = locked(&self.recording);
+        recording.key = of("private_key").or_else(|| recording.key.take());
+        recording.secret = of("client_secret").or_else(|| recording.secret.take());
     }
 }
 
@@ -87,16 +87,16 @@ impl Client for Mutated {
     }
 
     fn begin(&mut self, case: &Opening) -> Result<(), Broken> {
-        self.seen = Arc::default();
+        self.recording = Arc::default();
         self.states.clear();
         self.granted.clear();
         self.clock = Some(case.clock.clone());
-        Spoiled::made_for(self.mutant, &self.seen);
+        Spoiled::made_for(self.mutant, &self.recording);
         self.inner.begin(case)
     }
 
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken> {
-        Spoiled::made_for(self.mutant, &self.seen);
+        Spoiled::made_for(self.mutant, &self.recording);
         self.look(args);
         let remembers = self.mutant.does(|way| matches!(way, Way::Remembers));
         if let (Some(granted), true) = (self.granted.get(op), remembers) {
@@ -118,12 +118,12 @@ impl Client for Mutated {
             && let Some(state) = value["state"].as_str()
         {
             self.states.insert(name.to_owned(), state.to_owned());
-            locked(&self.seen).attempts.push(name.to_owned());
+            locked(&self.recording).attempts.push(name.to_owned());
         }
         if let (Outcome::Ok(value), true) = (&answer.result, is_grant(op)) {
             self.granted.insert(op.to_owned(), value.clone());
         }
-        let seen = locked(&self.seen);
+        let recording = locked(&self.recording);
         let attempt = args.get("attempt").and_then(Value::as_str);
         let state = attempt.and_then(|attempt| self.states.get(attempt));
         for way in &self.mutant.ways {
@@ -133,13 +133,13 @@ impl Client for Mutated {
                     let told = Told {
                         op,
                         args,
-                        seen: &seen,
+                        recording: &recording,
                         state: state.map(String::as_str),
                         now: clock.map_or(0, |clock| clock.now().unix.as_secs()),
                     };
                     spoil(&told, &mut answer.result);
                 }
-                Way::Logs(spoil) => answer.logs.extend(spoil(&seen)),
+                Way::Logs(spoil) => answer.logs.extend(spoil(&recording)),
                 _ => {}
             }
         }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::case::Level;
 use coze_auth_conformance::result::{Run, Verdict};
-use coze_auth_conformance::{Case, Client, Lab, Plan, cases, run};
+use coze_auth_conformance::{Case, Client, Harness, Plan, cases, run};
 
 mod claims;
 mod client;
@@ -44,9 +44,9 @@ fn main() -> ExitCode {
         println!("no mutant has {none} in its name");
         return ExitCode::FAILURE;
     }
-    let lab = Lab::new();
+    let harness = Harness::new();
     let right: &'static Mutant = Box::leak(Box::new(Mutant::right()));
-    let red = failed(&over(&lab, right));
+    let red = failed(&over(&harness, right));
     if !red.is_empty() {
         println!("red without a mutant: {red:#?}");
         return ExitCode::FAILURE;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
                 loop {
                     let next = locked(&queue).pop_front();
                     let Some(mutant) = next else { return };
-                    let red = failed(&over(&lab, mutant));
+                    let red = failed(&over(&harness, mutant));
                     locked(&done).push((&mutant.name, red));
                 }
             });
@@ -120,7 +120,7 @@ fn tell(done: &[(&str, Vec<String>)]) -> ExitCode {
 }
 
 /// Runs the cases in which it could show.
-fn over(lab: &Lab, mutant: &'static Mutant) -> Run {
+fn over(harness: &Harness, mutant: &'static Mutant) -> Run {
     let all = cases().unwrap_or_else(|problem| panic!("{problem}"));
     let cases: Vec<Case> = all
         .iter()
@@ -129,7 +129,7 @@ fn over(lab: &Lab, mutant: &'static Mutant) -> Run {
         .collect();
     let make = move || Ok(Box::new(Mutated::new(mutant)) as Box<dyn Client>);
     let plan = Plan::new(&*mutant.name, 2, make);
-    let mut runs = run(lab, &[plan], &cases, &Baseline::default(), None);
+    let mut runs = run(harness, &[plan], &cases, &Baseline::default(), None);
     runs.pop().expect("one client")
 }
 

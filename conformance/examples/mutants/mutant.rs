@@ -7,7 +7,7 @@ use coze_auth_conformance::client::Outcome;
 use coze_auth_core::{Request, Response, TransportFailure};
 use serde_json::{Map, Value};
 
-use crate::spoiled::Seen;
+use crate::spoiled::Recording;
 
 /// The reference client with one thing wrong, as somebody might have written it.
 pub(crate) struct Mutant {
@@ -54,7 +54,7 @@ pub(crate) enum Way {
     /// What was granted once is given again, without a question.
     Remembers,
     /// What it writes to its log.
-    Logs(fn(&Seen) -> Vec<String>),
+    Logs(fn(&Recording) -> Vec<String>),
     /// How it keeps tokens.
     Keeps(Keeps),
 }
@@ -63,7 +63,7 @@ pub(crate) enum Way {
 pub(crate) struct Told<'a> {
     pub(crate) op: &'a str,
     pub(crate) args: &'a Map<String, Value>,
-    pub(crate) seen: &'a Seen,
+    pub(crate) recording: &'a Recording,
     /// Of the attempt whose callback this is.
     pub(crate) state: Option<&'a str>,
     /// The client's calendar.

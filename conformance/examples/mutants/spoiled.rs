@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coze_auth_conformance::{Ground, Provider, Renewed, Stop, Subject};
+use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext};
 use coze_auth_core::{Error, Flow, Now, Request, Response, SteadyTime, Step, TransportFailure};
 use serde_json::Value;
 
@@ -13,16 +13,16 @@ use crate::mutant::{Mutant, Way};
 use crate::source::Source;
 use crate::{claims, subjects};
 
-type MadeFor = (&'static Mutant, Arc<Mutex<Seen>>);
+type MadeFor = (&'static Mutant, Arc<Mutex<Recording>>);
 
 thread_local! {
-    /// A [`Subject`] is made without arguments: which mutant it is made for, and what that one has seen.
+    /// A [`Subject`] is made without arguments: which mutant it is made for, and what is recorded of it.
     static MADE_FOR: RefCell<Option<MadeFor>> = const { RefCell::new(None) };
 }
 
-/// What the library of a mutant has had in its hands: what it may sign with, and what it may betray.
+/// What the library of a mutant has handled: what it may sign with, and what it may leak.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Recording {
     pub(crate) key: Option<String>,
     pub(crate) secret: Option<String>,
     /// The handles of attempts to log in.
@@ -39,20 +39,20 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Spoiled {
     inner: subjects::Reqwest,
     mutant: &'static Mutant,
-    seen: Arc<Mutex<Seen>>,
+    recording: Arc<Mutex<Recording>>,
 }
 
 impl Spoiled {
     /// What is made on this thread from now on is made for this mutant.
-    pub(crate) fn made_for(mutant: &'static Mutant, seen: &Arc<Mutex<Seen>>) {
-        MADE_FOR.set(Some((mutant, seen.clone())));
+    pub(crate) fn made_for(mutant: &'static Mutant, recording: &Arc<Mutex<Recording>>) {
+        MADE_FOR.set(Some((mutant, recording.clone())));
     }
 
     fn spoil<F>(&self, flow: F) -> SpoiledFlow<F> {
         SpoiledFlow {
             flow,
             mutant: self.mutant,
-            seen: self.seen.clone(),
+            recording: self.recording.clone(),
             sending: None,
             again: VecDeque::new(),
             sent: 0,
@@ -66,13 +66,13 @@ impl Spoiled {
 impl Subject for Spoiled {
     const CAPABILITIES: &'static [&'static str] = subjects::Reqwest::CAPABILITIES;
 
-    fn new(ground: &Ground) -> Self {
+    fn new(context: &TestContext) -> Self {
         let made_for = MADE_FOR.with_borrow(Clone::clone);
-        let (mutant, seen) = made_for.expect("a mutant is at work on this thread");
+        let (mutant, recording) = made_for.expect("a mutant is at work on this thread");
         Self {
-            inner: subjects::Reqwest::new(ground),
+            inner: subjects::Reqwest::new(context),
             mutant,
-            seen,
+            recording,
         }
     }
 
@@ -90,7 +90,7 @@ impl Subject for Spoiled {
             false => {
                 let result = self.inner.run_until(self.spoil(flow), stop);
                 if result.is_none() && self.mutant.does(|way| matches!(way, Way::Lingers)) {
-                    let last = locked(&self.seen).last.clone();
+                    let last = locked(&self.recording).last.clone();
                     for _ in 0..2 {
                         drop(self.inner.run(Once(last.clone())));
                     }
@@ -105,11 +105,11 @@ impl Subject for Spoiled {
         self
     }
 
-    fn provider(&self, ground: &Ground, of: Renewed) -> Option<Box<dyn Provider>> {
-        let spoiled = Self::new(ground);
+    fn provider(&self, context: &TestContext, of: Renewed) -> Option<Box<dyn Provider>> {
+        let spoiled = Self::new(context);
         Some(Box::new(Source::new(
             spoiled,
-            ground.clock.clone(),
+            context.clock.clone(),
             self.mutant,
             of,
         )))
@@ -120,7 +120,7 @@ impl Subject for Spoiled {
 struct SpoiledFlow<F> {
     flow: F,
     mutant: &'static Mutant,
-    seen: Arc<Mutex<Seen>>,
+    recording: Arc<Mutex<Recording>>,
     sending: Option<Request>,
     /// What the flow has not asked for and is sent all the same.
     again: VecDeque<Request>,
@@ -145,9 +145,9 @@ impl<F> SpoiledFlow<F> {
 
     fn send<T>(&mut self, request: Request) -> Step<T> {
         self.sending = Some(request.clone());
-        let mut seen = locked(&self.seen);
-        seen.last = Some(request.clone());
-        seen.sent.push(format!(
+        let mut recording = locked(&self.recording);
+        recording.last = Some(request.clone());
+        recording.sent.push(format!(
             "{} {} {:?} {}",
             request.method(),
             request.uri(),
@@ -194,10 +194,10 @@ impl<F: Flow> Flow for SpoiledFlow<F> {
                     match way {
                         Way::Sends(spoil) => spoil(&mut request),
                         Way::Claims(spoil) => {
-                            let seen = locked(&self.seen);
-                            if let Some(key) = &seen.key {
+                            let recording = locked(&self.recording);
+                            if let Some(key) = &recording.key {
                                 let spoil = |header: &mut Value, claims: &mut Value| {
-                                    spoil(header, claims, seen.sent.len());
+                                    spoil(header, claims, recording.sent.len());
                                 };
                                 claims::spoil(&mut request, key, spoil);
                             }
@@ -224,7 +224,7 @@ impl<F: Flow> Flow for SpoiledFlow<F> {
     fn receive(&mut self, mut reply: Result<Response, TransportFailure>, now: Now) {
         if let Ok(response) = &reply {
             let body = String::from_utf8_lossy(response.body().as_bytes());
-            locked(&self.seen).received.push(body.into_owned());
+            locked(&self.recording).received.push(body.into_owned());
         }
         for way in &self.mutant.ways {
             match (way, &self.sending, &mut reply) {

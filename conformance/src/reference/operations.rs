@@ -52,7 +52,7 @@ impl<S: Subject> Underway<S> {
         flow: F,
     ) -> Result<F::Output, Halt> {
         self.log(&flow);
-        let clock = self.ground.clock.clone();
+        let clock = self.context.clock.clone();
         let result = self
             .subject
             .run_until(Guarded::new(flow, clock.clone()), Stop::of(clock));
@@ -75,7 +75,7 @@ impl<S: Subject> Underway<S> {
     fn client(&mut self, args: &Map<String, Value>) -> Done {
         let app = App::new(self.endpoints(args)?, args)?;
         if let Some(ms) = args.get("timeout_ms").and_then(Value::as_u64) {
-            let fresh = S::new(&self.ground);
+            let fresh = S::new(&self.context);
             self.subject = fresh.with_timeout(Duration::from_millis(ms));
         }
         self.log(&app);
@@ -176,7 +176,7 @@ impl<S: Subject> Underway<S> {
             (app, Some(grant)) => app.renewed(apps::grant(grant)?)?,
             _ => return Err(broken("a grant is for a login".to_owned())),
         };
-        let provider = self.subject.provider(&self.ground, renewed);
+        let provider = self.subject.provider(&self.context, renewed);
         let provider =
             provider.ok_or_else(|| Halt::Unsupported("it keeps no tokens".to_owned()))?;
         self.providers

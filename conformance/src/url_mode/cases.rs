@@ -57,7 +57,7 @@ pub(crate) fn why_not(case: &Case) -> Option<String> {
 }
 
 /// Whether the check looks at what the server saw, and at nothing that only the program knows.
-pub(crate) fn is_seen(case: &Case, check: &Check) -> bool {
+pub(crate) fn is_on_the_wire(case: &Case, check: &Check) -> bool {
     let kept = kept(case);
     let operands = check.has.values().flat_map(observe::holes);
     // The runner opens the authorize page itself.
@@ -86,10 +86,10 @@ fn names(path: &str, kept: &[&str]) -> bool {
 pub(crate) fn hollow(document: &Value, case: &Case) -> Option<String> {
     let requests = document["wire"]["all"].as_array().into_iter().flatten();
     // The runner opens the authorize page itself.
-    let mut requests = requests.filter(|seen| seen["endpoint"] != "authorize");
-    let granted = |seen: &Value| {
-        let status = seen["outcome"]["status"].as_u64().unwrap_or_default();
-        (200..300).contains(&status) && seen["outcome"]["error"].is_null()
+    let mut requests = requests.filter(|entry| entry["endpoint"] != "authorize");
+    let granted = |entry: &Value| {
+        let status = entry["outcome"]["status"].as_u64().unwrap_or_default();
+        (200..300).contains(&status) && entry["outcome"]["error"].is_null()
     };
     let wants_silence = case.checks.iter().any(|check| {
         let is_list = check.at.starts_with("wire.") && check.at != "wire.unknown";

@@ -3,7 +3,7 @@
 use coze_auth_tokens::Error;
 
 use crate::adapters::Tokens as _;
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::moments::{Killed, Moment};
 use crate::process::Word;
 
@@ -16,11 +16,11 @@ pub(crate) enum Outcome {
 }
 
 /// Once nobody is at work any more.
-pub(crate) fn judge(ground: &Ground, killed: &Killed) -> Outcome {
-    ground.settle();
-    ground.check_files();
-    ground.count_leftovers();
-    let (access, refresh) = ground.tokens();
+pub(crate) fn judge(fixture: &Fixture, killed: &Killed) -> Outcome {
+    fixture.settle();
+    fixture.check_files();
+    fixture.count_leftovers();
+    let (access, refresh) = fixture.tokens();
     // Stored first, then handed out.
     for word in killed.last_words.iter().chain(&killed.survivor) {
         if let Word::Token(handed_out) = word {
@@ -28,11 +28,11 @@ pub(crate) fn judge(ground: &Ground, killed: &Killed) -> Outcome {
         }
     }
 
-    ground.next_tick();
-    let mark = ground.mark();
-    let outcome = match ground.source().token() {
+    fixture.next_tick();
+    let mark = fixture.mark();
+    let outcome = match fixture.source().token() {
         Ok(_) => {
-            let renewal = ground.refreshes(mark);
+            let renewal = fixture.refreshes(mark);
             let [renewal] = &renewal[..] else {
                 panic!("one renewal: {renewal:?}");
             };
@@ -40,7 +40,7 @@ pub(crate) fn judge(ground: &Ground, killed: &Killed) -> Outcome {
             Outcome::Recovered
         }
         Err(Error::RefreshRefused(_)) => {
-            prove_window(ground, killed, mark, &access, &refresh);
+            prove_window(fixture, killed, mark, &access, &refresh);
             Outcome::Window
         }
         Err(error) => panic!("neither a token nor a refusal: {error}"),
@@ -61,11 +61,11 @@ pub(crate) fn judge(ground: &Ground, killed: &Killed) -> Outcome {
 
 /// The journal: the refresh token of the file was traded in this tick, once, for one that never came to the file,
 /// and the answer was for the process that was killed.
-fn prove_window(ground: &Ground, killed: &Killed, end: u64, access: &str, refresh: &str) {
-    let all = ground.mock.requests();
+fn prove_window(fixture: &Fixture, killed: &Killed, end: u64, access: &str, refresh: &str) {
+    let all = fixture.mock.requests();
     let rotations: Vec<_> = all
         .iter()
-        .filter(|seen| seen.presented.as_deref() == Some(refresh) && seen.issued.is_some())
+        .filter(|entry| entry.presented.as_deref() == Some(refresh) && entry.issued.is_some())
         .collect();
     let [rotation] = rotations[..] else {
         panic!(
@@ -85,16 +85,16 @@ fn prove_window(ground: &Ground, killed: &Killed, end: u64, access: &str, refres
     );
     let presented = |print: &String| {
         all.iter()
-            .any(|seen| seen.presented.as_ref() == Some(print))
+            .any(|entry| entry.presented.as_ref() == Some(print))
     };
     assert!(
         !presented(newest),
         "someone has the newest refresh token after all"
     );
     // Nobody but the two asked in this tick. What the other one got is the refusal, so this answer was not its.
-    let mut tick = ground.refreshes(killed.mark);
-    tick.retain(|seen| seen.seq <= end);
-    let granted: Vec<bool> = tick.iter().map(|seen| seen.issued.is_some()).collect();
+    let mut tick = fixture.refreshes(killed.mark);
+    tick.retain(|entry| entry.seq <= end);
+    let granted: Vec<bool> = tick.iter().map(|entry| entry.issued.is_some()).collect();
     match &killed.survivor {
         Some(said) => {
             assert_eq!(*said, Word::Refused, "a process that lives lost the grant");

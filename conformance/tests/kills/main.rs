@@ -7,7 +7,7 @@
 mod adapters;
 #[path = "../subjects/clocks.rs"]
 mod clocks;
-mod ground;
+mod fixture;
 mod judge;
 mod moments;
 mod process;
@@ -15,7 +15,7 @@ mod worker;
 
 use std::io::Write as _;
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::judge::Outcome;
 use crate::moments::{Dice, Moment};
 
@@ -36,19 +36,19 @@ fn a_kill_loses_nothing_but_in_the_window() {
     }
     dice.shuffle(&mut rounds);
 
-    let mut ground = Ground::new();
+    let mut fixture = Fixture::new();
     let (mut kills, mut readable, mut recovered, mut window) = (0, 0, 0, 0);
     for (round, moment) in rounds.into_iter().enumerate() {
-        let _told = ground.tell_if_it_fails(round, moment);
-        ground.warm_up(round);
-        let killed = moments::kill(&mut ground, moment, round, &mut dice);
+        let _told = fixture.tell_if_it_fails(round, moment);
+        fixture.warm_up(round);
+        let killed = moments::kill(&mut fixture, moment, round, &mut dice);
         kills += 1;
         readable += usize::from(killed.readable);
-        match judge::judge(&ground, &killed) {
+        match judge::judge(&fixture, &killed) {
             Outcome::Recovered => recovered += 1,
             Outcome::Window => {
                 window += 1;
-                ground.log_in();
+                fixture.log_in();
             }
         }
     }
@@ -58,7 +58,7 @@ fn a_kill_loses_nothing_but_in_the_window() {
     std::io::stdout()
         .write_all(line.as_bytes())
         .expect("stdout");
-    println!("temporary files left behind: {}", ground.leftovers());
+    println!("temporary files left behind: {}", fixture.leftovers());
     assert_eq!((kills, readable, recovered + window), (200, 200, 200));
     assert!(window >= 60, "every kill while an answer is held is one");
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use coze_auth_mock::{At, Gate};
 
-use crate::ground::{Ground, PATIENCE};
+use crate::fixture::{Fixture, PATIENCE};
 use crate::process::Word;
 
-/// How long the other process is watched, to see that it does wait for the lock.
+/// How long the other process is observed, to see that it does wait for the lock.
 const A_WHILE: Duration = Duration::from_millis(5);
 
 /// When a process is killed.
@@ -39,48 +39,54 @@ pub(crate) struct Killed {
 }
 
 /// Lets the tokens end, and kills one of the two while they renew.
-pub(crate) fn kill(ground: &mut Ground, moment: Moment, round: usize, dice: &mut Dice) -> Killed {
+pub(crate) fn kill(fixture: &mut Fixture, moment: Moment, round: usize, dice: &mut Dice) -> Killed {
     // The adapters take turns in each kind of moment, as far as it goes.
     let victim = round % 2;
-    let mark = ground.mark();
+    let mark = fixture.mark();
     let gate = match moment {
         Moment::AfterTheTick => None,
-        Moment::RequestHeld => Some(ground.hold(At::Request)),
-        Moment::AnswerHeld | Moment::AfterTheAnswer => Some(ground.hold(At::Answer)),
+        Moment::RequestHeld => Some(fixture.hold(At::Request)),
+        Moment::AnswerHeld | Moment::AfterTheAnswer => Some(fixture.hold(At::Answer)),
     };
-    let now = ground.next_tick();
+    let now = fixture.next_tick();
     // At times the one that waits for the lock is killed.
     let (first, second) = match gate.is_none() && dice.fraction() < 0.25 {
         true => (1 - victim, victim),
         false => (victim, 1 - victim),
     };
-    ground.worker(first).tick(now);
+    fixture.worker(first).tick(now);
     if let Some(gate) = &gate {
         assert!(gate.arrived_blocking(1, PATIENCE), "no request came");
         let rotated = usize::from(moment != Moment::RequestHeld);
-        assert_eq!(ground.refreshes(mark).len(), rotated, "{moment:?}");
+        assert_eq!(fixture.refreshes(mark).len(), rotated, "{moment:?}");
     }
-    ground.worker(second).tick(now);
+    fixture.worker(second).tick(now);
     match (moment, gate) {
         (Moment::AnswerHeld | Moment::RequestHeld, Some(gate)) => {
-            kill_held(ground, moment, mark, victim, gate)
+            kill_held(fixture, moment, mark, victim, gate)
         }
         (_, gate) => {
             drop(gate);
             // In parts of what a tick takes here, so that they fall into it on any machine.
-            thread::sleep(ground.cycle.mul_f64(dice.fraction() * 1.25));
+            thread::sleep(fixture.cycle.mul_f64(dice.fraction() * 1.25));
             let both = dice.fraction() < 0.2;
-            kill_anywhere(ground, moment, mark, victim, both)
+            kill_anywhere(fixture, moment, mark, victim, both)
         }
     }
 }
 
-fn kill_held(ground: &mut Ground, moment: Moment, mark: u64, victim: usize, gate: Gate) -> Killed {
+fn kill_held(
+    fixture: &mut Fixture,
+    moment: Moment,
+    mark: u64,
+    victim: usize,
+    gate: Gate,
+) -> Killed {
     assert!(
         !gate.arrived_blocking(2, A_WHILE),
         "two processes renew one grant at once"
     );
-    let (word, readable) = ground.kill(victim);
+    let (word, readable) = fixture.kill(victim);
     assert_eq!(word, None, "it said something before it had an answer");
     // The lock has died with its holder.
     assert!(gate.arrived_blocking(2, PATIENCE), "the other one is stuck");
@@ -91,9 +97,9 @@ fn kill_held(ground: &mut Ground, moment: Moment, mark: u64, victim: usize, gate
         thread::sleep(Duration::from_millis(1));
     }
     gate.open();
-    let survivor = ground.worker(1 - victim).word();
-    let granted = ground.refreshes(mark);
-    let granted = granted.iter().map(|seen| seen.issued.is_some());
+    let survivor = fixture.worker(1 - victim).word();
+    let granted = fixture.refreshes(mark);
+    let granted = granted.iter().map(|entry| entry.issued.is_some());
     match moment {
         Moment::AnswerHeld => {
             assert_eq!(survivor, Word::Refused);
@@ -114,21 +120,21 @@ fn kill_held(ground: &mut Ground, moment: Moment, mark: u64, victim: usize, gate
 }
 
 fn kill_anywhere(
-    ground: &mut Ground,
+    fixture: &mut Fixture,
     moment: Moment,
     mark: u64,
     victim: usize,
     both: bool,
 ) -> Killed {
-    let (word, mut readable) = ground.kill(victim);
+    let (word, mut readable) = fixture.kill(victim);
     let mut last_words: Vec<Word> = word.into_iter().collect();
     let mut survivor = None;
     if both {
-        let (word, still) = ground.kill(1 - victim);
+        let (word, still) = fixture.kill(1 - victim);
         last_words.extend(word);
         readable &= still;
     } else {
-        survivor = Some(ground.worker(1 - victim).word());
+        survivor = Some(fixture.worker(1 - victim).word());
     }
     Killed {
         moment,

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::ground::PATIENCE;
+use crate::fixture::PATIENCE;
 use crate::worker::{ADAPTER, MARK};
 
 /// `SIGKILL`, on every unix.

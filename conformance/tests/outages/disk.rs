@@ -9,8 +9,8 @@ use std::time::Duration;
 use coze_auth_core::TokenGrant;
 use coze_auth_store::{FileStore, GrantKey, GrantStore, LockedGrant, StoreError};
 
+use crate::fixture::scratch;
 use crate::network::Network;
-use crate::scene::scratch;
 
 pub(crate) struct Disk(pub(crate) PathBuf);
 
@@ -28,9 +28,9 @@ impl Disk {
         Ok(disk)
     }
 
-    pub(crate) fn store(&self, network: &Network) -> Watched {
+    pub(crate) fn store(&self, network: &Network) -> CountingStore {
         let files = FileStore::new(self.0.join("grants")).expect("a folder");
-        Watched(files, network.clone())
+        CountingStore(files, network.clone())
     }
 
     /// Until what is given back is called.
@@ -66,10 +66,10 @@ impl Drop for Disk {
     }
 }
 
-/// Tells how often it was read: a try that fails before a request is seen by nobody else.
-pub(crate) struct Watched(FileStore, Network);
+/// Counts how often it is read: nothing else notices a try that fails before a request.
+pub(crate) struct CountingStore(FileStore, Network);
 
-impl GrantStore for Watched {
+impl GrantStore for CountingStore {
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
         self.1.note_a_try();
         self.0.load(key)

@@ -9,8 +9,8 @@ use coze_auth_store::{GrantStore, MemoryStore};
 
 use crate::caller::caller;
 use crate::disk::Disk;
+use crate::fixture::{Fixture, Kind};
 use crate::outage::Outage;
-use crate::scene::{Kind, Scene};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -71,33 +71,33 @@ impl fmt::Display for Hour {
 }
 
 pub(crate) fn hour(outage: Outage, kind: Kind, adapter: &str) -> Hour {
-    let scene = Scene::new();
-    let mut settings = scene.settings();
+    let fixture = Fixture::new();
+    let mut settings = fixture.settings();
     settings.timeout = (outage == Outage::Hangs).then_some(SHORT);
     let disk = outage.is_of_a_disk().then(|| Disk::new().expect("root"));
     let store: Arc<dyn GrantStore> = match &disk {
-        Some(disk) => Arc::new(disk.store(&scene.network)),
+        Some(disk) => Arc::new(disk.store(&fixture.network)),
         None => Arc::new(MemoryStore::new()),
     };
     let credential = match kind {
-        Kind::Jwt => scene.jwt(),
-        Kind::Login => scene.login(store),
+        Kind::Jwt => fixture.jwt(),
+        Kind::Login => fixture.login(store),
     };
     let caller = caller(adapter, &settings, credential);
     caller().expect("a token before the outage");
-    scene.clock.advance(LIFE);
+    fixture.clock.advance(LIFE);
 
-    let end = outage.begin(&scene, disk.as_ref());
-    let since = |moment: SteadyTime| moment.until(scene.clock.now().steady);
-    let (began, before) = (scene.clock.now().steady, scene.network.look_ups());
-    let requests = || scene.network.look_ups() - before;
+    let end = outage.begin(&fixture, disk.as_ref());
+    let since = |moment: SteadyTime| moment.until(fixture.clock.now().steady);
+    let (began, before) = (fixture.clock.now().steady, fixture.network.look_ups());
+    let requests = || fixture.network.look_ups() - before;
     let (mut minute, mut said) = (None, String::from("—"));
     let mut ask = || {
         let token = caller();
         if let Err(error) = &token {
             said = clean(&error.to_string(), disk.as_ref());
         }
-        scene.clock.advance(SECOND);
+        fixture.clock.advance(SECOND);
         token.is_ok()
     };
     while since(began) < HOUR {
@@ -108,12 +108,12 @@ pub(crate) fn hour(outage: Outage, kind: Kind, adapter: &str) -> Hour {
     }
     let hour = requests();
     // It ends at the worst moment, right after a try.
-    let tries = scene.network.tries();
-    while scene.network.tries() == tries && since(began) < HOUR * 2 {
+    let tries = fixture.network.tries();
+    while fixture.network.tries() == tries && since(began) < HOUR * 2 {
         ask();
     }
     end();
-    let ended = scene.clock.now().steady;
+    let ended = fixture.clock.now().steady;
     let back = loop {
         let passed = since(ended);
         match ask() {
@@ -123,8 +123,12 @@ pub(crate) fn hour(outage: Outage, kind: Kind, adapter: &str) -> Hour {
         }
     };
     if outage.lets_requests_by() {
-        let seen = scene.mock.requests().len();
-        assert_eq!(seen, scene.network.look_ups(), "what the server saw");
+        let requests = fixture.mock.requests().len();
+        assert_eq!(
+            requests,
+            fixture.network.look_ups(),
+            "the requests that reached the server"
+        );
     }
     Hour {
         minute: minute.expect("an hour has a first minute"),

@@ -6,18 +6,18 @@ mod caller;
 #[path = "../subjects/clocks.rs"]
 mod clocks;
 mod disk;
+mod fixture;
 mod hour;
 mod network;
 mod outage;
-mod scene;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::fixture::{ADAPTERS, Kind};
 use crate::hour::{Hour, hour};
 use crate::outage::{ALL, CI, Outage};
-use crate::scene::{ADAPTERS, Kind};
 
 const PAGE: &str = "docs/outages.md";
 const BEGIN: &str = "<!-- outages: measured by UPDATE_DOCS=1 just outages -->\n";

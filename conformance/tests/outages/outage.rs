@@ -6,8 +6,8 @@ use std::time::Duration;
 use coze_auth_mock::{At, Fault, On};
 
 use crate::disk::Disk;
+use crate::fixture::{Fixture, KINDS, Kind};
 use crate::hour::Goal;
-use crate::scene::{KINDS, Kind, Scene};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outage {
@@ -117,24 +117,24 @@ impl Outage {
     /// Begins. It ends when what is given back is called.
     pub(crate) fn begin<'a>(
         self,
-        scene: &'a Scene,
+        fixture: &'a Fixture,
         disk: Option<&'a Disk>,
     ) -> Box<dyn FnOnce() + 'a> {
         let disk = || disk.expect("where logins rest");
         let fault = |fault| {
-            let fault = scene.mock.fault(On::endpoint("token"), fault);
+            let fault = fixture.mock.fault(On::endpoint("token"), fault);
             Box::new(move || fault.remove())
         };
         let lead_to = |address: Option<SocketAddr>| {
-            scene.network.lead_to(address);
-            move || scene.network.lead_to(Some(scene.address()))
+            fixture.network.lead_to(address);
+            move || fixture.network.lead_to(Some(fixture.address()))
         };
         match self {
             // The discard service: nobody has it.
             Refused => Box::new(lead_to(Some(([127, 0, 0, 1], 9).into()))),
             NoName => Box::new(lead_to(None)),
             Certificate => {
-                let (expired, address) = scene.expired();
+                let (expired, address) = fixture.expired();
                 let back = lead_to(Some(address));
                 Box::new(move || {
                     back();
@@ -143,7 +143,9 @@ impl Outage {
             }
             Dropped => fault(Fault::reset()),
             Hangs => {
-                let gate = scene.mock.gate("hangs", On::endpoint("token"), At::Request);
+                let gate = fixture
+                    .mock
+                    .gate("hangs", On::endpoint("token"), At::Request);
                 Box::new(move || {
                     // Who has gone away by now is not answered late: that would spend a refresh token.
                     while gate.waiting() > 0 {
@@ -161,8 +163,8 @@ impl Outage {
                     .body(PAGE),
             ),
             Clock => {
-                scene.clock.set_ahead(Duration::from_secs(3600));
-                Box::new(|| scene.clock.set_ahead(Duration::ZERO))
+                fixture.clock.set_ahead(Duration::from_secs(3600));
+                Box::new(|| fixture.clock.set_ahead(Duration::ZERO))
             }
             DiskFull => disk().fill(),
             ReadOnly => disk().make_read_only(),

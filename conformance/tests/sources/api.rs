@@ -1,6 +1,6 @@
 //! Requests of the application's own: what is renewed and sent again, and what is not.
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_tokens::Error;
 
@@ -19,24 +19,24 @@ over_both! {
     a_token_stays_with_its_origin,
 }
 
-fn me(stage: &Stage<RawSocket>) -> String {
-    format!("{}/v1/users/me", stage.mock.base_url())
+fn me(fixture: &Fixture<RawSocket>) -> String {
+    format!("{}/v1/users/me", fixture.mock.base_url())
 }
 
 fn revoke<T: Tokens>(login: &Login<T>) {
     let token = login.token();
-    assert!(login.stage.mock.revoke(&token));
+    assert!(login.fixture.mock.revoke(&token));
 }
 
 fn a_good_token_is_sent_once<T: Tokens>() {
     let login = Login::<T>::new();
     let (status, body) = login
         .tokens
-        .send("GET", &me(&login.stage), false)
+        .send("GET", &me(&login.fixture), false)
         .expect("an answer");
     assert_eq!(status, 200);
     assert!(body.contains(r#""user_name":"alice""#), "{body}");
-    assert_eq!(login.stage.saw(), ["users_me 200"]);
+    assert_eq!(login.fixture.saw(), ["users_me 200"]);
 }
 
 /// Under each code, and under 200 too (protocol §4.1, F4).
@@ -51,12 +51,12 @@ fn a_refused_token_is_renewed_and_sent_again<T: Tokens>() {
         revoke(&login);
         let (answered, body) = login
             .tokens
-            .send("GET", &me(&login.stage), false)
+            .send("GET", &me(&login.fixture), false)
             .expect("an answer");
         assert_eq!(answered, 200);
         assert!(body.contains(r#""user_name":"alice""#), "{body}");
         assert_eq!(
-            login.stage.saw(),
+            login.fixture.saw(),
             [
                 format!("users_me {status} {code} token.revoked"),
                 "token refresh_token 200".to_owned(),
@@ -73,11 +73,11 @@ fn a_post_is_not_sent_again<T: Tokens>() {
     let first = login.token();
     let (status, body) = login
         .tokens
-        .send("POST", &me(&login.stage), false)
+        .send("POST", &me(&login.fixture), false)
         .expect("an answer");
     assert_eq!(status, 401);
     assert!(body.contains("4100"), "handed back as it came: {body}");
-    assert_eq!(login.stage.saw(), ["users_me 401 4100 path.method"]);
+    assert_eq!(login.fixture.saw(), ["users_me 401 4100 path.method"]);
     // But the token is not handed out again.
     assert_ne!(login.token(), first);
 }
@@ -86,7 +86,7 @@ fn a_post_that_may_be_repeated_is<T: Tokens>() {
     let login = Login::<T>::with(|mock| mock.answer("path.method", 401, Some("4100")));
     let (status, _) = login
         .tokens
-        .send("POST", &me(&login.stage), true)
+        .send("POST", &me(&login.fixture), true)
         .expect("an answer");
     assert_eq!(
         status, 401,
@@ -94,7 +94,7 @@ fn a_post_that_may_be_repeated_is<T: Tokens>() {
     );
     let refused = "users_me 401 4100 path.method";
     assert_eq!(
-        login.stage.saw(),
+        login.fixture.saw(),
         [refused, "token refresh_token 200", refused]
     );
 }
@@ -108,10 +108,10 @@ fn a_missing_permission_is_no_bad_token<T: Tokens>() {
             .header("Host", "localhost")
             .body(format!(r#"{{"token":"{token}"}}"#).into())
             .expect("a request");
-        assert_eq!(login.stage.mock.call_blocking(request).status(), 200);
+        assert_eq!(login.fixture.mock.call_blocking(request).status(), 200);
         let (answered, body) = login
             .tokens
-            .send("GET", &me(&login.stage), false)
+            .send("GET", &me(&login.fixture), false)
             .expect("an answer");
         assert_eq!(answered, status);
         assert!(body.contains("4101"), "{body}");
@@ -121,39 +121,39 @@ fn a_missing_permission_is_no_bad_token<T: Tokens>() {
 }
 
 fn a_token_of_the_console_is_not_renewed<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let pat = stage.token("pat");
-    let tokens = T::fixed(&stage.clock, &stage.endpoints(), pat.clone());
-    assert!(stage.mock.revoke(pat.expose()));
-    let (status, body) = tokens.send("GET", &me(&stage), false).expect("an answer");
+    let fixture = Fixture::<RawSocket>::new();
+    let pat = fixture.token("pat");
+    let tokens = T::fixed(&fixture.clock, &fixture.endpoints(), pat.clone());
+    assert!(fixture.mock.revoke(pat.expose()));
+    let (status, body) = tokens.send("GET", &me(&fixture), false).expect("an answer");
     assert_eq!(status, 401);
     assert!(body.contains("4100"), "{body}");
-    assert_eq!(stage.saw(), ["users_me 401 4100 token.revoked"]);
+    assert_eq!(fixture.saw(), ["users_me 401 4100 token.revoked"]);
 }
 
 /// A gateway that says 401 to everything: one renewal in half a minute, not one a request.
 fn an_answer_that_refuses_every_token_ends<T: Tokens>() {
-    let stage = Stage::<RawSocket>::with(|mock| mock.answer("path.known", 401, Some("4100")));
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
-    let url = format!("{}/v1/nothing", stage.mock.base_url());
+    let fixture = Fixture::<RawSocket>::with(|mock| mock.answer("path.known", 401, Some("4100")));
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let url = format!("{}/v1/nothing", fixture.mock.base_url());
     for _ in 0..10 {
         let (status, _) = tokens.send("GET", &url, false).expect("an answer");
         assert_eq!(status, 401);
-        stage.clock.advance(seconds(1));
+        fixture.clock.advance(seconds(1));
     }
-    let grants = stage
+    let grants = fixture
         .saw()
         .iter()
         .filter(|line| line.starts_with("token"))
         .count();
     assert_eq!(grants, 2, "the first, and one in its place");
-    let sent = stage.mock.requests().len() - grants;
+    let sent = fixture.mock.requests().len() - grants;
     assert_eq!(sent, 11, "not again with the token that was refused");
 }
 
 fn a_token_stays_with_its_origin<T: Tokens>() {
     let login = Login::<T>::new();
-    let base = login.stage.mock.base_url();
+    let base = login.fixture.mock.base_url();
     for elsewhere in [
         "https://evil.example/v1/users/me".to_owned(),
         // The same machine and another port, the same name and another scheme.
@@ -173,7 +173,7 @@ fn a_token_stays_with_its_origin<T: Tokens>() {
         assert!(elsewhere.starts_with(to.as_str()), "{to}");
         assert_eq!(api, base);
     }
-    let authorized = login.tokens.authorize(&me(&login.stage));
+    let authorized = login.tokens.authorize(&me(&login.fixture));
     assert!(authorized.expect("its own").contains(&login.token()));
-    assert!(login.stage.saw().is_empty());
+    assert!(login.fixture.saw().is_empty());
 }

@@ -18,7 +18,7 @@ async fn a_task_that_is_dropped_in_mid_refresh() {
         let login = tokio::task::spawn_blocking(Login::<Reqwest>::new);
         let login = login.await.expect("a login");
         let before = login.stored().refresh_token.expect("a refresh token");
-        login.stage.clock.advance(LIFE);
+        login.fixture.clock.advance(LIFE);
         let gate = login.hold(At::Answer);
         let source = login.tokens.source.clone();
         tokio::select! {
@@ -26,7 +26,7 @@ async fn a_task_that_is_dropped_in_mid_refresh() {
             arrived = gate.arrived(1, PATIENCE) => assert!(arrived),
         }
         // The caller is gone, and the server has rotated.
-        assert!(is_spent(&login.stage, before.expose()), "{runtime}");
+        assert!(is_spent(&login.fixture, before.expose()), "{runtime}");
         gate.open();
         let token = source.token().await.expect("a token");
         assert_eq!(
@@ -48,12 +48,14 @@ async fn a_task_that_is_dropped_in_mid_refresh() {
 /// Blocking code calls a device poll off with a signal: in a pause, which ends at once.
 #[test]
 fn a_device_poll_is_called_off() {
-    let stage = coze_auth_conformance::Stage::<crate::support::RawSocket>::new();
-    let started = stage.run(stage.device().start()).expect("a device code");
+    let fixture = coze_auth_conformance::Fixture::<crate::support::RawSocket>::new();
+    let started = fixture
+        .run(fixture.device().start())
+        .expect("a device code");
     let client = coze_auth_ureq::Client::new().expect("a client");
-    let client = client.with_time(crate::clocks::BlockingClock(stage.clock.clone()));
+    let client = client.with_time(crate::clocks::BlockingClock(fixture.clock.clone()));
     let cancel = Signal::new();
-    let mut poll: DevicePoll = stage.device().poll(&started);
+    let mut poll: DevicePoll = fixture.device().poll(&started);
     let polling = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
@@ -65,10 +67,10 @@ fn a_device_poll_is_called_off() {
     cancel.set();
     let (result, mut poll) = polling.join().expect("it ends");
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
-    assert_eq!(stage.saw(), ["device_code 200"], "no poll was sent");
+    assert_eq!(fixture.saw(), ["device_code 200"], "no poll was sent");
     // What was called off can be taken up again.
     assert!(matches!(
-        poll.step(stage.clock.now()),
+        poll.step(fixture.clock.now()),
         coze_auth_core::Step::Wait(_)
     ));
 }
@@ -76,21 +78,23 @@ fn a_device_poll_is_called_off() {
 /// A token that has been granted is given, even if it is called off while it is on its way.
 #[test]
 fn a_grant_that_is_on_its_way_is_not_called_off() {
-    let stage = coze_auth_conformance::Stage::<crate::support::RawSocket>::new();
-    let started = stage.run(stage.device().start()).expect("a device code");
+    let fixture = coze_auth_conformance::Fixture::<crate::support::RawSocket>::new();
+    let started = fixture
+        .run(fixture.device().start())
+        .expect("a device code");
     let approve = coze_auth_mock::DeviceAction::Approve;
-    stage
+    fixture
         .mock
         .decide_device(&started.user_code, approve)
         .expect("it waits");
-    stage.clock.advance(started.interval);
+    fixture.clock.advance(started.interval);
     let client = coze_auth_ureq::Client::new().expect("a client");
-    let client = client.with_time(crate::clocks::BlockingClock(stage.clock.clone()));
+    let client = client.with_time(crate::clocks::BlockingClock(fixture.clock.clone()));
     let cancel = Signal::new();
-    let gate = stage
+    let gate = fixture
         .mock
         .gate("poll", coze_auth_mock::On::grant("device_code"), At::Answer);
-    let poll = stage.device().poll(&started);
+    let poll = fixture.device().poll(&started);
     let polling = {
         let cancel = cancel.clone();
         std::thread::spawn(move || client.run_until(poll, &cancel))
@@ -99,5 +103,5 @@ fn a_grant_that_is_on_its_way_is_not_called_off() {
     cancel.set();
     gate.open();
     let grant = polling.join().expect("it ends").expect("the grant");
-    stage.prove(&grant);
+    fixture.prove(&grant);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
 
@@ -27,7 +27,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn set_back_an_hour<T: Tokens>() {
     let login = Login::<T>::new();
     let first = login.token();
-    let clock = login.stage.clock.handle();
+    let clock = login.fixture.clock.handle();
     clock.set(clock.unix() - HOUR);
     for _ in 0..3 {
         assert_eq!(login.token(), first);
@@ -44,12 +44,12 @@ fn set_back_an_hour<T: Tokens>() {
 fn leaps_a_day_and_is_corrected<T: Tokens>() {
     let login = Login::<T>::new();
     login.token();
-    login.stage.clock.set_ahead(DAY);
+    login.fixture.clock.set_ahead(DAY);
     for _ in 0..5 {
         login.tokens.token().expect("a token");
     }
     assert_eq!(login.refreshes(), (1, 1), "while the clock was wrong");
-    login.stage.clock.set_ahead(Duration::ZERO);
+    login.fixture.clock.set_ahead(Duration::ZERO);
     for _ in 0..5 {
         login.tokens.token().expect("a token");
     }
@@ -60,12 +60,12 @@ fn leaps_a_day_and_is_corrected<T: Tokens>() {
 fn the_machine_was_suspended<T: Tokens>() {
     let login = Login::<T>::new();
     let first = login.token();
-    let clock = login.stage.clock.handle();
+    let clock = login.fixture.clock.handle();
     clock.set(clock.unix() + LIFE);
     let second = login.token();
     assert_ne!(second, first);
     login
-        .stage
+        .fixture
         .prove_token(&login.tokens.token().expect("a token"));
     assert_eq!(login.refreshes(), (1, 1));
 }
@@ -73,9 +73,9 @@ fn the_machine_was_suspended<T: Tokens>() {
 /// Leases are on the steady clock: nobody begins another renewal because the wall clock was set.
 fn set_back_while_a_renewal_runs<T: Tokens>() {
     let login = Login::<T>::new();
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let gate = login.hold(At::Request);
-    let clock = login.stage.clock.handle();
+    let clock = login.fixture.clock.handle();
     let (one, other) = (login.tokens.clone(), login.tokens.clone());
     let (first, second) = while_held(
         gate,
@@ -94,24 +94,24 @@ fn set_back_while_a_renewal_runs<T: Tokens>() {
 /// A request that hangs past every timeout: the lease ends on the steady clock, those who wait are woken by it,
 /// and one of them asks anew. What comes late of the first is no harm.
 fn a_renewal_that_hangs_heals<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
-    let gate = stage.mock.gate("hang", On::token(), At::Answer);
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let gate = fixture.mock.gate("hang", On::token(), At::Answer);
     let (hangs, waits) = (tokens.clone(), tokens.clone());
     let hanging = std::thread::spawn(move || hangs.token().expect("a token"));
     assert!(gate.arrived_blocking(1, PATIENCE));
     let waiting = std::thread::spawn(move || waits.token().expect("a token"));
     // Twice three timeouts of 30 s and ten seconds are the lease.
-    stage.clock.advance(seconds(199));
+    fixture.clock.advance(seconds(199));
     assert!(!gate.arrived_blocking(2, seconds(0)), "the lease runs");
-    stage.clock.advance(seconds(1));
+    fixture.clock.advance(seconds(1));
     assert!(gate.arrived_blocking(2, PATIENCE), "nobody asked anew");
     gate.open();
     hanging.join().expect("it ends");
-    stage.prove_token(&waiting.join().expect("it ends"));
+    fixture.prove_token(&waiting.join().expect("it ends"));
     assert!(tokens.token().is_ok());
     assert_eq!(
-        stage.saw(),
+        fixture.saw(),
         [
             "token jwt_bearer 200",
             "token jwt_bearer 200",
@@ -124,18 +124,18 @@ fn a_renewal_that_hangs_heals<T: Tokens>() {
 /// same: a wrong clock costs no more renewals than a right one.
 fn a_clock_that_is_a_day_ahead<T: Tokens>() {
     let login = Login::<T>::new();
-    login.stage.clock.set_ahead(DAY);
+    login.fixture.clock.set_ahead(DAY);
     for round in 1..=3 {
         for _ in 0..10 {
             let token = login.tokens.token().expect("a token");
-            login.stage.prove_token(&token);
+            login.fixture.prove_token(&token);
         }
         assert_eq!(login.refreshes(), (round, round), "one in a life");
-        login.stage.clock.advance(LIFE - EARLY - seconds(1));
+        login.fixture.clock.advance(LIFE - EARLY - seconds(1));
         login
-            .stage
+            .fixture
             .prove_token(&login.tokens.token().expect("a token"));
         assert_eq!(login.refreshes(), (round, round), "one in a life");
-        login.stage.clock.advance(seconds(1));
+        login.fixture.clock.advance(seconds(1));
     }
 }

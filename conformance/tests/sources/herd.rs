@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
 
@@ -12,22 +12,22 @@ use crate::support::{LIFE, Login, PATIENCE, RawSocket};
 
 const HERD: usize = 10_000;
 
-fn one_request(stage: &Stage<RawSocket>, herd: usize, tokens: &[String]) {
+fn one_request(fixture: &Fixture<RawSocket>, herd: usize, tokens: &[String]) {
     assert_eq!(tokens.len(), herd);
     assert!(tokens.iter().all(|token| token == &tokens[0]));
-    let requests = stage
+    let requests = fixture
         .mock
         .requests()
         .iter()
-        .filter(|seen| matches!(seen.grant, Some("jwt_bearer" | "refresh_token")))
+        .filter(|entry| matches!(entry.grant, Some("jwt_bearer" | "refresh_token")))
         .count();
     println!("callers={herd} token requests={requests}");
     assert_eq!(requests, 1);
 }
 
 /// Lets `herd` callers of a source start, and the server answer only when all have.
-fn threads(source: Ureq, stage: &Stage<RawSocket>) {
-    let gate = stage.mock.gate("herd", On::token(), At::Request);
+fn threads(source: Ureq, fixture: &Fixture<RawSocket>) {
+    let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..HERD)
         .map(|_| {
@@ -50,24 +50,24 @@ fn threads(source: Ureq, stage: &Stage<RawSocket>) {
         .into_iter()
         .map(|caller| caller.join().expect("it ends"))
         .collect();
-    one_request(stage, HERD, &tokens);
+    one_request(fixture, HERD, &tokens);
 }
 
 /// One after the other: with two herds of threads the process would have more mappings than Linux allows.
 #[test]
 fn threads_without_a_token() {
-    let stage = Stage::<RawSocket>::new();
-    let source = Ureq::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
-    threads(source, &stage);
+    let fixture = Fixture::<RawSocket>::new();
+    let source = Ureq::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    threads(source, &fixture);
 
     let login = Login::<Ureq>::new();
-    login.stage.clock.advance(LIFE);
-    threads(login.tokens.clone(), &login.stage);
+    login.fixture.clock.advance(LIFE);
+    threads(login.tokens.clone(), &login.fixture);
 }
 
 /// As tasks of a runtime with one thread, and of one with two.
-async fn tasks(source: coze_auth_reqwest::TokenSource, stage: &Stage<RawSocket>) {
-    let gate = stage.mock.gate("herd", On::token(), At::Request);
+async fn tasks(source: coze_auth_reqwest::TokenSource, fixture: &Fixture<RawSocket>) {
+    let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..HERD)
         .map(|_| {
@@ -87,7 +87,7 @@ async fn tasks(source: coze_auth_reqwest::TokenSource, stage: &Stage<RawSocket>)
     for caller in callers {
         tokens.push(caller.await.expect("it ends"));
     }
-    one_request(stage, HERD, &tokens);
+    one_request(fixture, HERD, &tokens);
 }
 
 fn runtimes() -> [tokio::runtime::Runtime; 2] {
@@ -100,9 +100,9 @@ fn runtimes() -> [tokio::runtime::Runtime; 2] {
 #[test]
 fn tasks_without_a_jwt_token() {
     for runtime in runtimes() {
-        let stage = Stage::<RawSocket>::new();
-        let tokens = Reqwest::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
-        runtime.block_on(tasks(tokens.source, &stage));
+        let fixture = Fixture::<RawSocket>::new();
+        let tokens = Reqwest::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+        runtime.block_on(tasks(tokens.source, &fixture));
     }
 }
 
@@ -110,7 +110,7 @@ fn tasks_without_a_jwt_token() {
 fn tasks_with_an_ended_login() {
     for runtime in runtimes() {
         let login = Login::<Reqwest>::new();
-        login.stage.clock.advance(LIFE);
-        runtime.block_on(tasks(login.tokens.source.clone(), &login.stage));
+        login.fixture.clock.advance(LIFE);
+        runtime.block_on(tasks(login.tokens.source.clone(), &login.fixture));
     }
 }

@@ -16,11 +16,11 @@ use crate::support::seconds;
 /// An API, another origin, and what came to both.
 struct Sites {
     bases: [String; 2],
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct State {
     /// Of each request: the site, how many redirects it has behind it, and which token it carried.
     requests: Vec<String>,
     /// The token that the API takes.
@@ -35,22 +35,28 @@ impl Sites {
         let bases = listeners
             .each_ref()
             .map(|listener| format!("http://{}", listener.local_addr().expect("an address")));
-        let seen = Seen {
+        let state = State {
             good: good.to_owned(),
-            ..Seen::default()
+            ..State::default()
         };
         let sites = Self {
             bases,
-            seen: Arc::new(Mutex::new(seen)),
+            state: Arc::new(Mutex::new(state)),
         };
         for (site, listener) in listeners.into_iter().enumerate() {
-            let (bases, seen) = (sites.bases.clone(), sites.seen.clone());
+            let (bases, state) = (sites.bases.clone(), sites.state.clone());
             std::thread::spawn(move || {
                 for stream in listener.incoming() {
                     let mut stream = stream.expect("a connection");
                     let (path, token) = request(&stream);
-                    let answer =
-                        answer(&mut seen.lock().unwrap(), &bases, site, &path, token, other);
+                    let answer = answer(
+                        &mut state.lock().unwrap(),
+                        &bases,
+                        site,
+                        &path,
+                        token,
+                        other,
+                    );
                     stream.write_all(answer.as_bytes()).expect("it listens");
                 }
             });
@@ -64,11 +70,11 @@ impl Sites {
     }
 
     fn saw(&self) -> String {
-        std::mem::take(&mut self.seen.lock().unwrap().requests).join(" ")
+        std::mem::take(&mut self.state.lock().unwrap().requests).join(" ")
     }
 
     fn grants(&self) -> usize {
-        self.seen.lock().unwrap().grants
+        self.state.lock().unwrap().grants
     }
 
     fn tokens<T: Tokens>(&self, clock: &SharedClock) -> T {
@@ -105,7 +111,7 @@ fn request(stream: &TcpStream) -> (String, String) {
 }
 
 fn answer(
-    seen: &mut Seen,
+    state: &mut State,
     bases: &[String; 2],
     site: usize,
     path: &str,
@@ -113,11 +119,11 @@ fn answer(
     other: u16,
 ) -> String {
     if path == "/api/permission/oauth2/token" {
-        seen.grants += 1;
-        seen.good = format!("new{}", seen.grants);
+        state.grants += 1;
+        state.good = format!("new{}", state.grants);
         let body = format!(
             r#"{{"access_token":"{}","refresh_token":"r","expires_in":1760000000}}"#,
-            seen.good
+            state.good
         );
         return with_body("200 OK", &body);
     }
@@ -129,10 +135,10 @@ fn answer(
         .unwrap_or_default();
     let name = ["api", "other"][site];
     let good = match site {
-        0 => token == seen.good,
+        0 => token == state.good,
         _ => other == 200,
     };
-    seen.requests.push(format!("{name}/{step}:{token}"));
+    state.requests.push(format!("{name}/{step}:{token}"));
     match chain.as_bytes().get(step) {
         Some(to) => format!(
             "HTTP/1.1 302 Found\r\nlocation: {}/x{chain}/{}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",

@@ -21,7 +21,7 @@ over_both! {
 fn with_code<T: Tokens>(status: u16, code: &str) -> Login<T> {
     let login = Login::<T>::with(|mock| mock.answer("refresh.revoked", status, Some(code)));
     login.revoke_refresh_token();
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     login
 }
 
@@ -39,18 +39,18 @@ fn invalid_grant<T: Tokens>() {
     assert!(error.needs_login());
     let text = error.to_string();
     assert_eq!(text.matches("log in again").count(), 1, "{text}");
-    assert_eq!(error.log_id(), Some(&*login.stage.last().outcome.logid));
+    assert_eq!(error.log_id(), Some(&*login.fixture.last().outcome.logid));
     assert_eq!(
         *refused(&fails(&login)),
         ErrorCode::InvalidGrant,
         "told again"
     );
     for _ in 0..10 {
-        login.stage.clock.advance(seconds(61));
+        login.fixture.clock.advance(seconds(61));
         let error = fails(&login);
         assert!(matches!(&error, Error::LoginNeeded(key) if key.subject() == "alice"));
         assert!(error.needs_login());
-        let base = login.stage.mock.base_url();
+        let base = login.fixture.mock.base_url();
         assert_eq!(
             error.to_string(),
             format!(
@@ -76,14 +76,14 @@ fn kept<T: Tokens>(status: u16, code: &str) {
             "{text}"
         );
         assert_eq!(login.refreshes(), (requests, 0));
-        login.stage.clock.advance(seconds(pause) - seconds(1));
+        login.fixture.clock.advance(seconds(pause) - seconds(1));
         fails(&login);
         assert_eq!(
             login.refreshes(),
             (requests, 0),
             "within the pause of {pause} s"
         );
-        login.stage.clock.advance(seconds(1));
+        login.fixture.clock.advance(seconds(1));
     }
 }
 
@@ -105,26 +105,26 @@ fn another_process_has_the_next_token<T: Tokens>() {
         let login = Login::<T>::with(|mock| mock.answer("refresh.rotate", status, Some(code)));
         // Another process renews, without the lock that it should have held, while this one asks.
         let store = crate::stores::Elsewhere::new(&login);
-        let tokens = T::stored(&login.stage.clock, login.stage.web(), store);
+        let tokens = T::stored(&login.fixture.clock, login.fixture.web(), store);
         let token = tokens.token().expect("the other's grant was found");
         assert_eq!(
-            login.stage.saw(),
+            login.fixture.saw(),
             [
                 "token refresh_token 200".to_owned(),
                 format!("token refresh_token {status} {code} refresh.rotate"),
             ],
             "the other's, and this one's with the old token"
         );
-        login.stage.prove_token(&token);
+        login.fixture.prove_token(&token);
 
         // Its access token has ended too: then it is renewed, with the refresh token that was found.
         let login = Login::<T>::with(|mock| mock.answer("refresh.rotate", status, Some(code)));
         let store = crate::stores::Elsewhere::new(&login);
-        let tokens = T::stored(&login.stage.clock, login.stage.web(), store);
-        login.stage.clock.advance(LIFE);
+        let tokens = T::stored(&login.fixture.clock, login.fixture.web(), store);
+        login.fixture.clock.advance(LIFE);
         let token = tokens.token().expect("renewed");
         assert_eq!(login.refreshes(), (3, 2));
-        login.stage.prove_token(&token);
+        login.fixture.prove_token(&token);
     }
 }
 
@@ -134,21 +134,21 @@ fn a_login_mends_it<T: Tokens>() {
     fails(&login);
     login
         .another()
-        .install(login.stage.web_login())
+        .install(login.fixture.web_login())
         .expect("stored");
-    login.stage.clock.advance(seconds(61));
+    login.fixture.clock.advance(seconds(61));
     login
-        .stage
+        .fixture
         .prove_token(&login.tokens.token().expect("the other's login"));
 
     let login = with_code::<T>(400, "invalid_grant");
     fails(&login);
     login
         .tokens
-        .install(login.stage.web_login())
+        .install(login.fixture.web_login())
         .expect("stored");
     login
-        .stage
+        .fixture
         .prove_token(&login.tokens.token().expect("this login"));
 }
 
@@ -156,10 +156,10 @@ fn a_login_mends_it<T: Tokens>() {
 fn a_passing_refusal_is_tried_again<T: Tokens>() {
     let login = Login::<T>::with(|mock| mock.answer("refresh.revoked", 429, Some("4008")));
     login.revoke_refresh_token();
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let error = login.tokens.token().expect_err("refused twice");
     assert_eq!(*refused(&error), ErrorCode::Number(4008));
     assert_eq!(login.refreshes(), (2, 0));
-    assert_eq!(login.stage.clock.sleeps(), [seconds(1)]);
+    assert_eq!(login.fixture.clock.sleeps(), [seconds(1)]);
     assert!(matches!(error.retry(), Retry::After(_)));
 }

@@ -1,6 +1,6 @@
 //! When a token is renewed, and what callers get meanwhile.
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
 use coze_auth_store::GrantStore as _;
@@ -27,28 +27,28 @@ over_both! {
 }
 
 fn fixed_is_itself<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let pat = stage.token("pat");
-    let tokens = T::fixed(&stage.clock, &stage.endpoints(), pat.clone());
-    stage.clock.advance(seconds(365 * 86_400));
+    let fixture = Fixture::<RawSocket>::new();
+    let pat = fixture.token("pat");
+    let tokens = T::fixed(&fixture.clock, &fixture.endpoints(), pat.clone());
+    fixture.clock.advance(seconds(365 * 86_400));
     tokens.invalidate(&pat);
     assert!(tokens.token().expect("a token").matches(&pat));
     assert!(matches!(tokens.forget(), Err(Error::NotALogin)));
-    assert!(stage.saw().is_empty());
+    assert!(fixture.saw().is_empty());
 }
 
 fn fresh_needs_no_request<T: Tokens>() {
     let login = Login::<T>::new();
     let first = login.token();
-    login.stage.clock.advance(LIFE - EARLY - seconds(1));
+    login.fixture.clock.advance(LIFE - EARLY - seconds(1));
     assert_eq!(login.token(), first);
-    assert!(login.stage.saw().is_empty());
+    assert!(login.fixture.saw().is_empty());
 }
 
 fn stale_is_served_while_one_renews<T: Tokens>() {
     let login = Login::<T>::new();
     let old = login.token();
-    login.stage.clock.advance(LIFE - EARLY);
+    login.fixture.clock.advance(LIFE - EARLY);
     let gate = login.hold(At::Request);
     // Held, and still everyone has the old token at once: the one who began it, and those after.
     for _ in 0..3 {
@@ -67,7 +67,7 @@ fn stale_is_served_while_one_renews<T: Tokens>() {
 fn stale_can_be_waited_for<T: Tokens>() {
     let login = Login::<T>::new();
     let old = login.token();
-    login.stage.clock.advance(LIFE - EARLY);
+    login.fixture.clock.advance(LIFE - EARLY);
     let waits = login.tokens.clone().wait_when_stale();
     assert_ne!(waits.token().expect("a token").expose(), old);
     assert_eq!(login.refreshes(), (1, 1));
@@ -77,13 +77,13 @@ fn a_failed_early_renewal_costs_nothing<T: Tokens>() {
     let login = Login::<T>::new();
     let old = login.token();
     login.revoke_refresh_token();
-    login.stage.clock.advance(LIFE - EARLY);
+    login.fixture.clock.advance(LIFE - EARLY);
     let waits = login.tokens.clone().wait_when_stale();
     assert_eq!(waits.token().expect("the old one").expose(), old);
     assert_eq!(login.refreshes(), (1, 0), "it was refused");
-    login.stage.clock.advance(EARLY - seconds(1));
+    login.fixture.clock.advance(EARLY - seconds(1));
     assert_eq!(login.token(), old, "to its last second");
-    login.stage.clock.advance(seconds(1));
+    login.fixture.clock.advance(seconds(1));
     let error = login.tokens.token().expect_err("it has ended");
     assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
 }
@@ -91,7 +91,7 @@ fn a_failed_early_renewal_costs_nothing<T: Tokens>() {
 fn ended_waits_for_the_renewal<T: Tokens>() {
     let login = Login::<T>::new();
     let old = login.token();
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let (one, other) = (login.tokens.clone(), login.tokens.clone());
     let gate = login.hold(At::Answer);
     let (first, second) = while_held(
@@ -107,27 +107,27 @@ fn ended_waits_for_the_renewal<T: Tokens>() {
 }
 
 fn jwt_asks_anew<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
     let first = tokens.token().expect("a token");
     assert!(tokens.token().expect("a token").matches(&first));
-    stage.clock.advance(LIFE);
+    fixture.clock.advance(LIFE);
     assert!(!tokens.token().expect("a token").matches(&first));
     assert_eq!(
-        stage.saw(),
+        fixture.saw(),
         ["token jwt_bearer 200", "token jwt_bearer 200"]
     );
 }
 
 /// The first answer is lost. The assertion in it is spent, so the second try has another.
 fn jwt_tries_again_with_another_assertion<T: Tokens>() {
-    let stage = Stage::<RawSocket>::with(|mock| {
+    let fixture = Fixture::<RawSocket>::with(|mock| {
         let code = Some("internal_error");
         mock.answer("client.enabled", 503, code)
     });
-    let client_id = disable(&stage, "jwt", true);
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
-    let gate = stage.mock.gate("first", On::token(), At::Answer);
+    let client_id = disable(&fixture, "jwt", true);
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let gate = fixture.mock.gate("first", On::token(), At::Answer);
     let (token, ()) = while_held(
         gate,
         {
@@ -135,20 +135,20 @@ fn jwt_tries_again_with_another_assertion<T: Tokens>() {
             move || tokens.token()
         },
         |_| {
-            disable(&stage, "jwt", false);
+            disable(&fixture, "jwt", false);
         },
     );
-    stage.prove_token(&token.expect("a token"));
-    let jtis: Vec<_> = stage
+    fixture.prove_token(&token.expect("a token"));
+    let jtis: Vec<_> = fixture
         .mock
         .requests()
         .iter()
-        .filter_map(|seen| seen.jwt.as_ref().map(|jwt| jwt.payload["jti"].to_string()))
+        .filter_map(|entry| entry.jwt.as_ref().map(|jwt| jwt.payload["jti"].to_string()))
         .collect();
     assert_eq!(jtis.len(), 2, "{client_id} was asked twice");
-    assert_eq!(stage.clock.sleeps(), [seconds(1)]);
+    assert_eq!(fixture.clock.sleeps(), [seconds(1)]);
     assert_eq!(
-        stage.saw(),
+        fixture.saw(),
         [
             "token jwt_bearer 503 internal_error client.enabled",
             "token jwt_bearer 200",
@@ -158,8 +158,8 @@ fn jwt_tries_again_with_another_assertion<T: Tokens>() {
 }
 
 fn sessions_have_tokens_of_their_own<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
     let of = |name: &str| {
         let session = tokens.session(name).expect("a session");
         session.token().expect("a token").expose().to_owned()
@@ -167,15 +167,15 @@ fn sessions_have_tokens_of_their_own<T: Tokens>() {
     let (one, other) = (of("user-1"), of("user-2"));
     assert_ne!(one, other);
     assert_eq!(of("user-1"), one, "kept");
-    assert_eq!(stage.saw().len(), 2);
-    let requests = stage.mock.requests();
+    assert_eq!(fixture.saw().len(), 2);
+    let requests = fixture.mock.requests();
     let names: Vec<_> = requests
         .iter()
-        .map(|seen| &seen.jwt.as_ref().expect("an assertion").payload["session_name"])
+        .map(|entry| &entry.jwt.as_ref().expect("an assertion").payload["session_name"])
         .collect();
     assert_eq!(names, ["user-1", "user-2"]);
     assert!(tokens.session("").is_err(), "a nameless one mixes users up");
-    let fixed = T::fixed(&stage.clock, &stage.endpoints(), stage.token("pat"));
+    let fixed = T::fixed(&fixture.clock, &fixture.endpoints(), fixture.token("pat"));
     assert!(matches!(
         fixed.session("user-1").err(),
         Some(Error::NotAJwtApp)
@@ -183,8 +183,8 @@ fn sessions_have_tokens_of_their_own<T: Tokens>() {
 }
 
 fn sessions_end_with_their_source_and_not_the_other_way_round<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let tokens = T::jwt(&stage.clock, stage.jwt(), JwtGrant::new());
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
     let (one, other) = (
         tokens.session("user-1").expect("a session"),
         tokens.session("user-2").expect("a session"),
@@ -210,18 +210,18 @@ fn sessions_end_with_their_source_and_not_the_other_way_round<T: Tokens>() {
 fn a_month_of_tokens<T: Tokens>() {
     let login = Login::<T>::new();
     for _ in 0..31 * 24 {
-        login.stage.clock.advance(seconds(3_600));
+        login.fixture.clock.advance(seconds(3_600));
         login.token();
     }
     assert_eq!(login.refreshes(), (31 * 24, 31 * 24));
     login
-        .stage
+        .fixture
         .prove_token(&login.tokens.token().expect("a token"));
 }
 
 fn closing_waits_for_what_runs<T: Tokens>() {
     let login = Login::<T>::new();
-    login.stage.clock.advance(LIFE - EARLY);
+    login.fixture.clock.advance(LIFE - EARLY);
     let before = login.stored().refresh_token.expect("a refresh token");
     let gate = login.hold(At::Answer);
     login.token();
@@ -242,9 +242,9 @@ fn closed_gives_none<T: Tokens>() {
     let clone = login.tokens.clone();
     login.tokens.close().expect("nothing runs");
     assert!(matches!(clone.token(), Err(Error::Closed)));
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     assert!(matches!(clone.token(), Err(Error::Closed)));
-    assert!(login.stage.saw().is_empty());
+    assert!(login.fixture.saw().is_empty());
 }
 
 /// Blocking: who drops the last clone waits, since nobody could be told of a renewal that was lost.
@@ -252,12 +252,12 @@ fn closed_gives_none<T: Tokens>() {
 fn dropping_the_last_clone_waits_for_what_runs() {
     let login = Login::<Ureq>::new();
     let before = login.stored().refresh_token.expect("a refresh token");
-    login.stage.clock.advance(LIFE - EARLY);
+    login.fixture.clock.advance(LIFE - EARLY);
     let gate = login.hold(At::Answer);
     login.token();
     assert!(gate.arrived_blocking(1, PATIENCE));
     let Login {
-        stage,
+        fixture,
         store,
         tokens,
     } = login;
@@ -265,7 +265,7 @@ fn dropping_the_last_clone_waits_for_what_runs() {
     let (dropped, drops) = std::sync::mpsc::channel();
     let dropping = std::thread::spawn(move || {
         drop(tokens);
-        let after = store.load(&key(&stage)).expect("it can be read");
+        let after = store.load(&key(&fixture)).expect("it can be read");
         dropped.send(()).expect("it is waited for");
         after.expect("a grant")
     });
@@ -281,9 +281,9 @@ fn dropping_the_last_clone_waits_for_what_runs() {
 /// Async: it is made outside of any runtime, and nothing runs until somebody asks.
 #[test]
 fn a_source_is_made_without_a_runtime() {
-    let stage = Stage::<RawSocket>::new();
+    let fixture = Fixture::<RawSocket>::new();
     let client = coze_auth_reqwest::Client::new().expect("a client");
-    let source = coze_auth_reqwest::TokenSource::jwt(&client, stage.jwt(), JwtGrant::new());
+    let source = coze_auth_reqwest::TokenSource::jwt(&client, fixture.jwt(), JwtGrant::new());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -294,7 +294,7 @@ fn a_source_is_made_without_a_runtime() {
             .num_alive_tasks();
         assert_eq!(running, 0, "no task yet");
     });
-    assert!(stage.saw().is_empty());
+    assert!(fixture.saw().is_empty());
     // Without one, it says so to whoever asks, and nobody else is the worse for it.
     drop(runtime);
     let asked = std::pin::pin!(source.token());
@@ -307,12 +307,12 @@ fn a_source_is_made_without_a_runtime() {
         .enable_all()
         .build();
     let token = runtime.expect("a runtime").block_on(source.token());
-    stage.prove_token(&token.expect("a token"));
+    fixture.prove_token(&token.expect("a token"));
 }
 
 /// Switches the ready-made app of a kind off or on, as its owner would in the console.
-fn disable(stage: &Stage<RawSocket>, kind: &str, off: bool) -> String {
-    let info = stage.mock.info();
+fn disable(fixture: &Fixture<RawSocket>, kind: &str, off: bool) -> String {
+    let info = fixture.mock.info();
     let apps = info["apps"].as_array().expect("apps");
     let app = apps.iter().find(|app| app["kind"] == kind).expect("an app");
     let client_id = app["client_id"].as_str().expect("an id").to_owned();
@@ -320,6 +320,6 @@ fn disable(stage: &Stage<RawSocket>, kind: &str, off: bool) -> String {
         .header("Host", "localhost")
         .body(format!(r#"{{"enabled":{}}}"#, !off).into())
         .expect("a request");
-    assert_eq!(stage.mock.call_blocking(request).status(), 200);
+    assert_eq!(fixture.mock.call_blocking(request).status(), 200);
     client_id
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::TokenGrant;
 use coze_auth_mock::{At, Fault, On};
 use coze_auth_store::{
@@ -33,7 +33,7 @@ over_both! {
 fn two_sources_make_one_refresh<T: Tokens>() {
     let login = Login::<T>::new();
     let (one, other) = (login.tokens.clone(), login.another());
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let gate = login.hold(At::Request);
     let (first, second) = while_held(
         gate,
@@ -48,7 +48,7 @@ fn a_restart_takes_the_grant_up<T: Tokens>() {
     let login = Login::<T>::new();
     let first = login.token();
     assert_eq!(login.another().token().expect("a token").expose(), first);
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let second = login.another().token().expect("a token");
     assert_ne!(second.expose(), first);
     assert!(login.tokens.token().expect("a token").matches(&second));
@@ -56,12 +56,12 @@ fn a_restart_takes_the_grant_up<T: Tokens>() {
 }
 
 fn without_a_login_there_is_none<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
-    let tokens = T::stored(&stage.clock, stage.web(), MemoryStore::new());
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::stored(&fixture.clock, fixture.web(), MemoryStore::new());
     let error = tokens.token().expect_err("nobody logged in");
     assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
-    tokens.install(stage.web_login()).expect("stored");
-    stage.prove_token(&tokens.token().expect("logged in now"));
+    tokens.install(fixture.web_login()).expect("stored");
+    fixture.prove_token(&tokens.token().expect("logged in now"));
 }
 
 fn a_logout_is_one_for_all<T: Tokens>() {
@@ -72,7 +72,7 @@ fn a_logout_is_one_for_all<T: Tokens>() {
     let error = login.tokens.token().expect_err("logged out");
     assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
     // Another process has the old token until it ends, and does not bring the login back.
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let error = other.token().expect_err("logged out");
     assert!(matches!(error, Error::LoginNeeded { .. }), "{error}");
     assert_eq!(login.refreshes(), (0, 0));
@@ -83,26 +83,26 @@ fn a_logout_is_one_for_all<T: Tokens>() {
 fn what_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
     let login = Login::<T>::new();
     let full = Full::over(login.store.clone());
-    let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
-    login.stage.clock.advance(LIFE);
+    let tokens = T::stored(&login.fixture.clock, login.fixture.web(), full.clone());
+    login.fixture.clock.advance(LIFE);
     full.failures.store(2, Ordering::SeqCst);
     let tokens = tokens.wait_when_stale();
     for pause in [1, 2] {
         let token = tokens.token().expect("served");
-        login.stage.prove_token(&token);
+        login.fixture.prove_token(&token);
         assert!(!login.stored().access_token.matches(&token));
         assert_eq!(login.refreshes(), (1, 1));
-        login.stage.clock.advance(seconds(pause));
+        login.fixture.clock.advance(seconds(pause));
     }
     let token = tokens.token().expect("stored at last");
     assert!(login.stored().access_token.matches(&token));
     assert_eq!(login.refreshes(), (1, 1), "without another request");
 
     // Whoever has no other token is told.
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     full.failures.store(2, Ordering::SeqCst);
     tokens.token().expect("served");
-    login.stage.clock.advance(LIFE);
+    login.fixture.clock.advance(LIFE);
     let error = tokens.token().expect_err("ended, and not stored");
     assert!(
         matches!(error, Error::NotStored(StoreError::Other(_))),
@@ -117,40 +117,40 @@ fn what_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
     tokens.close().expect("stored at last");
     assert_eq!(login.refreshes(), (2, 2), "without another request");
     let another = login.another().token().expect("its refresh token is good");
-    login.stage.prove_token(&another);
+    login.fixture.prove_token(&another);
     assert_eq!(login.refreshes(), (3, 3));
 }
 
 /// The code of a login is spent, too.
 fn a_login_that_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
+    let fixture = Fixture::<RawSocket>::new();
     let full = Full::over(MemoryStore::new());
-    let tokens = T::stored(&stage.clock, stage.web(), full.clone()).wait_when_stale();
+    let tokens = T::stored(&fixture.clock, fixture.web(), full.clone()).wait_when_stale();
     full.failures.store(1, Ordering::SeqCst);
-    let error = tokens.install(stage.web_login()).expect_err("not stored");
+    let error = tokens.install(fixture.web_login()).expect_err("not stored");
     assert!(matches!(error, Error::NotStored(_)), "{error}");
-    stage.prove_token(&tokens.token().expect("served"));
-    assert!(full.load(&key(&stage)).expect("it can be read").is_none());
-    stage.clock.advance(seconds(1));
+    fixture.prove_token(&tokens.token().expect("served"));
+    assert!(full.load(&key(&fixture)).expect("it can be read").is_none());
+    fixture.clock.advance(seconds(1));
     tokens.token().expect("served");
-    let another = T::stored(&stage.clock, stage.web(), full);
-    stage.prove_token(&another.token().expect("stored"));
+    let another = T::stored(&fixture.clock, fixture.web(), full);
+    fixture.prove_token(&another.token().expect("stored"));
 }
 
 /// A new process, and a token with half a minute left: whatever the server says, it is good.
 fn a_stored_token_is_served_while_it_lasts<T: Tokens>() {
     let login = Login::<T>::new();
     let first = login.token();
-    login.stage.clock.advance(LIFE - seconds(30));
+    login.fixture.clock.advance(LIFE - seconds(30));
     let fault = Fault::status(503).header("retry-after", "600");
-    let _down = login.stage.mock.fault(On::token(), fault);
+    let _down = login.fixture.mock.fault(On::token(), fault);
     let restarted = login.another();
     for _ in 0..3 {
         let token = restarted.token().expect("it is good");
         assert_eq!(token.expose(), first);
-        login.stage.prove_token(&token);
+        login.fixture.prove_token(&token);
     }
-    login.stage.clock.advance(seconds(30));
+    login.fixture.clock.advance(seconds(30));
     let error = restarted.token().expect_err("it has ended");
     assert!(error.to_string().contains("HTTP 503"), "{error}");
     assert_eq!(login.refreshes().0, 1, "the server wants to be left alone");
@@ -160,19 +160,19 @@ fn a_stored_token_is_served_while_it_lasts<T: Tokens>() {
 fn a_store_that_hangs_holds_nobody_for_ever<T: Tokens>() {
     let login = Login::<T>::new();
     let hangs = Hanging::over(login.store.clone());
-    let tokens = T::stored(&login.stage.clock, login.stage.web(), hangs.clone());
+    let tokens = T::stored(&login.fixture.clock, login.fixture.web(), hangs.clone());
     let waits = tokens.clone();
     let caller = std::thread::spawn(move || waits.token());
     hangs.wait_for(1);
-    login.stage.clock.advance(seconds(200));
+    login.fixture.clock.advance(seconds(200));
     hangs.wait_for(2);
-    login.stage.clock.advance(seconds(200));
+    login.fixture.clock.advance(seconds(200));
     let error = caller.join().expect("it ends").expect_err("it hangs");
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     let error = tokens.token().expect_err("a moment ago");
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     hangs.let_go();
-    login.stage.clock.advance(seconds(61));
+    login.fixture.clock.advance(seconds(61));
     tokens.token().expect("it is back");
 }
 
@@ -180,8 +180,8 @@ fn a_store_that_hangs_holds_nobody_for_ever<T: Tokens>() {
 fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
     let login = Login::<T>::new();
     let full = Full::over(login.store.clone());
-    let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
-    login.stage.clock.advance(LIFE);
+    let tokens = T::stored(&login.fixture.clock, login.fixture.web(), full.clone());
+    login.fixture.clock.advance(LIFE);
     full.failures.store(1, Ordering::SeqCst);
     tokens.token().expect("served");
     assert_eq!(full.last_patience(), seconds(100));
@@ -190,8 +190,8 @@ fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
     assert!(login.refreshes() == (1, 1) && login.another().token().is_ok());
 
     // A logout elsewhere leaves nothing to be stored.
-    let tokens = T::stored(&login.stage.clock, login.stage.web(), full.clone());
-    login.stage.clock.advance(LIFE);
+    let tokens = T::stored(&login.fixture.clock, login.fixture.web(), full.clone());
+    login.fixture.clock.advance(LIFE);
     full.failures.store(1, Ordering::SeqCst);
     tokens.token().expect("served");
     login.another().forget().expect("removed");
@@ -200,16 +200,16 @@ fn closing_waits_for_who_holds_the_grant_as_long_as_for_a_request<T: Tokens>() {
 }
 
 fn a_damaged_file_is_named_and_kept<T: Tokens>() {
-    let stage = Stage::<RawSocket>::new();
+    let fixture = Fixture::<RawSocket>::new();
     let folder = Folder::new(std::any::type_name::<T>());
     let store = FileStore::new(&folder.0).expect("a folder");
-    let path = store.path(&key(&stage));
-    let tokens = T::stored(&stage.clock, stage.web(), store);
-    tokens.install(stage.web_login()).expect("stored");
+    let path = store.path(&key(&fixture));
+    let tokens = T::stored(&fixture.clock, fixture.web(), store);
+    tokens.install(fixture.web_login()).expect("stored");
     let whole = std::fs::read(&path).expect("the file");
     std::fs::write(&path, &whole[..whole.len() / 2]).expect("cut off");
 
-    stage.clock.advance(LIFE);
+    fixture.clock.advance(LIFE);
     let error = tokens.token().expect_err("damaged");
     let Error::Store(StoreError::Corrupt { path: named }) = &error else {
         panic!("{error}");
@@ -220,8 +220,8 @@ fn a_damaged_file_is_named_and_kept<T: Tokens>() {
         whole[..whole.len() / 2],
         "left as it is"
     );
-    tokens.install(stage.web_login()).expect("stored");
-    stage.prove_token(&tokens.token().expect("logged in"));
+    tokens.install(fixture.web_login()).expect("stored");
+    fixture.prove_token(&tokens.token().expect("logged in"));
     let aside = std::fs::read(path.with_extension("corrupt-1")).expect("kept aside");
     assert_eq!(aside, whole[..whole.len() / 2]);
 }
@@ -344,8 +344,8 @@ impl Elsewhere {
     pub(crate) fn new<T: Tokens>(login: &Login<T>) -> Self {
         let old = login.stored();
         let token = old.refresh_token.clone().expect("a refresh token");
-        login.stage.clock.advance(LIFE);
-        let renewed = login.stage.run(login.stage.web().refresh(&token));
+        login.fixture.clock.advance(LIFE);
+        let renewed = login.fixture.run(login.fixture.web().refresh(&token));
         Self {
             store: login.store.clone(),
             other: Arc::new(Mutex::new(Some(renewed.expect("a grant")))),

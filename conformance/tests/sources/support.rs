@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coze_auth_conformance::Stage;
+use coze_auth_conformance::Fixture;
 use coze_auth_core::TokenGrant;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_mock::{At, Builder, Gate, On, fingerprint};
@@ -24,7 +24,7 @@ pub(crate) fn seconds(secs: u64) -> Duration {
 
 /// A server, a web app's source over a store of its own, and a login in both.
 pub(crate) struct Login<T> {
-    pub(crate) stage: Stage<RawSocket>,
+    pub(crate) fixture: Fixture<RawSocket>,
     pub(crate) store: MemoryStore,
     pub(crate) tokens: T,
 }
@@ -35,13 +35,13 @@ impl<T: Tokens> Login<T> {
     }
 
     pub(crate) fn with(settings: impl FnOnce(Builder) -> Builder) -> Self {
-        let stage = Stage::with(settings);
+        let fixture = Fixture::with(settings);
         let store = MemoryStore::new();
-        let tokens = T::stored(&stage.clock, stage.web(), store.clone());
-        tokens.install(stage.web_login()).expect("stored");
-        stage.saw();
+        let tokens = T::stored(&fixture.clock, fixture.web(), store.clone());
+        tokens.install(fixture.web_login()).expect("stored");
+        fixture.saw();
         Self {
-            stage,
+            fixture,
             store,
             tokens,
         }
@@ -49,12 +49,12 @@ impl<T: Tokens> Login<T> {
 
     /// Another process over the same store.
     pub(crate) fn another(&self) -> T {
-        T::stored(&self.stage.clock, self.stage.web(), self.store.clone())
+        T::stored(&self.fixture.clock, self.fixture.web(), self.store.clone())
     }
 
     pub(crate) fn stored(&self) -> TokenGrant {
         self.store
-            .load(&key(&self.stage))
+            .load(&key(&self.fixture))
             .expect("it can be read")
             .expect("a grant")
     }
@@ -66,30 +66,30 @@ impl<T: Tokens> Login<T> {
 
     /// Holds refreshes from now on.
     pub(crate) fn hold(&self, at: At) -> Gate {
-        self.stage
+        self.fixture
             .mock
             .gate("refresh", On::grant("refresh_token"), at)
     }
 
     /// How many refreshes came, and how many of them were granted.
     pub(crate) fn refreshes(&self) -> (usize, usize) {
-        let all = self.stage.mock.requests();
+        let all = self.fixture.mock.requests();
         let refreshes = all
             .iter()
-            .filter(|seen| seen.grant == Some("refresh_token"));
-        let granted = refreshes.clone().filter(|seen| seen.issued.is_some());
+            .filter(|entry| entry.grant == Some("refresh_token"));
+        let granted = refreshes.clone().filter(|entry| entry.issued.is_some());
         (refreshes.count(), granted.count())
     }
 
     /// Kills the refresh token that is stored: the next refresh will be refused.
     pub(crate) fn revoke_refresh_token(&self) {
         let token = self.stored().refresh_token.expect("a refresh token");
-        assert!(self.stage.mock.revoke(token.expose()));
+        assert!(self.fixture.mock.revoke(token.expose()));
     }
 }
 
-pub(crate) fn key(stage: &Stage<RawSocket>) -> GrantKey {
-    GrantKey::new(&stage.web().into(), "alice").expect("a key")
+pub(crate) fn key(fixture: &Fixture<RawSocket>) -> GrantKey {
+    GrantKey::new(&fixture.web().into(), "alice").expect("a key")
 }
 
 /// The code of a refusal.
@@ -101,13 +101,13 @@ pub(crate) fn refused(error: &Error) -> &ErrorCode {
 }
 
 /// Whether the mock's journal says that this refresh token has been traded for another.
-pub(crate) fn is_spent(stage: &Stage<RawSocket>, token: &str) -> bool {
+pub(crate) fn is_spent(fixture: &Fixture<RawSocket>, token: &str) -> bool {
     let print = fingerprint(token);
-    stage
+    fixture
         .mock
         .requests()
         .iter()
-        .any(|seen| seen.presented.as_deref() == Some(&print) && seen.issued.is_some())
+        .any(|entry| entry.presented.as_deref() == Some(&print) && entry.issued.is_some())
 }
 
 /// Runs `work` on a thread while the gate holds its request, and gives what `meanwhile` and it gave.

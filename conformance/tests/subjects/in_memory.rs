@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coze_auth_conformance::{Ground, SharedClock, Subject};
+use coze_auth_conformance::{SharedClock, Subject, TestContext};
 use coze_auth_core::{Body, Error, Flow, Request, Response, Step, http};
 use coze_auth_mock::CozeAuthMock;
 
@@ -15,10 +15,10 @@ pub(crate) struct InMemory {
 impl Subject for InMemory {
     const CAPABILITIES: &'static [&'static str] = &[];
 
-    fn new(ground: &Ground) -> Self {
+    fn new(context: &TestContext) -> Self {
         Self {
-            clock: ground.clock.clone(),
-            mock: ground.mock.clone().expect("a mock"),
+            clock: context.clock.clone(),
+            mock: context.mock.clone().expect("a mock"),
         }
     }
 

@@ -3,14 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use coze_auth_conformance::{Ground, SharedClock, Subject};
+use coze_auth_conformance::{SharedClock, Subject, TestContext};
 use coze_auth_core::{Body, Error, Flow, Request, Response, Step, TransportFailure, http};
 
 pub(crate) struct RawSocket(SharedClock);
 
 impl Subject for RawSocket {
-    fn new(ground: &Ground) -> Self {
-        Self(ground.clock.clone())
+    fn new(context: &TestContext) -> Self {
+        Self(context.clock.clone())
     }
 
     fn run<F: Flow<Output: Send> + Send + 'static>(&self, mut flow: F) -> Result<F::Output, Error> {

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
-use coze_auth_conformance::{Ground, Provider, Renewed, Stop, Subject};
+use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_reqwest::{Client, TokenSource};
 
@@ -29,14 +29,14 @@ impl Subject for Reqwest {
         "provider.parallel",
     ];
 
-    fn new(ground: &Ground) -> Self {
+    fn new(context: &TestContext) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build();
         let client = Client::new()
             .expect("a client")
-            .with_time(AsyncClock(ground.clock.clone()));
+            .with_time(AsyncClock(context.clock.clone()));
         Self {
             runtime: Arc::new(runtime.expect("a runtime")),
             client,
@@ -73,7 +73,7 @@ impl Subject for Reqwest {
         self
     }
 
-    fn provider(&self, _: &Ground, of: Renewed) -> Option<Box<dyn Provider>> {
+    fn provider(&self, _: &TestContext, of: Renewed) -> Option<Box<dyn Provider>> {
         let source = match login(of) {
             Err(jwt) => TokenSource::jwt(&self.client, jwt.0, jwt.1),
             Ok((app, store, grant)) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
-use coze_auth_conformance::{Ground, Provider, Renewed, Subject};
+use coze_auth_conformance::{Provider, Renewed, Subject, TestContext};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_ureq::{Client, TokenSource};
 
@@ -21,11 +21,11 @@ impl Subject for Ureq {
         "provider.parallel",
     ];
 
-    fn new(ground: &Ground) -> Self {
+    fn new(context: &TestContext) -> Self {
         Self(
             Client::new()
                 .expect("a client")
-                .with_time(BlockingClock(ground.clock.clone())),
+                .with_time(BlockingClock(context.clock.clone())),
         )
     }
 
@@ -40,7 +40,7 @@ impl Subject for Ureq {
         Self(self.0.with_timeout(timeout))
     }
 
-    fn provider(&self, _: &Ground, of: Renewed) -> Option<Box<dyn Provider>> {
+    fn provider(&self, _: &TestContext, of: Renewed) -> Option<Box<dyn Provider>> {
         let source = match login(of) {
             Err(jwt) => TokenSource::jwt(&self.0, jwt.0, jwt.1),
             Ok((app, store, grant)) => {

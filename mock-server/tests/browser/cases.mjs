@@ -5,68 +5,68 @@ import { CALLBACK, PKCE, TWO_USERS, WEB, authorizeUrl, exchange, id, login, me, 
 const cases = []
 const test = (name, run) => cases.push({ name, run })
 const SECRET = 'mock-web-secret'
-const consent = async (seen, base, client, more) => {
-  await seen.page.goto(authorizeUrl(base, client, more))
-  assert.match(seen.page.url(), /\/oauth\/consent\?authorize_key=/)
+const consent = async (visit, base, client, more) => {
+  await visit.page.goto(authorizeUrl(base, client, more))
+  assert.match(visit.page.url(), /\/oauth\/consent\?authorize_key=/)
 }
-const press = async (seen, name) => {
-  await id(seen.page, name).click()
-  await seen.page.waitForURL(`${CALLBACK}?**`)
-  return Object.fromEntries(new URL(seen.page.url()).searchParams)
+const press = async (visit, name) => {
+  await id(visit.page, name).click()
+  await visit.page.waitForURL(`${CALLBACK}?**`)
+  return Object.fromEntries(new URL(visit.page.url()).searchParams)
 }
 
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? 'script' : 'no-script'
   const test_ = (name, run) =>
     test(`${name} (${how})`, async ({ browser, base, two }) => {
-      const seen = await open(browser, { javaScriptEnabled })
+      const visit = await open(browser, { javaScriptEnabled })
       try {
-        await run({ seen, page: seen.page, base, two })
+        await run({ visit, page: visit.page, base, two })
       } finally {
-        await seen.context.close()
+        await visit.context.close()
       }
     })
 
-  test_('web.approve', async ({ seen, base }) => {
-    await consent(seen, base, WEB)
-    const back = await press(seen, 'approve')
+  test_('web.approve', async ({ visit, base }) => {
+    await consent(visit, base, WEB)
+    const back = await press(visit, 'approve')
     assert.equal(back.state, 'state-1')
     assert.equal((await exchange(base, WEB, back.code, {}, SECRET)).status, 200)
   })
-  test_('web.deny', async ({ seen, base }) => {
-    await consent(seen, base, WEB)
-    const back = await press(seen, 'deny')
+  test_('web.deny', async ({ visit, base }) => {
+    await consent(visit, base, WEB)
+    const back = await press(visit, 'deny')
     assert.deepEqual([back.error, back.code, back.state], ['access_denied', undefined, 'state-1'])
   })
-  test_('pkce.approve', async ({ seen, base }) => {
+  test_('pkce.approve', async ({ visit, base }) => {
     const code_verifier = 'v'.repeat(43)
-    await consent(seen, base, PKCE, { code_challenge: s256(code_verifier), code_challenge_method: 'S256' })
-    assert.equal(await id(seen.page, 'challenge').innerText(), 'S256')
-    const back = await press(seen, 'approve')
+    await consent(visit, base, PKCE, { code_challenge: s256(code_verifier), code_challenge_method: 'S256' })
+    assert.equal(await id(visit.page, 'challenge').innerText(), 'S256')
+    const back = await press(visit, 'approve')
     assert.equal((await exchange(base, PKCE, back.code, { code_verifier })).status, 200)
   })
-  test_('pkce.deny', async ({ seen, base }) => {
-    await consent(seen, base, PKCE, { code_challenge: 'c'.repeat(43) })
-    assert.equal((await press(seen, 'deny')).error, 'access_denied')
+  test_('pkce.deny', async ({ visit, base }) => {
+    await consent(visit, base, PKCE, { code_challenge: 'c'.repeat(43) })
+    assert.equal((await press(visit, 'deny')).error, 'access_denied')
   })
-  test_('consent.wrong-state', async ({ seen, page, base }) => {
-    await consent(seen, base, WEB)
+  test_('consent.wrong-state', async ({ visit, page, base }) => {
+    await consent(visit, base, WEB)
     await id(page, 'cope').locator('summary').click()
-    const back = await press(seen, 'wrong-state')
+    const back = await press(visit, 'wrong-state')
     assert.equal(back.state, 'wrong-state')
     assert.ok(back.code)
   })
-  test_('consent.error', async ({ seen, page, base }) => {
-    await consent(seen, base, WEB)
+  test_('consent.error', async ({ visit, page, base }) => {
+    await consent(visit, base, WEB)
     await id(page, 'cope').locator('summary').click()
     await id(page, 'which-error').selectOption('temporarily_unavailable')
-    const back = await press(seen, 'return-error')
+    const back = await press(visit, 'return-error')
     assert.deepEqual([back.error, back.state, back.code], ['temporarily_unavailable', 'state-1', undefined])
   })
-  test_('consent.other-user', async ({ seen, page, two }) => {
-    await consent(seen, two, WEB)
+  test_('consent.other-user', async ({ visit, page, two }) => {
+    await consent(visit, two, WEB)
     await id(page, 'user').selectOption('bob')
-    const back = await press(seen, 'approve')
+    const back = await press(visit, 'approve')
     const { json } = await exchange(two, WEB, back.code, {}, SECRET)
     assert.equal((await me(two, json.access_token)).json.data.user_name, 'bob')
   })
@@ -182,33 +182,33 @@ for (const javaScriptEnabled of [true, false]) {
 }
 
 test('chinese', async ({ browser, base }) => {
-  const seen = await open(browser, { locale: 'zh-CN' })
-  await consent(seen, base, WEB)
-  assert.equal(await seen.page.locator('html').getAttribute('lang'), 'zh-CN')
-  assert.equal(await id(seen.page, 'approve').innerText(), '同意')
-  await seen.page.goto(`${base}/_mock/?paused=1`)
-  assert.match(await seen.page.title(), /控制台/)
-  await seen.context.close()
+  const visit = await open(browser, { locale: 'zh-CN' })
+  await consent(visit, base, WEB)
+  assert.equal(await visit.page.locator('html').getAttribute('lang'), 'zh-CN')
+  assert.equal(await id(visit.page, 'approve').innerText(), '同意')
+  await visit.page.goto(`${base}/_mock/?paused=1`)
+  assert.match(await visit.page.title(), /控制台/)
+  await visit.context.close()
 })
 
 test('keyboard', async ({ browser, base }) => {
-  const seen = await open(browser)
-  await consent(seen, base, WEB)
-  const focused = () => seen.page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.className)
+  const visit = await open(browser)
+  await consent(visit, base, WEB)
+  const focused = () => visit.page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.className)
   const order = []
   for (let n = 0; n < 4; n += 1) {
-    await seen.page.keyboard.press('Tab')
+    await visit.page.keyboard.press('Tab')
     order.push(await focused())
   }
   assert.deepEqual(order, ['skip', 'approve', 'deny', ''])
-  await seen.page.keyboard.press('Shift+Tab')
-  await seen.page.keyboard.press('Shift+Tab')
-  const outline = await seen.page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)
+  await visit.page.keyboard.press('Shift+Tab')
+  await visit.page.keyboard.press('Shift+Tab')
+  const outline = await visit.page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)
   assert.equal(outline, 'solid', 'focus is seen')
-  await seen.page.keyboard.press('Enter')
-  await seen.page.waitForURL(`${CALLBACK}?**`)
-  assert.ok(new URL(seen.page.url()).searchParams.get('code'))
-  await seen.context.close()
+  await visit.page.keyboard.press('Enter')
+  await visit.page.waitForURL(`${CALLBACK}?**`)
+  assert.ok(new URL(visit.page.url()).searchParams.get('code'))
+  await visit.context.close()
 })
 
 test('admin-token', async ({ browser }) => {
@@ -216,13 +216,13 @@ test('admin-token', async ({ browser }) => {
   try {
     const origin = mock.base
     for (const [password, status] of [['let-me-in', 200], ['wrong', 401]]) {
-      const seen = await open(browser, { httpCredentials: { username: 'me', password, origin } })
-      assert.equal((await seen.page.goto(`${origin}/_mock/?paused=1`)).status(), status)
+      const visit = await open(browser, { httpCredentials: { username: 'me', password, origin } })
+      assert.equal((await visit.page.goto(`${origin}/_mock/?paused=1`)).status(), status)
       if (status === 200) {
-        await id(seen.page, 'freeze').click()
-        await seen.page.locator('[data-testid="mode"]', { hasText: 'frozen' }).waitFor()
+        await id(visit.page, 'freeze').click()
+        await visit.page.locator('[data-testid="mode"]', { hasText: 'frozen' }).waitFor()
       }
-      await seen.context.close()
+      await visit.context.close()
     }
   } finally {
     mock.stop()
@@ -230,19 +230,19 @@ test('admin-token', async ({ browser }) => {
 })
 
 test('cross-site', async ({ browser, base }) => {
-  const seen = await open(browser)
+  const visit = await open(browser)
   for (const other of ['http://evil.example/evil', `${base.replace('127.0.0.1', 'localhost')}/evil`]) {
-    await seen.context.route('**/evil', (route) =>
+    await visit.context.route('**/evil', (route) =>
       route.fulfill({
         contentType: 'text/html',
         body: `<form method=post action="${base}/_mock/act"><input name=do value=clock><button name=by value=86400>go</button></form>`,
       }),
     )
-    await seen.page.goto(other)
-    const [reply] = await Promise.all([seen.page.waitForResponse(`${base}/_mock/act`), seen.page.locator('button').click()])
+    await visit.page.goto(other)
+    const [reply] = await Promise.all([visit.page.waitForResponse(`${base}/_mock/act`), visit.page.locator('button').click()])
     assert.equal(reply.status(), 403, other)
   }
-  await seen.context.close()
+  await visit.context.close()
 })
 
 for (const [colorScheme, locale] of [
@@ -251,8 +251,8 @@ for (const [colorScheme, locale] of [
   ['light', 'zh-CN'],
 ]) {
   test(`axe.${colorScheme}.${locale}`, async ({ browser, base, two }) => {
-    const seen = await open(browser, { colorScheme, locale })
-    const { page } = seen
+    const visit = await open(browser, { colorScheme, locale })
+    const { page } = visit
     const device = await startDevice(two)
     const waiting = `${two}/oauth/device-activation`
     const { refresh_token } = await login(two)
@@ -283,20 +283,20 @@ for (const [colorScheme, locale] of [
       await open_details()
       assert.deepEqual(await violations(page), [], at)
     }
-    await seen.context.close()
+    await visit.context.close()
   })
 }
 
 test('narrow', async ({ browser, base, two }) => {
-  const seen = await open(browser, { viewport: { width: 360, height: 740 } })
+  const visit = await open(browser, { viewport: { width: 360, height: 740 } })
   await login(two)
   for (const at of [authorizeUrl(two, WEB), `${base}/oauth/device-activation`, `${two}/_mock/?paused=1`]) {
-    await seen.page.goto(at)
-    const wide = await seen.page.evaluate(() => document.documentElement.scrollWidth)
-    const which = await seen.page.evaluate(() => [...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > 360 && !one.closest('.scroll > *')).map((one) => one.outerHTML.slice(0, 80)))
+    await visit.page.goto(at)
+    const wide = await visit.page.evaluate(() => document.documentElement.scrollWidth)
+    const which = await visit.page.evaluate(() => [...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > 360 && !one.closest('.scroll > *')).map((one) => one.outerHTML.slice(0, 80)))
     assert.ok(wide <= 360, `${at} is ${wide} wide: ${which}`)
   }
-  await seen.context.close()
+  await visit.context.close()
 })
 
 const [browser, one, other] = await Promise.all([startBrowser(), startMock(), startMock(TWO_USERS)])

@@ -38,14 +38,14 @@ const looks = {
   'phone-dark-en': { colorScheme: 'dark', locale: 'en-US', viewport: { width: 360, height: 740 } },
 }
 for (const [look, options] of Object.entries(looks)) {
-  const seen = await open(browser, options)
+  const visit = await open(browser, options)
   for (const [name, at] of Object.entries(pages)) {
-    await seen.page.goto(at, { waitUntil: 'domcontentloaded' })
-    if (name === 'dashboard') await seen.page.frameLocator('iframe').locator('[data-testid="entry"]').nth(4).waitFor()
-    if (name === 'consent-users') await seen.page.locator('summary').click()
-    await seen.page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: name !== 'dashboard' })
+    await visit.page.goto(at, { waitUntil: 'domcontentloaded' })
+    if (name === 'dashboard') await visit.page.frameLocator('iframe').locator('[data-testid="entry"]').nth(4).waitFor()
+    if (name === 'consent-users') await visit.page.locator('summary').click()
+    await visit.page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: name !== 'dashboard' })
   }
-  await seen.context.close()
+  await visit.context.close()
 }
 await browser.close()
 one.stop()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The OpenAPI document of the mock is valid, and the mock does what it says.
 
-Installs a validator and schemathesis, starts the mock, plays each flow once, and lets the fuzzer at the data plane and
+Installs a validator and schemathesis, starts the mock, runs each flow once, and lets the fuzzer at the data plane and
 then at the control plane. Exit status 1 for a finding, 2 if the run could not be made.
 """
 
@@ -137,7 +137,7 @@ def assertion():
     return ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
 
 
-def play(mock):
+def run_flows(mock):
     """Each flow once, so that there is something to be seen; what exists then, for the fuzzer to name."""
     token, web, device = "/api/permission/oauth2/token", "1" * 32 + ".app.coze", "3" * 32 + ".app.coze"
     callback, secret = "http://localhost:8080/callback", "mock-web-secret"
@@ -206,7 +206,7 @@ def judge(binary):
         file = OUT / "openapi.json"
         file.write_text(json.dumps(document))
         good = subprocess.run([str(VENV / f"openapi-spec-validator{EXE}"), str(file)]).returncode == 0
-        known = play(mock)
+        known = run_flows(mock)
         for one in (
             ("data plane and pages", "--exclude-name-regex", " /_mock/"),
             # Without requests that a gate or a fault could hold; nothing is forgotten yet.

@@ -56,7 +56,7 @@ pub(crate) fn all() -> Vec<Mutant> {
     all.push(
         Mutant::new("key-looked-at-late", another_key()).and(Way::Tells(Box::new(
             |told, outcome| {
-                let key = told.seen.key.as_deref().unwrap_or_default();
+                let key = told.recording.key.as_deref().unwrap_or_default();
                 if told.op == "jwt.token" && RsaKey::from_pem(key).is_err() {
                     *outcome = Outcome::Err(Failure::new("config", "that is no key"));
                 }

@@ -113,17 +113,17 @@ pub(crate) fn all() -> Vec<Mutant> {
         }),
         tells("errors-quote-the-request", |told, outcome| {
             err(outcome, |failure| {
-                failure.message += &told.seen.sent.concat()
+                failure.message += &told.recording.sent.concat()
             });
         }),
         tells("errors-quote-the-answer", |told, outcome| {
             err(outcome, |failure| {
-                failure.message += &told.seen.received.concat()
+                failure.message += &told.recording.received.concat()
             });
         }),
         tells("errors-quote-the-key", |told, outcome| {
             err(outcome, |failure| {
-                failure.message += told.seen.key.as_deref().unwrap_or_default()
+                failure.message += told.recording.key.as_deref().unwrap_or_default()
             });
         }),
         tells("expires-at-is-a-duration", |told, outcome| {
@@ -152,7 +152,7 @@ pub(crate) fn all() -> Vec<Mutant> {
             });
         }),
         tells("old-access-token-told", |told, outcome| {
-            let first = told.seen.received.iter().find_map(|body| {
+            let first = told.recording.received.iter().find_map(|body| {
                 let body: Value = serde_json::from_str(body).ok()?;
                 body["access_token"].as_str().map(str::to_owned)
             });
@@ -200,7 +200,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         })
         .only(&["api.call"]),
         tells("good-for-one-exchange", |told, outcome| {
-            let exchanges = told.seen.sent.iter();
+            let exchanges = told.recording.sent.iter();
             let exchanges = exchanges.filter(|sent| sent.contains("authorization_code"));
             if told.op == "web.token" && exchanges.count() > 1 {
                 *outcome = Outcome::Err(Failure::new("other", "the login is over"));
@@ -209,7 +209,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         .only(&["web.token"]),
         tells("first-attempt-counts", |told, outcome| {
             let attempt = told.args.get("attempt").and_then(Value::as_str);
-            if attempt.is_some() && attempt != told.seen.attempts.first().map(String::as_str) {
+            if attempt.is_some() && attempt != told.recording.attempts.first().map(String::as_str) {
                 *outcome = Outcome::Err(Failure::new("other", "that is another login"));
             }
         })
@@ -229,10 +229,13 @@ pub(crate) fn all() -> Vec<Mutant> {
         })
         .and(Way::Callback(any_state))
         .only(&["web.token", "pkce.token"]),
-        Mutant::new("logs-what-it-sends", Way::Logs(|seen| seen.sent.clone())),
+        Mutant::new(
+            "logs-what-it-sends",
+            Way::Logs(|recording| recording.sent.clone()),
+        ),
         Mutant::new(
             "logs-what-it-receives",
-            Way::Logs(|seen| seen.received.clone()),
+            Way::Logs(|recording| recording.received.clone()),
         ),
     ]);
     all

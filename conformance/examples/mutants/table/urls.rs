@@ -98,7 +98,7 @@ pub(crate) fn all() -> Vec<Mutant> {
             "token".clone_into(value);
         }),
         url("with-the-secret", |told, _, pairs| {
-            let secret = told.seen.secret.clone();
+            let secret = told.recording.secret.clone();
             pairs.extend(secret.map(|secret| ("client_secret".to_owned(), secret)));
         }),
         parameter("redirect-without-query", "redirect_uri", |value| {

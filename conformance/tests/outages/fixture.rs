@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     pub(crate) clock: SharedClock,
     pub(crate) network: Network,
     pub(crate) mock: CozeAuthMock,
@@ -44,7 +44,7 @@ pub(crate) struct Scene {
     endpoints: Endpoints,
 }
 
-impl Scene {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

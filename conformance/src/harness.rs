@@ -1,10 +1,10 @@
-//! Where cases run: one mock with a world for each, and another origin.
+//! Runs one case over a client: on a mock server with a world for each case, beside a second one as another origin.
 
 mod applicable;
+mod case_run;
 mod controls;
-mod scene;
-mod seen;
-mod watched;
+mod server_side;
+mod wire_log;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
@@ -17,13 +17,13 @@ use crate::client::Client;
 use crate::live::Service;
 use crate::result::{CaseResult, CheckResult, Verdict};
 use crate::url_mode;
-use scene::{Ended, Scene};
-use watched::Mocks;
+use case_run::{CaseRun, Ended};
+use server_side::Mocks;
 
 /// Two mock servers. Each case has a world of the first to itself; the second is another origin, where no
-/// credential has any business. Or the real service, which nobody watches.
+/// credential has any business. Or the real service, whose requests nobody records.
 #[derive(Debug)]
-pub struct Lab {
+pub struct Harness {
     server: Server,
     made: AtomicU64,
 }
@@ -34,10 +34,10 @@ enum Server {
     Live(Service),
 }
 
-static SHARED: LazyLock<Lab> = LazyLock::new(Lab::new);
+static SHARED: LazyLock<Harness> = LazyLock::new(Harness::new);
 
-impl Lab {
-    /// A lab on two free ports of 127.0.0.1.
+impl Harness {
+    /// A harness on two free ports of 127.0.0.1.
     ///
     /// # Panics
     ///
@@ -60,7 +60,7 @@ impl Lab {
         }
     }
 
-    /// So many clients of a kind at once at most.
+    /// Maximum number of clients of one kind that run concurrently.
     pub(crate) const fn most_workers(&self) -> usize {
         match self.server {
             Server::Mocks(_) => usize::MAX,
@@ -93,50 +93,52 @@ impl Lab {
             return result;
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let scene = Scene::open(&self.server, &format!("c{number}"), case, client.tells());
-        let mut scene = match scene {
-            Ok(scene) => scene,
+        let case_run = CaseRun::open(&self.server, &format!("c{number}"), case, client.tells());
+        let mut case_run = match case_run {
+            Ok(case_run) => case_run,
             Err(why) => {
                 result.checks = all(case, Verdict::HarnessError, &why);
                 return result;
             }
         };
         // A subject that panics has failed this case and no other.
-        let ended = catch_unwind(AssertUnwindSafe(|| scene.play(client)));
-        scene.close();
+        let ended = catch_unwind(AssertUnwindSafe(|| case_run.execute(client)));
+        case_run.close();
         result.checks = match ended {
-            Ok(ended) => self.judged(&scene, case, client, ended),
+            Ok(ended) => self.judged(&case_run, case, client, ended),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text =
                     text.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).to_owned()));
                 let why = format!("it panicked: {}", text.unwrap_or_default());
-                all(case, Verdict::Fail, &scene.masked(&why))
+                all(case, Verdict::Fail, &case_run.masked(&why))
             }
         };
-        result.log = scene.log();
-        result.virtual_ms = scene.passed_ms();
+        result.log = case_run.log();
+        result.virtual_ms = case_run.passed_ms();
         result.real_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         result
     }
 
     fn judged(
         &self,
-        scene: &Scene,
+        case_run: &CaseRun,
         case: &Case,
         client: &dyn Client,
         ended: Ended,
     ) -> Vec<CheckResult> {
         match ended {
-            Ended::Wrong(why) => return all(case, Verdict::HarnessError, &scene.masked(&why)),
+            Ended::Wrong(why) => return all(case, Verdict::HarnessError, &case_run.masked(&why)),
             Ended::NotApplicable(why) => return all(case, Verdict::NotApplicable, &why),
             // It may quote what the client said.
-            Ended::NotTestable(why) => return all(case, Verdict::NotTestable, &scene.masked(&why)),
-            Ended::Played => {}
+            Ended::NotTestable(why) => {
+                return all(case, Verdict::NotTestable, &case_run.masked(&why));
+            }
+            Ended::Completed => {}
         }
         let hollow = match client.tells() {
-            true => scene.invented(),
-            false => url_mode::hollow(&scene.document, case),
+            true => case_run.invented(),
+            false => url_mode::hollow(&case_run.document, case),
         };
         // What failed, and what says nothing without it.
         let mut silent = Vec::new();
@@ -150,8 +152,8 @@ impl Lab {
                 return made(case, check, Verdict::NotJudged, Some(&why));
             }
             let why = match (
-                check::judge(&scene.document, check),
-                scene.stopped_at.as_deref(),
+                check::judge(&case_run.document, check),
+                case_run.stopped_at.as_deref(),
             ) {
                 (Judged::Pass, _) => match &hollow {
                     None => return made(case, check, Verdict::Pass, None),
@@ -160,10 +162,10 @@ impl Lab {
                 (Judged::Wrong(why), None) => {
                     return made(case, check, Verdict::HarnessError, Some(&why));
                 }
-                (Judged::Fail(why), None) => cut(scene.masked(&why)),
+                (Judged::Fail(why), None) => cut(case_run.masked(&why)),
                 // It may compare with a step that was not reached: no fault of the case.
                 (Judged::Fail(why) | Judged::Wrong(why), Some(stopped)) => {
-                    let (why, stopped) = (cut(scene.masked(&why)), scene.masked(stopped));
+                    let (why, stopped) = (cut(case_run.masked(&why)), case_run.masked(stopped));
                     format!("{why} ({})", cut(stopped))
                 }
             };

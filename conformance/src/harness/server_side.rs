@@ -1,4 +1,4 @@
-//! The mock's side of a case: its worlds, its controls, and what they saw.
+//! The server's side of a case: the worlds of the mock servers, their controls, and the requests that reached them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use coze_auth_mock::{Consent, CozeAuthMock, MockWorld};
 use serde_json::{Map, Value, json};
 
 use super::controls::Controls;
-use super::seen;
+use super::wire_log;
 use crate::case::Case;
 use crate::clock::SharedClock;
 
@@ -30,16 +30,16 @@ impl Mocks {
     }
 }
 
-/// A world of each for one case.
-pub(super) struct Watched {
+/// A world of each mock server, for one case.
+pub(super) struct ServerSide {
     pub(super) controls: Controls,
     world: MockWorld,
     elsewhere: Option<MockWorld>,
-    /// How many requests of the two servers were told.
-    told: [usize; 2],
+    /// How many requests to each server are in the log.
+    logged: [usize; 2],
 }
 
-impl Watched {
+impl ServerSide {
     pub(super) fn open(
         mocks: &Mocks,
         name: &str,
@@ -66,7 +66,7 @@ impl Watched {
             },
             world: world(&mocks.mock, &settings(case))?,
             elsewhere,
-            told: [0; 2],
+            logged: [0; 2],
         })
     }
 
@@ -88,12 +88,12 @@ impl Watched {
         document
     }
 
-    /// Puts what it saw into the document.
+    /// Puts the requests, and the secrets in them, into the document.
     pub(super) fn look(&self, document: &mut Value) {
         let requests = self.world.requests();
-        document["wire"] = seen::wire(&requests);
-        document["gaps_ms"] = seen::gaps(&requests);
-        let rules = requests.iter().filter_map(|seen| seen.outcome.rule);
+        document["wire"] = wire_log::wire(&requests);
+        document["gaps_ms"] = wire_log::gaps(&requests);
+        let rules = requests.iter().filter_map(|entry| entry.outcome.rule);
         document["rules"] = rules.collect();
         if let Some(elsewhere) = &self.elsewhere {
             document["elsewhere"]["requests"] = json!(elsewhere.requests());
@@ -107,23 +107,23 @@ impl Watched {
         known.iter().map(|leak| leak.kind.to_owned()).collect()
     }
 
-    /// Requests that were not told yet.
-    pub(super) fn told(&mut self) -> Vec<Value> {
+    /// The requests since the last call, a line each.
+    pub(super) fn new_lines(&mut self) -> Vec<Value> {
         let worlds = [
             ("mock", Some(&self.world)),
             ("elsewhere", self.elsewhere.as_ref()),
         ];
         let mut all = Vec::new();
-        for ((server, world), told) in worlds.into_iter().zip(&mut self.told) {
-            let new = world.map(|world| seen::told(server, world, *told));
+        for ((server, world), logged) in worlds.into_iter().zip(&mut self.logged) {
+            let new = world.map(|world| wire_log::lines(server, world, *logged));
             let new = new.unwrap_or_default();
-            *told += new.len();
+            *logged += new.len();
             all.extend(new);
         }
         all
     }
 
-    /// Lets go whoever is still held.
+    /// Releases every request that is still held.
     pub(super) fn close(&self) {
         drop(self.controls.call("DELETE /faults", &Map::new()));
     }

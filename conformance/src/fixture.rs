@@ -1,4 +1,4 @@
-//! What a test in Rust has at hand: a mock server of its own, its apps as the core's, and what the server saw.
+//! A fixture for tests in Rust: a mock server of its own, its apps as the core's, and the requests that reached it.
 //! For what a case in JSON cannot say.
 
 // A case fails by a panic: that is what it is for.
@@ -20,21 +20,22 @@ use coze_auth_core::{
 use coze_auth_mock::{Builder, CozeAuthMock, JournalEntry};
 
 use crate::clock::SharedClock;
-use crate::subject::{Ground, Subject};
+use crate::subject::{Subject, TestContext};
 
 /// A test's own server, clock and subject.
 #[derive(Debug)]
-pub struct Stage<S> {
+pub struct Fixture<S> {
     subject: S,
     /// The clock of both sides.
     pub clock: SharedClock,
     /// The server.
     pub mock: Arc<CozeAuthMock>,
-    seen: Cell<usize>,
+    /// How many requests `saw` has told.
+    told: Cell<usize>,
     drawn: Cell<u8>,
 }
 
-impl<S: Subject> Stage<S> {
+impl<S: Subject> Fixture<S> {
     /// A server on a free port of 127.0.0.1, with a clock and a subject of its own.
     #[allow(clippy::new_without_default)] // it starts a server: not something to do in passing
     pub fn new() -> Self {
@@ -48,10 +49,10 @@ impl<S: Subject> Stage<S> {
         let mock = settings(builder).start_blocking();
         let mock = Arc::new(mock.expect("a free port on 127.0.0.1"));
         Self {
-            subject: S::new(&Ground::new(clock.clone(), Some(mock.clone()))),
+            subject: S::new(&TestContext::new(clock.clone(), Some(mock.clone()))),
             clock,
             mock,
-            seen: Cell::new(0),
+            told: Cell::new(0),
             drawn: Cell::new(0),
         }
     }
@@ -188,7 +189,7 @@ impl<S: Subject> Stage<S> {
     /// a refusal its code and the rule that refused.
     pub fn saw(&self) -> Vec<String> {
         let all = self.mock.requests();
-        let new = all.get(self.seen.replace(all.len())..).unwrap_or_default();
+        let new = all.get(self.told.replace(all.len())..).unwrap_or_default();
         new.iter().map(line).collect()
     }
 
@@ -243,7 +244,7 @@ fn line(entry: &JournalEntry) -> String {
     line
 }
 
-impl<S> Drop for Stage<S> {
+impl<S> Drop for Fixture<S> {
     fn drop(&mut self) {
         // A failed case shows what the server saw.
         if std::thread::panicking() {

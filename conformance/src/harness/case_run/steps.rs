@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use url::Url;
 
-use super::{Ended, Scene, is_secret};
+use super::{CaseRun, Ended, is_secret};
 use crate::case::{During, Step, Until};
 use crate::client::{Client, Outcome};
 use crate::clock::{SharedClock, locked};
-use crate::lab::seen;
 use crate::observe::{self, Found, Missing};
 
 /// How long, of real time, a step waits for requests that may come behind the caller's back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Scene {
+impl CaseRun {
     pub(super) fn steps(&mut self, client: &mut dyn Client) -> Ended {
         if let Err(broken) = client.begin(&self.opening) {
             return Ended::of(broken);
@@ -27,21 +27,21 @@ impl Scene {
                 .or(step.mock.as_deref())
                 .unwrap_or("time");
             match self.step(client, step) {
-                Ok(None) if self.stopped_at.is_some() => return Ended::Played,
+                Ok(None) if self.stopped_at.is_some() => return Ended::Completed,
                 Ok(None) => {}
                 Ok(Some(ended)) => return ended,
                 Err(Missing::NotGiven(path)) => {
                     self.stopped_at = Some(format!(
                         "stopped at step {index}, {told}: there is no {path}"
                     ));
-                    return Ended::Played;
+                    return Ended::Completed;
                 }
                 Err(Missing::Unknown(path)) => {
                     return Ended::Wrong(format!("step {index}, {told}: no step gives {path}"));
                 }
             }
         }
-        Ended::Played
+        Ended::Completed
     }
 
     fn step(&mut self, client: &mut dyn Client, step: &Step) -> Result<Option<Ended>, Missing> {
@@ -58,13 +58,13 @@ impl Scene {
         } else if let Some(control) = &step.mock {
             let control = observe::fill_text(&self.document, control)?;
             let body = observe::fill_members(&self.document, &step.with)?;
-            let Some(watched) = &self.watched else {
+            let Some(server_side) = &self.server_side else {
                 return Ok(Some(Ended::Wrong(
                     "the real service has no controls".to_owned(),
                 )));
             };
-            match watched.controls.call(&control, &body) {
-                Ok(answer) => self.name(step, seen::with_parts(&answer)),
+            match server_side.controls.call(&control, &body) {
+                Ok(answer) => self.name(step, with_parts(&answer)),
                 Err(why) => return Ok(self.refused(step, why)),
             }
         } else if let Some(op) = &step.r#do {
@@ -109,7 +109,7 @@ impl Scene {
                     false => Ended::NotApplicable(why),
                 }));
             }
-            Outcome::Ok(value) => json!({ "ok": seen::with_parts(value) }),
+            Outcome::Ok(value) => json!({ "ok": with_parts(value) }),
             Outcome::Err(failure) => {
                 self.errors.push(json!(failure).to_string());
                 // As it is, where JSON would have escaped it.
@@ -123,7 +123,7 @@ impl Scene {
             }
         }
         // What only this login knows, and what no mock has issued and would find.
-        let names: &[&str] = match self.watched {
+        let names: &[&str] = match self.server_side {
             Some(_) => &["code_verifier"],
             None => &["code_verifier", "access_token", "refresh_token"],
         };
@@ -178,9 +178,9 @@ impl Scene {
             ));
         }
         let controls = self
-            .watched
+            .server_side
             .as_ref()
-            .map(|watched| watched.controls.clone());
+            .map(|server_side| server_side.controls.clone());
         let (clock, noted) = (self.clock.clone(), trouble.clone());
         let limit = Duration::from_secs(self.case.limits.virtual_s);
         self.clock.watch(limit, move |number| {
@@ -211,8 +211,10 @@ impl Scene {
         loop {
             self.look();
             let enough = match observe::find(&self.document, &until.at) {
-                Found::One(Some(Value::Array(seen))) => {
-                    let answered = seen.iter().filter(|seen| seen["outcome"]["status"] != 0);
+                Found::One(Some(Value::Array(requests))) => {
+                    let answered = requests
+                        .iter()
+                        .filter(|entry| entry["outcome"]["status"] != 0);
                     answered.count() >= until.count
                 }
                 _ => false,
@@ -223,6 +225,27 @@ impl Scene {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// A result with its URL, or where a browser is sent back to, taken apart.
+fn with_parts(value: &Value) -> Value {
+    let mut value = value.clone();
+    let url = value["url"].as_str().or_else(|| value["redirect"].as_str());
+    let url = url.and_then(|url| Url::parse(url).ok());
+    if let Some(url) = url {
+        let query: Map<String, Value> = url
+            .query_pairs()
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+            .collect();
+        value["parts"] = json!({
+            "origin": url.origin().ascii_serialization(),
+            "path": url.path(),
+            "fragment": url.fragment(),
+            "names": url.query_pairs().map(|(name, _)| name.into_owned()).collect::<Vec<_>>(),
+            "query": query,
+        });
+    }
+    value
 }
 
 fn makes_a_handle(op: &str) -> bool {

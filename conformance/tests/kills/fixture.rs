@@ -27,11 +27,11 @@ const LIFE: Duration = Duration::from_secs(900);
 /// One process over each.
 const ADAPTERS: [&str; 2] = ["reqwest", "ureq"];
 
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(crate) mock: CozeAuthMock,
     pub(crate) store: FileStore,
     pub(crate) key: GrantKey,
-    /// How long a tick takes on this machine, as last seen.
+    /// How long a tick takes on this machine, as last measured.
     pub(crate) cycle: Duration,
     folder: PathBuf,
     clock: SharedClock,
@@ -41,7 +41,7 @@ pub(crate) struct Ground {
     leftovers: Cell<usize>,
 }
 
-impl Ground {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let clock = SharedClock::new();
         let mock = CozeAuthMock::builder()
@@ -58,7 +58,7 @@ impl Ground {
         let app = PkceApp::new(endpoints, client_id.expect("a PKCE app")).expect("an app");
         let name = format!("coze-auth-kills-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
-        let ground = Self {
+        let fixture = Self {
             mock,
             store: FileStore::new(&folder).expect("a folder"),
             key: GrantKey::new(&app.clone().into(), "alice").expect("a key"),
@@ -70,8 +70,8 @@ impl Ground {
             logins: Cell::new(0),
             leftovers: Cell::new(0),
         };
-        ground.log_in();
-        ground
+        fixture.log_in();
+        fixture
     }
 
     /// A person logs in, and the grant goes to where all find it.
@@ -147,9 +147,9 @@ impl Ground {
         let second = self.worker(1 - round % 2).word();
         assert_eq!(first, second, "one grant for both");
         assert_eq!(first, Word::Token(self.tokens().0), "the one in the file");
-        let seen = self.refreshes(mark);
-        assert_eq!(seen.len(), 1, "one renewal for both");
-        assert!(seen[0].issued.is_some(), "it was granted");
+        let renewals = self.refreshes(mark);
+        assert_eq!(renewals.len(), 1, "one renewal for both");
+        assert!(renewals[0].issued.is_some(), "it was granted");
         assert!(!self.beside().exists(), "what was left is gone");
         self.check_files();
     }
@@ -253,7 +253,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for Fixture {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let requests = self.mock.requests();

@@ -1,4 +1,4 @@
-//! What of the suite is for a client, and for what watches it.
+//! Which cases and checks apply to a client, and to what its server records.
 
 use super::Server;
 use crate::case::{Case, Check};
@@ -20,16 +20,16 @@ pub(super) fn why_no_case(server: &Server, client: &dyn Client, case: &Case) -> 
         }
     }
     if !client.tells() {
-        let seen = |check: &Check| why_no_check(server, client, case, check).is_none();
+        let applies = |check: &Check| why_no_check(server, client, case, check).is_none();
         return url_mode::why_not(case).or_else(|| {
-            let nothing = !case.checks.iter().any(seen);
+            let nothing = !case.checks.iter().any(applies);
             nothing.then(|| "nothing of it is seen on the wire".to_owned())
         });
     }
     None
 }
 
-/// Why a check of a case that was played is not for a client.
+/// Why a check of a case that ran is not for a client.
 pub(super) fn why_no_check(
     server: &Server,
     client: &dyn Client,
@@ -46,10 +46,10 @@ pub(super) fn why_no_check(
             .flat_map(observe::holes)
             .chain([check.at.clone()]);
         if paths.any(|path| observe::is_of_server(&path)) {
-            return Some("nobody watches the real service".to_owned());
+            return Some("the requests to the real service are not recorded".to_owned());
         }
     }
-    let untold = !client.tells() && !url_mode::is_seen(case, check);
+    let untold = !client.tells() && !url_mode::is_on_the_wire(case, check);
     untold.then(|| "it is not seen on the wire".to_owned())
 }
 

@@ -1,6 +1,6 @@
-//! One case on its world: the steps, and the document of what was seen.
+//! One run of a case in its own world: the steps, and the document that the checks look into.
 
-mod play;
+mod steps;
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use coze_auth_mock::Consent;
 use serde_json::{Map, Value, json};
 
 use super::Server;
-use super::watched::Watched;
+use super::server_side::ServerSide;
 use crate::case::Case;
 use crate::client::{Broken, Client, Opening, Outcome};
 use crate::clock::SharedClock;
@@ -17,7 +17,7 @@ use crate::url_mode;
 
 /// How a case came to its end.
 pub(super) enum Ended {
-    Played,
+    Completed,
     /// The client has not what the case takes, and had not declared it.
     NotApplicable(String),
     /// The client does not work, or has not what it declared.
@@ -26,10 +26,11 @@ pub(super) enum Ended {
     Wrong(String),
 }
 
-pub(super) struct Scene {
+/// A case that runs over a client.
+pub(super) struct CaseRun {
     case: Case,
-    /// None of the real service.
-    watched: Option<Watched>,
+    /// None for the real service, whose requests nobody records.
+    server_side: Option<ServerSide>,
     clock: SharedClock,
     /// The client tells what it got.
     tells: bool,
@@ -44,23 +45,23 @@ pub(super) struct Scene {
     pub(super) stopped_at: Option<String>,
 }
 
-impl Scene {
+impl CaseRun {
     pub(super) fn open(
         server: &Server,
         name: &str,
         case: &Case,
         tells: bool,
     ) -> Result<Self, String> {
-        let (clock, watched, mock, mut document) = match server {
+        let (clock, server_side, mock, mut document) = match server {
             Server::Mocks(mocks) => {
                 // Who tells nothing lives in real time, and may open the authorize page by itself.
                 let (clock, consent) = match tells {
                     true => (SharedClock::new(), Consent::Page),
                     false => (SharedClock::real(), Consent::Approve),
                 };
-                let watched = Watched::open(mocks, name, case, &clock, consent)?;
-                let document = watched.document();
-                (clock, Some(watched), Some(mocks.mock.clone()), document)
+                let server_side = ServerSide::open(mocks, name, case, &clock, consent)?;
+                let document = server_side.document();
+                (clock, Some(server_side), Some(mocks.mock.clone()), document)
             }
             Server::Live(service) => (SharedClock::real(), None, None, service.document()),
         };
@@ -90,7 +91,7 @@ impl Scene {
                 patience: Duration::from_millis(case.limits.real_ms),
             },
             case: case.clone(),
-            watched,
+            server_side,
             clock,
             tells,
             document,
@@ -102,13 +103,13 @@ impl Scene {
         })
     }
 
-    pub(super) fn play(&mut self, client: &mut dyn Client) -> Ended {
+    pub(super) fn execute(&mut self, client: &mut dyn Client) -> Ended {
         let ended = self.steps(client);
         self.look();
         ended
     }
 
-    /// Puts what both sides saw into the document.
+    /// Puts what both sides recorded into the document.
     fn look(&mut self) {
         let sleeps = self.clock.sleeps();
         let ms = sleeps
@@ -122,8 +123,8 @@ impl Scene {
             "errors": self.leaks(&self.errors),
             "logs": self.leaks(&self.logs),
         });
-        if let Some(watched) = &self.watched {
-            watched.look(&mut self.document);
+        if let Some(server_side) = &self.server_side {
+            server_side.look(&mut self.document);
         }
     }
 
@@ -132,9 +133,9 @@ impl Scene {
         let mut found = Vec::new();
         for text in texts {
             found.extend(
-                self.watched
+                self.server_side
                     .iter()
-                    .flat_map(|watched| watched.leaks_in(text)),
+                    .flat_map(|server_side| server_side.leaks_in(text)),
             );
             let own = self
                 .secrets
@@ -147,14 +148,14 @@ impl Scene {
 
     /// Why no check passes: the client says that it got something, and has asked nobody for it.
     pub(super) fn invented(&self) -> Option<String> {
-        self.watched.as_ref()?;
+        self.server_side.as_ref()?;
         let servers = ["/wire/all", "/elsewhere/requests"].map(|path| self.document.pointer(path));
-        let seen = servers.into_iter().flatten().filter_map(Value::as_array);
+        let requests = servers.into_iter().flatten().filter_map(Value::as_array);
         // The runner opens the authorize page itself.
-        let mut seen = seen
+        let mut requests = requests
             .flatten()
-            .filter(|seen| seen["endpoint"] != "authorize");
-        if seen.next().is_some() {
+            .filter(|entry| entry["endpoint"] != "authorize");
+        if requests.next().is_some() {
             return None;
         }
         let mut got = self.log.iter().filter(|entry| entry["came"] == "ok");
@@ -162,11 +163,11 @@ impl Scene {
         op.map(|op| format!("{op} came to ok, and no server was asked for anything"))
     }
 
-    /// Lets go whoever is still held.
+    /// Releases every request that is still held.
     pub(super) fn close(&self) {
         self.clock.unwatch();
-        if let Some(watched) = &self.watched {
-            watched.close();
+        if let Some(server_side) = &self.server_side {
+            server_side.close();
         }
     }
 
@@ -179,7 +180,7 @@ impl Scene {
     }
 }
 
-impl Scene {
+impl CaseRun {
     /// An operation that begins, without its secrets: who asks for what.
     fn begin(&mut self, op: &str, args: &Map<String, Value>) {
         let open = [
@@ -197,7 +198,7 @@ impl Scene {
             .push(json!({ "at_ms": at_ms, "do": op, "with": shown, "came": null }));
     }
 
-    /// What became of the operation that began last, and what the server saw of it.
+    /// What became of the operation that began last, and the requests that it made.
     fn end(&mut self, result: &Outcome) {
         let came = match result {
             Outcome::Ok(_) => json!("ok"),
@@ -221,10 +222,10 @@ impl Scene {
     /// Requests that are not yet in the log.
     fn catch_up(&mut self) {
         self.log
-            .extend(self.watched.iter_mut().flat_map(Watched::told));
+            .extend(self.server_side.iter_mut().flat_map(ServerSide::new_lines));
     }
 
-    /// What was done, what the server saw, and when the client slept; none shows a secret.
+    /// What was done, which requests reached the server, and when the client slept; nothing of it shows a secret.
     pub(super) fn log(&mut self) -> Vec<Value> {
         self.catch_up();
         let sleeps = &self.document["sleeps_ms"];
