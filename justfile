@@ -41,12 +41,49 @@ bench: mock-bench
     cargo bench --quiet --locked --package coze-auth-core --bench flows
     cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
 
-# The mock beside a bare axum route and npm's oauth2-mock-server: throughput, start, memory.
-mock-bench *args:
+# The mock beside itself at e0d4b6f, a bare axum route and npm's oauth2-mock-server: worlds, throughput, start, memory.
+mock-bench: mock-before
+    #!/usr/bin/env bash
+    set -euo pipefail
     mkdir -p target/peer
     cp mock-server/benches/mock/peer/package.json target/peer/
     npm install --prefix target/peer --silent --no-audit --no-fund
-    PEER_MODULES="$PWD/target/peer" cargo bench --quiet --locked --package coze-auth-mock --bench mock -- {{ args }}
+    export PEER_MODULES="$PWD/target/peer" MOCK_BEFORE="$PWD/target/mock-e0d4b6f/target/release"
+    failed=0
+    cargo bench --quiet --locked --package coze-auth-mock --bench worlds || failed=1
+    cargo bench --quiet --locked --package coze-auth-mock --bench mock || failed=1
+    exit $failed
+
+# The mock of commit e0d4b6f in target/mock-e0d4b6f, and the bench of worlds with its library.
+[private]
+mock-before:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    before=target/mock-e0d4b6f
+    if ! git cat-file -e e0d4b6f^{commit} 2> /dev/null; then
+        echo "the history here does not go back to e0d4b6f: nothing is compared with it"
+        exit 0
+    fi
+    if [ ! -d "$before" ]; then
+        git worktree prune
+        git worktree add --quiet --detach "$before" e0d4b6f
+    fi
+    # A member of that workspace, so that it has its profile and its versions.
+    mkdir -p "$before/crates/worlds"
+    cat > "$before/crates/worlds/Cargo.toml" << END
+    [package]
+    name = "worlds"
+    edition.workspace = true
+    [[bin]]
+    name = "worlds"
+    path = "$PWD/mock-server/benches/worlds/main.rs"
+    [dependencies]
+    bytes.workspace = true
+    coze-auth-mock.workspace = true
+    http.workspace = true
+    $(grep '^allocation-counter' Cargo.toml)
+    END
+    cargo build --quiet --release --manifest-path "$before/Cargo.toml" --target-dir "$before/target" --package worlds --package coze-auth-mock --bins
 
 # A million refresh rotations and a million JWT grants: the mock's memory must stay flat. Takes some ten minutes.
 soak:

@@ -14,6 +14,7 @@ mod users;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -224,7 +225,7 @@ fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Opti
                 continue;
             }
         };
-        if let Err(error) = options.settings.rules.set(&id, on) {
+        if let Err(error) = Arc::make_mut(&mut options.settings.rules).set(&id, on) {
             reader.wrong(at, rule_problem(error, &id));
         }
     }
@@ -248,7 +249,7 @@ fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Op
             reader.wrong(value.span().start, text);
             continue;
         };
-        match options.settings.rules.set_answer(&id, status, code) {
+        match Arc::make_mut(&mut options.settings.rules).set_answer(&id, status, code) {
             Ok(()) => {}
             Err(error @ RuleError::AnswerStatus(..)) => {
                 reader.wrong(value.span().start, rule_problem(error, &id));

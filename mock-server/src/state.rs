@@ -37,7 +37,8 @@ use user::User;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    pub(crate) apps: Vec<App>,
+    /// Those of the settings, until the owner of one changes it.
+    pub(crate) apps: Arc<Vec<App>>,
     /// The user who is signed in on the consent and device pages.
     pub(crate) user: Arc<User>,
     pub(crate) ids: Ids,
@@ -110,15 +111,12 @@ impl State {
         settings.enterprises = new.enterprises.clone();
         settings.faults = new.faults.clone();
         self.user = settings.users[0].clone();
-        for app in &mut self.apps {
+        let apps = Arc::make_mut(&mut self.apps);
+        for app in &mut *apps {
             app.removed = true;
         }
-        for app in &settings.apps {
-            match self
-                .apps
-                .iter_mut()
-                .find(|old| old.client_id == app.client_id)
-            {
+        for app in settings.apps.iter() {
+            match apps.iter_mut().find(|old| old.client_id == app.client_id) {
                 Some(old) => {
                     let enabled = old.enabled;
                     *old = App {
@@ -126,11 +124,11 @@ impl State {
                         ..app.clone()
                     };
                 }
-                None => self.apps.push(app.clone()),
+                None => apps.push(app.clone()),
             }
         }
         let mut tokens = console_tokens(settings);
-        for token in &settings.tokens {
+        for token in settings.tokens.iter() {
             let key = digest(&token.value);
             if let (Some(new), Some(old)) = (tokens.get_mut(&key), self.console_tokens.get(&key)) {
                 (new.revoked, new.restricted) = (old.revoked, old.restricted);
@@ -257,7 +255,7 @@ impl State {
 
 fn console_tokens(settings: &Settings) -> CappedMap<AccessToken> {
     let mut tokens = CappedMap::new(settings.tokens.len());
-    for token in &settings.tokens {
+    for token in settings.tokens.iter() {
         let named = |user: &&Arc<User>| Some(&user.name) == token.user.as_ref();
         let user = settings.users.iter().find(named);
         let entry = AccessToken {

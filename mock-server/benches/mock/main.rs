@@ -1,4 +1,5 @@
-//! What the mock costs beside a bare route of axum and beside `oauth2-mock-server`, in one run: `just bench`.
+//! What the mock costs beside a bare route of axum, beside itself at commit `e0d4b6f` and beside `oauth2-mock-server`, in
+//! one run: `just mock-bench`.
 //! `just soak` lets it run for long: its memory must not grow.
 
 #![allow(missing_docs)]
@@ -14,9 +15,9 @@ use std::time::Duration;
 
 use crate::http::{Connection, log_in};
 use crate::load::{Load, Run};
-use crate::process::{BARE, Kind, MOCK, PEER, Process, peer_modules};
+use crate::process::{BARE, BEFORE, Kind, MOCK, PEER, Process, before, peer_modules};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 const STARTS: usize = 21;
 const PEER_STARTS: usize = 5;
 const GRANTS: usize = 100_000;
@@ -87,6 +88,9 @@ fn throughput(verdicts: &mut Verdicts, peer: bool) {
         Load::new("mock: refresh grant", &MOCK),
         Load::new("bare axum route, as many bytes", &BARE),
     ];
+    if before().is_some() {
+        loads.push(Load::new("mock at e0d4b6f: refresh grant", &BEFORE));
+    }
     if peer {
         loads.push(Load::new("oauth2-mock-server: refresh grant", &PEER));
     }
@@ -104,26 +108,34 @@ fn throughput(verdicts: &mut Verdicts, peer: bool) {
             load.name, load.answer
         );
     }
-    let ratio = |of: usize, figure: fn(&Run) -> f64| {
+    let ratio = |one: usize, other: usize, figure: fn(&Run) -> f64| {
+        let pairs = runs[one].iter().zip(&runs[other]);
         median(
-            runs[0]
-                .iter()
-                .zip(&runs[of])
-                .map(|(mock, other)| figure(mock) / figure(other))
+            pairs
+                .map(|(one, other)| figure(one) / figure(other))
                 .collect(),
         )
     };
-    let bare = ratio(1, Run::rate);
-    let cost = ratio(1, Run::cost_us);
-    let figure = format!("{bare:.2} × (processor time {cost:.2} ×)");
+    let rate = ratio(0, 1, Run::rate);
     verdicts.tell(
         "throughput beside the bare route",
-        &figure,
+        &format!("{rate:.2} ×"),
         "≥ 0.8 ×",
-        bare >= 0.8,
+        rate >= 0.8,
+    );
+    let cost = ratio(0, 1, Run::cost_us);
+    let then = match before() {
+        Some(_) => format!(", at e0d4b6f {:.2} ×", ratio(2, 1, Run::cost_us)),
+        None => String::new(),
+    };
+    verdicts.tell(
+        "processor time beside the bare route",
+        &format!("{cost:.2} ×{then}"),
+        "≤ 1.15 ×",
+        cost <= 1.15,
     );
     if peer {
-        let peer = ratio(2, Run::rate);
+        let peer = ratio(0, loads.len() - 1, Run::rate);
         let figure = format!("{peer:.0} ×");
         verdicts.tell(
             "throughput beside oauth2-mock-server",

@@ -3,14 +3,11 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::{Connection, post};
-
-/// The kernel counts in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
 
 pub(crate) struct Process {
     child: Child,
@@ -36,6 +33,11 @@ pub(crate) const MOCK: Kind = Kind {
     command: mock,
     first: "/v1/users/me",
 };
+/// The mock of commit `e0d4b6f`.
+pub(crate) const BEFORE: Kind = Kind {
+    command: |to| serve(&before().expect("it was looked for"), to),
+    first: "/v1/users/me",
+};
 pub(crate) const BARE: Kind = Kind {
     command: bare,
     first: "/",
@@ -46,7 +48,11 @@ pub(crate) const PEER: Kind = Kind {
 };
 
 fn mock(to: SocketAddr) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth-mock"));
+    serve(Path::new(env!("CARGO_BIN_EXE_coze-auth-mock")), to)
+}
+
+fn serve(program: &Path, to: SocketAddr) -> Command {
+    let mut command = Command::new(program);
     command.args(["serve", "--consent", "approve", "--seed", "1", "--listen"]);
     // A log line per request is for people, and its cost the terminal's.
     command.arg(to.to_string()).env("RUST_LOG", "off");
@@ -67,6 +73,12 @@ fn peer(to: SocketAddr) -> Command {
         .arg(to.port().to_string())
         .env("PEER_MODULES", peer_modules());
     command
+}
+
+/// The binary of commit `e0d4b6f`, if `just mock-bench` has built it.
+pub(crate) fn before() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("MOCK_BEFORE")?);
+    Some(folder.join("coze-auth-mock")).filter(|binary| binary.exists())
 }
 
 /// Where `just bench` has installed the peer.
@@ -134,13 +146,16 @@ impl Process {
         kb.expect("a number") * 1024
     }
 
-    /// Processor time, in user space and in the kernel.
+    /// Processor time of all its threads, in user space and in the kernel.
     pub(crate) fn processor(&self) -> Duration {
-        let stat = self.read("stat").expect("Linux");
-        let (_, after) = stat.rsplit_once(") ").expect("a name");
-        let fields: Vec<_> = after.split(' ').collect();
-        let ticks = |n: usize| fields[n].parse::<u32>().expect("a number");
-        TICK * (ticks(11) + ticks(12))
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("Linux");
+        let nanoseconds = threads.map(|thread| {
+            let of_thread = thread.expect("a thread").path().join("schedstat");
+            let text = fs::read_to_string(of_thread).expect("a thread that lives");
+            let first = text.split(' ').next().expect("a number");
+            first.parse::<u64>().expect("a number")
+        });
+        Duration::from_nanos(nanoseconds.sum())
     }
 
     fn read(&self, what: &str) -> io::Result<String> {

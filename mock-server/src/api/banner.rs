@@ -102,7 +102,7 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text.push_str("  Tokens\n");
-    for token in &state.settings.tokens {
+    for token in state.settings.tokens.iter() {
         let _ = writeln!(text, "    {:<7} {}", token.kind, token.value);
     }
     let users = &state.settings.users;
@@ -111,7 +111,7 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
     } else {
         "  Users\n"
     });
-    for user in users {
+    for user in users.iter() {
         let _ = writeln!(text, "    {} in workspace {}", user.name, user.workspace);
     }
     let mut uris: Vec<_> = state

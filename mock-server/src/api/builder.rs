@@ -40,7 +40,7 @@ impl Builder {
     /// Turns the rule `id` of `rules.toml` on or off.
     #[must_use]
     pub fn rule(mut self, id: &str, on: bool) -> Self {
-        let set = self.options.settings.rules.set(id, on);
+        let set = Arc::make_mut(&mut self.options.settings.rules).set(id, on);
         self.note(set.map_err(SetupError::from))
     }
 
@@ -48,7 +48,7 @@ impl Builder {
     /// is given. What Coze answers is not known for every rule; a client should bear them all.
     #[must_use]
     pub fn answer(mut self, id: &str, status: u16, error: Option<&str>) -> Self {
-        let set = self.options.settings.rules.set_answer(id, status, error);
+        let set = Arc::make_mut(&mut self.options.settings.rules).set_answer(id, status, error);
         self.note(set.map_err(SetupError::from))
     }
 

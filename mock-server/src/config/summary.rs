@@ -22,7 +22,7 @@ pub(crate) fn summary(options: &Options) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{}", format!("  {name:<26} {value}").trim_end());
     };
-    for app in &settings.apps {
+    for app in settings.apps.iter() {
         let mut about = app.client_id.clone();
         match app.consent.unwrap_or(settings.consent) {
             Consent::Page => {}
@@ -45,13 +45,13 @@ pub(crate) fn summary(options: &Options) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<26} {value}");
     };
-    for user in &settings.users {
+    for user in settings.users.iter() {
         line(
             "user",
             &format!("{} in workspace {}", user.name, user.workspace),
         );
     }
-    for token in &settings.tokens {
+    for token in settings.tokens.iter() {
         let user = token.user.as_ref().unwrap_or(&settings.users[0].name);
         line(token.kind, &format!("of {user}"));
     }

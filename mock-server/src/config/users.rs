@@ -16,14 +16,14 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
     if let Some(tables) = reader.tables(top, "user", "[[user]]") {
         let users = users(reader, &tables);
         if !users.is_empty() {
-            settings.users = users;
+            settings.users = users.into();
         }
     }
     if let Some(tables) = reader.tables(top, "app", "[[app]]") {
-        settings.apps = apps_of(reader, &tables);
+        settings.apps = Arc::new(apps_of(reader, &tables));
     }
     if let Some(tables) = reader.tables(top, "token", "[[token]]") {
-        settings.tokens = tokens(reader, &tables, &settings.users);
+        settings.tokens = tokens(reader, &tables, &settings.users).into();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the owner of an app does in the console.
 
+use std::sync::Arc;
+
 use axum::extract::Path;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -20,7 +22,7 @@ pub(super) async fn change_app(
 ) -> Handled {
     let asked: ChangeApp = parse(&body, r#"{"enabled":true|false}"#)?;
     let mut state = world.state();
-    let mut apps = state.apps.iter_mut();
+    let mut apps = Arc::make_mut(&mut state.apps).iter_mut();
     let found = apps.find(|app| !app.removed && app.client_id == client_id);
     let app = found.ok_or_else(|| Problem::not_found("no app with this client id"))?;
     app.enabled = asked.enabled;

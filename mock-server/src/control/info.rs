@@ -37,7 +37,7 @@ pub(crate) fn describe(world: &World, base_url: &str) -> Value {
     let mut info = json!({
         "base_url": base_url,
         "apps": apps,
-        "tokens": state.settings.tokens,
+        "tokens": *state.settings.tokens,
         "version": env!("CARGO_PKG_VERSION"),
     });
     if world.addressing.ca_pem().is_some() {

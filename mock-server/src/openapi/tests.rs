@@ -136,7 +136,7 @@ fn every_rule_has_its_answer() {
 #[test]
 fn an_answer_that_was_changed_is_the_one_that_is_told() {
     let mut settings = Settings::standard([1; 32]);
-    let rules = &mut settings.rules;
+    let rules = std::sync::Arc::make_mut(&mut settings.rules);
     rules
         .set_answer("token.permission", 200, None)
         .expect("an answer");

@@ -33,20 +33,20 @@ impl Ttl {
     };
 }
 
-/// What stays when a world is reset.
+/// What stays when a world is reset. The lists are shared with the worlds that have the same ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: ClockHandle,
-    pub(crate) rules: RuleSet,
+    pub(crate) rules: Arc<RuleSet>,
     pub(crate) consent: Consent,
     pub(crate) seed: [u8; 32],
     pub(crate) cap: usize,
     pub(crate) journal: usize,
     pub(crate) ttl: Ttl,
-    pub(crate) apps: Vec<App>,
+    pub(crate) apps: Arc<Vec<App>>,
     /// At least one; the first is signed in on the pages.
-    pub(crate) users: Vec<Arc<User>>,
-    pub(crate) tokens: Vec<ConsoleToken>,
+    pub(crate) users: Arc<[Arc<User>]>,
+    pub(crate) tokens: Arc<[ConsoleToken]>,
     /// On the JWT paths; none listed: any.
     pub(crate) accounts: Vec<String>,
     pub(crate) enterprises: Vec<String>,
@@ -58,15 +58,15 @@ impl Settings {
     pub(crate) fn standard(seed: [u8; 32]) -> Self {
         Self {
             clock: ClockHandle::real(),
-            rules: RuleSet::standard(),
+            rules: Arc::new(RuleSet::standard()),
             consent: Consent::Page,
             seed,
             cap: DEFAULT_GRANTS,
             journal: limits::DEFAULT_JOURNAL,
             ttl: Ttl::STANDARD,
-            apps: ready_made::apps(),
-            users: ready_made::users(),
-            tokens: ready_made::console_tokens(),
+            apps: Arc::new(ready_made::apps()),
+            users: ready_made::users().into(),
+            tokens: ready_made::console_tokens().into(),
             accounts: Vec::new(),
             enterprises: Vec::new(),
             faults: Vec::new(),

@@ -177,8 +177,9 @@ impl Worlds {
     /// Forgets the worlds that nobody has used for as long as they were to be kept, and if that is not enough,
     /// the one that was not used for the longest. One that holds requests is in use.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
+        let now = Instant::now();
         named.retain(|_, entry| {
-            let kept = entry.used.elapsed() < entry.kept || entry.world.holds();
+            let kept = now.duration_since(entry.used) < entry.kept || entry.world.holds();
             if !kept {
                 entry.world.end();
             }
@@ -246,5 +247,19 @@ mod tests {
             ["other"],
             "a gate without a request holds nobody"
         );
+    }
+
+    /// Or each would have a copy of all apps; but what an owner does to an app is done in one world.
+    #[test]
+    fn worlds_share_the_apps_until_one_is_changed() {
+        let worlds = worlds();
+        let [one, other] = ["one", "other"].map(|name| worlds.named(name).expect("a name"));
+        let shared = || Arc::ptr_eq(&one.state().apps, &other.state().apps);
+        assert!(shared());
+        Arc::make_mut(&mut one.state().apps)[0].enabled = false;
+        assert!(!shared());
+        assert!(other.state().apps[0].enabled && worlds.first().state().apps[0].enabled);
+        one.reset();
+        assert!(one.state().apps[0].enabled && shared());
     }
 }
