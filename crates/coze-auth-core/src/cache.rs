@@ -24,12 +24,12 @@ mod policy;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::policy::RefreshPolicy;
+pub use self::policy::{RefreshPolicy, Validity};
 use crate::access_token::AccessToken;
 use crate::error::{Error, ErrorCode, Retry};
 use crate::secret::RefreshToken;
-use crate::time::{Now, SteadyTime, UnixTime};
-use crate::token::TokenGrant;
+use crate::time::{Now, SteadyTime};
+use crate::token::{IssuedToken, TokenGrant};
 
 /// The first pause after a failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -73,14 +73,14 @@ impl RefreshError for Error {
 #[allow(clippy::exhaustive_enums)] // these five are the contract with every driver
 pub enum Lookup<E = Error> {
     /// Use it. It is fresh, or someone renews or stores it already, or that failed a moment ago.
-    Fresh(AccessToken),
+    Fresh(IssuedToken),
     /// Use it; and renew it, or store what could not be stored, beside.
-    Stale(AccessToken, RefreshTicket),
-    /// There is none: renew it first.
+    Stale(IssuedToken, RefreshTicket),
+    /// There is none that lasts as long as it was asked for: renew it first.
     Missing(RefreshTicket),
-    /// There is none, and someone renews it: look again when that is done, or at the latest after this long.
+    /// There is none such, and someone renews it: look again when that is done, or at the latest after this long.
     Busy(Duration),
-    /// There is none, and the last renewal failed a moment ago, for this reason.
+    /// There is none such, and the last renewal failed a moment ago, for this reason.
     Failed(E),
 }
 
@@ -89,8 +89,17 @@ pub enum Lookup<E = Error> {
 pub struct RefreshTicket {
     id: u64,
     installed: u64,
+    at_least: Duration,
     /// What to renew it with. None: there is none (JWT, or no login yet), or it was refused.
     pub refresh_token: Option<RefreshToken>,
+}
+
+impl RefreshTicket {
+    /// How long the new token is to be valid at least: a grant from storage that [does not last](Validity::lasts) so
+    /// long has to be renewed, fresh as it may be.
+    pub fn at_least(&self) -> Duration {
+        self.at_least
+    }
 }
 
 /// One grant that many share. See the [module](self) for the whole.
@@ -259,8 +268,14 @@ impl<E: RefreshError> TokenCache<E> {
 
     /// What to do for a token now.
     pub fn lookup(&mut self, now: Now) -> Lookup<E> {
-        let usable = self.current.as_ref().filter(|current| current.serves(now));
-        let token = usable.map(|current| current.grant.access_token.clone());
+        self.lookup_lasting(Duration::ZERO, now)
+    }
+
+    /// What to do now for a token that [lasts](Validity::lasts) at least so long. One that has less left counts as none: who
+    /// asks for it waits for the renewal, and is told if that fails. Everyone else is given the token meanwhile.
+    pub fn lookup_lasting(&mut self, at_least: Duration, now: Now) -> Lookup<E> {
+        let usable = self.usable(at_least, now);
+        let token = usable.map(|current| current.grant.issued_token());
         let stale = usable.is_none_or(|current| {
             current.unstored
                 || !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
@@ -269,24 +284,25 @@ impl<E: RefreshError> TokenCache<E> {
             Some(token) if !stale => Lookup::Fresh(token),
             Some(token) => match self.busy(now).is_some() || self.pausing(now).is_some() {
                 true => Lookup::Fresh(token),
-                false => Lookup::Stale(token, self.ticket(now)),
+                false => Lookup::Stale(token, self.ticket(at_least, now)),
             },
             None => match (self.busy(now), self.pausing(now)) {
                 (Some(rest), _) => Lookup::Busy(rest),
                 (None, Some(error)) => Lookup::Failed(error.clone()),
-                (None, None) => Lookup::Missing(self.ticket(now)),
+                (None, None) => Lookup::Missing(self.ticket(at_least, now)),
             },
         }
     }
 
-    /// The token that [`lookup`](Self::lookup) will give to everyone up to the moment beside it, whatever
-    /// happens to clocks and leases: for a slot that is read without the cache. None if there is none such.
-    pub fn published(&self) -> Option<(&AccessToken, UnixTime)> {
+    /// The token that [`lookup`](Self::lookup) will give to everyone while it is [fresh](Validity::is_fresh), and
+    /// [`lookup_lasting`](Self::lookup_lasting) if it [lasts](Validity::lasts), whatever happens to clocks and leases: for a
+    /// slot that is read without the cache. None if there is none such.
+    pub fn published(&self) -> Option<(&AccessToken, Validity)> {
         let current = self.current.as_ref();
         let current = current.filter(|current| !current.rejected && !current.unstored)?;
         Some((
             &current.grant.access_token,
-            self.policy.stale_from(&current.grant),
+            self.policy.validity(&current.grant),
         ))
     }
 
@@ -295,11 +311,9 @@ impl<E: RefreshError> TokenCache<E> {
         self.current.as_ref().map(|current| &current.grant)
     }
 
-    /// Whether there is a token to hand out now.
-    pub fn serves(&self, now: Now) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|current| current.serves(now))
+    /// Whether there is a token to hand out now that [lasts](Validity::lasts) at least so long.
+    pub fn serves(&self, at_least: Duration, now: Now) -> bool {
+        self.usable(at_least, now).is_some()
     }
 
     /// Whether the API has refused the current access token.
@@ -342,12 +356,18 @@ impl<E: RefreshError> TokenCache<E> {
         }
     }
 
+    fn usable(&self, at_least: Duration, now: Now) -> Option<&Current> {
+        let current = self.current.as_ref()?;
+        let validity = self.policy.validity(&current.grant);
+        (current.serves(now) && validity.lasts(at_least, now.unix)).then_some(current)
+    }
+
     fn pausing(&self, now: Now) -> Option<&E> {
         let failure = self.failure.as_ref()?;
         (now.steady < failure.until).then_some(&failure.error)
     }
 
-    fn ticket(&mut self, now: Now) -> RefreshTicket {
+    fn ticket(&mut self, at_least: Duration, now: Now) -> RefreshTicket {
         self.tickets += 1;
         self.running = Some(Lease {
             ticket: self.tickets,
@@ -357,6 +377,7 @@ impl<E: RefreshError> TokenCache<E> {
         RefreshTicket {
             id: self.tickets,
             installed: self.installed,
+            at_least,
             refresh_token: current.and_then(|current| current.grant.refresh_token.clone()),
         }
     }

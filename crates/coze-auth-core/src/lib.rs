@@ -88,6 +88,6 @@ pub use self::flow::{Call, Flow, Step};
 pub use self::refresh::RefreshApp;
 pub use self::secret::{ClientSecret, RefreshToken};
 pub use self::time::{ClockSkew, Now, SteadyTime, UnixTime};
-pub use self::token::TokenGrant;
+pub use self::token::{IssuedToken, TokenGrant};
 pub use self::whoami::whoami;
 pub use self::wire::{Body, Request, Response};

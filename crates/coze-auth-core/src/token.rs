@@ -28,11 +28,54 @@ pub struct TokenGrant {
     pub clock_skew: Option<ClockSkew>,
 }
 
+/// An access token and when it ends, and nothing that renews it: this may be handed on, to the end user whose session
+/// it is for.
+///
+/// ```
+/// # use coze_auth_core::{TokenGrant, error::ConfigError};
+/// # fn main() -> Result<(), ConfigError> {
+/// # let grant = TokenGrant::from_secret_json(r#"{"access_token":"czu_1","refresh_token":"r","issued_at":1750000000,"expires_at":1750000900}"#)?;
+/// let json = grant.issued_token().to_secret_json();
+/// assert_eq!(json.expose(), r#"{"access_token":"czu_1","expires_at":1750000900}"#);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// Opens the API until `expires_at`.
+    pub access_token: AccessToken,
+    /// When the access token ends, by Coze's clock. None if that is not known: the token was made in Coze's console.
+    pub expires_at: Option<UnixTime>,
+}
+
+impl IssuedToken {
+    /// How long the access token still lives; zero if it has ended. None if its end is not known.
+    pub fn remaining(&self, now: UnixTime) -> Option<Duration> {
+        self.expires_at.map(|end| now.until(end))
+    }
+
+    /// The token as JSON, for whom it is meant: `access_token`, and `expires_at` in Unix seconds, unless it is not known.
+    pub fn to_secret_json(&self) -> SecretJson {
+        SecretJson::of(&Issued {
+            access_token: self.access_token.expose(),
+            expires_at: self.expires_at.map(UnixTime::as_secs),
+        })
+    }
+}
+
 /// What `expires_in` can mean as a moment: from 2001 to 5138. Below it is a duration, which the token
 /// endpoint never sends (protocol §3.1); above it are milliseconds.
 const MOMENTS: std::ops::Range<f64> = 1e9..1e11;
 
 impl TokenGrant {
+    /// The access token and its end, without the refresh token.
+    pub fn issued_token(&self) -> IssuedToken {
+        IssuedToken {
+            access_token: self.access_token.clone(),
+            expires_at: Some(self.expires_at),
+        }
+    }
+
     /// How long the access token still lives; zero if it has ended.
     pub fn remaining(&self, now: UnixTime) -> Duration {
         now.until(self.expires_at)
@@ -100,4 +143,11 @@ struct Saved<'a> {
     /// Unix seconds, as is `expires_at`: what is stored must not start a new life when it is loaded.
     issued_at: u64,
     expires_at: u64,
+}
+
+#[derive(Serialize)]
+struct Issued<'a> {
+    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
 }

@@ -14,7 +14,8 @@ use proptest::sample::Index;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Look,
+    /// For a token that is valid for at least so many seconds.
+    Look(u64),
     /// An answer to any ticket that is out, late or not: a grant that lives this long.
     Succeed(Index, u64),
     /// The same, of a grant that could not be stored.
@@ -39,7 +40,8 @@ fn op() -> impl Strategy<Value = Op> {
     let life = || prop_oneof![1 => 0..3_u64, 3 => 3..200_u64];
     let leap = prop_oneof![6 => Just(0), 1 => -100_000..100_000_i64];
     prop_oneof![
-        8 => Just(Op::Look),
+        5 => Just(Op::Look(0)),
+        3 => (0..300_u64).prop_map(Op::Look),
         4 => (any::<Index>(), life()).prop_map(|(which, life)| Op::Succeed(which, life)),
         2 => (any::<Index>(), life()).prop_map(|(which, life)| Op::SucceedUnstored(which, life)),
         1 => Just(Op::Store),
@@ -56,6 +58,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// A grant as the model sees it.
 struct Seen {
     number: u64,
+    issued_at: UnixTime,
     expires_at: UnixTime,
     at: SteadyTime,
     /// It had ended when it came, by renewal.
@@ -128,6 +131,7 @@ impl Model {
         self.installed += 1;
         self.current = Some(Seen {
             number: self.grants,
+            issued_at: grant.issued_at,
             expires_at: grant.expires_at,
             at: self.now.steady,
             doubtful: renewed && grant.expires_at <= self.now.unix,
@@ -142,6 +146,14 @@ impl Model {
         !seen.rejected && (doubt || self.now.unix < seen.expires_at)
     }
 
+    /// Whether it is valid for so many seconds, or for as long as it was fresh for when it was new.
+    fn lasts(&self, seen: &Seen, at_least: u64) -> bool {
+        let life = seen.issued_at.until(seen.expires_at);
+        let most = life - (life / 10).min(Duration::from_secs(60));
+        let left = self.now.unix.until(seen.expires_at);
+        left >= most || left >= Duration::from_secs(at_least)
+    }
+
     fn adopt(&mut self, life: u64) {
         let grant = self.grant(life);
         self.cache.adopt(&grant, self.now);
@@ -152,6 +164,7 @@ impl Model {
         if is_better && self.now.unix < grant.expires_at {
             self.current = Some(Seen {
                 number: self.grants,
+                issued_at: grant.issued_at,
                 expires_at: grant.expires_at,
                 at: self.now.steady,
                 doubtful: false,
@@ -199,31 +212,35 @@ impl Model {
         Ok(())
     }
 
-    fn look(&mut self) -> Result<(), TestCaseError> {
+    fn look(&mut self, at_least: u64) -> Result<(), TestCaseError> {
         let published = self
             .cache
             .published()
-            .map(|(token, until)| (token.clone(), until));
+            .map(|(token, validity)| (token.clone(), validity));
         let unstored = self.current.as_ref().is_some_and(|seen| seen.unstored);
         prop_assert!(
             !unstored || published.is_none(),
             "published, so nobody stores it"
         );
-        let serves = self.cache.serves(self.now);
-        let said = self.cache.lookup(self.now);
+        let asked = Duration::from_secs(at_least);
+        let serves = self.cache.serves(asked, self.now);
+        let lasts = |seen| self.serves(seen) && self.lasts(seen, at_least);
+        prop_assert_eq!(serves, self.current.as_ref().is_some_and(lasts));
+        let said = self.cache.lookup_lasting(asked, self.now);
         let served = matches!(said, Lookup::Fresh(_) | Lookup::Stale(..));
         prop_assert_eq!(served, serves, "a good token is not served");
         self.hides(&said)?;
-        if let Some((token, until)) = published
-            && self.now.unix < until
+        if let Some((token, validity)) = published
+            && validity.is_fresh(self.now.unix)
+            && validity.lasts(asked, self.now.unix)
         {
-            let fresh = matches!(&said, Lookup::Fresh(given) if given.matches(&token));
+            let fresh = matches!(&said, Lookup::Fresh(given) if given.access_token.matches(&token));
             prop_assert!(fresh, "published and not given: {said:?}");
         }
         match said {
-            Lookup::Fresh(token) => self.given(&token),
+            Lookup::Fresh(token) => self.given(&token.access_token),
             Lookup::Stale(token, ticket) => {
-                self.given(&token)?;
+                self.given(&token.access_token)?;
                 self.took(ticket)
             }
             Lookup::Missing(ticket) => self.took(ticket),
@@ -274,7 +291,7 @@ impl Model {
 
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
         match op {
-            Op::Look => return self.look(),
+            Op::Look(at_least) => return self.look(at_least),
             Op::Succeed(..) | Op::SucceedUnstored(..) | Op::Fail(..) | Op::Lose(_)
                 if self.out.is_empty() => {}
             Op::Succeed(which, life) => return self.succeed(which, life, true),

@@ -85,8 +85,9 @@ fn a_token_that_had_ended_when_it_came_is_used_for_five_seconds() {
     };
     for unix in [DAY, DAY + HOUR] {
         let mut cache = doubtful();
-        let (_, until) = cache.published().expect("a token");
-        assert!(until < clocks(unix, 10).unix, "nobody takes it for fresh");
+        let (_, validity) = cache.published().expect("a token");
+        let now = clocks(unix, 10).unix;
+        assert!(!validity.is_fresh(now), "nobody takes it for fresh");
         assert_eq!(says(&mut cache, clocks(unix, 10)), "fresh access-2");
         assert_eq!(says(&mut cache, ms(unix, 14_999)), "fresh access-2");
         assert_eq!(says(&mut cache, clocks(unix, 15)), "missing");
@@ -240,9 +241,9 @@ proptest! {
         for (unix, passed) in looks {
             steady += passed;
             let now = clocks(unix, steady);
-            let published = cache.published().map(|(token, until)| (token.clone(), until));
+            let published = cache.published().map(|(token, validity)| (token.clone(), validity));
             let said = says(&mut cache, now);
-            if let Some((token, until)) = published && now.unix < until {
+            if let Some((token, validity)) = published && validity.is_fresh(now.unix) {
                 prop_assert_eq!(said, format!("fresh {}", token.expose()));
             }
         }

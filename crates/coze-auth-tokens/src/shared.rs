@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
-use coze_auth_core::{AccessToken, Now, RefreshToken, SteadyTime, TokenGrant, UnixTime};
+use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache, Validity};
+use coze_auth_core::{
+    AccessToken, IssuedToken, Now, RefreshToken, SteadyTime, TokenGrant, UnixTime,
+};
 
 use crate::slot::Slot;
 use crate::sync::{Mutex, MutexGuard, locked};
@@ -18,9 +20,9 @@ use crate::{Error, Refresh};
 #[allow(clippy::exhaustive_enums)] // the contract with the adapters
 pub enum Ask {
     /// Here it is.
-    Token(AccessToken),
+    Token(IssuedToken),
     /// Here it is; and carry out the renewal, beside.
-    Behind(AccessToken, Refresh),
+    Behind(IssuedToken, Refresh),
     /// Carry out the renewal, then ask again.
     First(Refresh),
     /// Someone renews it: ask again when that is over, or after this long.
@@ -45,6 +47,10 @@ pub(crate) struct Rounds {
     since: Option<SteadyTime>,
     /// It waits for the renewal of a token that is good for now.
     pub(crate) waits_when_stale: bool,
+    /// How long the token is to be valid at least.
+    pub(crate) at_least: Duration,
+    /// It has carried out a renewal: what that brought is what Coze gives, and is taken.
+    renewed: bool,
 }
 
 pub(crate) struct Shared {
@@ -93,15 +99,18 @@ impl Shared {
     /// With a token that never ends.
     pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken) -> Arc<Self> {
         let shared = Self::new(policy);
-        shared
-            .slot
-            .publish(Some((token, UnixTime::from_secs(u64::MAX))));
+        shared.slot.publish(Some((token, Validity::unknown())));
         shared
     }
 
     /// The token, if it is fresh. It waits for nobody.
     pub(crate) fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
         self.slot.fresh(now)
+    }
+
+    /// The token and its end, if it is fresh and lasts at least so long. It waits for nobody.
+    pub(crate) fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
+        self.slot.lasting(at_least, now)
     }
 
     /// What to do for a token. `refresh` makes a renewal of a ticket and of what it replaces.
@@ -124,7 +133,11 @@ impl Shared {
         let since = *caller.since.get_or_insert(now.steady);
         // A renewal that is lost is not waited for twice: there is a token.
         let waits = caller.waits_when_stale && since.until(now.steady) < state.lease;
-        match state.cache.lookup(now) {
+        let at_least = match caller.renewed {
+            true => Duration::ZERO,
+            false => caller.at_least,
+        };
+        match state.cache.lookup_lasting(at_least, now) {
             Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| waits) {
                 Some(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
                 None => Ask::Token(token),
@@ -133,6 +146,7 @@ impl Shared {
                 Ask::Behind(token, refresh(ticket, state.known()))
             }
             Lookup::Stale(_, ticket) | Lookup::Missing(ticket) => {
+                caller.renewed = true;
                 Ask::First(refresh(ticket, state.known()))
             }
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
@@ -275,7 +289,7 @@ impl Shared {
         let published = state.cache.published().filter(|_| !state.closed);
         // Under the lock, or an older token could be published over a newer one.
         self.slot
-            .publish(published.map(|(token, until)| (token.clone(), until)));
+            .publish(published.map(|(token, validity)| (token.clone(), validity)));
         state
     }
 }
@@ -311,7 +325,7 @@ impl State {
     /// renewal: without this, one who asks a store that hangs, or comes to look when the pause is over, would ask on
     /// for ever.
     fn ended(&mut self, caller: &Rounds, now: Now) -> Option<Error> {
-        if self.cache.serves(now) {
+        if self.cache.serves(caller.at_least, now) {
             return None;
         }
         let waited = caller.since.map(|since| since.until(now.steady));

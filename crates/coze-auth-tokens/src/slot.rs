@@ -3,8 +3,10 @@
 use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use coze_auth_core::{AccessToken, UnixTime};
+use coze_auth_core::cache::Validity;
+use coze_auth_core::{AccessToken, IssuedToken, UnixTime};
 
 #[cfg(coze_auth_model)]
 use self::plain::ArcSwapOption;
@@ -26,7 +28,13 @@ pub(crate) struct Slot(ArcSwapOption<Published>);
 
 struct Published {
     copies: [AccessToken; COPIES],
-    until: UnixTime,
+    validity: Validity,
+}
+
+impl Published {
+    fn mine(&self) -> AccessToken {
+        self.copies[MINE.with(|mine| *mine)].clone()
+    }
 }
 
 impl Slot {
@@ -38,14 +46,24 @@ impl Slot {
     pub(crate) fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
         let published = self.0.load();
         let published = published.as_ref()?;
-        (now < published.until).then(|| published.copies[MINE.with(|mine| *mine)].clone())
+        let is_fresh = published.validity.is_fresh(now);
+        is_fresh.then(|| published.mine())
     }
 
-    pub(crate) fn publish(&self, token: Option<(AccessToken, UnixTime)>) {
-        self.0.store(token.map(|(token, until)| {
+    /// The token and its end, if it is fresh and lasts at least so long.
+    pub(crate) fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
+        let published = self.0.load();
+        let published = published.as_ref()?;
+        let validity = &published.validity;
+        let serves = validity.is_fresh(now) && validity.lasts(at_least, now);
+        serves.then(|| validity.of(published.mine()))
+    }
+
+    pub(crate) fn publish(&self, token: Option<(AccessToken, Validity)>) {
+        self.0.store(token.map(|(token, validity)| {
             let copy = |_| AccessToken::received(token.expose()).expect("the text of a token");
             let copies = array::from_fn(copy);
-            Arc::new(Published { copies, until })
+            Arc::new(Published { copies, validity })
         }));
     }
 }
@@ -76,22 +94,51 @@ mod plain {
 
 #[cfg(all(test, not(coze_auth_model)))]
 mod tests {
+    use coze_auth_core::TokenGrant;
+    use coze_auth_core::cache::RefreshPolicy;
+
     use super::*;
+
+    /// A token that is issued now and fresh for 90 s.
+    fn lives_a_hundred_seconds(token: &str) -> (AccessToken, Validity) {
+        let grant = format!(
+            r#"{{"access_token":"{token}","refresh_token":"r","issued_at":1000,"expires_at":1100}}"#
+        );
+        let grant = TokenGrant::from_secret_json(&grant).unwrap();
+        let validity = RefreshPolicy::new(Duration::ZERO).validity(&grant);
+        (grant.access_token, validity)
+    }
 
     #[test]
     fn every_thread_reads_what_was_published_until_its_end() {
-        let (slot, until) = (Slot::empty(), UnixTime::from_secs(9));
+        let slot = Slot::empty();
         let read = |now| slot.fresh(UnixTime::from_secs(now));
-        slot.publish(Some((AccessToken::new("one").unwrap(), until)));
+        slot.publish(Some(lives_a_hundred_seconds("one")));
         std::thread::scope(|scope| {
             for _ in 0..=COPIES {
                 scope.spawn(|| {
-                    assert_eq!(read(8).unwrap().expose(), "one");
-                    assert!(read(9).is_none());
+                    assert_eq!(read(1_089).unwrap().expose(), "one");
+                    assert!(read(1_090).is_none());
                 });
             }
         });
         slot.publish(None);
-        assert!(read(8).is_none());
+        assert!(read(1_089).is_none());
+    }
+
+    #[test]
+    fn a_token_that_does_not_last_so_long_is_not_read() {
+        let slot = Slot::empty();
+        slot.publish(Some(lives_a_hundred_seconds("one")));
+        let read = |at_least, now| {
+            let at_least = Duration::from_secs(at_least);
+            slot.lasting(at_least, UnixTime::from_secs(now))
+        };
+        let token = read(50, 1_050).unwrap();
+        assert_eq!(token.access_token.expose(), "one");
+        assert_eq!(token.expires_at, Some(UnixTime::from_secs(1_100)));
+        assert!(read(51, 1_050).is_none());
+        // It lasts, and is to be renewed.
+        assert!(read(10, 1_090).is_none());
     }
 }

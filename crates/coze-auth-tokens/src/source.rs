@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::error::ConfigError;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_core::{AccessToken, Now, RefreshApp, TokenGrant, UnixTime};
+use coze_auth_core::{AccessToken, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, Saved, StoreError};
 
 use crate::refresh::Refresh;
@@ -124,6 +124,11 @@ impl Source {
     /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
     pub fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
         self.shared.fresh(now)
+    }
+
+    /// The token and its end, if it is fresh and valid for at least so long: a look, as [`fresh`](Self::fresh) is.
+    pub fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
+        self.shared.lasting(at_least, now)
     }
 
     /// One call for a token: ask it until it has one, or the reason why there is none.
@@ -326,6 +331,15 @@ impl Caller {
     #[must_use]
     pub fn wait_when_stale(mut self, waits: bool) -> Self {
         self.rounds.waits_when_stale = waits;
+        self
+    }
+
+    /// For a token that is valid for at least so long: one with less left is renewed first. If that fails, the call
+    /// does. It asks for one renewal at most, and takes what that brings, however short. More than a new token
+    /// is fresh for counts as that ([`Validity::lasts`](coze_auth_core::cache::Validity::lasts)).
+    #[must_use]
+    pub fn valid_for_at_least(mut self, at_least: Duration) -> Self {
+        self.rounds.at_least = at_least;
         self
     }
 

@@ -185,7 +185,7 @@ fn who_has_a_token_is_told_of_no_failure() {
     for waits in [&mut caller, &mut another] {
         let told = waits.ask();
         assert!(
-            matches!(&told, Ask::Token(kept) if kept.expose() == "access-0"),
+            matches!(&told, Ask::Token(kept) if kept.access_token.expose() == "access-0"),
             "{told:?}"
         );
     }
@@ -245,7 +245,7 @@ fn a_good_token_is_not_waited_for_for_ever() {
     let Ask::Behind(token, _) = caller.ask() else {
         panic!("it waits for a second one");
     };
-    assert_eq!(token.expose(), "access-0");
+    assert_eq!(token.access_token.expose(), "access-0");
     drop(hangs);
 }
 
@@ -329,7 +329,7 @@ fn a_stored_token_is_served_while_it_lasts_although_its_renewal_fails() {
     let Ask::Behind(token, refresh) = world.ask() else {
         panic!("its renewal is tried again");
     };
-    assert_eq!(token.expose(), "access-0");
+    assert_eq!(token.access_token.expose(), "access-0");
     let failed = world.go_on(refresh.begin(), |_| answer(503, "<html>"));
     assert!(matches!(failed, Next::Done));
     world.pass(1);

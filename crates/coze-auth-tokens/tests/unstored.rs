@@ -229,7 +229,7 @@ fn a_renewed_token_is_served_though_storing_it_hangs() {
     assert!(matches!(caller.ask(), Ask::Wait(..)));
     world.pass(200);
     match caller.ask() {
-        Ask::Token(token) => assert_eq!(token.expose(), "access-1"),
+        Ask::Token(token) => assert_eq!(token.access_token.expose(), "access-1"),
         other => panic!("{other:?}"),
     }
     // It ends at last, and nothing is to be stored any more.

@@ -1,11 +1,12 @@
 //! A valid token at any moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coze_auth_core::RefreshApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::rejection::is_idempotent;
-use coze_auth_core::{AccessToken, Endpoints, TokenGrant, http};
+use coze_auth_core::{AccessToken, Endpoints, IssuedToken, TokenGrant, http};
 use coze_auth_store::GrantStore;
 use coze_auth_tokens::{Ask, Delivery, Error, Next, Origins, Refresh, Sessions, Source, Then};
 use ureq::{Agent, AsSendBody, Body};
@@ -155,8 +156,36 @@ impl TokenSource {
         if let Some(token) = self.source().fresh(self.handle.client.time.unix()) {
             return Ok(token);
         }
+        Ok(self.ask(Duration::ZERO)?.access_token)
+    }
+
+    /// A valid token with its end, and without the refresh token: it may be handed to the end user, whose session lasts no
+    /// longer ([`IssuedToken::to_secret_json`]). One that is valid for less than `at_least` is renewed first, and
+    /// that is waited for. The end of a token of the console is not known, so it counts as long enough.
+    ///
+    /// More than a new token is fresh for counts as that: a minute less than its life, or nine tenths of a life of less than ten
+    /// minutes. So whoever asks for an hour of a token that lives a quarter of one gets one that was renewed a minute ago at the
+    /// most, and its end says how long it lasts; a JWT app asks for a longer life with `JwtGrant::ttl`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token); also if the token has less left and cannot be renewed now: `token` still
+    /// gives it while it lasts.
+    pub fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error> {
+        if let Some(token) = self
+            .source()
+            .lasting(at_least, self.handle.client.time.unix())
+        {
+            return Ok(token);
+        }
+        self.ask(at_least)
+    }
+
+    fn ask(&self, at_least: Duration) -> Result<IssuedToken, Error> {
         let mut caller = self.source().caller();
-        caller = caller.wait_when_stale(self.wait_when_stale);
+        caller = caller
+            .wait_when_stale(self.wait_when_stale)
+            .valid_for_at_least(at_least);
         loop {
             match caller.ask() {
                 Ask::Token(token) => return Ok(token),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{DOUBTFUL, LONGEST_LIFE};
+use crate::access_token::AccessToken;
 use crate::time::UnixTime;
-use crate::token::TokenGrant;
+use crate::token::{IssuedToken, TokenGrant};
 
 /// How long before its end a token is renewed, if it lives ten times as long (protocol §8).
 const EARLY: Duration = Duration::from_secs(60);
@@ -45,6 +46,15 @@ impl RefreshPolicy {
         grant.expires_at.minus(self.early_for(lifetime))
     }
 
+    /// How long the grant's access token serves.
+    pub fn validity(&self, grant: &TokenGrant) -> Validity {
+        Validity {
+            issued_at: grant.issued_at,
+            stale_from: self.stale_from(grant),
+            expires_at: Some(grant.expires_at),
+        }
+    }
+
     fn early_for(&self, lifetime: Duration) -> Duration {
         self.early.min(lifetime / 10)
     }
@@ -58,5 +68,46 @@ impl RefreshPolicy {
             .map_or(Duration::ZERO, Duration::from_secs);
         let lifetime = now.minus(ahead).until(grant.expires_at).min(LONGEST_LIFE);
         (lifetime - self.early_for(lifetime)).max(DOUBTFUL)
+    }
+}
+
+/// How long a token serves, by the calendar: for who holds a token without the cache.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    issued_at: UnixTime,
+    stale_from: UnixTime,
+    expires_at: Option<UnixTime>,
+}
+
+impl Validity {
+    /// Of a token of Coze's console, which is never renewed and whose end is not known.
+    pub const fn unknown() -> Self {
+        Self {
+            issued_at: UnixTime::from_secs(0),
+            stale_from: UnixTime::from_secs(u64::MAX),
+            expires_at: None,
+        }
+    }
+
+    /// This token with its end, if that is known.
+    pub fn of(&self, access_token: AccessToken) -> IssuedToken {
+        IssuedToken {
+            access_token,
+            expires_at: self.expires_at,
+        }
+    }
+
+    /// Returns true if it need not be renewed yet.
+    pub fn is_fresh(&self, now: UnixTime) -> bool {
+        now < self.stale_from
+    }
+
+    /// Returns true if the token is valid for at least so long, or if its end is not known. More than a new token is
+    /// fresh for (its life without the last minute, or the last tenth of a short one) counts as that: a renewal
+    /// would not bring more, and whoever asks for an hour where tokens live a quarter of one would have each call renew.
+    pub fn lasts(&self, at_least: Duration, now: UnixTime) -> bool {
+        let most = self.issued_at.until(self.stale_from);
+        let lasts = |end| now.until(end) >= at_least.min(most);
+        self.expires_at.is_none_or(lasts)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache};
 use coze_auth_core::error::TransportFailure;
 use coze_auth_core::{
-    AccessToken, Error, Flow, Now, RefreshToken, SteadyTime, TokenGrant, UnixTime,
+    AccessToken, Error, Flow, IssuedToken, Now, RefreshToken, SteadyTime, TokenGrant, UnixTime,
 };
 
 use super::{UNIX, error_of, reply_with, request_of, result_of, web};
@@ -83,9 +83,19 @@ pub fn timed_out() -> Error {
 
 /// What the cache says now, in short, and the ticket if it gives one.
 pub fn look(cache: &mut TokenCache, now: Now) -> (String, Option<RefreshTicket>) {
-    match cache.lookup(now) {
-        Lookup::Fresh(token) => (format!("fresh {}", token.expose()), None),
-        Lookup::Stale(token, ticket) => (format!("stale {}", token.expose()), Some(ticket)),
+    look_lasting(cache, 0, now)
+}
+
+/// The same, for a token that is valid for at least so many seconds.
+pub fn look_lasting(
+    cache: &mut TokenCache,
+    at_least: u64,
+    now: Now,
+) -> (String, Option<RefreshTicket>) {
+    let text = |token: &IssuedToken| token.access_token.expose().to_owned();
+    match cache.lookup_lasting(Duration::from_secs(at_least), now) {
+        Lookup::Fresh(token) => (format!("fresh {}", text(&token)), None),
+        Lookup::Stale(token, ticket) => (format!("stale {}", text(&token)), Some(ticket)),
         Lookup::Missing(ticket) => ("missing".to_owned(), Some(ticket)),
         Lookup::Busy(rest) => (format!("busy {rest:?}"), None),
         Lookup::Failed(error) => (format!("failed {}", name(&error)), None),

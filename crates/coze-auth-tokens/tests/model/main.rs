@@ -54,7 +54,7 @@ fn tasks_make_one_request_and_all_are_woken() {
             .collect();
         for caller in callers {
             let token = shuttle::future::block_on(caller).unwrap();
-            assert_eq!(token.expose(), world.coze.newest());
+            assert_eq!(token.access_token.expose(), world.coze.newest());
         }
         assert_eq!(world.coze.requests(), 1);
     });

@@ -184,13 +184,13 @@ impl World {
                 return Ok(token);
             }
             match caller.ask() {
-                Ask::Token(token) => return Ok(token),
+                Ask::Token(token) => return Ok(token.access_token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) => self.renew(refresh),
                 Ask::Behind(token, refresh) => {
                     let world = self.clone();
                     shuttle::thread::spawn(move || world.renew(refresh));
-                    return Ok(token);
+                    return Ok(token.access_token);
                 }
                 // Nobody here waits for time: a wake-up that is lost is a deadlock, which the checker reports.
                 Ask::Wait(waiting, _) => waiting.signal().wait(),
@@ -206,7 +206,7 @@ impl World {
                 return Ok(token);
             }
             match caller.ask() {
-                Ask::Token(token) => return Ok(token),
+                Ask::Token(token) => return Ok(token.access_token),
                 Ask::Failed(error) => return Err(error),
                 Ask::First(refresh) | Ask::Behind(_, refresh) => {
                     let world = self.clone();

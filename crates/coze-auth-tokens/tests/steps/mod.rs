@@ -180,7 +180,7 @@ impl World {
 
     pub(crate) fn token(&self) -> AccessToken {
         match self.ask() {
-            Ask::Token(token) => token,
+            Ask::Token(token) => token.access_token,
             other => panic!("{other:?}"),
         }
     }
