@@ -1,4 +1,4 @@
-//! What a test holds: the mock, its worlds, and the builder that makes them.
+//! What a test uses: the mock, its worlds, and the builder that makes them.
 
 pub(crate) mod banner;
 mod block_on;

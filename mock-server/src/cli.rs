@@ -1,4 +1,4 @@
-//! The commands, and how they fail.
+//! The commands, and the ways in which they fail.
 
 pub(crate) mod check;
 pub(crate) mod ctl;
@@ -19,27 +19,27 @@ use coze_auth_mock::{ConfigErrors, SetupError};
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It could not be done; exit status 1.
-    Told(String),
-    /// The configuration has mistakes; exit status 2, as for options that cannot be.
+    /// The command failed for this reason; exit status 1.
+    Reason(String),
+    /// The configuration has mistakes; exit status 2, as for options that are not valid.
     Config(ConfigErrors),
 }
 
 impl Failure {
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Told(text) => text.clone(),
+            Self::Reason(text) => text.clone(),
             Self::Config(errors) => errors.to_string(),
         }
     }
 
     pub(crate) fn report(&self) -> ExitCode {
         match self {
-            Self::Told(text) => {
+            Self::Reason(text) => {
                 eprintln!("coze-auth-mock: {text}");
                 ExitCode::FAILURE
             }
-            // Lines that begin with the file are what editors jump to.
+            // Editors jump to lines that begin with a file's name.
             Self::Config(errors) => {
                 eprintln!("{errors}");
                 ExitCode::from(2)
@@ -50,13 +50,13 @@ impl Failure {
 
 impl From<String> for Failure {
     fn from(text: String) -> Self {
-        Self::Told(text)
+        Self::Reason(text)
     }
 }
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
-        Self::Told(error.to_string())
+        Self::Reason(error.to_string())
     }
 }
 
@@ -66,7 +66,7 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
-/// Whoever closed standard output does not want to read it.
+/// Prints a line. An error is ignored: the reader has closed standard output.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

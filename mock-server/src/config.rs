@@ -1,4 +1,4 @@
-//! The configuration in TOML. What is wrong with it is told all at once, with line, column and the way out.
+//! The configuration in TOML. All of its mistakes are reported at once, each with line, column and what to do.
 
 mod apps;
 pub(crate) mod errors;
@@ -32,7 +32,7 @@ use suggest::did_you_mean;
 use table::{Table, kind_of};
 use target::{CONSENTS, For};
 
-/// A configuration that sets everything to what it is anyway, with comments: what `coze-auth-mock init` writes.
+/// The configuration that `coze-auth-mock init` writes: it sets every value to its default, with comments.
 pub const SAMPLE_CONFIG: &str = include_str!("config/sample.toml");
 
 const TOP: &[&str] = &[
@@ -68,7 +68,7 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
     let mut reader = Reader::new(text, whom);
     let (document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
-        // What was read past a wrong line would be taken for other mistakes.
+        // What follows a line with a mistake would be reported as further mistakes.
         for error in syntax {
             reader.syntax(&error);
         }
@@ -117,11 +117,14 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     for key in ["listen", "public_url", "tls"] {
         if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
             let at = value.span().start;
-            reader.wrong(at, format!("{key} is of the whole mock; remove this line"));
+            reader.wrong(
+                at,
+                format!("{key} is a setting of the whole mock, not of a world; remove this line"),
+            );
         }
     }
     if let Some((listen, at)) = reader.text(top, "listen", "\"127.0.0.1:9777\"") {
-        // Who may come is known when the mock starts; here it has to be an address.
+        // Whether other machines are allowed is known when the mock starts; here it has to be an address.
         match addressing::resolve(listen, true) {
             Ok(_) => options.listen = Listen::Named(listen.to_owned()),
             Err(error) => reader.wrong(at, error.to_string()),
@@ -195,7 +198,7 @@ fn read_clock(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Opti
         let time = text.parse::<Timestamp>().ok();
         let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
         if ms.is_none() {
-            let text = "start is no time with its offset since 1970; expected one such as \"2026-01-01T00:00:00Z\"";
+            let text = "start is not a time with a UTC offset since 1970; expected one such as \"2026-01-01T00:00:00Z\"";
             reader.wrong(value.span().start, text);
         }
         ms.map(Duration::from_millis)
@@ -219,8 +222,8 @@ fn read_rules(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Opti
             DeValue::String(text) if text == "on" => true,
             DeValue::String(text) if text == "off" => false,
             other => {
-                let came = kind_of(other);
-                let text = format!("the rule {id} is {came}; expected \"on\" or \"off\"");
+                let actual = kind_of(other);
+                let text = format!("the rule {id} is {actual}; expected \"on\" or \"off\"");
                 reader.wrong(value.span().start, text);
                 continue;
             }
@@ -244,8 +247,9 @@ fn read_answers(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Op
         };
         let plain = |code: &str| !code.is_empty() && code.chars().all(|c| c.is_ascii_graphic());
         let (Ok(status), true) = (status.parse(), code.is_none_or(plain)) else {
-            let text =
-                format!("the answer to {id} is no status; expected 400 or \"401:invalid_client\"");
+            let text = format!(
+                "the answer to {id} is not a status; expected 400 or \"401:invalid_client\""
+            );
             reader.wrong(value.span().start, text);
             continue;
         };
@@ -263,7 +267,7 @@ fn rule_problem(error: RuleError, id: &str) -> String {
     let known = Rule::ALL.iter().map(|rule| rule.id());
     match (error, did_you_mean(id, known)) {
         (RuleError::Unknown(_), Some(near)) => {
-            format!("there is no rule {id:?}; did you mean {near:?}?")
+            format!("unknown rule {id:?}; did you mean {near:?}?")
         }
         (error @ RuleError::NotSwitchable(_), _) => {
             format!("{}; remove this line", SetupError::from(error))

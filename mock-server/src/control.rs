@@ -1,4 +1,4 @@
-//! The control plane, `/_mock/v1`: what a test or a person does to the mock itself.
+//! The control plane, `/_mock/v1`: requests by which a test or a person controls the mock.
 
 mod apps;
 mod clock;
@@ -32,18 +32,18 @@ use guard::guarded;
 use info::{ca_pem, document, health, info, key};
 use reply::{Json, Problem, done};
 
-/// Tells what there is.
+/// Refuses an unknown path, and lists the known ones.
 async fn no_such_control() -> Problem {
-    let body = json!({ "error": "no such control", "controls": openapi::controls() });
+    let body = json!({ "error": "unknown control", "controls": openapi::controls() });
     Problem(StatusCode::NOT_FOUND, body)
 }
 
 async fn other_method() -> Problem {
-    let text = "this control has another method";
+    let text = "this control does not have this method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)
 }
 
-/// Paths below `/_mock/v1`; those of worlds are in [`worlds`].
+/// The routes below `/_mock/v1`, without those of [`worlds`].
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
         ("/info", get(info)),

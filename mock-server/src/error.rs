@@ -1,4 +1,4 @@
-//! Why a mock could not be made.
+//! The errors of making a mock.
 
 use std::net::SocketAddr;
 use std::{fmt, io};
@@ -6,37 +6,37 @@ use std::{fmt, io};
 use crate::protocol::rules::{Rule, RuleError};
 use crate::protocol::world_name::WorldNameError;
 
-/// A mock could not be made.
+/// Why a mock could not be made.
 #[non_exhaustive]
 pub enum SetupError {
     /// No rule has this id.
     UnknownRule(String),
     /// This rule cannot be turned off.
     NotSwitchable(String),
-    /// A breach of this rule cannot be answered with this HTTP status.
+    /// A violation of this rule cannot be answered with this HTTP status.
     AnswerStatus(String, u16),
-    /// Only loopback addresses are allowed.
+    /// The address is not a loopback address, and others were not allowed.
     NotLoopback(SocketAddr),
-    /// This is no address to listen on, and why.
+    /// The mock cannot listen on this address; the second text is the reason.
     ListenAddress(String, String),
-    /// This cannot be the public URL, and why.
+    /// This cannot be the public URL; the second text is the reason.
     PublicUrl(String, &'static str),
-    /// There is no TLS with this certificate and key, and why.
+    /// TLS does not work with this certificate and key; the text is the reason.
     Tls(String),
-    /// An admin token has to fit in a header.
+    /// The admin token has characters that a header cannot hold.
     AdminToken,
-    /// No world can have this name.
+    /// A world cannot have this name.
     WorldName(WorldNameError),
-    /// The address cannot be listened on.
+    /// The socket could not be bound.
     Bind {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The system gave no thread.
+    /// The operating system could not start a thread.
     Thread(io::Error),
-    /// The system gave no random seed.
+    /// The operating system could not supply a random seed.
     Randomness(getrandom::Error),
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for SetupError {
                 let ids: Vec<_> = switches.map(|rule| rule.id()).collect();
                 write!(
                     f,
-                    "there is no rule {id:?}; these can be switched: {}",
+                    "unknown rule {id:?}; these rules can be turned off: {}",
                     ids.join(", ")
                 )
             }
@@ -71,31 +71,34 @@ impl fmt::Display for SetupError {
             }
             Self::NotLoopback(address) => write!(
                 f,
-                "{address} can be reached from other machines; the mock gives tokens to anyone, so listen on 127.0.0.1, [::1] or localhost, or allow it by name: --i-know-this-mints-tokens, in Rust allow_other_machines()"
+                "{address} can be reached from other machines; the mock issues tokens to every client, so listen on 127.0.0.1, [::1] or localhost, or allow it explicitly: --i-know-this-mints-tokens, in Rust allow_other_machines()"
             ),
             Self::ListenAddress(address, why) => write!(f, "cannot listen on {address:?}: {why}"),
             Self::PublicUrl(url, why) => write!(
                 f,
                 "{url:?} cannot be the public URL: {why}; expected one such as http://mock:9777"
             ),
-            Self::Tls(why) => write!(f, "cannot speak TLS: {why}"),
+            Self::Tls(why) => write!(f, "cannot use TLS: {why}"),
             Self::AdminToken => f.write_str(
-                "the admin token has to be letters, digits and signs of ASCII, without spaces",
+                "the admin token must consist of printable ASCII characters without spaces",
             ),
             Self::WorldName(problem) => problem.fmt(f),
             Self::Bind { address, source } => write!(
                 f,
-                "cannot listen on {address}: {source}; stop what is using it, or use port 0 for any free port"
+                "cannot listen on {address}: {source}; stop the program that uses it, or use port 0 for a free port"
             ),
             Self::Thread(source) => write!(f, "cannot start the server thread: {source}"),
             Self::Randomness(source) => {
-                write!(f, "the system gave no random seed: {source}; set a seed")
+                write!(
+                    f,
+                    "the operating system supplied no random seed: {source}; set a seed"
+                )
             }
         }
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl fmt::Debug for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! What all pages share: their frame, their texts in two languages, the page for an error.
+//! What all pages share: their frame, their texts in two languages, the error page.
 
 pub(crate) mod error_page;
 pub(crate) mod form;

@@ -1,4 +1,4 @@
-//! What a test puts in the way of requests: gates that hold them, faults and scripts that act on them.
+//! Gates, faults and scripts: how a test holds requests and changes their answers.
 
 pub(crate) mod effect;
 pub(crate) mod fault;

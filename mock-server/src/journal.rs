@@ -1,4 +1,4 @@
-//! What came and what was answered, redacted, and why.
+//! The journal of a world: its requests and answers, redacted, and the reasons.
 
 pub(crate) mod counters;
 pub(crate) mod draft;
@@ -26,20 +26,20 @@ pub(crate) struct Journal {
     capacity: usize,
     entries: VecDeque<Record>,
     begun: u64,
-    forgotten: u64,
-    /// The second of the newest request, and how the log ids of this second begin.
+    evicted: u64,
+    /// The second of the newest request, and the start of its log ids.
     second: (u64, String),
     pub(crate) notifier: Arc<Notifier>,
 }
 
 impl Journal {
-    /// Keeps one at least: who drives an authorize request reads it back.
+    /// Keeps at least one entry, since `POST /authorize` reads its own entry.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             begun: 0,
-            forgotten: 0,
+            evicted: 0,
             second: (0, digits(0)),
             notifier: Arc::default(),
         }
@@ -55,7 +55,7 @@ impl Journal {
         (self.begun, logid(&self.second.1, self.begun))
     }
 
-    /// A request that a fault made wait takes the place in which it waited.
+    /// Adds an entry. If it has the number of an entry that a fault delayed, it replaces that entry.
     pub(crate) fn push(&mut self, mut entry: Record) {
         if let Some(at) = self.at(entry.seq) {
             let waited = &mut self.entries[at];
@@ -65,7 +65,7 @@ impl Journal {
         }
         if self.entries.len() == self.capacity {
             self.entries.pop_front();
-            self.forgotten += 1;
+            self.evicted += 1;
         }
         self.entries.push_back(entry);
         self.notifier.notify();
@@ -75,7 +75,7 @@ impl Journal {
         Some(&self.entries[self.at(seq)?])
     }
 
-    /// Those that wait are few and among the newest.
+    /// Finds an entry from the newest on, since delayed requests are few and new.
     fn at(&self, seq: u64) -> Option<usize> {
         let at = self.entries.iter().rposition(|known| known.seq <= seq)?;
         (self.entries[at].seq == seq).then_some(at)
@@ -85,25 +85,25 @@ impl Journal {
         self.entries.back_mut()
     }
 
-    /// Whether the request with this log id was written down as one that `fault` makes wait.
+    /// Returns true if the entry with this log id is one that `fault` delays.
     pub(crate) fn has_waiting(&self, logid: &str, fault: Option<&'static str>) -> bool {
         let found = self.find(logid);
         found.is_some_and(|entry| entry.fault == fault && entry.outcome.status == 0)
     }
 
-    /// Oldest first.
+    /// The entries, oldest first.
     pub(crate) fn iter(&self) -> vec_deque::Iter<'_, Record> {
         self.entries.iter()
     }
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
-        self.forgotten = 0;
+        self.evicted = 0;
     }
 
-    /// Number of entries dropped because the journal was full, since it was last cleared.
-    pub(crate) const fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// Number of entries evicted because the journal was full, since it was last cleared.
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// The number of the newest request, kept or not.
@@ -111,14 +111,14 @@ impl Journal {
         self.begun
     }
 
-    /// The oldest after number `after` that fits. Numbers rise, so the older are not looked at.
+    /// The oldest matching entry with a number above `after`. Numbers rise, so older entries are skipped.
     pub(crate) fn next(&self, after: u64, filter: &RequestFilter) -> Option<&Record> {
         let from = self.entries.partition_point(|entry| entry.seq <= after);
         let mut later = self.entries.range(from..);
         later.find(|entry| filter.matches(entry))
     }
 
-    /// The oldest that fits and was not taken.
+    /// The oldest matching entry that was not taken.
     pub(crate) fn untaken(&self, filter: &RequestFilter) -> Option<&Record> {
         let mut untaken = self.entries.iter().filter(|entry| !entry.taken);
         untaken.find(|entry| filter.matches(entry))

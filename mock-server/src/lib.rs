@@ -3,8 +3,8 @@
 //! It keeps real state (codes are used once, refresh tokens rotate, everything expires by a clock
 //! that a test can move), refuses what Coze is documented to refuse, and says why: each answer
 //! carries an `X-Tt-Logid` under which [`MockWorld::explain`] and `GET /_mock/v1/explain/{logid}`
-//! name the rule, what was expected and what came. The rules are in `rules.toml`, each with its
-//! evidence, and a test may turn many of them off.
+//! name the rule, the expected and the actual value. The rules are in `rules.toml`, each with its
+//! evidence, and a test can turn many of them off.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With a socket, for clients as they are:
+//! The same over a socket, for a client that needs a URL:
 //!
 //! ```
 //! use coze_auth_mock::CozeAuthMock;
@@ -30,11 +30,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It listens where other machines could reach it only if that is asked for by name, and journals and logs are redacted.
+//! A mock listens on loopback addresses unless [`Builder::allow_other_machines`] is called, and it redacts journals and logs.
 
 // The rooms from the ground up: limits, time, protocol, error, redact, intercept, journal, state, net, html, oauth,
 // world, web, openapi, config, control, pages, server, api. Each uses only rooms before it, by `crate::room::file`;
-// docs/design.md says what each is for, and conformance/tests/house.rs holds it. The binary uses what is shown here.
+// docs/design.md says what each is for, and conformance/tests/house.rs holds it. The binary uses only what is exported here.
 mod api;
 mod config;
 mod control;

@@ -21,17 +21,17 @@ struct Cli {
 enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default)
     Serve(serve::Serve),
-    /// Write a configuration with comments that sets everything as it is without one
+    /// Write a commented configuration that sets every value to its default
     Init(init::Init),
-    /// Read a configuration and say what it comes to, or everything that is wrong with it
+    /// Read a configuration and print the resulting settings, or all of its mistakes
     Check(check::Check),
-    /// Ask a running mock whether it answers; exit status 0 if it does
+    /// Check that a running mock answers; the exit status is 0 if it does
     Health(health::Health),
-    /// Move the clock of a running mock, decide as its user, look at its requests
+    /// Control a running mock: move its clock, decide as its user, show its requests
     Ctl(ctl::Ctl),
-    /// Print the OpenAPI document of a mock without options
+    /// Print the OpenAPI document of a mock that has no configuration
     Openapi,
-    /// Print what a program needs to use a running mock instead of Coze
+    /// Print the environment variables with which a program uses a running mock instead of Coze
     Env(env::Environment),
 }
 

@@ -1,4 +1,4 @@
-//! The mock's own sockets, TLS on them, and the addresses under which clients find the mock.
+//! The mock's sockets, TLS on them, and the addresses under which clients reach the mock.
 
 pub(crate) mod addressing;
 pub(crate) mod socket;

@@ -1,4 +1,4 @@
-//! The data plane: what Coze's OAuth endpoints do, a file for each endpoint and each grant.
+//! The data plane: Coze's OAuth endpoints, with a file for each endpoint and each grant type.
 
 mod authorization_code;
 mod authorize;

@@ -1,5 +1,5 @@
-//! The OpenAPI document of both planes. The files in `openapi/` have the paths and shapes; what a table of this
-//! program has is put in from there.
+//! The OpenAPI document of both planes. The files in `openapi/` have the paths and shapes; values of the program's tables
+//! are inserted.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +28,13 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("openapi/ is part of this program and tested")
 }
 
-/// Inserts what is not there.
+/// Returns a member, and inserts it if it is absent.
 fn at<'a>(of: &'a mut Value, name: &str, otherwise: Value) -> &'a mut Value {
     let members = of.as_object_mut().expect("an object, as a test holds");
     members.entry(name).or_insert(otherwise)
 }
 
-/// They are the mock's, and not below a world.
+/// Returns true if the path is about worlds, so that it does not exist below a world.
 fn is_of_worlds(path: &str) -> bool {
     path.starts_with(WORLDS_AT)
 }
@@ -59,7 +59,7 @@ pub(crate) fn controls() -> Vec<String> {
     all
 }
 
-/// The document of a world. `base_url`: its address, as the caller sees it.
+/// The document of a world. `base_url` is its URL, as the client sees it.
 pub(crate) fn document(world: &World, base_url: &str) -> Value {
     let mut document = read(DOCUMENT);
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
@@ -98,7 +98,7 @@ pub(crate) fn document(world: &World, base_url: &str) -> Value {
     document
 }
 
-/// What the control plane does before any control: who may, in which world, how much.
+/// Adds what applies to every control: credential, world, and maximum size of the body.
 fn guard(operation: &mut Value, has_token: bool, names_world: bool, components: &Value) {
     let mut answers = vec![("403", "FromElsewhere")];
     if operation.get("security").is_none() {
@@ -126,7 +126,7 @@ fn guard(operation: &mut Value, has_token: bool, names_world: bool, components: 
     }
 }
 
-/// The answers of the rules that `x-mock-rules` names, each by its id or, with a dot at the end, by the start of it.
+/// Adds the answers of the rules that `x-mock-rules` names. A name is an id or, with a dot at the end, the start of ids.
 fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &Value) {
     let Some(named) = operation.get("x-mock-rules").and_then(Value::as_array) else {
         return;
@@ -189,7 +189,7 @@ fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &
     }
 }
 
-/// A status may say one thing or another.
+/// Adds an answer. A status may have several.
 fn add(responses: &mut Value, status: &str, mut answer: Value, components: &Value) {
     if let Some(known) = responses.get(status).filter(|known| **known != answer) {
         answer = either(resolved(known, components), resolved(&answer, components));
@@ -216,7 +216,7 @@ fn either(one: &Value, other: &Value) -> Value {
             there["schema"] = json!({ "anyOf": [there["schema"], media["schema"]] });
         }
     }
-    // Headers of one alone cannot be required.
+    // Headers of only one of the answers cannot be required.
     json!({ "description": texts.join("\n"), "content": content })
 }
 
@@ -260,7 +260,7 @@ fn extend(properties: &mut Value, more: &Value) {
     }
 }
 
-/// A shape for each kind, of what it takes.
+/// Adds a schema for each kind of fault, with the members that it takes.
 fn kinds_of_fault(schemas: &mut Value) {
     let mut members = schemas["FaultMembers"]["properties"].take();
     members["ms"]["maximum"] = json!(u64::try_from(limits::MAX_FAULT_TIME.as_millis()).ok());

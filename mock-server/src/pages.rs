@@ -1,4 +1,4 @@
-//! The pages for people: consent, device activation and dashboard. Plain HTML, no script.
+//! The pages for people: consent, device activation and dashboard, in plain HTML without scripts.
 
 mod actions;
 mod chosen;

@@ -1,4 +1,4 @@
-//! Coze's vocabulary: rules and refusals, endpoints and grants, the shapes of requests and responses. No state, no IO.
+//! Coze's protocol without state and IO: rules and refusals, endpoints and grant types, requests and responses.
 
 pub(crate) mod assertion;
 pub(crate) mod client_id;

@@ -1,7 +1,7 @@
-//! What journals, logs and explanations may show of a request.
+//! Redaction of what journals, logs and explanations show of a request.
 //!
-//! Secrets are kept out by position (`mask`: this place holds a secret) and, where a value is
-//! meant to be harmless, by shape (`scrub`: someone put a token into the wrong place).
+//! Secrets are masked by position (`mask`: this place holds a secret) and, in places that hold no secret, by shape (`scrub`:
+//! a client may have put a token into the wrong place).
 
 pub(crate) mod json;
 mod words;
@@ -17,8 +17,8 @@ use crate::limits::MAX_HEADERS;
 use json::member_name;
 use words::{has_any, in_word, words_from};
 
-/// How Coze's credentials and this mock's begin (protocol §3.3; `eyJ` is a JWT), and from which
-/// length on a word that has it is taken for one: `code_challenge_method` is none. Each ends in `_` or `J`.
+/// The prefixes of Coze's and this mock's credentials (protocol §3.3; `eyJ` is a JWT), each with the minimum length of a
+/// word that counts as one: `code_challenge_method` does not. Each prefix ends in `_` or `J`.
 const PREFIXES: &[(&str, usize)] = &[
     ("pat_", 10),
     ("sat_", 10),
@@ -30,19 +30,20 @@ const PREFIXES: &[(&str, usize)] = &[
     ("code_", 24),
 ];
 
-/// How the ready-made secrets end.
+/// The end of the ready-made secrets.
 const SECRET_SUFFIX: &str = "-secret";
 
-/// A code verifier has 43 characters or more (RFC 7636 §4.1), a UUID 36.
+/// Minimum length of a word that counts as a secret of unknown kind. A code verifier has at least 43 characters (RFC 7636
+/// §4.1), a UUID has 36.
 const SECRET_LENGTH: usize = 40;
 
-/// `sat_mock_ci`.
+/// The length of the shortest ready-made secret, `sat_mock_ci`.
 const SHORTEST_SECRET: usize = 11;
 
-/// Bytes of one value that are shown.
+/// Maximum number of bytes of a value that are shown.
 const LONGEST: usize = 200;
 
-/// A value from a place that holds a secret: its kind and length at most.
+/// Masks a value from a place that holds a secret: shows at most its kind and length.
 pub(crate) fn mask(secret: &str) -> String {
     let known = PREFIXES
         .iter()
@@ -56,15 +57,15 @@ pub(crate) fn mask(secret: &str) -> String {
     }
 }
 
-/// A value from a place that holds no secret, shortened, control characters escaped, and words
-/// that look like a credential masked all the same, percent-encoded or not.
+/// Scrubs a value from a place that holds no secret: shortens it, escapes control characters, and masks words that look
+/// like a credential, percent-encoded or not.
 pub(crate) fn scrub(text: &str) -> String {
     scrubbed(text).into_owned()
 }
 
-/// [`scrub`], which leaves most texts as they are.
+/// Does the same as [`scrub`] without copying most texts.
 fn scrubbed(text: &str) -> Cow<'_, str> {
-    // Every request is full of texts that have none of the letters that a short credential must have.
+    // Most texts of a request have none of the characters that a short credential must have.
     let marked = |byte| matches!(byte, b'%' | b'-' | b'_' | b'J') || !is_harmless(byte);
     if text.len() < SECRET_LENGTH && !has_any(text, marked) || is_client_id(text) {
         return Cow::Borrowed(text);
@@ -75,12 +76,12 @@ fn scrubbed(text: &str) -> Cow<'_, str> {
         Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(is_harmless) => {
             Cow::Borrowed(text)
         }
-        // As it came, since two spellings of one URI are worth telling apart.
+        // Not decoded, so that two spellings of one URI are distinct.
         Some(_) => Cow::Owned(show(text)),
     }
 }
 
-/// It is shown as it is.
+/// Returns true if the byte is shown as it is.
 const fn is_harmless(byte: u8) -> bool {
     byte == b' ' || byte.is_ascii_graphic()
 }
@@ -89,7 +90,7 @@ fn has_credential(text: &str) -> bool {
     words_from(SECRET_SUFFIX.len(), text).any(holds_credential)
 }
 
-/// `text` without percent-encoding; none if it is encoded over and over.
+/// Removes percent-encoding; none if the text is encoded too many times.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut plain = Cow::Borrowed(text);
     if !text.contains('%') {
@@ -109,7 +110,7 @@ pub(crate) fn decoded_once(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// The words that are long enough to be a secret that the mock knows.
+/// The words that are long enough to be a secret of the mock.
 pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
     words_from(SHORTEST_SECRET, text)
 }
@@ -142,15 +143,15 @@ fn show(text: &str) -> String {
     shown
 }
 
-/// By prefix; `mock-…-secret` is how the ready-made secrets look; and what is long enough to be a
-/// secret of a kind that nobody knows here.
+/// Returns true if the word looks like a credential: by its prefix, by the form `mock-…-secret` of the ready-made secrets,
+/// or by its length.
 fn holds_credential(word: &str) -> bool {
     word.len() >= SECRET_LENGTH && !is_client_id(word)
         || word.contains('-') && word.contains(SECRET_SUFFIX)
         || has_prefix(word)
 }
 
-/// Looks only where the last letter of a prefix is.
+/// Returns true if the word has a prefix of a credential. Only places with the last letter of a prefix are compared.
 fn has_prefix(word: &str) -> bool {
     let letters = word.as_bytes();
     let ends = |at: usize| {
@@ -162,7 +163,8 @@ fn has_prefix(word: &str) -> bool {
     last.any(|(at, letter)| matches!(letter, b'_' | b'J') && ends(at))
 }
 
-/// `22222222222222222222222222222222.app.coze`, the one long word that is public (protocol §3.3).
+/// Returns true for a client id such as `22222222222222222222222222222222.app.coze`, the one long word that is public
+/// (protocol §3.3).
 fn is_client_id(word: &str) -> bool {
     let digits = word.strip_suffix(".app.coze");
     digits.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit()))
@@ -179,7 +181,8 @@ const OPEN_HEADERS: &[&str] = &[
     "x-coze-client-user-agent",
 ];
 
-/// Path and query, then a line for each header, `name: value`; what comes after the first 64 values is counted.
+/// The head of a request, redacted: path and query, then a line for each header, `name: value`. Headers after the first 64
+/// are only counted.
 pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> String {
     let lengths = headers
         .iter()
@@ -210,7 +213,7 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
     head
 }
 
-/// `Bearer czu_mo…(69 chars)`; a bare `Bearer` stays as it is.
+/// Masks an `Authorization` header: `Bearer czu_mo…(69 chars)`. An empty `Bearer` is shown as it is.
 pub(crate) fn authorization(value: &str) -> String {
     let (scheme, credential) = value.split_once(' ').unwrap_or((value, ""));
     let is = |known: &&str| scheme.eq_ignore_ascii_case(known);
@@ -222,8 +225,8 @@ pub(crate) fn authorization(value: &str) -> String {
     }
 }
 
-/// Query parameters of an authorize request that are no secrets; `state` ties a browser to a login
-/// and a plain `code_challenge` is the verifier itself.
+/// Query parameters of an authorize request that are not secrets. `state` binds a browser to a login, and a plain
+/// `code_challenge` is the verifier itself.
 const OPEN_PARAMETERS: &[&str] = &[
     "response_type",
     "client_id",
@@ -251,8 +254,8 @@ fn target(shown: &mut String, path: &str, query: Option<&str>) {
     }
 }
 
-/// A redirect URI without the values in its query, which are the app's own business. A `?` that
-/// is percent-encoded may be one that was encoded once too often.
+/// Redacts a redirect URI: without its query, which belongs to the app. A percent-encoded `?` may be one that was encoded
+/// twice.
 pub(crate) fn redirect_uri(uri: &str) -> String {
     let marks = ['?', '#'];
     let start = uri.split(marks).next().unwrap_or("");

@@ -1,4 +1,4 @@
-//! The routes of all planes, the worlds by their paths, and the service of a connection.
+//! The server: the routes of all planes, the routing to worlds, and the service of a connection.
 
 pub(crate) mod router;
 pub(crate) mod service;

@@ -1,4 +1,4 @@
-//! The state of one mock Coze: apps, users, and what it has issued.
+//! The state of one world: apps, users, issued codes and tokens, and the journal.
 
 pub(crate) mod app;
 pub(crate) mod authorizations;
@@ -33,7 +33,7 @@ use provenance::Origin;
 use settings::Settings;
 use user::User;
 
-/// What one mock Coze remembers: a [`World`](crate::world::World) holds it behind its one lock.
+/// The state of one world. A [`World`](crate::world::World) holds it behind its one lock.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
@@ -46,15 +46,15 @@ pub(crate) struct State {
     pub(crate) codes: CappedMap<Code>,
     pub(crate) devices: CappedMap<Device>,
     pub(crate) user_codes: CappedMap<Digest>,
-    /// PAT and SAT: apart from the rest, so that they are never evicted.
+    /// PAT and SAT, which are in a map of their own so that they are never evicted.
     pub(crate) console_tokens: CappedMap<AccessToken>,
     pub(crate) access_tokens: CappedMap<AccessToken>,
     pub(crate) refresh_tokens: CappedMap<RefreshToken>,
     pub(crate) jtis: SeenJtis,
     pub(crate) journal: Journal,
-    /// Of code verifiers that are still unknown, or that came: the digest of the S256 challenge.
+    /// The digests of S256 challenges whose code verifiers the leak scanner looks for.
     pub(crate) challenges: CappedMap<()>,
-    /// Of the newest code: most codes of a world have the same one, and share it.
+    /// The redirect URI of the newest code. Most codes of a world have the same one, and share it.
     pub(crate) redirect_uri: Arc<str>,
     pub(crate) leaks: Leaks,
     pub(crate) counts: Counts,
@@ -89,16 +89,16 @@ impl State {
         self.settings.clock.unix_ms()
     }
 
-    /// Back to the first moment: state, journal and ids. The clock belongs to whoever holds it.
+    /// Resets state, journal and ids. The clock keeps its time, since others may share it.
     pub(crate) fn reset(&mut self) {
-        // Those who wait at it are told by the caller.
+        // The caller wakes those that wait for it.
         let notifier = self.journal.notifier.clone();
         *self = Self::new(self.settings.clone());
         self.journal.notifier = notifier;
     }
 
-    /// Takes the settings that may change while a mock runs. What was issued stays, and so does what an owner
-    /// has done to an app or token.
+    /// Applies the settings that can change while a mock runs. Issued codes and tokens stay, and so do changes that an owner
+    /// made to an app or token.
     pub(crate) fn reload(&mut self, new: &Settings) {
         let settings = &mut self.settings;
         settings.rules = new.rules.clone();
@@ -137,12 +137,12 @@ impl State {
         self.console_tokens = tokens;
     }
 
-    /// The apps that the configuration has.
+    /// The apps of the configuration.
     pub(crate) fn known_apps(&self) -> impl Iterator<Item = &App> {
         self.apps.iter().filter(|app| !app.removed)
     }
 
-    /// Who decides about requests of this app.
+    /// How requests of this app are decided.
     pub(crate) fn consent_of(&self, app: AppIndex) -> Consent {
         self.app(app).consent.unwrap_or(self.settings.consent)
     }
@@ -159,7 +159,7 @@ impl State {
         found.and_then(|index| AppIndex::try_from(index).ok())
     }
 
-    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
+    /// Revokes an access token, refresh token, PAT or SAT. Returns false if the token is unknown.
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
         let key = digest(token);
         if let Some(token) = self.access_token(&key) {
@@ -170,7 +170,7 @@ impl State {
         refresh.map(|token| token.revoked = true).is_some()
     }
 
-    /// Takes an access token's permissions away. False: there is no such token.
+    /// Removes the permissions of an access token. Returns false if the token is unknown.
     pub(crate) fn restrict(&mut self, token: &str) -> bool {
         let token = self.access_token(&digest(token));
         token.map(|token| token.restricted = true).is_some()
@@ -181,7 +181,7 @@ impl State {
         console.or_else(|| self.access_tokens.get_mut(key))
     }
 
-    /// A new pair of tokens, of the shapes of protocol §3.3.
+    /// Issues an access token and a refresh token, in the shapes of protocol §3.3.
     pub(crate) fn issue_pair(
         &mut self,
         app: AppIndex,
@@ -208,7 +208,7 @@ impl State {
         answer
     }
 
-    /// A token without refresh token, for the JWT grant (protocol §3.4).
+    /// Issues an access token without refresh token, for the JWT grant (protocol §3.4).
     pub(crate) fn issue_service(
         &mut self,
         app: AppIndex,
@@ -230,7 +230,7 @@ impl State {
         origin: Origin,
     ) -> TokenAnswer {
         let token = self.ids.opaque(prefix, 60);
-        // What the client is told is what counts, so the fraction of a second is dropped for both.
+        // The answer has whole seconds, so the fraction is dropped in the state as well.
         let expires_in = now_ms / 1000 + ttl_s;
         let entry = AccessToken {
             app: Some(app),

@@ -1,4 +1,4 @@
-//! What the planes share of HTTP: bodies, addresses, who may come in, the journal as a stream.
+//! What the planes share of HTTP: bodies, base URLs, access checks, and the journal as a stream.
 
 pub(crate) mod access;
 pub(crate) mod base_url;

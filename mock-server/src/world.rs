@@ -1,4 +1,4 @@
-//! One world, the registry of all worlds, and the way of a request through a world.
+//! One world, the registry of all worlds, and the pipeline of a request.
 
 pub(crate) mod pipeline;
 pub(crate) mod wait;
@@ -70,7 +70,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is held goes on last, so that it acts on the new world.
+    /// Resets the world. Requests that wait are released last, so that they act on the new state.
     pub(crate) fn reset(&self) {
         self.state().reset();
         self.let_go();
@@ -83,21 +83,21 @@ impl World {
         self.faults.configure(&settings.faults);
     }
 
-    /// Whoever waits in this world, at a gate, in a fault or for a request, waits no longer.
+    /// Releases all requests that wait at gates or in faults, and all clients that wait for requests.
     pub(crate) fn let_go(&self) {
         self.faults.reset();
         self.gates.open_all();
         self.notifier.end();
     }
 
-    /// Nobody waits in this world from now on.
+    /// Ends the world: nothing waits in it from now on.
     pub(crate) fn end(&self) {
         self.gates.end();
         self.faults.end();
         self.let_go();
     }
 
-    /// Whether a request waits.
+    /// Returns true if a request waits in this world.
     pub(crate) fn holds(&self) -> bool {
         self.gates.holds() || self.faults.holds()
     }

@@ -1,4 +1,4 @@
-//! What the binary prints at its start.
+//! The text that the binary prints at its start.
 
 use std::fmt::Write as _;
 
@@ -8,17 +8,17 @@ use crate::control::info;
 use crate::state::app::Consent;
 use crate::world::World;
 
-/// Where the commands look for the admin token.
+/// The variable from which the commands read the admin token.
 const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
 
-/// `export` lines for every flow, in the names that official samples use (protocol §9), from what
-/// `GET /_mock/v1/info` says. Of several apps of a kind the first counts.
+/// Returns `export` lines for every flow, with the names that official samples use (protocol §9). `info` is the answer
+/// of `GET /_mock/v1/info`. If there are several apps of a kind, the lines are for the first one.
 #[must_use]
 pub fn environment(info: &Value) -> String {
     lines(info, None)
 }
 
-/// `private_key` replaces the key, which has 28 lines, by something that a shell expands to it.
+/// `private_key` is a text that a shell expands to the key, instead of the key itself, which has 28 lines.
 fn lines(info: &Value, private_key: Option<&str>) -> String {
     let text = |value: &Value| value.as_str().map(quoted);
     let mut lines = Vec::new();
@@ -55,33 +55,33 @@ fn lines(info: &Value, private_key: Option<&str>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// In single quotes, for a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A block that a person reads once and copies from.
+/// The block at the start, from which a person copies.
 pub(crate) fn banner(world: &World, listening: &str) -> String {
     let base_url = world.base_url();
     let info = info::describe(world, base_url);
     let state = &*world.state();
     let mut text = format!(
-        "\n  coze-auth-mock {} is listening on {listening}\n  Everything it issues is worthless outside of it.\n",
+        "\n  coze-auth-mock {} is listening on {listening}\n  Its tokens are not valid anywhere else.\n",
         env!("CARGO_PKG_VERSION"),
     );
     if base_url != listening {
-        let _ = writeln!(text, "  Clients find it at {base_url}");
+        let _ = writeln!(text, "  Clients use {base_url}");
     }
-    // One that was given is known, and a log is no place for it.
+    // The user knows a token of their own, and it must not stand in a log.
     let token = match &world.addressing.admin_token {
         Some(token) if world.addressing.made_token => Some(token.as_str()),
-        Some(_) => Some("<the token that was given>"),
+        Some(_) => Some("<your admin token>"),
         None => None,
     };
     if let Some(token) = token {
         let _ = writeln!(
             text,
-            "  Its control plane takes  Authorization: Bearer {token}"
+            "  Its control plane requires  Authorization: Bearer {token}"
         );
     }
     text.push_str("\n  Apps\n");
@@ -141,7 +141,7 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
             Some(Consent::Deny) => "denied at once",
             None => continue,
         };
-        let _ = writeln!(text, "    but of {}: {decides}", app.client_id);
+        let _ = writeln!(text, "    but for {}: {decides}", app.client_id);
     }
     text.push_str(&state.settings.rules.describe_changes());
     let _ = writeln!(text, "\n  Environment");

@@ -1,4 +1,4 @@
-//! Waits for a future without a runtime.
+//! Waiting for a future without a runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Runtimes refuse to block inside one another; this works anywhere, and answers in memory need
-/// neither sockets nor timers.
+/// Blocks until the future is ready. Runtimes cannot block inside one another; this works everywhere, and answers in
+/// memory need neither sockets nor timers.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));

@@ -1,4 +1,4 @@
-//! Making a mock: settings, then a socket or none.
+//! The builder: settings of a mock, which then starts with a socket or without one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::net::addressing;
 use crate::state::app::Consent;
 use crate::time::clock::ClockHandle;
 
-/// Settings of a mock, then [`start`](Self::start), [`start_blocking`](Self::start_blocking) or
-/// [`build`](Self::build).
+/// The settings of a mock. [`start`](Self::start), [`start_blocking`](Self::start_blocking) and [`build`](Self::build)
+/// make the mock.
 #[derive(Debug)]
 pub struct Builder {
     pub(super) options: Options,
@@ -30,7 +30,7 @@ impl Builder {
         }
     }
 
-    /// The clock by which everything expires; keep a clone of it to let time pass.
+    /// Sets the clock by which everything expires. Keep a clone of it to let time pass.
     #[must_use]
     pub fn clock(mut self, clock: ClockHandle) -> Self {
         self.options.settings.clock = clock;
@@ -44,8 +44,8 @@ impl Builder {
         self.note(set.map_err(SetupError::from))
     }
 
-    /// Answers breaches of the rule `id` with another HTTP status, and another error code if one
-    /// is given. What Coze answers is not known for every rule; a client should bear them all.
+    /// Answers violations of the rule `id` with another HTTP status, and with another error code if `error` is some.
+    /// Coze's own answer is not known for every rule, so a client should tolerate all of them.
     #[must_use]
     pub fn answer(mut self, id: &str, status: u16, error: Option<&str>) -> Self {
         let set = Arc::make_mut(&mut self.options.settings.rules).set_answer(id, status, error);
@@ -57,51 +57,51 @@ impl Builder {
         self
     }
 
-    /// Who decides about authorize requests and device codes; [`Consent::Page`] if not set.
+    /// Sets who decides about authorize requests and device codes; the default is [`Consent::Page`].
     #[must_use]
     pub fn consent(mut self, consent: Consent) -> Self {
         self.options.settings.consent = consent;
         self
     }
 
-    /// Makes every code, token and id a function of `seed` and of what was made before. They can
-    /// then be guessed, which is the point in tests.
+    /// Makes every code, token and id a function of `seed` and of those made before. They can then be guessed, which is
+    /// what a test needs; the default is a random seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.set_seed(seed);
         self
     }
 
-    /// How many requests the journal keeps, one at least; 2,000 if not set. Older ones are forgotten.
+    /// Maximum number of requests that the journal keeps, at least one; the default is 2,000. Older ones are evicted.
     #[must_use]
     pub fn journal_capacity(mut self, capacity: usize) -> Self {
         self.options.settings.journal = capacity;
         self
     }
 
-    /// Where to listen, a loopback address; a free port of 127.0.0.1 if not set.
+    /// Sets the loopback address to listen on; the default is a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.options.listen = Listen::At(address);
         self
     }
 
-    /// As [`listen`](Self::listen), with `HOST:PORT`, where the host may be a name such as `localhost`.
+    /// Does the same as [`listen`](Self::listen) with a text `HOST:PORT`, where the host may be a name such as `localhost`.
     #[must_use]
     pub fn listen_on(mut self, address: &str) -> Self {
         self.options.listen = Listen::Named(address.to_owned());
         self
     }
 
-    /// Allows addresses that other machines can reach. The mock gives tokens to whoever asks; its control plane then
-    /// takes an [`admin_token`](Self::admin_token), a random one if none was set.
+    /// Allows addresses that other machines can reach. The mock issues tokens to every client. Its control plane then
+    /// requires an [`admin_token`](Self::admin_token), which is random unless it was set.
     #[must_use]
     pub fn allow_other_machines(mut self) -> Self {
         self.options.anywhere = true;
         self
     }
 
-    /// What `/_mock/v1` takes as Bearer credential from now on. On a loopback address there is none if none is set.
+    /// Sets the Bearer credential that `/_mock/v1` requires. Without one, a mock on a loopback address requires none.
     #[must_use]
     pub fn admin_token(mut self, token: &str) -> Self {
         match token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
@@ -113,8 +113,8 @@ impl Builder {
         }
     }
 
-    /// The address that clients use, such as `http://mock:9777` or `https://dev.example/coze`, if it is not the one
-    /// that the mock listens on: it is in all addresses that the mock hands out.
+    /// Sets the URL that clients use, such as `http://mock:9777` or `https://dev.example/coze`, if it is not the address
+    /// that the mock listens on. Every URL that the mock returns begins with it.
     #[must_use]
     pub fn public_url(mut self, url: &str) -> Self {
         match addressing::public_url(url) {
@@ -124,24 +124,24 @@ impl Builder {
         self
     }
 
-    /// Speaks https, with a certificate of a CA that is made anew at each start: for this machine, the host of
-    /// [`listen_on`](Self::listen_on) and that of the [`public_url`](Self::public_url).
-    /// [`ca_pem`](CozeAuthMock::ca_pem) is what clients have to trust.
+    /// Serves https with a certificate of a new CA, made at each start. The certificate is for this machine, the host of
+    /// [`listen_on`](Self::listen_on) and that of the [`public_url`](Self::public_url). Clients have to trust
+    /// [`ca_pem`](CozeAuthMock::ca_pem).
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.options.tls = WantedTls::OwnCa;
         self
     }
 
-    /// Speaks http, if a configuration has said otherwise.
+    /// Serves http, even if a configuration has turned TLS on.
     #[must_use]
     pub fn no_tls(mut self) -> Self {
         self.options.tls = WantedTls::Off;
         self
     }
 
-    /// Speaks https with this certificate, what leads to its CA behind it, and its key, in PEM; both are read at the
-    /// start.
+    /// Serves https with this certificate, followed by its intermediate certificates, and this key, both in PEM. The files
+    /// are read when the mock starts.
     #[must_use]
     pub fn tls_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.options.tls = WantedTls::Files {
@@ -151,36 +151,36 @@ impl Builder {
         self
     }
 
-    /// Takes scheme, host and prefix from `Forwarded` and `X-Forwarded-…`: for a mock behind a proxy that sets
-    /// them. A [`public_url`](Self::public_url) counts before them.
+    /// Takes scheme, host and prefix from `Forwarded` and `X-Forwarded-…` headers, for a mock behind a proxy that sets
+    /// them. A [`public_url`](Self::public_url) takes precedence.
     #[must_use]
     pub fn trust_forwarded(mut self) -> Self {
         self.options.addressing.trust_forwarded = true;
         self
     }
 
-    /// Takes what a configuration in TOML sets, in place of what was set before; see the README for its keys. PEM
-    /// files that it names are looked for in the working directory.
+    /// Applies a configuration in TOML, which replaces earlier settings of the same keys; the README lists the keys. Paths of
+    /// PEM files in it are relative to the working directory.
     ///
     /// # Errors
     ///
-    /// [`ConfigErrors`]: everything that is wrong, with line and column.
+    /// [`ConfigErrors`] lists all mistakes, with line and column.
     pub fn toml(self, text: &str) -> Result<Self, ConfigErrors> {
         let options = config::apply(self.options, text, For::Mock(PathBuf::new()))?;
         Ok(Self { options, ..self })
     }
 
-    /// As [`toml`](Self::toml), from a file; PEM files are looked for beside it.
+    /// Does the same as [`toml`](Self::toml) with a file. Paths of PEM files in it are relative to its folder.
     ///
     /// # Errors
     ///
-    /// [`ConfigErrors`], also if the file cannot be read.
+    /// [`ConfigErrors`] lists all mistakes, or says that the file cannot be read.
     pub fn toml_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         let options = config::apply_file(self.options, path.as_ref())?;
         Ok(Self { options, ..self })
     }
 
-    /// What `coze-auth-mock check` prints: addresses, apps, users, tokens, what is not as Coze has it, and all limits.
+    /// Returns what `coze-auth-mock check` prints: addresses, apps, users, tokens, differences from Coze, and all limits.
     #[must_use]
     pub fn summary(&self) -> String {
         summary::summary(&self.options)
@@ -190,7 +190,7 @@ impl Builder {
         self.options.seed.is_some()
     }
 
-    /// What was set, if everything fits.
+    /// Returns the options, or the first mistake in them.
     pub(super) fn options(self) -> Result<Options, SetupError> {
         match self.problem {
             Some(problem) => Err(problem),
@@ -198,11 +198,12 @@ impl Builder {
         }
     }
 
-    /// A mock without a socket, for [`CozeAuthMock::call`] and [`CozeAuthMock::router`].
+    /// Makes a mock without a socket, for [`CozeAuthMock::call`] and [`CozeAuthMock::router`].
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if a rule does not exist or cannot be turned off, if a setting cannot be, or if there is no seed.
+    /// [`SetupError`] if a rule is unknown or cannot be turned off, if a setting is not valid, or if the operating system
+    /// supplies no random seed.
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
         let mut options = self.options()?;
         let addressing = Arc::new(std::mem::take(&mut options.addressing));

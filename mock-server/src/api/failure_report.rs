@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 use crate::journal::record::Record;
 use crate::world::worlds::Worlds;
 
-/// How many requests are printed, all worlds together.
+/// Maximum number of requests that are printed, of all worlds together.
 const MOST: usize = 50;
 
-/// The last requests of each world, one a line; none if there were none.
+/// Returns the last requests of each world, one a line, or none if the mock had no requests.
 pub(crate) fn failure_report(worlds: &Worlds) -> Option<String> {
     let mut text = String::new();
     let mut left = MOST;
     let others = worlds.all().into_iter().map(|(_, world)| world);
     for world in std::iter::once(worlds.first()).chain(others) {
-        // A test may panic while another thread is in the world, but not while it is itself.
+        // A test may panic while another thread holds the lock of the world, but not while its own thread holds it.
         let state = world.state();
         let entries = state.journal.iter();
         let shown = entries.len().min(left);

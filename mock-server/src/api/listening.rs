@@ -18,7 +18,7 @@ pub(crate) enum Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // A task sees its sender go. A thread is waited for, so that the port is free afterwards.
+        // A task ends when its sender is dropped. A thread is joined, so that the port is free afterwards.
         if let Self::Thread { stop, thread } = self {
             drop(stop.take());
             if let Some(thread) = thread.take() {

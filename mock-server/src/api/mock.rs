@@ -30,7 +30,7 @@ use crate::world::worlds::Worlds;
 
 /// A mock Coze auth server. Dropping it stops it.
 ///
-/// What it can do of itself is what its first world, at `/`, can do: see [`MockWorld`].
+/// It dereferences to its first world, which is at `/`: see [`MockWorld`] for what a test can do with a world.
 #[derive(Debug)]
 pub struct CozeAuthMock {
     first: MockWorld,
@@ -50,21 +50,21 @@ impl Deref for CozeAuthMock {
 
 impl Drop for CozeAuthMock {
     fn drop(&mut self) {
-        // Captured with the rest of what the test has printed.
+        // The test harness captures it with the rest of the test's output.
         if thread::panicking()
             && let Some(text) = failure_report(&self.worlds)
         {
             eprint!("{text}");
         }
-        // Connections of a task end when their requests do.
+        // The connections of a task end with their requests.
         self.let_go();
     }
 }
 
 impl CozeAuthMock {
-    /// The ready-made apps, every rule as Coze has it, the machine's clock, a random seed.
+    /// Returns the default settings: the ready-made apps, every rule as Coze has it, the machine's clock, a random seed.
     ///
-    /// [`Builder::toml`] reads a configuration.
+    /// [`Builder::toml`] applies a configuration.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
@@ -81,7 +81,7 @@ impl CozeAuthMock {
         }
     }
 
-    /// What is held goes on. A router without a socket may live on in another server.
+    /// Releases the requests that wait. A router without a socket may live on in another server.
     fn let_go(&self) {
         match self.bound {
             Some(_) => self.worlds.end(),
@@ -96,20 +96,20 @@ impl CozeAuthMock {
         self
     }
 
-    /// Another world of this mock, under `/t/{name}`, made if it is not there: with apps, tokens, clock, journal
-    /// gates and faults of its own, so that tests that run at once do not see each other. A new one starts with the
-    /// mock's settings, its clock at the same time, and a seed made of the mock's seed and its name.
+    /// Returns the world at `/t/{name}`, and makes it if it does not exist. It has apps, tokens, clock, journal, gates and
+    /// faults of its own, so that tests that run concurrently do not see each other. A new world has the mock's settings, a
+    /// clock that shows the same time, and a seed made of the mock's seed and its name.
     ///
     /// # Errors
     ///
-    /// [`WorldNameError`] if the name does not fit in a path.
+    /// [`WorldNameError`] if a world cannot have this name.
     pub fn world(&self, name: &str) -> Result<MockWorld, WorldNameError> {
         self.worlds.named(name).map(MockWorld::new)
     }
 
-    /// A world with settings of its own, made anew: one of that name is forgotten. It does not follow a
-    /// [`reload`](Self::reload). Addresses and admin token are the mock's, whatever `builder` has; without a seed it
-    /// is made of the mock's and the name.
+    /// Makes a world with settings of its own, and removes an earlier world of that name. A [`reload`](Self::reload) does not
+    /// change it. Addresses and admin token are those of the mock, not those of `builder`. If `builder` has no seed, the seed
+    /// is made of the mock's seed and the name.
     ///
     /// ```
     /// use coze_auth_mock::CozeAuthMock;
@@ -123,7 +123,7 @@ impl CozeAuthMock {
     ///
     /// # Errors
     ///
-    /// [`SetupError`] as for [`Builder::build`], [`SetupError::WorldName`] if the name does not fit in a path.
+    /// The errors of [`Builder::build`], and [`SetupError::WorldName`] if a world cannot have this name.
     pub fn make_world(&self, name: &str, builder: Builder) -> Result<MockWorld, SetupError> {
         let seeded = builder.has_seed();
         let mut settings = builder.options()?.settings()?;
@@ -134,7 +134,7 @@ impl CozeAuthMock {
         made.map(MockWorld::new).map_err(SetupError::WorldName)
     }
 
-    /// The block that the binary prints at its start.
+    /// Returns the block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {
         let scheme = self.world.addressing.scheme();
@@ -145,31 +145,31 @@ impl CozeAuthMock {
         )
     }
 
-    /// What `/_mock/v1` wants as Bearer credential; none if it wants none.
+    /// The Bearer credential that `/_mock/v1` requires; none if it does not require one.
     #[must_use]
     pub fn admin_token(&self) -> Option<&str> {
         self.world.addressing.admin_token.as_deref()
     }
 
-    /// The certificate of the CA that [`Builder::tls`] made, which a client has to trust; `GET /_mock/v1/ca.pem` gives
-    /// the same.
+    /// The certificate, in PEM, of the CA that [`Builder::tls`] made; clients have to trust it. `GET /_mock/v1/ca.pem` returns
+    /// the same. None if the mock has no CA.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.world.addressing.ca_pem()
     }
 
-    /// Takes the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder`, in
-    /// all worlds that have no settings of their own. What was issued stays, and so do clock, seed, limits and addresses.
+    /// Applies the apps, users, tokens, rules, answers, consent, lifetimes, accounts and enterprises of `builder` to all
+    /// worlds that have no settings of their own. Issued codes and tokens stay, and so do clock, seed, limits and addresses.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] as for [`Builder::build`]; nothing has then changed.
+    /// The errors of [`Builder::build`]; nothing has changed then.
     pub fn reload(&self, builder: Builder) -> Result<(), SetupError> {
         self.worlds.reload(&builder.options()?.settings()?);
         Ok(())
     }
 
-    /// The same mock as a router, to nest in another axum app.
+    /// Returns the same mock as a router, to nest in another axum app.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -181,7 +181,7 @@ impl CozeAuthMock {
         }
     }
 
-    /// Answers a request in memory, by the same code as over a socket.
+    /// Answers a request in memory, with the same code as over a socket.
     pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request.map(axum::body::Body::from);
         let Ok(response) = self.router().oneshot(request).await;
@@ -191,19 +191,20 @@ impl CozeAuthMock {
         Response::from_parts(parts, body.unwrap_or_default())
     }
 
-    /// [`call`](Self::call) without a runtime; it blocks this thread until the answer is there.
+    /// Does the same as [`call`](Self::call) without a runtime: it blocks this thread until the answer is complete.
     #[must_use]
     pub fn call_blocking(&self, request: Request<Bytes>) -> Response<Bytes> {
         block_on(self.call(request))
     }
 
-    /// Opens all gates, removes all faults, takes no new connection, lets running requests end for at most three seconds, and stops.
+    /// Stops the mock: opens all gates, removes all faults, accepts no new connections, and waits at most three seconds for
+    /// running requests to end.
     pub async fn stop(mut self) {
         self.let_go();
         let Some(listening) = self.listening.take() else {
             return;
         };
-        // A thread is waited for by its drop.
+        // Dropping a thread joins it.
         let mut listening = listening;
         if let Listening::Task { stop, task } = &mut listening {
             let (unused, _) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! From settings to a mock that listens.
+//! Starting a mock that listens.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::net::tls::Tls;
 use crate::server::service;
 
 impl Builder {
-    /// Where to listen, and a mock that lets nobody in who should not come.
+    /// Returns the address to listen on, and the mock, which requires an admin token if other machines can reach it.
     fn prepare(mut self) -> Result<(SocketAddr, CozeAuthMock), SetupError> {
         let address = match &self.options.listen {
             Listen::At(address) if !self.options.anywhere && !address.ip().is_loopback() => {
@@ -61,12 +61,12 @@ impl Builder {
             .map_err(|wrong| SetupError::Tls(wrong.to_string()))
     }
 
-    /// A mock that listens, served by a task of the running tokio runtime. Dropping it stops it.
+    /// Starts a mock that listens, served by a task of the running tokio runtime. Dropping it stops it.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and if the address cannot be found or bound, or is no loopback address and
-    /// [`allow_other_machines`](Self::allow_other_machines) was not called.
+    /// The errors of [`build`](Self::build). Also if the address cannot be resolved or bound, or if it is not a loopback
+    /// address and [`allow_other_machines`](Self::allow_other_machines) was not called.
     pub async fn start(self) -> Result<CozeAuthMock, SetupError> {
         let (address, mock) = self.prepare()?;
         let bind = |source| SetupError::Bind { address, source };
@@ -76,7 +76,7 @@ impl Builder {
         let tls = mock.world.addressing.tls.clone();
         let serve =
             service::serve(listener, tls, mock.make_connection()).with_graceful_shutdown(async {
-                // An error is the sender's drop, which means the same.
+                // An error means that the sender was dropped, which has the same meaning.
                 let _ = stopped.await;
             });
         let task = tokio::spawn(async move {
@@ -85,11 +85,11 @@ impl Builder {
         Ok(mock.listening(bound, Listening::Task { stop, task }))
     }
 
-    /// As [`start`](Self::start), served by a thread of its own, for tests without a runtime.
+    /// Starts a mock that listens, served by a thread of its own, for tests without a runtime. Dropping it stops it.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), and if no thread can be had.
+    /// The errors of [`start`](Self::start). Also if the thread cannot be started.
     pub fn start_blocking(self) -> Result<CozeAuthMock, SetupError> {
         let (address, mock) = self.prepare()?;
         let make = mock.make_connection();

@@ -29,7 +29,7 @@ use crate::time::clock::ClockHandle;
 use crate::world::World;
 use crate::world::wait::Waited;
 
-/// A world of a mock: apps, users, what was issued to them, a clock, a journal, gates, faults. Clones are the same world.
+/// A world of a mock: apps, users, their codes and tokens, a clock, a journal, gates and faults. Clones are the same world.
 #[derive(Clone, Debug)]
 pub struct MockWorld {
     pub(crate) world: Arc<World>,
@@ -40,7 +40,7 @@ impl MockWorld {
         Self { world }
     }
 
-    /// Scheme, host, port and path, without a trailing slash; of `http://localhost` without a socket.
+    /// Scheme, host, port and path, without a trailing slash. Without a socket it begins with `http://localhost`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.world.base_url()
@@ -52,25 +52,25 @@ impl MockWorld {
         self.world.state().settings.clock.clone()
     }
 
-    /// The apps and tokens, as `GET /_mock/v1/info` shows them.
+    /// Returns the apps and tokens, as `GET /_mock/v1/info` shows them.
     #[must_use]
     pub fn info(&self) -> serde_json::Value {
         info::describe(&self.world, self.base_url())
     }
 
-    /// The OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
+    /// Returns the OpenAPI document of this world and its control plane, as `GET /_mock/v1/openapi.json` shows it.
     #[must_use]
     pub fn openapi(&self) -> serde_json::Value {
         openapi::document(&self.world, self.base_url())
     }
 
-    /// What `export COZE_…=…` lines a client needs, one per line.
+    /// Returns the `export COZE_…=…` lines that a client needs, one per line.
     #[must_use]
     pub fn environment(&self) -> String {
         banner::environment(&self.info())
     }
 
-    /// Every request to the data plane that the journal still has, oldest first.
+    /// Returns the requests to the data plane that the journal holds, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<JournalEntry> {
         self.world
@@ -81,10 +81,10 @@ impl MockWorld {
             .collect()
     }
 
-    /// Waits for a request that was not taken before, and takes the oldest. None: no such request
-    /// came within `timeout` of real time, or the world was reset or ended.
+    /// Waits for a request that matches `filter` and was not taken before, and takes the oldest. Returns none if no such
+    /// request arrived within `timeout` of real time, or if the world was reset or ended.
     ///
-    /// Needs no runtime's timer.
+    /// It does not need the timer of a runtime.
     pub async fn take_request(
         &self,
         filter: impl Into<RequestFilter>,
@@ -97,7 +97,7 @@ impl MockWorld {
             if let Some(taken) = self.world.state().journal.take(&filter) {
                 return Some(taken);
             }
-            // Taken by who called: a request is not lost with a call that is given up.
+            // This function takes the request, not the thread that waits: a future that is dropped loses none.
             let wanted = filter.clone();
             let look = move |state: &State| state.journal.untaken(&wanted).map(|_| ());
             let left = timeout.saturating_sub(begun.elapsed());
@@ -108,7 +108,7 @@ impl MockWorld {
         }
     }
 
-    /// [`take_request`](Self::take_request), blocking this thread.
+    /// Does the same as [`take_request`](Self::take_request) and blocks this thread.
     #[must_use]
     pub fn take_request_blocking(
         &self,
@@ -131,12 +131,11 @@ impl MockWorld {
         }
     }
 
-    /// Compares the journal with what is expected of it.
+    /// Compares the journal with expectations.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] tells of each expectation that is not met how many requests matched, and which
-    /// came closest.
+    /// [`VerifyError`] says for each unmet expectation how many requests matched, and which other request was nearest.
     pub fn verify(&self, expected: &[Expect]) -> Result<(), VerifyError> {
         let failures = verify::verify(&self.world.state().journal, expected);
         match failures.is_empty() {
@@ -145,27 +144,27 @@ impl MockWorld {
         }
     }
 
-    /// Secrets that came where they do not belong, oldest first; the last 1,000.
+    /// Returns the secrets that requests had where they do not belong, oldest first; at most the last 1,000.
     #[must_use]
     pub fn leaks(&self) -> Vec<Leak> {
         self.world.state().leaks.iter().cloned().collect()
     }
 
-    /// The secrets of this world in `text`, such as the log of a client.
+    /// Finds the secrets of this world in `text`, such as the log of a client.
     #[must_use]
     pub fn leaks_in(&self, text: &str) -> Vec<Leak> {
         leak_scanner::of_text(&self.world.state(), text)
     }
 
-    /// Why the request with this `X-Tt-Logid` was answered as it was; none if it is unknown.
+    /// Explains the answer with this `X-Tt-Logid`. Returns none if the journal does not hold its request.
     #[must_use]
     pub fn explain(&self, logid: &str) -> Option<Explanation> {
         let state = self.world.state();
         state.journal.find(logid).map(Record::explain)
     }
 
-    /// Does what a user would do on the consent page of `url` (an authorize URL, whatever its
-    /// host), and returns the redirect that the browser would follow.
+    /// Decides as a user on the consent page of `url`, and returns the redirect that the browser would follow. `url` is an
+    /// authorize URL with any host.
     ///
     /// # Errors
     ///
@@ -176,7 +175,7 @@ impl MockWorld {
         } else {
             Consent::Deny
         };
-        // What is no URL is an unknown path, and refused as one.
+        // A text that is not a URL is refused as an unknown path.
         let url = Url::parse(url);
         let (path, query) = match &url {
             Ok(url) => (url.path(), url.query()),
@@ -204,28 +203,27 @@ impl MockWorld {
         devices::decide(&mut state, user_code, action, None, now_ms)
     }
 
-    /// Kills an access token, refresh token, PAT or SAT. False: there is no such token.
+    /// Revokes an access token, refresh token, PAT or SAT. Returns false if the token is unknown.
     pub fn revoke(&self, token: &str) -> bool {
         self.world.state().revoke(token)
     }
 
-    /// Holds requests from now on, until the gate is opened or dropped; opens the gate that had
-    /// this name.
+    /// Holds the requests that `on` selects, until the gate is opened or dropped. An earlier gate of this name is opened.
     pub fn gate(&self, name: &str, on: On, at: At) -> Gate {
         self.world.gates.set(name, on, at)
     }
 
-    /// Lets requests meet a fault from now on, until the handle is dropped. If several faults
-    /// match a request, only the first that acts applies. Gates act before faults.
+    /// Applies a fault to the requests that `on` selects, until the handle is dropped. If several faults match a request, only
+    /// the first that acts applies. Gates act before faults.
     ///
     /// ```
     /// use coze_auth_mock::{At, CozeAuthMock, Fault, On};
     ///
     /// let mock = CozeAuthMock::builder().start_blocking()?;
-    /// // The mock refreshes, and the client never hears of it.
+    /// // The mock rotates the refresh token, and the client never gets the answer.
     /// let lost = Fault::reset().at(At::Answer).times(1);
     /// let lost = mock.fault(On::grant("refresh_token"), lost);
-    /// // … and when the client has come:
+    /// // … and after the client has sent its request:
     /// # assert_eq!(lost.fired(), 0);
     /// let entry = mock.requests().into_iter().find(|entry| entry.fault == Some("reset"));
     /// # assert!(entry.is_none());
@@ -235,8 +233,8 @@ impl MockWorld {
         self.world.faults.set(on, fault)
     }
 
-    /// Answers the next such requests by `steps`, in order, before any fault, until the handle is
-    /// dropped.
+    /// Answers the next requests that `on` selects by `steps`, in order, until the handle is dropped. A script acts before
+    /// faults; `after` says what happens after the last step.
     pub fn script(
         &self,
         on: On,
@@ -247,8 +245,8 @@ impl MockWorld {
         self.world.faults.set_script(on, steps, after)
     }
 
-    /// Forgets all codes, tokens and requests, starts the ids anew, opens all gates and removes all
-    /// faults and scripts. The clock stays.
+    /// Deletes all codes, tokens and requests, restarts the ids, opens all gates and removes all faults and scripts. The
+    /// clock keeps its time.
     pub fn reset(&self) {
         self.world.reset();
     }

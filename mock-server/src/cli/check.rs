@@ -1,4 +1,4 @@
-//! `check`.
+//! `check`: what a configuration sets, or its mistakes.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::{Failure, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The configuration
+    /// The configuration in TOML
     file: PathBuf,
 }
 

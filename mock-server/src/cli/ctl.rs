@@ -21,7 +21,7 @@ use worlds::World;
 pub(crate) struct Ctl {
     #[command(flatten)]
     target: Target,
-    /// Print the answer as JSON
+    /// Print the answer of the control plane as JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -30,12 +30,12 @@ pub(crate) struct Ctl {
 
 #[derive(Debug, Subcommand)]
 enum Control {
-    /// Show the clock, or move it
+    /// Show or move the clock
     Clock {
         #[command(subcommand)]
         change: Option<Change>,
     },
-    /// Show the devices that wait, or decide about one
+    /// Show the waiting devices, or decide about one
     Device {
         #[arg(value_enum, requires = "code")]
         action: Option<DeviceAction>,
@@ -43,72 +43,76 @@ enum Control {
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },
-    /// Decide about an authorize URL and print the redirect, as a browser would be sent back
+    /// Decide about an authorize URL, and print the redirect that a browser would follow
     Authorize {
-        /// As the program under test made it
+        /// Authorize URL that the program under test made
         #[arg(id = "authorize_url", value_name = "URL")]
         url: String,
         #[arg(value_enum, default_value = "approve")]
         action: UserAction,
     },
-    /// Show the requests that came
+    /// Show the requests of the journal
     Requests(Requests),
-    /// Compare the requests with what is expected of them; fails if they are others
+    /// Compare the journal with expectations; the exit status is 1 if one is not met
     Verify {
-        /// Such as '[{"endpoint":"token","count":{"eq":1}}]'
+        /// Expectations, such as '[{"endpoint":"token","count":{"eq":1}}]'
         #[arg(value_name = "JSON", value_parser = read_json)]
         expect: Value,
     },
-    /// Show the codes and tokens of flows, by fingerprint
+    /// Show the issued codes and tokens, by fingerprint
     Tokens,
-    /// Show the secrets that came where they do not belong
+    /// Show the secrets that requests had where they do not belong
     Leaks,
-    /// Show the faults, or change them
+    /// Show or change the faults
     Fault {
         #[command(subcommand)]
         change: Option<Fault>,
     },
-    /// Show the worlds, or make or remove one
+    /// Show, make or remove worlds
     World {
         #[command(subcommand)]
         change: Option<World>,
     },
-    /// Send any other control, below /_mock/v1, and print its answer
+    /// Send any other request to the control plane, and print the answer
     Call {
         /// GET, POST or DELETE
         method: String,
-        /// Such as /gates/g1
+        /// Path below /_mock/v1, such as /gates/g1
         path: String,
+        /// Body of the request
         #[arg(value_name = "JSON", value_parser = read_json)]
         body: Option<Value>,
     },
-    /// Forget codes, tokens and requests
+    /// Delete all codes, tokens and requests, and open all gates; the clock keeps its time
     Reset,
-    /// Say why a request was answered as it was
+    /// Explain the answer to a request
     Explain {
-        /// The X-Tt-Logid of its answer
+        /// X-Tt-Logid of the answer
         logid: String,
     },
-    /// Kill an access token, refresh token, PAT or SAT
-    Revoke { token: String },
+    /// Revoke an access token, refresh token, PAT or SAT
+    Revoke {
+        /// The token itself
+        token: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum Change {
-    /// Let time pass at once
+    /// Advance the clock
     Advance {
-        /// Such as 90s, 15m, 1h30m or 30d
+        /// Duration, such as 90s, 15m, 1h30m or 30d
         #[arg(value_parser = parse_duration)]
         time: std::time::Duration,
     },
     /// Set the time
     Set {
-        /// Such as 2026-01-01T00:00:00Z
+        /// Time, such as 2026-01-01T00:00:00Z
         time: String,
     },
-    /// Stop the clock where it stands
+    /// Stop the clock at its time
     Freeze,
-    /// Go back to the machine's time
+    /// Return to the machine's time
     Real,
 }
 
@@ -125,7 +129,7 @@ enum DeviceAction {
     Expire,
 }
 
-/// Otherwise clap would take the text for a JSON string.
+/// Parses JSON. Without it, clap would make a JSON string of the text.
 fn read_json(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
 }
@@ -136,7 +140,7 @@ fn word(action: impl ValueEnum) -> String {
         .unwrap_or_default()
 }
 
-/// A part of a path, whatever it was given as.
+/// Encodes a text as one segment of a path.
 fn part(text: &str) -> String {
     byte_serialize(text.as_bytes())
         .collect::<String>()
@@ -150,7 +154,7 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
             print(answer.text.trim_end());
         }
         if !answer.ok() {
-            return Err(Failure::Told(refusal(&answer)));
+            return Err(Failure::Reason(refusal(&answer)));
         }
         Ok(answer.json())
     };
@@ -185,9 +189,9 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
             let answer = send("POST", "/authorize", Some(body))?;
             answer["redirect"].as_str().unwrap_or_default().to_owned()
         }
-        Control::Requests(asked) if asked.follow => return asked.follow(&send),
-        Control::Requests(asked) => {
-            let path = format!("/requests?{}", asked.query());
+        Control::Requests(args) if args.follow => return args.follow(&send),
+        Control::Requests(args) => {
+            let path = format!("/requests?{}", args.query());
             output::requests(&send("GET", &path, None)?)
         }
         Control::Verify { expect } => {
@@ -199,7 +203,7 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
             let unmet = output::failures(&answer);
             match unmet.is_empty() {
                 true => "as expected".to_owned(),
-                false => return Err(Failure::Told(unmet)),
+                false => return Err(Failure::Reason(unmet)),
             }
         }
         Control::Tokens => output::tokens(&send("GET", "/tokens", None)?),
@@ -218,7 +222,7 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
         }
         Control::Reset => {
             send("POST", "/reset", None)?;
-            "codes, tokens and requests are forgotten".to_owned()
+            "deleted all codes, tokens and requests".to_owned()
         }
         Control::Explain { logid } => {
             output::explanation(&send("GET", &format!("/explain/{}", part(logid)), None)?)
@@ -236,7 +240,7 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
 
 type Send<'a> = dyn Fn(&str, &str, Option<Value>) -> Result<Value, Failure> + 'a;
 
-/// The members that were given.
+/// An object of the members that are not null.
 fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
     let members = members.into_iter().filter(|(_, value)| !value.is_null());
     members
@@ -244,7 +248,7 @@ fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
         .collect()
 }
 
-/// The mock's own words; of a refused authorize request also its rule.
+/// The error text of an answer; of a refused authorize request also its rule.
 fn refusal(answer: &Answer) -> String {
     let json = answer.json();
     let mut text = json["error"].as_str().unwrap_or("refused").to_owned();

@@ -1,4 +1,4 @@
-//! `env`: what a program needs to use the mock instead of Coze.
+//! `env`: the environment variables with which a program uses the mock instead of Coze.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{Failure, print};
 pub(crate) struct Environment {
     #[command(flatten)]
     target: Target,
-    /// The language of the program
+    /// Language of the program, whose Coze SDK the printed lines configure
     #[arg(long = "for", value_enum, value_name = "LANGUAGE")]
     language: Language,
 }
@@ -23,12 +23,12 @@ enum Language {
     Go,
     Java,
     Rust,
-    /// The environment alone, for `eval`
+    /// Only the environment variables, for `eval`
     Shell,
 }
 
 impl Language {
-    /// How its Coze SDK is pointed at another host: the API, and below it each OAuth app.
+    /// The lines that point the language's Coze SDK at another host, for the API and for the OAuth apps.
     const fn snippet(self) -> &'static str {
         match self {
             Self::Python => {
@@ -71,7 +71,7 @@ let tokens = coze_auth_ureq::TokenSource::jwt(&Client::new()?, app, JwtGrant::ne
     }
 }
 
-/// What makes the SDKs' HTTP clients trust a CA: httpx, Go, curl and rustls read the first, Node the second.
+/// The variables with which the SDKs' HTTP clients trust a CA: httpx, Go, curl and rustls read the first, Node the second.
 pub(crate) fn ca_lines(file: &Path, indent: &str) -> String {
     let file = std::path::absolute(file);
     let file = file
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
             .as_str()
             .unwrap_or("refused")
             .to_owned();
-        return Err(Failure::Told(why));
+        return Err(Failure::Reason(why));
     }
     let mut lines = coze_auth_mock::environment(&answer.json());
     if let Some(file) = args.target.ca() {

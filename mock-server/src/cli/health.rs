@@ -1,4 +1,4 @@
-//! `health`, as containers ask it.
+//! `health`: whether a mock answers, for the health checks of containers.
 
 use clap::Args;
 use url::Url;
@@ -7,7 +7,7 @@ use super::{Failure, http};
 
 #[derive(Debug, Args)]
 pub(crate) struct Health {
-    /// Its base URL
+    /// Base URL of the mock
     #[arg(default_value = "http://127.0.0.1:9777")]
     url: Url,
     #[command(flatten)]
@@ -21,7 +21,7 @@ pub(crate) fn health(args: &Health) -> Result<(), Failure> {
     match answer.ok() && answer.json()["ok"] == true {
         true => Ok(()),
         false => {
-            let error = std::io::Error::other("its answer is another one");
+            let error = std::io::Error::other("the answer is not that of a mock");
             Err(http::no_mock(url, &error))
         }
     }

@@ -1,5 +1,5 @@
-//! One request to a running mock over a socket of our own: the commands have to work where nothing else is
-//! installed, and past any proxy.
+//! One request to a running mock over a socket of our own, so that the commands work where nothing else is installed, and
+//! without any proxy.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -17,19 +17,19 @@ use url::Url;
 use super::Failure;
 
 const LIMIT: Duration = Duration::from_secs(3);
-/// A full journal of 2,000 requests has a few megabytes.
+/// Maximum number of bytes of an answer. A full journal of 2,000 requests has a few megabytes.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
-/// Which mock, and how to get in.
+/// The mock, its world, and the credential for its control plane.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// Its base URL
+    /// Base URL of the mock
     #[arg(long, default_value = "http://127.0.0.1:9777", global = true)]
     url: Url,
-    /// The world, if it is not the first one
+    /// Name of the world; without it, the first one
     #[arg(long, value_name = "NAME", global = true)]
     world: Option<String>,
-    /// What the control plane takes as Bearer credential, if it wants one
+    /// Admin token of the control plane, if the mock has one
     #[arg(
         long,
         value_name = "TOKEN",
@@ -42,10 +42,10 @@ pub(crate) struct Target {
     trust: Trust,
 }
 
-/// Whom to believe over https.
+/// The CA to trust over https.
 #[derive(Debug, Args)]
 pub(crate) struct Trust {
-    /// The CA's certificate in PEM, for https: what --tls-ca wrote
+    /// Certificate in PEM of the CA to trust over https: the file that serve --tls-ca wrote
     #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", global = true)]
     ca: Option<PathBuf>,
 }
@@ -81,8 +81,8 @@ impl Target {
         let mut base = self.url.clone();
         if let Some(world) = &self.world {
             if base.path().contains("/t/") {
-                let text = format!("{base} names a world already; leave --world out");
-                return Err(Failure::Told(text));
+                let text = format!("{base} names a world already; omit --world");
+                return Err(Failure::Reason(text));
             }
             let path = format!("{}/t/{world}", base.path().trim_end_matches('/'));
             base.set_path(&path);
@@ -98,20 +98,20 @@ impl Target {
         let answer = sent.map_err(|error| no_mock(&base, &error))?;
         let json = answer.json();
         match (answer.status, json.is_object()) {
-            (401, true) if json.get("rule").is_none() => Err(Failure::Told(format!(
-                "{base} wants its admin token: --admin-token, or COZE_AUTH_MOCK_ADMIN_TOKEN"
+            (401, true) if json.get("rule").is_none() => Err(Failure::Reason(format!(
+                "{base} requires its admin token: set --admin-token or COZE_AUTH_MOCK_ADMIN_TOKEN"
             ))),
             (_, true) => Ok(answer),
             (..) => Err(no_mock(
                 &base,
-                &io::Error::other("its answer is another one"),
+                &io::Error::other("the answer is not that of a mock"),
             )),
         }
     }
 }
 
 pub(crate) fn no_mock(url: &Url, error: &io::Error) -> Failure {
-    Failure::Told(format!(
+    Failure::Reason(format!(
         "{url} does not answer as a mock: {error}; is it running there?"
     ))
 }
@@ -126,19 +126,23 @@ pub(crate) fn send(
 ) -> io::Result<Answer> {
     let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
     if !matches!(base.scheme(), "http" | "https") {
-        return Err(wrong("only http:// and https:// are spoken here"));
+        return Err(wrong("the scheme of the URL must be http or https"));
     }
-    let host = base.host_str().ok_or_else(|| wrong("no host in the URL"))?;
+    let host = base
+        .host_str()
+        .ok_or_else(|| wrong("the URL has no host"))?;
     let port = base
         .port_or_known_default()
-        .ok_or_else(|| wrong("no port in the URL"))?;
+        .ok_or_else(|| wrong("the URL has no port"))?;
     let mount = base.path().trim_end_matches('/');
     let mut head = format!(
         "{method} {mount}/_mock/v1{path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
     );
     if let Some(token) = token {
         if token.chars().any(|c| !c.is_ascii_graphic()) {
-            return Err(wrong("the admin token does not fit in a header"));
+            return Err(wrong(
+                "the admin token has characters that a header cannot hold",
+            ));
         }
         head += &format!("Authorization: Bearer {token}\r\n");
     }
@@ -161,7 +165,7 @@ pub(crate) fn send(
         let text = text.to_owned();
         Some(Answer { status, text })
     });
-    parsed.ok_or_else(|| io::Error::other("its answer is no HTTP/1.1"))
+    parsed.ok_or_else(|| io::Error::other("the answer is not HTTP/1.1"))
 }
 
 fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<String> {
@@ -179,7 +183,7 @@ impl Trust {
         stream: TcpStream,
     ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let Some(file) = &self.ca else {
-            let text = "https needs the CA's certificate: --ca FILE, or SSL_CERT_FILE; serve --tls-ca FILE writes it";
+            let text = "https needs the certificate of the mock's CA: set --ca FILE or SSL_CERT_FILE; serve --tls-ca FILE writes it";
             return Err(io::Error::other(text));
         };
         let mut roots = RootCertStore::empty();
@@ -199,9 +203,9 @@ impl Trust {
     }
 }
 
-/// A name such as `localhost` often has an address where nobody listens beside the one where somebody does.
+/// Tries all addresses of a name: `localhost` often has one where nobody listens.
 fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::other("no address for the host");
+    let mut last = io::Error::other("the host has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, LIMIT) {
             Ok(stream) => return Ok(stream),

@@ -1,4 +1,4 @@
-//! `init`.
+//! `init`: a commented configuration.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use super::{Failure, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Where to write it; a file that is there stays as it is, and - is standard output
+    /// The file to write, which must not exist yet; - is standard output
     #[arg(default_value = "coze-auth-mock.toml")]
     file: PathBuf,
 }
@@ -29,7 +29,7 @@ pub(crate) fn init(args: &Init) -> Result<(), Failure> {
     let written = file.and_then(|mut file| file.write_all(SAMPLE_CONFIG.as_bytes()));
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            format!("{name} is there already and stays as it is; give another name, or remove it")
+            format!("{name} exists already and was not changed; give another name, or remove it")
         }
         _ => format!("cannot write {name}: {error}"),
     })?;

@@ -1,4 +1,4 @@
-//! `openapi`.
+//! `openapi`: the OpenAPI document.
 
 use coze_auth_mock::CozeAuthMock;
 

@@ -1,4 +1,4 @@
-//! Answers of the control plane, for people.
+//! The answers of the control plane as texts for people.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ pub(crate) fn devices(answer: &Value) -> String {
             text(&device["client_id"])
         ));
     }
-    or(lines, "no device waits")
+    or(lines, "no devices wait")
 }
 
 pub(crate) fn requests(answer: &Value) -> String {
@@ -51,10 +51,10 @@ pub(crate) fn requests(answer: &Value) -> String {
         );
         lines.push(line.trim_end().to_owned());
     }
-    or(lines, "no request came")
+    or(lines, "no requests")
 }
 
-/// Empty if all was as expected.
+/// The unmet expectations, one a line; empty if all were met.
 pub(crate) fn failures(answer: &Value) -> String {
     let failures = entries(answer, "failures").iter();
     let lines = failures.map(|failure| format!("{}: {}", failure["index"], text(&failure["why"])));
@@ -77,7 +77,7 @@ pub(crate) fn tokens(answer: &Value) -> String {
         );
         lines.push(line.trim_end().to_owned());
     }
-    or(lines, "no token was given")
+    or(lines, "no codes or tokens")
 }
 
 pub(crate) fn leaks(answer: &Value) -> String {
@@ -87,10 +87,7 @@ pub(crate) fn leaks(answer: &Value) -> String {
         let line = format!("{} in {} {name}", text(&leak["kind"]), text(&leak["place"]));
         format!("{:<40}  {}", line.trim_end(), text(&leak["logid"]))
     });
-    or(
-        lines.collect(),
-        "no secret was seen where it does not belong",
-    )
+    or(lines.collect(), "no leaks")
 }
 
 pub(crate) fn faults(answer: &Value) -> String {
@@ -114,7 +111,7 @@ pub(crate) fn faults(answer: &Value) -> String {
             fault["fired"],
         ));
     }
-    or(lines, "there is no fault")
+    or(lines, "no faults")
 }
 
 pub(crate) fn worlds(answer: &Value) -> String {
@@ -123,7 +120,7 @@ pub(crate) fn worlds(answer: &Value) -> String {
         worlds
             .map(|world| text(&world["base_url"]).to_owned())
             .collect(),
-        "there is no world but the first",
+        "no worlds except the first",
     )
 }
 

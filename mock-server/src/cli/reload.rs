@@ -1,4 +1,4 @@
-//! `serve --watch`: the configuration is read again when it changes.
+//! `serve --watch`: reads the configuration again when it changes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use super::Failure;
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) struct Watch<F> {
-    /// Reads the configuration.
+    /// Makes the builder anew from the configuration.
     builder: F,
     file: PathBuf,
-    /// How the file was when it was read; taken before that, so that no change is missed.
+    /// The stamp of the file when it was read, taken before reading, so that no change is missed.
     read: Option<Stamp>,
 }
 
@@ -48,7 +48,7 @@ impl<F: Fn() -> Result<Builder, Failure>> Watch<F> {
         loop {
             tokio::time::sleep(PAUSE).await;
             let now = self.stamp();
-            // Editors empty a file, or remove it, before they write it: what counts is a file at rest.
+            // Editors empty or remove a file before they write it, so a change counts only when the file is at rest.
             let at_rest = now.is_some() && now == before;
             before = now;
             if at_rest && now != self.read {
@@ -64,15 +64,15 @@ impl<F: Fn() -> Result<Builder, Failure>> Watch<F> {
         match builder.and_then(|builder| mock.reload(builder).map_err(Failure::from)) {
             Ok(()) => {
                 tracing::info!(
-                    "{file} was read again; seed, listen, public_url, clock and limits count from the next start"
+                    "{file} was read again; changes of seed, listen, public_url, clock and limits apply at the next start"
                 );
             }
             Err(failure) => {
-                // Through the log, which may be one that machines read.
+                // Through the log, since machines may read it.
                 for line in failure.text().lines() {
                     tracing::error!("{line}");
                 }
-                tracing::error!("{file} has mistakes; the configuration stays as it was");
+                tracing::error!("{file} has mistakes; the mock keeps its configuration");
             }
         }
     }

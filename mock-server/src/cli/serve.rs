@@ -1,4 +1,4 @@
-//! `serve`.
+//! `serve`: a mock that listens.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,31 +11,31 @@ use super::{Failure, env, print, reload};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// A configuration in TOML; options count before it
+    /// Configuration in TOML; options take precedence over it
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Read the configuration again when it changes; tokens stay
+    /// Read the configuration again when it changes; issued tokens stay valid
     #[arg(long, requires = "config")]
     watch: bool,
-    /// Loopback address to listen on, or a name for one; port 0 takes a free one [default: 127.0.0.1:9777]
+    /// Loopback address to listen on, or a name of one; port 0 is a free port [default: 127.0.0.1:9777]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// The address that clients use, if it is another one
+    /// URL that clients use, if it is not the address to listen on
     #[arg(long, value_name = "URL", env = "COZE_AUTH_MOCK_PUBLIC_URL")]
     public_url: Option<String>,
-    /// Take scheme, host and prefix from Forwarded and X-Forwarded-… headers, behind a proxy that sets them
+    /// Take scheme, host and prefix from Forwarded and X-Forwarded-… headers, which a proxy sets
     #[arg(long)]
     trust_forwarded: bool,
-    /// Listen where other machines can reach it: anyone there can get tokens; the control plane takes a token
+    /// Allow addresses that other machines can reach: their clients can get tokens, and the control plane requires an admin token
     #[arg(long)]
     i_know_this_mints_tokens: bool,
-    /// Speak https: self makes a CA and a certificate for this machine and the public URL's host
+    /// Serve https: self makes a CA, and a certificate for this machine and the public URL's host
     #[arg(long, value_enum, value_name = "self|off")]
     tls: Option<TlsChoice>,
-    /// Write the CA's certificate there, for clients that have to trust it
+    /// Write the certificate of that CA to a file, for clients that have to trust it
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// Speak https with this certificate, in PEM, and what leads to its CA behind it
+    /// Serve https with this certificate, in PEM, followed by its intermediate certificates
     #[arg(
         long,
         value_name = "FILE",
@@ -43,10 +43,10 @@ pub(crate) struct Serve {
         conflicts_with = "tls"
     )]
     tls_cert: Option<PathBuf>,
-    /// Its key
+    /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// What the control plane takes as Bearer credential; random if it has to have one and none is given
+    /// Bearer credential that the control plane requires; random if it is needed and not set
     #[arg(
         long,
         value_name = "TOKEN",
@@ -57,19 +57,19 @@ pub(crate) struct Serve {
     /// Who decides about authorize requests and device codes [default: page]
     #[arg(long, value_enum)]
     consent: Option<Consent>,
-    /// Turn a rule on or off, such as code.single_use=off; docs/protocol.md §13 has them all
+    /// Turn a rule on or off, such as code.single_use=off; docs/protocol.md §13 lists them all
     #[arg(long = "rule", value_name = "ID=on|off", value_parser = parse_rule)]
     rules: Vec<(String, bool)>,
-    /// Answer breaches of a rule differently, such as refresh.rotate=401:invalid_client
+    /// Answer violations of a rule differently, such as refresh.rotate=401:invalid_client
     #[arg(long = "answer", value_name = "ID=STATUS[:CODE]", value_parser = parse_answer)]
     answers: Vec<(String, u16, Option<String>)>,
-    /// Make codes and tokens the same in every run
+    /// Seed of all codes and tokens, which are then the same in every run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// What to print on standard output at the start
     #[arg(long, value_enum, default_value = "text")]
     print: Print,
-    /// How to log on standard error
+    /// Format of the log on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
 }
@@ -83,9 +83,9 @@ enum TlsChoice {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Print {
-    /// A block for people
+    /// A text for people
     Text,
-    /// One line of JSON, as GET /_mock/v1/info
+    /// One line of JSON: the answer of GET /_mock/v1/info
     Json,
     /// `export` lines for a shell
     Env,
@@ -93,9 +93,9 @@ enum Print {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Log {
-    /// For people
+    /// One line of text per request
     Text,
-    /// One JSON object per line
+    /// One JSON object per request
     Json,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         .build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
-        // Before the address is known, so that a signal can never come too early.
+        // Before the address is printed, so that a signal never comes too early.
         let signal = stop_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let mut watch =
             reload::Watch::new(args.config.clone().unwrap_or_default(), || args.builder());
@@ -146,7 +146,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
 }
 
 impl Serve {
-    /// The file, and over it the options.
+    /// The settings: the configuration, then the options, which take precedence.
     pub(crate) fn builder(&self) -> Result<Builder, Failure> {
         let mut builder = CozeAuthMock::builder().listen_on("127.0.0.1:9777");
         if let Some(file) = &self.config {
@@ -195,15 +195,16 @@ impl Serve {
             return Ok(());
         };
         let Some(pem) = mock.ca_pem() else {
-            let text = "--tls-ca is for the CA that --tls self makes; this mock has none";
-            return Err(Failure::Told(text.to_owned()));
+            let text = "--tls-ca writes the CA that --tls self makes; this mock has no CA";
+            return Err(Failure::Reason(text.to_owned()));
         };
         let written = std::fs::write(file, pem);
-        written.map_err(|error| Failure::Told(format!("cannot write {}: {error}", file.display())))
+        written
+            .map_err(|error| Failure::Reason(format!("cannot write {}: {error}", file.display())))
     }
 
     fn greeting(&self, mock: &CozeAuthMock) -> String {
-        // The block for people has it already.
+        // The text for people has it already.
         let made = mock.admin_token().filter(|_| self.admin_token.is_none());
         match (self.print, made) {
             (Print::Text, _) => match &self.tls_ca {
@@ -223,7 +224,7 @@ impl Serve {
             (Print::Json, made) => {
                 if let Some(token) = made {
                     eprintln!(
-                        "coze-auth-mock: the control plane takes  Authorization: Bearer {token}"
+                        "coze-auth-mock: the control plane requires  Authorization: Bearer {token}"
                     );
                 }
                 mock.info().to_string()
@@ -246,7 +247,7 @@ fn start_log(log: Log) {
     }
 }
 
-/// Listens for signals from now on; the future ends with the first.
+/// Listens for signals from now on; the future ends with the first signal.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

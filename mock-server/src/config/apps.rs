@@ -74,13 +74,13 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
         });
     }
     if apps.len() > MAX_APPS {
-        let text = format!("{} apps; expected at most {MAX_APPS}", apps.len());
+        let text = format!("{} apps; the maximum is {MAX_APPS}", apps.len());
         reader.wrong(tables[MAX_APPS].at, text);
     }
     apps
 }
 
-/// Keys that an app of this kind has no use for, and one that it cannot do without.
+/// Reports keys that an app of this kind does not have, and a missing one that it needs.
 fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: Kind) {
     for (key, kinds) in [
         ("client_secret", &[Kind::Web][..]),
@@ -114,7 +114,7 @@ fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<S
         };
         let right = "expected one such as https://app.example/callback, or http://localhost:*/* for any port and path";
         let problem = match redirect_uri::redirect_uri(fixed) {
-            _ if fixed.contains('*') => Some("has a * elsewhere than in :*/* at its end"),
+            _ if fixed.contains('*') => Some("has a * that is not in a :*/* at its end"),
             Err(why) => Some(why),
             // The host is compared as it was written.
             Ok(url) if pattern => {
@@ -175,7 +175,7 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
     let value = table.value(source)?;
     if source == "development" {
         if !matches!(value.get_ref(), DeValue::Boolean(true)) {
-            let text = "development can only be true: the key of this repository, whose private half the mock gives out";
+            let text = "development can only be true: the key of this repository, whose private half the mock publishes";
             reader.wrong(value.span().start, text);
             return None;
         }
@@ -186,8 +186,8 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
         "public_pem" => text.to_owned(),
         _ => {
             let For::Mock(folder) = &reader.whom else {
-                // Whoever sends one may not see what this machine has.
-                let text = "a world's configuration names no files; write the key itself: public_pem = \"…\"";
+                // The sender of a configuration must not see files of this machine.
+                let text = "a configuration of a world cannot name files; write the key itself: public_pem = \"…\"";
                 reader.wrong(at, text);
                 return None;
             };
@@ -195,7 +195,7 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
                 Ok(pem) => pem,
                 Err(error) => {
                     let text = format!(
-                        "cannot read {text:?}: {error}; expected a file beside the configuration, or a whole path"
+                        "cannot read {text:?}: {error}; expected a file in the folder of the configuration, or an absolute path"
                     );
                     reader.wrong(at, text);
                     return None;
@@ -211,20 +211,20 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
                 der.map(|der| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()));
             match key {
                 Some(Ok(key)) => return Some((key, false)),
-                Some(Err(_)) => "it is no RSA key of 2048 bits or more",
-                None => "what stands between BEGIN and END is not base64",
+                Some(Err(_)) => "it is not an RSA key of 2048 bits or more",
+                None => "the text between BEGIN and END is not base64",
             }
         }
     };
     let text = format!(
-        "{source} is no public key: {problem}; make one with: openssl rsa -in key.pem -pubout"
+        "{source} is not a public key: {problem}; make one with: openssl rsa -in key.pem -pubout"
     );
     reader.wrong(at, text);
     None
 }
 
-/// The public key's block with lines as PEM has them, however it was copied: on one line, with `\n` written out, indented,
-/// in quotes. Or what it is instead.
+/// Returns the block of the public key with line breaks as PEM has them. The text may have been copied onto one line, with
+/// `\n` written out, indented, or in quotes. The error says what the text is instead.
 fn laid_out(pem: &str) -> Result<String, &'static str> {
     const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
     const END: &str = "-----END PUBLIC KEY-----";
@@ -232,18 +232,18 @@ fn laid_out(pem: &str) -> Result<String, &'static str> {
         return Err(match pem {
             pem if pem.contains("PRIVATE KEY-----") => "it is a private key",
             pem if pem.contains("BEGIN RSA PUBLIC KEY") => {
-                "it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is asked for"
+                "it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is expected"
             }
             pem if pem.contains("BEGIN CERTIFICATE") => "it is a certificate",
-            pem if pem.trim_start().starts_with("ssh-") => "it is in OpenSSH's form",
-            _ => "it has no -----BEGIN PUBLIC KEY----- with a key behind it",
+            pem if pem.trim_start().starts_with("ssh-") => "it is in OpenSSH's format",
+            _ => "it has no -----BEGIN PUBLIC KEY----- followed by a key",
         });
     };
     if pem.contains("PRIVATE KEY-----") {
-        return Err("a private key stands beside it");
+        return Err("there is a private key, too");
     }
     let Some((body, after)) = rest.split_once(END) else {
-        return Err("its END line is missing: it was cut off");
+        return Err("its END line is missing");
     };
     if after.contains(BEGIN) {
         return Err("it holds two public keys");

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration.
+//! The mistakes of a configuration.
 
 use std::{fmt, io};
 
@@ -6,17 +6,17 @@ use std::{fmt, io};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// Counts from 1; 0 if the file could not be read at all.
+    /// The line, counted from 1; 0 if the file could not be read.
     pub line: usize,
-    /// Counts characters from 1.
+    /// The column in characters, counted from 1.
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
-/// Everything that is wrong with a configuration, in the order of its lines.
+/// All mistakes of a configuration, in the order of its lines.
 ///
-/// It prints one line for each: `FILE:LINE:COLUMN: what is wrong; what would be right`.
+/// Each is printed as one line: `FILE:LINE:COLUMN: what is wrong; what is expected`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     file: Option<String>,
@@ -34,7 +34,7 @@ impl ConfigErrors {
             line: 0,
             column: 0,
             message: format!(
-                "cannot read it: {error}; `coze-auth-mock init` writes a configuration"
+                "cannot read the configuration: {error}; `coze-auth-mock init` writes one"
             ),
         }])
     }
@@ -44,7 +44,7 @@ impl ConfigErrors {
         Self { file, ..self }
     }
 
-    /// The mistakes, of which there is one at least.
+    /// The mistakes, at least one.
     #[must_use]
     pub fn errors(&self) -> &[ConfigError] {
         &self.errors
@@ -69,7 +69,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl fmt::Debug for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

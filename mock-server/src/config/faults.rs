@@ -1,4 +1,4 @@
-//! Faults of a configuration, each as it would be asked for over HTTP.
+//! Faults of a configuration, in the form that the control plane takes.
 
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
@@ -27,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
         }
         let place = serde_json::from_value::<PlacedFaultSpec>(json_of_table(table.entries));
         let placed = place.map_err(|_| {
-            "this is no fault; expected on = { endpoint = \"token\" } and fault = { kind = \"reset\" }, and what the kind takes".to_owned()
+            "this is not a fault; expected on = { endpoint = \"token\" } and fault = { kind = \"reset\" }, with the members that the kind takes".to_owned()
         });
         match placed.and_then(PlacedFaultSpec::placed) {
             Ok(_) if settings.faults.len() == MAX_FAULTS => {

@@ -1,4 +1,4 @@
-//! What a mock is made with: what the builder and a configuration in TOML both write.
+//! The options of a mock, which the builder and a configuration in TOML both set.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,12 +13,12 @@ use crate::state::settings::Settings;
 
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Of the worlds; the seed is in [`seed`](Self::seed).
+    /// The settings of the worlds, without the seed.
     pub(crate) settings: Settings,
-    /// None: a random one.
+    /// None if it is to be random.
     pub(crate) seed: Option<[u8; 32]>,
     pub(crate) listen: Listen,
-    /// Other machines may come.
+    /// Other machines may reach the mock.
     pub(crate) anywhere: bool,
     pub(crate) tls: WantedTls,
     pub(crate) addressing: Addressing,
@@ -31,7 +31,7 @@ pub(crate) enum WantedTls {
     Files { certificate: PathBuf, key: PathBuf },
 }
 
-/// A name is looked up at the start, when it is known who may come.
+/// The address to listen on. A name is resolved at the start, when it is known whether other machines are allowed.
 #[derive(Debug)]
 pub(crate) enum Listen {
     At(SocketAddr),
@@ -59,7 +59,7 @@ impl Options {
         }
     }
 
-    /// For a world that has `settings` where nothing else is said.
+    /// The options of a world, whose defaults are `settings`.
     pub(crate) fn of_world(settings: Settings) -> Self {
         Self {
             seed: Some(settings.seed),
@@ -72,7 +72,7 @@ impl Options {
         self.seed = Some(Sha256::digest(number.to_be_bytes()).into());
     }
 
-    /// The settings of the worlds, with a seed in any case.
+    /// The settings of the worlds, with a random seed if none was set.
     pub(crate) fn settings(self) -> Result<Settings, SetupError> {
         let mut settings = self.settings;
         settings.seed = match self.seed {
@@ -83,7 +83,7 @@ impl Options {
     }
 }
 
-/// From the system and not from aws-lc, whose generator takes 22 ms to start.
+/// A seed from the operating system and not from aws-lc, whose generator takes 22 ms to start.
 fn random_seed() -> Result<[u8; 32], SetupError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(SetupError::Randomness)?;

@@ -1,4 +1,4 @@
-//! Values out of a TOML document, and a note of each that is not as it should be.
+//! Reads values of a TOML document, and collects the mistakes.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ impl<'t> Reader<'t> {
         ConfigErrors::new(std::mem::take(&mut self.errors))
     }
 
-    /// Notes that something is wrong at this byte.
+    /// Adds a mistake at this byte.
     pub(super) fn wrong(&mut self, at: usize, message: impl Into<String>) {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -37,7 +37,7 @@ impl<'t> Reader<'t> {
         });
     }
 
-    /// One mistake often makes others of its line.
+    /// Adds a syntax error, unless its line has a mistake already: one often causes others.
     pub(super) fn syntax(&mut self, error: &toml::de::Error) {
         let at = error.span().map_or(0, |span| span.start);
         let line = |at: usize| {
@@ -49,13 +49,13 @@ impl<'t> Reader<'t> {
             return;
         }
         let message = match error.message() {
-            "duplicate key" => "this key is there already; remove one of the two".to_owned(),
-            message => format!("this is no TOML: {message}"),
+            "duplicate key" => "duplicate key; remove one of the two".to_owned(),
+            message => format!("this is not TOML: {message}"),
         };
         self.wrong(at, message);
     }
 
-    /// Notes the keys that are not among `known`.
+    /// Adds a mistake for each key that is not among `known`.
     pub(super) fn keys(&mut self, table: &Table<'_, '_>, known: &[&str]) {
         for (key, _) in table.entries {
             let name = key.get_ref().as_ref();
@@ -72,8 +72,8 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn expected(&mut self, key: &str, value: &Value<'_>, expected: &str) {
-        let came = kind_of(value.get_ref());
-        let text = format!("{key} is {came}; expected {expected}");
+        let actual = kind_of(value.get_ref());
+        let text = format!("{key} is {actual}; expected {expected}");
         self.wrong(value.span().start, text);
     }
 
@@ -91,7 +91,7 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// The tables of `[[key]]`; none if there is no such key.
+    /// Returns the tables of `[[key]]`, or none if the key is absent.
     pub(super) fn tables<'a, 'i>(
         &mut self,
         above: &Table<'a, 'i>,
@@ -113,7 +113,7 @@ impl<'t> Reader<'t> {
         Some(tables)
     }
 
-    /// A string that is not empty, and where it is.
+    /// Returns a string that is not empty, and its place.
     pub(super) fn text<'a>(
         &mut self,
         table: &Table<'a, '_>,
@@ -183,7 +183,7 @@ impl<'t> Reader<'t> {
         fits
     }
 
-    /// Seconds, or a time such as "15m".
+    /// Returns whole seconds from a number, or from a duration such as "15m".
     pub(super) fn seconds(&mut self, table: &Table<'_, '_>, key: &str, most: u64) -> Option<u64> {
         let value = table.value(key)?;
         let text = match value.get_ref() {
@@ -209,7 +209,7 @@ impl<'t> Reader<'t> {
         whole.then_some(time.as_secs())
     }
 
-    /// Strings that are not empty, and where they are.
+    /// Returns strings that are not empty, with their places.
     pub(super) fn list(
         &mut self,
         table: &Table<'_, '_>,
@@ -229,11 +229,11 @@ impl<'t> Reader<'t> {
                     list.push((text.to_string(), value.span().start));
                 }
                 other => {
-                    let came = match other {
+                    let actual = match other {
                         DeValue::String(_) => "an empty string",
                         other => kind_of(other),
                     };
-                    let text = format!("{key} has {came} in it; expected {expected}");
+                    let text = format!("{key} has {actual} in it; expected {expected}");
                     self.wrong(value.span().start, text);
                 }
             }
@@ -242,7 +242,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// A required string without spaces, which nobody has had before.
+/// Returns a required string without spaces that is unique among those in `seen`.
 pub(super) fn id(
     reader: &mut Reader<'_>,
     table: &Table<'_, '_>,
@@ -269,7 +269,7 @@ pub(super) fn id(
             format!(" {text:?}")
         };
         let text = format!(
-            "a second {} with the {key}{of}; each has one of its own",
+            "a second {} with the {key}{of}; each must have its own",
             table.name
         );
         reader.wrong(at, text);

@@ -1,6 +1,6 @@
-//! What somebody may have meant.
+//! Suggestions for a misspelt name.
 
-/// The name nearest to `word`, if it is near enough to be a slip of the finger.
+/// Returns the name nearest to `word`, if it is near enough to be a typing error.
 pub(super) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -13,7 +13,7 @@ pub(super) fn did_you_mean<'a>(
     (distance <= 1 + name.chars().count() / 5).then_some(name)
 }
 
-/// How many letters have to be put in, left out, replaced or swapped with their neighbour.
+/// Number of letters that have to be inserted, deleted, replaced or transposed.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut before: Vec<usize> = Vec::new();

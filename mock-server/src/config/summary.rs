@@ -1,4 +1,4 @@
-//! What a configuration comes to, in words.
+//! A summary of the settings, for people.
 
 use std::fmt::Write as _;
 
@@ -92,7 +92,7 @@ fn limits(settings: &Settings, text: &mut String) {
         ("device code", written(ttl.device)),
         ("pause between polls", written(ttl.device_interval)),
         (
-            "of which may be missing",
+            "tolerance of that pause",
             format!("{} ms", POLL_TOLERANCE.as_millis()),
         ),
         ("consent page", written(CONSENT_PAGE_S)),

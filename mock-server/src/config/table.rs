@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
-/// A table, and what it is called in messages.
+/// A table, and its name in messages.
 pub(super) struct Table<'t, 'i> {
     pub(super) name: &'t str,
     pub(super) entries: &'t DeTable<'i>,
@@ -25,13 +25,13 @@ impl<'t, 'i> Table<'t, 'i> {
         self.entries.get(key)
     }
 
-    /// The span of a key, to say that it should not be there.
+    /// The place of a key, for a message that it should not be there.
     pub(super) fn key_at(&self, key: &str) -> Option<usize> {
         let (key, _) = self.entries.get_key_value(key)?;
         Some(key.span().start)
     }
 
-    /// All values by their dotted keys: `"code.expiry" = …` and `code.expiry = …` are the same.
+    /// Returns all values by their dotted keys: `"code.expiry" = …` and `code.expiry = …` are the same.
     pub(super) fn flat(&self) -> Vec<(String, usize, &'t Value<'i>)> {
         let mut flat = Vec::new();
         flatten(self.entries, "", None, &mut flat);
@@ -55,7 +55,7 @@ fn flatten<'t, 'i>(
     }
 }
 
-/// With its article.
+/// The name of a value's type, with its article.
 pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

@@ -1,4 +1,4 @@
-//! What a configuration is for.
+//! The target of a configuration: a mock, or one of its worlds.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ pub(super) const CONSENTS: &[(&str, Consent)] = &[
     ("deny", Consent::Deny),
 ];
 
-/// What a configuration is for.
+/// The target of a configuration.
 #[derive(Debug)]
 pub(crate) enum For {
-    /// Files that it names are looked for in this folder.
+    /// A whole mock. Paths in the configuration are relative to this folder.
     Mock(PathBuf),
-    /// It came over the network: it names no files, and no addresses.
+    /// A world. The configuration was sent over the network, so it cannot name files or addresses.
     World,
 }

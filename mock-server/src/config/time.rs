@@ -1,4 +1,4 @@
-//! Times as people write them.
+//! Durations as people write them.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// A time such as `15m`, `1h30m`, `500ms` or `30d`, as configurations and `coze-auth-mock ctl` take it; a number alone is seconds.
+/// Parses a duration such as `15m`, `1h30m`, `500ms` or `30d`, as configurations and `coze-auth-mock ctl` do. A number
+/// without a unit is seconds.
 ///
 /// # Errors
 ///
-/// What would be right.
+/// A text that says what is expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || {
         format!(
-            "{text:?} is no time; expected one such as 90, \"90s\", \"15m\", \"1h30m\" or \"30d\""
+            "{text:?} is not a duration; expected one such as 90, \"90s\", \"15m\", \"1h30m\" or \"30d\""
         )
     };
     let ms = if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -46,7 +47,7 @@ fn sum(mut text: &str) -> Option<u64> {
     Some(sum)
 }
 
-/// The shortest way to write it.
+/// Writes a number of seconds in the largest unit that fits.
 pub(super) fn written(seconds: u64) -> String {
     let fits = |(_, ms): &&(&str, u64)| (seconds * 1_000).is_multiple_of(*ms);
     let unit = UNITS.iter().rev().find(fits);

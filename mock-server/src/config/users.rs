@@ -11,7 +11,7 @@ use crate::state::ready_made;
 use crate::state::settings::Settings;
 use crate::state::user::{ConsoleToken, User};
 
-/// What there is in the file replaces the ready-made ones of its sort.
+/// Reads apps, users and tokens. Those of the file replace the ready-made ones of their kind.
 pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut Settings) {
     if let Some(tables) = reader.tables(top, "user", "[[user]]") {
         let users = users(reader, &tables);
@@ -84,7 +84,7 @@ fn tokens(
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("expected one of {}", names.join(", ")),
             };
-            reader.wrong(at, format!("there is no user {name:?}; {right}"));
+            reader.wrong(at, format!("unknown user {name:?}; {right}"));
         }
         if let (Some(kind), Some(value)) = (kind, value) {
             let user = user.map(|(name, _)| name.to_owned());

@@ -1,4 +1,4 @@
-//! What the owner of an app does in the console.
+//! Actions of the owner of an app.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) async fn change_app(
     let mut state = world.state();
     let mut apps = Arc::make_mut(&mut state.apps).iter_mut();
     let found = apps.find(|app| !app.removed && app.client_id == client_id);
-    let app = found.ok_or_else(|| Problem::not_found("no app with this client id"))?;
+    let app = found.ok_or_else(|| Problem::not_found("unknown client id"))?;
     app.enabled = asked.enabled;
     Ok(done())
 }

@@ -1,4 +1,4 @@
-//! The mock's clock.
+//! The clock of a world.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a user does: decide about authorize URLs and devices.
+//! Decisions of a user about authorize URLs and devices.
 
 use axum::extract::{OriginalUri, Path};
 use bytes::Bytes;
@@ -50,14 +50,17 @@ pub(super) async fn authorize(
             let found = users.iter().find(|user| user.name == *name);
             found.cloned().ok_or_else(|| {
                 let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
-                Problem::bad(format!("no such user; there is {}", names.join(", ")))
+                Problem::bad(format!(
+                    "unknown user; expected one of {}",
+                    names.join(", ")
+                ))
             })?
         }
     };
     let url = Url::parse("http://localhost")
         .expect("a URL")
         .join(&asked.url);
-    let url = url.map_err(|_| Problem::bad("url is no URL"))?;
+    let url = url.map_err(|_| Problem::bad("url is not a valid URL"))?;
     let path = below(url.path(), &base, mount);
     let decider = Decider { user, consent };
     match headless::authorize(&mut state, &base, path, url.query(), decider) {

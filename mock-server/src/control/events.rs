@@ -1,4 +1,4 @@
-//! The journal as server-sent events.
+//! The journal as a stream of server-sent events.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -30,7 +30,7 @@ pub(super) async fn events(
     let epoch = world.notifier.epoch();
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
-    // A number that is still to come is one of before a reset.
+    // A number above the newest one is from before a reset.
     let known = |journal: &Journal| last.or(after).filter(|seq| *seq <= journal.newest());
     let after = {
         let journal = &world.state().journal;
@@ -58,7 +58,7 @@ fn render(what: &StreamEvent<'_>) -> String {
         }
         StreamEvent::Lost(lost) => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
         StreamEvent::Silence => ": still here\n\n".to_owned(),
-        // The reader comes back, if there is something to come back to.
+        // The reader reconnects if the world still exists.
         StreamEvent::Reset => "event: reset\ndata: {}\n\n".to_owned(),
     }
 }

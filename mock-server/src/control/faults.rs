@@ -1,4 +1,4 @@
-//! Faults and scripts, for tests that drive the mock from other processes.
+//! Faults and scripts, for tests in other processes.
 
 use axum::extract::Path;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(super) async fn place(InWorld(world): InWorld, body: Bytes) -> Handled {
 }
 
 fn full(what: &str) -> Problem {
-    let text = format!("there are {MAX_FAULTS} {what}; DELETE one of them, or POST /reset");
+    let text = format!("there are already {MAX_FAULTS} {what}; DELETE one of them, or POST /reset");
     Problem::new(StatusCode::CONFLICT, text)
 }
 

@@ -1,4 +1,4 @@
-//! Gates, for tests that drive the mock from other processes.
+//! Gates, for tests in other processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,9 @@ struct Set {
 pub(super) async fn set(InWorld(world): InWorld, Path(name): Path<String>, body: Bytes) -> Handled {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if name.len() > MAX_GATE_NAME || !name.chars().all(plain) {
-        let text = format!("a gate's name has at most {MAX_GATE_NAME} of A-Z a-z 0-9 - . _");
+        let text = format!(
+            "a gate's name must consist of at most {MAX_GATE_NAME} characters of A-Z a-z 0-9 - . _"
+        );
         return Err(Problem::bad(text));
     }
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
@@ -38,13 +40,13 @@ pub(super) async fn set(InWorld(world): InWorld, Path(name): Path<String>, body:
     if world.gates.put(GateState::new(&name, on, at), MAX_GATES) {
         return Ok(done());
     }
-    let text = format!("there are {MAX_GATES} gates; DELETE one of them, or POST /reset");
+    let text = format!("there are already {MAX_GATES} gates; DELETE one of them, or POST /reset");
     Err(Problem::new(StatusCode::CONFLICT, text))
 }
 
 fn find(world: &World, name: &str) -> Result<Arc<GateState>, Problem> {
     world.gates.named(name).ok_or_else(|| {
-        let body = json!({ "error": "no gate of this name", "gates": world.gates.names() });
+        let body = json!({ "error": "unknown gate", "gates": world.gates.names() });
         Problem(StatusCode::NOT_FOUND, body)
     })
 }

@@ -1,4 +1,4 @@
-//! Who may use the control plane, before any control is asked.
+//! The guard of the control plane, which runs before every control.
 
 use std::sync::Arc;
 
@@ -27,9 +27,8 @@ where
         .layer(middleware::from_fn_with_state(addressing.clone(), guard))
 }
 
-/// A web page elsewhere must not drive the mock on this machine: neither through a name that it
-/// makes point here (`Host`), nor by a request across origins (`Origin`). Where other machines come too, nobody
-/// may without the token.
+/// Refuses requests that a web page of another site may have made: those to a foreign name that resolves to this machine
+/// (`Host`), and those across origins (`Origin`). If the mock has an admin token, it also requires the token.
 async fn guard(
     State(addressing): State<Arc<Addressing>>,
     request: Request,
@@ -37,20 +36,19 @@ async fn guard(
 ) -> Response {
     let headers = request.headers();
     if !comes_from_here(&addressing, &request) {
-        let text = "the control plane answers only to localhost, 127.0.0.0/8 and [::1], and to the host of the public URL if one is set";
+        let text = "the control plane answers only requests to localhost, 127.0.0.0/8, [::1] and the host of the public URL";
         return Problem::new(StatusCode::FORBIDDEN, text).into_response();
     }
-    // A container's health check has no token, and learns nothing.
-    // Nor who has to trust the CA before it can send one.
+    // A container's health check has no token, and the answer has no secret.
+    // A client needs the CA's certificate before it can send a token over https.
     if matches!(request.uri().path(), "/health" | "/ca.pem") || has_token(&addressing, headers) {
         return in_json(next.run(request).await).await;
     }
-    let text = "the control plane takes the admin token: send Authorization: Bearer <token>; it was set or printed at the start";
+    let text = "the control plane requires the admin token: send Authorization: Bearer <token>; the token was set or printed at the start";
     Problem::new(StatusCode::UNAUTHORIZED, text).into_response()
 }
 
-/// What the framework refuses itself, in the shape of our refusals: a body that is too long or broke off, a path
-/// that is no text.
+/// Gives the framework's own refusals the shape of ours: a body that is too long or incomplete, a path that is not a text.
 async fn in_json(response: Response) -> Response {
     let kind = response.headers().get(CONTENT_TYPE);
     let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
@@ -60,7 +58,7 @@ async fn in_json(response: Response) -> Response {
     }
     let text = match (status, read(response.into_body()).await) {
         (StatusCode::PAYLOAD_TOO_LARGE, _) => {
-            format!("the body has more than {MAX_CONTROL_BODY} bytes; send less at once")
+            format!("the body has more than {MAX_CONTROL_BODY} bytes; send a smaller one")
         }
         (_, Body::Whole(text)) => String::from_utf8_lossy(&text).into_owned(),
         _ => "this request cannot be read".to_owned(),

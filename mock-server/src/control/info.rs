@@ -1,4 +1,4 @@
-//! What a program needs to use a world, and whether the mock answers.
+//! The apps, tokens and keys of a world, and the health of the mock.
 
 use axum::extract::OriginalUri;
 use axum::response::Response;
@@ -30,7 +30,7 @@ pub(super) async fn document(
     Json(openapi::document(&world, &base))
 }
 
-/// What `serve --print json` and `GET /_mock/v1/info` show.
+/// The answer of `GET /_mock/v1/info`, which `serve --print json` prints, too.
 pub(crate) fn describe(world: &World, base_url: &str) -> Value {
     let state = world.state();
     let apps: Vec<&App> = state.known_apps().collect();
@@ -50,13 +50,13 @@ pub(super) async fn health() -> Json {
     Json(json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// The JWT app's private key, for `export …="$(curl …)"`.
+/// The private key of the JWT app, for `export …="$(curl …)"`.
 pub(super) async fn key(InWorld(world): InWorld) -> &'static str {
     let keys = world.state().known_apps().find_map(|app| app.private_key);
     keys.unwrap_or("")
 }
 
-/// What clients have to trust.
+/// The certificate that clients have to trust.
 pub(super) async fn ca_pem(InWorld(world): InWorld) -> Result<Response, Problem> {
     let pem = world.addressing.ca_pem().ok_or_else(|| {
         Problem::not_found("this mock has no CA of its own; start it with --tls self")

@@ -1,4 +1,4 @@
-//! Secrets that were seen where they do not belong.
+//! Leaks: secrets that requests had where they do not belong.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ struct Text {
     text: String,
 }
 
-/// For what a client wrote elsewhere, such as its log.
+/// Searches a text for secrets of this world, such as the log of a client.
 pub(super) async fn leaks_of_text(InWorld(world): InWorld, body: Bytes) -> Handled {
     let asked: Text = parse(&body, r#"{"text":"…"}"#)?;
     let found = leak_scanner::of_text(&world.state(), &asked.text);

@@ -15,7 +15,7 @@ pub(super) async fn metrics(InWorld(world): InWorld) -> Response {
     plain("text/plain; version=0.0.4", text(&world))
 }
 
-/// Begins a metric: its help and its type.
+/// Writes the help and the type of a metric.
 fn begin(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(
         text,
@@ -32,7 +32,7 @@ pub(crate) fn text(world: &World) -> String {
     let mut text = String::new();
     let state = world.state();
     requests(&mut text, &state);
-    let help = "Secrets seen where they do not belong.";
+    let help = "Secrets that requests had where they do not belong.";
     single(&mut text, "leaks_total", "counter", help, state.leaks.total);
     begin(
         &mut text,

@@ -1,4 +1,4 @@
-//! The answers of the control plane, and how its requests are read.
+//! Answers of the control plane, and the parsing of its requests.
 
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
@@ -9,18 +9,18 @@ use serde_json::{Map, Value, json};
 use crate::protocol::response::json_reply;
 use crate::web::routes;
 
-/// What every control answers.
+/// The answer of a control.
 pub(super) type Handled = Result<Json, Problem>;
 
-/// What a control shows.
+/// The JSON of a successful control.
 pub(super) struct Json(pub(super) Value);
 
-/// The answer of a control that has nothing to show.
+/// The answer of a control that has no data.
 pub(super) fn done() -> Json {
     Json(json!({ "ok": true }))
 }
 
-/// A control request that was not carried out.
+/// The refusal of a control request: its status and its JSON.
 pub(super) struct Problem(pub(super) StatusCode, pub(super) Value);
 
 impl Problem {
@@ -50,7 +50,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What is no JSON.
+/// An answer that is not JSON.
 pub(super) fn plain(kind: &'static str, body: String) -> Response {
     let mut reply = json_reply(StatusCode::OK, body);
     let headers = reply.headers_mut();
@@ -58,9 +58,9 @@ pub(super) fn plain(kind: &'static str, body: String) -> Response {
     routes::into_response(reply)
 }
 
-/// Never quotes what was sent: it may hold a token.
+/// Parses a body. The error does not quote it, since it may hold a token.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
-    // An object first, since serde would take an array for a struct too.
+    // As an object first, since serde would also accept an array for a struct.
     let object = serde_json::from_slice::<Map<String, Value>>(body);
     let parsed = object.and_then(|members| serde_json::from_value(Value::Object(members)));
     parsed.map_err(|_| Problem::bad(format!("expected {shape}")))

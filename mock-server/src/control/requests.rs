@@ -1,4 +1,4 @@
-//! The journal: its requests, the next of them, in other formats, and why they were answered so.
+//! The requests of the journal: listed, exported, awaited and explained.
 
 use std::time::Duration;
 
@@ -23,21 +23,23 @@ pub(super) fn not_too_many_wait(world: &World) -> Result<(), Problem> {
     if !full(world) {
         return Ok(());
     }
-    let text = format!("{MAX_WAITING_CLIENTS} clients wait for requests already");
+    let text = format!(
+        "{MAX_WAITING_CLIENTS} clients are already waiting for requests; try again when one has its answer"
+    );
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 #[derive(Default)]
 pub(super) struct Filter {
     requests: RequestFilter,
-    /// Entries with a greater number.
+    /// Only entries with a greater number.
     since: u64,
-    /// The newest so many.
+    /// Maximum number of entries, the newest ones.
     limit: Option<u64>,
     wait_ms: Option<u64>,
 }
 
-/// `numbers` are the parameters beside those of [`RequestFilter`].
+/// Parses a query. `numbers` are the allowed parameters in addition to those of [`RequestFilter`].
 fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
     let mut filter = Filter::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
@@ -61,7 +63,7 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
     Ok(filter)
 }
 
-/// Oldest first.
+/// The matching entries, oldest first.
 fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
     let newest_first = journal.iter().rev();
     let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
@@ -104,7 +106,7 @@ pub(super) async fn next(InWorld(world): InWorld, uri: Uri) -> Handled {
     };
     Ok(Json(match world.wait(epoch, timeout, look).await {
         Waited::Found(entry) => json!({ "request": entry }),
-        Waited::TimedOut => json!({ "request": null, "why": "none came in time" }),
+        Waited::TimedOut => json!({ "request": null, "why": "no request arrived in time" }),
         Waited::Closed => json!({ "request": null, "why": "the world was reset or has ended" }),
     }))
 }
@@ -118,7 +120,9 @@ pub(super) async fn explain(InWorld(world): InWorld, Path(logid): Path<String>) 
     let state = world.state();
     let found = state.journal.find(&logid);
     let found = found.ok_or_else(|| {
-        Problem::not_found("no request with this log id, or it is no longer in the journal")
+        Problem::not_found(
+            "unknown log id: no request had it, or the journal has evicted the request",
+        )
     })?;
     Ok(Json(json!(found.explain())))
 }

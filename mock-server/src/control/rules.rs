@@ -1,4 +1,4 @@
-//! The tables of rules and of magic values.
+//! The tables of rules and magic values.
 
 use serde_json::{Value, json};
 

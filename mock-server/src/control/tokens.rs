@@ -1,4 +1,4 @@
-//! Tokens: which there are, which came from which, and what their owner does to them.
+//! Codes and tokens: their list, their lineage, and their revocation.
 
 use axum::extract::Path;
 use bytes::Bytes;
@@ -19,17 +19,17 @@ struct ChangeToken {
     token: String,
 }
 
-/// Kills an access token, refresh token, PAT or SAT.
+/// Revokes an access token, refresh token, PAT or SAT.
 pub(super) async fn revoke(InWorld(world): InWorld, body: Bytes) -> Handled {
     change_token(&body, |token| world.state().revoke(token))
 }
 
-/// Takes an access token's permission away, so that it gets 4101.
+/// Removes the permissions of an access token, so that it gets 4101.
 pub(super) async fn restrict(InWorld(world): InWorld, body: Bytes) -> Handled {
     change_token(&body, |token| world.state().restrict(token))
 }
 
-/// `change`: false if the token is not known.
+/// Applies `change`, which returns false if the token is unknown.
 fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Handled {
     let asked: ChangeToken = parse(body, r#"{"token":"…"}"#)?;
     if change(&asked.token) {
@@ -57,7 +57,7 @@ pub(super) async fn list(InWorld(world): InWorld, uri: Uri) -> Handled {
     let state = world.state();
     Ok(Json(json!({
         "tokens": token_table::list(&state, limit),
-        "evicted": token_table::forgotten(&state),
+        "evicted": token_table::evicted_count(&state),
     })))
 }
 
@@ -73,7 +73,9 @@ pub(super) async fn family(
     let state = world.state();
     let found = token_table::lineage(&state, wanted, limit);
     let (total, lineage) = found.ok_or_else(|| {
-        Problem::not_found("no token or code with this fingerprint, and none that came from it")
+        Problem::not_found(
+            "unknown fingerprint: no token or code has it, or was made from one that had it",
+        )
     })?;
     Ok(Json(json!({ "total": total, "lineage": lineage })))
 }

@@ -1,4 +1,4 @@
-//! What a test expects of the journal.
+//! Expectations about the journal, in JSON.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ struct Count {
 
 pub(super) async fn verify(InWorld(world): InWorld, body: Bytes) -> Handled {
     let asked: Verify = parse(&body, SHAPE)?;
-    // Nothing expected is a mistake of the asker, and would always be met.
+    // An empty list is a mistake of the caller: it would always be met.
     if asked.expect.is_empty() {
         return Err(wrong());
     }
@@ -81,7 +81,7 @@ fn expectation(mut members: Map<String, Value>) -> Result<Expect, Problem> {
     Ok(Expect::between(least, most, filter(members)?))
 }
 
-/// The name of an endpoint, or what [`filter`] takes.
+/// A filter from the name of an endpoint, or from an object.
 fn named(item: Value) -> Result<RequestFilter, Problem> {
     match item {
         Value::String(endpoint) => {

@@ -1,4 +1,4 @@
-//! The worlds themselves: made, listed, removed.
+//! Worlds: makes, lists and removes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) fn router(addressing: &Arc<Addressing>) -> Router<Arc<Worlds>> {
     guarded(routed(routes()), addressing)
 }
 
-/// What is said of a world; `base` is the address of the mock as the caller wrote it.
+/// Describes a world. `base` is the URL of the mock as the client wrote it.
 fn described(name: &str, world: &World, base: &str) -> Value {
     json!({
         "name": name,
@@ -63,12 +63,12 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct Make {
     name: String,
-    /// In TOML, in place of what the mock has of the same keys.
+    /// TOML, which replaces the mock's settings of the same keys.
     config: Option<String>,
     seed: Option<u64>,
-    /// RFC 3339; the clock then stands there.
+    /// RFC 3339: the time at which the clock stands.
     clock: Option<String>,
-    /// Seconds of the machine's time that it is kept unused.
+    /// Seconds of the machine's time that the world is kept without use.
     ttl_s: Option<u64>,
 }
 
@@ -106,6 +106,6 @@ async fn make(
 async fn remove(State(worlds): State<Arc<Worlds>>, Path(name): Path<String>) -> Handled {
     match worlds.remove(&name) {
         true => Ok(done()),
-        false => Err(Problem::not_found("no world of this name")),
+        false => Err(Problem::not_found("unknown world")),
     }
 }

@@ -1,4 +1,4 @@
-//! A refused authorize request, as a person sees it.
+//! The page of a refused authorize request.
 
 use http::{HeaderMap, StatusCode};
 
@@ -7,7 +7,7 @@ use super::page::{Detail, Message, page};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Reply;
 
-/// A refused authorize request is shown and never redirected (protocol §2.2: the page says so).
+/// The page of a refusal. A refused authorize request is not redirected (protocol §2.2).
 pub(crate) fn refused(
     headers: &HeaderMap,
     status: StatusCode,
@@ -39,7 +39,7 @@ pub(crate) fn refused(
     page(status, t, &page_of)
 }
 
-/// The error of a script, where a person looks at it.
+/// The page of the error of a script.
 pub(crate) fn scripted(
     headers: &HeaderMap,
     status: StatusCode,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use url::form_urlencoded;
 
-/// The values of a form or query: the first of each name, since a browser sends no other for our forms.
+/// The values of a form or query: the first of each name, since our forms have each name once.
 pub(crate) struct Fields(HashMap<String, String>);
 
 impl Fields {
@@ -18,7 +18,7 @@ impl Fields {
         Self(fields)
     }
 
-    /// Empty if it is not there.
+    /// The value of this name, or an empty text.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }

@@ -1,12 +1,12 @@
-//! Which language a person reads.
+//! The language of a page.
 
 use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 
 use super::texts::{EN, Texts, ZH};
 
-/// The texts in the language that `Accept-Language` likes best (RFC 9110 §12.5.4): English or
-/// Chinese, English if neither is asked for.
+/// The texts in the language that `Accept-Language` prefers (RFC 9110 §12.5.4): English or Chinese, English if it prefers
+/// neither.
 pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
     let lines = headers.get_all(ACCEPT_LANGUAGE).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
@@ -19,7 +19,7 @@ pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
             "zh" => &ZH,
             _ => continue,
         };
-        // Of equals, the first.
+        // Of equal weights, the first counts.
         if weight > best.map_or(0.0, |(most, _)| most) {
             best = Some((weight, texts));
         }
@@ -27,7 +27,7 @@ pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
     best.map_or(&EN, |(_, texts)| texts)
 }
 
-/// A language range and its quality value; one that is not understood is not wanted.
+/// A language range and its quality value, which is 0 if it cannot be parsed.
 fn weighed(range: &str) -> (&str, f32) {
     let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
     let quality = parameters.trim().strip_prefix(['q', 'Q']);

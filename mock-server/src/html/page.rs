@@ -1,4 +1,4 @@
-//! The frame of every page, and the page that shows an error.
+//! The frame of every page, and the page of a message.
 
 use askama::Template;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub(crate) struct Message<'a> {
     pub(crate) text: &'a str,
     pub(crate) failed: bool,
     pub(crate) details: &'a [Detail<'a>],
-    /// The text and address of a way on.
+    /// Text and address of a link that continues.
     pub(crate) on: Option<(&'a str, &'a str)>,
 }
 
@@ -29,8 +29,8 @@ pub(crate) struct Detail<'a> {
     pub(crate) value: &'a str,
 }
 
-/// No script, nothing from elsewhere. `form-action` is left out: browsers apply it to the redirect
-/// back to the app too.
+/// Headers of a page, which allow no scripts and nothing from other origins. `form-action` is left out, since browsers
+/// apply it to the redirect to the app, too.
 const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CACHE_CONTROL, "no-store"),

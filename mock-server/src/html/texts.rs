@@ -1,4 +1,4 @@
-//! What the pages say, in both languages side by side: a text without its translation does not compile.
+//! The texts of the pages, in both languages: a text without its translation does not compile.
 
 macro_rules! texts {
     ($($name:ident: $en:literal, $zh:literal;)*) => {
@@ -34,7 +34,7 @@ texts! {
     approve: "Approve", "同意";
     deny: "Deny", "拒绝";
     cope: "See how the app copes", "测试应用如何应对异常";
-    cope_note: "What no real person does, and what an app has to withstand.",
+    cope_note: "Answers that a user cannot cause, and that an app has to handle.",
         "真实用户不会这样做，但应用必须能够应对。";
     wrong_state: "Approve, but return a wrong state", "同意，但返回错误的 state";
     which_error: "Error", "错误";
@@ -64,17 +64,17 @@ texts! {
     // what went wrong
     undecided: "Nothing was decided", "尚未作出决定";
     undecided_text: "Approve or deny?", "同意还是拒绝？";
-    no_user: "There is no such user.", "没有这个用户。";
+    no_user: "This user does not exist.", "没有这个用户。";
     invalid: "This page is no longer valid", "此页面已失效";
-    nobody_waits: "Nobody is waiting behind this link. Go back to the app and start again.",
+    nobody_waits: "No request is waiting for this link. Go back to the app and start again.",
         "此链接没有对应的请求，请返回应用重新开始。";
     decided_already: "This request has been decided already. Go back to the app and start again.",
         "此请求已处理，请返回应用重新开始。";
-    waited_too_long: "This request has waited too long. Go back to the app and start again.",
+    waited_too_long: "This request has expired. Go back to the app and start again.",
         "此请求等待时间过长，请返回应用重新开始。";
     oauth_error: "OAuth error", "OAuth 错误";
     refused_text: "The app sent you here with a request that cannot be granted.", "应用发来的请求无法被授权。";
-    scripted_text: "A script of this mock answers so; no rule has looked at the request.",
+    scripted_text: "A script of this mock gave this answer; no rule has looked at the request.",
         "这是模拟服务的脚本给出的应答，没有规则检查过此请求。";
     error: "Error", "错误";
     message: "Message", "消息";
@@ -100,7 +100,7 @@ texts! {
     freeze: "Freeze", "冻结";
     real: "Real time", "真实时间";
     journal: "Journal", "请求日志";
-    live_note: "New requests appear at the end as they come.", "新请求到达后会显示在末尾。";
+    live_note: "New requests appear at the end as they arrive.", "新请求到达后会显示在末尾。";
     paused_note: "Paused: these are the newest requests when this page was loaded.",
         "已暂停：以下是页面加载时的最新请求。";
     pause: "Pause", "暂停";
@@ -109,7 +109,7 @@ texts! {
     busy: "Too many pages are live; reload to see more.", "实时页面过多，请刷新查看。";
     lost: "Older requests are no longer kept.", "更早的请求已不再保留。";
     was_reset: "The world was reset; reload the page.", "世界已重置，请刷新页面。";
-    nothing_came: "No request has come yet.", "尚未收到请求。";
+    nothing_came: "No requests yet.", "尚未收到请求。";
     number: "No.", "序号";
     time: "Time (UTC)", "时间 (UTC)";
     request: "Request", "请求";
@@ -124,7 +124,7 @@ texts! {
     expire: "Expire", "使过期";
     tokens: "Tokens", "令牌";
     no_tokens: "No code or token was issued.", "尚未签发授权码或令牌。";
-    tokens_note: "By fingerprint; what came from a code or token stands below it.",
+    tokens_note: "By fingerprint; tokens stand below the code or token from which they were made.",
         "以指纹显示；由授权码或令牌换得的令牌列在其下。";
     authorization_code: "authorization code", "授权码";
     device_code: "device code", "设备码";
@@ -154,27 +154,27 @@ texts! {
     remove: "Remove", "移除";
     release: "Release all", "全部放行";
     endpoint: "Endpoint", "端点";
-    add_fault: "Fail the next request so", "让下一个请求这样失败";
+    add_fault: "Fail the next request with", "让下一个请求这样失败";
     headers: "Headers", "请求头";
     body: "Body", "请求体";
     assertion: "Assertion", "断言";
     grant: "Grant", "授权类型";
     presented: "Presented", "出示";
     issued: "Issued", "签发";
-    explanation: "Why it was answered so", "应答原因";
+    explanation: "Explanation of the answer", "应答原因";
     evidence: "Evidence", "依据";
     relaxed: "Rules that are off", "已关闭的规则";
     unknown_request: "This request is not in the journal", "日志中没有此请求";
-    unknown_request_text: "It is no longer kept, or never came.", "它已不再保留，或从未到达。";
-    not_done: "That was not done", "操作未完成";
-    elsewhere: "This form was not sent by this page.", "此表单不是由本页面提交的。";
-    not_there: "It is no longer there.", "目标已不存在。";
+    unknown_request_text: "The journal has evicted it, or never had it.", "它已不再保留，或从未到达。";
+    not_done: "The action was not done", "操作未完成";
+    elsewhere: "This form was not sent by a page of this mock.", "此表单不是由本页面提交的。";
+    not_there: "It no longer exists.", "目标已不存在。";
     not_understood: "The form was not understood.", "无法理解此表单。";
-    no_room: "There are too many already; remove one first.", "数量已达上限，请先移除一个。";
+    no_room: "The maximum number is reached; remove one first.", "数量已达上限，请先移除一个。";
     sign_in: "Sign in", "请登录";
-    sign_in_text: "The control plane takes the admin token: any user name, and the token as the password.",
+    sign_in_text: "The control plane requires the admin token: enter any user name, and the token as the password.",
         "控制面需要管理令牌：用户名任意，密码为管理令牌。";
     wrong_host: "Wrong address", "地址不正确";
-    wrong_host_text: "The control plane answers only under names of this machine and the public URL's host.",
+    wrong_host_text: "The control plane answers only requests to names of this machine and to the public URL's host.",
         "控制面只响应本机名称和公开地址的主机名。";
 }

@@ -1,4 +1,4 @@
-//! What a fault makes of an answer.
+//! The effect of a fault on an answer.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
@@ -11,10 +11,10 @@ use super::fault_kind::Kind;
 use super::socket_fault::SocketFault;
 use crate::protocol::response::{self, LOGID, Reply};
 
-/// Where an answer without a body would have to break off.
-const FILLER: &[u8] = b"There is more of this answer than comes.\n";
+/// The body of an answer that has none, for faults that break off within the body.
+const FILLER: &[u8] = b"This body is longer than what is sent of it.\n";
 
-/// What is sent, and what the socket is to do with it.
+/// An answer, and what the socket is to do with it.
 #[derive(Debug)]
 pub(crate) struct FaultedReply {
     pub(crate) reply: Reply,
@@ -29,7 +29,7 @@ impl FaultedReply {
         }
     }
 
-    /// What the journal says was sent; 0 if there is no head.
+    /// The status for the journal; 0 if no head is sent.
     pub(crate) fn status(&self) -> u16 {
         match self.socket_fault {
             Some(SocketFault::Reset | SocketFault::Garbage(_)) => 0,
@@ -38,14 +38,14 @@ impl FaultedReply {
     }
 }
 
-/// What a fault at the request spoils, for the mock has no answer then.
+/// The answer on which a fault at the request acts, since the mock has none then.
 pub(crate) fn stand_in() -> Reply {
-    let text = "a fault came first: the mock has not looked at this request";
+    let text = "a fault acted first: the mock has not looked at this request";
     response::json_reply(StatusCode::OK, json!({ "error": text }).to_string())
 }
 
 impl Fault {
-    /// `socket`: the request came by one of the mock's own.
+    /// Applies the fault to an answer. `socket` is true if the request was received by a socket of the mock.
     pub(crate) fn apply(&self, reply: Reply, method: &Method, socket: bool) -> FaultedReply {
         let logid = reply.headers().get(LOGID).cloned();
         let mut faulted = match self.kind.row().socket && !socket {
@@ -62,7 +62,9 @@ impl Fault {
 
     fn needs_a_socket(&self) -> Reply {
         let name = self.name();
-        let text = format!("the fault {name} acts on a socket of the mock's own, and here is none");
+        let text = format!(
+            "the fault {name} needs a socket of the mock: this request was sent in memory or through another server"
+        );
         response::json_reply(
             StatusCode::NOT_IMPLEMENTED,
             json!({ "error": text, "fault": name }).to_string(),
@@ -144,7 +146,7 @@ impl Fault {
         }
     }
 
-    /// Twice in any case: one that the answer does not have comes twice of the fault.
+    /// Doubles each header. If the answer does not have it, the fault adds it twice.
     fn double_headers(&self, reply: &mut Reply) {
         let headers = reply.headers_mut();
         let mut twice = self.headers.clone();
@@ -161,7 +163,7 @@ impl Fault {
         }
     }
 
-    /// A redirect has no body that could be cut, and gets one.
+    /// Cuts the body. An answer without one gets one first.
     fn cut(&self, reply: &mut Reply, at: Option<usize>, method: &Method) -> SocketFault {
         self.replace_body(reply);
         if reply.body().is_empty() {

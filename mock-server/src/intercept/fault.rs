@@ -1,4 +1,4 @@
-//! A fault, as a test makes it.
+//! The public type of a fault, and its constructors.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::fault_kind::Kind;
 use super::phase::At;
 use crate::limits::MAX_FAULT_TIME;
 
-/// Not HTTP, and not the start of anything else.
-const GARBAGE: &[u8] = b"\x00\xff\xfe no HTTP \x01\r\n\x00";
+/// Bytes that are not HTTP, nor the start of another protocol.
+const GARBAGE: &[u8] = b"\x00\xff\xfe not HTTP \x01\r\n\x00";
 
-/// What goes wrong with a request or its answer, and how often. What replaces the answer acts at
-/// the request, so that the mock has not acted; what spoils it acts at the answer, when it has;
-/// [`at`](Self::at) says otherwise. The README has the table.
+/// A fault of a request or its answer, and how often it acts. A fault that replaces the answer acts at the request,
+/// before the mock has acted. A fault that changes the answer acts at the answer, after the mock has acted.
+/// [`at`](Self::at) overrides this. The README has a table of all kinds.
 ///
-/// Those that act on the socket (`reset`, `close_before_body`, `truncate`, `garbage`,
-/// `slow_drip`) need one of the mock's own: in [`CozeAuthMock::call`](crate::CozeAuthMock::call)
-/// and in another server's router the answer is a 501 that names the fault.
+/// The faults that act on the socket (`reset`, `close_before_body`, `truncate`, `garbage`, `slow_drip`) need a socket of
+/// the mock. In [`CozeAuthMock::call`](crate::CozeAuthMock::call) and in the router of another server the answer is a 501
+/// that names the fault.
 #[derive(Clone, Debug)]
-#[must_use = "a fault does nothing until a world is given it"]
+#[must_use = "a fault does nothing until it is passed to `MockWorld::fault` or to a script"]
 pub struct Fault {
     pub(crate) kind: Kind,
     pub(crate) at: At,
@@ -45,11 +45,11 @@ impl Fault {
         }
     }
 
-    /// Another status than Coze's, as a gateway on the way would answer.
+    /// Answers with this status, as a gateway in front of Coze would.
     ///
     /// # Panics
     ///
-    /// If it is not within 200 and 599.
+    /// If the status is not within 200 and 599.
     pub fn status(status: u16) -> Self {
         or_panic(Self::try_status(status))
     }
@@ -58,50 +58,50 @@ impl Fault {
         Ok(Self::new(Kind::Status(sendable(status)?)))
     }
 
-    /// The answer comes later, by real time; at most 60 s.
+    /// Delays the answer by real time, at most 60 s.
     pub fn delay(by: Duration) -> Self {
         Self::new(Kind::Delay(by.min(MAX_FAULT_TIME)))
     }
 
-    /// The answer does not come until the fault is removed, or the client goes away.
+    /// Holds the answer until the fault is removed or the client disconnects.
     pub fn hold() -> Self {
         Self::new(Kind::Hold)
     }
 
-    /// The connection is reset (RST) in place of an answer.
+    /// Resets the connection (RST) instead of an answer.
     pub fn reset() -> Self {
         Self::new(Kind::Reset)
     }
 
-    /// The head says how long the body is, and the connection ends (FIN) behind it.
+    /// Sends the head with its `Content-Length`, then closes the connection (FIN).
     pub fn close_before_body() -> Self {
         Self::new(Kind::CloseBeforeBody)
     }
 
-    /// The connection ends (FIN) in the middle of the body.
+    /// Closes the connection (FIN) in the middle of the body.
     pub fn truncate() -> Self {
         Self::new(Kind::Truncate(None))
     }
 
-    /// As [`truncate`](Self::truncate), after so many bytes of the body, but never after the last.
+    /// Closes the connection (FIN) after this many bytes of the body, but always before its last byte.
     pub fn truncate_at(byte: usize) -> Self {
         Self::new(Kind::Truncate(Some(byte)))
     }
 
-    /// Bytes that are no HTTP, then the end of the connection (FIN).
+    /// Sends bytes that are not HTTP, then closes the connection (FIN).
     pub fn garbage() -> Self {
         Self::new(Kind::Garbage).body(GARBAGE)
     }
 
-    /// One byte of the answer, this long a pause, one byte; after 60 s the rest at once. The
-    /// connection ends with the answer.
+    /// Sends the answer byte by byte with this pause between the bytes; after 60 s it sends the rest at once. The connection
+    /// ends with the answer.
     pub fn slow_drip(pause: Duration) -> Self {
         Self::new(Kind::SlowDrip(
             pause.clamp(Duration::from_millis(1), MAX_FAULT_TIME),
         ))
     }
 
-    /// A redirect that Coze would not send.
+    /// Answers with a redirect, which Coze does not send.
     ///
     /// # Panics
     ///
@@ -119,27 +119,27 @@ impl Fault {
         Ok(Self::new(Kind::Redirect(status, location)))
     }
 
-    /// The answer as `text/html`, unless [`header`](Self::header) says another type.
+    /// Sends the answer as `text/html`, or with the `Content-Type` that [`header`](Self::header) sets.
     pub fn wrong_content_type() -> Self {
         Self::new(Kind::WrongContentType)
     }
 
-    /// 200 and nothing else.
+    /// Answers 200 without `Content-Type` and body.
     pub fn empty_200() -> Self {
         Self::new(Kind::Empty200)
     }
 
-    /// The answer with its `Content-Type` twice, or with a second value for the headers that
-    /// [`header`](Self::header) names.
+    /// Sends the answer with its `Content-Type` twice, or with a second value for each header that [`header`](Self::header)
+    /// sets.
     pub fn dup_header() -> Self {
         Self::new(Kind::DupHeader)
     }
 
-    /// The body in place of the fault's own, or of the answer's that it spoils.
+    /// Sets the body, instead of the fault's own or that of the answer.
     ///
     /// # Panics
     ///
-    /// If this kind of fault takes none.
+    /// If this kind of fault does not take a body.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         or_panic(self.try_body(body.into()))
     }
@@ -150,11 +150,12 @@ impl Fault {
         Ok(self)
     }
 
-    /// A header of the answer.
+    /// Sets a header of the answer.
     ///
     /// # Panics
     ///
-    /// If this kind of fault takes none, if it is none, or one that frames the body.
+    /// If this kind of fault does not take headers, if HTTP does not allow this name or value, or if the header frames the
+    /// body.
     pub fn header(self, name: &str, value: &str) -> Self {
         or_panic(self.try_header(name, value))
     }
@@ -163,12 +164,12 @@ impl Fault {
         self.takes("header")?;
         let header = (name.parse::<HeaderName>(), HeaderValue::from_str(value));
         let (Ok(name), Ok(value)) = header else {
-            return Err("header has names and values that HTTP allows".to_owned());
+            return Err("header names and values must be allowed by HTTP".to_owned());
         };
-        // The server frames the answer, and would contradict itself.
+        // The server frames the answer itself, and a second header would contradict it.
         if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE].contains(&name) {
             return Err(format!(
-                "header cannot have {name}, which frames the answer"
+                "header cannot contain {name}, which frames the answer"
             ));
         }
         self.headers.append(name, value);
@@ -187,30 +188,30 @@ impl Fault {
         Err(format!("the fault {} takes {all}", row.name))
     }
 
-    /// When it acts: before the mock has, or when it has.
+    /// Sets when the fault acts: before the mock has acted, or after it has.
     pub fn at(mut self, at: At) -> Self {
         self.at = at;
         self
     }
 
-    /// Acts on so many requests and no more.
+    /// Sets the maximum number of requests on which the fault acts; the default is no maximum.
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// Lets so many requests by before it acts on one.
+    /// Sets the number of requests that pass before the fault acts.
     pub fn skip(mut self, skip: u64) -> Self {
         self.skip = skip;
         self
     }
 
-    /// Acts on this part of the requests, 0 to 1. On which is a function of the world's seed, so
-    /// the same run repeats exactly.
+    /// Sets the share of the requests on which the fault acts, 0 to 1. The choice is a function of the world's seed, so the
+    /// same run repeats exactly.
     ///
     /// # Panics
     ///
-    /// If it is not within 0 and 1.
+    /// If the probability is not within 0 and 1.
     pub fn probability(self, probability: f64) -> Self {
         or_panic(self.try_probability(probability))
     }
@@ -227,13 +228,13 @@ impl Fault {
         self.kind.row().name
     }
 
-    /// It makes a request wait, and lets it go on.
+    /// Returns true if the fault delays a request and then lets it pass.
     pub(crate) const fn waits(&self) -> bool {
         matches!(self.kind, Kind::Delay(_) | Kind::Hold)
     }
 }
 
-/// A status that ends an exchange.
+/// Returns the status if an answer can have it: 200 to 599.
 pub(super) fn sendable(status: u16) -> Result<StatusCode, String> {
     let known = StatusCode::from_u16(status).ok();
     let known = known.filter(|status| (200..600).contains(&status.as_u16()));

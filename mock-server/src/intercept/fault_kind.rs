@@ -1,4 +1,4 @@
-//! The faults there are, each with what it takes and when it acts.
+//! The kinds of faults: what each takes, and when it acts.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ pub(crate) const DRIP: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// When it acts, if nobody says otherwise.
+    /// When it acts by default.
     pub(crate) at: At,
-    /// It acts on the socket, and without one of the mock's own it cannot.
+    /// True if it acts on the socket, so that it needs a socket of the mock.
     pub(crate) socket: bool,
     pub(crate) takes: &'static [&'static str],
 }
@@ -30,7 +30,7 @@ const fn row(name: &'static str, at: At, socket: bool, takes: &'static [&'static
     }
 }
 
-/// What replaces an answer acts at the request, what spoils one acts at the answer.
+/// All kinds. One that replaces the answer acts at the request, one that changes the answer acts at the answer.
 pub(crate) const KINDS: [Row; 12] = [
     row("status", At::Request, false, &["status", "body", "header"]),
     row("delay", At::Answer, false, &["ms"]),

@@ -1,4 +1,4 @@
-//! Faults as they are asked for, over HTTP or in a configuration.
+//! Faults in JSON, from the control plane or a configuration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,8 +56,8 @@ impl FaultSpec {
     }
 
     fn of_its_kind(&self) -> Result<Fault, String> {
-        let pause = |unsaid: Duration| match self.ms.map(Duration::from_millis) {
-            None => Ok(unsaid),
+        let pause = |default: Duration| match self.ms.map(Duration::from_millis) {
+            None => Ok(default),
             Some(ms) if (Duration::from_millis(1)..=MAX_FAULT_TIME).contains(&ms) => Ok(ms),
             Some(_) => Err(format!("ms is 1 to {}", MAX_FAULT_TIME.as_millis())),
         };
@@ -86,7 +86,7 @@ impl FaultSpec {
     }
 }
 
-/// A fault, and which requests meet it.
+/// A fault with its selector.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlacedFaultSpec {
@@ -105,7 +105,7 @@ impl PlacedFaultSpec {
         )
     }
 
-    /// The error says what is wrong with it.
+    /// Makes the fault and its selector. The error says what is wrong.
     pub(crate) fn placed(self) -> Result<(On, Fault), String> {
         let on = self.on.on()?;
         let mut fault = self.fault.fault(self.at.as_deref())?;

@@ -1,4 +1,4 @@
-//! Faults and scripts: what is answered in place of the rules' answer, or becomes of it.
+//! The faults and scripts of a world, and their choice for a request.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use super::selector::On;
 use crate::protocol::request::Incoming;
 use crate::time::ticker::Ticker;
 
-/// A fault of one world. Dropping it removes the fault, and lets go what it holds or delays.
+/// The handle of a fault. Dropping it removes the fault, and releases the requests that the fault holds or delays.
 #[must_use = "a fault is removed when it is dropped"]
 pub struct FaultHandle {
     placed: Arc<Registered<Placed>>,
@@ -23,19 +23,19 @@ pub struct FaultHandle {
 }
 
 impl FaultHandle {
-    /// How many requests came to it, those that it let by included.
+    /// Number of requests that the fault's selector matched, those that passed included.
     #[must_use]
     pub fn matched(&self) -> u64 {
         self.placed.item.counts().matched
     }
 
-    /// On how many it acted.
+    /// Number of requests on which the fault acted.
     #[must_use]
     pub fn fired(&self) -> u64 {
         self.placed.item.counts().fired
     }
 
-    /// As dropping it.
+    /// Removes the fault, as dropping the handle does.
     pub fn remove(self) {
         drop(self);
     }
@@ -43,7 +43,7 @@ impl FaultHandle {
 
 impl Drop for FaultHandle {
     fn drop(&mut self) {
-        self.faults.placed.forget(&self.placed);
+        self.faults.placed.remove_item(&self.placed);
     }
 }
 
@@ -53,7 +53,7 @@ impl fmt::Debug for FaultHandle {
     }
 }
 
-/// A script of one world. Dropping it ends it.
+/// The handle of a script. Dropping it ends the script.
 #[must_use = "a script ends when it is dropped"]
 pub struct ScriptHandle {
     script: Arc<Registered<Script>>,
@@ -61,13 +61,13 @@ pub struct ScriptHandle {
 }
 
 impl ScriptHandle {
-    /// How many requests came to it.
+    /// Number of requests that the script's selector matched.
     #[must_use]
     pub fn matched(&self) -> u64 {
         self.script.item.matched()
     }
 
-    /// As dropping it.
+    /// Ends the script, as dropping the handle does.
     pub fn stop(self) {
         drop(self);
     }
@@ -75,7 +75,7 @@ impl ScriptHandle {
 
 impl Drop for ScriptHandle {
     fn drop(&mut self) {
-        self.faults.scripts.forget(&self.script);
+        self.faults.scripts.remove_item(&self.script);
     }
 }
 
@@ -103,7 +103,7 @@ impl Placed {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request that is for it. `roll` is given its number.
+    /// Counts a matching request, and returns true if the fault acts on it. `roll` gets the number of the request.
     fn fires(&self, roll: impl FnOnce(u64) -> f64) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.matched += 1;
@@ -124,16 +124,16 @@ impl Placed {
 #[derive(Debug)]
 pub(crate) struct Firing {
     pub(crate) fault: Fault,
-    /// The script of which it is a step.
+    /// The id of the script, if the fault is a step of one.
     pub(crate) script: Option<String>,
     removed: watch::Receiver<bool>,
 }
 
 impl Firing {
-    /// As long as it makes the request wait.
+    /// Waits for as long as the fault delays the request.
     pub(crate) async fn wait(mut self) {
         let removed = async {
-            // An error is the sender's drop, which means the same.
+            // An error means that the sender was dropped, which has the same meaning.
             let _ = self.removed.wait_for(|removed| *removed).await;
         };
         match self.fault.kind {
@@ -150,7 +150,7 @@ impl Firing {
     }
 }
 
-/// What a request meets before the mock looks at it.
+/// What acts on a request before the mock looks at it.
 #[derive(Debug)]
 pub(crate) enum Match {
     Error(ErrorStep, String),
@@ -163,7 +163,7 @@ pub(crate) struct Faults {
     seed: [u8; 32],
     pub(crate) placed: Registry<Placed>,
     pub(crate) scripts: Registry<Script>,
-    /// The ids of those that the settings have.
+    /// The ids of the faults that the settings have.
     configured: Mutex<Vec<String>>,
 }
 
@@ -177,7 +177,7 @@ impl Faults {
         })
     }
 
-    /// None: there are `most` others.
+    /// Adds a fault. Returns none if there are `most` already.
     pub(crate) fn place(
         &self,
         on: On,
@@ -188,7 +188,7 @@ impl Faults {
         self.placed.put(Placed { on, fault, counts }, most)
     }
 
-    /// None: there are `most` others.
+    /// Adds a script. Returns none if there are `most` already.
     pub(crate) fn run(
         &self,
         on: On,
@@ -220,7 +220,7 @@ impl Faults {
         }
     }
 
-    /// Places those of the settings, in place of those that they had before.
+    /// Adds the faults of the settings, and removes those of earlier settings.
     pub(crate) fn configure(&self, faults: &[(On, Fault)]) {
         let ids = self.configured.lock();
         let mut ids = ids.unwrap_or_else(PoisonError::into_inner);
@@ -233,24 +233,24 @@ impl Faults {
         }
     }
 
-    /// Without those of the settings too.
+    /// Removes all faults and scripts, those of the settings included.
     pub(crate) fn reset(&self) {
         self.placed.reset();
         self.scripts.reset();
     }
 
-    /// Nobody waits in one from now on.
+    /// Removes all, and makes later ones act as removed, so that no request waits any more.
     pub(crate) fn end(&self) {
         self.placed.end();
         self.scripts.end();
     }
 
-    /// Whether a request waits in one of them.
+    /// Returns true if a request waits in one of them.
     pub(crate) fn holds(&self) -> bool {
         self.placed.holds() || self.scripts.holds()
     }
 
-    /// A script's step, and if there is none or it passes, a fault at the request.
+    /// Returns the next step of a script or, if there is none or it passes, a fault at the request.
     pub(crate) fn meet(&self, request: &Incoming) -> Option<Match> {
         self.next_step(request)
             .or_else(|| self.fires(request, At::Request).map(Match::Fault))
@@ -279,7 +279,7 @@ impl Faults {
         None
     }
 
-    /// The first that is for this request and acts; those behind it do not see the request.
+    /// Returns the first fault that matches this request and acts. Later ones do not count the request.
     pub(crate) fn fires(&self, request: &Incoming, at: At) -> Option<Firing> {
         let all = self.placed.all();
         let here = all.iter().filter(|registered| {
@@ -297,7 +297,7 @@ impl Faults {
         None
     }
 
-    /// From 0 up to 1, the same for the same seed, fault and number.
+    /// A number from 0 up to 1, which is the same for the same seed, fault and number.
     fn roll(&self, id: &str, n: u64) -> f64 {
         let hash: [u8; 32] = Sha256::new()
             .chain_update(self.seed)

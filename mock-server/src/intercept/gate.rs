@@ -1,4 +1,4 @@
-//! One gate: who came, who waits, and how many more may pass.
+//! One gate: how many requests have arrived, which ones wait, and how many more may pass.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,16 @@ pub(crate) struct GateState {
     pub(crate) on: On,
     pub(crate) at: At,
     state: Mutex<State>,
-    /// Somebody came, or the gate was opened.
+    /// Notified when a request arrives, and when the gate is opened.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     arrived: usize,
-    /// Oldest first. A sender whose receiver is gone is a client that hung up.
+    /// Oldest first. A sender without its receiver is a client that has disconnected.
     queue: VecDeque<oneshot::Sender<()>>,
-    /// For those that are still to come.
+    /// Number of later requests that may pass at once.
     passes: usize,
     open: bool,
 }
@@ -51,10 +51,10 @@ impl GateState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Comes to the gate, and waits there until it may pass.
+    /// Waits at the gate until the request may pass.
     pub(crate) async fn pass(&self) {
         let Some(passed) = self.arrive() else { return };
-        // An error is the sender's drop, which means the same.
+        // An error means that the sender was dropped, which has the same meaning.
         let _ = passed.await;
     }
 
@@ -69,14 +69,14 @@ impl GateState {
             state.passes = left;
             return None;
         }
-        // Those that hung up would pile up at a gate that is never released.
+        // Otherwise disconnected clients would accumulate at a gate that is never released.
         state.queue.retain(|one| !one.is_closed());
         let (pass, passed) = oneshot::channel();
         state.queue.push_back(pass);
         Some(passed)
     }
 
-    /// How many came since the gate was set, and how many of them wait.
+    /// Number of requests that have arrived since the gate was set, and number of those that wait.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = self.state();
         (state.arrived, state.waiting())
@@ -89,13 +89,13 @@ impl GateState {
             let Some(one) = state.queue.pop_front() else {
                 break;
             };
-            // Whoever hung up takes no pass away from the others.
+            // A client that has disconnected does not use up a pass.
             left -= usize::from(one.send(()).is_ok());
         }
         state.passes = state.passes.saturating_add(left);
     }
 
-    /// Those that wait now, and nobody else.
+    /// Releases the requests that wait now, and no later ones.
     pub(crate) fn release_waiting(&self) {
         self.state().queue.clear();
     }
@@ -116,16 +116,16 @@ impl GateState {
         state.arrived >= n
     }
 
-    /// A thread keeps the time: the caller's runtime may have no timer, a paused one, or not be
-    /// there at all. It ends with the gate at the latest.
+    /// Waits for `n` arrivals. A thread keeps the time, since the caller's runtime may have no timer or a paused one. The
+    /// thread ends with the gate at the latest.
     pub(crate) async fn arrived(self: &Arc<Self>, n: usize, timeout: Duration) -> bool {
         if self.counts().0 >= n {
             return true;
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, arrived) = oneshot::channel();
         let gate = self.clone();
-        thread::spawn(move || tell.send(gate.arrived_blocking(n, timeout)));
-        told.await.unwrap_or(false)
+        thread::spawn(move || sender.send(gate.arrived_blocking(n, timeout)));
+        arrived.await.unwrap_or(false)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gates hold requests to the data plane, or the answers to them, until a test lets them go on.
+//! Gates, which hold requests to the data plane or their answers until a test releases them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use super::phase::At;
 use super::selector::On;
 use crate::protocol::request::Incoming;
 
-/// Holds requests to the data plane; those that a consent or device page makes and
-/// [`MockWorld::authorize`](crate::MockWorld::authorize) pass. Dropping it opens it.
+/// A gate, which holds requests to the data plane. Requests of the consent and device pages and of
+/// [`MockWorld::authorize`](crate::MockWorld::authorize) pass it. Dropping it opens it.
 #[must_use = "a gate opens when it is dropped"]
 pub struct Gate {
     gate: Arc<GateState>,
@@ -18,33 +18,33 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Waits until at least `n` requests have come to this gate since it was set, those that went
-    /// on or hung up included. False: not within `timeout` of real time, or the gate was opened by
-    /// a reset, another gate of its name or the end of the mock.
+    /// Waits until at least `n` requests have arrived at this gate since it was set, released and disconnected ones included.
+    /// Returns false if that did not happen within `timeout` of real time, or if the gate was opened by a reset, another
+    /// gate of its name or the end of the mock.
     ///
-    /// Needs no runtime's timer.
+    /// It does not need the timer of a runtime.
     pub async fn arrived(&self, n: usize, timeout: Duration) -> bool {
         self.gate.arrived(n, timeout).await
     }
 
-    /// [`arrived`](Self::arrived), blocking this thread.
+    /// Does the same as [`arrived`](Self::arrived) and blocks this thread.
     #[must_use]
     pub fn arrived_blocking(&self, n: usize, timeout: Duration) -> bool {
         self.gate.arrived_blocking(n, timeout)
     }
 
-    /// How many requests are held now; a client that hung up is not counted.
+    /// Number of requests that wait at the gate now, without those of disconnected clients.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.gate.counts().1
     }
 
-    /// Lets the `n` that have waited longest go on; if fewer wait, also the next that come.
+    /// Releases the `n` requests that have waited longest. If fewer wait, the next ones to arrive pass as well.
     pub fn release(&self, n: usize) {
         self.gate.release(n);
     }
 
-    /// Lets all go on and removes the gate, as dropping it does.
+    /// Releases all requests and removes the gate, as dropping it does.
     pub fn open(self) {
         drop(self);
     }
@@ -62,8 +62,8 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The gates of one mock, in the order in which they were set. Apart from the world, so that
-/// nobody waits while holding its lock.
+/// The gates of one world, in the order in which they were set. They are outside of its lock, so that no request waits
+/// while it holds that lock.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     state: Mutex<State>,
@@ -72,7 +72,7 @@ pub(crate) struct Gates {
 #[derive(Debug, Default)]
 struct State {
     all: Vec<Arc<GateState>>,
-    /// The world is gone, so that nobody would open a gate.
+    /// True after the end of the world, when nothing opens a gate any more.
     ended: bool,
 }
 
@@ -81,7 +81,7 @@ impl Gates {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the one that had this name.
+    /// Sets a gate, and opens an earlier one of this name.
     pub(crate) fn set(self: &Arc<Self>, name: &str, on: On, at: At) -> Gate {
         let gate = GateState::new(name, on, at);
         self.put(gate.clone(), usize::MAX);
@@ -91,7 +91,7 @@ impl Gates {
         }
     }
 
-    /// False: there are `most` others.
+    /// Adds a gate, in place of one of its name. Returns false if there are `most` others.
     pub(crate) fn put(&self, gate: Arc<GateState>, most: usize) -> bool {
         let mut state = self.state();
         if state.ended {
@@ -102,7 +102,7 @@ impl Gates {
         if before.is_none() && all.len() >= most {
             return false;
         }
-        // Set before the other opens: who comes in between finds one of the two.
+        // Added before the other opens, so that a request in between is held by one of the two.
         all.push(gate);
         if let Some(before) = before {
             all.remove(before).open();
@@ -120,20 +120,20 @@ impl Gates {
         state.all.iter().map(|gate| gate.name.clone()).collect()
     }
 
-    /// Opens `gate`, and leaves another of its name alone.
+    /// Opens and removes `gate`, but not another one of its name.
     pub(crate) fn remove(&self, gate: &Arc<GateState>) {
         let all = &mut self.state().all;
         all.retain(|other| !Arc::ptr_eq(other, gate));
         gate.open();
     }
 
-    /// How many there are, and how many requests wait at them.
+    /// Number of gates, and number of requests that wait at them.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let all = &self.state().all;
         (all.len(), all.iter().map(|gate| gate.counts().1).sum())
     }
 
-    /// Whether a request waits at one of them.
+    /// Returns true if a request waits at one of them.
     pub(crate) fn holds(&self) -> bool {
         let state = self.state();
         state.all.iter().any(|gate| gate.counts().1 > 0)
@@ -145,16 +145,16 @@ impl Gates {
         }
     }
 
-    /// Opens all, and those that are set from now on by requests that are still on their way.
+    /// Opens all gates, and those that requests still set from now on.
     pub(crate) fn end(&self) {
         self.state().ended = true;
         self.open_all();
     }
 
-    /// Takes a request through every gate that holds it here.
+    /// Passes a request through every gate that holds it at this phase.
     pub(crate) async fn pass(&self, request: &Incoming, at: At) {
         for gate in self.before(request, at) {
-            // In a box, as few requests meet a gate and all would be larger by it.
+            // Boxed, since few requests meet a gate and the future of each would be larger by it.
             Box::pin(gate.pass()).await;
         }
     }

@@ -1,13 +1,13 @@
-//! When a gate holds, or a fault acts.
+//! The phase of a request at which a gate holds it, or a fault acts on it.
 
-/// When a gate holds, or a fault acts.
+/// The phase of a request at which a gate holds it, or a fault acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum At {
-    /// Before the mock looks at the request: nothing has changed. Of what a gate holds here the
-    /// journal knows nothing; of what meets a fault it does.
+    /// Before the mock looks at the request, so that nothing has changed. The journal has no entry of a request that a gate
+    /// holds here, but has one of a request on which a fault acts here.
     Request,
-    /// After the mock has acted and written it down, before a byte of the answer is sent.
+    /// After the mock has acted and recorded the request, before a byte of the answer is sent.
     Answer,
 }
 

@@ -1,10 +1,10 @@
-//! Faults, or scripts, each with an id, in the order in which they were set.
+//! A registry of faults or scripts: each has an id, in the order in which they were added.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// Faults, or scripts, of one world.
+/// The faults or the scripts of one world.
 #[derive(Debug)]
 pub(crate) struct Registry<T> {
     letter: char,
@@ -14,12 +14,12 @@ pub(crate) struct Registry<T> {
 #[derive(Debug)]
 struct State<T> {
     made: u64,
-    /// The world is gone, so that nobody would remove anything.
+    /// True after the end of the world, when nothing is removed any more.
     ended: bool,
     all: Vec<Arc<Registered<T>>>,
 }
 
-/// One of them, with its id.
+/// A fault or script with its id.
 #[derive(Debug)]
 pub(crate) struct Registered<T> {
     pub(crate) id: String,
@@ -50,7 +50,7 @@ impl<T> Registry<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None: there are `most` others.
+    /// Adds an item. Returns none if there are `most` already.
     pub(crate) fn put(&self, item: T, most: usize) -> Option<Arc<Registered<T>>> {
         let mut state = self.state();
         if state.all.len() >= most {
@@ -70,12 +70,12 @@ impl<T> Registry<T> {
         self.state().all.clone()
     }
 
-    /// Removes the one with this id. Returns false if there is none.
+    /// Removes the item with this id. Returns false if the id is unknown.
     pub(crate) fn remove(&self, id: &str) -> bool {
         self.take(|registered| registered.id == id) > 0
     }
 
-    pub(crate) fn forget(&self, registered: &Arc<Registered<T>>) {
+    pub(crate) fn remove_item(&self, registered: &Arc<Registered<T>>) {
         self.take(|other| Arc::ptr_eq(other, registered));
     }
 
@@ -83,13 +83,13 @@ impl<T> Registry<T> {
         self.take(|_| true);
     }
 
-    /// Removes all and starts the ids anew.
+    /// Removes all items and restarts the ids.
     pub(crate) fn reset(&self) {
         self.clear();
         self.state().made = 0;
     }
 
-    /// Whatever is put here from now on is as good as removed.
+    /// Removes all items, and treats later ones as removed.
     pub(crate) fn end(&self) {
         self.state().ended = true;
         self.clear();
@@ -107,7 +107,7 @@ impl<T> Registry<T> {
         taken.len()
     }
 
-    /// Whether a request waits for the end of one.
+    /// Returns true if a request waits for the removal of an item.
     pub(crate) fn holds(&self) -> bool {
         let state = self.state();
         state

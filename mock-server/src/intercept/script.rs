@@ -1,4 +1,4 @@
-//! Scripts: the next requests get these answers, in order.
+//! Scripts: a list of answers for the next requests, in order.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::fault::{Fault, sendable};
 use super::selector::On;
 use crate::protocol::rules::Rule;
 
-/// What one request of a script meets.
+/// A step of a script: the answer to one request.
 #[derive(Clone, Debug)]
 pub struct ScriptStep(pub(super) Meets);
 
@@ -28,25 +28,25 @@ pub(crate) struct ErrorStep {
 }
 
 impl ScriptStep {
-    /// It is answered as if there were no script; a fault may still meet it.
+    /// Answers as without the script; a fault may still act on the request.
     #[must_use]
     pub const fn pass() -> Self {
         Self(Meets::Rules)
     }
 
-    /// It is answered with the error `code` in Coze's shape, and the mock does not act:
-    /// `invalid_grant` and the like as an OAuth error, one of digits alone as a resource error.
-    /// Its status is that of the first rule in `rules.toml` with this code, else 400.
+    /// Answers with the error `code` in Coze's shape, without acting: a code such as `invalid_grant` as an OAuth error, one
+    /// that consists of digits as a resource error. The status is that of the first rule in `rules.toml` with this code,
+    /// else 400.
     #[must_use]
     pub fn error(code: &str) -> Self {
         Self(Meets::Error(ErrorStep::new(code)))
     }
 
-    /// The same error with another status.
+    /// Answers like [`error`](Self::error), with another status.
     ///
     /// # Panics
     ///
-    /// If it is not within 200 and 599.
+    /// If the status is not within 200 and 599.
     #[must_use]
     pub fn error_with(status: u16, code: &str) -> Self {
         Self::try_error_with(status, code).unwrap_or_else(|problem| panic!("{problem}"))
@@ -59,7 +59,7 @@ impl ScriptStep {
         })))
     }
 
-    /// It meets this fault, whatever `times`, `skip` and `probability` say.
+    /// Applies this fault, whatever its `times`, `skip` and `probability` are.
     #[must_use]
     pub fn fault(fault: Fault) -> Self {
         Self(Meets::Fault(Box::new(fault)))
@@ -72,7 +72,7 @@ impl ErrorStep {
         let rule = rules.find(|rule| rule.error == code);
         let status = rule.and_then(|rule| StatusCode::from_u16(rule.status).ok());
         let message = rule.map(|rule| &*rule.message);
-        // One with a hole would need the details of a breach.
+        // A message with a placeholder would need the details of a violation.
         let message = message.filter(|message| !message.contains("{}"));
         Self {
             error: code.to_owned(),
@@ -82,16 +82,16 @@ impl ErrorStep {
     }
 }
 
-/// What requests meet when a script has come to its end.
+/// What happens to requests after the last step of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScriptEnd {
-    /// What they would without it.
+    /// They are answered as without the script.
     #[default]
     Pass,
-    /// Its steps from the first on, again and again.
+    /// The steps repeat from the first.
     Repeat,
-    /// Its last step, again and again.
+    /// The last step repeats.
     Last,
 }
 
@@ -117,7 +117,7 @@ impl Script {
         *self.matched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None: it has come to its end.
+    /// Returns the step for the next request, or none after the end of the script.
     pub(super) fn next(&self) -> Option<ScriptStep> {
         let mut matched = self.matched.lock().unwrap_or_else(PoisonError::into_inner);
         let n = usize::try_from(*matched).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Which requests a gate, a fault or a script is for.
+//! The selector of a gate, a fault or a script: which requests it acts on.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
 use crate::protocol::request::Incoming;
 use crate::protocol::{client_id, grant};
 
-/// Which requests to the data plane are meant.
+/// A selector of requests to the data plane: what a gate, a fault or a script acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On {
     pub(crate) endpoint: &'static str,
@@ -15,7 +15,7 @@ pub struct On {
 }
 
 impl On {
-    /// Every request to the token endpoint.
+    /// Selects all requests to the token endpoint.
     #[must_use]
     pub const fn token() -> Self {
         Self {
@@ -25,40 +25,40 @@ impl On {
         }
     }
 
-    /// Requests to the token endpoint for one grant: `authorization_code`, `refresh_token`,
+    /// Selects the requests to the token endpoint of one grant type: `authorization_code`, `refresh_token`,
     /// `device_code` or `jwt_bearer`, as the journal names them.
     ///
     /// # Panics
     ///
-    /// If there is no such grant.
+    /// If the grant type is unknown.
     #[must_use]
     pub fn grant(name: &str) -> Self {
         Self::named("token", Some(name), None).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Requests to one endpoint: `authorize`, `token`, `device_code`, `users_me` or `unknown`, as
+    /// Selects the requests to one endpoint: `authorize`, `token`, `device_code`, `users_me` or `unknown`, as
     /// the journal names them.
     ///
     /// # Panics
     ///
-    /// If there is no such endpoint.
+    /// If the endpoint is unknown.
     #[must_use]
     pub fn endpoint(name: &str) -> Self {
         Self::named(name, None, None).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Of these, the requests of one client id (for JWT the issuer), as they say themselves.
+    /// Restricts the selection to requests that claim this client id (for the JWT grant: this issuer).
     ///
     /// # Panics
     ///
-    /// If requests to this endpoint name no client.
+    /// If requests to this endpoint do not name a client.
     #[must_use]
     pub fn client(self, client_id: &str) -> Self {
         Self::named(self.endpoint, self.grant, Some(client_id))
             .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The error tells which names there are, and quotes none that came.
+    /// Makes a selector of these names. The error lists the known names, and does not quote the others.
     pub(crate) fn named(
         endpoint: &str,
         grant: Option<&str>,
@@ -70,7 +70,7 @@ impl On {
         let clients = client_id::NAME_THEIR_CLIENT;
         if client.is_some() && !clients.contains(&endpoint) {
             let all = clients.join(", ");
-            return Err(format!("client_id is of the endpoints {all}"));
+            return Err(format!("client_id is only for the endpoints {all}"));
         }
         let client = client.map(str::to_owned);
         let Some(grant) = grant else {
@@ -90,14 +90,16 @@ impl On {
             _ => {
                 let first = grants.next().unwrap_or_default();
                 let all = grants.fold(first.to_owned(), |all, name| format!("{all}, {name}"));
-                Err(format!("grant is one of {all}, and of the endpoint token"))
+                Err(format!(
+                    "grant is one of {all}, and only for the endpoint token"
+                ))
             }
         }
     }
 
     pub(crate) fn matches(&self, request: &Incoming) -> bool {
-        let is = |wanted: Option<&str>, came: &dyn Fn() -> Option<String>| {
-            wanted.is_none_or(|wanted| came().as_deref() == Some(wanted))
+        let is = |expected: Option<&str>, actual: &dyn Fn() -> Option<String>| {
+            expected.is_none_or(|expected| actual().as_deref() == Some(expected))
         };
         self.endpoint == Endpoint::of(&request.path).name()
             && is(self.grant, &|| {
@@ -107,7 +109,7 @@ impl On {
     }
 }
 
-/// The `on` of a gate, a fault or a script that is asked for.
+/// The member `on` of a gate, a fault or a script in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SelectorSpec {

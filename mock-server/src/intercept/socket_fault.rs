@@ -1,4 +1,4 @@
-//! What a fault asks of the socket.
+//! The faults that a socket acts out.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use bytes::Bytes;
 /// What the socket does with the next answer.
 #[derive(Debug)]
 pub(crate) enum SocketFault {
-    /// RST in its place.
+    /// RST instead of the answer.
     Reset,
-    /// The head and so many bytes of the body, then FIN.
+    /// The head and this many bytes of the body, then FIN.
     Cut(usize),
-    /// These bytes in its place, then FIN.
+    /// These bytes instead of the answer, then FIN.
     Garbage(Bytes),
-    /// A byte, a pause, a byte.
+    /// The answer byte by byte, with this pause between the bytes.
     Drip(Duration),
 }

@@ -1,8 +1,8 @@
-//! How many requests there were of each kind.
+//! Counters of requests, for the metrics.
 
 use super::record::Record;
 
-/// Labels, each of few values: none names a client or a token.
+/// The labels of a counter. Each has few values, and none names a client or a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) status: u16,
@@ -24,7 +24,7 @@ impl Key {
     }
 }
 
-/// How many requests there were of each kind. A list, since there are some twenty kinds.
+/// Number of requests per key. A list, since a world has about twenty keys.
 #[derive(Debug, Default)]
 pub(crate) struct Counts(pub(crate) Vec<(Key, u64)>);
 
@@ -36,7 +36,8 @@ impl Counts {
         }
     }
 
-    /// Of a request that has become another: under the lock under which it was counted, so that nobody has seen it.
+    /// Undoes the count of a request that has another key now. It is called under the same lock as the count, so the first
+    /// count was never visible.
     pub(crate) fn undo(&mut self, key: Key) {
         if let Some(at) = self.0.iter().position(|(known, _)| *known == key) {
             self.0[at].1 -= 1;

@@ -1,9 +1,9 @@
-//! What the journal will say about a request that is being answered.
+//! The draft of a journal entry, filled while the request is answered.
 
 use super::leak::Leak;
 use crate::protocol::digest::{Digest, Fingerprint, digest};
 
-/// What the journal will say about this request.
+/// What is known so far for the journal entry of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) client: Option<String>,
@@ -13,15 +13,16 @@ pub(crate) struct Draft {
     pub(crate) presented: Option<Digest>,
     pub(crate) issued: Option<(Fingerprint, Option<Fingerprint>)>,
     pub(crate) leaks: Vec<Leak>,
-    /// Rules that would have refused, were they on.
+    /// Rules that would have refused if they were on.
     pub(crate) relaxed: Vec<&'static str>,
 }
 
-/// Texts below this are none of the mock's tokens, and could be guessed from their fingerprint.
+/// Minimum length of a text that is fingerprinted. Shorter texts are not tokens of the mock, and could be guessed from
+/// their fingerprint.
 const SHORTEST: usize = 40;
 
 impl Draft {
-    /// Notes a token or code that came, known or not, whatever becomes of the request.
+    /// Notes the token or code that the request presents, known or not, whatever the outcome.
     pub(crate) fn presents(&mut self, secret: &str) {
         self.presented = (secret.len() >= SHORTEST).then(|| digest(secret));
     }

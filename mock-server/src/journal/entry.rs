@@ -1,4 +1,4 @@
-//! What the journal shows of a request.
+//! Journal entries and explanations, as they are shown.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::leak::Leak;
 
-/// One request to the data plane. Codes, tokens, secrets, verifiers, assertions and states are
-/// masked; `presented` and `issued` tell which tokens they were to who has them.
+/// One request to the data plane. Codes, tokens, secrets, verifiers, assertions and states are masked; `presented` and
+/// `issued` identify tokens by their fingerprints.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JournalEntry {
-    /// Counts from 1; starts again at a reset.
+    /// Number of the request, counted from 1; it starts again at a reset.
     pub seq: u64,
     /// Unix time by the mock's clock, in milliseconds.
     pub at_ms: u64,
@@ -20,39 +20,39 @@ pub struct JournalEntry {
     pub endpoint: &'static str,
     /// The HTTP method.
     pub method: String,
-    /// Path and query.
+    /// Path and query, redacted.
     pub path: String,
-    /// Names in lower case; values of repeated headers joined by a comma.
+    /// Headers, redacted. Names are in lower case; values of repeated headers are joined by a comma.
     pub headers: BTreeMap<String, String>,
-    /// The members of the JSON body, if it was one.
+    /// The members of a JSON body, redacted.
     pub json: Option<Value>,
     /// The assertion of a JWT grant, decoded.
     pub jwt: Option<JournalJwt>,
-    /// The client id (for JWT the issuer).
+    /// The client id (for the JWT grant: the issuer).
     pub client: Option<String>,
-    /// `authorization_code`, `refresh_token`, `device_code` or `jwt_bearer`.
+    /// The grant type: `authorization_code`, `refresh_token`, `device_code` or `jwt_bearer`.
     pub grant: Option<&'static str>,
-    /// The [`fingerprint`](crate::fingerprint) of the access token, refresh token, authorization
-    /// code or device code that came, if it has at least 40 characters, whatever the outcome.
+    /// The [`fingerprint`](crate::fingerprint) of the presented access token, refresh token, authorization code or device
+    /// code, whatever the outcome. None if it has fewer than 40 characters.
     pub presented: Option<String>,
-    /// The fingerprints of the tokens that were given.
+    /// The fingerprints of the issued tokens.
     pub issued: Option<IssuedTokens>,
-    /// Secrets that it had where they do not belong.
+    /// The secrets that the request had where they do not belong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leaks: Vec<Leak>,
-    /// What was answered.
+    /// The answer.
     pub outcome: Outcome,
-    /// The fault that acted on it, if one did: `reset`, `delay` and so on.
+    /// The kind of the fault that acted on the request, such as `reset` or `delay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
-    /// The id of the script that answered it, if one did.
+    /// The id of the script that acted on the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// Time spent on the answer, in microseconds of the machine's clock.
+    /// Time that the answer took, in microseconds of the machine's clock.
     pub elapsed_us: u64,
 }
 
-/// Who but the rules had a say in an answer.
+/// The fault and the script that acted on a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interference {
     pub(crate) fault: Option<&'static str>,
@@ -73,52 +73,52 @@ pub struct JournalJwt {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The HTTP status that was sent; 0 if a fault sent none. What the mock did is not undone: if
-    /// tokens were [`issued`](JournalEntry::issued), nobody but the journal has heard of them.
+    /// The HTTP status that was sent; 0 if a fault sent none. A fault does not undo what the mock did: tokens may have been
+    /// [`issued`](JournalEntry::issued) and not delivered.
     pub status: u16,
     /// The error code in the body of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The rule that refused.
+    /// The rule that refused the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'static str>,
-    /// The rules that would have refused, had they not been turned off.
+    /// The rules that would have refused the request if they were on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relaxed: Vec<&'static str>,
     /// The `X-Tt-Logid` of the answer.
     pub logid: String,
 }
 
-/// Why a request was answered as it was.
+/// The explanation of an answer.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The `X-Tt-Logid` that was asked for.
+    /// The `X-Tt-Logid` of the answer.
     pub logid: String,
-    /// The rule that refused; none for a success.
+    /// The rule that refused the request; none for a success.
     pub rule: Option<&'static str>,
-    /// The rule in words, or what succeeded.
+    /// The text of the rule, or what succeeded.
     pub text: String,
     /// How sure we are that Coze has this rule: `documented`, `sdk`, `report` or `guess`.
     pub evidence: Option<&'static str>,
-    /// Where that is written.
+    /// The source of that evidence.
     pub reference: Option<&'static str>,
-    /// What the rule asks for.
+    /// What the rule requires.
     pub expected: Option<String>,
-    /// What came instead, without any secret.
+    /// What the request had instead, without any secret.
     pub actual: Option<String>,
-    /// What to do about it.
+    /// How to fix the client.
     pub fix: Option<&'static str>,
-    /// The rules that would have refused, had they not been turned off.
+    /// The rules that would have refused the request if they were on.
     pub relaxed: Vec<&'static str>,
 }
 
-/// The [`fingerprint`](crate::fingerprint)s of the tokens that an answer gave.
+/// The [`fingerprint`](crate::fingerprint)s of the tokens of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IssuedTokens {
-    /// The access token's.
+    /// Fingerprint of the access token.
     pub access: String,
-    /// The refresh token's; the JWT grant gives none.
+    /// Fingerprint of the refresh token; the JWT grant does not issue one.
     pub refresh: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The journal in formats that other tools read, redacted as it is.
+//! The journal, redacted, in formats that other tools read.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -7,13 +7,13 @@ use url::{Url, form_urlencoded};
 
 use super::entry::JournalEntry;
 
-/// One JSON object a line.
+/// The journal as JSON Lines: one object a line.
 pub(crate) fn jsonl(entries: impl Iterator<Item = JournalEntry>) -> String {
     let lines = entries.map(|entry| json!(entry).to_string() + "\n");
     lines.collect()
 }
 
-/// HAR 1.2. What a HAR has no place for is in members that begin with `_`, as it asks.
+/// The journal as HAR 1.2. Members that HAR does not define begin with `_`, as it requires.
 pub(crate) fn har(base: &str, entries: impl Iterator<Item = JournalEntry>) -> Value {
     let entries: Vec<_> = entries.map(|entry| one(base, &entry)).collect();
     json!({ "log": {
@@ -30,7 +30,7 @@ fn one(base: &str, entry: &JournalEntry) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "a time that a person reads")]
     let took_ms = entry.elapsed_us as f64 / 1000.0;
     json!({
-        // HAR readers want a fraction of a fixed length.
+        // HAR readers require a fraction of a fixed length.
         "startedDateTime": format!("{at:.3}"),
         "time": took_ms,
         "request": request(base, entry),
@@ -84,7 +84,7 @@ fn request(base: &str, entry: &JournalEntry) -> Value {
     request
 }
 
-/// The redacted values percent-encoded, since a HAR has an absolute URL here.
+/// An absolute URL, as HAR requires, with the redacted values percent-encoded.
 fn url(base: &str, path: &str, query: &[(&str, &str)]) -> String {
     let Ok(mut url) = Url::parse(base) else {
         return base.to_owned();
@@ -104,7 +104,7 @@ fn response(entry: &JournalEntry) -> Value {
     let reason = status.and_then(|status| status.canonical_reason());
     let mut headers = vec![("x-tt-logid", &*outcome.logid)];
     headers.extend(outcome.rule.map(|rule| ("x-mock-rule", rule)));
-    // Bodies hold tokens, so the journal has none.
+    // Bodies of answers hold tokens, so the journal does not keep them.
     json!({
         "status": outcome.status,
         "statusText": reason.unwrap_or(""),

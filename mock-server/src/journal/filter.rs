@@ -10,7 +10,7 @@ use crate::protocol::grant;
 use crate::protocol::rules::Rule;
 use crate::redact;
 
-/// Requests that have something in common; made from an [`On`], or of [`any`](Self::any).
+/// A filter over journal entries. It is made from an [`On`] or by [`any`](Self::any), and each method adds a condition.
 ///
 /// ```
 /// use coze_auth_mock::{RequestFilter, On};
@@ -44,58 +44,58 @@ impl From<On> for RequestFilter {
 }
 
 impl RequestFilter {
-    /// Every request.
+    /// Matches every request.
     #[must_use]
     pub fn any() -> Self {
         Self::default()
     }
 
-    /// Of this client id (for JWT the issuer).
+    /// Matches requests of this client id (for the JWT grant: of this issuer).
     #[must_use]
     pub fn client_id(mut self, client_id: &str) -> Self {
-        // As the journal has it, which keeps no secret that came in its place.
+        // Scrubbed as in the journal, which keeps no secret that was sent as a client id.
         self.client = Some(redact::scrub(client_id));
         self
     }
 
-    /// Answered with this HTTP status.
+    /// Matches requests that were answered with this HTTP status; 0 if nothing was sent.
     #[must_use]
     pub const fn status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Answered with this error code.
+    /// Matches requests that were answered with this error code.
     #[must_use]
     pub fn error(mut self, error: &str) -> Self {
         self.error = Some(redact::scrub(error));
         self
     }
 
-    /// Refused by this rule of `rules.toml`.
+    /// Matches requests that this rule of `rules.toml` refused.
     ///
     /// # Panics
     ///
-    /// If there is no such rule.
+    /// If the rule is unknown.
     #[must_use]
     pub fn rule(mut self, id: &str) -> Self {
         self.rule = Some(rule(id).unwrap_or_else(|problem| panic!("{problem}")));
         self
     }
 
-    /// On which a fault of this kind acted.
+    /// Matches requests on which a fault of this kind acted.
     ///
     /// # Panics
     ///
-    /// If there is no such kind.
+    /// If the kind is unknown.
     #[must_use]
     pub fn fault(mut self, kind: &str) -> Self {
         self.fault = Some(fault(kind).unwrap_or_else(|problem| panic!("{problem}")));
         self
     }
 
-    /// Sets what a control request names. False: there is no such member; the error tells which
-    /// values there are, and quotes none that came.
+    /// Sets the member of a control request. Returns false if the name is unknown. The error lists the known values, and does
+    /// not quote the others.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
         match name {
             "endpoint" => {
@@ -118,23 +118,27 @@ impl RequestFilter {
         Ok(true)
     }
 
-    /// What of `entry` is otherwise: name, what was wanted, what came.
+    /// The members of `entry` that do not match: name, expected value, actual value.
     pub(crate) fn differences(&self, entry: &Record) -> Vec<(&'static str, String, String)> {
         let outcome = &entry.outcome;
         let status = self.status.map(|status| status.to_string());
-        let came = outcome.status.to_string();
+        let actual = outcome.status.to_string();
         let members = [
             ("endpoint", self.endpoint, Some(entry.endpoint)),
             ("grant", self.grant, entry.grant),
             ("client_id", self.client.as_deref(), entry.client.as_deref()),
-            ("status", status.as_deref(), Some(&*came)),
+            ("status", status.as_deref(), Some(&*actual)),
             ("error", self.error.as_deref(), outcome.error.as_deref()),
             ("rule", self.rule, outcome.rule),
             ("fault", self.fault, entry.fault),
         ];
-        let otherwise = members.into_iter().filter_map(|(name, wanted, came)| {
-            let wanted = wanted.filter(|wanted| Some(*wanted) != came)?;
-            Some((name, wanted.to_owned(), came.unwrap_or("none").to_owned()))
+        let otherwise = members.into_iter().filter_map(|(name, expected, actual)| {
+            let expected = expected.filter(|expected| Some(*expected) != actual)?;
+            Some((
+                name,
+                expected.to_owned(),
+                actual.unwrap_or("none").to_owned(),
+            ))
         });
         otherwise.collect()
     }

@@ -1,4 +1,4 @@
-//! Secrets that were seen where they do not belong, as the journal keeps them.
+//! Leaks: secrets that requests had where they do not belong.
 
 use std::collections::VecDeque;
 
@@ -6,26 +6,26 @@ use serde::Serialize;
 
 use crate::limits::MAX_LEAKS;
 
-/// A secret where it does not belong.
+/// A secret in a place where it does not belong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Leak {
-    /// `access_token`, `refresh_token`, `code`, `device_code`, `client_secret`, `pat`, `sat`,
+    /// The kind of secret: `access_token`, `refresh_token`, `code`, `device_code`, `client_secret`, `pat`, `sat`,
     /// `code_verifier` or `assertion`.
     pub kind: &'static str,
-    /// `path`, `query`, `header`, `body` or `text`.
+    /// The part of the request: `path`, `query`, `header`, `body`; `text` for a text outside of a request.
     pub place: &'static str,
-    /// The parameter, header or member; masked if its name says nothing.
+    /// The name of the parameter, header or member; masked unless it is a plain word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The [`fingerprint`](crate::fingerprint) of a token or code.
+    /// The [`fingerprint`](crate::fingerprint); none unless the secret is a token or code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// The `X-Tt-Logid` of the request; empty for a text.
+    /// The `X-Tt-Logid` of the answer; empty for a text.
     pub logid: String,
 }
 
-/// The leaks of a world; the journal may have forgotten their requests.
+/// The leaks of a world. The journal may have evicted their requests.
 #[derive(Debug, Default)]
 pub(crate) struct Leaks {
     kept: VecDeque<Leak>,

@@ -1,9 +1,9 @@
-//! Wakes those who wait for a journal to grow.
+//! Wakes the threads that wait for a journal to grow.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Tells threads that wait for requests of a world when there may be one, or when there is nothing to wait for any more.
+/// Wakes the threads that wait for requests of a world: after each request, and when the world is reset or ends.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     progress: Mutex<Progress>,
@@ -30,7 +30,7 @@ impl Notifier {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request was written down.
+    /// Wakes the waiting threads after a request was recorded.
     pub(crate) fn notify(&self) {
         let mut progress = self.progress();
         progress.requests += 1;
@@ -46,7 +46,7 @@ impl Notifier {
 
     /// Makes the waiting threads ask `given_up` again.
     pub(crate) fn wake(&self) {
-        // Under the lock, or one might look before and sleep after.
+        // Under the lock, so that no thread checks before this call and sleeps after it.
         let _locked = self.progress();
         self.changed.notify_all();
     }

@@ -1,4 +1,4 @@
-//! A request as the journal keeps it: redacted, in less room than what is shown of it.
+//! A request as the journal keeps it: redacted, and smaller than the entry that is shown.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::leak::Leak;
 use crate::protocol::digest::{Fingerprint, hex};
 use crate::protocol::refusal::Refusal;
 
-/// See [`JournalEntry`], which is made of it for whoever asks.
+/// The stored form of a [`JournalEntry`].
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) seq: u64,
@@ -34,9 +34,9 @@ pub(crate) struct Record {
     pub(crate) script: Option<String>,
     pub(crate) elapsed_us: u64,
     pub(crate) refusal: Option<Box<Refusal>>,
-    /// The rules looked at it.
+    /// True if the rules have looked at it.
     pub(crate) judged: bool,
-    /// `take_request` gave it away.
+    /// True if `take_request` has returned it.
     pub(crate) taken: bool,
 }
 
@@ -111,20 +111,23 @@ impl Record {
             let what = self.grant.unwrap_or(self.endpoint);
             let held = match outcome.relaxed.len() {
                 0 => "every rule held",
-                _ => "it broke rules that are turned off",
+                _ => "it violated rules that are turned off",
             };
             explanation.text = format!("{what} succeeded: {held}.");
         }
-        if let Some(meddler) = self.meddler() {
+        if let Some(intervention) = self.intervention() {
             explanation.text = match self.judged {
-                true => format!("{} Then {meddler} acted on the answer.", explanation.text),
-                false => format!("{meddler} answered: no rule has looked at this request."),
+                true => format!(
+                    "{} Then {intervention} acted on the answer.",
+                    explanation.text
+                ),
+                false => format!("{intervention} answered: no rule has looked at this request."),
             };
         }
         explanation
     }
 
-    fn meddler(&self) -> Option<String> {
+    fn intervention(&self) -> Option<String> {
         match (self.fault, &self.script) {
             (None, None) => None,
             (None, Some(script)) => Some(format!("the script {script}")),

@@ -1,4 +1,4 @@
-//! What a test expects of the journal, and how near the requests came that did not fit.
+//! Expectations about the requests of a journal, and reports of unmet ones.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,19 +28,19 @@ enum Want {
 }
 
 impl Expect {
-    /// So many, no more and no less.
+    /// Expects exactly `n` matching requests.
     #[must_use]
     pub fn exactly(n: usize, filter: impl Into<RequestFilter>) -> Self {
         Self::between(n, n, filter.into())
     }
 
-    /// So many or more.
+    /// Expects at least `n` matching requests.
     #[must_use]
     pub fn at_least(n: usize, filter: impl Into<RequestFilter>) -> Self {
         Self::between(n, usize::MAX, filter.into())
     }
 
-    /// So many or fewer.
+    /// Expects at most `n` matching requests.
     #[must_use]
     pub fn at_most(n: usize, filter: impl Into<RequestFilter>) -> Self {
         Self::between(0, n, filter.into())
@@ -54,13 +54,13 @@ impl Expect {
         })
     }
 
-    /// One after the other, whatever comes in between.
+    /// Expects matching requests in this order, with any others in between.
     #[must_use]
     pub fn order<C: Into<RequestFilter>>(filter: impl IntoIterator<Item = C>) -> Self {
         Self(Want::Order(filter.into_iter().map(Into::into).collect()))
     }
 
-    /// Two or more, each at least `min` after the one before, by the mock's clock.
+    /// Expects two or more matching requests, each at least `min` after the one before, by the mock's clock.
     #[must_use]
     pub fn gaps(min: Duration, filter: impl Into<RequestFilter>) -> Self {
         Self(Want::Gaps {
@@ -86,17 +86,17 @@ impl Expect {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct UnmetExpectation {
-    /// Which of the expectations, from 0.
+    /// The position of the expectation, counted from 0.
     pub index: usize,
-    /// What was expected, what matched, and what came closest.
+    /// What was expected, which requests matched, and which other request was nearest.
     pub why: String,
 }
 
-/// Expectations were not met; [`Display`](fmt::Display) tells why.
+/// Unmet expectations; [`Display`](fmt::Display) says why.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct VerifyError {
-    /// One of each expectation that was not met.
+    /// The unmet expectations, in their order.
     pub failures: Vec<UnmetExpectation>,
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for VerifyError {
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl fmt::Debug for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -127,10 +127,10 @@ pub(crate) fn verify(journal: &Journal, expected: &[Expect]) -> Vec<UnmetExpecta
     unmet.collect()
 }
 
-/// What a verdict cannot rest on.
-fn forgotten(journal: &Journal) -> Option<String> {
-    let n = journal.forgotten();
-    (n > 0).then(|| format!("the journal has forgotten the oldest {n}: let it keep more"))
+/// Reports that entries are missing, so that a verdict would not be certain.
+fn evicted(journal: &Journal) -> Option<String> {
+    let n = journal.evicted();
+    (n > 0).then(|| format!("the journal has evicted the oldest {n}: raise its capacity"))
 }
 
 fn count(
@@ -144,8 +144,8 @@ fn count(
         .filter(|entry| filter.matches(entry))
         .collect();
     let n = matched.len();
-    let lost = forgotten(journal);
-    // Those that were forgotten may have been more of them.
+    let lost = evicted(journal);
+    // Evicted entries may have matched, too.
     if n >= least && n <= most && (lost.is_none() || most == usize::MAX) {
         return Ok(());
     }
@@ -183,7 +183,7 @@ fn named(entry: &Record) -> String {
     format!("seq {} {}", entry.seq, entry.outcome.logid)
 }
 
-/// Of those that do not fit, the one that differs in the fewest members, the newest of them.
+/// Describes the entry that does not match but differs in the fewest members; of several, the newest.
 fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, filter: &RequestFilter) -> String {
     let others = entries.filter_map(|entry| {
         let differences = filter.differences(entry);
@@ -192,17 +192,17 @@ fn nearest<'a>(entries: impl Iterator<Item = &'a Record>, filter: &RequestFilter
     let nearest =
         others.min_by_key(|(entry, differences)| (differences.len(), u64::MAX - entry.seq));
     let Some((entry, differences)) = nearest else {
-        return "there were no others".to_owned();
+        return "the journal has no others".to_owned();
     };
-    let told = differences
+    let differs = differences
         .iter()
-        .map(|(name, wanted, came)| format!("{name} {came}, not {wanted}"));
-    let mut told = told.collect::<Vec<_>>().join("; ");
-    // Why it was refused is what the reader asks next.
-    if let Some(rule) = entry.outcome.rule.filter(|_| !told.contains("rule ")) {
-        told.push_str(&format!("; rule {rule} refused it"));
+        .map(|(name, expected, actual)| format!("{name} {actual}, not {expected}"));
+    let mut text = differs.collect::<Vec<_>>().join("; ");
+    // The reader also needs to know why it was refused.
+    if let Some(rule) = entry.outcome.rule.filter(|_| !text.contains("rule ")) {
+        text.push_str(&format!("; rule {rule} refused it"));
     }
-    format!("nearest other: {}: {told}", named(entry))
+    format!("nearest other: {}: {text}", named(entry))
 }
 
 fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
@@ -220,16 +220,16 @@ fn order(journal: &Journal, all: &[RequestFilter]) -> Result<(), String> {
             None => "in the journal".to_owned(),
         };
         let mut why = format!(
-            "number {place} of {}, {filter}, did not come {before}; {}",
+            "request {place} of {}, {filter}, is missing {before}; {}",
             all.len(),
             nearest(after, filter),
         );
         let too_early = journal.iter().filter(|entry| filter.matches(entry));
         let mut too_early = too_early.filter(|entry| found.iter().all(|one| one.seq != entry.seq));
         if let Some(early) = too_early.next_back() {
-            why.push_str(&format!("; one came before: {}", named(early)));
+            why.push_str(&format!("; an earlier one: {}", named(early)));
         }
-        if let Some(lost) = forgotten(journal) {
+        if let Some(lost) = evicted(journal) {
             why.push_str("; ");
             why.push_str(&lost);
         }
@@ -243,7 +243,7 @@ fn gaps(journal: &Journal, filter: &RequestFilter, min_ms: u64) -> Result<(), St
         .iter()
         .filter(|entry| filter.matches(entry))
         .collect();
-    // Of one request everything could be said.
+    // One request has no gap, so any expectation would be met.
     if matched.len() < 2 {
         let near = nearest(journal.iter(), filter);
         let listed = listed(&matched);

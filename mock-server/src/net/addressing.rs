@@ -1,4 +1,4 @@
-//! Who reaches the mock, and under which address.
+//! The addresses of the mock: where it listens, and which URL clients use.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -11,21 +11,21 @@ use url::{Position, Url};
 use super::tls::Tls;
 use crate::error::SetupError;
 
-/// How clients come here. The same for all worlds.
+/// The addresses of the mock, which are the same for all worlds.
 #[derive(Clone, Default)]
 pub(crate) struct Addressing {
     /// Scheme, host, port and path for clients, without a slash at the end.
     pub(crate) public_url: Option<String>,
     pub(crate) trust_forwarded: bool,
     pub(crate) admin_token: Option<String>,
-    /// Nobody knows the token yet.
+    /// True if the mock made the token, so that it has to be printed.
     pub(crate) made_token: bool,
     pub(crate) tls: Option<Arc<Tls>>,
-    /// The host that it listens on, once it does.
+    /// The host to which the socket is bound, once the mock listens.
     pub(crate) bound: OnceLock<String>,
 }
 
-/// The token stays out: settings are logged and shown.
+/// Without the token, since settings are logged and shown.
 impl fmt::Debug for Addressing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Addressing")
@@ -35,7 +35,7 @@ impl fmt::Debug for Addressing {
     }
 }
 
-/// What a proxy says about the request that came to it.
+/// What a proxy reports about the request that it received.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded {
     pub(crate) scheme: Option<&'static str>,
@@ -44,7 +44,7 @@ pub(crate) struct Forwarded {
 }
 
 impl Addressing {
-    /// Of its own sockets.
+    /// The scheme of the mock's own sockets.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.tls {
             Some(_) => "https",
@@ -52,12 +52,12 @@ impl Addressing {
         }
     }
 
-    /// The certificate of its own CA, if it has one.
+    /// The certificate of the mock's CA, if it has one.
     pub(crate) fn ca_pem(&self) -> Option<&str> {
         self.tls.as_ref()?.ca_pem.as_deref()
     }
 
-    /// The public URL's host, or the one that the mock listens on.
+    /// Returns true if the host is that of the public URL, or the one to which the socket is bound.
     pub(crate) fn is_own_host(&self, host: &str) -> bool {
         let public = self.public_url.as_deref().map(Url::parse);
         let public = public.and_then(Result::ok);
@@ -68,14 +68,14 @@ impl Addressing {
             .any(|own| own.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
     }
 
-    /// Whether `authority` is the public URL's, port included.
+    /// Returns true if `authority` is that of the public URL, port included.
     pub(crate) fn is_public_authority(&self, authority: &str) -> bool {
         let public = self.public_url.as_deref().map(Url::parse);
         let public = public.and_then(Result::ok);
         public.is_some_and(|url| url[Position::BeforeHost..Position::AfterPort] == *authority)
     }
 
-    /// Nothing, unless proxies are trusted: who sends a header can say anything.
+    /// What a proxy reports in headers; empty unless proxies are trusted, since any client can send these headers.
     pub(crate) fn forwarded(&self, headers: &HeaderMap) -> Forwarded {
         if !self.trust_forwarded {
             return Forwarded::default();
@@ -112,7 +112,7 @@ impl Addressing {
     }
 }
 
-/// What may stand in an address that is handed out.
+/// Returns true if a returned URL may contain this host.
 pub(crate) fn is_plain_host(host: &str) -> bool {
     let allowed = |byte: u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
@@ -125,10 +125,10 @@ fn is_plain_path(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && path.chars().all(allowed)
 }
 
-/// A public URL without the slash at its end, or what is wrong with it.
+/// Parses a public URL, and removes a slash at its end.
 pub(crate) fn public_url(text: &str) -> Result<String, SetupError> {
     let wrong = |why| SetupError::PublicUrl(text.to_owned(), why);
-    let url = Url::parse(text).map_err(|_| wrong("it is no absolute URL"))?;
+    let url = Url::parse(text).map_err(|_| wrong("it is not an absolute URL"))?;
     match &url {
         _ if !matches!(url.scheme(), "http" | "https") => {
             Err(wrong("it is neither http nor https"))
@@ -143,8 +143,8 @@ pub(crate) fn public_url(text: &str) -> Result<String, SetupError> {
     }
 }
 
-/// `HOST:PORT` as a socket address: the first of IPv4, since `localhost` often has both. The host may be a name,
-/// and all that it stands for has to be on this machine, or `anywhere` is allowed.
+/// Resolves `HOST:PORT` to a socket address, preferably of IPv4, since `localhost` often has both. Unless `anywhere` is
+/// true, all addresses of the host have to be on this machine.
 pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupError> {
     let wrong = |why: String| SetupError::ListenAddress(text.to_owned(), why);
     let mut found: Vec<_> = match text.parse::<SocketAddr>() {
@@ -156,7 +156,7 @@ pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupErr
         }
         Err(_) => match text.to_socket_addrs() {
             Ok(found) => found.collect(),
-            Err(error) => return Err(wrong(format!("cannot find this host: {error}"))),
+            Err(error) => return Err(wrong(format!("the host name cannot be resolved: {error}"))),
         },
     };
     found.sort_by_key(SocketAddr::is_ipv6);
@@ -166,7 +166,7 @@ pub(crate) fn resolve(text: &str, anywhere: bool) -> Result<SocketAddr, SetupErr
         }
     }
     let first = found.first().copied();
-    first.ok_or_else(|| wrong("this host has no address".to_owned()))
+    first.ok_or_else(|| wrong("the host has no address".to_owned()))
 }
 
 fn has_port(text: &str) -> bool {
@@ -185,7 +185,7 @@ pub(crate) fn reachable(mut bound: SocketAddr) -> SocketAddr {
     bound
 }
 
-/// `path` below the mount that `base`, an address of ours, names; else below `mount`.
+/// The part of `path` below the mount of `base`, a URL of the mock; else the part below `mount`.
 pub(crate) fn below<'a>(path: &'a str, base: &str, mount: &str) -> &'a str {
     let base = Url::parse(base).ok();
     let base = base

@@ -1,4 +1,4 @@
-//! The mock's own sockets, on which a fault can act: what HTTP cannot say, the wire can.
+//! The mock's sockets, on which faults act that HTTP cannot express.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,18 +18,18 @@ use crate::intercept::socket_fault::SocketFault;
 use crate::limits::MAX_FAULT_TIME;
 use crate::time::ticker::Ticker;
 
-/// A connection, as the handler of a request holds it to inject a fault.
+/// The handle of a connection, through which the handler of a request injects a fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionHandle(Arc<Mutex<Option<SocketFault>>>);
 
 impl ConnectionHandle {
-    /// None: the request did not come by a socket of the mock's own.
+    /// The connection of a request; none if it was not received by a socket of the mock.
     pub(crate) fn of(extensions: &http::Extensions) -> Option<Self> {
         let found = extensions.get::<ConnectInfo<Self>>();
         found.map(|ConnectInfo(handle)| handle.clone())
     }
 
-    /// Makes the socket act on the next answer. Call it before the answer is given to the server, which writes it then.
+    /// Makes the socket act on the next answer. Call it before the answer is passed to the server, which then writes it.
     pub(crate) fn inject(&self, fault: SocketFault) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
@@ -89,7 +89,7 @@ enum Now {
         period: Duration,
         until: Instant,
     },
-    /// FIN is to be sent, and so much of the answer was taken.
+    /// FIN is to be sent; the number is how much of the answer was accepted.
     Ending(Option<usize>),
     Ended,
 }
@@ -124,7 +124,7 @@ impl FaultStream {
         match &mut self.now {
             Now::Faultless => return Pin::new(stream).poll_write(cx, buf),
             Now::Reset => {
-                // The server drops a connection that fails, without a FIN before, and so it ends with RST.
+                // The server drops a failed connection without a FIN, so it ends with RST.
                 stream.set_zero_linger()?;
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
@@ -171,7 +171,7 @@ impl FaultStream {
     }
 }
 
-/// Of the answer's own head: a `100 Continue` may come before it.
+/// The end of the answer's own head, which a `100 Continue` may precede.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     match bytes.starts_with(b"HTTP/1.1 1") {

@@ -1,4 +1,4 @@
-//! TLS on the mock's own sockets, with a certificate of its own CA or one that was given.
+//! TLS on the mock's sockets, with a certificate of its own CA or one from files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,23 +20,23 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-/// Some clients refuse what is valid for longer than 825 days.
+/// The lifetime of certificates; some clients refuse more than 825 days.
 const VALID: Duration = Duration::from_secs(800 * 24 * 3600);
 
-/// The clocks of containers differ.
+/// How long before now a certificate becomes valid, since the clocks of containers differ.
 const BEFORE: Duration = Duration::from_secs(24 * 3600);
 
-/// What is wrong with a certificate or its key.
+/// An error of a certificate or its key.
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the sockets speak TLS with.
+/// The TLS configuration of the sockets.
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
-    /// The certificate of the mock's own CA, if it is one.
+    /// The certificate of the mock's CA, if the mock made one.
     pub(crate) ca_pem: Option<String>,
 }
 
-/// Without the key.
+/// Without the private key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
@@ -46,16 +46,16 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// A new CA, and a certificate by it for this machine and `hosts`.
+    /// Makes a CA, and its certificate for this machine and `hosts`.
     pub(crate) fn of_own_ca(hosts: &[&str]) -> Result<Self, Wrong> {
         let mut params = validity(CertificateParams::default());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let name = &mut params.distinguished_name;
-        name.push(DnType::CommonName, "coze-auth-mock, for tests alone");
+        name.push(DnType::CommonName, "coze-auth-mock, for tests only");
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
-        // A star stands for one label alone.
+        // A wildcard stands for exactly one label.
         let here = [
             "localhost",
             "*.localhost",
@@ -80,7 +80,7 @@ impl Tls {
         Self::new(vec![certificate.der().clone()], key, Some(ca.pem()))
     }
 
-    /// A certificate, with what leads to its CA behind it, and its key.
+    /// Reads a certificate, followed by its intermediate certificates, and its key.
     pub(crate) fn of_files(certificate: &Path, key: &Path) -> Result<Self, Wrong> {
         let about = |path: &Path, error: rustls_pki_types::pem::Error| {
             Wrong::from(format!("{}: {error}", path.display()))
@@ -114,7 +114,7 @@ fn validity(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
-/// A connection. The handshake is made when it is first read, so that one that is slow keeps nobody else waiting.
+/// A connection. The handshake begins at the first read, so that a slow one does not delay other connections.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Greeting(Box<Accept<TcpStream>>),
@@ -157,12 +157,12 @@ impl Stream {
         }
     }
 
-    /// When it is dropped next, RST is sent.
+    /// Makes the socket send RST when it is dropped.
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         self.tcp().map_or(Ok(()), TcpStream::set_zero_linger)
     }
 
-    /// What was written, then FIN; in TLS without its own farewell, as if the server had died.
+    /// Sends the written bytes, then FIN. TLS has no `close_notify` then, as when a server crashes.
     pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self).poll_flush(cx))?;
         match self {
@@ -177,8 +177,8 @@ impl Stream {
                 Ok(stream) => *self = Self::Tls(Box::new(stream)),
                 Err(error) => {
                     *self = Self::Lost;
-                    // Often the client's own words: it does not trust the CA, or spoke plain HTTP.
-                    tracing::warn!("no TLS handshake: {error}");
+                    // Often the client's own alert: it does not trust the CA, or it sent plain HTTP.
+                    tracing::warn!("TLS handshake failed: {error}");
                     return Poll::Ready(Err(error));
                 }
             }
@@ -220,7 +220,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &*self {
-            // There is nothing to end yet.
+            // There is no TLS session to close yet.
             Self::Greeting(_) | Self::Lost => Poll::Ready(Ok(())),
             _ => ready!(self.greeted(cx))?.poll_shutdown(cx),
         }

@@ -113,7 +113,7 @@ fn check_verifier(
     let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let shaped = (43..=128).contains(&verifier.len()) && verifier.chars().all(unreserved);
     ctx.require(Rule::PkceVerifierLength, shaped, || {
-        let came = format!("{} characters", verifier.chars().count());
-        ("43 to 128 characters of A-Z a-z 0-9 - . _ ~", came)
+        let actual = format!("{} characters", verifier.chars().count());
+        ("43 to 128 characters of A-Z a-z 0-9 - . _ ~", actual)
     })
 }

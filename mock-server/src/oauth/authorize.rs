@@ -1,4 +1,4 @@
-//! `GET …/authorize` (protocol §2.2) and what approving or denying it does.
+//! `GET …/authorize` (protocol §2.2).
 
 use std::collections::HashMap;
 
@@ -56,12 +56,12 @@ fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization
             .filter(|v| !v.is_empty())
     };
     let required = |name: &'static str| {
-        let came = if query.contains_key(name) {
+        let actual = if query.contains_key(name) {
             "empty"
         } else {
             "not there"
         };
-        get(name).ok_or_else(|| Refusal::parameter(Rule::ParamRequired, name, came))
+        get(name).ok_or_else(|| Refusal::parameter(Rule::ParamRequired, name, actual))
     };
 
     let client_id = required("client_id")?;
@@ -93,7 +93,7 @@ fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization
     })
 }
 
-/// Known parameters, each at most once (RFC 6749 §3.1); unknown ones are ignored.
+/// Parses the known parameters, each at most once (RFC 6749 §3.1). Unknown ones are ignored.
 pub(crate) fn parameters(query: &str) -> Result<HashMap<&'static str, String>, Refusal> {
     let mut found = HashMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -112,8 +112,8 @@ fn check_redirect_uri(ctx: &mut Context<'_>, app: AppIndex, uri: &str) -> Result
     let parsed = redirect_uri::redirect_uri(uri);
     ctx.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
         let why = parsed.as_ref().err().copied().unwrap_or_default();
-        let came = format!("{why}: {}", redact::redirect_uri(uri));
-        ("an absolute http or https URL without user info", came)
+        let actual = format!("{why}: {}", redact::redirect_uri(uri));
+        ("an absolute http or https URL without user info", actual)
     })?;
     let Ok(url) = parsed else { return Ok(()) };
     let app = ctx.state.app(app);
@@ -124,23 +124,23 @@ fn check_redirect_uri(ctx: &mut Context<'_>, app: AppIndex, uri: &str) -> Result
     })
 }
 
-/// `plain` is the default method (protocol §2.2). A web app may use PKCE on top of its secret.
+/// The code challenge; `plain` is the default method (protocol §2.2). A web app may use PKCE in addition to its secret.
 fn challenge<'a>(
     ctx: &Context<'_>,
     app: AppIndex,
     get: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Option<Challenge>, Refusal> {
-    let refuse = |name: &str, expected: &str, came: String| Refusal {
+    let refuse = |name: &str, expected: &str, actual: String| Refusal {
         rule: Rule::AuthorizeCodeChallenge,
         detail: name.to_owned(),
         expected: expected.to_owned(),
-        actual: came,
+        actual,
     };
     let method = get("code_challenge_method").unwrap_or("plain");
     match get("code_challenge") {
         None if ctx.state.app(app).kind == Kind::Pkce => {
-            let came = "no code_challenge".to_owned();
-            Err(refuse("code_challenge", "a code challenge", came))
+            let actual = "no code_challenge".to_owned();
+            Err(refuse("code_challenge", "a code challenge", actual))
         }
         None => Ok(None),
         Some(_) if !matches!(method, "plain" | "S256") => {

@@ -1,4 +1,4 @@
-//! How a client proves who it is, and that a code or token is its own.
+//! Client authentication, and the check that a code or token was issued to the client.
 
 use super::context::Context;
 use crate::protocol::digest::same;
@@ -25,8 +25,8 @@ pub(super) fn issued_to(
     })
 }
 
-/// A web app proves itself with its secret as Bearer; public clients send nothing, or an empty
-/// Bearer (protocol §2.3), and whatever they send is not looked at.
+/// Authenticates a client. A web app sends its secret as Bearer credential. Public clients send none or an empty one
+/// (protocol §2.3); what they send is not checked.
 pub(super) fn authenticate(ctx: &mut Context<'_>, app: AppIndex) -> Result<(), Refusal> {
     let credential = ctx.request.credential()?;
     let Some(secret) = ctx.state.app(app).client_secret.as_deref() else {

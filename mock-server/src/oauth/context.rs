@@ -1,4 +1,4 @@
-//! One request to the data plane: what is known about it so far, and what the rules ask of it.
+//! The context of one request to the data plane, with which the rules judge it.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) struct Decider {
     pub(crate) consent: Consent,
 }
 
-/// What the rules know of a request while it is answered. It holds the lock of its world.
+/// The context of a request while it is answered. It holds the lock of its world.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut State,
@@ -36,13 +36,13 @@ pub(crate) struct Context<'a> {
     pub(crate) seq: u64,
     pub(crate) logid: &'a str,
     pub(crate) endpoint: Endpoint<'a>,
-    /// The caller of the control plane, who decides instead of whom the settings name.
+    /// The user of a control request, who decides instead of the one in the settings.
     pub(crate) decider: Option<Decider>,
     pub(crate) draft: Draft,
 }
 
 impl<'a> Context<'a> {
-    /// Refuses by `rule` unless `holds`. `why` says what was expected and what came.
+    /// Refuses by `rule` unless `holds`. `why` returns the expected and the actual value.
     pub(crate) fn require<E, C>(
         &mut self,
         rule: Rule,
@@ -62,23 +62,23 @@ impl<'a> Context<'a> {
             }
             return Ok(());
         }
-        let (expected, came) = why();
+        let (expected, actual) = why();
         Err(Refusal {
             rule,
             detail: String::new(),
             expected: expected.into(),
-            actual: came.into(),
+            actual: actual.into(),
         })
     }
 
     pub(crate) fn json_body(&mut self) -> Result<JsonObject<'a>, Refusal> {
         let request = self.request;
         let expected = "one JSON object, sent as application/json";
-        let refuse = |rule, expected: &str, came: String| Refusal {
+        let refuse = |rule, expected: &str, actual: String| Refusal {
             rule,
             detail: String::new(),
             expected: expected.to_owned(),
-            actual: came,
+            actual,
         };
         let body = match &request.body {
             Body::Whole(body) => body,
@@ -87,8 +87,8 @@ impl<'a> Context<'a> {
                 return Err(refuse(Rule::BodyLimit, &expected, "more".to_owned()));
             }
             Body::Broken => {
-                let came = "a body that broke off".to_owned();
-                return Err(refuse(Rule::BodyJson, expected, came));
+                let actual = "an incomplete body".to_owned();
+                return Err(refuse(Rule::BodyJson, expected, actual));
             }
         };
         let mut types = request.headers.get_all(CONTENT_TYPE).iter();
@@ -99,20 +99,20 @@ impl<'a> Context<'a> {
         };
         let essence = kind.split(';').next().unwrap_or("").trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let came = format!("{} bytes, {}", body.len(), redact::scrub(kind));
-            return Err(refuse(Rule::BodyJson, expected, came));
+            let actual = format!("{} bytes, {}", body.len(), redact::scrub(kind));
+            return Err(refuse(Rule::BodyJson, expected, actual));
         }
         let members: JsonObject<'a> = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let what = match error.classify() {
-                serde_json::error::Category::Data => "JSON that is no object",
-                _ => "bytes that are no JSON",
+                serde_json::error::Category::Data => "JSON that is not an object",
+                _ => "bytes that are not JSON",
             };
-            let came = format!(
+            let actual = format!(
                 "{} bytes: {what} (line {line}, column {column})",
                 body.len()
             );
-            refuse(Rule::BodyJson, expected, came)
+            refuse(Rule::BodyJson, expected, actual)
         })?;
         self.draft.json = Some(json::members(members.iter()));
         self.draft.leaks = leak_scanner::of_members(self.state, self.endpoint, members.iter());
@@ -126,7 +126,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The app that `client_id` names, if it is there, enabled and of one of `kinds`.
+    /// The app with this `client_id`, if it is known, enabled and of one of `kinds`.
     pub(crate) fn client(
         &mut self,
         client_id: &str,
@@ -135,8 +135,8 @@ impl<'a> Context<'a> {
         self.draft.client = Some(redact::scrub(client_id));
         let index = self.state.app_named(client_id);
         self.require(Rule::ClientKnown, index.is_some(), || {
-            let came = format!("client_id {}", redact::scrub(client_id));
-            ("the client id of an app of this server", came)
+            let actual = format!("client_id {}", redact::scrub(client_id));
+            ("the client id of an app of this server", actual)
         })?;
         let index = index.unwrap_or_default();
         self.usable(index, kinds)?;
@@ -168,7 +168,7 @@ impl<'a> Context<'a> {
 }
 
 impl Context<'_> {
-    /// The digest of the one token or code that the request presents.
+    /// The digest of the token or code that the request presents.
     pub(crate) fn key(&self, secret: &str) -> Digest {
         self.draft.presented.unwrap_or_else(|| digest(secret))
     }
@@ -177,12 +177,12 @@ impl Context<'_> {
         Mark::new(self.now_ms, self.seq)
     }
 
-    /// Of what is given in this request for `secret`.
+    /// The origin of tokens that this request issues for `secret`.
     pub(crate) fn origin(&self, secret: Option<&Digest>) -> Origin {
         Origin::new(secret, self.mark())
     }
 
-    /// Notes the tokens that this request gets.
+    /// Notes the issued tokens, and makes the answer.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         let refresh = tokens.refresh_key.as_ref().map(fingerprint_of);
         self.draft.issued = Some((fingerprint_of(&tokens.access_key), refresh));

@@ -1,4 +1,4 @@
-//! Device authorization: a device gets its codes (RFC 8628, protocol §3.2).
+//! The device authorization request: issues a device code and a user code (RFC 8628, protocol §3.2).
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ struct DeviceAnswer {
     device_code: String,
     user_code: String,
     verification_uri: String,
-    /// A duration in seconds, unlike the token answer's.
+    /// A duration in seconds, unlike that of the token answer.
     expires_in: u64,
     interval: u64,
 }

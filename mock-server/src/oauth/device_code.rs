@@ -58,7 +58,7 @@ fn check(
         )
     })?;
     ctx.require(Rule::DeviceSingleUse, device.used.is_none(), || {
-        ("a device code that gave no tokens yet", "one that did")
+        ("a device code that was not used before", "one that was")
     })?;
     ctx.require(Rule::DeviceExpired, now < device.expires_ms, || {
         let late = (now - device.expires_ms) / 1000;
@@ -67,18 +67,18 @@ fn check(
             format!("one that expired {late} s ago"),
         )
     })?;
-    // The settings decide for those that nobody has decided about.
+    // Without a decision, the settings decide.
     let decision = match (device.decision, ctx.state.consent_of(device.app)) {
         (Decision::Pending, Consent::Approve) => Decision::Approved,
         (Decision::Pending, Consent::Deny) => Decision::Denied,
         (decision, _) => decision,
     };
     ctx.require(Rule::DeviceDenied, decision != Decision::Denied, || {
-        ("a user who approves", "one who refused")
+        ("the approval of a user", "a denial")
     })?;
-    // slow_down is a kind of pending (RFC 8628 §3.5): who has been approved gets the tokens.
+    // slow_down is a kind of pending (RFC 8628 §3.5), so an approved device gets its tokens.
     let pending = decision == Decision::Pending;
-    // A pause is steady time: a wall clock that is set back makes nobody poll early.
+    // A pause is steady time, so setting a wall clock back does not make a poll too early.
     let gap = device.last_poll.map(|last| steady.saturating_sub(last));
     let interval_s = ctx.state.settings.ttl.device_interval;
     let early = gap.is_some_and(|gap| gap + POLL_TOLERANCE < Duration::from_secs(interval_s));

@@ -1,4 +1,4 @@
-//! From a request to the endpoint that answers it.
+//! Dispatches a request to its endpoint, and records it.
 
 use http::StatusCode;
 
@@ -16,7 +16,7 @@ use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::state::State;
 
-/// Answers `request` and writes it down. `decider` decides about an authorize request, if there is one.
+/// Answers `request` and records it in the journal. `decider`, if any, decides about an authorize request.
 pub(crate) fn serve(state: &mut State, request: &Incoming, decider: Option<Decider>) -> Reply {
     let in_flight = begin(state);
     answer(state, request, decider, in_flight, Interference::default())
@@ -86,7 +86,7 @@ pub(crate) fn answer(
     reply
 }
 
-/// Any id is one of an account, unless the settings list them.
+/// Checks the id in a JWT path. Any id is accepted unless the settings list some.
 fn listed(path: JwtPath<'_>, ctx: &mut Context<'_>) -> Result<(), Refusal> {
     let settings = &ctx.state.settings;
     let (what, id, listed) = match path {

@@ -1,4 +1,4 @@
-//! A user without a browser: decides about authorize URLs for the control plane and the library.
+//! Decisions about authorize URLs without a browser, for the control plane and the library.
 
 use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
@@ -10,15 +10,15 @@ use crate::journal::entry::Explanation;
 use crate::protocol::request::{Body, Incoming};
 use crate::state::State;
 
-/// The mock refused an authorize request.
+/// The refusal of an authorize request.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct AuthorizeError {
-    /// The HTTP status that a browser got.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// The error code.
+    /// The error code of the answer.
     pub error: String,
-    /// Which rule refused, and why.
+    /// The rule that refused the request, and the reason.
     #[serde(flatten)]
     pub explanation: Box<Explanation>,
 }
@@ -39,7 +39,7 @@ impl std::fmt::Display for AuthorizeError {
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl std::fmt::Debug for AuthorizeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
@@ -48,7 +48,7 @@ impl std::fmt::Debug for AuthorizeError {
 
 impl std::error::Error for AuthorizeError {}
 
-/// The redirect that the browser would follow.
+/// Decides, and returns the redirect that the browser would follow.
 pub(crate) fn authorize(
     state: &mut State,
     base: &str,
@@ -73,7 +73,7 @@ pub(crate) fn authorize(
         Some(location) if reply.status() == StatusCode::FOUND => Ok(location.to_owned()),
         _ => {
             let newest = state.journal.iter().next_back();
-            let newest = newest.expect("the request was just written down");
+            let newest = newest.expect("the request was just recorded");
             Err(AuthorizeError {
                 status: newest.outcome.status,
                 error: newest.outcome.error.clone().unwrap_or_default(),

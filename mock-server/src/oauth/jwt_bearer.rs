@@ -1,6 +1,5 @@
-//! The JWT grant (protocol §5). The assertion is read with serde and verified with aws-lc-rs, and
-//! nothing here asks for a process-wide crypto provider, so no choice of backends elsewhere in the
-//! user's program can break it.
+//! The JWT grant (protocol §5). The assertion is parsed with serde and verified with aws-lc-rs, without a process-wide
+//! crypto provider, so it does not depend on the backend that the user's program chooses.
 
 use http::header::HOST;
 use serde_json::Value;
@@ -24,25 +23,25 @@ const PUBLIC_AUDIENCES: [&str; 2] = ["api.coze.cn", "api.coze.com"];
 pub(crate) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
     let credential = ctx.request.credential()?;
     let Credential::Bearer(assertion) = credential else {
-        let came = credential.describe(ctx.request.has_authorization());
+        let actual = credential.describe(ctx.request.has_authorization());
         return Err(refuse(
             Rule::JwtPresent,
             "the assertion as Bearer credential",
-            came,
+            actual,
         ));
     };
-    let jwt = Assertion::parse(assertion).map_err(|came| {
+    let jwt = Assertion::parse(assertion).map_err(|actual| {
         refuse(
             Rule::JwtForm,
             "three base64url parts, two of them JSON",
-            came,
+            actual,
         )
     })?;
     ctx.draft.jwt = Some([json::claims(&jwt.header), json::claims(&jwt.claims)]);
     let iss = jwt.claims.get("iss").and_then(Value::as_str);
     ctx.draft.client = iss.map(redact::scrub);
 
-    // No extension is known here, so whatever `crit` lists is not understood (RFC 7515 §4.1.11).
+    // The mock knows no extensions, so it understands none that `crit` lists (RFC 7515 §4.1.11).
     if jwt.header.contains_key("crit") {
         let expected = "a header without crit";
         return Err(refuse(Rule::JwtForm, expected, "a header with crit"));
@@ -59,16 +58,16 @@ pub(crate) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<A
     Ok(ctx.hand_out(&tokens))
 }
 
-fn refuse(rule: Rule, expected: &str, came: impl Into<String>) -> Refusal {
+fn refuse(rule: Rule, expected: &str, actual: impl Into<String>) -> Refusal {
     Refusal {
         rule,
         detail: String::new(),
         expected: expected.to_owned(),
-        actual: came.into(),
+        actual: actual.into(),
     }
 }
 
-/// Header, issuer and signature.
+/// Checks header, issuer and signature.
 fn check_key(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Refusal> {
     let alg = jwt.header.get("alg").and_then(Value::as_str);
     ctx.require(Rule::JwtAlg, alg == Some("RS256"), || {
@@ -136,16 +135,16 @@ fn check_claims(ctx: &mut Context<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Re
     ctx.require(Rule::JwtJti, seen != Jti::Replayed, || {
         ("a jti that was not used before", "one that was")
     })?;
-    // Who may replay assertions needs no memory of them.
+    // If assertions may be replayed, the memory is not needed.
     let replays = !ctx.state.settings.rules.is_on(Rule::JwtJti);
     ctx.require(Rule::JwtJtiRoom, seen != Jti::Full || replays, || {
         (
-            "room for another jti",
-            "none: no remembered assertion has expired yet",
+            "space in the jti memory",
+            "the jti memory is full of assertions that have not expired",
         )
     })?;
-    // From here on the assertion is spent, even if the body turns out to be wrong.
-    // Without the expiry rule an assertion is good for ever, and so long is its jti remembered.
+    // From here on the assertion is spent, even if the body is then refused.
+    // Without the expiry rule an assertion is valid for ever, and its jti is kept for ever.
     let until = match ctx.state.settings.rules.is_on(Rule::JwtExp) {
         true => u64::try_from(exp).unwrap_or_default(),
         false => u64::MAX,
@@ -156,11 +155,11 @@ fn check_claims(ctx: &mut Context<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Re
     Ok(())
 }
 
-/// SDKs differ in whether the port belongs to `aud` (protocol §1.3), so both spellings pass.
+/// Checks `aud`, with or without the port, since SDKs differ in that (protocol §1.3).
 fn check_audience(ctx: &mut Context<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
     let own = ctx.request.host();
     let bare = host_without_port(own);
-    // Behind a public URL or proxy, who is nearer may come straight here.
+    // With a public URL or a proxy, nearer clients may use the mock's own address.
     let straight = ctx
         .request
         .headers
@@ -182,12 +181,15 @@ fn check_audience(ctx: &mut Context<'_>, aud: Option<&Value>) -> Result<(), Refu
         _ => false,
     };
     ctx.require(Rule::JwtAud, holds, || {
-        let came = match aud {
+        let actual = match aud {
             Some(Value::String(aud)) => format!("aud {}", redact::scrub(aud)),
             Some(other) => format!("aud: {}", kind_of(other)),
             None => "no aud".to_owned(),
         };
-        (format!("api.coze.cn, api.coze.com, {own} or {bare}"), came)
+        (
+            format!("api.coze.cn, api.coze.com, {own} or {bare}"),
+            actual,
+        )
     })
 }
 
@@ -198,7 +200,7 @@ fn host_without_port(authority: &str) -> &str {
     port.map_or(authority, |colon| &authority[..colon])
 }
 
-/// The usual life if it is left out (cozeloop-java does so), at most 86399 seconds.
+/// The requested lifetime, at most 86399 seconds; `usual_s` if it is omitted, as cozeloop-java does.
 fn duration(body: &JsonObject<'_>, usual_s: u64) -> Result<u64, Refusal> {
     let Some(value) = body.get("duration_seconds") else {
         return Ok(usual_s);
@@ -210,11 +212,11 @@ fn duration(body: &JsonObject<'_>, usual_s: u64) -> Result<u64, Refusal> {
     let seconds = number.and_then(serde_json::Number::as_u64);
     let fits = seconds.filter(|s| (1..=MAX_JWT_TOKEN_S).contains(s));
     fits.ok_or_else(|| {
-        let came = match number {
+        let actual = match number {
             Some(number) => number.to_string(),
             None => value.kind().to_owned(),
         };
-        refuse(Rule::JwtDuration, "a whole number from 1 to 86399", came)
+        refuse(Rule::JwtDuration, "a whole number from 1 to 86399", actual)
     })
 }
 
@@ -229,8 +231,8 @@ fn check_scope(scope: Part<'_>) -> Result<(), Refusal> {
     match wrong {
         None => Ok(()),
         Some((name, part)) => {
-            let came = format!("{}: {}", redact::scrub(name), kind_of(part));
-            Err(refuse(Rule::JwtScope, expected, came))
+            let actual = format!("{}: {}", redact::scrub(name), kind_of(part));
+            Err(refuse(Rule::JwtScope, expected, actual))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes each request to the data plane into the journal.
+//! Records each request to the data plane in the journal.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -43,13 +43,13 @@ pub(crate) fn begin(state: &mut State) -> InFlight {
 }
 
 impl InFlight {
-    /// After it has waited.
+    /// The same request at a later time, after it has waited.
     pub(crate) fn at(self, at_ms: u64) -> Self {
         Self { at_ms, ..self }
     }
 }
 
-/// Answers with the error of a script, and writes it down; no rule looks at the request.
+/// Answers with the error of a script, and records the request without judging it by the rules.
 pub(crate) fn scripted(
     state: &mut State,
     request: &Incoming,
@@ -85,7 +85,7 @@ pub(crate) fn scripted(
     reply
 }
 
-/// Writes down a request at which no rule looked. `status`: none yet if it waits, 0 if none is ever sent.
+/// Records a request that no rule has judged. `status` is none if the request still waits, and 0 if no status is sent.
 pub(crate) fn record(
     state: &mut State,
     request: &Incoming,
@@ -101,7 +101,7 @@ pub(crate) fn record(
     write_unjudged(state, request, in_flight, recorded, interference);
 }
 
-/// No rule has looked at the request, so what it says of itself is read here.
+/// Records a request that no rule has judged; its draft is made here.
 fn write_unjudged(
     state: &mut State,
     request: &Incoming,
@@ -148,7 +148,7 @@ pub(super) fn write(
         interference.fault,
         &in_flight.logid,
     );
-    // One that waited was searched when it came.
+    // A request that waited was searched for leaks when it arrived.
     match state.journal.numbered(in_flight.seq) {
         Some(waited) => draft.leaks = waited.leaks.clone(),
         None => {
@@ -189,7 +189,7 @@ pub(super) fn write(
     state.journal.push(entry);
 }
 
-/// A fault acts on the answer that was written down last.
+/// Amends the newest entry, after a fault has changed its answer.
 pub(crate) fn amend_newest(state: &mut State, status: u16, interference: Interference) {
     let Some(entry) = state.journal.newest_mut() else {
         return;
@@ -209,7 +209,7 @@ pub(super) fn method(request: &Incoming) -> Cow<'static, str> {
     }
 }
 
-/// One line per request; the query stays out, it holds states and challenges.
+/// Logs one line per request, without its query, which holds states and challenges.
 fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>, logid: &str) {
     tracing::info!(
         method = &*method(request),
@@ -221,7 +221,7 @@ fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>,
     );
 }
 
-/// What the journal says of a request that no rule looked at.
+/// Makes the draft of a request that no rule has judged.
 pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
     let mut draft = Draft {
         client: client_of(request).map(|client| redact::scrub(&client)),

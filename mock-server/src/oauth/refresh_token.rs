@@ -20,7 +20,7 @@ pub(super) fn refresh(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<An
     let key = ctx.key(secret);
     let Some(token) = ctx.state.refresh_tokens.get(&key).cloned() else {
         let note = ctx.state.refresh_tokens.eviction_note();
-        let came = match ctx.state.access_tokens.get(&key) {
+        let actual = match ctx.state.access_tokens.get(&key) {
             Some(_) => "an access token".to_owned(),
             None => format!("unknown token {}{note}", redact::mask(secret)),
         };
@@ -28,7 +28,7 @@ pub(super) fn refresh(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<An
             rule: Rule::RefreshKnown,
             detail: String::new(),
             expected: "a refresh token that this server issued".to_owned(),
-            actual: came,
+            actual,
         });
     };
     check_refresh_token(ctx, &token, app)?;

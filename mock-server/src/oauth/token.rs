@@ -1,4 +1,4 @@
-//! The token endpoint: which grant answers.
+//! The token endpoint, which dispatches by grant type.
 
 use super::context::Context;
 use super::{authorization_code, device_code, jwt_bearer, refresh_token};
@@ -9,7 +9,7 @@ use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 
-/// `jwt_only`: the account and enterprise paths (protocol §2.1, E4 and E5).
+/// Answers a token request. `jwt_only` is true for the account and enterprise paths (protocol §2.1, E4 and E5).
 pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Refusal> {
     let body = ctx.json_body()?;
     let grant = body.text("grant_type")?;
@@ -29,14 +29,14 @@ pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Ref
 }
 
 fn unsupported(grant: &str, jwt_only: bool) -> Refusal {
-    let came = redact::scrub(grant);
+    let actual = redact::scrub(grant);
     Refusal {
         rule: Rule::GrantSupported,
-        detail: came.clone(),
+        detail: actual.clone(),
         expected: match jwt_only {
-            true => format!("{JWT_BEARER}, the one grant of this path"),
+            true => format!("{JWT_BEARER}, the only grant type of this path"),
             false => format!("authorization_code, refresh_token, {DEVICE_CODE} or {JWT_BEARER}"),
         },
-        actual: came,
+        actual,
     }
 }

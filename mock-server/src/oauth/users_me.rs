@@ -1,4 +1,4 @@
-//! `GET /v1/users/me`, which proves a token (protocol §10).
+//! `GET /v1/users/me`, which checks a token (protocol §10).
 
 use std::num::NonZeroU64;
 
@@ -13,11 +13,11 @@ use crate::protocol::rules::Rule;
 use crate::redact;
 
 pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
-    let unknown = |came: String| Refusal {
+    let unknown = |actual: String| Refusal {
         rule: Rule::TokenKnown,
         detail: String::new(),
         expected: "an access token, PAT or SAT of this server as Bearer credential".to_owned(),
-        actual: came,
+        actual,
     };
     let credential = ctx.request.credential()?;
     let Credential::Bearer(secret) = credential else {
@@ -32,7 +32,7 @@ pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
         .get(&key)
         .or_else(|| state.access_tokens.get(&key));
     let Some(token) = found.cloned() else {
-        // A configuration may have a token of this name.
+        // Looked up first, since a configuration may have a token with this value.
         magic_values::check("access_token", secret)?;
         let note = state.access_tokens.eviction_note();
         return Err(unknown(match state.refresh_tokens.get(&key) {

@@ -1,4 +1,4 @@
-//! What the dashboard's forms do.
+//! The actions of the dashboard's forms.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use crate::web::in_world::InWorld;
 use crate::web::routes::into_response;
 use crate::world::World;
 
-/// Why a form changed nothing.
+/// The reason why a form changed nothing, with the status of the answer.
 type Problem = (StatusCode, &'static str);
 
 pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
     let t = language::texts(request.headers());
-    // Who has stopped the journal finds it so again.
+    // A journal that the user has paused stays paused.
     let paused = request.uri().query() == Some("paused=1");
     let fields = Fields::of(&form(request).await);
     let reply = match done(&world, t, &fields) {
-        // A reload of what it leads to does nothing again (RFC 9110 §15.4.4).
+        // A reload of the target does not repeat the action (RFC 9110 §15.4.4).
         Ok(section) => {
             let mut reply = http::Response::default();
             *reply.status_mut() = StatusCode::SEE_OTHER;
             let query = if paused { "?paused=1" } else { "" };
             let to = HeaderValue::from_str(&format!("./{query}#{section}"));
-            let to = to.expect("our own words");
+            let to = to.expect("made of fixed texts");
             reply.headers_mut().insert(LOCATION, to);
             reply
         }
@@ -56,7 +56,7 @@ pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
     into_response(reply)
 }
 
-/// The section that shows what was done.
+/// Carries out the action. Returns the section of the dashboard that shows its result.
 fn done(world: &World, t: &'static Texts, fields: &Fields) -> Result<&'static str, Problem> {
     let id = fields.get("id");
     match (fields.get("do"), fields.get("action")) {
@@ -98,7 +98,7 @@ fn there(t: &'static Texts, found: bool) -> Result<&'static str, Problem> {
     }
 }
 
-/// Seconds, or how it is to run.
+/// Moves the clock by seconds, or sets its mode. Returns none if the text is neither.
 fn move_clock(world: &World, by: &str) -> Option<()> {
     let clock = world.state().settings.clock.clone();
     match by {

@@ -1,4 +1,4 @@
-//! The user who was chosen on a page.
+//! The user whom a form chooses.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::html::form::Fields;
 use crate::state::State;
 use crate::state::user::User;
 
-/// The user who was chosen on a page; the one at the browser if it left no choice.
+/// The user whom a form chooses; the signed-in user if the form has no choice.
 pub(crate) fn chosen(state: &State, fields: &Fields) -> Option<Arc<User>> {
     match fields.get("user") {
         "" => Some(state.user.clone()),

@@ -1,4 +1,4 @@
-//! The consent page: who asks for what, and what the browser brings back to the app.
+//! The consent page: shows an authorize request, and redirects to the app after the decision.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::state::grants::Authorization;
 use crate::state::user::User;
 use crate::state::{State, authorizations};
 
-/// What a user or server may send the app instead of a code (RFC 6749 §4.1.2.1).
+/// The errors that the page can return to the app instead of a code (RFC 6749 §4.1.2.1).
 const ERRORS: [&str; 4] = [
     "access_denied",
     "invalid_scope",
@@ -39,7 +39,7 @@ struct ConsentPage<'a> {
     authorize_key: &'a str,
 }
 
-/// The authorize request behind `key`, or the page that says why there is none.
+/// The authorize request with this `key`, or a page that says why it is not valid.
 fn pending(state: &State, t: &'static Texts, key: &str) -> Result<Authorization, Box<Reply>> {
     let problem = |text| {
         Err(Box::new(message(

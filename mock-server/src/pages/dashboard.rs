@@ -1,4 +1,4 @@
-//! The dashboard at `/_mock/`: what a world has, and forms that change it.
+//! The dashboard at `/_mock/`: shows a world, and has forms that change it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::web::routes::into_response;
 use crate::world::World;
 use crate::world::worlds::Worlds;
 
-/// The newest so many codes and tokens.
+/// Maximum number of codes and tokens that are shown, the newest ones.
 const TOKENS: usize = 200;
 
 pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
@@ -67,11 +67,11 @@ struct Waiting {
     expires: String,
 }
 
-/// A code or token, in a list of lists.
+/// A code or token in the nested lists of the page.
 struct Node {
-    /// It is the first in its list.
+    /// True if it is the first in its list.
     opens: bool,
-    /// So many lists end before it.
+    /// Number of lists that end before it.
     closes: usize,
     kind: &'static str,
     fingerprint: String,
@@ -89,7 +89,7 @@ struct Link {
 }
 
 struct Panel {
-    /// Also the name of the action of its forms.
+    /// The id of the section, which is also the action of its forms.
     id: &'static str,
     title: &'static str,
     none: &'static str,
@@ -134,7 +134,7 @@ async fn dashboard(
         devices: devices(&state),
         tokens,
         open_lists,
-        // It needs to be told where to.
+        // A redirect needs a location, which the form does not have.
         kinds: kinds.filter(|kind| *kind != "redirect").collect(),
         endpoints: &ENDPOINTS,
         panels,
@@ -144,7 +144,7 @@ async fn dashboard(
     let own = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(own));
-    // With no referrer at all a browser writes `Origin: null` on the forms of our own pages.
+    // Without a referrer a browser would send `Origin: null` with our own forms.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     into_response(reply)
 }
@@ -159,7 +159,7 @@ fn devices(state: &State) -> Vec<Waiting> {
     shown.collect()
 }
 
-/// Each below what it came from; and how many lists are open at the end.
+/// The codes and tokens, each below the one from which it was made; and the number of lists that are open at the end.
 fn tree(t: &'static Texts, state: &State) -> (Vec<Node>, usize) {
     let all = token_table::list(state, TOKENS);
     let known: HashMap<&str, usize> = all
@@ -174,7 +174,7 @@ fn tree(t: &'static Texts, state: &State) -> (Vec<Node>, usize) {
     }
     let mut nodes = Vec::with_capacity(all.len());
     let mut depth = 0;
-    // Newest root first, and below it in the order of time.
+    // The newest root first; below a root in order of time.
     let roots = below.remove(&None).unwrap_or_default();
     let mut rest: Vec<_> = roots.into_iter().map(|at| (at, 1)).collect();
     while let Some((at, deep)) = rest.pop() {
@@ -291,7 +291,7 @@ fn gates(t: &Texts, world: &World) -> Panel {
     }
 }
 
-/// Name, address from this page, and whether it is this one.
+/// The worlds: name, address relative to this page, and whether it is the present one.
 fn links(t: &Texts, here: &str, worlds: Option<&Arc<Worlds>>) -> Vec<(String, String, bool)> {
     let (root, to) = match here {
         "" => ("./".to_owned(), "../t/"),

@@ -1,4 +1,4 @@
-//! Device activation: a user code is typed, confirmed and decided about (RFC 8628 §3.3).
+//! The device page: a user types a user code, confirms it and decides (RFC 8628 §3.3).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who may see and use the dashboard: it is on the control plane, and a browser holds it.
+//! The guard of the dashboard, which belongs to the control plane and is used by browsers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::net::addressing::Addressing;
 use crate::web::access::{comes_from_here, has_token};
 use crate::web::routes::into_response;
 
-/// As the rest of the control plane, but in a browser's terms; and a form counts only from our own pages.
+/// Does the same as the guard of the control plane, with pages and a password dialog, and accepts forms from our own pages
+/// only.
 pub(super) async fn guard(
     State(addressing): State<Arc<Addressing>>,
     request: Request,
@@ -41,8 +42,8 @@ pub(super) async fn guard(
     next.run(request).await
 }
 
-/// Browsers say where a form comes from; they leave `Sec-Fetch-Site` out only where the connection
-/// is not trustworthy, and write `Origin` all the same. What says neither is no browser.
+/// Returns true if one of our pages sent the form. Browsers omit `Sec-Fetch-Site` only on an untrustworthy connection, and
+/// send `Origin` then. A client that sends neither is not a browser.
 fn is_our_form(addressing: &Addressing, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if let Some(site) = text("sec-fetch-site") {

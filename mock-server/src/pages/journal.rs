@@ -1,4 +1,4 @@
-//! The journal on the dashboard: its rows, as they come in, and one request in full.
+//! The journal on the dashboard: its rows, live, and the page of one request.
 
 use askama::Template;
 use axum::body::Body;
@@ -19,7 +19,7 @@ use crate::web::journal_stream::{JournalStream, StreamEvent, full};
 use crate::web::routes::into_response;
 use crate::world::World;
 
-/// How many of the newest are shown at first.
+/// Maximum number of requests that are shown at first, the newest ones.
 const SHOWN: u64 = 100;
 
 #[derive(Template)]
@@ -75,7 +75,7 @@ impl Row {
     }
 }
 
-/// Client ids are long, and differ at their beginning.
+/// Shortens a client id to its beginning, which is where client ids differ.
 fn short(client: &str) -> String {
     match client.char_indices().nth(12) {
         Some((end, _)) => format!("{}…", &client[..end]),
@@ -83,7 +83,7 @@ fn short(client: &str) -> String {
     }
 }
 
-/// `2026-01-01 00:00:00`, in UTC.
+/// Formats a time as `2026-01-01 00:00:00`, in UTC.
 pub(super) fn clock_time(unix_ms: u64) -> String {
     let at = i64::try_from(unix_ms).ok();
     let at = at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -91,7 +91,7 @@ pub(super) fn clock_time(unix_ms: u64) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The newest, oldest first.
+/// The rows of the newest requests, oldest first.
 pub(super) fn newest(world: &World) -> Vec<Row> {
     let state = world.state();
     let newest = usize::try_from(SHOWN).unwrap_or(usize::MAX);
@@ -106,8 +106,8 @@ pub(super) fn newest(world: &World) -> Vec<Row> {
     rows
 }
 
-/// A table that grows by a row with each request, for as long as somebody looks: no script, no
-/// reload, and neither focus nor a screen reader's place is lost.
+/// A table that grows by a row with each request until the browser leaves. It needs neither a script nor a reload, so
+/// focus and the position of a screen reader are kept.
 pub(super) async fn live(InWorld(world): InWorld, headers: HeaderMap) -> Response {
     let t = language::texts(&headers);
     let head = Live { t }.render().expect("our templates render");
@@ -141,7 +141,7 @@ fn render_row(t: &Texts, what: &StreamEvent<'_>) -> String {
             let row = Row::of(entry);
             Entry { row }.render().expect("our templates render")
         }
-        // Less than what is shown at first.
+        // At most as many as are shown at first.
         StreamEvent::Lost(_) => note(t.lost),
         StreamEvent::Silence => "<!-- -->".to_owned(),
         StreamEvent::Reset => note(t.was_reset),

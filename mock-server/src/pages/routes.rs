@@ -11,7 +11,7 @@ use crate::web::body::form;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, into_response};
 
-/// Method and path for the log: user codes and keys are in queries and bodies, which stay out.
+/// Logs method and path. Queries and bodies are left out, since they hold user codes and keys.
 pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
     tracing::info!(
         method = redact::scrub(method.as_str()),
@@ -20,7 +20,7 @@ pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
     );
 }
 
-/// For people.
+/// The routes for people.
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
         ("/oauth/consent", get(consent).post(decide_consent)),

@@ -1,4 +1,4 @@
-//! Reading a JWT assertion.
+//! Parses a JWT assertion.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use super::json_body::kind_of;
 use super::refusal::Refusal;
 use super::rules::Rule;
 
-/// An assertion, read but not verified.
+/// An assertion, parsed but not verified.
 pub(crate) struct Assertion<'a> {
     pub(crate) header: Map<String, Value>,
     pub(crate) claims: Map<String, Value>,
@@ -18,12 +18,13 @@ pub(crate) struct Assertion<'a> {
 
 impl<'a> Assertion<'a> {
     pub(crate) fn parse(assertion: &'a str) -> Result<Self, String> {
-        let (signed, signature) = assertion.rsplit_once('.').ok_or("no dot in it")?;
-        let (header, claims) = signed.split_once('.').ok_or("one dot in it")?;
+        let (signed, signature) = assertion.rsplit_once('.').ok_or("a text without dots")?;
+        let (header, claims) = signed.split_once('.').ok_or("a text with one dot")?;
         let part = |name: &str, text: &str| {
             let bytes = URL_SAFE_NO_PAD.decode(text);
             let bytes = bytes.map_err(|_| format!("a {name} that is not unpadded base64url"))?;
-            serde_json::from_slice(&bytes).map_err(|_| format!("a {name} that is no JSON object"))
+            serde_json::from_slice(&bytes)
+                .map_err(|_| format!("a {name} that is not a JSON object"))
         };
         Ok(Self {
             header: part("header", header)?,
@@ -35,7 +36,7 @@ impl<'a> Assertion<'a> {
         })
     }
 
-    /// A claim that has to be a string.
+    /// A claim that has to be a string that is not empty.
     pub(crate) fn text(&self, name: &str) -> Result<&str, Refusal> {
         match self.claims.get(name) {
             Some(Value::String(text)) if !text.is_empty() => Ok(text),
@@ -51,8 +52,8 @@ impl<'a> Assertion<'a> {
             .ok_or_else(|| self.wrong(name, "a whole number of Unix seconds", value))
     }
 
-    fn wrong(&self, name: &str, expected: &str, came: Option<&Value>) -> Refusal {
-        let came = match came {
+    fn wrong(&self, name: &str, expected: &str, actual: Option<&Value>) -> Refusal {
+        let actual = match actual {
             Some(Value::String(text)) if text.is_empty() => "an empty string",
             Some(Value::Number(_)) => "another number",
             Some(value) => kind_of(value),
@@ -62,7 +63,7 @@ impl<'a> Assertion<'a> {
             rule: Rule::JwtClaims,
             detail: name.to_owned(),
             expected: format!("{name}: {expected}"),
-            actual: format!("{name}: {came}"),
+            actual: format!("{name}: {actual}"),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::grant;
 use super::json_body::JsonObject;
 use super::request::{Body, Credential, Incoming};
 
-/// The endpoints whose requests tell their client.
+/// The endpoints whose requests name their client.
 pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
 
 pub(crate) fn members(request: &Incoming) -> Option<JsonObject<'_>> {
@@ -18,7 +18,7 @@ pub(crate) fn members(request: &Incoming) -> Option<JsonObject<'_>> {
     serde_json::from_slice(body).ok()
 }
 
-/// The client id, for JWT the issuer, known or not.
+/// The client id that a request claims (for the JWT grant: the issuer), known or not.
 pub(crate) fn client_of(request: &Incoming) -> Option<String> {
     match Endpoint::of(&request.path) {
         Endpoint::Authorize { .. } => {

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The first half of a SHA-256: enough to tell tokens apart, half the memory.
+/// The first half of a SHA-256, which distinguishes tokens in half the memory.
 pub(crate) type Digest = [u8; 16];
 
 pub(crate) fn digest(secret: &str) -> Digest {
@@ -13,17 +13,17 @@ pub(crate) fn digest(secret: &str) -> Digest {
     half
 }
 
-/// The first 16 hex digits of the SHA-256 of a token or code, as the journal shows it: whoever has
-/// the token finds it there, and nobody else learns anything.
+/// Returns the fingerprint of a token or code: the first 16 hex digits of its SHA-256. Journals show fingerprints, so a test
+/// that has a token finds its requests, and the journal holds no secret.
 ///
-/// The tokens have 40 random characters and more, so that no guess meets the hash, and 64 bits of
-/// it tell the tokens of one journal apart.
+/// Tokens have at least 40 random characters, so a fingerprint cannot be guessed, and its 64 bits distinguish the tokens
+/// of one journal.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
     hex(&fingerprint_of(&digest(secret)))
 }
 
-/// What of a digest the fingerprint shows.
+/// The bytes of a digest that the fingerprint shows.
 pub(crate) type Fingerprint = [u8; 8];
 
 pub(crate) fn fingerprint_of(digest: &Digest) -> Fingerprint {
@@ -36,7 +36,7 @@ pub(crate) fn hex(print: &Fingerprint) -> String {
     format!("{:016x}", u64::from_be_bytes(*print))
 }
 
-/// The print that is written so; none if it is no fingerprint.
+/// Parses a fingerprint; none if the text is not one.
 pub(crate) fn parse(fingerprint: &str) -> Option<Fingerprint> {
     let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if fingerprint.len() != 16 || !fingerprint.bytes().all(lower) {
@@ -46,7 +46,8 @@ pub(crate) fn parse(fingerprint: &str) -> Option<Fingerprint> {
     Some(number.to_be_bytes())
 }
 
-/// In constant time, if they are of one length: explanations tell how long a secret is.
+/// Returns true if the texts are equal, in constant time for texts of one length. Explanations contain the length of a
+/// secret anyway.
 pub(crate) fn same(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }

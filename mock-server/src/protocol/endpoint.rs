@@ -1,6 +1,6 @@
 //! The endpoints of the data plane, by path.
 
-/// An endpoint of protocol §2.1, with the workspace its path names.
+/// An endpoint of protocol §2.1, with the workspace that its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
     Authorize { workspace: Option<&'a str> },
@@ -10,19 +10,19 @@ pub(crate) enum Endpoint<'a> {
     Unknown,
 }
 
-/// A path of the JWT grant alone (protocol §2.1, E4 and E5), with the id in it.
+/// A path that takes only the JWT grant (protocol §2.1, E4 and E5), with its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JwtPath<'a> {
     Account(&'a str),
     Enterprise(&'a str),
 }
 
-/// What [`Endpoint::name`] gives.
+/// The names that [`Endpoint::name`] returns.
 pub(crate) const ENDPOINTS: [&str; 5] =
     ["authorize", "token", "device_code", "users_me", "unknown"];
 
 impl<'a> Endpoint<'a> {
-    /// Exact paths: a doubled or trailing slash is another path (protocol §1.4).
+    /// The endpoint of a path. Paths are exact: a doubled or trailing slash is another path (protocol §1.4).
     pub(crate) fn of(path: &'a str) -> Self {
         if path == "/v1/users/me" {
             return Self::UsersMe;

@@ -1,4 +1,4 @@
-//! The grants, and the member of a body that holds the secret of each.
+//! The grant types, and the member of a body that holds the secret of each.
 
 use super::json_body::JsonObject;
 use super::request::Body;
@@ -7,7 +7,7 @@ pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_co
 
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// What a request has as its `grant_type`, and what the journal calls it.
+/// The grant types: the value of `grant_type`, and the name in the journal.
 pub(crate) const GRANTS: [(&str, &str); 4] = [
     ("authorization_code", "authorization_code"),
     ("refresh_token", "refresh_token"),
@@ -20,14 +20,14 @@ pub(crate) fn name(grant_type: &str) -> Option<&'static str> {
     found.map(|(_, name)| name)
 }
 
-/// The grant that a body asks for, before anything is required of it.
+/// The grant type of a body, before any rule judges it.
 pub(crate) fn grant_of(body: &Body) -> Option<&'static str> {
     let Body::Whole(body) = body else { return None };
     let members: JsonObject<'_> = serde_json::from_slice(body).ok()?;
     name(members.get("grant_type")?.as_str()?)
 }
 
-/// The member of the body that holds the token or code of a grant.
+/// The member of the body that holds the token or code of a grant type.
 pub(crate) fn secret_of(grant: &str) -> Option<&'static str> {
     match grant {
         "authorization_code" => Some("code"),

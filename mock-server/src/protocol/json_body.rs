@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::refusal::Refusal;
 use super::rules::Rule;
 
-/// The members of a JSON body, whose texts stay where they came; `serde_json::Map` would keep the last of two of a
-/// name in silence.
+/// The members of a JSON body, which borrow its texts. `serde_json::Map` would silently keep the last of two members of one
+/// name.
 #[derive(Debug, Default)]
 pub(crate) struct JsonObject<'a> {
-    /// In the order of their names.
+    /// The members in the order of their names.
     all: Vec<(Cow<'a, str>, Read<'a>)>,
     twice: Option<Cow<'a, str>>,
 }
@@ -31,7 +31,7 @@ enum Read<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part<'a> {
     Text(&'a str),
-    /// Never a string.
+    /// A value that is not a string.
     Other(&'a Value),
 }
 
@@ -67,7 +67,7 @@ impl Read<'_> {
 }
 
 impl JsonObject<'_> {
-    /// In the order of their names.
+    /// The members in the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
         self.all.iter().map(|(name, value)| (&**name, value.part()))
     }
@@ -77,25 +77,25 @@ impl JsonObject<'_> {
         Some(self.all[at.ok()?].1.part())
     }
 
-    /// None for an absent member and for null: cozepy sends null for what is unset.
+    /// The value of a member; none if it is absent or null, since cozepy sends null for unset values.
     pub(crate) fn get(&self, name: &str) -> Option<Part<'_>> {
         let part = self.part(name)?;
         (!matches!(part, Part::Other(Value::Null))).then_some(part)
     }
 
-    /// A member that came more than once.
+    /// The name of a member that the body has more than once.
     pub(crate) fn twice(&self) -> Option<&str> {
         self.twice.as_deref()
     }
 
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, Refusal> {
-        let came = match self.part(name) {
+        let actual = match self.part(name) {
             Some(Part::Text("")) => "an empty string",
             Some(Part::Text(text)) => return Ok(text),
             Some(other) => other.kind(),
             None => "not there",
         };
-        Err(Refusal::parameter(Rule::ParamRequired, name, came))
+        Err(Refusal::parameter(Rule::ParamRequired, name, actual))
     }
 }
 
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
                 while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
                     all.push((name.0, value));
                 }
-                // Of two of a name the first stays the first.
+                // The sort is stable: of two members of one name the first stays first.
                 all.sort_by(|(one, _), (other, _)| one.cmp(other));
                 let mut twice = None;
                 all.dedup_by(|(name, _), (first, _)| {

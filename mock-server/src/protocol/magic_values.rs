@@ -1,4 +1,4 @@
-//! Values that are always refused in one way, for tests that cannot reach the control plane.
+//! Magic values, each of which is always refused in the same way, for tests that cannot reach the control plane.
 
 use std::sync::LazyLock;
 
@@ -24,22 +24,22 @@ struct Table {
     magic: Vec<Magic>,
 }
 
-/// That it reads and names rules is held by a test.
+/// A test shows that it can be parsed and that it names rules.
 static TABLE: LazyLock<Vec<(Magic, Rule)>> = LazyLock::new(|| {
     let table: Table = toml::from_str(include_str!("../../rules.toml"))
         .expect("rules.toml is part of this program and tested");
     let rows = table.magic.into_iter();
     rows.map(|row| {
         let rule = Rule::ALL.iter().find(|rule| rule.id() == row.rule);
-        (row, *rule.expect("a test holds that it is a rule"))
+        (row, *rule.expect("a rule, as a test shows"))
     })
     .collect()
 });
 
-/// What the mock issues is longer, so that it is never looked for.
+/// Maximum length of a magic value. Issued codes and tokens are longer, and skip the lookup.
 const LONGEST: usize = 32;
 
-/// Refuses a magic value, whichever rules are on.
+/// Refuses a magic value, even if its rule is off.
 pub(crate) fn check(place: &'static str, secret: &str) -> Result<(), Refusal> {
     if secret.len() > LONGEST {
         return Ok(());
@@ -50,13 +50,13 @@ pub(crate) fn check(place: &'static str, secret: &str) -> Result<(), Refusal> {
         Some((row, rule)) => Err(Refusal {
             rule: *rule,
             detail: place.to_owned(),
-            expected: format!("{place}: none of the magic values"),
+            expected: format!("{place}: not a magic value"),
             actual: format!("{place}: {}, {}", row.value, row.text),
         }),
     }
 }
 
-/// The table, with what each value is answered.
+/// The table of magic values with the answer to each.
 pub(crate) fn table(rules: &RuleSet) -> Value {
     let rows = TABLE.iter().map(|(row, rule)| {
         let (status, error) = rules.answer(*rule);

@@ -1,15 +1,15 @@
-//! Which redirect URIs can be one at all.
+//! The syntax of redirect URIs.
 
 use url::Url;
 
-/// Why a redirect URI is none, or the URI.
+/// Parses a redirect URI. The error says why the text cannot be one.
 pub(crate) fn redirect_uri(uri: &str) -> Result<Url, &'static str> {
-    // `Url` would drop tabs and line breaks silently, so they are looked for first.
+    // `Url` would silently drop tabs and line breaks, so they are checked first.
     if uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("a URI with a space or control character");
     }
     let Ok(url) = Url::parse(uri) else {
-        return Err("no absolute URL");
+        return Err("not an absolute URL");
     };
     match url {
         _ if !matches!(url.scheme(), "http" | "https") => {

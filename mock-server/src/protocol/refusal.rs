@@ -1,9 +1,9 @@
-//! A request that broke a rule.
+//! A refusal: the violation of a rule by a request.
 
 use super::rules::Rule;
 use crate::limits::MAX_PARAMETER;
 
-/// A request broke a rule. What Coze would answer is in the rule's row; the rest is for people.
+/// The violation of a rule by a request. The row of the rule has the answer of Coze; the members here are for people.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) rule: Rule,
@@ -14,8 +14,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// `name` is the parameter, `came` what was found in its place.
-    pub(crate) fn parameter(rule: Rule, name: &str, came: &str) -> Self {
+    /// Makes a refusal of the parameter `name`. `actual` is what the request has in its place.
+    pub(crate) fn parameter(rule: Rule, name: &str, actual: &str) -> Self {
         let expected = match rule {
             Rule::ParamOnce => format!("{name} once"),
             Rule::ParamLength => format!("{name} of at most {MAX_PARAMETER} bytes"),
@@ -25,7 +25,7 @@ impl Refusal {
             rule,
             detail: name.to_owned(),
             expected,
-            actual: format!("{name}: {came}"),
+            actual: format!("{name}: {actual}"),
         }
     }
 
@@ -34,8 +34,8 @@ impl Refusal {
         if value.len() <= MAX_PARAMETER {
             return Ok(());
         }
-        let came = format!("{} bytes", value.len());
-        Err(Self::parameter(Rule::ParamLength, name, &came))
+        let actual = format!("{} bytes", value.len());
+        Err(Self::parameter(Rule::ParamLength, name, &actual))
     }
 
     pub(crate) fn message(&self) -> String {

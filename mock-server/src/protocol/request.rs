@@ -14,7 +14,7 @@ pub(crate) struct Incoming {
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
-    /// Scheme, host and mount point under which the client sees this server.
+    /// The base URL under which the client sees this server.
     pub(crate) base: String,
 }
 
@@ -29,21 +29,20 @@ pub(crate) enum Body {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
     Bearer(&'a str),
-    /// No header, or `Bearer` with nothing behind it, which coze-js and coze-go send for public
-    /// clients (protocol §2.3).
+    /// No header, or `Bearer` without a credential, which coze-js and coze-go send for public clients (protocol §2.3).
     None,
-    /// Another scheme, or bytes that are no text.
+    /// Another scheme, or bytes that are not a text.
     Other,
 }
 
 impl Credential<'_> {
-    /// For [`Refusal::actual`]: what was in its place when a Bearer credential was expected.
+    /// Describes it for [`Refusal::actual`], where a Bearer credential was expected.
     pub(crate) fn describe(&self, header: bool) -> &'static str {
         match self {
             Self::Bearer(_) => "a Bearer credential",
-            Self::None if header => "a Bearer without credential",
+            Self::None if header => "an empty Bearer credential",
             Self::None => "no Authorization header",
-            Self::Other => "an Authorization header that is no Bearer credential",
+            Self::Other => "an Authorization header that is not a Bearer credential",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
 
-/// What a handler answers when no rule is broken.
+/// The answer of a handler if no rule is violated.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Json(Vec<u8>),
@@ -17,7 +17,7 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn json(value: &impl serde::Serialize) -> Self {
-        // Room for two tokens.
+        // The capacity is for two tokens.
         let mut body = Vec::with_capacity(256);
         serde_json::to_writer(&mut body, value).expect("our answers have string keys");
         Self::Json(body)
@@ -26,10 +26,10 @@ impl Answer {
 
 pub(crate) const LOGID: HeaderName = HeaderName::from_static("x-tt-logid");
 
-/// Not Coze's: the rule that refused, for people who look at the traffic.
+/// A header that Coze does not have: the rule that refused, for people who look at the traffic.
 const RULE: &str = "x-mock-rule";
 
-/// The fault that acted on the answer, for the same people.
+/// The same for the fault that acted on the answer.
 const FAULT: &str = "x-mock-fault";
 
 pub(crate) type Reply = Response<Bytes>;
@@ -50,7 +50,7 @@ pub(crate) fn redirect(location: &str) -> Reply {
     let mut reply = Response::new(Bytes::new());
     let headers = reply.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // `Url` percent-encodes whatever a header cannot hold.
+    // `Url` percent-encodes all characters that a header cannot hold.
     if let Ok(location) = HeaderValue::from_str(location) {
         headers.insert(LOCATION, location);
     }
@@ -65,8 +65,8 @@ pub(crate) fn success(answer: Answer) -> Reply {
     }
 }
 
-/// Status, error code and body of a refusal. A code of digits alone is a resource error
-/// (protocol §4.1, F2), any other an OAuth error (F1).
+/// Status, error code and body of a refusal. A code that consists of digits is a resource error (protocol §4.1, F2), any
+/// other an OAuth error (F1).
 pub(crate) fn refusal_body(
     refusal: &Refusal,
     rules: &RuleSet,
@@ -96,7 +96,7 @@ pub(crate) fn error_body(error: &str, message: &str, logid: &str) -> Value {
     }
 }
 
-/// What every reply to a request of the data plane carries.
+/// Adds the headers that every answer of the data plane has.
 pub(crate) fn stamp(reply: &mut Reply, logid: &str, refused_by: Option<Rule>) {
     let headers = reply.headers_mut();
     if let Ok(logid) = HeaderValue::from_str(logid) {

@@ -128,7 +128,7 @@ struct Table {
     rule: Vec<RuleText>,
 }
 
-/// The table, in the order of `Rule::ALL`. That it reads and is complete is held by a test.
+/// The table, in the order of `Rule::ALL`. A test shows that it can be parsed and is complete.
 static TABLE: LazyLock<Vec<RuleText>> = LazyLock::new(|| {
     let mut rows = read_table();
     rows.sort_by_key(|row| Rule::ALL.iter().position(|rule| rule.id() == row.id));
@@ -154,7 +154,7 @@ impl Rule {
     }
 }
 
-/// Why a rule cannot be changed like this.
+/// Why a rule cannot be changed in this way.
 #[derive(Debug)]
 pub(crate) enum RuleError {
     /// No rule has this id.
@@ -165,7 +165,7 @@ pub(crate) enum RuleError {
     AnswerStatus(String, u16),
 }
 
-/// Which rules are on, and which answer with something else than the table says.
+/// The rules that are on, and the answers that differ from the table.
 #[derive(Clone, Debug)]
 pub(crate) struct RuleSet {
     on: Vec<bool>,
@@ -207,7 +207,7 @@ impl RuleSet {
         self.on[rule as usize]
     }
 
-    /// Status and error code with which a breach of `rule` is answered.
+    /// Status and error code with which a violation of `rule` is answered.
     pub(crate) fn answer(&self, rule: Rule) -> (u16, &str) {
         let table = rule.text();
         match self.answers.iter().rev().find(|(of, ..)| *of == rule) {
@@ -216,7 +216,7 @@ impl RuleSet {
         }
     }
 
-    /// The rules that are not as the table has them: (id, is it on).
+    /// The rules that differ from the table: id, and whether the rule is on.
     fn changed(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
         Rule::ALL
             .iter()
@@ -231,7 +231,7 @@ impl RuleSet {
         })
     }
 
-    /// What makes this mock another server than Coze, in lines; empty if nothing does.
+    /// The differences from Coze, one a line; empty if there are none.
     pub(crate) fn describe_changes(&self) -> String {
         let mut text = String::new();
         for (id, on) in self.changed() {

@@ -1,10 +1,10 @@
-//! Which names a world can have.
+//! The syntax of names of worlds.
 
 use std::fmt;
 
 use crate::limits::MAX_WORLD_NAME;
 
-/// No world can have this name.
+/// Why a world cannot have a name: the name does not fit in a path.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct WorldNameError;
@@ -18,7 +18,7 @@ impl fmt::Display for WorldNameError {
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl fmt::Debug for WorldNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

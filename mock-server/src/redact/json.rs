@@ -1,13 +1,13 @@
-//! What the journal keeps of the JSON of a request: its shape, its open values, and not too much.
+//! Redaction of the JSON of a request: the journal keeps its shape and its open values, up to a limit.
 //!
-//! It is JSON again, which takes less time and room than a tree of it.
+//! The result is JSON text, which takes less time and memory than a tree.
 
 use serde_json::{Map, Value};
 
 use super::{holds_credential, mask, scrubbed};
 use crate::protocol::json_body::Part;
 
-/// Members of token and device bodies that are no secrets (protocol §2.4, §6).
+/// Members of token and device bodies that are not secrets (protocol §2.4, §6).
 const OPEN_MEMBERS: &[&str] = &[
     "grant_type",
     "client_id",
@@ -18,8 +18,7 @@ const OPEN_MEMBERS: &[&str] = &[
     "enterprise_id",
 ];
 
-/// Claims and header members of an assertion that are no secrets (protocol §5). A `jti` is spent
-/// as soon as it has been seen.
+/// Claims and header members of an assertion that are not secrets (protocol §5). A `jti` is spent after its first use.
 const OPEN_CLAIMS: &[&str] = &[
     "alg",
     "typ",
@@ -33,10 +32,10 @@ const OPEN_CLAIMS: &[&str] = &[
     "session_context",
 ];
 
-/// Of one array or object.
+/// Maximum number of items of an array or object.
 const MOST_ITEMS: usize = 32;
 
-/// Bytes of one body, header or payload: text as long as it is, and what the tree around it costs.
+/// Maximum cost of a body, header or payload in bytes: the length of its texts, and the overhead of its values.
 const ROOM: usize = 4 * 1024;
 
 const COST_OF_VALUE: usize = 16;
@@ -79,7 +78,7 @@ pub(crate) fn member_name(name: &str) -> &str {
     }
 }
 
-/// A redacted copy in the making.
+/// A redacted copy while it is written.
 struct Shortened {
     room: usize,
     json: Vec<u8>,
@@ -91,17 +90,17 @@ impl Shortened {
     }
 
     fn string(&mut self, text: &str) {
-        serde_json::to_writer(&mut self.json, text).expect("memory takes what is written");
+        serde_json::to_writer(&mut self.json, text).expect("writing to memory does not fail");
     }
 
-    /// A text without letters that JSON escapes, as names that are shown are.
+    /// Writes a text that needs no escapes in JSON, such as a member's name.
     fn plain(&mut self, text: &str) {
         for part in ["\"", text, "\""] {
             self.json.extend_from_slice(part.as_bytes());
         }
     }
 
-    /// Null stays visible, since absent and null are worth telling apart.
+    /// Writes a mask instead of the value. Null is shown, so that it can be distinguished from an absent member.
     fn hide(&mut self, value: Part<'_>) {
         match value {
             Part::Text("") => self.string(""),
@@ -111,7 +110,7 @@ impl Shortened {
         }
     }
 
-    /// A value from a place that holds no secret.
+    /// Writes a value from a place that holds no secret.
     fn open(&mut self, value: Part<'_>) {
         match value {
             Part::Text(text) => self.text(text),

@@ -1,16 +1,16 @@
-//! The words of a text, found fast: every request is looked through for secrets.
+//! Splits a text into words, fast, since every request is searched for secrets.
 
-/// The unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers are made.
+/// Returns true for the unreserved characters of RFC 3986 §2.3, of which tokens and code verifiers consist.
 pub(super) const fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '-' | '.')
 }
 
-/// Looks at all bytes: many at once are faster than as few as will do.
+/// Returns true if `is` holds for a byte. It checks all bytes: that is vectorized, and faster than an early return.
 pub(super) fn has_any(text: &str, is: impl Fn(u8) -> bool) -> bool {
     text.bytes().fold(false, |any, byte| any | is(byte))
 }
 
-/// The words of `shortest` letters and more, without looking at each letter of the others.
+/// The words of at least `shortest` letters, found without looking at each letter of shorter ones.
 pub(super) fn words_from(shortest: usize, text: &str) -> impl Iterator<Item = &str> {
     LongWords {
         shortest,
@@ -21,7 +21,7 @@ pub(super) fn words_from(shortest: usize, text: &str) -> impl Iterator<Item = &s
 
 struct LongWords<'a> {
     shortest: usize,
-    /// The text is one word: many are.
+    /// True if the text is one word, as many are.
     whole: bool,
     rest: &'a str,
 }
@@ -46,7 +46,7 @@ impl<'a> Iterator for LongWords<'a> {
         let after = start + self.shortest;
         let length = bytes[after..].iter().take_while(|byte| in_word(byte));
         let end = after + length.count();
-        // Letters of a word are ASCII, so both ends are those of characters.
+        // The letters of a word are ASCII, so both ends are at character boundaries.
         let word = &self.rest[start..end];
         self.rest = &self.rest[end..];
         Some(word)

@@ -17,7 +17,7 @@ use crate::web::data::data;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{CONTROL_AT, routed};
 
-/// The routes of any world; a request brings its own, see [`InWorld`].
+/// The routes of all worlds. The world is in the extensions of a request; see [`InWorld`].
 pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
     routed(routes())
         .merge(dashboard::router(addressing))

@@ -1,4 +1,4 @@
-//! The service of a connection: the data plane of the first world without a detour, everything else by the router.
+//! The service of a connection, which answers the data plane of the first world directly, and routes all other requests.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

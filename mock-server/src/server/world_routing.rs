@@ -1,4 +1,4 @@
-//! Which world a request is for: by its path, and for the control plane also by `?world=`.
+//! Routes requests to worlds: by path, and for the control plane also by `?world=`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::web::routes::into_response;
 use crate::world::World;
 use crate::world::worlds::{PREFIX, Worlds};
 
-/// All worlds: by path, and for the control plane also by `?world=`.
+/// The router of all worlds: by path, and for the control plane also by `?world=`.
 pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
     let routes = router::router(worlds.addressing());
     Router::new()
@@ -31,12 +31,12 @@ pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
             route(routes.clone(), worlds, request)
         })
-        // The dashboard links them.
+        // The dashboard links the worlds.
         .layer(Extension(worlds.clone()))
         .with_state(worlds)
 }
 
-/// `routes`: those that every world has.
+/// Routes a request to its world. `routes` are the routes that every world has.
 async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Response {
     if let Some(name) = by_path(request.uri()) {
         return enter_by_path(routes, &worlds, &name, request).await;
@@ -51,7 +51,7 @@ async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Respons
     }
 }
 
-/// Whether a path is one of the first world's data plane.
+/// Returns true if a path is of the first world's data plane.
 pub(crate) fn is_first_data(path: &str) -> bool {
     data::is_data(path) && !path.starts_with(PREFIX)
 }
@@ -90,7 +90,7 @@ async fn enter_by_path(
     ) else {
         return unknown(request.uri().path());
     };
-    // The outer router has written the whole URI down, from which the world tells its mount.
+    // The outer router has kept the original URI, from which the mount of the world is read.
     *request.uri_mut() = uri;
     if data::is_data(request.uri().path()) {
         let connection = ConnectionHandle::of(request.extensions());
@@ -136,7 +136,7 @@ async fn enter_by_query(
     enter(routes, world, request).await
 }
 
-/// The other parameters, which are the control's own.
+/// The query without `world`.
 fn without_world(query: &str) -> String {
     let others = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != "world");
     let mut rest = form_urlencoded::Serializer::new(String::new());

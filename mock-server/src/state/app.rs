@@ -1,4 +1,4 @@
-//! An app, and who decides about its requests.
+//! An app, and how its requests are decided.
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde::{Serialize, Serializer};
@@ -24,7 +24,7 @@ impl Kind {
     }
 }
 
-/// An app as its owner has registered it.
+/// An app, as its owner has registered it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct App {
     pub(crate) kind: Kind,
@@ -39,16 +39,16 @@ pub(crate) struct App {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(crate) keys: Vec<Key>,
-    /// Of the development key alone: the mock has no other.
+    /// The private half of the development key; the mock has no other private keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) private_key: Option<&'static str>,
     pub(crate) redirect_uris: Vec<String>,
-    /// Who decides, if this is not the mock's own setting.
+    /// How its requests are decided; none for the setting of the mock.
     #[serde(skip)]
     pub(crate) consent: Option<Consent>,
     #[serde(skip)]
     pub(crate) enabled: bool,
-    /// No longer in the configuration: unknown, but its tokens still name it.
+    /// True if the configuration no longer has it. It is unknown then, but its tokens still name it.
     #[serde(skip)]
     pub(crate) removed: bool,
 }
@@ -65,7 +65,7 @@ fn first_kid<S: Serializer>(keys: &[Key], serializer: S) -> Result<S::Ok, S::Err
 }
 
 impl App {
-    /// One with nothing but its name.
+    /// An app that has only a kind, a name and a client id.
     pub(crate) fn named(kind: Kind, name: &str, client_id: &str) -> Self {
         Self {
             kind,
@@ -87,8 +87,8 @@ impl App {
 }
 
 impl App {
-    /// A pattern `scheme://host:*/*` allows any port and path of that host; any other one is
-    /// compared character for character.
+    /// Returns true if the app may use this redirect URI. A pattern `scheme://host:*/*` allows any port and path of that
+    /// host; any other URI is compared character for character.
     pub(crate) fn allows_redirect(&self, uri: &str, url: &Url) -> bool {
         self.redirect_uris.iter().any(|pattern| {
             match pattern
@@ -104,16 +104,16 @@ impl App {
     }
 }
 
-/// Who decides about authorize requests and device codes.
+/// How authorize requests and device codes are decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum Consent {
-    /// A person, on the consent page and the device page (or a test, over the control plane).
+    /// A person decides on the consent page and the device page, or a test over the control plane.
     #[default]
     Page,
-    /// Nobody: everything is approved at once.
+    /// The mock approves at once.
     Approve,
-    /// Nobody: everything is denied at once.
+    /// The mock denies at once.
     Deny,
 }
 

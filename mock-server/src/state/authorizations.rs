@@ -1,4 +1,4 @@
-//! What becomes of an accepted authorize request: a code, or an error.
+//! The outcome of an accepted authorize request: a code, or an error.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::grants::{Authorization, Code};
 use super::user::User;
 use crate::protocol::digest::digest;
 
-/// The redirect that carries a new code.
+/// Approves: returns the redirect with a new code.
 pub(crate) fn approve(
     state: &mut State,
     authorization: &Authorization,
@@ -33,7 +33,7 @@ pub(crate) fn approve(
     redirect(authorization, &[("code", &code)])
 }
 
-/// Coze's own refusal is unknown (protocol §4.5); this is RFC 6749 §4.1.2.1.
+/// Denies: returns the redirect of RFC 6749 §4.1.2.1, since Coze's own is unknown (protocol §4.5).
 pub(crate) fn deny(authorization: &Authorization) -> String {
     fail(
         authorization,
@@ -42,7 +42,7 @@ pub(crate) fn deny(authorization: &Authorization) -> String {
     )
 }
 
-/// The redirect that brings an error in place of a code.
+/// Returns the redirect with an error instead of a code.
 pub(crate) fn fail(authorization: &Authorization, error: &str, why: &str) -> String {
     redirect(
         authorization,

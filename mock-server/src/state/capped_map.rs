@@ -1,4 +1,4 @@
-//! A map of what was issued that forgets its oldest entry when it is full.
+//! A map that evicts its oldest entry when it is full.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use hashbrown::HashTable;
 
 use crate::protocol::digest::Digest;
 
-/// A map that forgets its oldest entry when it is full. The table, which is half empty, has places
-/// alone; the entries stand close together.
+/// A map that evicts its oldest entry when it is full. The hash table, which is half empty, holds only places; the entries
+/// are dense.
 #[derive(Debug)]
 pub(crate) struct CappedMap<T> {
     places: HashTable<u32>,
     entries: VecDeque<(Digest, T)>,
-    /// The place of the first entry; they are counted on and may wrap.
+    /// The place of the first entry. Places are consecutive and may wrap.
     first: u32,
     cap: usize,
     evicted: u64,
 }
 
-/// A digest is spread as evenly as any hash of it.
+/// The hash of a key. A digest is distributed as evenly as any hash of it.
 fn hash(key: &Digest) -> u64 {
     let mut start = [0; 8];
     start.copy_from_slice(&key[..8]);
@@ -122,7 +122,7 @@ impl<T> CappedMap<T> {
         self.entries.iter().map(|(_, value)| value)
     }
 
-    /// What `explain` adds to "unknown".
+    /// A note for explanations of unknown codes and tokens: whether some were evicted.
     pub(crate) fn eviction_note(&self) -> String {
         match self.evicted {
             0 => String::new(),

@@ -1,4 +1,4 @@
-//! The devices that wait, and the decision about them (RFC 8628, protocol §7).
+//! Waiting devices, and the decision about them (RFC 8628, protocol §7).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::grants::{Decision, Device};
 use super::user::User;
 use crate::protocol::digest::{Digest, digest};
 
-/// As people type it: any case, with or without dashes and spaces.
+/// The canonical form of a user code, which people type in any case, with or without dashes and spaces.
 pub(crate) fn canonical(user_code: &str) -> String {
     let letters = user_code.chars().filter(char::is_ascii_alphanumeric);
     letters.map(|c| c.to_ascii_uppercase()).collect()
@@ -20,15 +20,15 @@ pub(crate) fn find(state: &State, user_code: &str) -> Option<Digest> {
         .copied()
 }
 
-/// What a person can do with a device code.
+/// A decision about a device code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceAction {
-    /// The user lets the device in.
+    /// The user approves.
     Approve,
-    /// The user refuses.
+    /// The user denies.
     Deny,
-    /// Nobody comes: the code expires now.
+    /// Nobody decides: the code expires now.
     Expire,
 }
 
@@ -43,15 +43,15 @@ impl DeviceAction {
     }
 }
 
-/// Why a user code cannot be decided about.
+/// Why no decision about a user code is possible.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserCodeError {
-    /// No device was given this code.
+    /// No device has this code.
     Unknown,
     /// The code has expired.
     Expired,
-    /// Somebody has approved or denied it.
+    /// The code was approved or denied already.
     Decided,
 }
 
@@ -61,7 +61,7 @@ impl std::fmt::Display for UserCodeError {
     }
 }
 
-/// What `main` and `unwrap` print is read by people.
+/// The same as `Display`, since people read what `main` and `unwrap` print.
 impl std::fmt::Debug for UserCodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
@@ -80,7 +80,7 @@ impl UserCodeError {
     }
 }
 
-/// The device behind `user_code`, if it still waits.
+/// The device with this `user_code`, if it still waits.
 pub(crate) fn waiting<'a>(
     state: &'a State,
     user_code: &str,
@@ -95,15 +95,15 @@ pub(crate) fn waiting<'a>(
     }
 }
 
-/// The devices that a person can still decide about, oldest first.
+/// The devices that wait for a decision, oldest first.
 pub(crate) fn all_waiting(state: &State, now_ms: u64) -> impl Iterator<Item = &Device> {
     let pending = |device: &&Device| device.decision == Decision::Pending && device.used.is_none();
     let devices = state.devices.iter().filter(pending);
     devices.filter(move |device| now_ms < device.expires_ms)
 }
 
-/// Approves, denies or ends a device code. `user` is the one who approves; with none it is the user who is signed in
-/// when the device gets its tokens.
+/// Approves, denies or expires a device code. `user` is the user who approves; none means the user who is signed in when
+/// the device gets its tokens.
 pub(crate) fn decide(
     state: &mut State,
     user_code: &str,

@@ -1,4 +1,4 @@
-//! The codes, devices and tokens of a world, each with what is known about it.
+//! The records of codes, devices and tokens.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -57,10 +57,10 @@ pub(crate) struct Device {
     pub(crate) user_code: String,
     pub(crate) workspace: Option<String>,
     pub(crate) decision: Decision,
-    /// Who approved, if it was said.
+    /// The user who approved, if the decision names one.
     pub(crate) user: Option<Arc<User>>,
     pub(crate) expires_ms: u64,
-    /// On the steady clock.
+    /// The time of the last poll, on the steady clock.
     pub(crate) last_poll: Option<Duration>,
     pub(crate) made: Mark,
     pub(crate) used: Option<Mark>,
@@ -68,14 +68,14 @@ pub(crate) struct Device {
 
 #[derive(Clone, Debug)]
 pub(crate) struct AccessToken {
-    /// None for tokens from the console.
+    /// The app; none for tokens from the console.
     pub(crate) app: Option<AppIndex>,
     pub(crate) user: Arc<User>,
-    /// None: never.
+    /// The time of expiry; none if the token does not expire.
     pub(crate) expires_ms: Option<NonZeroU64>,
     pub(crate) revoked: bool,
     pub(crate) restricted: bool,
-    /// None for tokens from the console.
+    /// The origin; none for tokens from the console.
     pub(crate) origin: Option<Origin>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct TokenAnswer {
     #[serde(skip)]
     pub(crate) refresh_key: Option<Digest>,
     pub(crate) access_token: String,
-    /// Absolute, in Unix seconds.
+    /// The time of expiry, in Unix seconds.
     pub(crate) expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_token: Option<String>,

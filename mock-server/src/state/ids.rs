@@ -12,10 +12,10 @@ pub(crate) struct Ids {
 const ALPHANUMERIC: Letters =
     letters(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
 
-/// No vowels, so that no user code is a word (RFC 8628 §6.1).
+/// The letters of user codes, without vowels, so that user codes are not words (RFC 8628 §6.1).
 const CONSONANTS: Letters = letters(b"BCDFGHJKLMNPQRSTVWXZ");
 
-/// The letter for each byte of a hash.
+/// The letter for each value of a byte of a hash.
 type Letters = [u8; 256];
 
 const fn letters(alphabet: &[u8]) -> Letters {
@@ -33,7 +33,7 @@ impl Ids {
         Self { seed, made: 0 }
     }
 
-    /// `prefix` and then `length` letters and digits.
+    /// Makes a text of `prefix` and `length` letters and digits.
     pub(crate) fn opaque(&mut self, prefix: &str, length: usize) -> String {
         let mut id = String::with_capacity(prefix.len() + length);
         id.push_str(prefix);
@@ -41,7 +41,7 @@ impl Ids {
         id
     }
 
-    /// `XXX-XXX-XXX` (protocol §3.2).
+    /// Makes a user code: `XXX-XXX-XXX` (protocol §3.2).
     pub(crate) fn user_code(&mut self) -> String {
         let mut letters = String::new();
         self.fill(&mut letters, "user code", 9, &CONSONANTS);
@@ -55,7 +55,7 @@ impl Ids {
             .chain_update(kind)
             .chain_update(self.made.to_be_bytes());
         let mut missing = length;
-        // A byte for the number of the block: with eight, a token's would take two rounds of the hash each.
+        // One byte for the number of the block: with eight bytes, each block of a token would take two rounds of the hash.
         for block in 0..=u8::MAX {
             let hash = start.clone().chain_update([block]);
             let mut bytes: [u8; 32] = hash.finalize().into();

@@ -1,14 +1,14 @@
-//! The `jti` values of the assertions that were used.
+//! The memory of used `jti` values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::digest::Digest;
 
-/// The `jti` values seen, none forgotten before its assertion expires.
+/// The `jti` values of used assertions. None is evicted before its assertion expires.
 #[derive(Debug)]
 pub(crate) struct SeenJtis {
     seen: BTreeSet<(u64, Digest)>,
-    /// Not a hash map: one of a size that is always used again doubles once more, long after it was full.
+    /// Not a hash map: a hash map of constant size doubles once more, long after it was full.
     expiry: BTreeMap<Digest, u64>,
     cap: usize,
 }
@@ -17,7 +17,7 @@ pub(crate) struct SeenJtis {
 pub(crate) enum Jti {
     New,
     Replayed,
-    /// No room, and nothing that may be forgotten.
+    /// The memory is full, and no entry has expired.
     Full,
 }
 

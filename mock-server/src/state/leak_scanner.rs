@@ -1,8 +1,7 @@
-//! Secrets that were seen where they do not belong: in a URL, in a header other than
-//! `Authorization`, in a member of another meaning, at an endpoint that they are not for.
+//! Finds secrets where they do not belong: in a URL, in a header other than `Authorization`, in a member of another
+//! meaning, at an endpoint that does not take them.
 //!
-//! Nothing is kept for this in the clear: a word that looks like a token is looked up by its
-//! digest, as tokens are when they come where they belong.
+//! It keeps no plain text: a word that looks like a token is looked up by its digest, as a presented token is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,10 +20,10 @@ use crate::protocol::json_body::Part;
 use crate::protocol::request::{Body, Incoming};
 use crate::redact::{self, json};
 
-/// How many of one request.
+/// Maximum number of leaks of one request.
 const MOST_OF_ONE: usize = 16;
 
-/// The shortest code verifier that is looked for: official SDKs send 32 characters and more.
+/// Minimum length of a code verifier that is looked for: official SDKs send 32 characters and more.
 const SHORTEST_VERIFIER: usize = 16;
 
 struct Scan<'a> {
@@ -33,7 +32,7 @@ struct Scan<'a> {
     found: Vec<Leak>,
 }
 
-/// What a body's members hold that they should not.
+/// Finds leaks in the members of a body.
 pub(crate) fn of_members<'a>(
     state: &State,
     endpoint: Endpoint<'_>,
@@ -50,7 +49,7 @@ pub(crate) fn of_members<'a>(
     scan.found
 }
 
-/// What the rest of a request holds, and its body if no handler has read it.
+/// Finds leaks in the rest of a request, and in its body if no handler has read it.
 pub(crate) fn of_request(
     state: &State,
     endpoint: Endpoint<'_>,
@@ -68,7 +67,7 @@ pub(crate) fn of_request(
     for (name, value) in &request.headers {
         let place = Place::Header(name.as_str());
         match value.to_str() {
-            // A proxy or a browser keeps the URL as it was.
+            // Proxies and browsers record the URL in this form.
             Ok(text) if name != AUTHORIZATION => scan.encoded(place, text),
             Ok(text) => scan.text(place, text),
             Err(_) => {}
@@ -83,7 +82,7 @@ pub(crate) fn of_request(
     draft.leaks = scan.found;
 }
 
-/// The secrets of this world in a text, such as the log of a client.
+/// Finds the secrets of this world in a text, such as the log of a client.
 pub(crate) fn of_text(state: &State, text: &str) -> Vec<Leak> {
     let mut scan = Scan::new(state, Endpoint::Unknown);
     scan.encoded(Place::Text, text);
@@ -100,7 +99,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// As it came, or as it is without percent-encoding.
+    /// Scans a text as it is, and again without percent-encoding.
     fn encoded(&mut self, place: Place<'_>, text: &str) {
         if !text.contains('%') {
             return self.text(place, text);
@@ -156,7 +155,7 @@ impl<'a> Scan<'a> {
             Place::Header(name) => Some(redact::scrub(name)),
             _ => None,
         };
-        // The others may be short enough to be guessed.
+        // Other secrets may be short enough to be guessed from their fingerprint.
         let long = matches!(
             kind,
             Kind::Access | Kind::Refresh | Kind::Code | Kind::DeviceCode
@@ -173,7 +172,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// What secret of this world a word is. One that belongs here is not looked up.
+    /// The kind of secret of this world that a word is, or none. Secrets that belong in this place are not looked up.
     fn kind(&self, place: Place<'_>, word: &str) -> Option<Kind> {
         if let Some(kind) = Kind::by_shape(word) {
             let known = place.takes(kind, self.endpoint) || self.knows(kind, &digest(word));
@@ -204,7 +203,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Three parts, with a key of an app of this world.
+    /// Returns true if the word has three parts, and the key id of an app of this world.
     fn is_assertion(&self, word: &str) -> bool {
         let parts: Vec<_> = word.splitn(4, '.').collect();
         let &[header, _, signature] = &parts[..] else {

@@ -1,11 +1,11 @@
-//! Which request made a token, and from which token or code.
+//! The provenance of a token: the request that made it, and the token or code that the request presented.
 
 use std::num::NonZeroU32;
 
 use crate::journal::log_id::{digits, logid};
 use crate::protocol::digest::{Digest, Fingerprint, fingerprint_of};
 
-/// A request, in as little room as its log id needs: every token of a full world has some.
+/// A request, in as few bytes as its log id needs, since every token of a full world has up to two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     at_s: u32,
@@ -13,7 +13,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// What has no room (after 2106, or four thousand million requests) stays at its last value.
+    /// Makes a mark. Values that do not fit (after the year 2106, or 4,294,967,295 requests) are capped.
     pub(crate) fn new(now_ms: u64, seq: u64) -> Self {
         let seq = u32::try_from(seq).ok().and_then(NonZeroU32::new);
         Self {
@@ -26,23 +26,23 @@ impl Mark {
         self.seq.get().into()
     }
 
-    /// None if it had no room.
+    /// The log id; none if it did not fit.
     pub(crate) fn logid(self) -> Option<String> {
         let whole = self.at_s != u32::MAX && self.seq != NonZeroU32::MAX;
         whole.then(|| logid(&digits(self.at_s.into()), self.seq()))
     }
 }
 
-/// Where a token comes from.
+/// The origin of a token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    /// Of the code or refresh token that it was given for; zero for none, as with the JWT grant.
+    /// Fingerprint of the code or refresh token for which it was issued; zero for none, as with the JWT grant.
     from: Fingerprint,
     pub(crate) made: Mark,
 }
 
 impl Origin {
-    /// `from`: the code or refresh token that it was given for; none with the JWT grant.
+    /// Makes an origin. `from` is the code or refresh token for which the token was issued; none with the JWT grant.
     pub(crate) fn new(from: Option<&Digest>, made: Mark) -> Self {
         Self {
             from: from.map_or_else(Fingerprint::default, fingerprint_of),

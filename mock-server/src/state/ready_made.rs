@@ -1,4 +1,4 @@
-//! The ready-made apps, user and tokens, the same in every start.
+//! The ready-made apps, user and tokens, which are the same in every start.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) fn apps() -> Vec<App> {
     ]
 }
 
-/// The ready-made user, and the shape of those that a configuration has.
+/// A user with ready-made values, of which a configuration can set others.
 pub(crate) fn user(name: &str, number: usize) -> User {
     let nick = name[..1].to_uppercase() + &name[1..];
     User {
@@ -68,7 +68,7 @@ pub(crate) fn console_tokens() -> Vec<ConsoleToken> {
     vec![token("pat", "pat_mock_alice"), token("sat", "sat_mock_ci")]
 }
 
-/// The armoured key without the words before it.
+/// The PEM of the private key, without the words before it.
 pub(crate) fn private_key() -> &'static str {
     let file = include_str!("../../dev-key.pem");
     file.find("-----BEGIN").map_or(file, |at| &file[at..])

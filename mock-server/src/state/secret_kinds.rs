@@ -30,7 +30,7 @@ impl Kind {
         }
     }
 
-    /// What a word would be that this mock has made, by its looks.
+    /// The kind of secret whose shape a word has, if this mock makes such secrets.
     pub(super) fn by_shape(word: &str) -> Option<Self> {
         match (word.as_bytes(), word.len()) {
             ([b'm', b'o', b'c', b'k', b'_', ..], 72) => Some(Self::Refresh),
@@ -53,7 +53,7 @@ pub(super) enum Place<'a> {
     Query(&'a str),
     Header(&'a str),
     Member(&'a str),
-    /// Deeper in the body, or its name.
+    /// A nested value in the body, or the name of a member.
     Body,
     Text,
 }
@@ -72,8 +72,7 @@ impl Place<'_> {
     pub(super) fn takes(self, kind: Kind, endpoint: Endpoint<'_>) -> bool {
         let token = matches!(endpoint, Endpoint::Token { .. });
         match self {
-            // Where a redirect leads that comes back to this server; a plain challenge is the
-            // verifier itself.
+            // A redirect to this server has a code in its query; a plain challenge is the verifier itself.
             Self::Query("code") => kind == Kind::Code && endpoint == Endpoint::Unknown,
             Self::Query("code_challenge") => {
                 kind == Kind::Verifier && matches!(endpoint, Endpoint::Authorize { .. })

@@ -1,4 +1,4 @@
-//! What a world is made with, and what stays when it is reset.
+//! The settings of a world, which a reset does not change.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) struct Ttl {
 }
 
 impl Ttl {
-    /// Protocol §3.4.
+    /// Coze's lifetimes (protocol §3.4).
     const STANDARD: Self = Self {
         access: 15 * 60,
         refresh: 30 * 24 * 3600,
@@ -33,7 +33,7 @@ impl Ttl {
     };
 }
 
-/// What stays when a world is reset. The lists are shared with the worlds that have the same ones.
+/// The settings of a world, which a reset does not change. Worlds that have the same lists share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: ClockHandle,
@@ -44,13 +44,13 @@ pub(crate) struct Settings {
     pub(crate) journal: usize,
     pub(crate) ttl: Ttl,
     pub(crate) apps: Arc<Vec<App>>,
-    /// At least one; the first is signed in on the pages.
+    /// The users, at least one. The first is signed in on the pages.
     pub(crate) users: Arc<[Arc<User>]>,
     pub(crate) tokens: Arc<[ConsoleToken]>,
-    /// On the JWT paths; none listed: any.
+    /// The account ids that the JWT paths accept; if empty, any.
     pub(crate) accounts: Vec<String>,
     pub(crate) enterprises: Vec<String>,
-    /// Which every world begins with.
+    /// The faults with which a world starts.
     pub(crate) faults: Vec<(On, Fault)>,
 }
 

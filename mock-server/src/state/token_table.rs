@@ -1,4 +1,4 @@
-//! What was issued, by fingerprint: what became of each token, and which came from which.
+//! The table of issued codes and tokens, by fingerprint, with their states and their lineage.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -26,7 +26,7 @@ impl From<Mark> for Moment {
     }
 }
 
-/// A token or code of a flow.
+/// A code or token of a flow.
 #[derive(Clone, Copy)]
 struct Row {
     print: Fingerprint,
@@ -39,7 +39,7 @@ struct Row {
     expires_ms: Option<u64>,
 }
 
-/// A [`Row`] as it is shown.
+/// The shown form of a [`Row`].
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown {
     pub(crate) fingerprint: String,
@@ -74,7 +74,7 @@ impl Row {
     }
 }
 
-/// Of a token that the world no longer has, only what came from it is known.
+/// The row of an evicted token, of which only its descendants are known.
 fn evicted(print: &Fingerprint) -> Shown {
     Shown {
         fingerprint: hex(print),
@@ -88,7 +88,7 @@ fn evicted(print: &Fingerprint) -> Shown {
     }
 }
 
-/// In the order in which the endpoints would refuse.
+/// The state of a code or token. The checks are in the order in which the endpoints refuse.
 const fn state(revoked: bool, spent: bool, expired: bool) -> &'static str {
     match (revoked, spent, expired) {
         (true, ..) => "revoked",
@@ -142,7 +142,7 @@ fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
     }
 }
 
-/// None for a token from the console: nothing led to it.
+/// The row of an access token; none for a token from the console, which no flow issued.
 fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
     let expired = token.expires_ms.is_some_and(|expiry| now >= expiry.get());
     let origin = token.origin?;
@@ -170,15 +170,15 @@ fn rows(state: &State) -> impl Iterator<Item = Row> + '_ {
         .chain(refresh_tokens.map(move |entry| refresh(entry, now)))
 }
 
-/// In the order in which they were made, so that what a token came from stands before it.
+/// All rows in the order in which they were made, so that each stands after the one from which it was made.
 fn in_order(state: &State) -> Vec<Row> {
     let mut all: Vec<_> = rows(state).collect();
-    // Stable: of one request the access token first.
+    // The sort is stable: of one request the access token is first.
     all.sort_by_key(|row| row.made.seq());
     all
 }
 
-/// How many of each kind would be accepted.
+/// Number of codes and tokens of each kind that would be accepted.
 pub(crate) fn live(state: &State) -> [(&'static str, usize); 4] {
     let mut live = ["code", "device_code", "access_token", "refresh_token"].map(|kind| (kind, 0));
     for row in rows(state).filter(|row| row.state == "live") {
@@ -188,23 +188,23 @@ pub(crate) fn live(state: &State) -> [(&'static str, usize); 4] {
     live
 }
 
-/// How many the world has forgotten.
-pub(crate) fn forgotten(state: &State) -> u64 {
+/// Number of codes and tokens that were evicted.
+pub(crate) fn evicted_count(state: &State) -> u64 {
     state.codes.evicted()
         + state.devices.evicted()
         + state.access_tokens.evicted()
         + state.refresh_tokens.evicted()
 }
 
-/// The newest `most`, oldest first.
+/// The newest `most` rows, oldest first.
 pub(crate) fn list(state: &State, most: usize) -> Vec<Shown> {
     let all = in_order(state);
     let newest = &all[all.len().saturating_sub(most)..];
     newest.iter().map(|row| row.show(state)).collect()
 }
 
-/// Everything that came from what `wanted` came from, itself included: how many there are, and
-/// the newest `most` of them behind the one that all came from. None: it is unknown.
+/// The lineage of `wanted`: all codes and tokens made from the same root, itself included. Returns their number, and the
+/// root followed by the newest `most` of them. Returns none if `wanted` is unknown.
 pub(crate) fn lineage(
     state: &State,
     wanted: Fingerprint,
@@ -214,7 +214,7 @@ pub(crate) fn lineage(
     let mut roots: HashMap<Fingerprint, Fingerprint> = HashMap::with_capacity(all.len());
     for row in &all {
         let root = match row.from {
-            // One that was evicted is the first that is known of.
+            // An evicted one becomes the root, since its own origin is unknown.
             Some(from) => *roots.entry(from).or_insert(from),
             None => row.print,
         };
@@ -280,6 +280,6 @@ mod tests {
             lineage(&state, prints[0].1, 10).is_none(),
             "nobody knows it"
         );
-        assert_eq!(forgotten(&state), 4);
+        assert_eq!(evicted_count(&state), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! Users, and the tokens that they make in the console.
+//! Users, and tokens that they make in the console.
 
 use serde::Serialize;
 
@@ -12,12 +12,12 @@ pub(crate) struct User {
     pub(crate) workspace: String,
 }
 
-/// A token that is made in the console and not by a flow.
+/// A token that was made in the console, not by a flow.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ConsoleToken {
     pub(crate) kind: &'static str,
     pub(crate) value: String,
-    /// The name of its user; the first one if none is named.
+    /// The name of its user; none means the first user.
     #[serde(skip)]
     pub(crate) user: Option<String>,
 }

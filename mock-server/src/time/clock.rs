@@ -1,12 +1,12 @@
-//! The clock that a mock and its client can share.
+//! The clock, which a mock and its client can share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// 9999-12-31T23:59:59Z: no clock of this mock goes further, so that every time can be printed.
+/// Maximum time of a clock, 9999-12-31T23:59:59Z, so that every time can be printed.
 pub(crate) const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
 
-/// A clock with Unix time (expiry, JWT claims) and steady time (pauses). Clones show the same time.
+/// A clock with Unix time (for expiry and JWT claims) and steady time (for pauses). Clones show the same time.
 ///
 /// Unix time is given as the [`Duration`] since 1970-01-01T00:00:00Z. Steady time starts near
 /// zero, never goes back and is moved by [`advance`](Self::advance), not by [`set`](Self::set).
@@ -38,13 +38,13 @@ enum Mode {
 }
 
 impl ClockHandle {
-    /// The machine's own time. It can still be set and advanced; it then keeps its distance.
+    /// Makes a clock with the machine's time. After it is set or advanced, it keeps its offset from the machine's time.
     #[must_use]
     pub fn real() -> Self {
         Self::new(Mode::Real { ahead_ms: 0 })
     }
 
-    /// A clock that stands at `unix` (since the epoch) and moves only when it is told to.
+    /// Makes a clock that stands at `unix` (since the epoch) until it is set or advanced.
     #[must_use]
     pub fn frozen_at(unix: Duration) -> Self {
         Self::new(Mode::Frozen {
@@ -60,8 +60,8 @@ impl ClockHandle {
         })))
     }
 
-    /// A clock of its own that shows the same Unix time now, and stands or runs as this one does. Its steady time
-    /// begins anew.
+    /// Makes an independent clock that shows the same Unix time now, and is frozen if this one is. Its steady time starts
+    /// again.
     pub(crate) fn another(&self) -> Self {
         let state = self.state();
         Self::new(match state.mode {
@@ -92,7 +92,7 @@ impl ClockHandle {
         self.state().steady()
     }
 
-    /// Sets Unix time (since the epoch), as someone who corrects a wall clock; steady time stays.
+    /// Sets Unix time (since the epoch), like the correction of a wall clock. Steady time does not change.
     pub fn set(&self, unix: Duration) {
         let unix = unix.min(LAST_SECOND);
         let mut state = self.state();
@@ -104,7 +104,7 @@ impl ClockHandle {
         };
     }
 
-    /// Lets `by` pass at once, in Unix time and in steady time.
+    /// Advances Unix time and steady time by `by`.
     pub fn advance(&self, by: Duration) {
         let mut state = self.state();
         let unix = state.unix().saturating_add(by).min(LAST_SECOND);
@@ -117,7 +117,7 @@ impl ClockHandle {
         };
     }
 
-    /// Stops the clock where it stands.
+    /// Stops the clock at its present time.
     pub fn freeze(&self) {
         let mut state = self.state();
         let (unix, steady) = (state.unix(), state.steady());
@@ -125,7 +125,7 @@ impl ClockHandle {
         state.mode = Mode::Frozen { unix };
     }
 
-    /// Goes back to the machine's own time; steady time runs on from where it stands.
+    /// Returns to the machine's time. Steady time goes on from its present value.
     pub fn run_real(&self) {
         let mut state = self.state();
         state.steady = state.steady();
@@ -133,7 +133,7 @@ impl ClockHandle {
         state.mode = Mode::Real { ahead_ms: 0 };
     }
 
-    /// Whether the clock moves only when it is told to.
+    /// Returns true if the clock moves only when it is set or advanced.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         matches!(self.state().mode, Mode::Frozen { .. })
@@ -167,7 +167,7 @@ fn machine_time() -> Duration {
         .min(LAST_SECOND)
 }
 
-/// `LAST_SECOND` in milliseconds fits both integer types, so these lose nothing.
+/// Milliseconds of a time up to `LAST_SECOND`, which fits both integer types.
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,4 @@
-//! Real time, kept by a thread: the caller's runtime may have no timer, a paused one, or not be
-//! there at all.
+//! Ticks of real time from a thread, since the caller's runtime may have no timer or a paused one.
 
 use std::convert::Infallible;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-/// Ticks until it is dropped, and its thread ends with it.
+/// Ticks until it is dropped, which ends its thread.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     ticks: mpsc::Receiver<()>,

@@ -1,4 +1,4 @@
-//! Who may use the control plane.
+//! Access checks of the control plane.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use crate::net::addressing::Addressing;
 use crate::protocol::digest::same;
 
-/// Whether `Host` and `Origin` are of this machine or the mock's own.
+/// Returns true if `Host` and `Origin` are of this machine or the mock's own.
 pub(crate) fn comes_from_here(addressing: &Addressing, request: &Request) -> bool {
     let headers = request.headers();
     let is_here = |authority: &str| is_here(addressing, authority);
@@ -29,7 +29,8 @@ pub(crate) fn comes_from_here(addressing: &Addressing, request: &Request) -> boo
     host_here && origin_here
 }
 
-/// As a bearer token, or as the password of a browser, with any user name.
+/// Returns true if the request has the admin token: as Bearer credential, or as the password of Basic authentication with
+/// any user name.
 pub(crate) fn has_token(addressing: &Addressing, headers: &HeaderMap) -> bool {
     let Some(wanted) = &addressing.admin_token else {
         return true;
@@ -47,7 +48,7 @@ pub(crate) fn has_token(addressing: &Addressing, headers: &HeaderMap) -> bool {
     )
 }
 
-/// RFC 7617 §2.
+/// The password of Basic authentication (RFC 7617 §2).
 fn password(sent: &str) -> Option<String> {
     let pair = String::from_utf8(STANDARD.decode(sent).ok()?).ok()?;
     let (_, password) = pair.split_once(':')?;

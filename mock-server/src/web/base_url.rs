@@ -1,4 +1,4 @@
-//! The address under which a client sees a world.
+//! The base URL under which a client sees a world.
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
@@ -6,15 +6,15 @@ use http::{HeaderMap, Uri};
 use crate::net::addressing::is_plain_host;
 use crate::world::World;
 
-/// The world's address, as the caller of a control sees it.
+/// The base URL of a world, as the client of a control sees it.
 pub(crate) fn seen(world: &World, headers: &HeaderMap, original: &Uri) -> String {
     let path = original.path();
     let at = path.rfind("/_mock/v1").unwrap_or(path.len());
     base(world, headers, original, &path[at..])
 }
 
-/// Scheme, host and mount point: the public URL, or what a trusted proxy says, or what the client wrote, so that
-/// what it is sent back fits.
+/// Scheme, host and mount point: of the public URL, else from a trusted proxy, else from the request, so that URLs in the
+/// answer work for the client.
 pub(crate) fn base(world: &World, headers: &HeaderMap, original: &Uri, path: &str) -> String {
     if world.addressing.public_url.is_some() {
         return world.base_url().to_owned();
@@ -32,7 +32,7 @@ pub(crate) fn base(world: &World, headers: &HeaderMap, original: &Uri, path: &st
                 .unwrap_or_else(|| world.addressing.scheme());
             [scheme, "://", host, &seen.prefix, mount].concat()
         }
-        // The address of the socket has the mount already.
+        // The URL of the socket has the mount already.
         None => match world.base_url.get() {
             Some(url) => url.clone(),
             None => format!("{}{mount}", world.base_url()),

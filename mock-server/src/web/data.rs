@@ -1,4 +1,4 @@
-//! A request to the data plane, from HTTP and back.
+//! Converts requests to the data plane from HTTP, and answers to HTTP.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::net::socket::ConnectionHandle;
 use crate::protocol::request::{Body, Incoming};
 use crate::world::{World, pipeline};
 
-/// Whether neither a page nor the control plane can be there, so that the router need not be asked.
+/// Returns true if this path is of the data plane, so that the router is not needed.
 pub(crate) fn is_data(path: &str) -> bool {
     !path.starts_with("/_mock") && !path.starts_with("/oauth/")
 }
 
-/// A request to the data plane of this world; `connection` is the connection on which it came, if it is one of the mock's
-/// own. It never fails: this is what a service gives.
+/// Answers a request to the data plane of this world. `connection` is its connection, if it is one of the mock's own
+/// sockets. The error is that of a service, and does not occur.
 pub(crate) fn data(
     world: Arc<World>,
     request: Request,
@@ -34,7 +34,7 @@ pub(crate) fn data(
         query: parts.uri.query().map(str::to_owned),
         method: parts.method,
         headers: parts.headers,
-        // Until it is read.
+        // The body is read later.
         body: Body::Broken,
     };
     async move {

@@ -1,4 +1,4 @@
-//! The world that a request is for, as handlers take it.
+//! An extractor for the world of a request.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use http::request::Parts;
 
 use crate::world::World;
 
-/// The world of a request. The routes are the same for all worlds; which one is meant is found before them and laid
-/// beside the request, so that a world costs no router.
+/// The world of a request. All worlds share the routes; the world is found before them and put into the extensions of the
+/// request, so that a world does not need a router.
 #[derive(Clone, Debug)]
 pub(crate) struct InWorld(pub(crate) Arc<World>);
 
@@ -18,7 +18,7 @@ impl<S: Sync> FromRequestParts<S> for InWorld {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
         let found = parts.extensions.get::<Self>().cloned();
-        // Only routes that nobody has sent through a world have none.
+        // Every request to these routes has a world; see `world_routing`.
         found.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }

@@ -1,4 +1,4 @@
-//! The journal of a world as a body that grows.
+//! The journal of a world as a streamed body.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,24 +17,24 @@ use crate::limits::MAX_WAITING_CLIENTS;
 use crate::world::World;
 use crate::world::wait::Waited;
 
-/// Returns true if as many clients wait for requests as may.
+/// Returns true if the maximum number of clients wait for requests.
 pub(crate) fn full(world: &World) -> bool {
     world.notifier.waiting() >= MAX_WAITING_CLIENTS
 }
 
-/// Proxies close what is silent for longer.
+/// Maximum silence of the stream; proxies close connections that are silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Requests in one piece: a reader that is far behind gets them in several.
+/// Maximum number of requests in one frame of the body.
 const AT_ONCE: usize = 64;
 
-/// What the stream sends.
+/// An event of the stream.
 pub(crate) enum StreamEvent<'a> {
     Request(&'a JournalEntry),
-    /// So many are no longer kept.
+    /// This many requests were evicted before they were sent.
     Lost(u64),
     Silence,
-    /// The last one: the world was reset or has ended.
+    /// The last event: the world was reset or has ended.
     Reset,
 }
 
@@ -42,23 +42,23 @@ type Render = fn(&StreamEvent<'_>) -> String;
 
 type Waiting = Pin<Box<dyn Future<Output = Waited<()>> + Send>>;
 
-/// Nothing is kept for a reader but its place: what it is too slow for is no longer there.
+/// A reader's position in the journal. Nothing else is kept for it, so a slow reader may lose evicted requests.
 pub(crate) struct JournalStream {
     world: Arc<World>,
     epoch: u64,
     after: u64,
-    /// How many are still to be sent.
+    /// Number of requests that are still to be sent.
     left: u64,
     waiting: Option<Waiting>,
     over: bool,
     render: Render,
-    /// What comes before all requests.
+    /// The start of the body, before all requests.
     head: Option<String>,
 }
 
 impl JournalStream {
-    /// The requests after `after`, at most `left`, as `render` writes them. `epoch` is the
-    /// notifier's, read before `after` was.
+    /// Makes a stream of the requests after `after`, at most `left`, as `render` writes them. `epoch` is that of the notifier,
+    /// read before `after`.
     pub(crate) fn new(
         world: Arc<World>,
         epoch: u64,
@@ -110,16 +110,16 @@ impl JournalStream {
         let world = self.world.clone();
         let (epoch, after) = (self.epoch, self.after);
         Box::pin(async move {
-            let came = move |state: &crate::state::State| {
+            let arrived = move |state: &crate::state::State| {
                 let next = state.journal.next(after, &RequestFilter::any());
                 next.map(|_| ())
             };
-            world.wait(epoch, HEARTBEAT, came).await
+            world.wait(epoch, HEARTBEAT, arrived).await
         })
     }
 }
 
-/// How many are gone between `after` and the oldest that is kept.
+/// Number of requests that were evicted between `after` and the oldest one that is kept.
 pub(crate) fn lost(journal: &Journal, after: u64) -> Option<u64> {
     let oldest = journal.iter().next()?.seq;
     (oldest > after + 1).then(|| oldest - after - 1)

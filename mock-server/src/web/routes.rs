@@ -1,4 +1,4 @@
-//! Routes as tables, and answers as responses.
+//! Tables of routes, and the conversion of answers to responses.
 
 use axum::Router;
 use axum::response::Response;
@@ -6,12 +6,12 @@ use axum::routing::MethodRouter;
 
 use crate::protocol::response::Reply;
 
-/// Where the control plane of a world is.
+/// The path of the control plane of a world.
 pub(crate) const CONTROL_AT: &str = "/_mock/v1";
-/// Where the worlds of a mock are made and listed.
+/// The path at which worlds are made and listed.
 pub(crate) const WORLDS_AT: &str = "/_mock/v1/worlds";
 
-/// A path and what is done at it.
+/// A path and its handlers.
 pub(crate) type Route<S> = (&'static str, MethodRouter<S>);
 
 pub(crate) fn routed<S>(routes: impl IntoIterator<Item = Route<S>>) -> Router<S>

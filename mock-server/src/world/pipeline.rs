@@ -1,4 +1,4 @@
-//! The way of a request to the data plane: gates, scripts and faults, and between them the rules.
+//! The pipeline of a request to the data plane: gates, scripts and faults, and the rules between them.
 
 use super::World;
 use crate::intercept::effect::{FaultedReply, stand_in};
@@ -52,7 +52,7 @@ pub(crate) async fn serve(
     faulted.reply
 }
 
-/// It is written down at once, for the client may not wait for the end.
+/// Applies a fault before the rules. The request is recorded at once, since the client may disconnect.
 async fn at_request(
     world: &World,
     request: &Incoming,
@@ -87,7 +87,7 @@ async fn at_request(
         .has_waiting(&in_flight.logid, interference.fault)
     {
         true => in_flight.at(state.now_ms()),
-        // The world was reset, or the journal forgotten.
+        // The world was reset, or the journal cleared.
         false => recorder::begin(state),
     };
     let reply = dispatch::answer(state, request, None, in_flight, interference.clone());

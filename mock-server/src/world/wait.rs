@@ -1,4 +1,4 @@
-//! Waiting for a request that a world has not seen yet.
+//! Waiting for a request that a world has not received yet.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +10,7 @@ use super::World;
 use crate::journal::notifier::Notifier;
 use crate::state::State;
 
-/// What became of waiting.
+/// The result of waiting.
 #[derive(Debug)]
 pub(crate) enum Waited<T> {
     Found(T),

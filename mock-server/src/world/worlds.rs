@@ -15,7 +15,7 @@ use crate::protocol::world_name::{WorldNameError, check};
 use crate::state::State;
 use crate::state::settings::Settings;
 
-/// Where the worlds but the first are.
+/// The path prefix of all worlds except the first.
 pub(crate) const PREFIX: &str = "/t/";
 
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Worlds {
         Ok(self.put(&mut named, name, made))
     }
 
-    /// Makes a world anew: one of that name is forgotten. `own`: it does not follow the mock's settings.
+    /// Makes a world, and removes an earlier one of that name. If `own` is true, a reload does not change it.
     pub(crate) fn make(
         &self,
         name: &str,
@@ -137,7 +137,7 @@ impl Worlds {
         let removed = named.remove(name);
         self.recount(&named);
         drop(named);
-        // Whoever is held in it would be held for ever.
+        // Otherwise its waiting requests would wait for ever.
         removed.map(|named| named.world.end()).is_some()
     }
 
@@ -174,8 +174,8 @@ impl Worlds {
         }
     }
 
-    /// Forgets the worlds that nobody has used for as long as they were to be kept, and if that is not enough,
-    /// the one that was not used for the longest. One that holds requests is in use.
+    /// Evicts the worlds that were unused for their whole lifetime and, if that is not enough, the least recently used one. A
+    /// world in which requests wait is in use.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
         let now = Instant::now();
         named.retain(|_, entry| {

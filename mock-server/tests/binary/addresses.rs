@@ -15,7 +15,7 @@ fn a_name_of_this_machine_is_an_address() {
     assert_eq!(run(&["health", &base_url(&info)]).status.code(), Some(0));
     for (listen, said) in [
         ("localhost", "expected HOST:PORT, such as 127.0.0.1:9777"),
-        ("no-such-host.invalid:80", "cannot find this host"),
+        ("no-such-host.invalid:80", "the host name cannot be resolved"),
         ("0.0.0.0:0", "--i-know-this-mints-tokens"),
     ] {
         let (status, errors) = failure(&["--listen", listen]);
@@ -38,7 +38,7 @@ fn where_other_machines_come_the_control_plane_takes_a_token() {
     let lines = Lines::of(out);
     let after = |words: &str| lines.after(words);
     let listening = after("is listening on http://0.0.0.0:");
-    let url = after("Clients find it at ");
+    let url = after("Clients use ");
     assert_eq!(url, format!("http://127.0.0.1:{listening}"));
     let token = after("Authorization: Bearer ");
     assert_eq!(token.len(), 32);
@@ -47,7 +47,7 @@ fn where_other_machines_come_the_control_plane_takes_a_token() {
     let (status, said) = failure(&["ctl", "--url", &url, "clock"]);
     assert_eq!(status, 1);
     assert!(
-        said.contains("wants its admin token: --admin-token"),
+        said.contains("requires its admin token: set --admin-token"),
         "{said}"
     );
     let (status, _) = failure(&["ctl", "--url", &url, "--admin-token", "other", "clock"]);
@@ -83,7 +83,7 @@ fn a_token_that_was_given_is_not_printed_and_counts_on_this_machine_too() {
     let said: Vec<_> = banner.map_while(Result::ok).take(25).collect();
     assert!(
         said.iter()
-            .any(|line| line.ends_with("Bearer <the token that was given>")),
+            .any(|line| line.ends_with("Bearer <your admin token>")),
         "{said:?}"
     );
     assert!(!said.concat().contains("let-me-in"), "{said:?}");

@@ -18,7 +18,7 @@ fn init_writes_what_check_accepts_and_never_over_a_file() {
         "All rules are as Coze has them",
         "  access token               15m",
         "  JWT grant, longest token   86399s",
-        "  of which may be missing    250 ms",
+        "  tolerance of that pause    250 ms",
         "  grants of a kind, a world  100000",
         "  consent pages waiting      10000",
         "  requests in the journal    2000",
@@ -34,7 +34,7 @@ fn init_writes_what_check_accepts_and_never_over_a_file() {
     let (status, said) = failure(&["init", &file]);
     assert_eq!(status, 1);
     assert!(
-        said.contains("is there already and stays as it is"),
+        said.contains("exists already and was not changed"),
         "{said}"
     );
     assert_eq!(
@@ -50,7 +50,7 @@ fn check_says_all_mistakes_by_file_line_and_column_and_exits_with_2() {
     let file = folder.write("bad.toml", text);
     let expected = format!(
         "{file}:1:1: unknown key \"sede\" in the configuration; did you mean \"seed\"?\n\
-         {file}:3:10: access: \"15 m\" is no time; expected one such as 90, \"90s\", \"15m\", \"1h30m\" or \"30d\"\n"
+         {file}:3:10: access: \"15 m\" is not a duration; expected one such as 90, \"90s\", \"15m\", \"1h30m\" or \"30d\"\n"
     );
     assert_eq!(failure(&["check", &file]), (2, expected.clone()));
     assert_eq!(failure(&["serve", "-c", &file]), (2, expected));
@@ -58,7 +58,7 @@ fn check_says_all_mistakes_by_file_line_and_column_and_exits_with_2() {
     let (status, said) = failure(&["check", &none]);
     assert_eq!(status, 2);
     assert!(
-        said.starts_with(&format!("{none}: cannot read it: ")),
+        said.starts_with(&format!("{none}: cannot read the configuration: ")),
         "{said}"
     );
     assert!(said.contains("`coze-auth-mock init` writes"), "{said}");

@@ -79,7 +79,7 @@ fn settings_that_cannot_be_are_said_on_standard_error() {
             &["--listen", "0.0.0.0:0"][..],
             "can be reached from other machines",
         ),
-        (&["--rule", "code.singleuse=off"], "there is no rule"),
+        (&["--rule", "code.singleuse=off"], "unknown rule"),
         (&["--rule", "path.known=off"], "cannot be turned off"),
         (&["--rule", "code.single_use"], "expected ID=on or ID=off"),
         (

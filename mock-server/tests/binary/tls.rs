@@ -27,7 +27,7 @@ fn every_command_speaks_https_to_who_has_the_ca() {
 
     let (_, said) = failure(&["ctl", "--url", &url, "clock"]);
     assert!(
-        said.contains("https needs the CA's certificate: --ca FILE"),
+        said.contains("https needs the certificate of the mock's CA: set --ca FILE"),
         "{said}"
     );
     let other = folder.path("other.pem");
@@ -83,11 +83,11 @@ fn what_cannot_be_is_refused_at_the_start() {
     let (_, said) =
         failure(&[&serve[..], &["--tls-cert", &nowhere, "--tls-key", &nowhere]].concat());
     assert!(
-        said.contains("cannot speak TLS") && said.contains("none.pem"),
+        said.contains("cannot use TLS") && said.contains("none.pem"),
         "{said}"
     );
     let (_, said) = failure(&[&serve[..], &["--tls-ca", &nowhere]].concat());
-    assert!(said.contains("this mock has none"), "{said}");
+    assert!(said.contains("this mock has no CA"), "{said}");
     let config = folder.write("c.toml", "tls = \"slef\"\n");
     let (status, said) = failure(&["check", &config]);
     assert_eq!(status, 2);

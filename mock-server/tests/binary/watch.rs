@@ -42,7 +42,7 @@ fn a_changed_file_is_read_again_and_a_bad_one_changes_nothing() {
 
     folder.write("mock.toml", "sead = 1\n");
     until("mock.toml:1:1: unknown key \"sead\" in the configuration; did you mean \"seed\"?");
-    until("the configuration stays as it was");
+    until("the mock keeps its configuration");
     assert_eq!(apps("w").len(), 2);
     folder.write("mock.toml", APP);
     until("was read again");

@@ -112,7 +112,7 @@ fn keys_of_the_file_verify_assertions() {
     let told = errors(&file.replace("dev-key.pub", "none")).to_string();
     assert!(told.contains("/none.pem\": "), "{told}");
     assert!(
-        told.ends_with("; expected a file beside the configuration, or a whole path"),
+        told.ends_with("; expected a file in the folder of the configuration, or an absolute path"),
         "{told}"
     );
 }
@@ -185,7 +185,7 @@ fn tokens_belong_to_the_users_of_the_file() {
     );
     assert_eq!(
         ask("alice").json["error"],
-        "no such user; there is bob, carol"
+        "unknown user; expected one of bob, carol"
     );
 }
 

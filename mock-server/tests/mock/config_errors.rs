@@ -49,11 +49,11 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "seed 42".into(),
-            "line 1, column 6: this is no TOML: key with no value, expected `=`",
+            "line 1, column 6: this is not TOML: key with no value, expected `=`",
         ),
         (
             "seed = 1\nseed = 2".into(),
-            "line 2, column 1: this key is there already; remove one of the two",
+            "line 2, column 1: duplicate key; remove one of the two",
         ),
         (
             "listen = \"9777\"".into(),
@@ -69,11 +69,11 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "[clock]\nstart = \"2026-01-01\"".into(),
-            r#"line 2, column 9: start is no time with its offset since 1970; expected one such as "2026-01-01T00:00:00Z""#,
+            r#"line 2, column 9: start is not a time with a UTC offset since 1970; expected one such as "2026-01-01T00:00:00Z""#,
         ),
         (
             "[rules]\ncode.singel_use = \"off\"".into(),
-            r#"line 2, column 1: there is no rule "code.singel_use"; did you mean "code.single_use"?"#,
+            r#"line 2, column 1: unknown rule "code.singel_use"; did you mean "code.single_use"?"#,
         ),
         (
             "[rules]\n\"path.known\" = \"off\"".into(),
@@ -89,11 +89,11 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "[answers]\nrefresh.rotate = \"invalid_client\"".into(),
-            r#"line 2, column 18: the answer to refresh.rotate is no status; expected 400 or "401:invalid_client""#,
+            r#"line 2, column 18: the answer to refresh.rotate is not a status; expected 400 or "401:invalid_client""#,
         ),
         (
             "[ttl]\naccess = \"15 min\"".into(),
-            r#"line 2, column 10: access: "15 min" is no time; expected one such as 90, "90s", "15m", "1h30m" or "30d""#,
+            r#"line 2, column 10: access: "15 min" is not a duration; expected one such as 90, "90s", "15m", "1h30m" or "30d""#,
         ),
         (
             "[ttl]\ncode = 0".into(),
@@ -117,11 +117,11 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "[[token]]\nkind = \"pat\"\nvalue = \"pat_1\"\nuser = \"alise\"".into(),
-            r#"line 4, column 8: there is no user "alise"; did you mean "alice"?"#,
+            r#"line 4, column 8: unknown user "alise"; did you mean "alice"?"#,
         ),
         (
             format!("{}\n{}", web(""), web("")),
-            r#"line 8, column 13: a second [[app]] with the client_id "w"; each has one of its own"#,
+            r#"line 8, column 13: a second [[app]] with the client_id "w"; each must have its own"#,
         ),
         (
             "[[app]]\nkind = \"web\"\nclient_id = \"w\"".into(),
@@ -137,7 +137,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             web("redirect_uris = [\"http://*.example/cb\"]"),
-            r#"line 5, column 18: the redirect URI "http://*.example/cb" has a * elsewhere than in :*/* at its end; expected one such as https://app.example/callback, or http://localhost:*/* for any port and path"#,
+            r#"line 5, column 18: the redirect URI "http://*.example/cb" has a * that is not in a :*/* at its end; expected one such as https://app.example/callback, or http://localhost:*/* for any port and path"#,
         ),
         (
             web("redirect_uris = [\"app://cb\"]"),
@@ -145,43 +145,43 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             jwt("public_pem = \"AAAA\""),
-            "line 4, column 35: public_pem is no public key: it has no -----BEGIN PUBLIC KEY----- with a key behind it; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it has no -----BEGIN PUBLIC KEY----- followed by a key; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"-----BEGIN PRIVATE KEY-----\""),
-            "line 4, column 35: public_pem is no public key: it is a private key; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it is a private key; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"-----BEGIN RSA PUBLIC KEY----- AAAA\""),
-            "line 4, column 35: public_pem is no public key: it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is asked for; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it is in PKCS#1 (BEGIN RSA PUBLIC KEY), and BEGIN PUBLIC KEY is expected; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"-----BEGIN CERTIFICATE-----\""),
-            "line 4, column 35: public_pem is no public key: it is a certificate; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it is a certificate; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"ssh-rsa AAAA\""),
-            "line 4, column 35: public_pem is no public key: it is in OpenSSH's form; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it is in OpenSSH's format; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"-----BEGIN PUBLIC KEY----- AAAA\""),
-            "line 4, column 35: public_pem is no public key: its END line is missing: it was cut off; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: its END line is missing; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("public_pem = \"-----BEGIN PUBLIC KEY----- A*A -----END PUBLIC KEY-----\""),
-            "line 4, column 35: public_pem is no public key: what stands between BEGIN and END is not base64; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: the text between BEGIN and END is not base64; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt(&format!("public_pem = \"{ec}{ec}\"")),
-            "line 4, column 35: public_pem is no public key: it holds two public keys; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it holds two public keys; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt(&format!("public_pem = \"{ec}\"")),
-            "line 4, column 35: public_pem is no public key: it is no RSA key of 2048 bits or more; make one with: openssl rsa -in key.pem -pubout",
+            "line 4, column 35: public_pem is not a public key: it is not an RSA key of 2048 bits or more; make one with: openssl rsa -in key.pem -pubout",
         ),
         (
             jwt("development = false"),
-            "line 4, column 36: development can only be true: the key of this repository, whose private half the mock gives out",
+            "line 4, column 36: development can only be true: the key of this repository, whose private half the mock publishes",
         ),
         (
             jwt("development = true, public_pem = \"\""),

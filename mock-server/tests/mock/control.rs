@@ -191,7 +191,7 @@ fn an_unknown_control_lists_the_others() {
         let reply = m.control(path, &json!({}));
         assert_eq!(
             (reply.status, &reply.json["error"]),
-            (404, &json!("no such control"))
+            (404, &json!("unknown control"))
         );
         let controls = reply.json["controls"].as_array().expect("a list");
         for known in ["POST /device/{user_code}", "DELETE /worlds/{name}"] {

@@ -126,7 +126,7 @@ fn faults_are_listed_with_their_counts() {
 }
 
 #[test]
-fn a_fault_that_is_none_is_refused_and_not_quoted() {
+fn an_invalid_fault_is_refused_and_not_quoted() {
     let m = Mock::new();
     let fault = |fault: Value| json!({ "on": { "endpoint": "token" }, "fault": fault });
     let with = |name: &str, value: Value| {
@@ -171,7 +171,7 @@ fn a_fault_that_is_none_is_refused_and_not_quoted() {
         ),
         (
             fault(json!({ "kind": "dup_header", "header": { "s3cret\n": "x" } })),
-            "header has names and values that HTTP allows",
+            "header names and values must be allowed by HTTP",
         ),
         (
             fault(json!({ "kind": "status", "header": { "Content-Length": "3" } })),
@@ -193,7 +193,7 @@ fn a_fault_that_is_none_is_refused_and_not_quoted() {
                 "on": { "endpoint": "users_me", "client_id": "s3cret" },
                 "fault": { "kind": "reset" },
             }),
-            "client_id is of the endpoints authorize, token, device_code",
+            "client_id is only for the endpoints authorize, token, device_code",
         ),
     ] {
         let reply = m.control("/faults", &body);

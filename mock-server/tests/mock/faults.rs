@@ -82,7 +82,7 @@ fn a_fault_is_for_its_requests_alone() {
 }
 
 #[test]
-#[should_panic(expected = "client_id is of the endpoints authorize, token, device_code")]
+#[should_panic(expected = "client_id is only for the endpoints authorize, token, device_code")]
 fn a_client_that_is_not_named_cannot_be_asked_for() {
     let _ = me().client(WEB);
 }
@@ -178,7 +178,7 @@ fn without_a_socket_a_fault_of_the_socket_names_itself() {
             let reply = m.refresh_web(&token);
             let error = reply.json["error"].as_str().unwrap_or_default();
             assert_eq!((reply.status, &reply.json["fault"]), (501, &json!(kind)));
-            assert!(error.contains("a socket of the mock's own"), "{error}");
+            assert!(error.contains("a socket of the mock:"), "{error}");
             assert_eq!(reply.header("x-mock-fault"), kind);
             assert!(!reply.header("x-tt-logid").is_empty());
             let entry = m.mock.requests().pop().expect("an entry");

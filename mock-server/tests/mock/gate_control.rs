@@ -191,7 +191,7 @@ fn who_asks_for_what_there_is_not_is_told_what_there_is() {
         (
             json!({ "endpoint": "users_me", "grant": "refresh_token" }),
             "answer",
-            "of the endpoint token",
+            "only for the endpoint token",
         ),
         (
             json!({ "endpoint": "token", "colour": "red" }),

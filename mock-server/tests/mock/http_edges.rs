@@ -151,18 +151,18 @@ fn other_schemes_and_unreadable_credentials_are_no_bearer() {
     for (value, came) in [
         (
             &b"Basic eDp5"[..],
-            "an Authorization header that is no Bearer credential",
+            "an Authorization header that is not a Bearer credential",
         ),
         (
             b"mock-web-secret",
-            "an Authorization header that is no Bearer credential",
+            "an Authorization header that is not a Bearer credential",
         ),
         (
             b"Bearer \xff\xfe",
-            "an Authorization header that is no Bearer credential",
+            "an Authorization header that is not a Bearer credential",
         ),
-        (b"Bearer", "a Bearer without credential"),
-        (b"", "a Bearer without credential"),
+        (b"Bearer", "an empty Bearer credential"),
+        (b"", "an empty Bearer credential"),
     ] {
         let request = Request::get("/v1/users/me").header("Authorization", value);
         let reply = m.send(request.body(Bytes::new()).expect("a request"));

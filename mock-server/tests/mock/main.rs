@@ -1,7 +1,6 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
 mod again;
-mod breaches;
 mod config;
 mod config_errors;
 mod control;
@@ -40,5 +39,6 @@ mod support;
 mod tls;
 mod tokens;
 mod verify;
+mod violations;
 mod world_settings;
 mod worlds;

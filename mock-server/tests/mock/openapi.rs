@@ -42,7 +42,7 @@ fn each_path_has_its_methods_and_no_others() {
             let reply = m.send(request.body(Bytes::new()).expect("a request"));
             assert_eq!(reply.status != 405, there, "{method} {template}");
             assert_ne!(
-                reply.json["error"], "no such control",
+                reply.json["error"], "unknown control",
                 "{method} {template}"
             );
             assert_eq!(
@@ -148,7 +148,7 @@ fn what_cannot_be_read_is_told_in_json() {
         assert_eq!(reply.status, 413);
         assert_eq!(
             reply.json["error"],
-            "the body has more than 2097152 bytes; send less at once"
+            "the body has more than 2097152 bytes; send a smaller one"
         );
     }
     for path in ["/_mock/v1/explain/%FF", "/_mock/v1/tokens/%FF/lineage"] {

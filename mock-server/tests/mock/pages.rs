@@ -130,7 +130,7 @@ fn a_consent_needs_its_key_and_an_action_in_time() {
     m.pass(600);
     let late = decide(&m, &key, "approve");
     assert_is_page(&late, 400);
-    assert!(element(&late, "text").contains("waited too long"));
+    assert!(element(&late, "text").contains("has expired"));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn the_public_url_is_in_every_address() {
     assert!(world.authorize(&built, true).is_ok());
 
     for (url, why) in [
-        ("mock", "no absolute URL"),
+        ("mock", "not an absolute URL"),
         ("ftp://mock", "neither http nor https"),
         ("http://a:b@mock", "user info"),
         ("http://mock?x=1", "query"),

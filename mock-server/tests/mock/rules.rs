@@ -1,8 +1,8 @@
 //! Every rule of `rules.toml` refuses, with the status, code and explanation that its row
 //! promises; and every rule with a switch really changes what the mock does.
 
-use crate::breaches::breach;
 use crate::support::{Mock, Reply};
+use crate::violations::violate;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ fn every_rule_refuses_as_its_row_says() {
             true => Mock::new(),
             false => Mock::with(|builder| builder.rule(&row.id, true)),
         };
-        let reply = breach(&row.id, &m);
+        let reply = violate(&row.id, &m);
         assert_eq!(reply.rule(), Some(row.id.as_str()), "{}", reply.text);
         assert_eq!(reply.status, row.status, "{}", row.id);
         assert_eq!(reply.header("x-mock-rule"), row.id);
@@ -112,7 +112,7 @@ fn a_rule_that_is_off_does_not_refuse() {
             continue;
         }
         let m = Mock::with(|builder| builder.rule(&row.id, false));
-        let reply = breach(&row.id, &m);
+        let reply = violate(&row.id, &m);
         let explanation = reply.explanation.as_ref().expect("an explanation");
         // What is off where Coze has it on is said for the request that it let through.
         let relaxed: &[&str] = if row.default { &[&row.id] } else { &[] };
@@ -153,18 +153,18 @@ fn an_answer_can_be_changed() {
             .answer("device.pending", 200, None)
             .answer("token.known", 401, Some("700012006"))
     });
-    let reply = breach("refresh.rotate", &m);
+    let reply = violate("refresh.rotate", &m);
     assert_eq!(
         (reply.status, reply.member("error_code").as_str()),
         (401, "invalid_client")
     );
     assert_eq!(reply.rule(), Some("refresh.rotate"));
-    let reply = breach("device.pending", &m);
+    let reply = violate("device.pending", &m);
     assert_eq!(
         (reply.status, reply.member("error").as_str()),
         (200, "authorization_pending")
     );
-    let reply = breach("token.known", &m);
+    let reply = violate("token.known", &m);
     assert_eq!(reply.json["code"], 700_012_006);
     assert_eq!(reply.member("msg"), "access token invalid");
 }

@@ -183,7 +183,7 @@ fn a_certificate_of_ones_own_is_presented() {
     let none = folder.join("none.pem");
     let error = wrong(&none, &key);
     assert!(
-        error.starts_with("cannot speak TLS: ") && error.contains("none.pem"),
+        error.starts_with("cannot use TLS: ") && error.contains("none.pem"),
         "{error}"
     );
     let error = wrong(&cert, &cert);

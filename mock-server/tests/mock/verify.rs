@@ -99,8 +99,8 @@ fn an_order_may_have_others_in_between_but_no_other_way_round() {
     );
     assert_eq!(
         why(&m, json!({ "order": ["token", "token", "users_me"] })),
-        "number 3 of 3, endpoint users_me, did not come after seq 4 20250615150645MOCK00000000000004; \
-         there were no others; one came before: seq 3 20250615150640MOCK00000000000003"
+        "request 3 of 3, endpoint users_me, is missing after seq 4 20250615150645MOCK00000000000004; \
+         the journal has no others; an earlier one: seq 3 20250615150640MOCK00000000000003"
     );
 }
 
@@ -124,15 +124,15 @@ fn gaps_are_measured_by_the_clock_of_the_mock() {
     );
 }
 
-/// What was forgotten might have been one more.
+/// An evicted entry might have been one more.
 #[test]
-fn no_verdict_rests_on_a_journal_that_has_forgotten() {
+fn no_verdict_rests_on_a_journal_that_has_evicted_entries() {
     let m = Mock::with(|builder| builder.journal_capacity(2));
     for _ in 0..3 {
         m.me("pat_mock_alice");
     }
     let most = |n: usize| json!({ "endpoint": "users_me", "count": { "at_most": n } });
-    assert!(why(&m, most(5)).ends_with("the journal has forgotten the oldest 1: let it keep more"));
+    assert!(why(&m, most(5)).ends_with("the journal has evicted the oldest 1: raise its capacity"));
     assert_met(
         &m,
         json!({ "endpoint": "users_me", "count": { "at_least": 2 } }),
@@ -198,7 +198,7 @@ fn the_next_request_is_waited_for() {
     let next = |query: &str| m.get(&format!("/_mock/v1/requests/next?{query}"), None);
     let late = next("timeout_ms=0");
     assert_eq!((late.status, &late.json["request"]), (200, &Value::Null));
-    assert_eq!(late.json["why"], "none came in time");
+    assert_eq!(late.json["why"], "no request arrived in time");
     m.me("pat_mock_alice");
     m.web_tokens();
     assert_eq!(next("timeout_ms=0").json["request"]["seq"], 1);

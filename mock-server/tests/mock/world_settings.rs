@@ -74,15 +74,15 @@ keys = [{ kid = "k", public_pem_file = "/etc/hostname" }]
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(
         told[0],
-        "line 2, column 10: listen is of the whole mock; remove this line"
+        "line 2, column 10: listen is a setting of the whole mock, not of a world; remove this line"
     );
     assert!(
-        told[1].contains("public_url is of the whole mock"),
+        told[1].contains("public_url is a setting of the whole mock"),
         "{}",
         told[1]
     );
     assert!(
-        told[2].contains("a world's configuration names no files"),
+        told[2].contains("a configuration of a world cannot name files"),
         "{}",
         told[2]
     );

@@ -1,4 +1,4 @@
-//! Faults: shown, added, removed.
+//! `ctl fault`: adds and removes faults.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -9,44 +9,51 @@ use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Fault {
-    /// Let requests meet a fault
+    /// Add a fault to the requests that the options select; prints its id
     Add(Box<Add>),
-    /// Remove one
-    Remove { id: String },
-    /// Remove all
+    /// Remove a fault
+    Remove {
+        /// Id of the fault, such as f1
+        id: String,
+    },
+    /// Remove all faults
     Clear,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// Such as status, delay, reset, truncate; the README has all
+    /// Kind of the fault, such as status, delay, reset, truncate; the README lists all
     kind: String,
     #[command(flatten)]
     on: RequestFilter,
-    /// How often
+    /// Maximum number of requests on which the fault acts
     #[arg(long)]
     times: Option<u64>,
-    /// How many requests pass before
+    /// Number of requests that pass before the fault acts
     #[arg(long)]
     skip: Option<u64>,
-    /// request or answer
+    /// When the fault acts: request (before the mock has acted) or answer (after it has)
     #[arg(long)]
     at: Option<String>,
-    /// What the kind takes
+    /// Status of the answer, for status and redirect
     #[arg(long)]
     status: Option<u16>,
+    /// Milliseconds of the pause, for delay and slow_drip
     #[arg(long)]
     ms: Option<u64>,
+    /// Number of bytes of the body that are sent, for truncate
     #[arg(long)]
     at_byte: Option<u64>,
+    /// Body of the answer
     #[arg(long)]
     body: Option<String>,
+    /// Target of a redirect
     #[arg(long)]
     location: Option<String>,
 }
 
 impl Add {
-    fn asked(&self) -> Value {
+    fn spec(&self) -> Value {
         let mut on = given(self.on.members().map(|(name, value)| (name, json!(value))));
         if on.get("endpoint").is_none() {
             on["endpoint"] = json!("token");
@@ -59,14 +66,14 @@ impl Add {
             ("location", json!(self.location)),
         ]);
         fault["kind"] = json!(self.kind);
-        let mut asked = given([
+        let mut spec = given([
             ("times", json!(self.times)),
             ("skip", json!(self.skip)),
             ("at", json!(self.at)),
         ]);
-        asked["on"] = on;
-        asked["fault"] = fault;
-        asked
+        spec["on"] = on;
+        spec["fault"] = fault;
+        spec
     }
 }
 
@@ -74,7 +81,7 @@ impl Fault {
     pub(super) fn carry_out(&self, send: &Send<'_>) -> Result<String, Failure> {
         match self {
             Self::Add(add) => {
-                let answer = send("POST", "/faults", Some(add.asked()))?;
+                let answer = send("POST", "/faults", Some(add.spec()))?;
                 Ok(answer["id"].as_str().unwrap_or_default().to_owned())
             }
             Self::Remove { id } => {
@@ -83,7 +90,7 @@ impl Fault {
             }
             Self::Clear => {
                 send("DELETE", "/faults", None)?;
-                Ok("all faults are removed".to_owned())
+                Ok("removed all faults".to_owned())
             }
         }
     }

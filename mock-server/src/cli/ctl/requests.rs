@@ -1,4 +1,4 @@
-//! Which requests are meant, and those that come.
+//! `ctl requests`: the requests of the journal, filtered, and new ones.
 
 use clap::Args;
 use serde_json::json;
@@ -11,29 +11,29 @@ use crate::cli::{Failure, output, print};
 pub(super) struct Requests {
     #[command(flatten)]
     filter: RequestFilter,
-    /// Only those answered with this status
+    /// Only requests that were answered with this status
     #[arg(long)]
     status: Option<u16>,
-    /// Only those that this rule refused
+    /// Only requests that this rule refused
     #[arg(long)]
     rule: Option<String>,
-    /// Only those on which such a fault acted
+    /// Only requests on which a fault of this kind acted
     #[arg(long)]
     fault: Option<String>,
-    /// Show those that come, until Ctrl-C
+    /// Show new requests as they arrive, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     pub(super) follow: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RequestFilter {
-    /// authorize, token, device_code, users_me or unknown
+    /// Endpoint: authorize, token, device_code, users_me or unknown
     #[arg(long)]
     endpoint: Option<String>,
-    /// authorization_code, refresh_token, device_code or jwt_bearer
+    /// Grant type: authorization_code, refresh_token, device_code or jwt_bearer
     #[arg(long)]
     grant: Option<String>,
-    /// The client id; for JWT the issuer
+    /// Client id; for the JWT grant the issuer
     #[arg(long)]
     client_id: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Requests {
         query.finish()
     }
 
-    /// Asks again before the plain socket's patience ends.
+    /// Waits in requests that are shorter than the read timeout of the socket.
     pub(super) fn follow(&self, send: &Send<'_>) -> Result<(), Failure> {
         let filters = self.query();
         let mut after = 0;
@@ -79,7 +79,7 @@ impl Requests {
             if let Some(seq) = request["seq"].as_u64() {
                 print(&output::requests(&json!({ "requests": [request] })));
                 after = seq;
-            } else if answer["why"] != "none came in time" {
+            } else if answer["why"] != "no request arrived in time" {
                 // Numbers start again after a reset.
                 after = 0;
             }

@@ -1,4 +1,4 @@
-//! Worlds: made, removed.
+//! `ctl world`: makes and removes worlds.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,25 @@ use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum World {
-    /// Make one anew
+    /// Make a world, in place of an earlier one of this name
     Make {
+        /// Name of the world
         name: String,
-        /// Its configuration, in place of what the mock has of the same keys
+        /// Configuration in TOML, which replaces the mock's settings of the same keys
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Seed of its codes and tokens
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// Where its clock stands, such as 2026-01-01T00:00:00Z
+        /// Time at which its clock stands, such as 2026-01-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
         clock: Option<String>,
     },
-    /// Forget one
-    Remove { name: String },
+    /// Remove a world
+    Remove {
+        /// Name of the world
+        name: String,
+    },
 }
 
 impl World {
@@ -38,16 +43,16 @@ impl World {
                 let config = match config {
                     None => None,
                     Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-                        Failure::Told(format!("cannot read {}: {error}", path.display()))
+                        Failure::Reason(format!("cannot read {}: {error}", path.display()))
                     })?),
                 };
-                let mut asked = given([
+                let mut spec = given([
                     ("config", json!(config)),
                     ("seed", json!(seed)),
                     ("clock", json!(clock)),
                 ]);
-                asked["name"] = json!(name);
-                let made = send("POST", "/worlds", Some(asked))?;
+                spec["name"] = json!(name);
+                let made = send("POST", "/worlds", Some(spec))?;
                 Ok(made["base_url"].as_str().unwrap_or_default().to_owned())
             }
             Self::Remove { name } => {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::*;
 
 /// A request that breaks the rule and no other, sent to a fresh mock.
-pub(crate) fn breach(id: &str, m: &Mock) -> Reply {
+pub(crate) fn violate(id: &str, m: &Mock) -> Reply {
     let authorize = |parameters: &[(&str, &str)]| m.get(target(&authorize_url(parameters)), None);
     let token = |body| m.post(TOKEN, Some(SECRET), &body);
     let challenge = s256("a verifier");
@@ -107,8 +107,8 @@ pub(crate) fn breach(id: &str, m: &Mock) -> Reply {
             );
             m.refresh_web(&first)
         }
-        _ if id.starts_with("device.") => device_breach(id, m),
-        _ if id.starts_with("jwt.") => jwt_breach(id, m),
+        _ if id.starts_with("device.") => violate_device(id, m),
+        _ if id.starts_with("jwt.") => violate_jwt(id, m),
         "token.known" => m.me("czu_nobody_knows"),
         "token.expiry" => {
             let (access, _) = m.web_tokens();
@@ -128,7 +128,7 @@ pub(crate) fn breach(id: &str, m: &Mock) -> Reply {
     }
 }
 
-fn device_breach(id: &str, m: &Mock) -> Reply {
+fn violate_device(id: &str, m: &Mock) -> Reply {
     let (device_code, user_code) = m.device();
     let decide = |action| assert_eq!(m.decide(&user_code, action).status, 200);
     match id {
@@ -157,7 +157,7 @@ fn device_breach(id: &str, m: &Mock) -> Reply {
     }
 }
 
-fn jwt_breach(id: &str, m: &Mock) -> Reply {
+fn violate_jwt(id: &str, m: &Mock) -> Reply {
     let with = |body| m.post(TOKEN, Some(&assertion(NOW, |_, _| {})), &body);
     match id {
         "jwt.present" => m.post(TOKEN, None, &json!({ "grant_type": JWT_GRANT })),
