@@ -15,7 +15,10 @@ fn a_name_of_this_machine_is_an_address() {
     assert_eq!(run(&["health", &base_url(&info)]).status.code(), Some(0));
     for (listen, said) in [
         ("localhost", "expected HOST:PORT, such as 127.0.0.1:9777"),
-        ("no-such-host.invalid:80", "the host name cannot be resolved"),
+        (
+            "no-such-host.invalid:80",
+            "the host name cannot be resolved",
+        ),
         ("0.0.0.0:0", "--i-know-this-mints-tokens"),
     ] {
         let (status, errors) = failure(&["--listen", listen]);

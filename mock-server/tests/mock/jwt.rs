@@ -66,7 +66,9 @@ fn jwt_bodies_as_the_official_sdks_send_them() {
             let message = format!("not supported grant type: {grant}");
             assert_eq!(reply.member("error_message"), message);
             let expected = reply.explanation.and_then(|e| e.expected);
-            assert!(expected.is_some_and(|text| text.ends_with("the only grant type of this path")));
+            assert!(
+                expected.is_some_and(|text| text.ends_with("the only grant type of this path"))
+            );
         }
     }
 }
