@@ -2,6 +2,7 @@
 
 mod delivery;
 mod error;
+mod kept;
 mod machine;
 mod network;
 mod origins;

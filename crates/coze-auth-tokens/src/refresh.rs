@@ -235,7 +235,7 @@ impl Refresh {
     /// The request, anew: every assertion is good for one attempt.
     fn renewal(&self) -> Result<Renewal, Error> {
         match &self.source.kind {
-            Kind::Jwt(parts) => Ok(Renewal::jwt(parts.0.grant(&parts.1, entropy()?))),
+            Kind::Jwt(jwt) => Ok(Renewal::jwt(jwt.call(entropy()?))),
             Kind::Stored { app, key, .. } => match &self.sent {
                 Some(token) if !self.source.shared.has_refused(token) => {
                     Ok(Renewal::refresh(app.refresh(token)))

@@ -1,77 +1,76 @@
-//! The sources of one JWT app, one for each grant that is asked for.
+//! The sources of one JWT app, one for each end user.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use coze_auth_core::jwt::JwtGrant;
-
-use crate::sync::{Mutex, locked};
+use crate::kept::Kept;
 use crate::{Error, Source};
 
-/// How many are kept; the one that was not asked for the longest goes first.
-const CAPACITY: usize = 1_000;
+/// How many are kept, unless the application says otherwise.
+const CAPACITY: usize = 100_000;
 
-/// Sources by grant: account or enterprise, session, scope and life. Bounded, since every end user may have one.
-#[derive(Default)]
-pub struct Sessions(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    sources: HashMap<JwtGrant, (Arc<Source>, u64)>,
-    asked: u64,
+/// The sessions of one source by their names: as many as the application wants kept, since every end user may have
+/// one.
+///
+/// When that many are kept, one is evicted for each new one: one whose token has ended, and only if there is none the
+/// one whose token was asked for the longest ago. Whoever holds an evicted one goes on with it.
+pub struct Sessions {
+    capacity: usize,
+    /// Most sources have none.
+    kept: OnceLock<Kept<Arc<str>>>,
 }
 
 impl Sessions {
-    /// None yet.
+    /// None yet; a hundred thousand are kept.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_capacity(CAPACITY)
     }
 
-    /// The source of `like`'s app for this session, made if it is not there.
+    /// None yet; so many are kept, and at least one.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            kept: OnceLock::new(),
+        }
+    }
+
+    /// The source of `like`'s app and grant for the session of this name, made if it is not kept or was closed. `like`
+    /// is the same source every time, or a session of it.
     ///
     /// # Errors
     ///
     /// [`Error::NotAJwtApp`] if `like` is none's; [`Error::Closed`] if it was closed; [`Error::Core`] if the name is
     /// empty or has invisible characters.
     pub fn session(&self, like: &Source, name: &str) -> Result<Arc<Source>, Error> {
-        let grant = like.jwt_grant().ok_or(Error::NotAJwtApp)?;
-        let grant = grant.clone().session_name(name)?;
-        if like.is_closed() {
-            return Err(Error::Closed);
-        }
-        let mut kept = locked(&self.0);
-        kept.asked += 1;
-        let asked = kept.asked;
-        match kept.sources.get_mut(&grant) {
-            // One that was closed, by someone who was done with it, is made anew for who comes next.
-            Some((source, last)) if !source.is_closed() => {
-                *last = asked;
-                return Ok(source.clone());
+        let kept = self.kept.get_or_init(|| Kept::new(self.capacity));
+        kept.get_or_make(name, || {
+            let session = like.session(name)?;
+            // Under the lock: `close` takes out what came before it, and whatever comes after it finds this.
+            match like.is_closed() {
+                true => Err(Error::Closed),
+                false => Ok(session),
             }
-            _ => {}
-        }
-        if kept.sources.len() >= CAPACITY {
-            let oldest = kept.sources.iter().min_by_key(|(_, (_, last))| *last);
-            let oldest = oldest.map(|(grant, _)| grant.clone());
-            oldest.and_then(|grant| kept.sources.remove(&grant));
-        }
-        let source = Arc::new(like.sibling(grant.clone()).ok_or(Error::NotAJwtApp)?);
-        kept.sources.insert(grant, (source.clone(), asked));
-        Ok(source)
+        })
     }
 
-    /// Closes them all, with the source that they are sessions of.
+    /// Closes them all. The source that they are sessions of is closed before.
     pub fn close(&self) {
-        for (source, _) in locked(&self.0).sources.values() {
-            source.close();
-        }
+        let all = self.kept.get().into_iter().flat_map(Kept::drain);
+        all.for_each(|source| source.close());
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = locked(&self.0).sources.len();
-        f.debug_struct("Sessions").field("kept", &kept).finish()
+        f.debug_struct("Sessions")
+            .field("kept", &self.kept.get().map_or(0, Kept::len))
+            .field("at_most", &self.capacity)
+            .finish()
     }
 }

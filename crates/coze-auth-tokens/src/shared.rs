@@ -81,9 +81,9 @@ struct State {
 }
 
 impl Shared {
-    pub(crate) fn new(policy: RefreshPolicy) -> Arc<Self> {
+    pub(crate) fn new(policy: RefreshPolicy, slot: Slot) -> Arc<Self> {
         Arc::new(Self {
-            slot: Slot::empty(),
+            slot,
             state: Mutex::new(State {
                 cache: TokenCache::new(policy),
                 waiters: Waiters::default(),
@@ -98,7 +98,7 @@ impl Shared {
 
     /// With a token that never ends.
     pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken) -> Arc<Self> {
-        let shared = Self::new(policy);
+        let shared = Self::new(policy, Slot::hot());
         shared.slot.publish(Some((token, Validity::unknown())));
         shared
     }
@@ -228,7 +228,19 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        locked(&self.state).closed
+        // What is closed publishes nothing.
+        self.slot.fresh_until().is_none() && locked(&self.state).closed
+    }
+
+    /// Until when its token is fresh; none if there is none.
+    pub(crate) fn fresh_until(&self) -> Option<UnixTime> {
+        self.slot.fresh_until()
+    }
+
+    /// Whether a renewal runs, on time or not, or a grant waits to be stored.
+    pub(crate) fn is_at_work(&self, now: Now) -> bool {
+        let state = locked(&self.state);
+        state.unsaved.is_some() || state.cache.busy(now).is_some() || state.cache.overran(now)
     }
 
     /// Keeps what is about to be stored, and gives back what has to be: this, or a login that could not be stored and

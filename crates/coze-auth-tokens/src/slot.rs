@@ -1,6 +1,5 @@
 //! The fresh token, where all can read it without waiting for anyone.
 
-use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,27 +23,46 @@ thread_local! {
 }
 
 /// Read by every call, written once a renewal.
-pub(crate) struct Slot(ArcSwapOption<Published>);
+pub(crate) struct Slot {
+    published: ArcSwapOption<Published>,
+    copies: usize,
+}
 
 struct Published {
-    copies: [AccessToken; COPIES],
+    token: AccessToken,
+    /// Of the other threads.
+    copies: Box<[AccessToken]>,
     validity: Validity,
 }
 
 impl Published {
     fn mine(&self) -> AccessToken {
-        self.copies[MINE.with(|mine| *mine)].clone()
+        let copy = self.copies.get(MINE.with(|mine| *mine));
+        copy.unwrap_or(&self.token).clone()
     }
 }
 
 impl Slot {
-    pub(crate) fn empty() -> Self {
-        Self(ArcSwapOption::empty())
+    /// For a source that many threads ask at once.
+    pub(crate) fn hot() -> Self {
+        Self::of(COPIES - 1)
+    }
+
+    /// For one of many sources, each of which is asked now and then: the copies would be most of what it weighs.
+    pub(crate) fn lean() -> Self {
+        Self::of(0)
+    }
+
+    fn of(copies: usize) -> Self {
+        Self {
+            published: ArcSwapOption::empty(),
+            copies,
+        }
     }
 
     /// The token, if it is fresh.
     pub(crate) fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
-        let published = self.0.load();
+        let published = self.published.load();
         let published = published.as_ref()?;
         let is_fresh = published.validity.is_fresh(now);
         is_fresh.then(|| published.mine())
@@ -52,18 +70,28 @@ impl Slot {
 
     /// The token and its end, if it is fresh and lasts at least so long.
     pub(crate) fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
-        let published = self.0.load();
+        let published = self.published.load();
         let published = published.as_ref()?;
         let validity = &published.validity;
         let serves = validity.is_fresh(now) && validity.lasts(at_least, now);
         serves.then(|| validity.of(published.mine()))
     }
 
+    /// Until when its token is fresh; none if there is none.
+    pub(crate) fn fresh_until(&self) -> Option<UnixTime> {
+        let published = self.published.load();
+        Some(published.as_ref()?.validity.stale_from())
+    }
+
     pub(crate) fn publish(&self, token: Option<(AccessToken, Validity)>) {
-        self.0.store(token.map(|(token, validity)| {
+        self.published.store(token.map(|(token, validity)| {
             let copy = |_| AccessToken::received(token.expose()).expect("the text of a token");
-            let copies = array::from_fn(copy);
-            Arc::new(Published { copies, validity })
+            let copies = (0..self.copies).map(copy).collect();
+            Arc::new(Published {
+                token,
+                copies,
+                validity,
+            })
         }));
     }
 }
@@ -111,24 +139,26 @@ mod tests {
 
     #[test]
     fn every_thread_reads_what_was_published_until_its_end() {
-        let slot = Slot::empty();
-        let read = |now| slot.fresh(UnixTime::from_secs(now));
-        slot.publish(Some(lives_a_hundred_seconds("one")));
-        std::thread::scope(|scope| {
-            for _ in 0..=COPIES {
-                scope.spawn(|| {
-                    assert_eq!(read(1_089).unwrap().expose(), "one");
-                    assert!(read(1_090).is_none());
-                });
-            }
-        });
-        slot.publish(None);
-        assert!(read(1_089).is_none());
+        for slot in [Slot::hot(), Slot::lean()] {
+            let read = |now| slot.fresh(UnixTime::from_secs(now));
+            slot.publish(Some(lives_a_hundred_seconds("one")));
+            std::thread::scope(|scope| {
+                for _ in 0..=COPIES {
+                    scope.spawn(|| {
+                        assert_eq!(read(1_089).unwrap().expose(), "one");
+                        assert!(read(1_090).is_none());
+                    });
+                }
+            });
+            assert_eq!(slot.fresh_until(), Some(UnixTime::from_secs(1_090)));
+            slot.publish(None);
+            assert!(read(1_089).is_none() && slot.fresh_until().is_none());
+        }
     }
 
     #[test]
     fn a_token_that_does_not_last_so_long_is_not_read() {
-        let slot = Slot::empty();
+        let slot = Slot::hot();
         slot.publish(Some(lives_a_hundred_seconds("one")));
         let read = |at_least, now| {
             let at_least = Duration::from_secs(at_least);

@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::error::ConfigError;
-use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_core::{AccessToken, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
+use coze_auth_core::jwt::{JwtApp, JwtCall, JwtGrant};
+use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, Saved, StoreError};
 
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
+use crate::slot::Slot;
 use crate::wait::Waiting;
 use crate::{Error, sync};
 
@@ -63,16 +65,68 @@ pub struct Source {
     /// How long one request may take.
     pub(crate) timeout: Duration,
     clock: Clock,
+    used: Used,
 }
 
 pub(crate) enum Kind {
     Fixed,
-    Jwt(Box<(JwtApp, JwtGrant)>),
+    Jwt(Jwt),
     Stored {
         app: Box<RefreshApp>,
         key: GrantKey,
         store: Arc<dyn GrantStore>,
     },
+}
+
+/// A JWT app, and what its tokens are for: all sessions of a source share both, but for their names.
+pub(crate) struct Jwt {
+    of_all: Arc<(JwtApp, JwtGrant)>,
+    session: Option<Arc<str>>,
+}
+
+impl Jwt {
+    /// Asks for a token. One attempt.
+    pub(crate) fn call(&self, entropy: Entropy) -> JwtCall {
+        let (app, grant) = &*self.of_all;
+        match &self.session {
+            None => app.grant(grant, entropy),
+            Some(name) => {
+                let grant = grant.clone().session_name(&**name);
+                app.grant(&grant.expect("checked when it was made"), entropy)
+            }
+        }
+    }
+}
+
+/// How a source stands among those that are [`Kept`](crate::kept::Kept).
+pub(crate) enum Standing {
+    /// Nobody has asked for a token yet.
+    New,
+    /// Its token is fresh until then.
+    Fresh(UnixTime),
+    /// It has none, and a renewal runs or its grant waits to be stored.
+    Renews,
+    /// It has none.
+    Ended,
+}
+
+/// When a token was last asked for, in seconds of the calendar; zero if it never was. A second is noted once, so that
+/// callers do not write to one place.
+#[derive(Default)]
+struct Used(AtomicU64);
+
+impl Used {
+    fn note(&self, now: UnixTime) {
+        let now = now.as_secs();
+        if self.0.load(Ordering::Relaxed) != now {
+            self.0.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn last(&self) -> Option<UnixTime> {
+        let last = self.0.load(Ordering::Relaxed);
+        (last > 0).then(|| UnixTime::from_secs(last))
+    }
 }
 
 impl Source {
@@ -85,12 +139,20 @@ impl Source {
             policy,
             timeout,
             clock,
+            used: Used::default(),
         }
     }
 
     /// A JWT app's tokens, for one kind of grant.
     pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration, clock: Clock) -> Self {
-        Self::new(Kind::Jwt(Box::new((app, grant))), timeout, clock)
+        let of_all = Arc::new((app, grant));
+        let session = None;
+        Self::new(
+            Kind::Jwt(Jwt { of_all, session }),
+            Slot::hot(),
+            timeout,
+            clock,
+        )
     }
 
     /// The tokens of a login, which rests in the store.
@@ -107,32 +169,39 @@ impl Source {
     ) -> Result<Self, ConfigError> {
         let key = GrantKey::new(&app, subject)?;
         let app = Box::new(app);
-        Ok(Self::new(Kind::Stored { app, key, store }, timeout, clock))
+        let kind = Kind::Stored { app, key, store };
+        Ok(Self::new(kind, Slot::hot(), timeout, clock))
     }
 
-    fn new(kind: Kind, timeout: Duration, clock: Clock) -> Self {
+    fn new(kind: Kind, slot: Slot, timeout: Duration, clock: Clock) -> Self {
         let policy = policy(timeout);
         Self {
             kind,
-            shared: Shared::new(policy),
+            shared: Shared::new(policy, slot),
             policy,
             timeout,
             clock,
+            used: Used::default(),
         }
     }
 
     /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
     pub fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
-        self.shared.fresh(now)
+        let token = self.shared.fresh(now)?;
+        self.used.note(now);
+        Some(token)
     }
 
     /// The token and its end, if it is fresh and valid for at least so long: a look, as [`fresh`](Self::fresh) is.
     pub fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
-        self.shared.lasting(at_least, now)
+        let token = self.shared.lasting(at_least, now)?;
+        self.used.note(now);
+        Some(token)
     }
 
     /// One call for a token: ask it until it has one, or the reason why there is none.
     pub fn caller(self: &Arc<Self>) -> Caller {
+        self.used.note(self.now().unix);
         Caller {
             source: self.clone(),
             rounds: Rounds::default(),
@@ -286,23 +355,42 @@ impl Source {
         matches!(self.kind, Kind::Stored { .. })
     }
 
-    /// A source of the same app's tokens for another grant; none if it is no JWT app's.
-    pub(crate) fn sibling(&self, grant: JwtGrant) -> Option<Self> {
-        match &self.kind {
-            Kind::Jwt(parts) => {
-                let (app, clock) = (parts.0.clone(), self.clock.clone());
-                Some(Self::jwt(app, grant, self.timeout, clock))
-            }
-            Kind::Fixed | Kind::Stored { .. } => None,
+    /// The source of a session of this JWT app: one of many, so it weighs little. With its name, for who keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAJwtApp`], and [`Error::Core`] if the name is empty or has invisible characters.
+    pub(crate) fn session(&self, name: &str) -> Result<(Arc<str>, Self), Error> {
+        let Kind::Jwt(jwt) = &self.kind else {
+            return Err(Error::NotAJwtApp);
+        };
+        JwtGrant::new().session_name(name)?;
+        let name = Arc::<str>::from(name);
+        let kind = Kind::Jwt(Jwt {
+            of_all: jwt.of_all.clone(),
+            session: Some(name.clone()),
+        });
+        let session = Self::new(kind, Slot::lean(), self.timeout, self.clock.clone());
+        Ok((name, session))
+    }
+
+    pub(crate) fn standing(&self, now: Now) -> Standing {
+        match self.shared.fresh_until() {
+            Some(until) if now.unix < until => Standing::Fresh(until),
+            _ if self.is_at_work() => Standing::Renews,
+            _ if self.used().is_none() => Standing::New,
+            _ => Standing::Ended,
         }
     }
 
-    /// The grant that a JWT app's tokens are for.
-    pub(crate) fn jwt_grant(&self) -> Option<&JwtGrant> {
-        match &self.kind {
-            Kind::Jwt(parts) => Some(&parts.1),
-            Kind::Fixed | Kind::Stored { .. } => None,
-        }
+    /// When a token was last asked for, to the second.
+    pub(crate) fn used(&self) -> Option<UnixTime> {
+        self.used.last()
+    }
+
+    /// Whether a renewal runs or a grant waits to be stored.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.shared.is_at_work(self.now())
     }
 }
 
@@ -363,14 +451,21 @@ fn policy(timeout: Duration) -> RefreshPolicy {
     RefreshPolicy::new(longest_hold(timeout).saturating_mul(2))
 }
 
+impl AsRef<Self> for Source {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Fixed => f.write_str("Fixed"),
-            Kind::Jwt(parts) => f
+            Kind::Jwt(jwt) => f
                 .debug_tuple("Jwt")
-                .field(&parts.0)
-                .field(&parts.1)
+                .field(&jwt.of_all.0)
+                .field(&jwt.of_all.1)
+                .field(&jwt.session)
                 .finish(),
             Kind::Stored { key, .. } => f.debug_tuple("Stored").field(key).finish(),
         }

@@ -163,44 +163,6 @@ impl Signer for NoKey {
     }
 }
 
-/// Every end user may have one, so they are bounded, and the one that was not asked for the longest goes first.
-#[test]
-fn sessions_are_kept_and_bounded() {
-    let app = JwtApp::new(Endpoints::cn(), "1", "key", NoKey).unwrap();
-    let root = Source::jwt(app, JwtGrant::new(), TIMEOUT, clock());
-    let sessions = Sessions::new();
-    let of = |name: &str| sessions.session(&root, name).unwrap();
-    let (first, second) = (of("0"), of("1"));
-    assert!(Arc::ptr_eq(&first, &of("0")), "kept");
-    for number in 2..1_000 {
-        of(&number.to_string());
-    }
-    // Full, and the first was asked for after the second.
-    of("0");
-    of("one more");
-    assert!(Arc::ptr_eq(&first, &of("0")));
-    assert!(!Arc::ptr_eq(&second, &of("1")), "forgotten, and made anew");
-    assert_eq!(format!("{sessions:?}"), "Sessions { kept: 1000 }");
-
-    // One that was closed is made anew; with their source they are all closed.
-    let closed = of("0");
-    closed.close();
-    assert!(!Arc::ptr_eq(&closed, &of("0")) && !of("0").is_closed());
-    let (other, again) = (of("one more"), of("0"));
-    sessions.close();
-    root.close();
-    assert!(other.is_closed() && again.is_closed());
-    assert!(matches!(sessions.session(&root, "0"), Err(Error::Closed)));
-
-    let token = AccessToken::new("pat_1").unwrap();
-    let fixed = Source::fixed(token, TIMEOUT, clock());
-    assert!(matches!(
-        sessions.session(&fixed, "0"),
-        Err(Error::NotAJwtApp)
-    ));
-    assert!(sessions.session(&root, "").is_err());
-}
-
 #[test]
 fn a_store_can_be_shared_behind_a_pointer() {
     fn is_store(_: impl GrantStore + 'static) {}

@@ -128,8 +128,8 @@ impl TokenSource {
         Ok(self)
     }
 
-    /// The tokens of a session of this JWT app, for one end user. The thousand that were asked for last are
-    /// kept, so a server asks anew for each request and still makes one grant a user.
+    /// The tokens of a session of this JWT app, for one end user. A hundred thousand are kept, so a server asks anew
+    /// for each request and still makes one grant a user.
     ///
     /// # Errors
     ///

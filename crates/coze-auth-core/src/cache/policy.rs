@@ -97,6 +97,11 @@ impl Validity {
         }
     }
 
+    /// When it should be renewed.
+    pub fn stale_from(&self) -> UnixTime {
+        self.stale_from
+    }
+
     /// Returns true if it need not be renewed yet.
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         now < self.stale_from
