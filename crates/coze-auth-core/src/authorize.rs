@@ -120,8 +120,42 @@ pub(crate) enum ChallengeMethod {
 
 /// One login on its way: its `state`, its code verifier and its redirect URI.
 ///
-/// Keep it where the callback can find it, bound to that person's session. It belongs to the app and the
-/// base that started it. A stray callback does not use it up: [`CallbackRejected`] gives it back.
+/// Keep it where the callback can find it, bound to that person's session: whoever can bring a callback to another
+/// person's attempt logs that person in as themselves (RFC 6749 §10.12). It belongs to the app and the base that started
+/// it. A stray callback does not use it up: [`CallbackRejected`] gives it back. In a session store, from which another
+/// process may read it after a restart:
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use coze_auth_core::authorize::{Callback, PendingAuthorization, RedirectUri};
+/// # use coze_auth_core::{Endpoints, Entropy, Error, pkce::PkceApp};
+/// # fn main() -> Result<(), Error> {
+/// # let app = PkceApp::new(Endpoints::cn(), "1234.app.coze")?;
+/// # let redirect = RedirectUri::new("https://app.example/callback")?;
+/// # let mut session = HashMap::new(); // of this person, on the server
+/// # let entropy = Entropy::from_bytes([7; 32]);
+/// // The login begins: the person is sent to `url`, and the attempt waits on the server, in the session.
+/// let (url, pending) = app.authorize(&redirect, entropy)?;
+/// session.insert("coze login", pending.to_secret_json().expose().to_owned());
+///
+/// # let state = url.as_str().split("&state=").nth(1).unwrap().split('&').next().unwrap();
+/// # let request = format!("/callback?code=c&state={state}");
+/// // The callback comes, with the same session.
+/// let Some(saved) = session.remove("coze login") else {
+///     panic!("nobody has begun a login in this session: show an error page");
+/// };
+/// let pending = PendingAuthorization::from_secret_json(&saved)?;
+/// match app.exchange(pending, &Callback::parse(&request)?) {
+///     Ok(call) => drop(call), // drive it: it gives a `TokenGrant`
+///     Err(rejected) => {
+///         if let Some(pending) = rejected.pending {
+///             session.insert("coze login", pending.to_secret_json().expose().to_owned()); // it goes on
+///         }
+///         return Err(rejected.error.into());
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PendingAuthorization {
     state: State,

@@ -246,38 +246,50 @@ impl<'a> Environment<'a> {
         AccessToken::new(&**self.required(NAME)?).map_err(|error| error.named(NAME))
     }
 
-    /// `COZE_WEB_OAUTH_CLIENT_ID`, `COZE_WEB_OAUTH_CLIENT_SECRET`, `COZE_WEB_OAUTH_REDIRECT_URI`.
+    /// `COZE_WEB_OAUTH_CLIENT_ID` and `COZE_WEB_OAUTH_CLIENT_SECRET`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] naming the variable.
-    pub fn web_app(&self) -> Result<(WebApp, RedirectUri), ConfigError> {
+    pub fn web_app(&self) -> Result<WebApp, ConfigError> {
         const ID: &str = "COZE_WEB_OAUTH_CLIENT_ID";
         const SECRET: &str = "COZE_WEB_OAUTH_CLIENT_SECRET";
         let secret =
             ClientSecret::new(&**self.required(SECRET)?).map_err(|error| error.named(SECRET))?;
-        let app = WebApp::new(self.endpoints()?, &**self.required(ID)?, secret)
-            .map_err(|error| error.named(ID))?;
-        Ok((app, self.redirect(&["COZE_WEB_OAUTH_REDIRECT_URI"])?))
+        WebApp::new(self.endpoints()?, &**self.required(ID)?, secret)
+            .map_err(|error| error.named(ID))
     }
 
-    /// `COZE_PKCE_OAUTH_CLIENT_ID`, and `COZE_PKCE_OAUTH_REDIRECT_URI` or, as Coze's own sample has it,
     /// `COZE_WEB_OAUTH_REDIRECT_URI`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] naming the variable.
-    pub fn pkce_app(&self) -> Result<(PkceApp, RedirectUri), ConfigError> {
+    pub fn web_redirect_uri(&self) -> Result<RedirectUri, ConfigError> {
+        self.redirect(&["COZE_WEB_OAUTH_REDIRECT_URI"])
+    }
+
+    /// `COZE_PKCE_OAUTH_CLIENT_ID`. A program that listens for the callback itself makes the [`RedirectUri`] of its own
+    /// listener; for others it is in a [variable](Self::pkce_redirect_uri), too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the variable.
+    pub fn pkce_app(&self) -> Result<PkceApp, ConfigError> {
         const ID: &str = "COZE_PKCE_OAUTH_CLIENT_ID";
-        let app = PkceApp::new(self.endpoints()?, &**self.required(ID)?)
-            .map_err(|error| error.named(ID))?;
-        Ok((
-            app,
-            self.redirect(&[
-                "COZE_PKCE_OAUTH_REDIRECT_URI",
-                "COZE_WEB_OAUTH_REDIRECT_URI",
-            ])?,
-        ))
+        PkceApp::new(self.endpoints()?, &**self.required(ID)?).map_err(|error| error.named(ID))
+    }
+
+    /// `COZE_PKCE_OAUTH_REDIRECT_URI` or, as Coze's own sample has it, `COZE_WEB_OAUTH_REDIRECT_URI`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the variable.
+    pub fn pkce_redirect_uri(&self) -> Result<RedirectUri, ConfigError> {
+        self.redirect(&[
+            "COZE_PKCE_OAUTH_REDIRECT_URI",
+            "COZE_WEB_OAUTH_REDIRECT_URI",
+        ])
     }
 
     /// `COZE_DEVICE_OAUTH_CLIENT_ID`.

@@ -113,7 +113,10 @@ impl Error {
                 ErrorKind::passing(self.retry(), *grant).unwrap_or(ErrorKind::Other)
             }
             Self::DeviceExpired { .. } => ErrorKind::CodeExpired,
-            Self::Signing(_) | Self::FlowFinished => ErrorKind::Other,
+            Self::Signing(error) => {
+                ErrorKind::passing(error.retry(), None).unwrap_or(ErrorKind::Other)
+            }
+            Self::FlowFinished => ErrorKind::Other,
         }
     }
 
@@ -160,6 +163,7 @@ impl Error {
             Self::Transport { failure, grant, .. } => {
                 Retry::passing(*grant, *failure != TransportFailure::NotSent, None)
             }
+            Self::Signing(error) => error.retry(),
             _ => Retry::Never,
         }
     }
@@ -374,18 +378,40 @@ impl std::error::Error for CallbackError {}
 
 /// Why a [`Signer`](crate::jwt::Signer) did not sign, in its own words. Put no secret in them.
 #[derive(Clone, Eq, PartialEq)]
-pub struct SigningError(String);
+pub struct SigningError {
+    why: String,
+    passes: bool,
+}
 
 impl SigningError {
     /// Takes the signer's words.
     pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self {
+            why: why.into(),
+            passes: false,
+        }
+    }
+
+    /// Like [`new`](Self::new), of trouble that passes by itself: a KMS that is busy, or that cannot be reached just now. Another
+    /// attempt can succeed ([`Retry::After`], [`ErrorKind::Wait`]).
+    pub fn passing(why: impl Into<String>) -> Self {
+        Self {
+            passes: true,
+            ..Self::new(why)
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self.passes {
+            true => Retry::After(RETRY_PAUSE),
+            false => Retry::Never,
+        }
     }
 }
 
 impl fmt::Display for SigningError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the assertion was not signed: {}", self.0)
+        write!(f, "the assertion was not signed: {}", self.why)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::error::{ConfigError, Error, GrantType, Problem, SigningError, Transpo
 use crate::flow::{Call, Flow, Step};
 use crate::scope::{Parts, Scope};
 use crate::secret::Hidden;
-use crate::time::{Now, UnixTime};
+use crate::time::{Now, SteadyTime, UnixTime};
 use crate::token::TokenGrant;
 use crate::wire::{Outgoing, Response};
 
@@ -46,7 +46,8 @@ struct JwtRequest<'a> {
 
 /// Who an assertion speaks for, without the key: the app, the key's id, the host it is meant for.
 ///
-/// [`JwtApp`] adds a [`Signer`]. For one that must be awaited (a KMS) take the grant in two steps:
+/// [`JwtApp`] adds a [`Signer`]. For one that must be awaited (a KMS) take the grant in two steps. The assertion's life
+/// counts from the first:
 ///
 /// ```
 /// # use coze_auth_core::{*, jwt::*};
@@ -56,7 +57,7 @@ struct JwtRequest<'a> {
 /// let issuer = JwtIssuer::new(Endpoints::cn(), "1000000001", "key-fingerprint")?;
 /// let unsigned = issuer.assertion(&JwtGrant::new(), Entropy::from_bytes([7; 32]), now); // fresh random bytes, of course
 /// let signature = kms_sign(unsigned.signing_input()); // RSASSA-PKCS1-v1_5 with SHA-256; await it here
-/// let call = unsigned.signed(&signature)?; // drive it: it gives a `TokenGrant`
+/// let call = unsigned.signed(&signature, now)?; // read the clock anew, then drive it: it gives a `TokenGrant`
 /// # drop(call);
 /// # Ok(()) }
 /// ```
@@ -89,6 +90,21 @@ impl JwtIssuer {
             header: claims::header(&key_id).into(),
             endpoints,
         })
+    }
+
+    /// The same app with another of its keys: while a key is replaced, Coze knows both.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the id is empty or has control characters.
+    pub fn with_key_id(mut self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
+        self.header = claims::header(&copied("key id", key_id)?).into();
+        Ok(self)
+    }
+
+    /// Where the app's requests go.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Another `aud` than the host (and port) of the API base: for a base that is only a way to Coze,
@@ -133,6 +149,8 @@ impl JwtIssuer {
             (None, None) => self.endpoints.token(),
         };
         UnsignedAssertion {
+            made_at: now.steady,
+            lifetime: self.lifetime,
             input: claims::signing_input(self, grant, &entropy, now.unix),
             request: Outgoing::post(uri, None, &body).trading(GrantType::Assertion),
         }
@@ -156,6 +174,8 @@ impl fmt::Debug for JwtIssuer {
 /// An assertion without its signature.
 #[must_use]
 pub struct UnsignedAssertion {
+    made_at: SteadyTime,
+    lifetime: Duration,
     input: Zeroizing<String>,
     request: Outgoing,
 }
@@ -166,16 +186,28 @@ impl UnsignedAssertion {
         self.input.as_bytes()
     }
 
-    /// Adds the signature: the call is good for one attempt, within the life of the assertion.
+    /// Adds the signature: the call is good for one attempt, within the life of the assertion. `now` is read after the
+    /// signing.
     ///
     /// # Errors
     ///
-    /// [`SigningError`] if the signature is empty.
-    pub fn signed(self, signature: &[u8]) -> Result<Call<TokenGrant>, SigningError> {
+    /// [`SigningError`] if the signature is empty, and if the assertion has expired meanwhile: Coze would refuse it and name
+    /// another reason. That [passes](SigningError::passing).
+    pub fn signed(self, signature: &[u8], now: Now) -> Result<Call<TokenGrant>, SigningError> {
         if signature.is_empty() {
             return Err(SigningError::new("the signer gave an empty signature"));
         }
-        let Self { input, mut request } = self;
+        let took = self.made_at.until(now.steady);
+        if took >= self.lifetime {
+            return Err(SigningError::passing(format!(
+                "the signature came after {} s, and the assertion was good for {} s; nothing was sent",
+                took.as_secs(),
+                self.lifetime.as_secs()
+            )));
+        }
+        let Self {
+            input, mut request, ..
+        } = self;
         let assertion = Hidden::new(claims::append_signature(&input, signature));
         request.bearer = Some(assertion.bearer());
         Ok(Call::new(request, |answer, now| {
@@ -235,6 +267,21 @@ impl JwtApp {
         }
     }
 
+    /// The same app with another of its keys, under that key's id: while a key is replaced, Coze knows both, and
+    /// [`Refused::may_be_the_key`](crate::error::Refused::may_be_the_key) tells when the other one is worth an attempt.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JwtIssuer::with_key_id`].
+    pub fn with_key(
+        &self,
+        key_id: impl Into<String>,
+        signer: impl Signer + 'static,
+    ) -> Result<Self, ConfigError> {
+        let issuer = self.issuer.clone().with_key_id(key_id)?;
+        Ok(Self::from_issuer(issuer, signer))
+    }
+
     /// Where the app's requests go.
     pub fn endpoints(&self) -> &Endpoints {
         &self.issuer.endpoints
@@ -280,7 +327,7 @@ impl Flow for JwtCall {
                 let (app, grant, entropy) = *parts;
                 let unsigned = app.issuer.assertion(&grant, entropy, now);
                 let signature = app.signer.sign_rs256(unsigned.signing_input());
-                match signature.and_then(|signature| unsigned.signed(&signature)) {
+                match signature.and_then(|signature| unsigned.signed(&signature, now)) {
                     Ok(call) => self.go_on(Box::new(call), now),
                     Err(error) => Step::Done(Err(error.into())),
                 }

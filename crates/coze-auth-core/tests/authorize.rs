@@ -455,6 +455,77 @@ fn a_pending_authorization_survives_storage() {
     );
 }
 
+/// State, verifier, redirect URI, client id and API base: nothing of it may come from elsewhere.
+#[test]
+fn a_damaged_pending_authorization_is_no_login() {
+    let (_, pending) = pkce().authorize(&redirect(), entropy()).unwrap();
+    let saved = pending.to_secret_json().expose().to_owned();
+    let whole: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    let members = [
+        "state",
+        "code_verifier",
+        "redirect_uri",
+        "client_id",
+        "api_base",
+    ];
+    let names: Vec<_> = whole.as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), members.len(), "{names:?}");
+    let fails = |json: &str| {
+        let error = PendingAuthorization::from_secret_json(json).expect_err(json);
+        (error.what().to_owned(), error.problem().clone())
+    };
+    for end in 0..saved.len() {
+        let cut = ("saved authorization".to_owned(), Problem::NotJson);
+        assert_eq!(fails(&saved[..end]), cut, "cut at {end}");
+    }
+    for name in members {
+        for (value, is_fine) in [(None, name == "code_verifier"), (Some(7.into()), false)] {
+            let mut damaged = whole.clone();
+            let object = damaged.as_object_mut().unwrap();
+            match value {
+                Some(value) => object.insert(name.to_owned(), value),
+                None => object.remove(name),
+            };
+            let json = damaged.to_string();
+            match is_fine {
+                true => drop(PendingAuthorization::from_secret_json(&json).expect("a web app's")),
+                false => assert_eq!(fails(&json).1, Problem::NotJson, "{name}"),
+            }
+        }
+    }
+    for (name, value, what) in [
+        ("state", "", "state"),
+        ("code_verifier", "short", "code verifier"),
+        ("redirect_uri", "/callback", "redirect URI"),
+    ] {
+        let mut damaged = whole.clone();
+        damaged[name] = value.into();
+        assert_eq!(fails(&damaged.to_string()).0, what);
+    }
+}
+
+/// Whoever keeps the attempts of several apps in one store may read another's.
+#[test]
+fn a_saved_login_of_another_app_is_not_exchanged() {
+    let (url, pending) = login();
+    let saved = pending.to_secret_json();
+    let read = || PendingAuthorization::from_secret_json(saved.expose()).unwrap();
+    let callback = callback(&url, "code_1");
+    let other = PkceApp::new(base(), "other-id").unwrap();
+    let elsewhere = Endpoints::custom("https://api.other.example").unwrap();
+    let secret = coze_auth_core::ClientSecret::new("web-secret").unwrap();
+    let other_base = coze_auth_core::web::WebApp::new(elsewhere, "web-id", secret).unwrap();
+    for rejected in [
+        other.exchange(read(), &callback).unwrap_err(),
+        other_base.exchange(read(), &callback).unwrap_err(),
+    ] {
+        assert_eq!(rejected.error, CallbackError::OtherApp);
+        let kept = rejected.pending.expect("its own app can take it");
+        assert_eq!(kept.to_secret_json().expose(), saved.expose());
+    }
+    let _ = web().exchange(read(), &callback).expect("its own app");
+}
+
 #[test]
 fn an_authorize_url_needs_a_www_base() {
     let endpoints = Endpoints::custom("https://coze.internal").unwrap();

@@ -5,6 +5,7 @@ mod common;
 use std::io;
 
 use common::*;
+use coze_auth_core::authorize::RedirectUri;
 use coze_auth_core::config::{Environment, OAuthConfig};
 use coze_auth_core::error::Problem;
 use coze_auth_core::{Entropy, Region};
@@ -162,7 +163,7 @@ fn every_credential_of_the_seed() {
     ];
     let env = environment(&vars);
     assert_eq!(env.access_token().unwrap().expose(), "pat_x");
-    let (web, redirect) = env.web_app().unwrap();
+    let (web, redirect) = (env.web_app().unwrap(), env.web_redirect_uri().unwrap());
     assert_eq!(redirect.as_str(), "https://app.example/web");
     let (url, _) = web
         .authorize(&redirect, Entropy::from_bytes([1; 32]))
@@ -173,7 +174,7 @@ fn every_credential_of_the_seed() {
         "{url}"
     );
     assert_eq!(
-        env.pkce_app().unwrap().1.as_str(),
+        env.pkce_redirect_uri().unwrap().as_str(),
         "https://app.example/web",
         "as the seed's sample has it"
     );
@@ -189,7 +190,7 @@ fn every_credential_of_the_seed() {
     ]
     .concat();
     assert_eq!(
-        environment(&own).pkce_app().unwrap().1.as_str(),
+        environment(&own).pkce_redirect_uri().unwrap().as_str(),
         "https://app.example/pkce"
     );
 }
@@ -249,6 +250,28 @@ fn a_key_can_be_in_a_file() {
     }
 }
 
+/// A program that listens for the callback itself has no URI before it listens.
+#[test]
+fn an_app_needs_no_redirect_uri_of_the_environment() {
+    let env = environment(&[
+        ("COZE_PKCE_OAUTH_CLIENT_ID", "pkce-id"),
+        ("COZE_WEB_OAUTH_CLIENT_ID", "web-id"),
+        ("COZE_WEB_OAUTH_CLIENT_SECRET", "secret"),
+    ]);
+    let redirect = RedirectUri::new("http://127.0.0.1:49152/callback").unwrap();
+    let entropy = || Entropy::from_bytes([1; 32]);
+    let (pkce, _) = (env.pkce_app().unwrap())
+        .authorize(&redirect, entropy())
+        .unwrap();
+    let (web, _) = (env.web_app().unwrap())
+        .authorize(&redirect, entropy())
+        .unwrap();
+    for url in [pkce, web] {
+        let wants = "redirect_uri=http%3A%2F%2F127.0.0.1%3A49152%2Fcallback";
+        assert!(url.as_str().contains(wants), "{url}");
+    }
+}
+
 #[test]
 fn a_variable_that_is_not_set_is_named() {
     let env = environment(&[("COZE_WEB_OAUTH_CLIENT_SECRET", "s")]);
@@ -283,10 +306,14 @@ fn a_variable_that_is_not_set_is_named() {
         missing(no_key),
         "COZE_JWT_OAUTH_PRIVATE_KEY or COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH"
     );
-    let no_redirect = environment(&[("COZE_PKCE_OAUTH_CLIENT_ID", "id")])
-        .pkce_app()
-        .unwrap_err();
-    assert_eq!(missing(no_redirect), "COZE_PKCE_OAUTH_REDIRECT_URI");
+    assert_eq!(
+        missing(env.pkce_redirect_uri().unwrap_err()),
+        "COZE_PKCE_OAUTH_REDIRECT_URI"
+    );
+    assert_eq!(
+        missing(env.web_redirect_uri().unwrap_err()),
+        "COZE_WEB_OAUTH_REDIRECT_URI"
+    );
     let garbled = environment(&[("COZE_DEVICE_OAUTH_CLIENT_ID", "id\u{fffd}")])
         .device_app()
         .unwrap_err();

@@ -11,13 +11,13 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use common::*;
 use coze_auth_core::endpoint::{AccountId, EnterpriseId};
-use coze_auth_core::error::{GrantType, Problem, SigningError, TransportFailure};
+use coze_auth_core::error::{ErrorKind, GrantType, Problem, SigningError, TransportFailure};
 use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, SessionContext, Signer};
 use coze_auth_core::scope::Scope;
-use coze_auth_core::{Entropy, Error, Flow, Request, Step};
+use coze_auth_core::{Entropy, Error, Flow, Now, Request, Retry, Step};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 /// A key made for this run: its PKCS#8 and its public key in DER.
@@ -239,10 +239,98 @@ fn the_grant_can_be_taken_in_two_steps() {
     let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(0));
     let signer = RsaKey::from_pem(&pem("PRIVATE KEY", &key().pkcs8)).unwrap();
     let signature = signer.sign_rs256(unsigned.signing_input()).unwrap();
-    let mut call = unsigned.signed(&signature).unwrap();
+    let mut call = unsigned.signed(&signature, at(3)).unwrap();
     let two_steps = bearer(&request_of(&mut call, at(0))).unwrap().to_owned();
     let one_step = request_of(&mut app().grant(&JwtGrant::new(), entropy()), at(0));
     assert_eq!(Some(&*two_steps), bearer(&one_step));
+}
+
+/// A KMS that hangs: by the steady clock, as the calendar may be set while it signs.
+#[test]
+fn a_signature_that_comes_after_the_assertions_life_is_not_sent() {
+    let issuer = JwtIssuer::new(base(), "1", "k")
+        .unwrap()
+        .with_assertion_lifetime(Duration::from_secs(10))
+        .unwrap();
+    let signed = |after| {
+        let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(0));
+        let set_back = Now {
+            unix: at(0).unix,
+            ..at_ms(after)
+        };
+        unsigned.signed(b"signature", set_back)
+    };
+    assert!(signed(9_999).is_ok());
+    let error = Error::from(signed(10_000).expect_err("it has expired"));
+    assert_eq!(
+        error.to_string(),
+        "the assertion was not signed: the signature came after 10 s, and the assertion was good for 10 s; nothing was sent"
+    );
+    assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)));
+    assert_eq!(error.kind(), ErrorKind::Wait(Duration::from_secs(1)));
+}
+
+/// The same app, audience and life, under another `kid` and with another key.
+#[test]
+fn an_app_may_have_another_key() {
+    struct Other;
+    impl Signer for Other {
+        fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+            Ok(b"other".to_vec())
+        }
+    }
+    let other = app().with_key("kid-2", Other).unwrap();
+    let parts = |app: &JwtApp| {
+        let request = request_of(&mut app.grant(&JwtGrant::new(), entropy()), at(0));
+        let assertion = bearer(&request).unwrap().to_owned();
+        let parts: Vec<_> = assertion.split('.').map(str::to_owned).collect();
+        let header = URL_SAFE_NO_PAD.decode(&parts[0]).unwrap();
+        (String::from_utf8(header).unwrap(), parts)
+    };
+    let ((header, own), (other_header, others)) = (parts(&app()), parts(&other));
+    assert_eq!(header.replace("kid-1", "kid-2"), other_header);
+    assert!(header.contains("kid-1"), "{header}");
+    assert_eq!(own[1], others[1], "the claims");
+    assert_eq!(others[2], URL_SAFE_NO_PAD.encode("other"));
+    let error = app().with_key(" ", Other).unwrap_err();
+    assert_eq!(error.what(), "key id");
+}
+
+/// What Coze says of a key that it does not know is `invalid_client`, with a text (protocol §4.3).
+#[test]
+fn a_refusal_that_another_key_may_heal() {
+    let refusal = |status, code: &str| {
+        let body = format!(
+            r#"{{"error_code":"{code}","error_message":"invalid jwt: kid not been registred"}}"#
+        );
+        match answered(
+            app().grant(&JwtGrant::new(), entropy()),
+            reply(status, body),
+        ) {
+            Err(Error::Refused(refused)) => refused,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (status, code, may_be) in [
+        (401, "invalid_client", true),
+        (200, "invalid_client", true),
+        (400, "invalid_grant", true),
+        (400, "invalid_request", false),
+        (403, "access_deny", false),
+        (429, "4008", false),
+        (503, "invalid_client", false),
+        (500, "internal_error", false),
+    ] {
+        let refused = refusal(status, code);
+        assert_eq!(refused.may_be_the_key(), may_be, "{status} {code}");
+    }
+    // A client secret is no key.
+    let body = r#"{"error_code":"invalid_client"}"#;
+    let Error::Refused(refused) = error_of(web().refresh(&cache::refresh(1)), reply(401, body))
+    else {
+        panic!("it was refused");
+    };
+    assert!(!refused.may_be_the_key());
 }
 
 #[test]
@@ -270,7 +358,7 @@ fn a_signer_of_your_own_may_fail() {
             .unwrap()
             .assertion(&JwtGrant::new(), entropy(), at(0));
     assert!(
-        unsigned.signed(&[]).is_err(),
+        unsigned.signed(&[], at(0)).is_err(),
         "two steps are no way around it"
     );
     let app = JwtApp::new(base(), "1", "k", Empty).unwrap();

@@ -46,7 +46,7 @@ fn ended(sent: &str, reply: Reply) -> Error {
         "assertion" => {
             let issuer = JwtIssuer::new(base(), "app", "kid").unwrap();
             let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(5));
-            end(unsigned.signed(b"signature").unwrap(), reply)
+            end(unsigned.signed(b"signature", at(0)).unwrap(), reply)
         }
         _ => end(whoami(&base(), &AccessToken::new("pat_x").unwrap()), reply),
     }

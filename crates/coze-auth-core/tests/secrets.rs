@@ -169,7 +169,7 @@ fn errors_mask_every_kind_of_secret() {
     let assertion = || {
         issuer
             .assertion(&coze_auth_core::jwt::JwtGrant::new(), entropy(), at(0))
-            .signed(&[7; 64])
+            .signed(&[7; 64], at(0))
             .unwrap()
     };
     for part in 0..3 {

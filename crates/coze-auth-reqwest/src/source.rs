@@ -148,7 +148,7 @@ impl TokenSource {
         if let Some(token) = self.source.fresh(self.client.time.unix()) {
             return Ok(token);
         }
-        Ok(self.ask(Duration::ZERO).await?.access_token)
+        Ok(self.token_valid_for(Duration::ZERO).await?.access_token)
     }
 
     /// A valid token with its end, and without the refresh token: it may be handed to the end user, whose session lasts no
@@ -167,16 +167,10 @@ impl TokenSource {
         if let Some(token) = self.source.lasting(at_least, self.client.time.unix()) {
             return Ok(token);
         }
-        self.ask(at_least).await
-    }
-
-    async fn ask(&self, at_least: Duration) -> Result<IssuedToken, Error> {
         // Before a renewal is taken on, which would be lost.
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        let mut caller = self.source.caller();
-        caller = caller
-            .wait_when_stale(self.wait_when_stale)
-            .valid_for_at_least(at_least);
+        let caller = self.source.caller().valid_for_at_least(at_least);
+        let mut caller = caller.wait_when_stale(self.wait_when_stale);
         loop {
             match caller.ask() {
                 Ask::Token(token) => return Ok(token),
@@ -329,20 +323,15 @@ impl TokenSource {
         }
         let (source, patience) = (self.source.clone(), self.source.timeout());
         let stored = async {
-            self.settled().await;
+            while let Some((woken, at_most)) = self.source.running() {
+                self.client.time.wait(woken, at_most).await;
+            }
             blocking(move || source.flush(patience)).await?
         };
         // Real time, as the timeouts of HTTP are.
         tokio::time::timeout(patience, stored)
             .await
             .unwrap_or(Err(Error::Unfinished))
-    }
-
-    /// Until no renewal runs.
-    async fn settled(&self) {
-        while let Some((woken, at_most)) = self.source.running() {
-            self.client.time.wait(woken, at_most).await;
-        }
     }
 
     fn start(&self, runtime: &Handle, refresh: Refresh) {

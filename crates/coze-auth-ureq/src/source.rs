@@ -156,7 +156,7 @@ impl TokenSource {
         if let Some(token) = self.source().fresh(self.handle.client.time.unix()) {
             return Ok(token);
         }
-        Ok(self.ask(Duration::ZERO)?.access_token)
+        Ok(self.token_valid_for(Duration::ZERO)?.access_token)
     }
 
     /// A valid token with its end, and without the refresh token: it may be handed to the end user, whose session lasts no
@@ -178,14 +178,8 @@ impl TokenSource {
         {
             return Ok(token);
         }
-        self.ask(at_least)
-    }
-
-    fn ask(&self, at_least: Duration) -> Result<IssuedToken, Error> {
-        let mut caller = self.source().caller();
-        caller = caller
-            .wait_when_stale(self.wait_when_stale)
-            .valid_for_at_least(at_least);
+        let caller = self.source().caller().valid_for_at_least(at_least);
+        let mut caller = caller.wait_when_stale(self.wait_when_stale);
         loop {
             match caller.ask() {
                 Ask::Token(token) => return Ok(token),

@@ -256,6 +256,17 @@ impl Refused {
         })
     }
 
+    /// Whether Coze may mean that it does not know the key of the assertion, or no longer: then one that is signed with the
+    /// app's other key, while a key is being replaced, can succeed. Coze has no code of its own for that: what is known is
+    /// `invalid_client` with a text (protocol §4.3), which a wrong app id or region gets, too.
+    pub fn may_be_the_key(&self) -> bool {
+        self.is_of_assertion()
+            && matches!(
+                self.code,
+                ErrorCode::InvalidClient | ErrorCode::InvalidGrant
+            )
+    }
+
     /// An assertion was refused for good.
     fn is_of_assertion(&self) -> bool {
         self.origin.grant == Some(GrantType::Assertion) && self.retry() == Retry::Never
