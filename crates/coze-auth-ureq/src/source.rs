@@ -135,11 +135,9 @@ impl TokenSource {
     ///
     /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
     pub fn session(&self, name: &str) -> Result<Self, Error> {
+        let source = self.sessions.session(self.source(), name)?;
         Ok(Self {
-            handle: Handle::new(
-                &self.handle.client,
-                self.sessions.session(self.source(), name)?,
-            ),
+            handle: Handle::new(&self.handle.client, source),
             is_session: true,
             ..self.clone()
         })
@@ -172,13 +170,11 @@ impl TokenSource {
     /// As for [`token`](Self::token); also if the token has less left and cannot be renewed now: `token` still
     /// gives it while it lasts.
     pub fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error> {
-        if let Some(token) = self
-            .source()
-            .lasting(at_least, self.handle.client.time.unix())
-        {
+        let (source, time) = (self.source(), &self.handle.client.time);
+        if let Some(token) = source.lasting(at_least, time.unix()) {
             return Ok(token);
         }
-        let caller = self.source().caller().valid_for_at_least(at_least);
+        let caller = source.caller().valid_for_at_least(at_least);
         let mut caller = caller.wait_when_stale(self.wait_when_stale);
         loop {
             match caller.ask() {
@@ -189,9 +185,7 @@ impl TokenSource {
                     self.start(refresh);
                     return Ok(token);
                 }
-                Ask::Wait(woken, at_most) => {
-                    self.handle.client.time.wait(&woken.signal(), at_most);
-                }
+                Ask::Wait(woken, at_most) => time.wait(&woken.signal(), at_most),
             }
         }
     }
