@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::case::Check;
 use crate::observe::{self, Found, Missing};
 
-/// What a check came to.
+/// The result of a check.
 pub(crate) enum Judged {
     Pass,
     /// What was expected, and the actual value.
@@ -43,7 +43,7 @@ pub(crate) fn judge(document: &Value, check: &Check) -> Judged {
     let operand = match observe::fill(document, operand) {
         Ok(operand) => operand,
         Err(Missing::NotGiven(path)) => {
-            return Judged::Fail(format!("there is no {path} to compare with"));
+            return Judged::Fail(format!("{path}, to compare with, is absent"));
         }
         Err(Missing::Unknown(path)) => return Judged::Wrong(format!("no step gives {path}")),
     };

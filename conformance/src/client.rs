@@ -1,4 +1,4 @@
-//! A client under test, whatever it is made of: operations in, what they came to out.
+//! A client under test, whatever it is made of: operations in, their results out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub struct Opening {
     pub patience: Duration,
 }
 
-/// What an operation came to.
+/// The result of an operation.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs)] // who writes a client builds it
 pub struct Answer {
@@ -102,7 +102,7 @@ pub enum Outcome {
     Ok(Value),
     /// It refused or failed.
     Err(Failure),
-    /// It has no such feature.
+    /// It does not have this feature.
     Unsupported(String),
 }
 

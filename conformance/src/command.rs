@@ -43,7 +43,7 @@ enum What {
     },
     /// Prints the JSON Schema of the cases.
     Schema,
-    /// Runs every case over one shim and tells where it breaks the protocol; whether the library behaves is no matter.
+    /// Runs every case over one shim and tells where it breaks the protocol; it does not judge the library.
     ShimCheck {
         /// The command that starts it.
         #[arg(last = true, required = true)]
@@ -56,8 +56,8 @@ struct RunArgs {
     /// A library behind a shim: what reports call it, and what starts the shim. May be repeated.
     #[arg(long = "adapter", value_name = "NAME=COMMAND")]
     adapters: Vec<String>,
-    /// A program that is no shim: NAME=COMMAND. It is told the server and the operation by its environment, and judged
-    /// by what it sends. Exit code of it: 0 got it, 77 no such feature, another: refused. May be repeated.
+    /// A program that is not a shim: NAME=COMMAND. It reads the server and the operation from its environment, and is judged
+    /// by its requests. Its exit code: 0 success, 77 feature not supported, any other refused. May be repeated.
     #[arg(long = "url-mode", value_name = "NAME=COMMAND")]
     programs: Vec<String>,
     /// Against the real service, or whatever COZE_API_BASE names, with the credentials of COZE_API_TOKEN,
@@ -195,7 +195,12 @@ fn requirements(date: Option<&str>) -> Result<Requirements, String> {
         sets.retain(|set| set.date == date);
     }
     let found = sets.pop();
-    found.ok_or_else(|| format!("there is no such set; there is {}", dates.join(", ")))
+    found.ok_or_else(|| {
+        format!(
+            "unknown set of requirements; expected one of {}",
+            dates.join(", ")
+        )
+    })
 }
 
 fn selected(wanted: &[String]) -> Result<Vec<Case>, String> {

@@ -27,8 +27,8 @@
 //!         loop {
 //!             match flow.step(self.clock.now()) {
 //!                 Step::Send(request) => {
-//!                     // Your HTTP client here. Tell a connection that was never made from an answer
-//!                     // that never came: there are cases for both.
+//!                     // Your HTTP client here. Distinguish a connection that was never made from an
+//!                     // answer that never arrived: there are cases for both.
 //!                     let reply = send(request).map_err(|_| TransportFailure::NoAnswer);
 //!                     flow.receive(reply, self.clock.now());
 //!                 }
@@ -93,7 +93,7 @@ pub use url_mode::UrlMode;
 pub fn test_case<S: Subject + Send>(id: &str) {
     let cases = cases().unwrap_or_else(|problem| panic!("{problem}"));
     let case = cases.iter().find(|case| case.id == id);
-    let case = case.unwrap_or_else(|| panic!("there is no case {id}"));
+    let case = case.unwrap_or_else(|| panic!("unknown case {id}"));
     let mut client = Reference::<S>::new(std::any::type_name::<S>());
     let result = Harness::shared().run(&mut client, case);
     let is_good = |verdict| {

@@ -1,4 +1,4 @@
-//! The real service, or whatever else `COZE_API_BASE` names, with the credentials of whoever runs the suite.
+//! The real service, or whatever else `COZE_API_BASE` names, with the credentials of the person who runs the suite.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// If there is no `COZE_API_BASE`, which is never guessed, or no credential at all.
+    /// If `COZE_API_BASE` is not set, which is never guessed, or if all credentials are missing.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let base = variable(API_BASE).ok_or_else(|| {
@@ -111,7 +111,7 @@ impl Service {
         let mut tokens = ["pat", "sat"].into_iter();
         let token = tokens
             .find(|kind| paths.iter().any(|path| path == kind) && self.document[*kind].is_null())?;
-        Some(format!("{TOKEN} is no {token}_… token, or not set"))
+        Some(format!("{TOKEN} is not a {token}_… token, or not set"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What cases came to.
+//! The results of cases.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::case::{Kind, Level};
 use crate::client::About;
 use crate::suite::Requirements;
 
-/// What a check came to for one client.
+/// The verdict of a check for one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums)] // reports tell all of them
@@ -60,7 +60,7 @@ pub struct CheckResult {
     pub level: Level,
     /// From what it follows.
     pub spec: Vec<String>,
-    /// What it came to.
+    /// Its verdict.
     pub verdict: Verdict,
     /// Why, unless it passed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,7 @@ pub struct CaseResult {
     pub why: String,
     /// Its checks.
     pub checks: Vec<CheckResult>,
-    /// What was done and what came of it, and what the server saw, redacted.
+    /// The operations with their results, and what the server saw, redacted.
     pub log: Vec<Value>,
     /// Real time.
     pub real_ms: u64,
@@ -165,7 +165,7 @@ impl Run {
             .flat_map(move |case| case.checks.iter().map(of(case)))
     }
 
-    /// How many checks of this level came to this.
+    /// Number of checks of this level with this verdict.
     #[must_use]
     pub fn count(&self, level: Level, verdict: Verdict) -> usize {
         self.checks()
@@ -173,7 +173,7 @@ impl Run {
             .count()
     }
 
-    /// How many checks came to this.
+    /// Number of checks with this verdict.
     #[must_use]
     pub fn total(&self, verdict: Verdict) -> usize {
         self.checks()
@@ -192,7 +192,7 @@ impl Run {
     }
 }
 
-/// How many of these are passed, and how many applicable: that a check was not judged is no reason to leave it out.
+/// How many of these are passed, and how many applicable: a check that was not judged is counted, too.
 fn passed<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> (usize, usize) {
     checks.fold((0, 0), |(passed, of), check| match check.verdict {
         Verdict::NotApplicable => (passed, of),

@@ -116,7 +116,7 @@ fn run_one(harness: &Harness, plan: &Plan<'_>, cases: &[Case], baseline: &Baseli
     run
 }
 
-/// Marks what came out otherwise in a later run.
+/// Marks verdicts that differ in a later run.
 pub(crate) fn compare(first: &mut [Run], later: &[Run]) {
     for (run, other) in first.iter_mut().zip(later) {
         for (case, again) in run.cases.iter_mut().zip(&other.cases) {

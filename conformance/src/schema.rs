@@ -24,7 +24,7 @@ impl Holder<'_> {
         let words = match schema {
             Value::Bool(true) => return Ok(()),
             Value::Object(words) => words,
-            other => return Err(format!("{at}: {other} is no schema")),
+            other => return Err(format!("{at}: {other} is not a schema")),
         };
         for (word, operand) in words {
             if NOTES.contains(&word.as_str()) {

@@ -211,7 +211,7 @@ impl Shim {
         let line: Value = serde_json::from_str(&line).map_err(|_| {
             let line: String = line.chars().take(200).collect();
             Broken::Client(format!(
-                "its standard output has a line that is no JSON: {line:?}"
+                "its standard output has a line that is not JSON: {line:?}"
             ))
         })?;
         self.hold("/$defs/from_shim", &line)

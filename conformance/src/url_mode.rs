@@ -1,5 +1,5 @@
-//! A program that is no shim: it is told the server and the operation by its environment, runs once for each
-//! operation, and is judged by what the server saw. `clients/url-mode/README.md` tells what it is told.
+//! A program that is not a shim: it reads the server and the operation from its environment, runs once for each operation,
+//! and is judged by its requests. `clients/url-mode/README.md` describes its environment.
 
 mod cases;
 mod folder;

@@ -32,7 +32,7 @@ fn clients_have_names_of_their_own() {
         assert_eq!(told.trim(), format!("{client}: expected NAME=COMMAND"));
     }
     let told = refused(&["--subject", "ureq"]);
-    let none = "there is no client ureq: this program has none built in";
+    let none = "unknown client ureq: this program has no built-in clients";
     assert_eq!(told.trim(), none);
 }
 

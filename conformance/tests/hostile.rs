@@ -102,7 +102,7 @@ fn a_token_that_nobody_issued_passes_nothing() {
         .find(|(_, check)| check.id == "device.login.token#token")
         .expect("it is there");
     assert_eq!(check.verdict, Verdict::NotTestable);
-    let why = "device.start came to ok, and no server was asked for anything";
+    let why = "device.start was ok, and no server received a request";
     assert_eq!(check.why.as_deref(), Some(why));
     assert_eq!(run.total(Verdict::HarnessError), 0);
 }

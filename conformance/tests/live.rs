@@ -150,7 +150,7 @@ fn all_is_well<S: Subject + Send + 'static>() {
         ),
         (
             "tokens.sat.accepted#opens",
-            "not-applicable: COZE_API_TOKEN is no sat_… token, or not set",
+            "not-applicable: COZE_API_TOKEN is not a sat_… token, or not set",
         ),
     ] {
         assert_eq!(why(&first, id), told);
@@ -212,7 +212,7 @@ fn what_has_no_credential_is_not_applicable() {
         ),
         (
             "tokens.pat.accepted#opens",
-            "COZE_API_TOKEN is no pat_… token, or not set",
+            "COZE_API_TOKEN is not a pat_… token, or not set",
         ),
     ] {
         assert_eq!(why(&run, id), format!("not-applicable: {variable}"));

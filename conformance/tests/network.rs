@@ -187,7 +187,7 @@ fn both_say(trial: &Trial<'_>, base: &str, expected: Obstacle, words: &str, kind
 }
 
 const UNSENT: &str = "could not be reached, and nothing was sent";
-const BROKE: &str = "the connection broke before a whole answer came";
+const BROKE: &str = "the connection broke before the whole answer arrived";
 const PASSES: ErrorKind = ErrorKind::Wait(SECOND);
 
 #[test]
@@ -378,7 +378,7 @@ fn an_answer_that_breaks_off() {
         (
             silent(),
             Obstacle::Timeout,
-            "no whole answer came in time: the server or the network is too slow, or a firewall drops what is sent"
+            "the whole answer did not arrive in time: the server or the network is too slow, or a firewall drops what is sent"
                 .to_owned(),
             PASSES,
         ),

@@ -1,4 +1,4 @@
-//! Every bound of the mock, in one table: the summary of a configuration and the OpenAPI document tell them too.
+//! The limits of the mock, in one table. The summary of a configuration and the OpenAPI document show them, too.
 
 use std::time::Duration;
 

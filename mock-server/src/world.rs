@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
-    /// Scheme, host, port and mount; set once the mock listens, if there is no public URL.
+    /// Scheme, host, port and mount; set once the mock listens, unless it has a public URL.
     pub(crate) base_url: OnceLock<String>,
     pub(crate) addressing: Arc<Addressing>,
 }

@@ -16,9 +16,9 @@ pub(super) fn plans(
     let names: Vec<String> = subjects.iter().map(|plan| plan.name.clone()).collect();
     if let Some(unknown) = args.subjects.iter().find(|name| !names.contains(name)) {
         return Err(match names.is_empty() {
-            true => format!("there is no client {unknown}: this program has none built in"),
+            true => format!("unknown client {unknown}: this program has no built-in clients"),
             false => format!(
-                "there is no client {unknown}; there is {}",
+                "unknown client {unknown}; expected one of {}",
                 names.join(", ")
             ),
         });

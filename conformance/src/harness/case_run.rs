@@ -15,7 +15,7 @@ use crate::clock::SharedClock;
 use crate::observe::{self, Found};
 use crate::url_mode;
 
-/// How a case came to its end.
+/// How a case ended.
 pub(super) enum Ended {
     Completed,
     /// The client has not what the case takes, and had not declared it.
@@ -160,7 +160,7 @@ impl CaseRun {
         }
         let mut got = self.log.iter().filter(|entry| entry["came"] == "ok");
         let op = got.find_map(|entry| entry["do"].as_str().filter(|op| url_mode::is_asked(op)));
-        op.map(|op| format!("{op} came to ok, and no server was asked for anything"))
+        op.map(|op| format!("{op} was ok, and no server received a request"))
     }
 
     /// Releases every request that is still held.

@@ -3,7 +3,7 @@
 use coze_auth_mock::{JournalEntry, MockWorld};
 use serde_json::{Value, json};
 
-/// Requests by endpoint and by grant; every list is there, empty if nothing came.
+/// Requests by endpoint and by grant; every list is there, empty if no request was received.
 pub(super) fn wire(requests: &[JournalEntry]) -> Value {
     let of = |is: &dyn Fn(&JournalEntry) -> bool| {
         let all: Vec<&JournalEntry> = requests.iter().filter(|entry| is(entry)).collect();

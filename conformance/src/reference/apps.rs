@@ -78,7 +78,7 @@ impl App {
     }
 
     fn is_no(&self, what: &str) -> Halt {
-        broken(format!("a {} app is no {what} app", self.kind()))
+        broken(format!("a {} app is not a {what} app", self.kind()))
     }
 
     pub(super) fn authorize(

@@ -36,7 +36,7 @@ impl<S: Subject> Underway<S> {
                 .map_err(Halt::from),
             "provider.parallel" => self.parallel(args),
             "api.call" => self.whoami(args),
-            _ => Err(Halt::Unsupported("no such operation".to_owned())),
+            _ => Err(Halt::Unsupported("unknown operation".to_owned())),
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::client::{Broken, Failure, Opening, Outcome};
 use crate::{shell, variables};
 
-/// What automake, meson and TAP read as a skip: the program has no such feature.
+/// What automake, meson and TAP read as a skip: the program does not have this feature.
 const SKIPPED: i32 = 77;
 
 /// Stands for what the program got, and tells nobody.

@@ -280,7 +280,7 @@ impl From<CallbackRejected> for Error {
     }
 }
 
-/// What came to the redirect URI.
+/// The parameters that the redirect URI received.
 #[derive(Clone, Debug)]
 pub struct Callback {
     state: Option<State>,
@@ -288,12 +288,12 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// The state that came back, to find the attempt by. Anybody may have sent it.
+    /// The returned state, by which the attempt is found. Anybody may have sent it.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref()
     }
 
-    /// Reads what came to a [`RedirectUri`]: the whole URL, its path and query, its query alone, or the
+    /// Reads a request to a [`RedirectUri`]: the whole URL, its path and query, its query alone, or the
     /// request line. Parameters that are empty, or white space alone, count as absent (RFC 6749 §3.1).
     ///
     /// # Errors

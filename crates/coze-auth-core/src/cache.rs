@@ -37,7 +37,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause that a server can ask for: a gateway that says "in three thousand years" is not believed.
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
-/// How long a token that had ended when it came is used all the same, if its answer does not tell the server's time:
+/// How long a token that had expired on arrival is used all the same, if its answer does not tell the server's time:
 /// this clock is wrong, or the token is a matter of seconds. Without it, every lookup on such a machine would be a
 /// request.
 const DOUBTFUL: Duration = Duration::from_secs(5);
@@ -121,13 +121,13 @@ struct Current {
     at: SteadyTime,
     /// The API refused the access token.
     rejected: bool,
-    /// It came in the place of a rejected one.
+    /// It replaced a rejected one.
     replaces_rejected: bool,
-    /// It had ended when it came, by our calendar: for so long it is used all the same.
+    /// It had expired on arrival, by our calendar: it is used all the same for this long.
     doubtful: Option<Duration>,
     /// The server refused the refresh token.
     refused: bool,
-    /// It could not be stored: whoever has the next ticket tries again.
+    /// It could not be stored: the holder of the next ticket tries again.
     unstored: bool,
 }
 
@@ -170,7 +170,7 @@ impl<E: RefreshError> TokenCache<E> {
         self.fail_to_store(error, now);
     }
 
-    /// Takes a grant that whoever renews has found in storage: until a new one comes, its token is served while it
+    /// Takes a grant that a renewal has found in storage: until a new one comes, its token is served while it
     /// lasts, whatever becomes of the renewal. It does not end the renewal. Ignored if it has ended, or if the
     /// current one is it, or serves longer.
     pub fn adopt(&mut self, stored: &TokenGrant, now: Now) {
@@ -199,10 +199,9 @@ impl<E: RefreshError> TokenCache<E> {
         self.void = self.tickets;
     }
 
-    /// The access token of the API's last word is unusable: whoever sent it got a 401. Ignored unless it is
-    /// the current one, since a late answer to an old token says nothing about the new one. A running renewal
-    /// goes on and counts. Ignored too if it came in the place of a refused one less than half a minute ago:
-    /// what is wrong then is not the token.
+    /// Marks `rejected` as unusable, after the API answered 401. Ignored unless it is the current token, since a late
+    /// answer to an old token says nothing about the new one. A running renewal goes on and counts. Also ignored if the
+    /// token replaced a rejected one less than half a minute ago: the token is not the problem then.
     pub fn invalidate(&mut self, rejected: &AccessToken, now: Now) {
         let Some(current) = &mut self.current else {
             return;
@@ -213,7 +212,7 @@ impl<E: RefreshError> TokenCache<E> {
         }
     }
 
-    /// Hands in what came of a ticket; `now` is read after whatever the renewal waited for, since a failure's pause is
+    /// Hands in the result of a ticket; `now` is read after whatever the renewal waited for, since a failure's pause is
     /// counted from it.
     ///
     /// A failure is ignored if another ticket has been given out since, or if its grant is no longer the current

@@ -54,7 +54,7 @@ impl Endpoints {
         Self::parse(api, false)
     }
 
-    /// Like [`custom`](Self::custom), with `http` allowed to any host: whoever can listen on the way
+    /// Like [`custom`](Self::custom), with `http` allowed to any host: anyone who can listen on the way
     /// gets every secret.
     ///
     /// # Errors
@@ -209,7 +209,7 @@ pub fn origin(url: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// [`ConfigError`] if it is no `https` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`, `localhost`), or
+/// [`ConfigError`] if it is not an `https` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`, `localhost`), or
 /// has more than scheme, host and port: a token goes to the whole of an origin, whatever path it was allowed with.
 pub fn token_origin(text: &str, insecure: bool) -> Result<String, ConfigError> {
     let bad = |problem| ConfigError::new("origin", problem);
@@ -253,7 +253,7 @@ const LONGEST_ID: usize = 256;
 enum For {
     Api,
     Pages,
-    /// Whoever may be sent a token: not Coze's to know.
+    /// An origin to which a token may be sent, which need not be Coze's.
     Tokens,
 }
 

@@ -154,7 +154,7 @@ impl<'a> Answer<'a> {
     }
 
     /// `Retry-After` (RFC 9110 §10.2.3). A date counts from the server's clock, else from ours, and one that
-    /// has passed is no pause. A fraction is not in the RFC, but can mean one thing only.
+    /// has passed is not a pause. A fraction is not in the RFC, but can mean one thing only.
     fn retry_after(&self) -> Option<Duration> {
         let value = self.header("retry-after")?.trim();
         if let Some(until) = http_date(value) {

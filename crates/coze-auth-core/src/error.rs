@@ -1,6 +1,6 @@
 //! What went wrong: whose fault, what, whether to try again, and the log id to give to Coze's support.
 //!
-//! Errors are made from an allowlist of fields. None holds a body or a secret; text that came from a
+//! Errors are made from an allowlist of fields. None holds a body or a secret; text from a
 //! server is cut to 200 characters, its control characters are escaped, and secrets that we sent and
 //! that it repeats are masked.
 
@@ -67,7 +67,7 @@ pub enum Retry {
     After(Duration),
     /// Unknown: Coze may have acted, and the authorization code or refresh token that was sent may be
     /// spent. How Coze takes a second use is not known (protocol §14): it may refuse, and it may end the
-    /// grant (RFC 6749 §4.1.2, RFC 9700 §4.14.2). A new login is the sure way. Whoever tries again all the same
+    /// grant (RFC 6749 §4.1.2, RFC 9700 §4.14.2). A new login is the sure way. A caller that tries again all the same
     /// waits for at least this long first.
     MaybeSpent(Duration),
 }
@@ -257,9 +257,9 @@ impl From<SigningError> for Error {
 pub enum TransportFailure {
     /// Not a byte of the request left: no name, no route, refused connection, failed TLS handshake.
     NotSent,
-    /// The request may have arrived; no whole answer came back.
+    /// The request may have arrived; the whole answer did not.
     NoAnswer,
-    /// The request may have arrived; no whole answer came back in the time allowed.
+    /// The request may have arrived; the whole answer did not arrive in the time allowed.
     Timeout,
 }
 
@@ -267,8 +267,8 @@ impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSent => "could not be reached, and nothing was sent",
-            Self::NoAnswer => "the connection broke before a whole answer came",
-            Self::Timeout => "no whole answer came in time",
+            Self::NoAnswer => "the connection broke before the whole answer arrived",
+            Self::Timeout => "the whole answer did not arrive in time",
         })
     }
 }

@@ -39,7 +39,7 @@ impl PkceApp {
         })
     }
 
-    /// The `plain` challenge, which shows the verifier to whoever sees the authorize URL (RFC 7636 §7.2).
+    /// The `plain` challenge, which shows the verifier to anyone who sees the authorize URL (RFC 7636 §7.2).
     #[must_use]
     pub fn with_plain_challenge(mut self) -> Self {
         self.method = ChallengeMethod::Plain;

@@ -2,7 +2,7 @@
 //!
 //! For an https address that is the first of `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY` and `all_proxy` that is set, for
 //! http of `HTTP_PROXY`, `http_proxy`, `ALL_PROXY`, `all_proxy`. An empty variable counts as one that is not set. Where
-//! `REQUEST_METHOD` is set (CGI), whoever sends a request sets `HTTP_PROXY` with its `Proxy` header, so that one is not
+//! `REQUEST_METHOD` is set (CGI), the sender of a request sets `HTTP_PROXY` with its `Proxy` header, so that one is not
 //! looked at then (CVE-2016-5385).
 //!
 //! A proxy is `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`, `://`, perhaps a user and a password, a host,

@@ -1,4 +1,4 @@
-//! Whether an answer of Coze's API says that the access token is no good (protocol §4.4).
+//! Whether an answer of Coze's API says that the access token is not valid (protocol §4.4).
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};

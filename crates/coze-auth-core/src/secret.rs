@@ -128,7 +128,7 @@ pub(crate) fn check(
 }
 
 secret! {
-    /// A refresh token. Coze rotates it: each use gives a new one and kills this one (protocol §3.4).
+    /// A refresh token. Coze rotates it: each use gives a new one and invalidates this one (protocol §3.4).
     RefreshToken, "refresh token", Text
 }
 secret! {

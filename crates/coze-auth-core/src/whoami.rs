@@ -81,7 +81,7 @@ fn picture(text: &str) -> Option<String> {
 pub struct UntrustedText(String);
 
 impl UntrustedText {
-    /// The text as it came, not escaped: to be stored or compared, or for what escapes by itself. Where it was not text
+    /// The text as it was received, not escaped: to be stored or compared, or for what escapes by itself. Where it was not text
     /// (half a surrogate pair, another encoding) it has U+FFFD.
     pub fn as_raw(&self) -> &str {
         &self.0

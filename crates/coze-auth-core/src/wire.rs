@@ -52,7 +52,7 @@ impl Body {
         self.as_bytes().len()
     }
 
-    /// Whether there are no bytes.
+    /// Returns true if there are zero bytes.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }

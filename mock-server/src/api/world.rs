@@ -81,7 +81,7 @@ impl MockWorld {
             .collect()
     }
 
-    /// Waits for a request that matches `filter` and was not taken before, and takes the oldest. Returns none if no such
+    /// Waits for a request that matches `filter` and was not taken before, and takes the oldest. Returns none if no matching
     /// request arrived within `timeout` of real time, or if the world was reset or ended.
     ///
     /// It does not need the timer of a runtime.

@@ -11,7 +11,7 @@ use super::Failure;
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) struct Watch<F> {
-    /// Makes the builder anew from the configuration.
+    /// Reads the configuration and makes a builder.
     builder: F,
     file: PathBuf,
     /// The stamp of the file when it was read, taken before reading, so that no change is missed.

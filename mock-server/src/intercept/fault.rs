@@ -194,7 +194,7 @@ impl Fault {
         self
     }
 
-    /// Sets the maximum number of requests on which the fault acts; the default is no maximum.
+    /// Sets the maximum number of requests on which the fault acts; by default it acts on all.
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self

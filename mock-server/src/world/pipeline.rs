@@ -94,8 +94,8 @@ async fn at_request(
     FaultedReply::plain(response::marked(reply, interference.fault))
 }
 
-/// Decided while the world is locked, so that the journal tells in which order. Returned beside
-/// the answer is what makes it wait.
+/// Answers by the rules, and applies a fault to the answer. Both happen under one lock, so that the journal has the order of
+/// the answers. Also returns the fault if it delays the answer.
 fn at_answer(
     world: &World,
     request: &Incoming,

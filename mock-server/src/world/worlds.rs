@@ -131,7 +131,7 @@ impl Worlds {
         settings
     }
 
-    /// Removes the world of this name and ends it. Returns false if there is none.
+    /// Removes the world of this name and ends it. Returns false if the name is unknown.
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut named = self.locked();
         let removed = named.remove(name);

@@ -31,9 +31,8 @@ impl CaseRun {
                 Ok(None) => {}
                 Ok(Some(ended)) => return ended,
                 Err(Missing::NotGiven(path)) => {
-                    self.stopped_at = Some(format!(
-                        "stopped at step {index}, {told}: there is no {path}"
-                    ));
+                    self.stopped_at =
+                        Some(format!("stopped at step {index}, {told}: {path} is absent"));
                     return Ended::Completed;
                 }
                 Err(Missing::Unknown(path)) => {

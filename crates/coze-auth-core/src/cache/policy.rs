@@ -109,7 +109,7 @@ impl Validity {
 
     /// Returns true if the token is valid for at least so long, or if its end is not known. More than a new token is
     /// fresh for (its life without the last minute, or the last tenth of a short one) counts as that: a renewal
-    /// would not bring more, and whoever asks for an hour where tokens live a quarter of one would have each call renew.
+    /// would not bring more, and a caller that asks for an hour where tokens live a quarter of one would renew at each call.
     pub fn lasts(&self, at_least: Duration, now: UnixTime) -> bool {
         let most = self.issued_at.until(self.stale_from);
         let lasts = |end| now.until(end) >= at_least.min(most);

@@ -41,7 +41,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// From a server's words. They are recognised as they came and cleaned only where they are shown:
+    /// From a server's words. They are recognised before cleaning and cleaned only where they are shown:
     /// a secret that happens to be a part of `authorization_pending` must not hide it.
     pub(crate) fn of_server(words: &str, text: &ServerText) -> Self {
         match words.trim() {
@@ -136,7 +136,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Where an answer came from: what every error about an answer tells.
+/// The source of an answer, which every error about an answer has.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Origin {
     /// Scheme, host and port.
@@ -317,7 +317,7 @@ pub enum Oddity {
     Coding,
     /// Not a JSON object: HTML of a gateway or proxy, a cut-off answer.
     NotJson,
-    /// A status that is no success, and no error code in the body.
+    /// A status that is not a success, and no error code in the body.
     Unexplained,
     /// A success without this member.
     Missing(&'static str),
@@ -434,7 +434,7 @@ impl fmt::Display for Unexpected {
             Oddity::NotJson => {
                 f.write_str("it is not a JSON object; a proxy or gateway may have answered")
             }
-            Oddity::Unexplained => f.write_str("it is no success and has no error code"),
+            Oddity::Unexplained => f.write_str("it is not a success and has no error code"),
             Oddity::Missing(member) => write!(f, "it has no {member}"),
             Oddity::Repeated(member) => write!(f, "it has {member} twice"),
             Oddity::WrongType(member) => write!(f, "its {member} is of the wrong type"),

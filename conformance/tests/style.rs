@@ -1,0 +1,186 @@
+//! The glossary of docs/style.md: the words that it refuses are in no doc comment and in no text of these packages.
+
+use std::path::{Path, PathBuf};
+
+/// Sources that the test reads: the mock with its commands and pages, the core, and the suite with its command.
+const READ: &[&str] = &[
+    "crates/coze-auth-core/src",
+    "mock-server/src",
+    "conformance/src",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned()
+}
+
+/// The words in bold in the second column of the glossary.
+fn refused_words() -> Vec<String> {
+    let page = std::fs::read_to_string(root().join("docs/style.md")).expect("the page");
+    let (_, glossary) = page
+        .split_once("\n## One term per thing\n")
+        .expect("the glossary");
+    let rows = glossary.lines().filter(|line| line.starts_with("| "));
+    rows.filter_map(|row| row.split('|').nth(2))
+        .flat_map(|cell| cell.split("**").skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs")
+            && !path.ends_with("tests.rs")
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// The doc comments and the string literals of a source, without its tests, each with its line. Doc comments in
+/// consecutive lines are one text. A literal without a space is a name and not a text.
+fn texts(source: &str) -> Vec<(usize, String)> {
+    let source = source
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut doc_ends = 0;
+    let mut at = 0;
+    while let Some(first) = source[at..].chars().next() {
+        let rest = &source[at..];
+        let line = source[..at].matches('\n').count() + 1;
+        let in_name = source[..at].ends_with(|c: char| c == '_' || c.is_alphanumeric());
+        let hashes = match rest.strip_prefix('r') {
+            Some(after) => after.len() - after.trim_start_matches('#').len(),
+            None => 0,
+        };
+        if rest.starts_with("//") {
+            let comment = rest.lines().next().unwrap_or_default();
+            let doc = comment
+                .strip_prefix("///")
+                .or_else(|| comment.strip_prefix("//!"));
+            if let Some(doc) = doc {
+                match found.last_mut().filter(|_| doc_ends + 1 == line) {
+                    Some((_, text)) => text.extend([" ", doc]),
+                    None => found.push((line, doc.to_owned())),
+                }
+                doc_ends = line;
+            }
+            at += comment.len();
+        } else if first == 'r' && !in_name && rest[1 + hashes..].starts_with('"') {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let text = &rest[hashes + 2..];
+            let text = text.split(&end).next().unwrap_or_default();
+            found.push((line, text.to_owned()));
+            at += hashes + 2 + text.len() + end.len();
+        } else if first == '"' {
+            let mut escaped = false;
+            let closed = rest[1..].find(|c| {
+                let closes = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                closes
+            });
+            let text = &rest[1..1 + closed.expect("a closed literal")];
+            if text.contains(' ') {
+                found.push((line, text.to_owned()));
+            }
+            at += text.len() + 2;
+        } else if rest.starts_with("'\\") {
+            at += 3 + rest[3..].find('\'').expect("a closed character") + 1;
+        } else if first == '\'' && rest.chars().nth(2) == Some('\'') {
+            at += 2 + rest.chars().nth(1).map_or(0, char::len_utf8);
+        } else {
+            at += first.len_utf8();
+        }
+    }
+    found
+}
+
+/// The refused words of a text. Code in backticks is not read, "no longer" is not a negation, and -s, -es, -ed and -ing
+/// make another form of the same word.
+fn refused_in<'a>(text: &str, words: &'a [String]) -> Vec<&'a str> {
+    let prose: String = text.replace("\\\n", " ").split('`').step_by(2).collect();
+    let prose = prose.split_whitespace().collect::<Vec<_>>().join(" ");
+    let prose = prose.to_lowercase().replace("no longer", "");
+    let letter = |c: char| c.is_alphanumeric() || c == '_';
+    let has = |word: &str| {
+        prose.match_indices(word).any(|(at, _)| {
+            let rest = &prose[at + word.len()..];
+            let ending = &rest[..rest.find(|c| !letter(c)).unwrap_or(rest.len())];
+            !prose[..at].ends_with(letter) && ["", "s", "es", "ed", "ing"].contains(&ending)
+        })
+    };
+    let words = words.iter().map(String::as_str);
+    words.filter(|word| has(word)).collect()
+}
+
+#[test]
+fn words_that_the_glossary_refuses_are_not_used() {
+    let words = refused_words();
+    assert!(words.len() > 15, "{words:?}");
+    let root = root();
+    let mut paths = Vec::new();
+    for folder in READ {
+        sources(&root.join(folder), &mut paths);
+    }
+    let (mut read, mut wrong) = (0, Vec::new());
+    for path in paths {
+        let source = std::fs::read_to_string(&path).expect("a text file");
+        let name = path.strip_prefix(&root).expect("below it").display();
+        for (line, text) in texts(&source) {
+            read += 1;
+            for word in refused_in(&text, &words) {
+                wrong.push(format!("{name}:{line}: {word:?} in {text:?}"));
+            }
+        }
+    }
+    assert!(read > 3_000, "only {read} texts were found");
+    assert!(
+        wrong.is_empty(),
+        "docs/style.md has the word to use instead:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn a_refused_word_is_found_wherever_people_read_it() {
+    let words: Vec<String> = ["breach", "is no"].map(str::to_owned).into();
+    let refused = |source: &str| {
+        let texts = texts(source);
+        let all = texts.iter().flat_map(|(_, text)| refused_in(text, &words));
+        all.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (what, source) in [
+        ("rustdoc", "/// Counts breaches.\npub fn count() {}"),
+        ("module", "//! A breach."),
+        (
+            "help",
+            "struct A {\n    /// Answer Breaches of a rule\n    #[arg(long)]\n    b: u8,\n}",
+        ),
+        (
+            "error",
+            "fn a<'a>(c: &'a str) { f('\"', \"a breach of it\") }",
+        ),
+        ("raw", "const A: &str = r#\"a \"breach\" here\"#;"),
+        ("two lines", "const A: &str = \"the \\\n    breach\";"),
+    ] {
+        assert_eq!(refused(source), ["breach"], "{what}");
+    }
+    let wrapped = "/// This is\n/// no URL.\nstruct A;\n/// It is no longer one.\nstruct B;";
+    assert_eq!(refused(wrapped), ["is no"]);
+    for (what, source) in [
+        ("a comment", "// a breach\nfn a() {}"),
+        ("code", "/// See `breach of`.\nfn a() {}"),
+        ("a name", "const A: &str = \"breach\";"),
+        ("another word", "/// Breachable, a sea-breacher.\nfn a() {}"),
+        ("a test", "#[cfg(test)]\nmod tests {\n/// a breach\n}"),
+    ] {
+        assert_eq!(refused(source), [""; 0], "{what}");
+    }
+}
