@@ -8,7 +8,7 @@ use coze_auth_core::http;
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
 use coze_auth_tokens::{Origins, Refused};
 use http_body::{Frame, SizeHint};
-use reqwest::{Body, Response, ResponseBuilderExt as _, Url};
+use reqwest::{Body, Response, ResponseBuilderExt as _};
 
 use crate::Error;
 use crate::network::network_error;
@@ -23,14 +23,14 @@ pub(crate) async fn ask(
     http: &reqwest::Client,
     request: reqwest::Request,
     origins: &Origins,
-) -> Result<(Response, Option<Refused<Url>>), Error> {
+) -> Result<(Response, Option<Refused>), Error> {
     let failed = |error| Error::Request(network_error(error, None));
     let mut asked = request.url().clone();
     asked.set_fragment(None);
     let answer = http.execute(request).await.map_err(failed)?;
     let ended = answer.url().clone();
     let (answer, rejected) = judge(answer).await.map_err(failed)?;
-    let refused = rejected.then(|| origins.refused_at(&asked, ended));
+    let refused = rejected.then(|| origins.refused_at(asked.as_str(), ended.as_str()));
     Ok((answer, refused.transpose()?))
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http::Uri;
 use coze_auth_core::proxy::Proxies;
-use coze_auth_tokens::{Clock, Timeouts, proxies};
+use coze_auth_tokens::tokio::{SystemClock, Time};
+use coze_auth_tokens::{Timeouts, proxies};
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Proxy};
 
-use crate::{Error, SystemClock, Time};
+use crate::Error;
 
 /// Drives flows over `reqwest`. Cheap to clone; clones share their connections. Keep one.
 ///
@@ -77,7 +78,7 @@ impl Client {
     /// Proxies are the builder's then, for all but this machine: those that you give it, none after `no_proxy`, else what
     /// reqwest itself makes of the environment. That is alike for what both understand, but reqwest passes over a proxy
     /// that it cannot read, knows no `*.name` and no port in `NO_PROXY`, and uses none at all in a CGI program. For the
-    /// reading of [`new`](Self::new) ask [`store::proxies`](crate::store::proxies) for your address first: it gives the
+    /// reading of [`new`](Self::new) ask [`tokens::proxies`](crate::tokens::proxies) for your address first: it gives the
     /// proxy for the builder, or the error.
     ///
     /// ```no_run
@@ -135,12 +136,6 @@ impl Client {
             self.http = Http::Own(Arc::new(own));
         }
         self
-    }
-
-    /// For a token source, which reads it between what it does.
-    pub(crate) fn clock(&self) -> Clock {
-        let time = self.time.clone();
-        Arc::new(move || time.now())
     }
 
     /// Another clock than the machine's, for tests. HTTP timeouts stay real time.

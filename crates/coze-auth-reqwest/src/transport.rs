@@ -1,8 +1,10 @@
-//! One send, one loop.
+//! One send.
 
-use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
+use std::time::Duration;
 
-use coze_auth_tokens::NetworkError;
+use coze_auth_core::{Body, Flow, Request, Response, TransportFailure, http};
+use coze_auth_tokens::SendError;
+use coze_auth_tokens::tokio::{Time, Transport, run};
 
 use crate::network::network_error;
 use crate::{Client, Error};
@@ -20,66 +22,47 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] and [`Error::Redirected`] end any flow.
-    pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
-        let mut cause: Option<NetworkError> = None;
-        loop {
-            // Taken apart before anything is awaited: a run can move between threads if its flow can,
-            // whatever the flow gives in the end.
-            let todo = match flow.step(self.time.now()) {
-                Step::Send(request) => Ok(request),
-                Step::Wait(pause) => Err(pause),
-                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
-            };
-            let reply = match todo {
-                Ok(request) => self.send(request).await?,
-                Err(pause) => {
-                    self.time.sleep(pause).await;
-                    continue;
-                }
-            };
-            let reply = match reply {
-                Ok(response) => {
-                    cause = None;
-                    Ok(response)
-                }
-                Err((failure, error)) => {
-                    cause = Some(error);
-                    Err(failure)
-                }
-            };
-            flow.receive(reply, self.time.now());
-        }
+    pub async fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
+        run(self, flow).await
     }
+}
 
-    /// Sends once. The inner error is the flow's to judge; the outer one ends it.
-    async fn send(&self, request: Request) -> Result<Reply, Error> {
+impl Transport for Client {
+    async fn send(&self, request: Request) -> Result<Response, SendError> {
         let (client, proxy) = self.for_uri(request.uri())?;
-        let mut request = match outgoing(request) {
-            Ok(request) => request,
-            Err(error) => return Ok(Err((TransportFailure::NotSent, network_error(error, None)))),
-        };
+        let mut request = outgoing(request).map_err(|error| SendError::Failed {
+            failure: TransportFailure::NotSent,
+            cause: Some(network_error(error, None)),
+        })?;
         *request.timeout_mut() = Some(self.timeouts.whole);
         let asked = request.url().clone();
         let answer = match client.execute(request).await {
             Ok(answer) if *answer.url() != asked => {
-                return Err(Error::redirected(answer.url().as_str()));
+                return Err(Error::redirected(answer.url().as_str()).into());
             }
             Ok(answer) => incoming(answer).await,
             Err(error) => Err(error),
         };
-        answer.map(Ok).or_else(|error| {
+        answer.map_err(|error| {
             let url = error.url().unwrap_or(&asked);
             if error.is_redirect() || *url != asked {
-                return Err(Error::redirected(url.as_str()));
+                return Error::redirected(url.as_str()).into();
             }
-            let failure = consequence(&error, self.is_own());
-            Ok(Err((failure, network_error(error, proxy))))
+            SendError::Failed {
+                failure: consequence(&error, self.is_own()),
+                cause: Some(network_error(error, proxy)),
+            }
         })
     }
-}
 
-/// What came of a request.
-type Reply = Result<Response, (TransportFailure, NetworkError)>;
+    fn timeout(&self) -> Duration {
+        self.timeouts.whole
+    }
+
+    fn time(&self) -> &dyn Time {
+        &*self.time
+    }
+}
 
 fn outgoing(request: Request) -> reqwest::Result<reqwest::Request> {
     let (head, body) = request.into_parts();

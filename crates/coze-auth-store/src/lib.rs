@@ -22,4 +22,4 @@ pub use self::error::{Cause, StoreError};
 pub use self::file::FileStore;
 pub use self::key::GrantKey;
 pub use self::memory::MemoryStore;
-pub use self::store::{GrantStore, LockedGrant, Saved};
+pub use self::store::{AsyncGrantStore, AsyncLockedGrant, GrantStore, LockedGrant, Saved};

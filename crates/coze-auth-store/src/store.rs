@@ -111,3 +111,91 @@ impl<S: GrantStore + ?Sized> GrantStore for Arc<S> {
         (**self).lock(key, patience)
     }
 }
+
+/// [`GrantStore`] for a store that is awaited, such as over an engine's async client: while it waits for a lock it
+/// takes no thread. The async token sources take it (`TokenSource::stored_async`). What the methods mean, what they must
+/// hold to and how they fail is the same.
+///
+/// A future that is dropped leaves the grant as it was or as it was to be, and gives a lock that it waited for to the
+/// next.
+pub trait AsyncGrantStore: Send + Sync {
+    /// The right to change one grant.
+    type Locked: AsyncLockedGrant + 'static;
+
+    /// As [`GrantStore::load`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`GrantStore::load`].
+    fn load(
+        &self,
+        key: &GrantKey,
+    ) -> impl Future<Output = Result<Option<TokenGrant>, StoreError>> + Send;
+
+    /// As [`GrantStore::lock`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`GrantStore::lock`].
+    fn lock(
+        &self,
+        key: &GrantKey,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Self::Locked, StoreError>> + Send;
+}
+
+/// [`LockedGrant`] of a store that is awaited. Dropping it gives the grant to the next; a drop must neither wait nor
+/// panic.
+pub trait AsyncLockedGrant: Send {
+    /// As [`LockedGrant::load`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`LockedGrant::load`].
+    fn load(&mut self) -> impl Future<Output = Result<Option<TokenGrant>, StoreError>> + Send;
+
+    /// As [`LockedGrant::prepare`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`LockedGrant::prepare`].
+    fn prepare(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// As [`LockedGrant::save`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`LockedGrant::save`].
+    fn save(
+        &mut self,
+        grant: &TokenGrant,
+    ) -> impl Future<Output = Result<Saved, StoreError>> + Send;
+
+    /// As [`LockedGrant::remove`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`LockedGrant::remove`].
+    fn remove(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl<S: AsyncGrantStore + ?Sized> AsyncGrantStore for Arc<S> {
+    type Locked = S::Locked;
+
+    fn load(
+        &self,
+        key: &GrantKey,
+    ) -> impl Future<Output = Result<Option<TokenGrant>, StoreError>> + Send {
+        (**self).load(key)
+    }
+
+    fn lock(
+        &self,
+        key: &GrantKey,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Self::Locked, StoreError>> + Send {
+        (**self).lock(key, patience)
+    }
+}

@@ -9,21 +9,21 @@ use crate::{Error, Source};
 /// What an answer that refuses a token is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // an adapter builds it: there is nothing else to refuse
-pub enum Refused<U> {
+pub enum Refused {
     /// The token that was sent.
     Token,
     /// A request that was redirected, ended at this URL, and need not have the token any more.
-    Without(U),
+    Without(String),
 }
 
 /// What to do with an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // an adapter does what it says
-pub enum Then<U> {
+pub enum Then {
     /// Give it to the application.
     HandOn,
     /// Send the request to this URL, with the same token: only the answer to a request that surely carried it counts.
-    Directly(U),
+    Directly(String),
     /// Send the request once more, if there is another token now.
     Again,
 }
@@ -40,10 +40,10 @@ pub struct Delivery {
 
 impl Delivery {
     /// Of a request to this URL, which can or cannot be sent twice.
-    pub fn new(method: &Method, url: impl ToString, repeatable: bool) -> Self {
+    pub fn new(method: &Method, url: String, repeatable: bool) -> Self {
         Self {
             method: method.clone(),
-            url: url.to_string(),
+            url,
             repeatable,
             directly: false,
             again: false,
@@ -55,18 +55,17 @@ impl Delivery {
     /// # Errors
     ///
     /// [`Error::RefusedElsewhere`] if it is not known what the answer says of the token.
-    pub fn answered<U: ToString>(
+    pub fn answered(
         &mut self,
         source: &Source,
         token: &AccessToken,
-        refused: Option<Refused<U>>,
-    ) -> Result<Then<U>, Error> {
+        refused: Option<Refused>,
+    ) -> Result<Then, Error> {
         match refused {
             Some(Refused::Without(url)) if !self.again => {
-                let to = url.to_string();
-                let may = self.repeatable && may_go_directly(&self.method, &self.url, &to);
+                let may = self.repeatable && may_go_directly(&self.method, &self.url, &url);
                 if !may || self.directly {
-                    return Err(Error::refused_elsewhere(&to));
+                    return Err(Error::refused_elsewhere(&url));
                 }
                 self.directly = true;
                 Ok(Then::Directly(url))

@@ -69,16 +69,12 @@ impl Origins {
     /// # Errors
     ///
     /// [`Error::Redirected`] if it ended where the token must not be sent: it may have gone along.
-    pub fn refused_at<U: AsRef<str> + PartialEq>(
-        &self,
-        asked: &U,
-        ended: U,
-    ) -> Result<Refused<U>, Error> {
-        if *asked == ended {
+    pub fn refused_at(&self, asked: &str, ended: &str) -> Result<Refused, Error> {
+        if asked == ended {
             return Ok(Refused::Token);
         }
-        let ours = self.check(ended.as_ref());
-        ours.map_err(|_| Error::redirected(ended.as_ref()))?;
-        Ok(Refused::Without(ended))
+        let ours = self.check(ended);
+        ours.map_err(|_| Error::redirected(ended))?;
+        Ok(Refused::Without(ended.to_owned()))
     }
 }

@@ -12,15 +12,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_core::{self as core, RefreshToken, Retry, TokenGrant};
-use coze_auth_store::{LockedGrant, Saved, StoreError};
+use coze_auth_store::{Saved, StoreError};
 
+use crate::grants::Held;
 use crate::renewal::Renewal;
 use crate::shared::{Known, Unsaved};
 use crate::source::{Kind, SAVES, Source, save_login};
@@ -39,7 +38,7 @@ pub struct Refresh {
     ticket: Option<RefreshTicket>,
     /// The access token that everyone has, ended or refused.
     known: Option<Known>,
-    held: Option<Box<dyn LockedGrant>>,
+    held: Option<Box<dyn Held>>,
     sent: Option<RefreshToken>,
     tries: u32,
     read_again: bool,
@@ -76,21 +75,15 @@ impl Refresh {
         }
     }
 
-    /// Begins. Blocks while another process renews the same grant.
-    pub fn begin(mut self) -> Next {
-        let before = self.before();
+    /// Begins. Waits while another process renews the same grant.
+    pub async fn begin(mut self) -> Next {
+        let before = self.before().await;
         self.go_on(before)
     }
 
-    /// Has it carried out on a thread of its own. If the system gives none, it has failed.
-    pub fn on_thread(self, carry_out: impl FnOnce(Self) + Send + 'static) {
-        // A closure that is not run takes what it holds along.
-        let (hand_over, taken) = channel();
-        let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
-        match thread.spawn(move || taken.recv().map(carry_out)) {
-            Ok(_) => drop(hand_over.send(self)),
-            Err(cause) => drop(self.end(Err(Error::Thread(Arc::new(cause))))),
-        }
+    /// It cannot be carried out.
+    pub(crate) fn fail(self, error: Error) {
+        drop(self.end(Err(error)));
     }
 
     /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in
@@ -104,11 +97,11 @@ impl Refresh {
         }
     }
 
-    /// Takes what came of the request. Blocks while it is stored.
-    pub fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
+    /// Takes what came of the request, and waits until it is stored.
+    pub async fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
         self.tries += 1;
         let error = match result {
-            Ok(grant) => return self.keep(grant),
+            Ok(grant) => return self.keep(grant).await,
             Err(error) => error,
         };
         if let Error::Core {
@@ -119,7 +112,7 @@ impl Refresh {
             if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
                 self.source.shared.set_refused(sent);
             }
-            if let Some(before) = self.after_refusal().transpose() {
+            if let Some(before) = self.after_refusal().await.transpose() {
                 return self.go_on(before);
             }
         }
@@ -140,7 +133,7 @@ impl Refresh {
     }
 
     /// Asks again, after the pause.
-    pub fn again(self) -> Next {
+    pub async fn again(self) -> Next {
         let before = self.renewal().map(Before::Send);
         self.go_on(before)
     }
@@ -153,25 +146,30 @@ impl Refresh {
         }
     }
 
-    fn before(&mut self) -> Result<Before, Error> {
+    async fn before(&mut self) -> Result<Before, Error> {
         let source = self.source.clone();
         let Kind::Stored { key, store, .. } = &source.kind else {
             return self.renewal().map(Before::Send);
         };
-        if source.shared.unsaved().is_none()
-            && let Some(grant) = self.newer(store.load(key)?)
-        {
-            return Ok(Before::Have(grant));
+        if source.shared.unsaved().is_none() {
+            let stored = store.0.load(key).await?;
+            if let Some(grant) = self.newer(stored) {
+                return Ok(Before::Have(grant));
+            }
         }
-        let held = self.held.insert(store.lock(key, source.patience())?);
+        let held = store.0.lock(key, source.patience()).await?;
+        let held = self.held.insert(held);
         // Now, and not before: who held the lock may have left something.
         if let Some(unsaved) = source.shared.unsaved() {
-            source.keep(&mut **held, unsaved)?;
+            source.keep(&mut **held, unsaved).await?;
         }
-        let before = held.load().map_err(Error::Store).and_then(|stored| {
-            let token = refresh_token_of(stored.as_ref());
-            self.take_up(stored, token)
-        });
+        let before = match held.load().await {
+            Ok(stored) => {
+                let token = refresh_token_of(stored.as_ref());
+                self.take_up(stored, token)
+            }
+            Err(error) => Err(Error::Store(error)),
+        };
         // A disk that is full is found out while the refresh token is still good, and before a person logs in.
         let is_to_be_stored = match &before {
             Ok(Before::Send(_)) => true,
@@ -179,7 +177,7 @@ impl Refresh {
             Err(error) => error.needs_login(),
         };
         if let Some(held) = self.held.as_mut().filter(|_| is_to_be_stored) {
-            held.prepare()?;
+            held.prepare().await?;
         }
         before
     }
@@ -218,12 +216,12 @@ impl Refresh {
 
     /// What a spent refresh token is refused with is not known (protocol §14): whatever the refusal, someone
     /// else may have spent it, and stored the next.
-    fn after_refusal(&mut self) -> Result<Option<Before>, Error> {
+    async fn after_refusal(&mut self) -> Result<Option<Before>, Error> {
         let (Some(held), false) = (&mut self.held, self.read_again) else {
             return Ok(None);
         };
         self.read_again = true;
-        let stored = held.load()?;
+        let stored = held.load().await?;
         match (refresh_token_of(stored.as_ref()), &self.sent) {
             (Some(token), Some(sent)) if !token.matches(sent) => {
                 self.take_up(stored, Some(token)).map(Some)
@@ -248,11 +246,11 @@ impl Refresh {
 
     /// Stores a new grant, if grants are stored, then publishes it. One that cannot be stored is served all the same: it
     /// is good, and the next calls for a token try to store it before anything else.
-    fn keep(mut self, grant: TokenGrant) -> Next {
+    async fn keep(mut self, grant: TokenGrant) -> Next {
         let kept = match (&mut self.held, &self.sent) {
             (Some(held), Some(sent)) => {
                 let from = Some(sent.clone());
-                self.source.keep(&mut **held, Unsaved { from, grant })
+                self.source.keep(&mut **held, Unsaved { from, grant }).await
             }
             _ => Ok(grant),
         };
@@ -290,21 +288,21 @@ fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
 impl Source {
     /// Stores a grant. If someone else's stands by now where there was what it was renewed from, that is the grant. If
     /// it cannot be stored, it is kept here, and stored before all else.
-    pub(crate) fn keep(
+    pub(crate) async fn keep(
         &self,
-        held: &mut dyn LockedGrant,
+        held: &mut dyn Held,
         unsaved: Unsaved,
     ) -> Result<TokenGrant, Error> {
         let Unsaved { from, grant } = self.shared.set_unsaved(unsaved);
         let Some(from) = &from else {
-            save_login(held, &grant).map_err(Error::NotStored)?;
+            save_login(held, &grant).await.map_err(Error::NotStored)?;
             self.shared.set_saved(&grant);
             return Ok(grant);
         };
         let mut tries = 1..SAVES;
         let kept = loop {
             let is_from = |token: &RefreshToken| token.matches(from);
-            match held.load() {
+            match held.load().await {
                 // Logged out in the meantime.
                 Ok(None) => break None,
                 Ok(Some(stored)) if !stored.refresh_token.as_ref().is_some_and(is_from) => {
@@ -314,7 +312,7 @@ impl Source {
                 Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(Error::NotStored(error)),
             }
-            if held.save(&grant).map_err(Error::NotStored)? == Saved::Stored {
+            if held.save(&grant).await.map_err(Error::NotStored)? == Saved::Stored {
                 break Some(grant.clone());
             }
             tries

@@ -3,27 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::error::ConfigError;
 use coze_auth_core::jwt::{JwtApp, JwtCall, JwtGrant};
 use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
-use coze_auth_store::{GrantKey, GrantStore, LockedGrant, Saved, StoreError};
+use coze_auth_store::{GrantKey, Saved, StoreError};
 
+use crate::Error;
+use crate::grants::{Held, Store};
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::slot::Slot;
 use crate::wait::Waiting;
-use crate::{Error, sync};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// Beside what the timeouts sum up to, for whatever else a renewal does.
 const SLACK: Duration = Duration::from_secs(10);
-/// How much longer than its patience a store may take before it counts as hanging.
-const GRACE: Duration = Duration::from_secs(1);
 /// How often is tried to store a grant under one lock. A store that says each time that someone else was faster has
 /// lost its lock for good, or does not compare as it should.
 pub(crate) const SAVES: u32 = 10;
@@ -74,7 +73,7 @@ pub(crate) enum Kind {
     Stored {
         app: Box<RefreshApp>,
         key: GrantKey,
-        store: Arc<dyn GrantStore>,
+        store: Store,
     },
 }
 
@@ -163,7 +162,7 @@ impl Source {
     pub fn stored(
         app: RefreshApp,
         subject: impl Into<String>,
-        store: Arc<dyn GrantStore>,
+        store: Store,
         timeout: Duration,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
@@ -236,63 +235,67 @@ impl Source {
         longest_hold(self.timeout)
     }
 
-    /// Takes the grant of a login: stored first, then served. It replaces whatever there is. Blocks, for as long as a
-    /// renewal may take at most.
+    /// How long changing the grant in the store may take: as long as a renewal.
+    pub(crate) fn longest_change(&self) -> Duration {
+        self.policy.lease()
+    }
+
+    /// Stores the grant of a login, and serves it. It replaces whatever there is.
     ///
     /// # Errors
     ///
-    /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory, and stored by one of
-    /// the next calls for a token, or by [`flush`](Self::flush). [`Error::NotALogin`] if this is not a source of a
-    /// login.
-    pub fn install(self: &Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
-        let own = grant.clone();
-        let stored = self.changed(move |source, held| {
-            save_login(held, &own)?;
+    /// [`Error::NotALogin`] if this is not a source of a login, and within it the store's: see
+    /// [`not_installed`](Self::not_installed).
+    pub async fn install(
+        self: Arc<Self>,
+        grant: TokenGrant,
+    ) -> Result<Result<(), StoreError>, Error> {
+        let (key, store) = self.login()?;
+        let stored = async {
+            let mut held = store.0.lock(key, self.patience()).await?;
+            save_login(&mut *held, &grant).await?;
             // Before the lock goes: so nobody else's renewal of this grant can have come here first.
-            source.shared.restore(own, source.now());
+            self.shared.restore(grant, self.now());
             Ok(())
-        })?;
-        stored.map_err(|error| {
-            let error = Error::NotStored(error);
-            self.shared
-                .restore_unstored(grant, error.clone(), self.now());
-            error
-        })
+        };
+        Ok(stored.await)
+    }
+
+    /// The grant of a login could not be stored: its code is spent, so it is served from memory, and stored by one of the
+    /// next calls for a token, or by [`flush`](Self::flush).
+    pub fn not_installed(&self, grant: TokenGrant, error: StoreError) -> Error {
+        let error = Error::NotStored(error);
+        self.shared
+            .restore_unstored(grant, error.clone(), self.now());
+        error
     }
 
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
     /// has no call to revoke them (protocol §2.1), and other processes go on with the access token that they have,
-    /// until it ends. Blocks, for as long as a renewal may take at most.
+    /// until it ends.
     ///
     /// # Errors
     ///
     /// As for [`install`](Self::install).
-    pub fn forget(self: &Arc<Self>) -> Result<(), Error> {
-        let removed = self.changed(|source, held| {
-            held.remove()?;
-            source.shared.clear();
+    pub async fn forget(self: Arc<Self>) -> Result<Result<(), StoreError>, Error> {
+        let (key, store) = self.login()?;
+        let removed = async {
+            let mut held = store.0.lock(key, self.patience()).await?;
+            held.remove().await?;
+            self.shared.clear();
             Ok(())
-        })?;
-        Ok(removed?)
+        };
+        Ok(removed.await)
     }
 
-    /// Changes the grant in the store, which may hang or panic: who asks for it is told.
-    ///
     /// # Errors
     ///
-    /// [`Error::NotALogin`] if this is not a source of a login. Within: the store's.
-    fn changed(
-        self: &Arc<Self>,
-        change: impl FnOnce(&Self, &mut dyn LockedGrant) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<Result<(), StoreError>, Error> {
-        let Kind::Stored { key, store, .. } = &self.kind else {
-            return Err(Error::NotALogin);
-        };
-        let (source, key, store) = (self.clone(), key.clone(), store.clone());
-        let changed = sync::at_most(self.policy.lease(), move || {
-            change(&source, &mut *store.lock(&key, source.patience())?)
-        });
-        Ok(changed.unwrap_or_else(|cause| Err(StoreError::Other(Arc::new(cause)))))
+    /// [`Error::NotALogin`] if this is not a source of a login.
+    fn login(&self) -> Result<(&GrantKey, &Store), Error> {
+        match &self.kind {
+            Kind::Stored { key, store, .. } => Ok((key, store)),
+            Kind::Fixed | Kind::Jwt(_) => Err(Error::NotALogin),
+        }
     }
 
     /// Nobody gets a token any more. A renewal that runs goes on; wait for it with
@@ -306,17 +309,18 @@ impl Source {
         self.shared.is_closed()
     }
 
-    /// Stores a grant that was renewed and could not be stored then. Blocks, for at most `patience` while somebody
+    /// Stores a grant that was renewed and could not be stored then. Waits for at most `patience` while somebody
     /// else changes the grant.
     ///
     /// # Errors
     ///
     /// [`Error::NotStored`] if it cannot be stored now either: the login is lost when the process ends.
-    pub fn flush(&self, patience: Duration) -> Result<(), Error> {
+    pub async fn flush(self: Arc<Self>, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
             (Kind::Stored { key, store, .. }, Some(unsaved)) => {
-                let mut held = store.lock(key, patience).map_err(Error::NotStored)?;
-                match self.keep(&mut *held, unsaved) {
+                let held = store.0.lock(key, patience).await;
+                let mut held = held.map_err(Error::NotStored)?;
+                match self.keep(&mut *held, unsaved).await {
                     // Somebody has logged out: there is nothing to store any more.
                     Ok(_) | Err(Error::LoginNeeded(_)) => Ok(()),
                     Err(error) => Err(error),
@@ -326,28 +330,9 @@ impl Source {
         }
     }
 
-    /// Blocks until no renewal runs, for as long as one request may take, and until what could not be stored then is.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unfinished`] if that was not long enough, and as for [`flush`](Self::flush).
-    pub fn settle(self: &Arc<Self>) -> Result<(), Error> {
-        // Real time, as the timeouts of HTTP are.
-        let end = Instant::now() + self.timeout();
-        while let Some((woken, at_most)) = self.running() {
-            let rest = end.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                return Err(Error::Unfinished);
-            }
-            woken.signal().wait_at_most(rest.min(at_most));
-        }
-        if self.shared.unsaved().is_none() {
-            return Ok(());
-        }
-        let (source, rest) = (self.clone(), end.saturating_duration_since(Instant::now()));
-        // A store that keeps to its patience tells why; one that hangs does not.
-        let stored = sync::at_most(rest.saturating_add(GRACE), move || source.flush(rest));
-        stored.unwrap_or(Err(Error::Unfinished))
+    /// Whether a grant waits to be stored.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.shared.unsaved().is_some()
     }
 
     /// Whether it has a login that rests in a store, so that a renewal must not be lost.
@@ -395,13 +380,13 @@ impl Source {
 }
 
 /// Stores the grant of a login. It is newer than whatever is there; `save` compares with the last `load`.
-pub(crate) fn save_login(held: &mut dyn LockedGrant, grant: &TokenGrant) -> Result<(), StoreError> {
+pub(crate) async fn save_login(held: &mut dyn Held, grant: &TokenGrant) -> Result<(), StoreError> {
     for _ in 0..SAVES {
-        if held.save(grant)? == Saved::Stored {
+        if held.save(grant).await? == Saved::Stored {
             return Ok(());
         }
         // For its revision: what cannot be read is replaced all the same.
-        let _ = held.load();
+        let _ = held.load().await;
     }
     Err(StoreError::Superseded)
 }

@@ -9,7 +9,9 @@ use coze_auth_store::{GrantStore as _, MemoryStore};
 use coze_auth_tokens::core::{AccessToken, IssuedToken, UnixTime};
 use coze_auth_tokens::{Ask, Caller, Error, Next, Source};
 
-use steps::{Failing, LIFE, Passed, START, TIMEOUT, World, answer, grant, granted, invalid_grant};
+use steps::{
+    Failing, LIFE, Passed, START, TIMEOUT, World, answer, grant, granted, invalid_grant, ready,
+};
 
 impl World {
     /// One call for a token that is valid for at least so many seconds.
@@ -59,7 +61,7 @@ fn a_token_is_renewed_first_where_less_is_left_and_only_there() {
     let mut waits = world.lasting(LIFE - 299);
     assert!(matches!(waits.ask(), Ask::Wait(..)), "two renewals at once");
     assert!(matches!(
-        world.go_on(refresh.begin(), |_| granted(1)),
+        world.go_on(ready(refresh.begin()), |_| granted(1)),
         Next::Done
     ));
     for mut caller in [caller, waits] {
@@ -88,7 +90,7 @@ fn a_token_of_the_store_that_is_too_short_is_renewed_too() {
     let Ask::First(refresh) = caller.ask() else {
         panic!("it has none yet");
     };
-    let next = refresh.begin();
+    let next = ready(refresh.begin());
     assert!(matches!(next, Next::Send(..)), "600 s are left");
     assert!(matches!(restarted.go_on(next, |_| granted(1)), Next::Done));
     assert_eq!(given(caller.ask()).access_token.expose(), "access-1");
@@ -108,7 +110,7 @@ fn a_token_of_the_store_that_lasts_is_taken_from_there() {
     let Ask::First(refresh) = caller.ask() else {
         panic!("300 s are left");
     };
-    assert!(matches!(refresh.begin(), Next::Done), "sent");
+    assert!(matches!(ready(refresh.begin()), Next::Done), "sent");
     assert_eq!(given(caller.ask()).access_token.expose(), "access-1");
 }
 
@@ -120,7 +122,7 @@ fn who_asks_for_more_than_is_left_is_told_why_it_cannot_be_renewed() {
     let Ask::First(refresh) = caller.ask() else {
         panic!("600 s are left");
     };
-    let next = world.go_on(refresh.begin(), |_| invalid_grant());
+    let next = world.go_on(ready(refresh.begin()), |_| invalid_grant());
     assert!(matches!(next, Next::Done));
     let told = caller.ask();
     assert!(
@@ -153,7 +155,7 @@ fn a_new_token_that_cannot_be_stored_is_given_all_the_same() {
     let Ask::First(refresh) = caller.ask() else {
         panic!("600 s are left");
     };
-    let next = world.go_on(refresh.begin(), |_| granted(1));
+    let next = world.go_on(ready(refresh.begin()), |_| granted(1));
     assert!(matches!(next, Next::Done));
     assert_eq!(given(caller.ask()).access_token.expose(), "access-1");
 }
@@ -171,7 +173,7 @@ fn more_than_a_token_lives_for_does_not_renew_at_each_call() {
             let body = format!(
                 r#"{{"access_token":"at-{second}","refresh_token":"rt-{second}","expires_in":{end}}}"#
             );
-            let next = world.go_on(refresh.begin(), |_| answer(200, &body));
+            let next = world.go_on(ready(refresh.begin()), |_| answer(200, &body));
             assert!(matches!(next, Next::Done));
             let token = given(caller.ask());
             assert_eq!(token.access_token.expose(), format!("at-{second}"));
@@ -193,7 +195,7 @@ fn one_call_renews_once_and_takes_what_comes() {
     };
     let end = START + 310;
     let body = format!(r#"{{"access_token":"short","refresh_token":"r","expires_in":{end}}}"#);
-    let next = world.go_on(refresh.begin(), |_| answer(200, &body));
+    let next = world.go_on(ready(refresh.begin()), |_| answer(200, &body));
     assert!(matches!(next, Next::Done));
     world.pass(2);
     assert_eq!(given(caller.ask()).access_token.expose(), "short");

@@ -124,13 +124,13 @@ fn what_the_answers_of_a_request_lead_to() {
     let token = AccessToken::new("pat").unwrap();
     let fixed = Source::fixed(token.clone(), TIMEOUT, clock());
     let url = "https://api.example/a";
-    let there = || Some(Refused::Without("https://api.example/b"));
-    let mut get = Delivery::new(&Method::GET, url, true);
+    let there = || Some(Refused::Without("https://api.example/b".to_owned()));
+    let mut get = Delivery::new(&Method::GET, url.to_owned(), true);
     let mut told = |refused| get.answered(&fixed, &token, refused);
     assert_eq!(told(None).unwrap(), Then::HandOn);
     assert_eq!(
         told(there()).unwrap(),
-        Then::Directly("https://api.example/b")
+        Then::Directly("https://api.example/b".to_owned())
     );
     // Once: what is redirected again, and refused again, is not followed up.
     let error = told(there()).unwrap_err();
@@ -142,8 +142,8 @@ fn what_the_answers_of_a_request_lead_to() {
         (Method::POST, true, "https://api.example/b"),
         (Method::GET, true, "https://cdn.example/b"),
     ] {
-        let mut delivery = Delivery::new(&method, url, repeatable);
-        let error = delivery.answered(&fixed, &token, Some(Refused::Without(to)));
+        let mut delivery = Delivery::new(&method, url.to_owned(), repeatable);
+        let error = delivery.answered(&fixed, &token, Some(Refused::Without(to.to_owned())));
         assert!(
             matches!(error, Err(Error::RefusedElsewhere { .. })),
             "{method} {to}"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coze_auth_store::{GrantStore as _, MemoryStore, StoreError};
 use coze_auth_tokens::{Ask, Error, Next};
 
-use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant};
+use steps::{Failing, LIFE, World, answer, grant, granted, invalid_grant, ready};
 
 /// A process that finds an ended grant in the store has none in memory that the refusal could be noted on.
 #[test]
@@ -37,7 +37,7 @@ fn a_refresh_token_that_only_the_store_has_is_dropped_when_it_is_refused() {
         Next::Done
     ));
     // And after a logout, whoever brings it.
-    restarted.source.forget().unwrap();
+    restarted.forget();
     World::over(store).install(0);
     restarted.pass(LIFE);
     assert!(matches!(restarted.begin(), Next::Send(..)));
@@ -76,7 +76,7 @@ fn what_could_not_be_stored_a_moment_ago_is_stored_by_who_comes_next() {
     store.failures.store(1, Ordering::SeqCst);
     assert!(matches!(world.go_on(slow, |_| granted(1)), Next::Done));
     assert!(
-        matches!(waits.begin(), Next::Done),
+        matches!(ready(waits.begin()), Next::Done),
         "sent with a refresh token that is spent"
     );
     assert_eq!(world.token().expose(), "access-1");
@@ -94,7 +94,7 @@ fn a_refusal_that_passes_asks_nobody_to_log_in() {
         panic!("trouble passes");
     };
     assert_eq!(pause, Duration::from_secs(1));
-    let next = refresh.again();
+    let next = ready(refresh.again());
     assert!(matches!(
         world.go_on(next, |_| answer(429, r#"{"error_code":"4008"}"#)),
         Next::Done
@@ -116,7 +116,7 @@ fn what_lasts_is_asked_once_in_each_pause() {
             panic!("trouble passes");
         };
         assert!(matches!(
-            world.go_on(refresh.again(), |_| busy()),
+            world.go_on(ready(refresh.again()), |_| busy()),
             Next::Done
         ));
         for _ in 0..2 {
@@ -143,7 +143,7 @@ fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
     store.failures.store(usize::MAX, Ordering::SeqCst);
     assert!(matches!(world.send(|_| granted(1)), Next::Done));
     assert_eq!(world.token().expose(), "access-1");
-    let error = world.source.install(grant(2)).expect_err("refused");
+    let error = world.take(grant(2)).expect_err("refused");
     assert!(
         matches!(error, Error::NotStored(StoreError::Superseded)),
         "{error}"
@@ -152,7 +152,7 @@ fn a_store_that_refuses_every_write_is_not_asked_for_ever() {
     // With a few of them it is patient.
     store.failures.store(9, Ordering::SeqCst);
     world.pass(1);
-    let stored = world.behind().begin();
+    let stored = ready(world.behind().begin());
     assert!(matches!(stored, Next::Done), "sent, not stored");
     assert_eq!(world.token().expose(), "access-2");
     let stored = store.load(&world.key).unwrap().unwrap();
@@ -174,7 +174,10 @@ fn a_grant_that_came_and_was_noted_is_stored_by_the_next() {
     drop(refresh);
     assert!(world.token().matches(&grant(1).access_token));
     world.pass(1);
-    assert!(matches!(world.behind().begin(), Next::Done), "sent again");
+    assert!(
+        matches!(ready(world.behind().begin()), Next::Done),
+        "sent again"
+    );
     assert!(world.token().matches(&grant(1).access_token));
     let stored = store.load(&world.key).unwrap().unwrap();
     assert!(stored.access_token.matches(&grant(1).access_token));

@@ -12,7 +12,7 @@ use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_tokens::core::{AccessToken, Endpoints, Flow as _, Now, Step};
 use coze_auth_tokens::{Ask, Error, Next, Refresh, Sessions, Source};
 
-use steps::{Passed, answer};
+use steps::{Passed, answer, ready};
 
 const LIFE: u64 = 900;
 
@@ -78,7 +78,7 @@ impl World {
 
     /// Carries a renewal out: each request brings a token of its own.
     fn carry_out(&self, refresh: Refresh) {
-        self.finish(refresh.begin(), 200);
+        self.finish(ready(refresh.begin()), 200);
     }
 
     fn finish(&self, next: Next, status: u16) {
@@ -97,7 +97,7 @@ impl World {
             panic!("a renewal is one request");
         };
         assert!(matches!(
-            refresh.received(result.map_err(Error::from)),
+            ready(refresh.received(result.map_err(Error::from))),
             Next::Done
         ));
     }
@@ -176,7 +176,7 @@ fn those_that_are_refused_evict_one_another() {
         let Ask::First(refresh) = source.caller().ask() else {
             panic!("it has no token");
         };
-        world.finish(refresh.begin(), 400);
+        world.finish(ready(refresh.begin()), 400);
     }
     let before = world.requests();
     world.ask_all(1..100);
@@ -207,7 +207,7 @@ fn what_is_evicted_while_its_renewal_runs_loses_nothing() {
     let Ask::First(refresh) = held.caller().ask() else {
         panic!("it has no token");
     };
-    let next = refresh.begin();
+    let next = ready(refresh.begin());
     world.ask("b");
     world.clock.pass(1);
     world.ask("c");

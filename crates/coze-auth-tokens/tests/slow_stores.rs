@@ -11,7 +11,7 @@ use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, Sto
 use coze_auth_tokens::core::TokenGrant;
 use coze_auth_tokens::{Ask, Error, Next};
 
-use steps::{LIFE, Passed, World, answer, granted};
+use steps::{LIFE, Passed, Unplugged, World, answer, granted, ready};
 
 /// Which call of a store takes its time, or fails.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -149,7 +149,7 @@ fn who_waited_for_a_renewal_is_told_what_came_of_it() {
         panic!("the token has ended");
     };
     assert!(matches!(waits.ask(), Ask::Wait(..)));
-    assert!(matches!(refresh.begin(), Next::Done));
+    assert!(matches!(ready(refresh.begin()), Next::Done));
     world.pass(61);
     for caller in [&mut carries, &mut waits] {
         let told = caller.ask();
@@ -181,7 +181,7 @@ fn who_has_a_token_is_told_of_no_failure() {
         "access-0",
         "who does not wait has it"
     );
-    assert!(matches!(refresh.begin(), Next::Done));
+    assert!(matches!(ready(refresh.begin()), Next::Done));
     for waits in [&mut caller, &mut another] {
         let told = waits.ask();
         assert!(
@@ -221,7 +221,7 @@ fn a_store_that_hangs_holds_nobody_for_ever() {
     }
     assert!(matches!(world.failure(), Error::TimedOut { .. }), "a pause");
     // What comes late of one counts: it is the only copy of a refresh token.
-    let late = world.go_on(hangs.begin(), |_| granted(1));
+    let late = world.go_on(ready(hangs.begin()), |_| granted(1));
     assert!(matches!(late, Next::Done));
     assert_eq!(world.token().expose(), "access-1");
     drop(hangs_too);
@@ -234,7 +234,7 @@ fn a_good_token_is_not_waited_for_for_ever() {
     let store = steps::Failing::default();
     let world = World::over(store.clone());
     store.failures.store(1, Ordering::SeqCst);
-    world.source.install(steps::grant(0)).unwrap_err();
+    world.take(steps::grant(0)).unwrap_err();
     world.pass(1);
     let mut caller = world.source.caller().wait_when_stale(true);
     let Ask::First(hangs) = caller.ask() else {
@@ -268,14 +268,19 @@ impl GrantStore for NeverBack {
 #[test]
 fn a_store_that_panics_costs_no_login() {
     let (_, panics) = channel();
-    let world = World::over(NeverBack(Mutex::new(panics)));
-    let error = world.source.install(steps::grant(0)).unwrap_err();
+    let unplugged = Unplugged {
+        timeout: steps::TIMEOUT,
+        ..Unplugged::default()
+    };
+    let tokens = unplugged.source(NeverBack(Mutex::new(panics)));
+    let error = tokens.install(steps::grant(0)).unwrap_err();
     let Error::NotStored(StoreError::Other(cause)) = &error else {
         panic!("{error}");
     };
     assert_eq!(cause.to_string(), "it panicked");
-    assert_eq!(world.token().expose(), "access-0", "the login is lost");
-    let error = world.source.forget().unwrap_err();
+    let token = tokens.token().unwrap();
+    assert_eq!(token.expose(), "access-0", "the login is lost");
+    let error = tokens.forget().unwrap_err();
     assert!(
         matches!(error, Error::Store(StoreError::Other(_))),
         "{error}"
@@ -286,13 +291,12 @@ fn a_store_that_panics_costs_no_login() {
 #[test]
 fn a_store_that_hangs_does_not_hold_up_the_end() {
     let (panics, never_back) = channel();
-    let world = World::within(Duration::ZERO, NeverBack(Mutex::new(never_back)));
-    let source = world.source.clone();
+    let tokens = Unplugged::default().source(NeverBack(Mutex::new(never_back)));
     let (told, is_told) = channel();
     std::thread::spawn(move || {
         // Once with a word, so that there is something to be stored.
-        let not_stored = source.install(steps::grant(0)).unwrap_err();
-        told.send((not_stored, source.settle())).unwrap();
+        let not_stored = tokens.install(steps::grant(0)).unwrap_err();
+        told.send((not_stored, tokens.close())).unwrap();
     });
     panics.send(()).unwrap();
     let (not_stored, end) = is_told
@@ -330,7 +334,7 @@ fn a_stored_token_is_served_while_it_lasts_although_its_renewal_fails() {
         panic!("its renewal is tried again");
     };
     assert_eq!(token.access_token.expose(), "access-0");
-    let failed = world.go_on(refresh.begin(), |_| answer(503, "<html>"));
+    let failed = world.go_on(ready(refresh.begin()), |_| answer(503, "<html>"));
     assert!(matches!(failed, Next::Done));
     world.pass(1);
     let error = world.failure().to_string();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use coze_auth_store::{GrantStore as _, MemoryStore, StoreError};
 use coze_auth_tokens::{Ask, Error, Next};
 
-use steps::{Failing, LIFE, TIMEOUT, World, grant, granted};
+use steps::{Failing, LIFE, TIMEOUT, World, grant, granted, ready};
 
 fn stored(store: &Failing, world: &World) -> String {
     let grant = store.load(&world.key).unwrap().unwrap();
@@ -40,11 +40,11 @@ fn a_renewed_token_is_served_while_its_grant_waits_to_be_stored() {
         world.pass(pause - 1);
         assert_eq!(world.token().expose(), "access-1", "too soon");
         world.pass(1);
-        assert!(matches!(world.behind().begin(), Next::Done), "sent");
+        assert!(matches!(ready(world.behind().begin()), Next::Done), "sent");
         assert_eq!(stored(&store, &world), "access-0");
     }
     world.pass(4);
-    assert!(matches!(world.behind().begin(), Next::Done), "sent");
+    assert!(matches!(ready(world.behind().begin()), Next::Done), "sent");
     assert_eq!(stored(&store, &world), "access-1");
     assert_eq!(world.token().expose(), "access-1");
     assert!(world.source.fresh(world.now().unix).is_some());
@@ -97,7 +97,7 @@ fn a_login_that_cannot_be_stored_is_served_and_stored_later() {
     let store = Failing::default();
     let world = World::over(store.clone());
     store.failures.store(2, Ordering::SeqCst);
-    let error = world.source.install(grant(0)).unwrap_err();
+    let error = world.take(grant(0)).unwrap_err();
     assert!(
         matches!(error, Error::NotStored(StoreError::Other(_))),
         "{error}"
@@ -105,10 +105,10 @@ fn a_login_that_cannot_be_stored_is_served_and_stored_later() {
     assert!(!error.needs_login(), "there is a login: {error}");
     assert_eq!(world.token().expose(), "access-0");
     world.pass(1);
-    assert!(matches!(world.behind().begin(), Next::Done));
+    assert!(matches!(ready(world.behind().begin()), Next::Done));
     assert!(store.load(&world.key).unwrap().is_none());
     world.pass(2);
-    assert!(matches!(world.behind().begin(), Next::Done));
+    assert!(matches!(ready(world.behind().begin()), Next::Done));
     assert_eq!(stored(&store, &world), "access-0");
     // And another process has it.
     assert!(matches!(World::over(store).begin(), Next::Done));
@@ -118,8 +118,8 @@ fn a_login_that_cannot_be_stored_is_served_and_stored_later() {
 #[test]
 fn a_login_that_could_not_be_stored_replaces_what_was_there() {
     let (world, store) = ended(1);
-    world.source.install(grant(5)).unwrap_err();
-    world.source.flush(TIMEOUT).unwrap();
+    world.take(grant(5)).unwrap_err();
+    world.flush(TIMEOUT).unwrap();
     assert_eq!(stored(&store, &world), "access-5");
     assert_eq!(world.token().expose(), "access-5");
 }
@@ -130,16 +130,16 @@ fn a_login_that_cannot_have_the_lock_is_kept() {
     let store = Failing::default();
     let world = World::over(store.clone());
     let held = store.store.lock(&world.key, TIMEOUT).unwrap();
-    let error = world.source.install(grant(0)).unwrap_err();
+    let error = world.take(grant(0)).unwrap_err();
     assert!(
         matches!(error, Error::NotStored(StoreError::Locked { .. })),
         "{error}"
     );
     assert_eq!(world.token().expose(), "access-0");
-    let error = world.source.flush(Duration::ZERO).unwrap_err();
+    let error = world.flush(Duration::ZERO).unwrap_err();
     assert!(matches!(error, Error::NotStored(_)), "{error}");
     drop(held);
-    world.source.flush(Duration::ZERO).unwrap();
+    world.flush(Duration::ZERO).unwrap();
     assert_eq!(stored(&store, &world), "access-0");
 }
 
@@ -149,9 +149,9 @@ fn a_logout_drops_what_could_not_be_stored() {
     let store = Failing::default();
     let world = World::over(store.clone());
     store.failures.store(1, Ordering::SeqCst);
-    world.source.install(grant(0)).unwrap_err();
-    world.source.forget().unwrap();
-    world.source.flush(TIMEOUT).unwrap();
+    world.take(grant(0)).unwrap_err();
+    world.forget();
+    world.flush(TIMEOUT).unwrap();
     assert!(store.load(&world.key).unwrap().is_none(), "brought back");
     assert!(matches!(world.begin(), Next::Done));
     assert!(matches!(world.failure(), Error::LoginNeeded(_)));
@@ -165,14 +165,14 @@ fn a_login_that_could_not_be_stored_outlives_a_renewal_of_the_one_before() {
     world.install(0);
     world.pass(LIFE);
     let runs = world.begin();
-    let error = world.source.install(grant(5)).unwrap_err();
+    let error = world.take(grant(5)).unwrap_err();
     assert!(
         matches!(error, Error::NotStored(StoreError::Locked { .. })),
         "{error}"
     );
     assert!(matches!(world.go_on(runs, |_| granted(1)), Next::Done));
     assert_eq!(world.token().expose(), "access-5");
-    world.source.flush(TIMEOUT).unwrap();
+    world.flush(TIMEOUT).unwrap();
     assert_eq!(stored(&store, &world), "access-5", "its login is lost");
     world.pass(61);
     assert!(
@@ -189,9 +189,9 @@ fn a_login_that_comes_while_a_renewal_is_stored_is_kept() {
     world.install(0);
     world.pass(LIFE);
     let runs = world.begin();
-    let source = world.source.clone();
+    let other = world.clone();
     store.while_saving(move || {
-        let error = source.install(grant(5)).unwrap_err();
+        let error = other.take(grant(5)).unwrap_err();
         assert!(
             matches!(error, Error::NotStored(StoreError::Locked { .. })),
             "{error}"
@@ -199,7 +199,7 @@ fn a_login_that_comes_while_a_renewal_is_stored_is_kept() {
     });
     assert!(matches!(world.go_on(runs, |_| granted(1)), Next::Done));
     assert_eq!(world.token().expose(), "access-5");
-    world.source.flush(TIMEOUT).unwrap();
+    world.flush(TIMEOUT).unwrap();
     assert_eq!(stored(&store, &world), "access-5", "its login is lost");
 }
 
@@ -213,7 +213,7 @@ fn a_renewed_token_is_served_though_the_store_panics() {
     renewed.unwrap_err();
     assert_eq!(world.token().expose(), "access-1");
     world.pass(1);
-    assert!(matches!(world.behind().begin(), Next::Done), "sent");
+    assert!(matches!(ready(world.behind().begin()), Next::Done), "sent");
     assert_eq!(stored(&store, &world), "access-1");
 }
 
@@ -233,7 +233,7 @@ fn a_renewed_token_is_served_though_storing_it_hangs() {
         other => panic!("{other:?}"),
     }
     // It ends at last, and nothing is to be stored any more.
-    assert!(matches!(hangs.received(Ok(grant(1))), Next::Done));
+    assert!(matches!(ready(hangs.received(Ok(grant(1)))), Next::Done));
     assert_eq!(stored(&store, &world), "access-1");
     world.pass(1);
     assert_eq!(world.token().expose(), "access-1");
@@ -244,5 +244,5 @@ fn a_renewed_token_is_served_though_storing_it_hangs() {
 fn a_memory_that_stores_everything_leaves_nothing_to_flush() {
     let world = World::over(MemoryStore::new());
     world.install(0);
-    world.source.flush(Duration::ZERO).unwrap();
+    world.flush(Duration::ZERO).unwrap();
 }

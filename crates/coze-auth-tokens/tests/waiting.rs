@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use coze_auth_store::MemoryStore;
 use coze_auth_tokens::{Ask, Next, Refresh, Source, Waiting};
 
-use steps::{LIFE, World, granted, invalid_grant};
+use steps::{LIFE, World, granted, invalid_grant, ready};
 
 /// A world in which somebody renews an ended token.
 fn busy() -> (World, Next) {
@@ -68,12 +68,12 @@ fn whoever_waits_is_woken_by_a_failure_a_login_a_logout_and_the_end() {
     type End = fn(&World, &mut Option<Refresh>);
     let ends: [(&str, End); 5] = [
         ("failure", |world, refresh| {
-            let next = refresh.take().unwrap().begin();
+            let next = ready(refresh.take().unwrap().begin());
             drop(world.go_on(next, |_| invalid_grant()));
         }),
         ("dropped", |_, refresh| drop(refresh.take())),
         ("login", |world, _| world.install(1)),
-        ("logout", |world, _| world.source.forget().unwrap()),
+        ("logout", |world, _| world.forget()),
         ("close", |world, _| world.source.close()),
     ];
     for (name, end) in ends {

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read as _};
 
-use coze_auth_core::http::{Request, Response, Uri};
+use coze_auth_core::http::{Request, Response};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
 use coze_auth_tokens::{Origins, Refused};
 use ureq::config::RedirectAuthHeaders;
@@ -17,14 +17,14 @@ pub(crate) fn ask<B: AsSendBody>(
     agent: &Agent,
     request: Request<B>,
     origins: &Origins,
-) -> Result<(Response<Body>, Option<Refused<Uri>>), Error> {
+) -> Result<(Response<Body>, Option<Refused>), Error> {
     let proxy = proxy_of(agent, request.uri());
     let failed = |error| Error::Request(network_error(error, proxy.clone()));
     let answer = deliver(agent, request).map_err(failed)?;
     let keeps = agent.config().redirect_auth_headers() == RedirectAuthHeaders::SameHost;
     let way = answer.get_redirect_history().unwrap_or_default();
     let ended = origins.ended_without(way, keeps)?;
-    let about = ended.map_or(Refused::Token, Refused::Without);
+    let about = ended.map_or(Refused::Token, |to| Refused::Without(to.to_string()));
     let (answer, rejected) = judge(answer).map_err(failed)?;
     Ok((answer, rejected.then_some(about)))
 }

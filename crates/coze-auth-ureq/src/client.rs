@@ -7,13 +7,14 @@ use std::time::Duration;
 use coze_auth_core::endpoint::is_loopback_uri;
 use coze_auth_core::http;
 use coze_auth_core::proxy::{self, Proxies};
-use coze_auth_tokens::{Clock, Timeouts, proxies};
+use coze_auth_tokens::blocking::{SystemClock, Time};
+use coze_auth_tokens::{Timeouts, proxies};
 use rustls::crypto::CryptoProvider;
 use ureq::config::Config;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
-use crate::{Error, SystemClock, Time};
+use crate::Error;
 
 /// One value for all, because ureq shares a connection only if both sides have the same. Never the
 /// process's default one: that is the application's to choose.
@@ -122,12 +123,6 @@ impl Client {
             self.agents = Agents::own(&self.proxies, self.timeouts);
         }
         self
-    }
-
-    /// For a token source, which reads it between what it does.
-    pub(crate) fn clock(&self) -> Clock {
-        let time = self.time.clone();
-        Arc::new(move || time.now())
     }
 
     /// Another clock than the machine's, for tests. HTTP timeouts stay real time.

@@ -109,18 +109,17 @@
 mod answer;
 mod client;
 mod network;
-mod source;
-mod time;
+mod send;
 mod transport;
 
 pub use coze_auth_core as core;
 pub use coze_auth_core::ErrorKind;
 pub use coze_auth_store as store;
-
+pub use coze_auth_tokens as tokens;
+pub use coze_auth_tokens::blocking::{SystemClock, Time};
 pub use coze_auth_tokens::{
     Error, Signal, config_from_file, entropy, environment, jwt_app_from_env,
 };
 
 pub use self::client::Client;
-pub use self::source::TokenSource;
-pub use self::time::{SystemClock, Time};
+pub use self::send::TokenSource;

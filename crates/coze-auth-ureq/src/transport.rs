@@ -1,11 +1,13 @@
-//! One send, one loop.
+//! One send.
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coze_auth_core::http::header::CONTENT_LENGTH;
-use coze_auth_core::{Body, Flow, Request, Response, Step, TransportFailure, http};
-use coze_auth_tokens::{NetworkError, Signal};
+use coze_auth_core::{Body, Flow, Request, Response, TransportFailure, http};
+use coze_auth_tokens::blocking::{Time, Transport, run, run_until};
+use coze_auth_tokens::{SendError, Signal};
 use ureq::{Proxy, SendBody};
 
 use crate::network::{address, network_error, obstacle};
@@ -24,7 +26,7 @@ impl Client {
     ///
     /// [`Error::Core`] with the flow's own error; [`Error::Build`] ends any flow.
     pub fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
-        self.drive(flow, None)
+        run(self, flow)
     }
 
     /// Like [`run`](Self::run), until the signal is set: a pause ends at once then, and a request, which cannot be
@@ -48,44 +50,36 @@ impl Client {
     ///
     /// As for [`run`](Self::run), and [`Error::Cancelled`].
     pub fn run_until<F: Flow>(&self, flow: F, cancel: &Signal) -> Result<F::Output, Error> {
-        self.drive(flow, Some(cancel))
+        run_until(self, flow, cancel)
     }
+}
 
-    fn drive<F: Flow>(&self, mut flow: F, cancel: Option<&Signal>) -> Result<F::Output, Error> {
-        let mut cause: Option<NetworkError> = None;
-        loop {
-            match flow.step(self.time.now()) {
-                // First: what has been granted is given, and not called off.
-                Step::Done(result) => return result.map_err(|error| Error::Core { error, cause }),
-                _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
-                Step::Send(request) => {
-                    let proxy = self.proxy(request.uri())?;
-                    let reply = match self.send(request, proxy.as_ref()) {
-                        Ok(response) => {
-                            cause = None;
-                            Ok(response)
-                        }
-                        // No handshake: rustls could not be set up, which no other attempt will change.
-                        Err((_, error @ ureq::Error::Rustls(_))) => {
-                            return Err(Error::Build(Arc::new(error)));
-                        }
-                        Err((failure, error)) => {
-                            cause = Some(network_error(error, proxy.as_ref().map(address)));
-                            Err(failure)
-                        }
-                    };
-                    flow.receive(reply, self.time.now());
-                }
-                Step::Wait(pause) => match cancel {
-                    Some(cancel) => self.time.wait(cancel, pause),
-                    None => self.time.sleep(pause),
+impl Transport for Client {
+    fn send(&self, request: Request) -> Result<Response, SendError> {
+        let proxy = self.proxy(request.uri())?;
+        self.send_once(request, proxy.as_ref())
+            .map_err(|(failure, error)| match error {
+                // No handshake: rustls could not be set up, which no other attempt will change.
+                ureq::Error::Rustls(_) => Error::Build(Arc::new(error)).into(),
+                error => SendError::Failed {
+                    failure,
+                    cause: Some(network_error(error, proxy.as_ref().map(address))),
                 },
-            }
-        }
+            })
     }
 
+    fn timeout(&self) -> Duration {
+        self.timeouts.whole
+    }
+
+    fn time(&self) -> &dyn Time {
+        &*self.time
+    }
+}
+
+impl Client {
     /// Sends once.
-    fn send(
+    fn send_once(
         &self,
         request: Request,
         proxy: Option<&Proxy>,

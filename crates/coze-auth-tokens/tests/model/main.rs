@@ -10,7 +10,7 @@ use coze_auth_store::GrantStore as _;
 use coze_auth_tokens::{Ask, Next};
 use shuttle::sync::Mutex;
 
-use crate::world::{FullOnce, LeasedStore, World, grant, memory, world};
+use crate::world::{FullOnce, LeasedStore, World, grant, memory, ready, world};
 
 /// How many interleavings of each case. `COZE_AUTH_MODEL` sets another number.
 fn check(case: impl Fn() + Send + Sync + 'static) {
@@ -225,9 +225,9 @@ fn a_login_that_could_not_be_stored_is_not_lost() {
         let renews = shuttle::thread::spawn(move || renews.token().map(drop));
         let login = grant(7, world.clock.now().unix);
         // Kept, if it is not stored: whether it is told so depends on who was first.
-        drop(world.source.install(login));
+        drop(world.take(login));
         drop(renews.join().unwrap());
-        world.source.flush(std::time::Duration::MAX).unwrap();
+        ready(world.source.clone().flush(std::time::Duration::MAX)).unwrap();
         assert_eq!(store.access_token(), "czu_7");
         assert_eq!(world.token().unwrap().expose(), "czu_7");
     });
@@ -239,16 +239,13 @@ fn a_stored_token_is_served_while_its_renewal_runs() {
     check(|| {
         let store = memory();
         let first = world(store.clone());
-        first
-            .source
-            .install(grant(0, first.clock.now().unix))
-            .unwrap();
+        first.take(grant(0, first.clock.now().unix)).unwrap();
         first.clock.advance(850);
         let restarted = first.another(store);
         let Ask::First(refresh) = restarted.source.caller().ask() else {
             panic!("nothing is known yet");
         };
-        let Next::Send(hangs, _) = refresh.begin() else {
+        let Next::Send(hangs, _) = ready(refresh.begin()) else {
             panic!("it is to be renewed");
         };
         for caller in spawn_callers(&restarted, 2) {

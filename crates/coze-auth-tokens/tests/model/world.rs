@@ -1,6 +1,8 @@
 //! A Coze that rotates, a store, a clock, and callers, all under the model checker's scheduler.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use coze_auth_core::device::DeviceApp;
@@ -9,8 +11,16 @@ use coze_auth_core::{
     UnixTime,
 };
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
-use coze_auth_tokens::{Ask, Error, Next, Refresh, Source};
+use coze_auth_tokens::{Ask, Error, Next, Refresh, Source, Store};
 use shuttle::sync::Mutex;
+
+/// What comes of a future over a store that blocks.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("nothing here is awaited"),
+    }
+}
 
 const START: u64 = 1_750_000_000;
 const LIFE: u64 = 900;
@@ -114,7 +124,7 @@ pub(crate) fn grant(number: u64, issued_at: UnixTime) -> TokenGrant {
 pub(crate) fn world(store: impl GrantStore + 'static) -> World {
     let world = World::over(store, Clock::default(), Arc::default());
     let now = world.clock.now();
-    world.source.install(grant(0, now.unix)).unwrap();
+    world.take(grant(0, now.unix)).unwrap();
     world.clock.advance(LIFE);
     world
 }
@@ -133,7 +143,7 @@ impl World {
         let source = Source::stored(
             app.into(),
             "alice",
-            Arc::new(store),
+            Store::blocking(Arc::new(store)),
             Duration::from_secs(30),
             Arc::new(move || reads.now()),
         );
@@ -149,9 +159,15 @@ impl World {
         Self::over(store, self.clock.clone(), self.coze.clone())
     }
 
-    /// Carries a renewal out, as an adapter does.
+    /// A login.
+    pub(crate) fn take(&self, grant: TokenGrant) -> Result<(), Error> {
+        let stored = ready(self.source.clone().install(grant.clone())).unwrap();
+        stored.map_err(|error| self.source.not_installed(grant, error))
+    }
+
+    /// Carries a renewal out, as a driver does.
     pub(crate) fn renew(&self, refresh: Refresh) {
-        let mut next = refresh.begin();
+        let mut next = ready(refresh.begin());
         loop {
             next = match next {
                 Next::Send(refresh, mut renewal) => {
@@ -165,11 +181,11 @@ impl World {
                             Step::Wait(_) => unreachable!("a renewal is one request"),
                         }
                     };
-                    refresh.received(result.map_err(Error::from))
+                    ready(refresh.received(result.map_err(Error::from)))
                 }
                 Next::Wait(refresh, pause) => {
                     self.clock.advance(pause.as_secs());
-                    refresh.again()
+                    ready(refresh.again())
                 }
                 Next::Done => return,
             };

@@ -1,21 +1,32 @@
 //! A source of a login, a clock, and a server's answers, all by hand.
 #![allow(dead_code)] // no test file uses all of it
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
+use coze_auth_tokens::blocking::{self, TokenSource};
 use coze_auth_tokens::core::device::DeviceApp;
 use coze_auth_tokens::core::{
-    AccessToken, Endpoints, Flow as _, Now, Response, SteadyTime, Step, TokenGrant,
+    AccessToken, Endpoints, Flow as _, Now, Request, Response, SteadyTime, Step, TokenGrant,
     TransportFailure, UnixTime,
 };
-use coze_auth_tokens::{Ask, Clock, Error, Next, Refresh, Source};
+use coze_auth_tokens::{Ask, Clock, Error, Next, Refresh, SendError, Source, Store};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const START: u64 = 1_750_000_000;
 pub(crate) const LIFE: u64 = 900;
+
+/// What comes of a future over a store that blocks.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("nothing here is awaited"),
+    }
+}
 
 /// What a server answers.
 pub(crate) type Answer = Result<Response, TransportFailure>;
@@ -50,6 +61,7 @@ pub(crate) fn answer(status: u16, body: &str) -> Answer {
     Ok(response)
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) source: Arc<Source>,
     pub(crate) key: GrantKey,
@@ -100,7 +112,7 @@ impl World {
         let source = Source::stored(
             app.into(),
             "alice",
-            Arc::new(store),
+            Store::blocking(Arc::new(store)),
             timeout,
             clock.reader(),
         );
@@ -120,7 +132,22 @@ impl World {
     }
 
     pub(crate) fn install(&self, number: u64) {
-        self.source.install(grant(number)).unwrap();
+        self.take(grant(number)).unwrap();
+    }
+
+    /// A login.
+    pub(crate) fn take(&self, grant: TokenGrant) -> Result<(), Error> {
+        let stored = ready(self.source.clone().install(grant.clone())).unwrap();
+        stored.map_err(|error| self.source.not_installed(grant, error))
+    }
+
+    /// A logout.
+    pub(crate) fn forget(&self) {
+        ready(self.source.clone().forget()).unwrap().unwrap();
+    }
+
+    pub(crate) fn flush(&self, patience: Duration) -> Result<(), Error> {
+        ready(self.source.clone().flush(patience))
     }
 
     /// One call for a token that has not waited yet.
@@ -145,7 +172,7 @@ impl World {
     }
 
     pub(crate) fn begin(&self) -> Next {
-        self.first().begin()
+        ready(self.first().begin())
     }
 
     /// Begins a renewal and sends its request; the server is given the request's body.
@@ -167,7 +194,7 @@ impl World {
         let Step::Done(result) = renewal.step(self.now()) else {
             panic!("a renewal is one request");
         };
-        refresh.received(result.map_err(Error::from))
+        ready(refresh.received(result.map_err(Error::from)))
     }
 
     /// Why there is no token.
@@ -183,6 +210,45 @@ impl World {
             Ask::Token(token) => token.access_token,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// A transport that sends nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Unplugged {
+    pub(crate) timeout: Duration,
+    pub(crate) clock: Passed,
+}
+
+impl Unplugged {
+    /// A source of a login over it.
+    pub(crate) fn source(&self, store: impl GrantStore + 'static) -> TokenSource<Self> {
+        let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+        TokenSource::stored(self, app, "alice", store).unwrap()
+    }
+}
+
+impl blocking::Transport for Unplugged {
+    fn send(&self, _: Request) -> Result<Response, SendError> {
+        Err(TransportFailure::NotSent.into())
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn time(&self) -> &dyn blocking::Time {
+        &self.clock
+    }
+}
+
+impl blocking::Time for Passed {
+    fn now(&self) -> Now {
+        self.now()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        self.pass(pause.as_secs());
     }
 }
 

@@ -1,0 +1,116 @@
+//! Requests of the application's own, with a token, through its own `reqwest::Client`.
+
+use coze_auth_core::http::{HeaderMap, Method};
+use coze_auth_core::rejection::is_idempotent;
+use coze_auth_tokens::tokio::{Sends, TokenSource as Tokens};
+use coze_auth_tokens::{ApiRequest, Carries};
+use reqwest::{Request, RequestBuilder, Response};
+
+use crate::answer::ask;
+use crate::network::network_error;
+use crate::{Client, Error};
+
+/// A valid token at any moment, and requests that have it; [`tokens::TokenSource`](crate::tokens::TokenSource) says what it does.
+/// Clones share everything; keep one in a struct field, whatever its kind.
+///
+/// **Keep the runtime alive until `close` has ended.** A renewal that is dropped with its runtime
+/// may take a rotated refresh token with it. No task is started before one is needed.
+///
+/// ```no_run
+/// # use coze_auth_reqwest::{Client, Error, TokenSource, core, jwt_app_from_env};
+/// # async fn call() -> Result<(), Error> {
+/// let client = Client::new()?;
+/// let app = jwt_app_from_env(core::Region::Cn)?;
+/// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
+///
+/// let http = reqwest::Client::new(); // your own
+/// let answer = tokens.send(&http, http.get("https://api.coze.cn/v1/users/me")).await?;
+/// # drop(answer);
+/// # Ok(()) }
+/// ```
+///
+/// # Redirects of `send`
+///
+/// Redirects are your client's, and only the answer to a request that carried the token is judged. reqwest 0.13
+/// means to drop the token on the way to another origin, and tells where a request ended, not by which way. So one that ended at another URL of the API and was refused there
+/// is sent to that URL directly, if it is a GET or HEAD; else that is an error. What comes of a redirect and does
+/// not refuse the token, such as a download, is handed on. A client that sends no token astray follows no
+/// redirect to another origin:
+///
+/// ```
+/// # use reqwest::redirect::Policy;
+/// # fn client() -> reqwest::Result<reqwest::Client> {
+/// let policy = Policy::custom(|attempt| match attempt.previous().first() {
+///     Some(first) if first.origin() != attempt.url().origin() => attempt.stop(), // the 302 is the answer
+///     _ => Policy::default().redirect(attempt),
+/// });
+/// reqwest::Client::builder().redirect(policy).build()
+/// # }
+/// # client().unwrap();
+/// ```
+pub type TokenSource = Tokens<Client>;
+
+impl Carries<Request> for Client {
+    fn url_and_headers(request: &mut Request) -> (String, &mut HeaderMap) {
+        (request.url().to_string(), request.headers_mut())
+    }
+}
+
+impl Sends<Request> for Client {
+    type Http = reqwest::Client;
+    type Response = Response;
+
+    async fn send_with(
+        tokens: &TokenSource,
+        http: &reqwest::Client,
+        request: Request,
+        repeatable: bool,
+    ) -> Result<Response, Error> {
+        let repeatable = repeatable || is_idempotent(request.method());
+        let ask = |Own(request)| ask(http, request, tokens.origins());
+        tokens.deliver(Own(request), repeatable, ask).await
+    }
+}
+
+impl Sends<RequestBuilder> for Client {
+    type Http = reqwest::Client;
+    type Response = Response;
+
+    async fn send_with(
+        tokens: &TokenSource,
+        http: &reqwest::Client,
+        request: RequestBuilder,
+        repeatable: bool,
+    ) -> Result<Response, Error> {
+        let request = request.build();
+        let request = request.map_err(|error| Error::Request(network_error(error, None)))?;
+        Self::send_with(tokens, http, request, repeatable).await
+    }
+}
+
+/// A request of the application's own.
+struct Own(Request);
+
+impl ApiRequest for Own {
+    fn method(&self) -> &Method {
+        self.0.method()
+    }
+
+    fn url(&self) -> String {
+        self.0.url().to_string()
+    }
+
+    fn set_url(&mut self, url: &str) -> Result<(), Error> {
+        let parsed = url.parse();
+        *self.0.url_mut() = parsed.map_err(|_| Error::refused_elsewhere(url))?;
+        Ok(())
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
+    }
+
+    fn try_clone(&self) -> Option<Self> {
+        self.0.try_clone().map(Self)
+    }
+}

@@ -1,0 +1,478 @@
+//! Token sources and flows over a transport that blocks.
+
+use std::fmt;
+use std::future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use coze_auth_core::http::HeaderMap;
+use coze_auth_core::{
+    AccessToken, Flow, IssuedToken, Now, Request, Response, Step, TokenGrant, UnixTime,
+};
+use coze_auth_store::GrantStore;
+
+use crate::delivery::Refused;
+use crate::driver::{Driver, SendError, renew};
+use crate::grants::Store;
+use crate::refresh::Refresh;
+use crate::renewal::Renewal;
+use crate::source::{Source, Timeouts};
+use crate::token_source::{ApiRequest, Carries};
+use crate::wait::{Signal, Waiting};
+use crate::{Error, NetworkError, sync, system_now};
+
+/// How much longer than its patience a store may take before it counts as hanging.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
+/// not wait. HTTP timeouts are always real time.
+pub trait Time: Send + Sync {
+    /// Both clocks, read together.
+    fn now(&self) -> Now;
+
+    /// The calendar alone. A fresh token needs no more, and reading two clocks is most of what it costs.
+    fn unix(&self) -> UnixTime {
+        self.now().unix
+    }
+
+    /// Comes back after at least this long, on the steady clock.
+    fn sleep(&self, pause: Duration);
+
+    /// Comes back when the signal is set, or after this long on the steady clock. A clock of your own that does
+    /// not run by itself has to look again whenever it is moved.
+    fn wait(&self, signal: &Signal, at_most: Duration) {
+        signal.wait_at_most(at_most);
+    }
+}
+
+impl<T: Time + ?Sized> Time for Arc<T> {
+    fn now(&self) -> Now {
+        (**self).now()
+    }
+
+    fn unix(&self) -> UnixTime {
+        (**self).unix()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        (**self).sleep(pause);
+    }
+
+    fn wait(&self, signal: &Signal, at_most: Duration) {
+        (**self).wait(signal, at_most);
+    }
+}
+
+/// The machine's clocks: [`SystemTime`], and [`Instant`] since this
+/// process first asked.
+///
+/// All values of this type tell the same steady time. In another process that time means nothing: finish a
+/// device login where it was started.
+///
+/// Whether the steady one runs on while the machine sleeps is up to the system; on Linux and macOS it
+/// does not. A device poll then ends by the server's word instead of the local deadline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Time for SystemClock {
+    fn now(&self) -> Now {
+        system_now()
+    }
+
+    fn unix(&self) -> UnixTime {
+        SystemTime::now().into()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        thread::sleep(pause);
+    }
+}
+
+/// Sends one request and brings its answer.
+pub trait Transport: Send + Sync {
+    /// Sends it once, follows no redirect, and gives the answer, whatever its status, with at most
+    /// [`Body::READ_AT_MOST`](coze_auth_core::Body::READ_AT_MOST) bytes of its body.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportFailure`](coze_auth_core::TransportFailure) says whether the server can have acted, and `?` makes a
+    /// [`SendError`] of it.
+    fn send(&self, request: Request) -> Result<Response, SendError>;
+
+    /// How long [`send`](Self::send) may take, from looking the name up to the last byte: thirty seconds, if it is
+    /// not told otherwise.
+    fn timeout(&self) -> Duration {
+        Timeouts::default().whole
+    }
+
+    /// The clocks: the machine's, if it is not told otherwise.
+    fn time(&self) -> &dyn Time {
+        &SystemClock
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn send(&self, request: Request) -> Result<Response, SendError> {
+        (**self).send(request)
+    }
+
+    fn timeout(&self) -> Duration {
+        (**self).timeout()
+    }
+
+    fn time(&self) -> &dyn Time {
+        (**self).time()
+    }
+}
+
+/// What an adapter's users have at hand, a request of its HTTP client or a builder: for [`send`](TokenSource::send).
+pub trait Sends<R>: Transport + Clone + Sized + 'static {
+    /// The application's own HTTP client.
+    type Http: ?Sized;
+    /// What that gives.
+    type Response;
+
+    /// Sends a request with a token, by [`deliver`](crate::TokenSource::deliver). `repeatable`: it may be sent twice,
+    /// whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](TokenSource::send).
+    fn send_with(
+        tokens: &TokenSource<Self>,
+        http: &Self::Http,
+        request: R,
+        repeatable: bool,
+    ) -> Result<Self::Response, Error>;
+}
+
+/// Drives a flow to its result.
+///
+/// Pass a flow by `&mut` to keep it: after an error that is not the flow's own another run takes it up where the first
+/// left it.
+///
+/// # Errors
+///
+/// [`Error::Core`] with the flow's own error; what the transport calls the end of every flow.
+pub fn run<F: Flow>(transport: &(impl Transport + ?Sized), flow: F) -> Result<F::Output, Error> {
+    drive(transport, flow, None)
+}
+
+/// Like [`run`], until the signal is set: a pause ends at once then, and a request, which cannot be broken off, when its
+/// answer is there or its time is over. Pass a flow by `&mut` to go on with it later.
+///
+/// # Errors
+///
+/// As for [`run`], and [`Error::Cancelled`].
+pub fn run_until<F: Flow>(
+    transport: &(impl Transport + ?Sized),
+    flow: F,
+    cancel: &Signal,
+) -> Result<F::Output, Error> {
+    drive(transport, flow, Some(cancel))
+}
+
+fn drive<F: Flow>(
+    transport: &(impl Transport + ?Sized),
+    mut flow: F,
+    cancel: Option<&Signal>,
+) -> Result<F::Output, Error> {
+    let time = transport.time();
+    let mut known: Option<NetworkError> = None;
+    loop {
+        match flow.step(time.now()) {
+            // First: what has been granted is given, and not called off.
+            Step::Done(result) => {
+                return result.map_err(|error| Error::Core {
+                    error,
+                    cause: known,
+                });
+            }
+            _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
+            Step::Send(request) => {
+                let reply = match transport.send(request) {
+                    Ok(response) => {
+                        known = None;
+                        Ok(response)
+                    }
+                    Err(SendError::Failed { failure, cause }) => {
+                        known = cause;
+                        Err(failure)
+                    }
+                    Err(SendError::Ends(error)) => return Err(*error),
+                };
+                flow.receive(reply, time.now());
+            }
+            Step::Wait(pause) => match cancel {
+                Some(cancel) => time.wait(cancel, pause),
+                None => time.sleep(pause),
+            },
+        }
+    }
+}
+
+/// What comes of a future in which nothing waits but by blocking.
+///
+/// # Panics
+///
+/// If it is not ready at once.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("a driver that blocks awaits nothing"),
+    }
+}
+
+/// A token source over a transport that blocks.
+///
+/// When the last clone of a source of a login is dropped, a renewal that runs is waited for, as
+/// [`close`](crate::TokenSource::close) does. What is never dropped (a `static`, a process that exits) is to be closed.
+pub type TokenSource<T> = crate::TokenSource<Blocking<T>>;
+
+/// Drives a token source by blocking. A renewal runs on a thread of its own, so that a store that hangs holds nobody for
+/// ever.
+#[derive(Clone)]
+pub struct Blocking<T>(T);
+
+impl<T> fmt::Debug for Blocking<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blocking")
+    }
+}
+
+impl<T: Transport + Clone + 'static> Driver for Blocking<T> {
+    type Transport = T;
+
+    fn over(transport: T) -> Self {
+        Self(transport)
+    }
+
+    fn now(&self) -> Now {
+        self.0.time().now()
+    }
+
+    fn unix(&self) -> UnixTime {
+        self.0.time().unix()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.0.timeout()
+    }
+
+    fn store(store: Arc<dyn GrantStore>) -> Store {
+        Store::blocking(store)
+    }
+
+    async fn send(&self, renewal: Renewal) -> Result<TokenGrant, Error> {
+        run(&self.0, renewal)
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.0.time().sleep(pause);
+    }
+
+    async fn wait(&self, woken: Waiting, at_most: Duration) {
+        self.0.time().wait(&woken.signal(), at_most);
+    }
+
+    fn can_start(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn start(&self, refresh: Refresh) {
+        // A closure that is not run takes what it holds along.
+        let (hand_over, taken) = channel();
+        let driver = self.clone();
+        let thread = thread::Builder::new().name("coze-auth renewal".to_owned());
+        let renew = move || taken.recv().map(|refresh| ready(renew(driver, refresh)));
+        match thread.spawn(renew) {
+            Ok(_) => drop(hand_over.send(refresh)),
+            Err(cause) => refresh.fail(Error::Thread(Arc::new(cause))),
+        }
+    }
+
+    async fn at_most<R: Send + 'static>(
+        &self,
+        longest: Duration,
+        work: impl Future<Output = R> + Send + 'static,
+    ) -> io::Result<R> {
+        sync::at_most(longest, move || ready(work))
+    }
+
+    async fn settle(&self, source: Arc<Source>) -> Result<(), Error> {
+        settle(&source)
+    }
+
+    fn dropped(&self, source: &Arc<Source>) {
+        if source.is_stored() {
+            // Nobody is left to be told.
+            let _ = settle(source);
+        }
+    }
+}
+
+impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
+    /// A valid token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: [`Error::LoginNeeded`], [`Error::RefreshRefused`], [`Error::Store`],
+    /// [`Error::NotStored`], [`Error::Core`], [`Error::Closed`]. A failure is told to everyone
+    /// who asks within the next second, or longer while it goes on, without another request.
+    pub fn token(&self) -> Result<AccessToken, Error> {
+        ready(self.obtain())
+    }
+
+    /// A valid token with its end, and without the refresh token: it may be handed to the end user, whose session lasts no
+    /// longer ([`IssuedToken::to_secret_json`]). One that is valid for less than `at_least` is renewed first, and
+    /// that is waited for. The end of a token of the console is not known, so it counts as long enough.
+    ///
+    /// More than a new token is fresh for counts as that: a minute less than its life, or nine tenths of a life of less than ten
+    /// minutes. So whoever asks for an hour of a token that lives a quarter of one gets one that was renewed a minute ago at the
+    /// most, and its end says how long it lasts; a JWT app asks for a longer life with `JwtGrant::ttl`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token); also if the token has less left and cannot be renewed now: `token` still
+    /// gives it while it lasts.
+    pub fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error> {
+        ready(self.obtain_lasting(at_least))
+    }
+
+    /// Puts a valid token on the headers of a request to this URL.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
+    pub fn authorize_headers(&self, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
+        ready(self.put_on(url, headers))
+    }
+
+    /// Puts a valid token on a request of yours.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
+    pub fn authorize<R>(&self, request: &mut R) -> Result<(), Error>
+    where
+        T: Carries<R>,
+    {
+        let (url, headers) = T::url_and_headers(request);
+        self.authorize_headers(&url, headers)
+    }
+
+    /// Sends a request of yours, or a builder, with a token, through an HTTP client of yours, and gives the answer as it
+    /// came, whatever its status. If the API refuses the token (401, or the codes 4100 and 700012006), it is renewed; a
+    /// request that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE, RFC 9110 §9.2.2; and its body is not a
+    /// stream) is then sent once more.
+    ///
+    /// Only a JSON answer is looked into, and 64 KiB of it at most; an event stream is judged by its status. What becomes
+    /// of redirects the adapter says at its `TokenSource`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authorize`](Self::authorize), [`Error::Request`] with your client's error, and of a redirected request
+    /// whose answer refuses the token [`Error::Redirected`], where it ended at an origin that the token may have gone to
+    /// and should not have, or [`Error::RefusedElsewhere`].
+    pub fn send<R>(
+        &self,
+        http: &<T as Sends<R>>::Http,
+        request: R,
+    ) -> Result<<T as Sends<R>>::Response, Error>
+    where
+        T: Sends<R>,
+    {
+        T::send_with(self, http, request, false)
+    }
+
+    /// Like [`send`](Self::send), for a request that you know may be sent twice, whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_repeatable<R>(
+        &self,
+        http: &<T as Sends<R>>::Http,
+        request: R,
+    ) -> Result<<T as Sends<R>>::Response, Error>
+    where
+        T: Sends<R>,
+    {
+        T::send_with(self, http, request, true)
+    }
+
+    /// [`deliver`](crate::TokenSource::deliver) with an `ask` that blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`deliver`](crate::TokenSource::deliver).
+    pub fn deliver_blocking<R: ApiRequest, A>(
+        &self,
+        request: R,
+        repeatable: bool,
+        ask: impl Fn(R) -> Result<(A, Option<Refused>), Error>,
+    ) -> Result<A, Error> {
+        ready(self.deliver(request, repeatable, |request| future::ready(ask(request))))
+    }
+
+    /// Takes the grant of a login: stored first, then served, in place of whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotStored`] if it cannot be stored: its code is spent, so it is served from memory all the same, and stored
+    /// by one of the next calls for a token, or by [`close`](Self::close). [`Error::NotALogin`] if this is not a source
+    /// of a login.
+    pub fn install(&self, grant: TokenGrant) -> Result<(), Error> {
+        ready(self.take(grant))
+    }
+
+    /// Removes the grant from the store and from here. The tokens live on at Coze, which has no call to revoke
+    /// them; other processes go on with the access token that they have, until it ends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`install`](Self::install).
+    pub fn forget(&self) -> Result<(), Error> {
+        ready(self.remove())
+    }
+
+    /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited
+    /// for until it is stored, for as long as one request may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::NotStored`] if a renewed grant could not be stored.
+    pub fn close(&self) -> Result<(), Error> {
+        ready(self.end())
+    }
+}
+
+/// Blocks until no renewal runs, for as long as one request may take, and until what could not be stored then is.
+fn settle(source: &Arc<Source>) -> Result<(), Error> {
+    // Real time, as the timeouts of HTTP are.
+    let end = Instant::now() + source.timeout();
+    while let Some((woken, at_most)) = source.running() {
+        let rest = end.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(Error::Unfinished);
+        }
+        woken.signal().wait_at_most(rest.min(at_most));
+    }
+    if !source.has_unsaved() {
+        return Ok(());
+    }
+    let (source, rest) = (
+        source.clone(),
+        end.saturating_duration_since(Instant::now()),
+    );
+    // A store that keeps to its patience tells why; one that hangs does not.
+    let stored = sync::at_most(rest.saturating_add(GRACE), move || {
+        ready(source.flush(rest))
+    });
+    stored.unwrap_or(Err(Error::Unfinished))
+}

@@ -1,0 +1,108 @@
+//! How a token source sends, waits and starts a renewal: by blocking threads, or on tokio.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::{Now, TokenGrant, TransportFailure, UnixTime};
+use coze_auth_store::GrantStore;
+
+use crate::grants::Store;
+use crate::refresh::{Next, Refresh};
+use crate::renewal::Renewal;
+use crate::source::Source;
+use crate::wait::Waiting;
+use crate::{Error, NetworkError};
+
+/// What a token source runs on: [`blocking::Blocking`](crate::blocking::Blocking) over a transport that blocks,
+/// `tokio::Tokio` over one that is awaited. Bring a transport, and not a driver of your own.
+///
+/// Everything is awaited. Where it blocks, it is ready at once.
+pub trait Driver: Clone + fmt::Debug + Send + Sync + 'static {
+    /// What sends.
+    type Transport;
+
+    /// Over this one.
+    fn over(transport: Self::Transport) -> Self;
+    /// Both clocks.
+    fn now(&self) -> Now;
+    /// The calendar alone.
+    fn unix(&self) -> UnixTime;
+    /// How long one request may take.
+    fn timeout(&self) -> Duration;
+    /// A store that blocks, as this is to ask it.
+    fn store(store: Arc<dyn GrantStore>) -> Store;
+    /// Drives the one request of a renewal.
+    fn send(&self, renewal: Renewal) -> impl Future<Output = Result<TokenGrant, Error>> + Send;
+    /// Lets this much time pass.
+    fn sleep(&self, pause: Duration) -> impl Future<Output = ()> + Send;
+    /// Waits for a renewal that somebody else makes.
+    fn wait(&self, woken: Waiting, at_most: Duration) -> impl Future<Output = ()> + Send;
+    /// # Errors
+    ///
+    /// Why a renewal that is taken on here could not be started.
+    fn can_start(&self) -> Result<(), Error>;
+    /// Starts a renewal that nobody who waits for it can end.
+    fn start(&self, refresh: Refresh);
+    /// Has something done that may hang or panic, for at most so long of the machine's time. It goes on after that.
+    fn at_most<T: Send + 'static>(
+        &self,
+        longest: Duration,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send;
+    /// Waits until no renewal runs and all is stored, for at most as long as one request may take.
+    fn settle(&self, source: Arc<Source>) -> impl Future<Output = Result<(), Error>> + Send;
+    /// The last one that had the source is gone.
+    fn dropped(&self, source: &Arc<Source>);
+}
+
+/// Carries a renewal out.
+pub(crate) async fn renew<D: Driver>(driver: D, refresh: Refresh) {
+    let mut next = refresh.begin().await;
+    loop {
+        next = match next {
+            Next::Send(refresh, renewal) => {
+                let result = driver.send(renewal).await;
+                // A runtime may be shut down before it is stored.
+                refresh.note(&result);
+                refresh.received(result).await
+            }
+            Next::Wait(refresh, pause) => {
+                driver.sleep(pause).await;
+                refresh.again().await
+            }
+            Next::Done => return,
+        };
+    }
+}
+
+/// Why a transport has no whole answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Of this request: whether the server can have acted on it, and what stood in the way.
+    Failed {
+        /// Can the server have acted?
+        failure: TransportFailure,
+        /// What stood in the way, if that is known.
+        cause: Option<NetworkError>,
+    },
+    /// Of any request: the HTTP client cannot be set up, or did what it must not. It ends every flow, as it is.
+    Ends(Box<Error>),
+}
+
+impl From<TransportFailure> for SendError {
+    fn from(failure: TransportFailure) -> Self {
+        Self::Failed {
+            failure,
+            cause: None,
+        }
+    }
+}
+
+impl From<Error> for SendError {
+    fn from(error: Error) -> Self {
+        Self::Ends(Box::new(error))
+    }
+}

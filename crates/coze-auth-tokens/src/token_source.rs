@@ -1,0 +1,365 @@
+//! A valid token at any moment.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::http::{HeaderMap, Method};
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::{AccessToken, Endpoints, IssuedToken, Now, RefreshApp, TokenGrant, http};
+use coze_auth_store::{GrantStore, StoreError};
+
+use crate::Error;
+use crate::delivery::{Delivery, Refused, Then};
+use crate::driver::Driver;
+use crate::grants::Store;
+use crate::origins::Origins;
+use crate::sessions::Sessions;
+use crate::shared::Ask;
+use crate::source::{Clock, Source};
+
+/// Gives a valid token at any moment, to any number of callers. Clones share everything; keep one in a struct
+/// field, whatever its kind.
+///
+/// A fresh token is there at once and waits for no one. Shortly before it ends (a minute, or a tenth of its
+/// life) one renewal runs behind, and everyone goes on with the old token. Where there is none, one renewal runs
+/// and everyone waits for it. Nobody who waits can end it: Coze rotates refresh tokens, and the new one is stored before
+/// its access token is handed out.
+///
+/// The type parameter is what it runs on. An adapter gives the type a name without one.
+pub struct TokenSource<D: Driver> {
+    handle: Arc<Handle<D>>,
+    sessions: Arc<Sessions>,
+    origins: Origins,
+    wait_when_stale: bool,
+    is_session: bool,
+}
+
+/// What all clones of a source hold.
+struct Handle<D: Driver> {
+    driver: D,
+    source: Arc<Source>,
+}
+
+impl<D: Driver> Drop for Handle<D> {
+    fn drop(&mut self) {
+        self.driver.dropped(&self.source);
+    }
+}
+
+impl<D: Driver> Clone for TokenSource<D> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            sessions: self.sessions.clone(),
+            origins: self.origins.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<D: Driver> fmt::Debug for TokenSource<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource")
+            .field("source", self.source())
+            .field("sessions", &self.sessions)
+            .field("origins", &self.origins)
+            .field("wait_when_stale", &self.wait_when_stale)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Driver> TokenSource<D>
+where
+    D::Transport: Clone,
+{
+    /// A token of the console: personal (PAT) or service (SAT).
+    pub fn fixed(transport: &D::Transport, endpoints: &Endpoints, token: AccessToken) -> Self {
+        let driver = D::over(transport.clone());
+        let source = Source::fixed(token, driver.timeout(), clock(&driver));
+        Self::over(driver, endpoints, source)
+    }
+
+    /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
+    pub fn jwt(transport: &D::Transport, app: JwtApp, grant: JwtGrant) -> Self {
+        let driver = D::over(transport.clone());
+        let endpoints = app.endpoints().clone();
+        let source = Source::jwt(app, grant, driver.timeout(), clock(&driver));
+        Self::over(driver, &endpoints, source)
+    }
+
+    /// The tokens of a login with a web, PKCE or device app. `subject` is your own name for who logged in; the
+    /// grant rests in the store under it, and is taken up from there by every process that has the store. After a
+    /// login, hand its grant to `install`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if the subject is empty, has white space around it or invisible characters.
+    pub fn stored(
+        transport: &D::Transport,
+        app: impl Into<RefreshApp>,
+        subject: impl Into<String>,
+        store: impl GrantStore + 'static,
+    ) -> Result<Self, Error> {
+        Self::in_store(transport, app.into(), subject, D::store(Arc::new(store)))
+    }
+
+    pub(crate) fn in_store(
+        transport: &D::Transport,
+        app: RefreshApp,
+        subject: impl Into<String>,
+        store: Store,
+    ) -> Result<Self, Error> {
+        let driver = D::over(transport.clone());
+        let endpoints = app.endpoints().clone();
+        let source = Source::stored(app, subject, store, driver.timeout(), clock(&driver))?;
+        Ok(Self::over(driver, &endpoints, source))
+    }
+}
+
+impl<D: Driver> TokenSource<D> {
+    fn over(driver: D, endpoints: &Endpoints, source: Source) -> Self {
+        Self {
+            handle: Arc::new(Handle {
+                driver,
+                source: Arc::new(source),
+            }),
+            sessions: Arc::default(),
+            origins: Origins::of(endpoints),
+            wait_when_stale: false,
+            is_session: false,
+        }
+    }
+
+    /// Waits for the renewal of a token that is stale but valid, instead of letting it run behind: for programs
+    /// that end before it would.
+    #[must_use]
+    pub fn wait_when_stale(mut self) -> Self {
+        self.wait_when_stale = true;
+        self
+    }
+
+    /// Lets tokens go to another origin than the API's, such as `https://gateway.example`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if it is not an `https` or `wss` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`,
+    /// `localhost`), or has a path, since tokens go to the whole of an origin, or user info, a query or a fragment.
+    pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url, false)?;
+        Ok(self)
+    }
+
+    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: whoever can listen on the way gets
+    /// the tokens.
+    ///
+    /// # Errors
+    ///
+    /// As for [`allow_origin`](Self::allow_origin), plain `http` aside.
+    pub fn allow_origin_insecure(mut self, url: &str) -> Result<Self, Error> {
+        self.origins = self.origins.and(url, true)?;
+        Ok(self)
+    }
+
+    /// The tokens of a session of this JWT app, for one end user. A hundred thousand are kept, so a server asks anew
+    /// for each request and still makes one grant a user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
+    pub fn session(&self, name: &str) -> Result<Self, Error> {
+        Ok(Self {
+            handle: Arc::new(Handle {
+                driver: self.handle.driver.clone(),
+                source: self.sessions.session(self.source(), name)?,
+            }),
+            is_session: true,
+            ..self.clone()
+        })
+    }
+
+    /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
+    /// half a minute neither does one to a token that came in the place of another that was refused: what is
+    /// wrong then is not the token. (A test moves the clock in between.)
+    pub fn invalidate(&self, rejected: &AccessToken) {
+        self.source().invalidate(rejected);
+    }
+
+    /// Where its tokens may be sent.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    fn source(&self) -> &Arc<Source> {
+        &self.handle.source
+    }
+
+    pub(crate) async fn obtain(&self) -> Result<AccessToken, Error> {
+        if let Some(token) = self.source().fresh(self.handle.driver.unix()) {
+            return Ok(token);
+        }
+        Ok(self.obtain_lasting(Duration::ZERO).await?.access_token)
+    }
+
+    pub(crate) async fn obtain_lasting(&self, at_least: Duration) -> Result<IssuedToken, Error> {
+        if let Some(token) = self.source().lasting(at_least, self.handle.driver.unix()) {
+            return Ok(token);
+        }
+        let driver = &self.handle.driver;
+        // Before a renewal is taken on, which would be lost.
+        driver.can_start()?;
+        let mut caller = self.source().caller();
+        caller = caller
+            .wait_when_stale(self.wait_when_stale)
+            .valid_for_at_least(at_least);
+        loop {
+            match caller.ask() {
+                Ask::Token(token) => return Ok(token),
+                Ask::Failed(error) => return Err(error),
+                Ask::First(refresh) => driver.start(refresh),
+                Ask::Behind(token, refresh) => {
+                    driver.start(refresh);
+                    return Ok(token);
+                }
+                Ask::Wait(woken, at_most) => driver.wait(woken, at_most).await,
+            }
+        }
+    }
+
+    pub(crate) async fn put_on(&self, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
+        self.origins.check(url)?;
+        self.obtain().await?.authorize(headers);
+        Ok(())
+    }
+
+    /// Sends a request of the application's own with a token; an adapter says how. `ask` sends it once and tells with
+    /// the answer what that refuses, if it does. `repeatable`: it may be sent twice. If the API refuses the token, it
+    /// is renewed, and a repeatable request is sent once more.
+    ///
+    /// # Errors
+    ///
+    /// As for `token`; [`Error::OtherOrigin`]; `ask`'s own; [`Error::RefusedElsewhere`].
+    pub async fn deliver<R: ApiRequest, A, F>(
+        &self,
+        mut request: R,
+        repeatable: bool,
+        ask: impl Fn(R) -> F,
+    ) -> Result<A, Error>
+    where
+        F: Future<Output = Result<(A, Option<Refused>), Error>>,
+    {
+        let url = request.url();
+        self.origins.check(&url)?;
+        let mut again = repeatable.then(|| request.try_clone()).flatten();
+        let mut delivery = Delivery::new(request.method(), url, again.is_some());
+        let mut token = self.obtain().await?;
+        loop {
+            token.authorize(request.headers_mut());
+            let (answer, refused) = ask(request).await?;
+            let then = delivery.answered(self.source(), &token, refused)?;
+            let Some(next) = &mut again else {
+                return Ok(answer);
+            };
+            match then {
+                Then::HandOn => return Ok(answer),
+                Then::Directly(url) => next.set_url(&url)?,
+                Then::Again => match self.obtain().await? {
+                    renewed if renewed.matches(&token) => return Ok(answer),
+                    renewed => token = renewed,
+                },
+            }
+            let Some(next) = next.try_clone() else {
+                return Ok(answer);
+            };
+            request = next;
+        }
+    }
+
+    pub(crate) async fn take(&self, grant: TokenGrant) -> Result<(), Error> {
+        let (source, own) = (self.source().clone(), grant.clone());
+        let stored = self.change(source.install(own)).await?;
+        stored.map_err(|error| self.source().not_installed(grant, error))
+    }
+
+    pub(crate) async fn remove(&self) -> Result<(), Error> {
+        Ok(self.change(self.source().clone().forget()).await??)
+    }
+
+    /// Changes the grant in the store, which may hang or panic: who asks for it is told.
+    async fn change(
+        &self,
+        work: impl Future<Output = Result<Result<(), StoreError>, Error>> + Send + 'static,
+    ) -> Result<Result<(), StoreError>, Error> {
+        let longest = self.source().longest_change();
+        match self.handle.driver.at_most(longest, work).await {
+            Ok(changed) => changed,
+            Err(cause) => Ok(Err(StoreError::Other(Arc::new(cause)))),
+        }
+    }
+
+    pub(crate) async fn end(&self) -> Result<(), Error> {
+        self.source().close();
+        if !self.is_session {
+            self.sessions.close();
+        }
+        self.handle.driver.settle(self.source().clone()).await
+    }
+}
+
+/// Both clocks, for a source, which reads them between what it does.
+fn clock<D: Driver>(driver: &D) -> Clock {
+    let driver = driver.clone();
+    Arc::new(move || -> Now { driver.now() })
+}
+
+/// A request of the application's own, of whatever HTTP client.
+pub trait ApiRequest: Sized {
+    /// Its method.
+    fn method(&self) -> &Method;
+
+    /// Its whole URL.
+    fn url(&self) -> String;
+
+    /// Sends it there instead.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be.
+    fn set_url(&mut self, url: &str) -> Result<(), Error>;
+
+    /// Its headers, for the token.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+
+    /// The same once more; none if its body is a stream.
+    fn try_clone(&self) -> Option<Self>;
+}
+
+impl<B: Clone> ApiRequest for http::Request<B> {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> String {
+        self.uri().to_string()
+    }
+
+    fn set_url(&mut self, url: &str) -> Result<(), Error> {
+        let parsed = url.parse();
+        *self.uri_mut() = parsed.map_err(|_| Error::refused_elsewhere(url))?;
+        Ok(())
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn try_clone(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+/// A transport that knows a kind of request of its HTTP client: for `authorize`.
+pub trait Carries<R> {
+    /// The whole URL of a request, and its headers, for the token.
+    fn url_and_headers(request: &mut R) -> (String, &mut HeaderMap);
+}
