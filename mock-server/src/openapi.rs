@@ -150,7 +150,7 @@ fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &
     }
     let page = !control && operation["responses"].get("302").is_some();
     for (status, refused) in by_status {
-        let told: Vec<_> = refused
+        let texts: Vec<_> = refused
             .iter()
             .map(|(rule, error)| format!("* `{error}`, `{}`: {}", rule.id(), rule.text().text))
             .collect();
@@ -175,7 +175,7 @@ fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &
             },
         };
         let mut answer = json!({
-            "description": told.join("\n"),
+            "description": texts.join("\n"),
             "content": { kind: { "schema": schema } },
         });
         if !control {

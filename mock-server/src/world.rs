@@ -24,8 +24,8 @@ use crate::time::clock::ClockHandle;
 /// The base URL of a mock without a socket.
 pub(crate) const NOWHERE: &str = "http://localhost";
 
-/// One world: its state behind a lock, and beside it, so that nobody waits while holding that lock, its clock, gates,
-/// faults and notifier. [`MockWorld`](crate::MockWorld) is what a test holds of it.
+/// One world: its state behind a lock, and its clock, gates, faults and notifier outside of it, so that nothing waits while
+/// it holds that lock. [`MockWorld`](crate::MockWorld) is what a test holds of it.
 #[derive(Debug)]
 pub(crate) struct World {
     state: Mutex<State>,

@@ -120,7 +120,7 @@ pub(crate) enum ChallengeMethod {
 
 /// One login on its way: its `state`, its code verifier and its redirect URI.
 ///
-/// Keep it where the callback can find it, bound to that person's session: whoever can bring a callback to another
+/// Keep it where the callback can find it, bound to that person's session: anyone who can bring a callback to another
 /// person's attempt logs that person in as themselves (RFC 6749 §10.12). It belongs to the app and the base that started
 /// it. A stray callback does not use it up: [`CallbackRejected`] gives it back. In a session store, from which another
 /// process may read it after a restart:

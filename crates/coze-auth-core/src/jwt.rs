@@ -200,7 +200,7 @@ impl UnsignedAssertion {
         let took = self.made_at.until(now.steady);
         if took >= self.lifetime {
             return Err(SigningError::passing(format!(
-                "the signature came after {} s, and the assertion was good for {} s; nothing was sent",
+                "the signature was ready after {} s, and the assertion was good for {} s; nothing was sent",
                 took.as_secs(),
                 self.lifetime.as_secs()
             )));

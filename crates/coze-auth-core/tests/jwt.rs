@@ -264,7 +264,7 @@ fn a_signature_that_comes_after_the_assertions_life_is_not_sent() {
     let error = Error::from(signed(10_000).expect_err("it has expired"));
     assert_eq!(
         error.to_string(),
-        "the assertion was not signed: the signature came after 10 s, and the assertion was good for 10 s; nothing was sent"
+        "the assertion was not signed: the signature was ready after 10 s, and the assertion was good for 10 s; nothing was sent"
     );
     assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)));
     assert_eq!(error.kind(), ErrorKind::Wait(Duration::from_secs(1)));

@@ -20,11 +20,11 @@ pub(super) async fn change_app(
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Handled {
-    let asked: ChangeApp = parse(&body, r#"{"enabled":true|false}"#)?;
+    let request: ChangeApp = parse(&body, r#"{"enabled":true|false}"#)?;
     let mut state = world.state();
     let mut apps = Arc::make_mut(&mut state.apps).iter_mut();
     let found = apps.find(|app| !app.removed && app.client_id == client_id);
     let app = found.ok_or_else(|| Problem::not_found("unknown client id"))?;
-    app.enabled = asked.enabled;
+    app.enabled = request.enabled;
     Ok(done())
 }

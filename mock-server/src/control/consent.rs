@@ -36,14 +36,14 @@ pub(super) async fn authorize(
         .unwrap_or("");
     let base = base(&world, &headers, &original, "/_mock/v1/authorize");
     let shape = r#"{"url":"…/authorize?…","action":"approve"|"deny","user":"alice"?}"#;
-    let asked: Authorize = parse(&body, shape)?;
-    let consent = match asked.action.as_str() {
+    let request: Authorize = parse(&body, shape)?;
+    let consent = match request.action.as_str() {
         "approve" => Consent::Approve,
         "deny" => Consent::Deny,
         _ => return Err(Problem::bad("action is \"approve\" or \"deny\"")),
     };
     let mut state = world.state();
-    let user = match &asked.user {
+    let user = match &request.user {
         None => state.user.clone(),
         Some(name) => {
             let users = &state.settings.users;
@@ -59,7 +59,7 @@ pub(super) async fn authorize(
     };
     let url = Url::parse("http://localhost")
         .expect("a URL")
-        .join(&asked.url);
+        .join(&request.url);
     let url = url.map_err(|_| Problem::bad("url is not a valid URL"))?;
     let path = below(url.path(), &base, mount);
     let decider = Decider { user, consent };
@@ -100,8 +100,8 @@ pub(super) async fn decide_device(
     Path(user_code): Path<String>,
     body: Bytes,
 ) -> Handled {
-    let asked: DecideDevice = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)?;
-    let action = DeviceAction::named(&asked.action)
+    let request: DecideDevice = parse(&body, r#"{"action":"approve"|"deny"|"expire"}"#)?;
+    let action = DeviceAction::named(&request.action)
         .ok_or_else(|| Problem::bad(r#"action is "approve", "deny" or "expire""#))?;
     let mut state = world.state();
     let now = state.now_ms();

@@ -14,8 +14,8 @@ use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::web::in_world::InWorld;
 
 pub(super) async fn place(InWorld(world): InWorld, body: Bytes) -> Handled {
-    let asked: PlacedFaultSpec = parse(&body, &PlacedFaultSpec::shape())?;
-    let (on, fault) = asked.placed().map_err(Problem::bad)?;
+    let spec: PlacedFaultSpec = parse(&body, &PlacedFaultSpec::shape())?;
+    let (on, fault) = spec.placed().map_err(Problem::bad)?;
     let placed = world.faults.place(on, fault, MAX_FAULTS);
     placed
         .map(|placed| Json(json!({ "id": placed.id })))
@@ -123,20 +123,20 @@ impl StepSpec {
 
 pub(super) async fn run(InWorld(world): InWorld, body: Bytes) -> Handled {
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"then":[{"error":"invalid_grant"},{"fault":{…}},{"pass":true}],"after":"pass"|"repeat"|"last"?}"#;
-    let asked: Run = parse(&body, shape)?;
-    let on = asked.on.on().map_err(Problem::bad)?;
-    let after = match asked.after.as_deref() {
+    let spec: Run = parse(&body, shape)?;
+    let on = spec.on.on().map_err(Problem::bad)?;
+    let after = match spec.after.as_deref() {
         None | Some("pass") => ScriptEnd::Pass,
         Some("repeat") => ScriptEnd::Repeat,
         Some("last") => ScriptEnd::Last,
         Some(_) => return Err(Problem::bad(r#"after is "pass", "repeat" or "last""#)),
     };
-    if !(1..=MAX_SCRIPT_STEPS).contains(&asked.then.len()) {
+    if !(1..=MAX_SCRIPT_STEPS).contains(&spec.then.len()) {
         return Err(Problem::bad(format!(
             "then has 1 to {MAX_SCRIPT_STEPS} steps"
         )));
     }
-    let steps: Result<Vec<_>, _> = asked.then.into_iter().map(StepSpec::step).collect();
+    let steps: Result<Vec<_>, _> = spec.then.into_iter().map(StepSpec::step).collect();
     let script = world.faults.run(on, steps?, after, MAX_FAULTS);
     script
         .map(|script| Json(json!({ "id": script.id })))

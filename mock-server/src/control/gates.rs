@@ -34,9 +34,9 @@ pub(super) async fn set(InWorld(world): InWorld, Path(name): Path<String>, body:
         return Err(Problem::bad(text));
     }
     let shape = r#"{"on":{"endpoint":"token","grant":"refresh_token"?,"client_id":"…"?},"at":"request"|"answer"}"#;
-    let asked: Set = parse(&body, shape)?;
-    let on = asked.on.on().map_err(Problem::bad)?;
-    let at = At::named(&asked.at).map_err(Problem::bad)?;
+    let request: Set = parse(&body, shape)?;
+    let on = request.on.on().map_err(Problem::bad)?;
+    let at = At::named(&request.at).map_err(Problem::bad)?;
     if world.gates.put(GateState::new(&name, on, at), MAX_GATES) {
         return Ok(done());
     }
@@ -86,9 +86,9 @@ pub(super) async fn release(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Handled {
-    let asked: Release = parse(&body, r#"{"n":1}, or {} for all that wait"#)?;
+    let request: Release = parse(&body, r#"{"n":1}, or {} for all that wait"#)?;
     let gate = find(&world, &name)?;
-    match asked.n {
+    match request.n {
         Some(n) => gate.release(n),
         None => gate.release_waiting(),
     }

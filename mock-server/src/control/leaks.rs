@@ -22,7 +22,7 @@ struct Text {
 
 /// Searches a text for secrets of this world, such as the log of a client.
 pub(super) async fn leaks_of_text(InWorld(world): InWorld, body: Bytes) -> Handled {
-    let asked: Text = parse(&body, r#"{"text":"…"}"#)?;
-    let found = leak_scanner::of_text(&world.state(), &asked.text);
+    let request: Text = parse(&body, r#"{"text":"…"}"#)?;
+    let found = leak_scanner::of_text(&world.state(), &request.text);
     Ok(Json(json!({ "total": found.len(), "leaks": found })))
 }

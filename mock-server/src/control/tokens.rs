@@ -31,11 +31,11 @@ pub(super) async fn restrict(InWorld(world): InWorld, body: Bytes) -> Handled {
 
 /// Applies `change`, which returns false if the token is unknown.
 fn change_token(body: &[u8], change: impl FnOnce(&str) -> bool) -> Handled {
-    let asked: ChangeToken = parse(body, r#"{"token":"…"}"#)?;
-    if change(&asked.token) {
+    let request: ChangeToken = parse(body, r#"{"token":"…"}"#)?;
+    if change(&request.token) {
         return Ok(done());
     }
-    let text = format!("unknown token {}", redact::mask(&asked.token));
+    let text = format!("unknown token {}", redact::mask(&request.token));
     Err(Problem::not_found(text))
 }
 

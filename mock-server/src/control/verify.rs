@@ -28,12 +28,12 @@ struct Count {
 }
 
 pub(super) async fn verify(InWorld(world): InWorld, body: Bytes) -> Handled {
-    let asked: Verify = parse(&body, SHAPE)?;
+    let request: Verify = parse(&body, SHAPE)?;
     // An empty list is a mistake of the caller: it would always be met.
-    if asked.expect.is_empty() {
+    if request.expect.is_empty() {
         return Err(wrong());
     }
-    let expected: Result<Vec<_>, _> = asked.expect.into_iter().map(expectation).collect();
+    let expected: Result<Vec<_>, _> = request.expect.into_iter().map(expectation).collect();
     let failures = verify::verify(&world.state().journal, &expected?);
     Ok(Json(
         json!({ "ok": failures.is_empty(), "failures": failures }),

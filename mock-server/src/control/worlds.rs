@@ -80,16 +80,16 @@ async fn make(
 ) -> Handled {
     let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
     let shape = r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
-    let asked: Make = parse(&body, shape)?;
-    let mut options = Options::of_world(worlds.settings(&asked.name));
-    if let Some(text) = &asked.config {
+    let request: Make = parse(&body, shape)?;
+    let mut options = Options::of_world(worlds.settings(&request.name));
+    if let Some(text) = &request.config {
         let applied = config::apply(options, text, For::World);
         options = applied.map_err(|errors| Problem::bad(errors.to_string()))?;
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         options.set_seed(seed);
     }
-    if let Some(text) = asked.clock {
+    if let Some(text) = request.clock {
         let at: Option<Timestamp> = text.parse().ok();
         let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
         let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
@@ -97,10 +97,10 @@ async fn make(
     }
     let settings = options.settings();
     let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
-    let kept = asked.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
-    let made = worlds.make(&asked.name, settings, asked.config.is_some(), kept);
+    let kept = request.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
+    let made = worlds.make(&request.name, settings, request.config.is_some(), kept);
     let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
-    Ok(Json(described(&asked.name, &world, &base)))
+    Ok(Json(described(&request.name, &world, &base)))
 }
 
 async fn remove(State(worlds): State<Arc<Worlds>>, Path(name): Path<String>) -> Handled {

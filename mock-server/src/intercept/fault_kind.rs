@@ -97,7 +97,7 @@ mod tests {
         let (_, section) = readme.split_once("\n## Faults\n").expect("a section");
         let (section, _) = section.split_once("\n## ").expect("another");
         let rows = section.lines().filter(|line| line.starts_with("| `"));
-        let told: Vec<Vec<_>> = rows
+        let documented: Vec<Vec<_>> = rows
             .map(|row| row.split('|').skip(1).take(4).map(str::trim).collect())
             .collect();
         let known = KINDS.iter().map(|kind| {
@@ -110,6 +110,6 @@ mod tests {
                 takes.join(", "),
             ]
         });
-        assert_eq!(told, known.collect::<Vec<_>>());
+        assert_eq!(documented, known.collect::<Vec<_>>());
     }
 }

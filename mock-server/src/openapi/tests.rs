@@ -35,7 +35,7 @@ fn paths(document: &Value) -> BTreeSet<String> {
 fn the_protocol_has_the_same_endpoints() {
     let protocol = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
     let protocol = std::fs::read_to_string(protocol).expect("the page");
-    let told: BTreeSet<_> = protocol
+    let documented: BTreeSet<_> = protocol
         .lines()
         .filter(|line| line.starts_with("| E") && line.contains("| `"))
         .filter_map(|line| line.split('`').nth(1))
@@ -52,7 +52,7 @@ fn the_protocol_has_the_same_endpoints() {
                 .map(move |method| format!("{} {path}", method.to_uppercase()))
         })
         .collect();
-    assert_eq!(has, told);
+    assert_eq!(has, documented);
 }
 
 /// As `GET /requests.har`, `/requests.jsonl`: a path without a method has the one before it.
@@ -61,17 +61,17 @@ fn the_readme_has_the_same_controls() {
     let readme = include_str!("../../README.md");
     let (_, section) = readme.split_once("\n## Control\n").expect("a section");
     let (section, _) = section.split_once("\n## ").expect("another");
-    let mut told = BTreeSet::new();
+    let mut documented = BTreeSet::new();
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let cell = row.split('|').nth(1).expect("a cell");
         let mut method = "";
         for call in cell.split('`').skip(1).step_by(2) {
             let (named, path) = call.split_once(' ').unwrap_or((method, call));
             method = named;
-            told.insert(format!("{method} {path}"));
+            documented.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(controls().into_iter().collect::<BTreeSet<_>>(), told);
+    assert_eq!(controls().into_iter().collect::<BTreeSet<_>>(), documented);
 }
 
 /// A world has no worlds.
@@ -91,7 +91,7 @@ fn a_world_has_what_is_below_it() {
     );
 }
 
-/// Each rule refuses somewhere, and nothing names a rule that is none.
+/// Each rule refuses at some path, and all named rules exist.
 #[test]
 fn every_rule_has_its_answer() {
     let (document, rules) = (standard(), RuleSet::standard());
@@ -105,11 +105,11 @@ fn every_rule_has_its_answer() {
                     .find(|rule| rule.id() == id)
                     .expect("a rule");
                 let (status, error) = rules.answer(*rule);
-                let told = &operation["responses"][status.to_string()]["description"];
-                let told = told.as_str().expect("the answer");
+                let documented = &operation["responses"][status.to_string()]["description"];
+                let documented = documented.as_str().expect("the answer");
                 assert!(
-                    told.contains(&format!("`{error}`, `{id}`")),
-                    "{id} in {told}"
+                    documented.contains(&format!("`{error}`, `{id}`")),
+                    "{id} in {documented}"
                 );
                 named.insert(id);
             }
@@ -155,8 +155,11 @@ fn an_answer_that_was_changed_is_the_one_that_is_told() {
         ]
     );
     let token = &document["paths"]["/api/permission/oauth2/token"]["post"]["responses"];
-    let told = token["418"]["description"].as_str().expect("the answer");
-    assert!(told.contains("`tea`, `refresh.rotate`"), "{told}");
+    let documented = token["418"]["description"].as_str().expect("the answer");
+    assert!(
+        documented.contains("`tea`, `refresh.rotate`"),
+        "{documented}"
+    );
 }
 
 #[test]

@@ -125,13 +125,13 @@ fn decide(
 }
 
 fn place(world: &World, t: &'static Texts, fields: &Fields) -> Result<(), Problem> {
-    let asked = json!({
+    let spec = json!({
         "on": { "endpoint": fields.get("endpoint") },
         "fault": { "kind": fields.get("kind") },
         "times": 1,
     });
-    let asked: Option<PlacedFaultSpec> = from_value(asked).ok();
-    let placed = asked.and_then(|asked| asked.placed().ok());
+    let spec: Option<PlacedFaultSpec> = from_value(spec).ok();
+    let placed = spec.and_then(|spec| spec.placed().ok());
     let (on, fault) = placed.ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
     let placed = world.faults.place(on, fault, MAX_FAULTS);
     placed.map(|_| ()).ok_or((StatusCode::CONFLICT, t.no_room))

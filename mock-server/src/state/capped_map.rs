@@ -54,8 +54,8 @@ impl<T> CappedMap<T> {
             return;
         }
         if self.entries.len() == self.cap && self.evicted == 0 {
-            // From here on places come and go. A table twice as large is tidied where it stands; another would
-            // grow once more, long after it was full.
+            // From here on places are removed as often as added. A table twice as large is rehashed in place; a smaller one
+            // would grow once more, long after it was full.
             let rehash = rehash(&self.entries, self.first);
             self.places.reserve(self.cap, rehash);
         }

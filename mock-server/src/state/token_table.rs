@@ -244,7 +244,7 @@ mod tests {
     use crate::state::provenance::Origin;
     use crate::state::settings::Settings;
 
-    /// What came from one token stays together when that one is gone.
+    /// The descendants of a token stay together after the token was evicted.
     #[test]
     fn a_lineage_begins_with_the_oldest_that_is_known_of() {
         let mut settings = Settings::standard([1; 32]);

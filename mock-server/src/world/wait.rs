@@ -21,13 +21,13 @@ pub(crate) enum Waited<T> {
 
 /// Wakes the waiting thread when nobody wants its result any more.
 struct Listener<T> {
-    told: oneshot::Receiver<Waited<T>>,
+    receiver: oneshot::Receiver<Waited<T>>,
     notifier: Arc<Notifier>,
 }
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        self.told.close();
+        self.receiver.close();
         self.notifier.wake();
     }
 }
@@ -43,7 +43,7 @@ impl World {
         given_up: impl Fn() -> bool,
     ) -> Waited<T> {
         let now = Instant::now();
-        // For who waits as long as it takes.
+        // A timeout that is too large for the clock means to wait for ever.
         let until = now.checked_add(timeout);
         let until = until.unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600));
         let mut seen = self.notifier.now();
@@ -73,18 +73,18 @@ impl World {
         if let Some(found) = look(&self.state()) {
             return Waited::Found(found);
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let mut listener = Listener {
-            told,
+            receiver,
             notifier: self.notifier.clone(),
         };
         let world = self.clone();
         thread::spawn(move || {
-            let waited = world.wait_blocking(epoch, timeout, look, || tell.is_closed());
-            // An error is a listener that has gone.
-            let _ = tell.send(waited);
+            let waited = world.wait_blocking(epoch, timeout, look, || sender.is_closed());
+            // An error means that the listener was dropped.
+            let _ = sender.send(waited);
         });
-        (&mut listener.told).await.unwrap_or(Waited::Closed)
+        (&mut listener.receiver).await.unwrap_or(Waited::Closed)
     }
 }
 
@@ -138,8 +138,9 @@ mod tests {
             let waiter = {
                 let world = world.clone();
                 let epoch = world.notifier.epoch();
-                let came = |state: &State| state.journal.next(0, &RequestFilter::any()).map(|_| ());
-                thread::spawn(move || world.wait_blocking(epoch, GUARD, came, || false))
+                let arrived =
+                    |state: &State| state.journal.next(0, &RequestFilter::any()).map(|_| ());
+                thread::spawn(move || world.wait_blocking(epoch, GUARD, arrived, || false))
             };
             until_waiting(&world, 1);
             dispatch::serve(&mut world.state(), &request(), None);
@@ -160,7 +161,7 @@ mod tests {
         assert!(matches!(waiter.join(), Ok(Waited::Closed)));
     }
 
-    /// Or threads would pile up behind clients that hang up.
+    /// Otherwise threads of disconnected clients would accumulate.
     #[test]
     fn the_thread_ends_when_nobody_listens() {
         let world = world();

@@ -1,4 +1,4 @@
-//! The worlds of a mock: one at `/`, others at `/t/{name}`, made when they are first asked for.
+//! The worlds of a mock: one at `/`, others at `/t/{name}`, each made at its first request.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

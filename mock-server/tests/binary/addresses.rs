@@ -28,7 +28,7 @@ fn a_name_of_this_machine_is_an_address() {
 }
 
 #[test]
-fn where_other_machines_come_the_control_plane_takes_a_token() {
+fn with_other_machines_the_control_plane_requires_a_token() {
     let arguments = [
         "--listen",
         "0.0.0.0:0",

@@ -127,7 +127,7 @@ fn a_device_is_listed_and_approved() {
 }
 
 #[test]
-fn who_finds_no_mock_is_told_where_it_was_looked_for() {
+fn an_unreachable_mock_is_named_by_its_url() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     drop(listener);

@@ -73,7 +73,7 @@ fn the_log_has_one_line_per_request_on_standard_error() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_said_on_standard_error() {
+fn invalid_settings_are_reported_on_standard_error() {
     for (arguments, said) in [
         (
             &["--listen", "0.0.0.0:0"][..],

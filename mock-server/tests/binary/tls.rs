@@ -76,7 +76,7 @@ fn curl_believes_the_ca() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_at_the_start() {
+fn invalid_tls_settings_are_refused_at_the_start() {
     let folder = Folder::new("tls-wrong");
     let nowhere = folder.path("none.pem");
     let serve = ["serve", "--listen", "127.0.0.1:0"];

@@ -44,7 +44,7 @@ fn a_held_request_is_answered_when_the_fault_is_removed() {
 }
 
 #[test]
-fn who_leaves_while_held_before_the_mock_has_acted_has_spent_nothing() {
+fn a_client_that_disconnects_before_the_mock_has_acted_spends_nothing() {
     let server = Server::thread();
     for (name, fault) in [
         ("hold", Fault::hold()),
@@ -71,7 +71,7 @@ fn who_leaves_while_held_before_the_mock_has_acted_has_spent_nothing() {
 }
 
 #[test]
-fn whatever_ends_a_fault_lets_go_what_it_holds() {
+fn the_end_of_a_fault_releases_what_it_holds() {
     let server = Server::task();
     type Ending = fn(&Server, &MockWorld, &str);
     let endings: [(&str, Ending); 3] = [
@@ -103,7 +103,7 @@ fn whatever_ends_a_fault_lets_go_what_it_holds() {
 }
 
 #[test]
-fn a_mock_that_ends_lets_go_what_a_fault_holds() {
+fn a_mock_that_ends_releases_what_a_fault_holds() {
     let endings: [fn(&tokio::runtime::Runtime, CozeAuthMock); 2] = [
         |_, mock| drop(mock),
         |runtime, mock| {

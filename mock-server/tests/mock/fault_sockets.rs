@@ -167,7 +167,7 @@ fn a_delayed_answer_comes_later() {
 }
 
 #[test]
-fn another_status_is_a_gateways() {
+fn another_status_is_that_of_a_gateway() {
     let fault = Fault::status(503).header("retry-after", "7").body("busy");
     everywhere(&fault, "status", true, |seen, _| {
         assert_eq!((seen.status(), seen.body()), (503, &b"busy"[..]));

@@ -123,7 +123,7 @@ fn a_probability_is_one() {
 }
 
 #[test]
-fn the_first_that_acts_is_the_only_one() {
+fn only_the_first_fault_that_acts_applies() {
     let m = Mock::new();
     let answer = m.mock.fault(me(), Fault::status(504).at(At::Answer));
     let first = m.mock.fault(me(), Fault::status(502).times(1));
@@ -214,7 +214,7 @@ fn in_another_server_a_fault_of_the_socket_names_itself() {
 
 /// The thread that keeps the time needs no runtime.
 #[test]
-fn a_delay_in_memory_is_one() {
+fn a_delay_acts_in_memory_too() {
     let m = Mock::new();
     let by = std::time::Duration::from_millis(20);
     let _fault = m.mock.fault(me(), Fault::delay(by));
@@ -242,7 +242,7 @@ fn a_gate_holds_before_a_fault_acts() {
 
 /// The world on which it acts in the end is another one.
 #[test]
-fn who_is_held_through_a_reset_is_written_down_anew() {
+fn a_request_held_through_a_reset_is_recorded_in_the_new_world() {
     let m = Mock::new();
     let _fault = m.mock.fault(me(), Fault::hold().at(At::Request));
     assert_eq!(m.jwt(|_, _| {}).status, 200);
@@ -258,7 +258,7 @@ fn who_is_held_through_a_reset_is_written_down_anew() {
 }
 
 #[test]
-fn what_is_held_keeps_its_place_in_the_journal() {
+fn a_held_request_keeps_its_place_in_the_journal() {
     let m = Mock::new();
     let fault = m.mock.fault(me(), Fault::hold().at(At::Request).times(1));
     let mut held = Client::held(&m, crate::gates::me());

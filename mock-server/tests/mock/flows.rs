@@ -142,7 +142,7 @@ fn a_web_app_needs_its_secret_to_refresh() {
 
 /// coze-js and coze-go send an empty Bearer for public clients (protocol §2.3).
 #[test]
-fn an_empty_bearer_is_no_credential() {
+fn an_empty_bearer_is_not_a_credential() {
     let m = Mock::new();
     let code = m.code(&[("client_id", PKCE), ("code_challenge", "ver")]);
     let mut body = exchange(PKCE, &code);

@@ -159,7 +159,7 @@ fn a_release_without_a_number_is_for_those_that_wait_and_nobody_else() {
 }
 
 #[test]
-fn who_says_not_how_long_waits_a_while() {
+fn the_default_wait_has_an_end() {
     let m = Mock::new();
     let gate = m.mock.gate("me", On::endpoint("users_me"), At::Request);
     let watch = Request::get("/_mock/v1/gates/me?arrived=1").body(bytes::Bytes::new());
@@ -169,7 +169,7 @@ fn who_says_not_how_long_waits_a_while() {
 }
 
 #[test]
-fn who_asks_for_what_there_is_not_is_told_what_there_is() {
+fn an_unknown_name_lists_the_known_ones() {
     let m = Mock::new();
     let set = |on: Value, at: &str| m.control("/gates/a", &json!({ "on": on, "at": at }));
     for (on, at, told) in [

@@ -69,7 +69,7 @@ impl Wake for Looks {
 }
 
 #[test]
-fn a_reset_lets_go_on_into_the_new_world() {
+fn a_reset_releases_requests_into_the_new_world() {
     let mock = builder().0.build().expect("a mock");
     let entries = Mutex::default();
     let looks = Arc::new(Looks { mock, entries });
@@ -110,7 +110,7 @@ fn assert_answered(held: JoinHandle<String>) {
 
 /// A task goes on until its last request has ended, so what is held must end.
 #[test]
-fn a_mock_that_is_dropped_lets_go_what_it_holds() {
+fn a_mock_that_is_dropped_releases_what_it_holds() {
     let runtime = runtime();
     let (mock, held) = holding(&runtime);
     drop(mock);
@@ -119,7 +119,7 @@ fn a_mock_that_is_dropped_lets_go_what_it_holds() {
 
 /// Polled once, so that no time limit of its own ends what it holds.
 #[test]
-fn a_mock_that_stops_lets_go_before_it_waits() {
+fn a_mock_that_stops_releases_requests_before_it_waits() {
     let runtime = runtime();
     let (mock, held) = holding(&runtime);
     let mut stop = Box::pin(mock.stop());

@@ -78,7 +78,7 @@ fn a_request_is_held_before_the_mock_looks_at_it() {
 }
 
 #[test]
-fn who_hung_up_at_the_request_has_spent_nothing() {
+fn a_client_that_disconnects_at_a_gate_spends_nothing() {
     let m = Mock::new();
     let (_, token) = m.web_tokens();
     let gate = m.mock.gate("refreshes", On::token(), At::Request);
@@ -113,7 +113,7 @@ fn an_answer_is_held_after_the_mock_has_acted() {
 }
 
 #[test]
-fn a_release_lets_so_many_go_on_the_oldest_first() {
+fn a_release_passes_that_many_the_oldest_first() {
     let m = Mock::new();
     let gate = m.mock.gate("me", On::endpoint("users_me"), At::Request);
     let mut clients: Vec<_> = (0..8).map(|_| Client::held(&m, me())).collect();
@@ -246,12 +246,12 @@ fn every_grant_has_its_name() {
 #[should_panic(
     expected = "grant is one of authorization_code, refresh_token, device_code, jwt_bearer"
 )]
-fn a_grant_that_is_none_is_named() {
+fn an_unknown_grant_is_named() {
     let _ = On::grant("refresh");
 }
 
 #[test]
 #[should_panic(expected = "endpoint is one of authorize, token, device_code, users_me, unknown")]
-fn an_endpoint_that_is_none_is_named() {
+fn an_unknown_endpoint_is_named() {
     let _ = On::endpoint("me");
 }

@@ -17,7 +17,7 @@ fn body(m: &Mock, content_type: Option<&str>, body: impl Into<Bytes>) -> Reply {
 }
 
 #[test]
-fn bodies_that_are_no_json_object_are_refused() {
+fn bodies_that_are_not_json_objects_are_refused() {
     let m = Mock::new();
     let json = Some("application/json");
     let form = "grant_type=authorization_code&client_id=x&code=y";
@@ -146,7 +146,7 @@ fn other_methods_and_paths_are_refused() {
 }
 
 #[test]
-fn other_schemes_and_unreadable_credentials_are_no_bearer() {
+fn other_schemes_and_unreadable_credentials_are_not_bearer_credentials() {
     let m = Mock::new();
     for (value, came) in [
         (

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 #[test]
-fn the_journal_can_be_filtered_and_forgotten() {
+fn the_journal_can_be_filtered_and_cleared() {
     let m = Mock::new();
     m.web_tokens();
     m.device();

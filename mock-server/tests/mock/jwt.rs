@@ -176,7 +176,7 @@ fn an_assertion_is_spent_although_its_body_was_refused() {
 }
 
 #[test]
-fn a_full_memory_refuses_new_assertions_and_forgets_none() {
+fn a_full_memory_refuses_new_assertions_and_evicts_none() {
     let m = Mock::with(|builder| {
         let few = builder.toml("[limits]\ngrants = 2\n");
         few.expect("no mistakes")

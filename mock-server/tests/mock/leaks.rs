@@ -129,7 +129,7 @@ fn every_secret_is_seen_in_every_wrong_place() {
 }
 
 #[test]
-fn a_secret_in_its_place_is_no_leak() {
+fn a_secret_in_its_place_is_not_a_leak() {
     let m = Mock::new();
     let secrets = Secrets::of(&m);
     m.exchange_pkce(&secrets.code, VERIFIER);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 #[test]
-fn settings_that_cannot_be_are_refused() {
+fn invalid_settings_are_refused() {
     let build = |id: &str, on| CozeAuthMock::builder().rule(id, on).build().err();
     assert!(matches!(
         build("code.single-use", false),

@@ -96,7 +96,7 @@ fn an_assertion_may_be_for_either_address() {
 }
 
 #[test]
-fn a_proxy_is_believed_if_that_was_asked_for() {
+fn a_proxy_is_trusted_only_if_configured() {
     let headers = [
         ("Host", "127.0.0.1:9777"),
         ("X-Forwarded-Proto", "https"),
@@ -210,7 +210,7 @@ fn a_token_that_was_set_is_asked_for_everywhere() {
 }
 
 #[test]
-fn other_machines_may_come_only_by_name_and_bring_a_token_into_being() {
+fn other_machines_are_allowed_explicitly_and_need_an_admin_token() {
     let everywhere = || builder().0.listen(([0, 0, 0, 0], 0).into());
     assert!(matches!(
         everywhere().start_blocking(),

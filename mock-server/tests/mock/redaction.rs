@@ -308,7 +308,7 @@ fn long_words_are_masked_in_open_places() {
 
 /// The two spellings would be one if the journal decoded what it shows.
 #[test]
-fn what_hides_nothing_is_shown_as_it_came() {
+fn a_text_without_secrets_is_shown_unchanged() {
     let m = Mock::new();
     let uri = "http://localhost:8080/a%2Fb";
     let code = m.code(&[("redirect_uri", uri)]);

@@ -202,7 +202,7 @@ fn scripts_over_http_are_those_of_the_library() {
 }
 
 #[test]
-fn a_script_that_is_none_is_refused() {
+fn an_invalid_script_is_refused() {
     let m = Mock::new();
     let set = |then: Value, after: &str| {
         let body = json!({ "on": { "endpoint": "token" }, "then": then, "after": after });

@@ -117,7 +117,7 @@ fn calls_are_told_by_their_fault() {
 }
 
 #[test]
-fn a_token_of_the_configuration_is_no_magic_value() {
+fn a_token_of_the_configuration_is_not_a_magic_value() {
     let config = "[[token]]\nkind = \"pat\"\nvalue = \"pat_mock_expired\"";
     let m = Mock::with(|builder| builder.toml(config).expect("a configuration"));
     assert_eq!(m.me("pat_mock_expired").status, 200);

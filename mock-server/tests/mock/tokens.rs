@@ -102,7 +102,7 @@ fn the_other_grants_have_a_lineage_too() {
 }
 
 #[test]
-fn tokens_are_listed_and_what_is_none_is_not_found() {
+fn tokens_are_listed_and_unknown_fingerprints_are_not_found() {
     let m = Mock::new();
     m.web_tokens();
     let list = |query: &str| {
@@ -126,7 +126,7 @@ fn tokens_are_listed_and_what_is_none_is_not_found() {
 }
 
 #[test]
-fn the_oldest_grant_goes_first_and_explain_says_so() {
+fn the_oldest_grant_is_evicted_and_explain_says_so() {
     let m = Mock::with(|builder| {
         let few = builder.toml("[limits]\ngrants = 2\n");
         few.expect("no mistakes")

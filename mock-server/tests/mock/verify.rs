@@ -34,7 +34,7 @@ fn assert_met(m: &Mock, expect: Value) {
 }
 
 #[test]
-fn a_miss_names_the_request_that_came_closest_and_what_differs() {
+fn an_unmet_expectation_names_the_nearest_request_and_its_differences() {
     let m = rotated();
     let two = json!({ "endpoint": "token", "grant": "refresh_token", "status": 200, "count": { "eq": 2 } });
     assert_eq!(
@@ -84,7 +84,7 @@ fn counts_that_are_met_are_ok() {
 }
 
 #[test]
-fn an_order_may_have_others_in_between_but_no_other_way_round() {
+fn an_order_allows_other_requests_in_between_but_not_another_order() {
     let m = Mock::new();
     let (device_code, user_code) = m.device();
     m.poll(&device_code);

@@ -33,7 +33,7 @@ fn me(m: &Mock, mount: &str, token: &str) -> u16 {
 }
 
 #[test]
-fn a_token_of_one_world_is_none_of_another() {
+fn a_token_of_one_world_is_unknown_in_another() {
     let m = Mock::new();
     let one = m.mock.world("one").expect("a name");
     let (access, refresh_token) = log_in(&m, &one, "/t/one");
