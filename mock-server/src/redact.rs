@@ -7,9 +7,13 @@ pub(crate) mod json;
 mod words;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    USER_AGENT,
+};
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
@@ -44,16 +48,22 @@ const SHORTEST_SECRET: usize = 11;
 const LONGEST: usize = 200;
 
 /// Masks a value from a place that holds a secret: shows at most its kind and length.
-pub(crate) fn mask(secret: &str) -> String {
+pub(crate) fn mask(secret: &str) -> Cow<'static, str> {
     let known = PREFIXES
         .iter()
         .any(|(prefix, _)| secret.starts_with(prefix));
     match secret.char_indices().nth(6) {
         Some((six, _)) if known && secret.len() >= 20 => {
-            let length = secret.chars().count().to_string();
-            [&secret[..six], "…(", &length, " chars)"].concat()
+            let mut mask = String::with_capacity(32);
+            let _ = write!(
+                mask,
+                "{}…({} chars)",
+                &secret[..six],
+                secret.chars().count()
+            );
+            mask.into()
         }
-        _ => "***".to_owned(),
+        _ => "***".into(),
     }
 }
 
@@ -170,15 +180,16 @@ fn is_client_id(word: &str) -> bool {
     digits.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
-const OPEN_HEADERS: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "user-agent",
-    "x-coze-client-user-agent",
+/// As names, which are compared by their numbers.
+static OPEN_HEADERS: [HeaderName; 8] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    CONNECTION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    USER_AGENT,
+    HeaderName::from_static("x-coze-client-user-agent"),
 ];
 
 /// The head of a request, redacted: path and query, then a line for each header, `name: value`. Headers after the first 64
@@ -196,7 +207,7 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
         }
     };
     for (name, value) in headers.iter().take(MAX_HEADERS) {
-        let open = OPEN_HEADERS.contains(&name.as_str());
+        let open = OPEN_HEADERS.contains(name);
         let shown = match value.to_str() {
             Ok(text) if name == AUTHORIZATION => Cow::Owned(authorization(text)),
             Ok(text) if open => scrubbed(text),
@@ -244,7 +255,7 @@ fn target(shown: &mut String, path: &str, query: Option<&str>) {
             true if name == "redirect_uri" => redirect_uri(&value),
             true => scrub(&value),
             false if value.is_empty() => String::new(),
-            false => mask(&value),
+            false => mask(&value).into_owned(),
         };
         shown.push(separator);
         shown.push_str(member_name(&name));

@@ -248,7 +248,6 @@ impl State {
             access_token: token,
             expires_in,
             refresh_token: None,
-            token_type: "Bearer",
         }
     }
 }

@@ -73,6 +73,7 @@ fn requests(text: &mut String, state: &State) {
             rule,
             fault,
         } = key;
+        let [grant, rule, fault] = [grant, rule, fault].map(Option::unwrap_or_default);
         let _ = writeln!(
             text,
             "coze_auth_mock_requests_total{{endpoint=\"{endpoint}\",grant=\"{grant}\",status=\"{status}\",rule=\"{rule}\",fault=\"{fault}\"}} {n}"

@@ -7,9 +7,9 @@ use super::record::Record;
 pub(crate) struct Key {
     pub(crate) status: u16,
     pub(crate) endpoint: &'static str,
-    pub(crate) grant: &'static str,
-    pub(crate) rule: &'static str,
-    pub(crate) fault: &'static str,
+    pub(crate) grant: Option<&'static str>,
+    pub(crate) rule: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl Key {
@@ -17,9 +17,9 @@ impl Key {
         Self {
             status: entry.outcome.status,
             endpoint: entry.endpoint,
-            grant: entry.grant.unwrap_or(""),
-            rule: entry.outcome.rule.unwrap_or(""),
-            fault: entry.fault.unwrap_or(""),
+            grant: entry.grant,
+            rule: entry.outcome.rule,
+            fault: entry.fault,
         }
     }
 }

@@ -186,6 +186,6 @@ impl Context<'_> {
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         let refresh = tokens.refresh_key.as_ref().map(fingerprint_of);
         self.draft.issued = Some((fingerprint_of(&tokens.access_key), refresh));
-        Answer::json(tokens)
+        Answer::Json(tokens.json().into_bytes())
     }
 }

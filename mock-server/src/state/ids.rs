@@ -35,41 +35,48 @@ impl Ids {
 
     /// Makes a text of `prefix` and `length` letters and digits.
     pub(crate) fn opaque(&mut self, prefix: &str, length: usize) -> String {
-        let mut id = String::with_capacity(prefix.len() + length);
-        id.push_str(prefix);
-        self.fill(&mut id, prefix, length, &ALPHANUMERIC);
-        id
+        self.id(prefix, prefix, length, &ALPHANUMERIC)
     }
 
     /// Makes a user code: `XXX-XXX-XXX` (protocol §3.2).
     pub(crate) fn user_code(&mut self) -> String {
-        let mut letters = String::new();
-        self.fill(&mut letters, "user code", 9, &CONSONANTS);
+        let letters = self.id("user code", "", 9, &CONSONANTS);
         format!("{}-{}-{}", &letters[..3], &letters[3..6], &letters[6..])
     }
 
-    fn fill(&mut self, text: &mut String, kind: &str, length: usize, letters: &Letters) {
+    /// Makes a text of `prefix` and `length` letters. All letters are a function of one hash, so that an id tells nothing of
+    /// another. The hash has bytes for 32 letters; more are made by mixing it.
+    fn id(&mut self, kind: &str, prefix: &str, length: usize, letters: &Letters) -> String {
         self.made += 1;
-        let start = Sha256::new()
+        let hash = Sha256::new()
             .chain_update(self.seed)
             .chain_update(kind)
             .chain_update(self.made.to_be_bytes());
-        let mut missing = length;
-        // One byte for the number of the block: with eight bytes, each block of a token would take two rounds of the hash.
-        for block in 0..=u8::MAX {
-            let hash = start.clone().chain_update([block]);
-            let mut bytes: [u8; 32] = hash.finalize().into();
-            for byte in &mut bytes {
-                *byte = letters[usize::from(*byte)];
-            }
-            let wanted = &bytes[..bytes.len().min(missing)];
-            text.push_str(std::str::from_utf8(wanted).expect("alphabets are ASCII"));
-            missing -= wanted.len();
-            if missing == 0 {
-                break;
-            }
+        let hash: [u8; 32] = hash.finalize().into();
+        let whole = prefix.len() + length;
+        let mut id = Vec::with_capacity(whole + 8);
+        id.extend_from_slice(prefix.as_bytes());
+        let mut words = [0, 8, 16, 24].map(|at| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&hash[at..at + 8]);
+            u64::from_le_bytes(word)
+        });
+        for n in 0..length.div_ceil(8) {
+            let word = &mut words[n % 4];
+            id.extend(word.to_le_bytes().map(|byte| letters[usize::from(byte)]));
+            *word = mixed(*word);
         }
+        id.truncate(whole);
+        String::from_utf8(id).expect("alphabets are ASCII")
     }
+}
+
+/// The step of SplitMix64 (Steele, Lea and Flood 2014).
+const fn mixed(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
 }
 
 #[cfg(test)]
