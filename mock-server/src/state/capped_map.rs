@@ -53,25 +53,8 @@ impl<T> CappedMap<T> {
             *known = value;
             return;
         }
-        if self.entries.len() == self.cap && self.evicted == 0 {
-            // From here on places are removed as often as added. A table twice as large is rehashed in place; a smaller one
-            // would grow once more, long after it was full.
-            let rehash = rehash(&self.entries, self.first);
-            self.places.reserve(self.cap, rehash);
-        }
-        while self.entries.len() >= self.cap {
-            let Some((oldest, _)) = self.entries.pop_front() else {
-                return;
-            };
-            let first = self.first;
-            if let Ok(found) = self
-                .places
-                .find_entry(hash(&oldest), |place| *place == first)
-            {
-                found.remove();
-            }
-            self.first = self.first.wrapping_add(1);
-            self.evicted += 1;
+        if self.entries.len() >= self.cap && !self.evict() {
+            return;
         }
         let length = self.entries.len();
         // The last doubling would take more than it can ever fill.
@@ -83,6 +66,31 @@ impl<T> CappedMap<T> {
         self.entries.push_back((key, value));
         let rehash = rehash(&self.entries, self.first);
         self.places.insert_unique(hash(&key), place, rehash);
+    }
+
+    /// Evicts the oldest entry. Returns false if there is none. Its place stays in the table, where it leads to no entry
+    /// any more: places are all over the table, and to look for one costs more than the rest of an insertion.
+    fn evict(&mut self) -> bool {
+        if self.evicted == 0 {
+            // Room for as many places without an entry as there are with one.
+            let rehash = rehash(&self.entries, self.first);
+            self.places.reserve(self.cap, rehash);
+        }
+        if self.entries.pop_front().is_none() {
+            return false;
+        }
+        self.first = self.first.wrapping_add(1);
+        self.evicted += 1;
+        if self.places.len() == self.places.capacity() {
+            self.places.clear();
+            let rehash = rehash(&self.entries, self.first);
+            let mut place = self.first;
+            for (key, _) in &self.entries {
+                self.places.insert_unique(hash(key), place, &rehash);
+                place = place.wrapping_add(1);
+            }
+        }
+        true
     }
 
     fn at(&self, key: &Digest) -> Option<usize> {
@@ -140,7 +148,7 @@ mod tests {
     use crate::protocol::digest::digest;
 
     #[test]
-    fn places_go_with_their_entries_and_the_table_stays_as_it_is() {
+    fn places_without_an_entry_are_removed_before_the_table_grows() {
         let mut map = CappedMap::new(1_000);
         let key = |n: u32| digest(&n.to_string());
         for n in 0..1_001 {
@@ -149,12 +157,15 @@ mod tests {
         let room = map.places.capacity();
         for n in 1_001..50_000 {
             map.insert(key(n), n);
+            assert!(map.places.len() <= room && map.entries.len() == 1_000);
         }
-        assert_eq!((map.places.len(), map.entries.len()), (1_000, 1_000));
         assert_eq!(map.places.capacity(), room);
-        assert_eq!(map.get(&key(48_999)), None);
-        assert_eq!(map.get(&key(49_000)), Some(&49_000));
-        assert_eq!(map.get(&key(49_999)), Some(&49_999));
+        for n in 0..49_000 {
+            assert_eq!(map.get(&key(n)), None);
+        }
+        for n in 49_000..50_000 {
+            assert_eq!(map.get(&key(n)), Some(&n));
+        }
     }
 
     #[test]
