@@ -39,7 +39,12 @@ screenshots:
 # What a flow costs, what a fresh token does, and what the mock does, beside what they are measured against. Shows locks with strace.
 bench: mock-bench
     cargo bench --quiet --locked --package coze-auth-core --bench flows
+    python3 crates/coze-auth-tokens/benches/instructions/run.py --beside e0d4b6f
     cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
+
+# The instructions of each flow and of a fresh token, beside the table of this toolchain: at most two in a hundred more. `UPDATE=1 REASON='why' just instructions` writes the table. Installs valgrind on Debian and Ubuntu if it is missing.
+instructions:
+    python3 crates/coze-auth-tokens/benches/instructions/run.py
 
 # The mock beside itself at e0d4b6f, a bare axum route and npm's oauth2-mock-server: worlds, throughput, start, memory.
 mock-bench: mock-before
@@ -140,7 +145,7 @@ openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "test" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
+ci: (minutes "lint" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "soak")

@@ -35,9 +35,8 @@ const ROUND: Duration = Duration::from_millis(20);
 enum Goal {
     /// Our time over theirs is at most this.
     AtMost(f64),
-    /// Their time over ours is at least this.
-    Faster(f64),
-    /// No goal: their time over ours, to judge the others by.
+    /// No goal: their time over ours. All of it is less than a microsecond or two beside a request; what it may grow by is held
+    /// by `just instructions`.
     Told,
 }
 
@@ -74,7 +73,7 @@ fn compare(name: &str, goal: &Goal, mut ours: impl FnMut(), mut theirs: impl FnM
             };
             let ratio = match goal {
                 Goal::AtMost(_) => a / b,
-                Goal::Faster(_) | Goal::Told => b / a,
+                Goal::Told => b / a,
             };
             (ratio, a, b)
         })
@@ -84,7 +83,6 @@ fn compare(name: &str, goal: &Goal, mut ours: impl FnMut(), mut theirs: impl FnM
     let (low, high) = (rows[ROUNDS / 4].0, rows[ROUNDS * 3 / 4].0);
     let (goal, met) = match goal {
         Goal::AtMost(most) => (format!("≤ {most}"), ratio <= *most),
-        Goal::Faster(least) => (format!("≥ {least}"), ratio >= *least),
         Goal::Told => ("none".to_owned(), true),
     };
     let verdict = match (goal.as_str(), met) {
@@ -225,7 +223,7 @@ fn main() {
         Callback::parse(&format!("code=code_0123456789&state={state}")).expect("a callback");
     met &= compare(
         "code exchange: the oauth2 crate's / ours",
-        &Goal::Faster(5.0),
+        &Goal::Told,
         || {
             drop(black_box(drive(
                 web.exchange(pending.clone(), &callback).expect("our state"),
@@ -247,7 +245,7 @@ fn main() {
     let their_token = oauth2::RefreshToken::new("012345678901234567890123456789".into());
     met &= compare(
         "refresh: the oauth2 crate's / ours",
-        &Goal::Faster(5.0),
+        &Goal::Told,
         || drop(black_box(drive(web.refresh(&token), TOKEN))),
         || {
             drop(black_box(
@@ -262,7 +260,7 @@ fn main() {
     let device = DeviceApp::new(Endpoints::cn(), "1234.app.coze").expect("an app");
     met &= compare(
         "device start: the oauth2 crate's / ours",
-        &Goal::Faster(5.0),
+        &Goal::Told,
         || drop(black_box(drive(device.start(), DEVICE))),
         || {
             let started: StandardDeviceAuthorizationResponse = client
@@ -289,7 +287,7 @@ fn main() {
         .expect("a device code");
     met &= compare(
         "device poll: the oauth2 crate's / ours",
-        &Goal::Faster(5.0),
+        &Goal::Told,
         || drop(black_box(drive(device.poll(&started), TOKEN))),
         || {
             let poll = client.exchange_device_access_token(&their_start);
