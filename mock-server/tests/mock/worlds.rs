@@ -304,3 +304,22 @@ fn a_world_has_its_address_over_a_socket() {
     assert!(world.environment().contains("/t/one"));
     assert_eq!(world.info()["base_url"], world.base_url());
 }
+
+/// A test suite takes a world for each test. At commit e0d4b6f a world had 65,000 bytes.
+#[test]
+fn a_new_world_is_small() {
+    let m = Mock::new();
+    let ask = |name: &str| {
+        let request = Request::get(format!("/t/{name}/v1/users/me"))
+            .header("authorization", "Bearer pat_mock_alice")
+            .body(bytes::Bytes::new());
+        let answer = m.mock.call_blocking(request.expect("a request"));
+        assert_eq!(answer.status(), 200);
+    };
+    // What all worlds share is made with the first.
+    ask("first");
+    let names: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    let held = allocation_counter::measure(|| names.iter().for_each(|name| ask(name)));
+    let bytes = held.bytes_current / 100;
+    assert!((1_000..6_500).contains(&bytes), "{bytes} bytes");
+}
