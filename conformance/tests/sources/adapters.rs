@@ -1,11 +1,12 @@
 //! Both token sources behind one face, so that every case runs over both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coze_auth_conformance::SharedClock;
 use coze_auth_core::RefreshApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
+use coze_auth_core::{AccessToken, Endpoints, IssuedToken, TokenGrant};
 use coze_auth_store::GrantStore;
 use coze_auth_tokens::Error;
 
@@ -26,6 +27,7 @@ pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     fn wait_when_stale(self) -> Self;
     fn session(&self, name: &str) -> Result<Self, Error>;
     fn token(&self) -> Result<AccessToken, Error>;
+    fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error>;
     fn invalidate(&self, rejected: &AccessToken);
     fn install(&self, grant: TokenGrant) -> Result<(), Error>;
     fn forget(&self) -> Result<(), Error>;
@@ -99,6 +101,10 @@ impl Tokens for Reqwest {
 
     fn token(&self) -> Result<AccessToken, Error> {
         self.runtime.block_on(self.source.token())
+    }
+
+    fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error> {
+        self.runtime.block_on(self.source.token_valid_for(at_least))
     }
 
     fn invalidate(&self, rejected: &AccessToken) {
@@ -188,6 +194,10 @@ impl Tokens for Ureq {
 
     fn token(&self) -> Result<AccessToken, Error> {
         self.0.token()
+    }
+
+    fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error> {
+        self.0.token_valid_for(at_least)
     }
 
     fn invalidate(&self, rejected: &AccessToken) {

@@ -17,6 +17,8 @@ over_both! {
     stale_can_be_waited_for,
     a_failed_early_renewal_costs_nothing,
     ended_waits_for_the_renewal,
+    a_token_with_less_left_is_renewed_first,
+    more_than_tokens_live_for_is_one_renewal_a_minute,
     jwt_asks_anew,
     jwt_tries_again_with_another_assertion,
     sessions_have_tokens_of_their_own,
@@ -31,6 +33,8 @@ fn fixed_is_itself<T: Tokens>() {
     let pat = fixture.token("pat");
     let tokens = T::fixed(&fixture.clock, &fixture.endpoints(), pat.clone());
     fixture.clock.advance(seconds(365 * 86_400));
+    let forever = tokens.token_valid_for(seconds(u64::MAX));
+    assert_eq!(forever.expect("a token").expires_at, None);
     tokens.invalidate(&pat);
     assert!(tokens.token().expect("a token").matches(&pat));
     assert!(matches!(tokens.forget(), Err(Error::NotALogin)));
@@ -71,6 +75,47 @@ fn stale_can_be_waited_for<T: Tokens>() {
     let waits = login.tokens.clone().wait_when_stale();
     assert_ne!(waits.token().expect("a token").expose(), old);
     assert_eq!(login.refreshes(), (1, 1));
+}
+
+fn a_token_with_less_left_is_renewed_first<T: Tokens>() {
+    let login = Login::<T>::new();
+    let old = login.token();
+    login.fixture.clock.advance(seconds(300));
+    let asks = |at_least| login.tokens.token_valid_for(at_least).expect("a token");
+    for at_least in [seconds(0), LIFE - seconds(300)] {
+        let token = asks(at_least);
+        assert_eq!(token.access_token.expose(), old);
+        assert_eq!(token.expires_at, Some(login.stored().expires_at));
+    }
+    assert_eq!(login.refreshes(), (0, 0), "enough is left");
+    let renewed = asks(LIFE - seconds(299));
+    assert_ne!(renewed.access_token.expose(), old);
+    assert_eq!(login.refreshes(), (1, 1));
+    let json = renewed.to_secret_json();
+    let refresh = login.stored().refresh_token.expect("a refresh token");
+    assert!(json.expose().contains(renewed.access_token.expose()));
+    assert!(
+        !json.expose().contains(refresh.expose()),
+        "for the end user"
+    );
+    // Refused: the one there is stays for who asks for less.
+    login.fixture.clock.advance(seconds(300));
+    login.revoke_refresh_token();
+    let error = login.tokens.token_valid_for(LIFE - EARLY);
+    let error = error.expect_err("it cannot be renewed");
+    assert!(matches!(error, Error::RefreshRefused(_)), "{error}");
+    assert_eq!(login.token(), renewed.access_token.expose());
+}
+
+/// The default life of a JWT app's token is a quarter of an hour.
+fn more_than_tokens_live_for_is_one_renewal_a_minute<T: Tokens>() {
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    for _ in 0..20 {
+        tokens.token_valid_for(seconds(3_600)).expect("a token");
+        fixture.clock.advance(seconds(10));
+    }
+    assert_eq!(fixture.saw().len(), 3, "in 200 s");
 }
 
 fn a_failed_early_renewal_costs_nothing<T: Tokens>() {

@@ -49,8 +49,9 @@ pub(crate) struct Rounds {
     pub(crate) waits_when_stale: bool,
     /// How long the token is to be valid at least.
     pub(crate) at_least: Duration,
-    /// It has carried out a renewal: what that brought is what Coze gives, and is taken.
-    renewed: bool,
+    /// How many renewals had brought a grant when it was given one to carry out: what that brings is what Coze gives, and is
+    /// taken.
+    renews_after: Option<u64>,
 }
 
 pub(crate) struct Shared {
@@ -74,6 +75,8 @@ struct State {
     unsaved: Option<Unsaved>,
     /// How many renewals have failed: whoever waited for one tells it from those before.
     failures: u64,
+    /// How many renewals have brought a grant.
+    successes: u64,
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
     closed: bool,
@@ -89,6 +92,7 @@ impl Shared {
                 waiters: Waiters::default(),
                 unsaved: None,
                 failures: 0,
+                successes: 0,
                 refused: None,
                 closed: false,
                 lease: policy.lease(),
@@ -133,7 +137,8 @@ impl Shared {
         let since = *caller.since.get_or_insert(now.steady);
         // A renewal that is lost is not waited for twice: there is a token.
         let waits = caller.waits_when_stale && since.until(now.steady) < state.lease;
-        let at_least = match caller.renewed {
+        let is_new = |before: u64| before < state.successes;
+        let at_least = match caller.renews_after.is_some_and(is_new) {
             true => Duration::ZERO,
             false => caller.at_least,
         };
@@ -146,7 +151,7 @@ impl Shared {
                 Ask::Behind(token, refresh(ticket, state.known()))
             }
             Lookup::Stale(_, ticket) | Lookup::Missing(ticket) => {
-                caller.renewed = true;
+                caller.renews_after = Some(state.successes);
                 Ask::First(refresh(ticket, state.known()))
             }
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
@@ -168,8 +173,10 @@ impl Shared {
         now: Now,
     ) {
         self.change(|state| {
+            let unserved = state.unserved();
             state.failures += u64::from(outcome.is_err());
-            match (outcome, state.unserved()) {
+            state.successes += u64::from(outcome.is_ok() || unserved.is_some());
+            match (outcome, unserved) {
                 // What it brought is good, whatever became of it then: a store that failed or panicked, a runtime that
                 // was shut down, another renewal that cannot have the lock.
                 (Err(error), Some(grant)) => {

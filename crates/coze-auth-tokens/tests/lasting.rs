@@ -60,6 +60,8 @@ fn a_token_is_renewed_first_where_less_is_left_and_only_there() {
     assert_eq!(world.token().expose(), "access-0");
     let mut waits = world.lasting(LIFE - 299);
     assert!(matches!(waits.ask(), Ask::Wait(..)), "two renewals at once");
+    // As does the one who had it carried out on another thread.
+    assert!(matches!(caller.ask(), Ask::Wait(..)), "the old token");
     assert!(matches!(
         world.go_on(ready(refresh.begin()), |_| granted(1)),
         Next::Done
@@ -199,6 +201,25 @@ fn one_call_renews_once_and_takes_what_comes() {
     assert!(matches!(next, Next::Done));
     world.pass(2);
     assert_eq!(given(caller.ask()).access_token.expose(), "short");
+}
+
+/// A renewal that is lost is taken over, whoever began it: the old token is not what its caller asked for.
+#[test]
+fn a_renewal_that_outlives_its_lease_is_taken_over_by_its_own_caller() {
+    let world = logged_in();
+    world.pass(300);
+    let mut caller = world.lasting(700);
+    let Ask::First(lost) = caller.ask() else {
+        panic!("600 s are left");
+    };
+    world.pass(201);
+    let Ask::First(refresh) = caller.ask() else {
+        panic!("its lease is over");
+    };
+    let next = world.go_on(ready(refresh.begin()), |_| granted(1));
+    assert!(matches!(next, Next::Done));
+    assert_eq!(given(caller.ask()).access_token.expose(), "access-1");
+    drop(lost);
 }
 
 #[test]
