@@ -138,7 +138,7 @@ def judge(key, counts):
     good = True
     for name in sorted({*rows, *counts}):
         if name not in counts or name not in rows:
-            print(f"{name:<20} is in {'the table' if name in rows else 'the program'} alone: UPDATE=1 writes the table")
+            print(f"{name:<20} is in {'the table' if name in rows else 'the program'} alone")
             good = False
             continue
         ratio = counts[name] / rows[name]["instructions"]
@@ -148,7 +148,7 @@ def judge(key, counts):
         good &= ratio <= MOST
         print(f"{name:<20} {counts[name]:>8} instructions, {ratio:.4f} × {rows[name]['instructions']}  {verdict}")
     if not good:
-        print("A count is too high. Make it cheaper, or say why it may be: UPDATE=1 REASON='why' just instructions")
+        print("Make it as cheap as it was, or say why the table has to change: UPDATE=1 REASON='why' just instructions")
     return good
 
 
