@@ -321,5 +321,5 @@ fn a_new_world_is_small() {
     let names: Vec<_> = (0..100).map(|number| number.to_string()).collect();
     let held = allocation_counter::measure(|| names.iter().for_each(|name| ask(name)));
     let bytes = held.bytes_current / 100;
-    assert!((1_000..6_500).contains(&bytes), "{bytes} bytes");
+    assert!((1_000..5_000).contains(&bytes), "{bytes} bytes");
 }
