@@ -36,11 +36,46 @@ browser *args:
 screenshots:
     python3 mock-server/tests/browser/run.py --screenshots
 
-# What a flow costs, what a fresh token does, and what the mock does, beside what they are measured against. Shows locks with strace.
-bench: mock-bench
-    cargo bench --quiet --locked --package coze-auth-core --bench flows
-    python3 crates/coze-auth-tokens/benches/instructions/run.py --beside e0d4b6f
-    cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path
+# What a flow costs, what a fresh token does alone and among many, and what the mock does, beside what they are measured against. Shows locks with strace. All tables are printed, whatever the first ones say.
+bench: tokens-before
+    #!/usr/bin/env bash
+    set -uo pipefail
+    failed=0
+    "{{ just_executable() }}" --justfile "{{ justfile() }}" mock-bench || failed=1
+    cargo bench --quiet --locked --package coze-auth-core --bench flows || failed=1
+    python3 crates/coze-auth-tokens/benches/instructions/run.py --beside e0d4b6f || failed=1
+    cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path || failed=1
+    [ ! -x target/tokens-e0d4b6f/target/release/pair ] || export PAIR_BEFORE="$PWD/target/tokens-e0d4b6f/target/release/pair"
+    cargo bench --quiet --locked --package coze-auth-conformance --bench sessions || failed=1
+    exit $failed
+
+# The program of benches/sessions/pair.rs at commit e0d4b6f, in target/tokens-e0d4b6f.
+[private]
+tokens-before:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    before=target/tokens-e0d4b6f
+    if ! git cat-file -e e0d4b6f^{commit} 2> /dev/null; then
+        echo "the history here does not go back to e0d4b6f: nothing is compared with it"
+        exit 0
+    fi
+    if [ ! -d "$before" ]; then
+        git worktree prune
+        git worktree add --quiet --detach "$before" e0d4b6f
+    fi
+    # A member of that workspace, so that it has its profile and its versions.
+    mkdir -p "$before/crates/pair"
+    cat > "$before/crates/pair/Cargo.toml" << END
+    [package]
+    name = "pair"
+    edition.workspace = true
+    [[bin]]
+    name = "pair"
+    path = "$PWD/conformance/benches/sessions/pair.rs"
+    [dependencies]
+    coze-auth-ureq.workspace = true
+    END
+    cargo build --quiet --release --manifest-path "$before/Cargo.toml" --target-dir "$before/target" --package pair
 
 # The instructions of each flow and of a fresh token, beside the table of this toolchain: at most two in a hundred more. `UPDATE=1 REASON='why' just instructions` writes the table. Installs valgrind on Debian and Ubuntu if it is missing.
 instructions:

@@ -98,10 +98,12 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         let now = made.as_ref().now();
         let source = Arc::new(made);
         let closed = self.take(&mut order, hash, |entry| entry.key.borrow() == key);
-        let evicted = match order.kept() < self.capacity {
-            true => None,
-            false => self.evict(&mut order, now),
-        };
+        let mut evicted = Vec::new();
+        while order.kept() >= self.capacity
+            && let Some(entry) = self.evict(&mut order, now)
+        {
+            evicted.push(entry);
+        }
         let place = order.add(source.clone(), hash, now.unix);
         let entry = Entry {
             key: own,
@@ -250,6 +252,10 @@ impl<S: AsRef<Source>> Order<S> {
             self.note_end(place, end);
         }
         while let Some((&(used, _), &place)) = self.by_use.first_key_value() {
+            // What has to stay is noted so, after all others. The clock may have been set back since.
+            if now.unix < used && used <= now.unix.plus(AGAIN) {
+                return None;
+            }
             let noted = self.at(place).as_ref()?;
             match (*noted.source).as_ref().used() {
                 Some(later) if used < later => self.note_use(place, later),
@@ -262,7 +268,7 @@ impl<S: AsRef<Source>> Order<S> {
     /// It has to stay for now.
     fn put_off(&mut self, place: u32, now: UnixTime) {
         self.note_end(place, now.plus(AGAIN));
-        self.note_use(place, now);
+        self.note_use(place, now.plus(AGAIN));
     }
 
     fn note_end(&mut self, place: u32, end: UnixTime) {
@@ -285,5 +291,86 @@ impl<S: AsRef<Source>> Order<S> {
 
     fn at(&mut self, place: u32) -> &mut Option<Noted<S>> {
         &mut self.places[place as usize]
+    }
+}
+
+#[cfg(all(test, not(coze_auth_model)))]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use coze_auth_core::device::DeviceApp;
+    use coze_auth_core::{Endpoints, SteadyTime, TokenGrant};
+    use coze_auth_store::{MemoryStore, StoreError};
+
+    use super::*;
+    use crate::{Ask, Clock, Error};
+
+    fn login(kept: &Kept<String>, clock: &Passed, subject: &str) -> Arc<Source> {
+        let made = kept.get_or_make(subject, || {
+            let app = DeviceApp::new(Endpoints::cn(), "app")?;
+            let passed = clock.clone();
+            let clock: Clock = Arc::new(move || now(&passed));
+            let (store, timeout) = (Arc::new(MemoryStore::new()), Duration::from_secs(30));
+            let source = Source::stored(app.into(), subject, store, timeout, clock)?;
+            Ok::<_, Error>((subject.to_owned(), source))
+        });
+        made.unwrap()
+    }
+
+    type Passed = Arc<AtomicU64>;
+
+    fn now(passed: &Passed) -> Now {
+        let secs = passed.load(Ordering::SeqCst);
+        Now {
+            unix: UnixTime::from_secs(1_000 + secs),
+            steady: SteadyTime::from_duration(Duration::from_secs(secs)),
+        }
+    }
+
+    fn kept_of(kept: &Kept<String>, subjects: &[&'static str]) -> Vec<&'static str> {
+        let is_kept = |subject: &&&str| {
+            kept.open(kept.hasher.hash_one(**subject), **subject)
+                .is_some()
+        };
+        subjects.iter().filter(is_kept).copied().collect()
+    }
+
+    /// As long as somebody has it, who may be renewing it, and as long as its grant is nowhere else.
+    #[test]
+    fn a_login_that_is_held_or_not_stored_is_not_evicted() {
+        let (kept, clock) = (Kept::new(1), Passed::default());
+        let login = |subject| login(&kept, &clock, subject);
+        let kept_of = |subjects: &[_]| kept_of(&kept, subjects);
+        let unstored = login("unstored");
+        let grant = TokenGrant::from_secret_json(
+            r#"{"access_token":"a","refresh_token":"r","issued_at":1000,"expires_at":1900}"#,
+        );
+        let grant = grant.unwrap();
+        let error = Error::NotStored(StoreError::Superseded);
+        let shared = unstored.shared.clone();
+        shared.restore_unstored(grant.clone(), error, now(&clock));
+        drop(unstored);
+        let held = login("held");
+        let Ask::First(renewal) = login("renewed").caller().ask() else {
+            panic!("it has no token");
+        };
+        drop(login("other"));
+        drop(login("another"));
+        let all = ["unstored", "held", "renewed", "other", "another"];
+        assert_eq!(
+            kept_of(&all),
+            ["unstored", "held", "renewed", "another"],
+            "they stay beyond the number"
+        );
+        clock.fetch_add(1, Ordering::SeqCst);
+        drop(held);
+        drop(login("another"));
+        drop(login("new"));
+        assert_eq!(kept_of(&all), ["unstored", "renewed"]);
+        clock.fetch_add(1, Ordering::SeqCst);
+        shared.set_saved(&grant);
+        drop(renewal);
+        drop(login("last"));
+        assert_eq!((kept_of(&all), kept.len()), (vec![], 1));
     }
 }

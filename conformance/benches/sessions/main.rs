@@ -1,0 +1,329 @@
+//! The sessions of a JWT app: what a fresh token costs where there are many, beside commit `e0d4b6f`, and what each weighs.
+//! `just bench` prints each figure with its goal.
+
+#![allow(missing_docs)]
+
+mod by_hand;
+mod coze;
+mod pair;
+#[path = "../fresh_path/threads.rs"]
+#[allow(dead_code)] // its CPU time is the other bench's
+mod threads;
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use coze_auth_core::Endpoints;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_mock::CozeAuthMock;
+use coze_auth_ureq::{Client, TokenSource};
+
+use crate::by_hand::ByHand;
+use crate::threads::together;
+
+/// The program of `pair.rs` at the commit that is compared with; `just bench` builds it.
+const BEFORE: &str = "PAIR_BEFORE";
+/// Arguments that make this program run one thing alone.
+const PAIR: &str = "--pair";
+const COUNTED: &str = "--counted";
+
+const ROUNDS: usize = 11;
+const MANY: usize = 100_000;
+const FEW: usize = 1_000;
+const THREADS: usize = 16;
+
+struct Verdicts(bool);
+
+impl Verdicts {
+    fn tell(&mut self, what: &str, figure: &str, goal: &str, met: bool) {
+        let verdict = if met { "MET" } else { "NOT MET" };
+        println!("{what:<52} {figure:<58} goal {goal:<12} {verdict}");
+        self.0 &= met;
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if words.contains(&PAIR) {
+        pair::main();
+        return ExitCode::SUCCESS;
+    }
+    if let [.., COUNTED, users, calls] = words[..] {
+        let number = |text: &str| text.parse().expect("a number");
+        counted(number(users), number(calls));
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "Sessions: session(name)?.token() of a fresh token, over coze-auth-ureq, unless it says otherwise."
+    );
+    let mut verdicts = Verdicts(true);
+    beside_before(&mut verdicts);
+    many_and_few(&mut verdicts);
+    instructions(&mut verdicts);
+    many_threads(&mut verdicts);
+    weight(&mut verdicts);
+    all_end_at_once(&mut verdicts);
+    match verdicts.0 {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|user| format!("user-{user}")).collect()
+}
+
+/// This commit and the one before it in turn, each in a process of its own.
+fn beside_before(verdicts: &mut Verdicts) {
+    let Some(before) = std::env::var_os(BEFORE).map(PathBuf::from) else {
+        println!("Nothing is compared with e0d4b6f: `just bench` builds it and sets {BEFORE}.");
+        return;
+    };
+    let mock = CozeAuthMock::builder().start_blocking().expect("a mock");
+    let info = mock.info();
+    let apps = info["apps"].as_array().expect("apps");
+    let app = apps.iter().find(|app| app["kind"] == "jwt").expect("one");
+    let member = |name: &str| app[name].as_str().expect("a text").to_owned();
+    let run = |program: &PathBuf, what: &str| {
+        let output = Command::new(program)
+            .args([PAIR, what])
+            .env("COZE_API_BASE", mock.base_url())
+            .env("COZE_JWT_OAUTH_CLIENT_ID", member("client_id"))
+            .env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", member("key_id"))
+            .env("COZE_JWT_OAUTH_PRIVATE_KEY", member("private_key"))
+            .output()
+            .expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {error}", program.display());
+        let text = String::from_utf8(output.stdout).expect("a text");
+        let mut words = text.split_whitespace();
+        let ns: f64 = words.next().expect("ns").parse().expect("a number");
+        (ns, words.next() == Some("true"))
+    };
+    let ours = std::env::current_exe().expect("this program");
+    let ((then, _), (now, same)) = (run(&before, "in-turn"), run(&ours, "in-turn"));
+    verdicts.tell(
+        "10,000 users in turn, beside e0d4b6f",
+        &format!(
+            "{now:.0} ns beside {then:.0}: {:.0} ×, {}",
+            then / now,
+            match same {
+                true => "no request after the first round",
+                false => "REQUESTS AFTER THE FIRST ROUND",
+            }
+        ),
+        "≥ 500 ×",
+        then / now >= 500.0 && same,
+    );
+    let rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| (run(&before, "fixed").0, run(&ours, "fixed").0))
+        .collect();
+    let ratio = median(rounds.iter().map(|(then, now)| now / then).collect());
+    let (then, now): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
+    verdicts.tell(
+        "a fixed token, one source, beside e0d4b6f",
+        &format!(
+            "{:.1} ns beside {:.1}: {ratio:.2} ×",
+            median(now),
+            median(then)
+        ),
+        "≤ 1.05 ×",
+        ratio <= 1.05,
+    );
+}
+
+/// A source, and the names of so many sessions, each with a fresh token.
+fn filled(count: usize) -> (TokenSource, Vec<String>) {
+    let endpoints = Endpoints::custom(&coze::start()).expect("loopback http is allowed");
+    let app = JwtApp::new(endpoints, "1", "key", coze::Key).expect("an app");
+    let client = Client::new().expect("a client");
+    let (tokens, names) = (
+        TokenSource::jwt(&client, app, JwtGrant::new()),
+        names(count),
+    );
+    for name in &names {
+        ask(&tokens, name);
+    }
+    (tokens, names)
+}
+
+fn ask(tokens: &TokenSource, name: &str) {
+    let session = tokens.session(name).expect("a session");
+    drop(black_box(session.token()).expect("a token"));
+}
+
+/// In turn; each thread begins elsewhere.
+fn calls<'a>(tokens: &'a TokenSource, names: &'a [String]) -> impl Fn(u32) + Sync + 'a {
+    let threads = AtomicUsize::new(0);
+    move |calls| {
+        let begin = threads.fetch_add(1, Ordering::Relaxed) * names.len() / THREADS;
+        let in_turn = names.iter().cycle().skip(begin % names.len());
+        for name in in_turn.take(calls as usize) {
+            ask(tokens, name);
+        }
+    }
+}
+
+fn many_and_few(verdicts: &mut Verdicts) {
+    let start = Instant::now();
+    let (few, many) = (filled(FEW), filled(MANY));
+    assert!(start.elapsed().as_secs() < 600, "all are fresh");
+    let (few, many) = (calls(&few.0, &few.1), calls(&many.0, &many.1));
+    let count = u32::try_from(MANY).expect("few");
+    let rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            (
+                together(1, count, &few).wall,
+                together(1, count, &many).wall,
+            )
+        })
+        .collect();
+    let ratio = median(rounds.iter().map(|(few, many)| many / few).collect());
+    let (few, many): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
+    verdicts.tell(
+        "100,000 users in turn, beside 1,000: time",
+        &format!(
+            "{:.0} ns beside {:.0}: {ratio:.2} ×",
+            median(many),
+            median(few)
+        ),
+        "≤ 4 ×",
+        ratio <= 4.0,
+    );
+}
+
+/// What valgrind counts the instructions of.
+fn counted(users: usize, calls: usize) {
+    let (sessions, names) = (ByHand::new(), names(users));
+    for name in &names {
+        sessions.token(name);
+    }
+    for name in names.iter().cycle().take(calls) {
+        drop(black_box(sessions.token(name)));
+    }
+}
+
+fn instructions(verdicts: &mut Verdicts) {
+    let what = "100,000 users in turn, beside 1,000: instructions";
+    // Once with calls and once without; what both do is left out.
+    let of_a_call =
+        |users: usize| Some((valgrind(users, MANY)? - valgrind(users, 0)?) / MANY as f64);
+    let (Some(few), Some(many)) = (of_a_call(FEW), of_a_call(MANY)) else {
+        println!(
+            "{what}: NOT SHOWN, there is no valgrind here (Debian and Ubuntu: apt-get install valgrind)."
+        );
+        return;
+    };
+    let ratio = many / few;
+    verdicts.tell(
+        what,
+        &format!("{many:.0} beside {few:.0}: {ratio:.2} ×, without HTTP client"),
+        "≤ 1.1 ×",
+        ratio <= 1.1,
+    );
+}
+
+/// The instructions of [`counted`]; none without valgrind.
+fn valgrind(users: usize, calls: usize) -> Option<f64> {
+    let output = Command::new("valgrind")
+        .args([
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ])
+        .arg(std::env::current_exe().expect("this program"))
+        .args([COUNTED, &users.to_string(), &calls.to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let (_, count) = text
+        .split_once("I refs:")
+        .or_else(|| text.split_once("I   refs:"))?;
+    count.lines().next()?.trim().replace(',', "").parse().ok()
+}
+
+fn many_threads(verdicts: &mut Verdicts) {
+    let (tokens, names) = filled(FEW);
+    let calls = calls(&tokens, &names);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let goal = 0.9 * cores as f64;
+    let rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            together(1, 400_000, &calls);
+            let one = start.elapsed();
+            let start = Instant::now();
+            together(THREADS, 400_000 / THREADS as u32 * cores as u32, &calls);
+            cores as f64 * one.as_secs_f64() / start.elapsed().as_secs_f64()
+        })
+        .collect();
+    let ratio = median(rounds);
+    verdicts.tell(
+        &format!("1,000 users, {THREADS} threads on {cores} cores: throughput"),
+        &format!("{ratio:.2} × one thread's"),
+        &format!("≥ {goal:.1} ×"),
+        ratio >= goal,
+    );
+}
+
+fn weight(verdicts: &mut Verdicts) {
+    let names = names(MANY);
+    let sessions = ByHand::new();
+    let allocated = allocation_counter::measure(|| {
+        for name in &names {
+            sessions.token(name);
+        }
+    });
+    let each = allocated.bytes_current as f64 / MANY as f64;
+    verdicts.tell(
+        "memory of a session with a fresh token",
+        &format!("{each:.0} B, of 100,000"),
+        "≤ 1,000 B",
+        each <= 1_000.0,
+    );
+}
+
+/// Everyone comes at once when all have ended: 16 threads, each of which asks for all.
+fn all_end_at_once(verdicts: &mut Verdicts) {
+    let names = names(MANY);
+    let sessions = ByHand::new();
+    let ask_all = || names.iter().for_each(|name| drop(sessions.token(name)));
+    ask_all();
+    let before = resident();
+    sessions.pass(900);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(ask_all);
+        }
+    });
+    let took = start.elapsed();
+    let requests = sessions.requests.load(Ordering::SeqCst) as usize - MANY;
+    let grown = resident() / before;
+    verdicts.tell(
+        "100,000 tokens that end at once: renewals",
+        &format!(
+            "{requests}, in {:.1} s, memory {grown:.2} ×, without HTTP client",
+            took.as_secs_f64()
+        ),
+        "each once, flat",
+        requests == MANY && (grown.is_nan() || grown <= 1.1),
+    );
+}
+
+/// Of this process, in pages; not a number where the system does not tell it as Linux does.
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let second = text.split(' ').nth(1).unwrap_or_default();
+    second.parse().unwrap_or(f64::NAN)
+}
