@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use coze_auth_core::Endpoints;
 use coze_auth_core::error::SigningError;
-use coze_auth_core::jwt::Signer;
+use coze_auth_core::jwt::{JwtApp, Signer};
 
 /// Its base URL.
 pub(crate) fn start() -> String {
@@ -56,8 +57,13 @@ pub(crate) fn answer(now: u64) -> String {
     )
 }
 
-/// A key that signs at once.
-pub(crate) struct Key;
+/// An app whose key signs at once.
+pub(crate) fn app(base: &str) -> JwtApp {
+    let endpoints = Endpoints::custom(base).expect("a base");
+    JwtApp::new(endpoints, "1", "key", Key).expect("an app")
+}
+
+struct Key;
 
 impl Signer for Key {
     fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {

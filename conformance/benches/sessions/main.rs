@@ -3,8 +3,8 @@
 
 #![allow(missing_docs)]
 
-mod by_hand;
 mod coze;
+mod in_memory;
 mod pair;
 #[path = "../fresh_path/threads.rs"]
 #[allow(dead_code)] // its CPU time is the other bench's
@@ -17,12 +17,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use coze_auth_core::Endpoints;
-use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::CozeAuthMock;
+use coze_auth_tokens::blocking::{self, Transport};
 use coze_auth_ureq::{Client, TokenSource};
 
-use crate::by_hand::ByHand;
+use crate::in_memory::InMemory;
 use crate::threads::together;
 
 /// The program of `pair.rs` at the commit that is compared with; `just bench` builds it.
@@ -30,6 +30,7 @@ const BEFORE: &str = "PAIR_BEFORE";
 /// Arguments that make this program run one thing alone.
 const PAIR: &str = "--pair";
 const COUNTED: &str = "--counted";
+const WEIGHT: &str = "--weight";
 
 const ROUNDS: usize = 11;
 const MANY: usize = 100_000;
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     if words.contains(&PAIR) {
         pair::main();
+        return ExitCode::SUCCESS;
+    }
+    if words.contains(&WEIGHT) {
+        println!("{}", weight_here());
         return ExitCode::SUCCESS;
     }
     if let [.., COUNTED, users, calls] = words[..] {
@@ -144,20 +149,17 @@ fn beside_before(verdicts: &mut Verdicts) {
 
 /// A source, and the names of so many sessions, each with a fresh token.
 fn filled(count: usize) -> (TokenSource, Vec<String>) {
-    let endpoints = Endpoints::custom(&coze::start()).expect("loopback http is allowed");
-    let app = JwtApp::new(endpoints, "1", "key", coze::Key).expect("an app");
+    let app = coze::app(&coze::start());
     let client = Client::new().expect("a client");
-    let (tokens, names) = (
-        TokenSource::jwt(&client, app, JwtGrant::new()),
-        names(count),
-    );
+    let tokens = TokenSource::jwt(&client, app, JwtGrant::new());
+    let names = names(count);
     for name in &names {
         ask(&tokens, name);
     }
     (tokens, names)
 }
 
-fn ask(tokens: &TokenSource, name: &str) {
+fn ask<T: Transport + Clone + 'static>(tokens: &blocking::TokenSource<T>, name: &str) {
     let session = tokens.session(name).expect("a session");
     drop(black_box(session.token()).expect("a token"));
 }
@@ -204,12 +206,9 @@ fn many_and_few(verdicts: &mut Verdicts) {
 
 /// What valgrind counts the instructions of.
 fn counted(users: usize, calls: usize) {
-    let (sessions, names) = (ByHand::new(), names(users));
-    for name in &names {
-        sessions.token(name);
-    }
-    for name in names.iter().cycle().take(calls) {
-        drop(black_box(sessions.token(name)));
+    let (tokens, names) = (InMemory::default().tokens(), names(users));
+    for name in names.iter().chain(names.iter().cycle().take(calls)) {
+        ask(&tokens, name);
     }
 }
 
@@ -276,31 +275,39 @@ fn many_threads(verdicts: &mut Verdicts) {
     );
 }
 
+/// What is resident in a process of its own: renewals run on threads of their own, and what others have freed is used
+/// again.
 fn weight(verdicts: &mut Verdicts) {
-    let names = names(MANY);
-    let sessions = ByHand::new();
-    let allocated = allocation_counter::measure(|| {
-        for name in &names {
-            sessions.token(name);
-        }
-    });
-    let each = allocated.bytes_current as f64 / MANY as f64;
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .arg(WEIGHT)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let each: f64 = text.trim().parse().expect("bytes");
     verdicts.tell(
         "memory of a session with a fresh token",
-        &format!("{each:.0} B, of 100,000"),
+        &format!("{each:.0} B resident, of 100,000"),
         "≤ 1,000 B",
         each <= 1_000.0,
     );
 }
 
+fn weight_here() -> f64 {
+    let (tokens, names) = (InMemory::default().tokens(), names(MANY));
+    let before = resident();
+    names.iter().for_each(|name| ask(&tokens, name));
+    (resident() - before) / MANY as f64
+}
+
 /// Everyone comes at once when all have ended: 16 threads, each of which asks for all.
 fn all_end_at_once(verdicts: &mut Verdicts) {
     let names = names(MANY);
-    let sessions = ByHand::new();
-    let ask_all = || names.iter().for_each(|name| drop(sessions.token(name)));
+    let coze = InMemory::default();
+    let tokens = coze.tokens();
+    let ask_all = || names.iter().for_each(|name| ask(&tokens, name));
     ask_all();
     let before = resident();
-    sessions.pass(900);
+    coze.pass(900);
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -308,7 +315,7 @@ fn all_end_at_once(verdicts: &mut Verdicts) {
         }
     });
     let took = start.elapsed();
-    let requests = sessions.requests.load(Ordering::SeqCst) as usize - MANY;
+    let requests = coze.requests() as usize - MANY;
     let grown = resident() / before;
     verdicts.tell(
         "100,000 tokens that end at once: renewals",
@@ -321,9 +328,10 @@ fn all_end_at_once(verdicts: &mut Verdicts) {
     );
 }
 
-/// Of this process, in pages; not a number where the system does not tell it as Linux does.
+/// Of this process, in bytes; not a number where the system does not tell it as Linux does.
 fn resident() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let second = text.split(' ').nth(1).unwrap_or_default();
-    second.parse().unwrap_or(f64::NAN)
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kb.map_or(f64::NAN, |kb| kb * 1024.0)
 }

@@ -107,7 +107,8 @@ pub struct TokenCache<E = Error> {
     policy: RefreshPolicy,
     current: Option<Current>,
     running: Option<Lease>,
-    failure: Option<Failure<E>>,
+    /// Boxed, since most have none and there may be a hundred thousand caches.
+    failure: Option<Box<Failure<E>>>,
     failures: u32,
     tickets: u64,
     /// How many grants there have been. A ticket remembers it, to be told from one of an older grant.
@@ -430,10 +431,10 @@ impl<E: RefreshError> TokenCache<E> {
             .min(LONGEST_PAUSE)
             .max(asked);
         self.failures = self.failures.saturating_add(1);
-        self.failure = Some(Failure {
+        self.failure = Some(Box::new(Failure {
             error,
             until: now.steady.plus(pause),
-        });
+        }));
     }
 }
 

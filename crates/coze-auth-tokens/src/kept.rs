@@ -26,7 +26,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// the longest ago, to the second. A login's source that somebody holds, or that has a grant which is not stored yet,
 /// stays, if need be beyond the number: evicting it would free nothing, or lose the grant.
 pub(crate) struct Kept<K, S = Source> {
-    capacity: usize,
     hasher: RandomState,
     shards: Box<[Shard<K, S>]>,
     order: Mutex<Order<S>>,
@@ -45,6 +44,7 @@ struct Entry<K, S> {
 /// Which goes first. It notes what was so when it last looked at a source: a token ends later by now and was asked for
 /// later, never earlier. So whichever comes first by the notes is looked at, and noted anew if it is to stay.
 struct Order<S> {
+    capacity: usize,
     places: Vec<Option<Noted<S>>>,
     free: Vec<u32>,
     by_end: BTreeSet<(UnixTime, u32)>,
@@ -64,11 +64,15 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
     pub(crate) fn new(capacity: usize) -> Self {
         let shard = |_| Shard(RwLock::new(HashTable::new()));
         Self {
-            capacity,
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(shard).collect(),
-            order: Mutex::new(Order::new()),
+            order: Mutex::new(Order::new(capacity)),
         }
+    }
+
+    /// Another number of them, and at least one. Those that are too many are evicted when the next one comes.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        locked(&self.order).capacity = capacity.max(1);
     }
 
     /// The source of this key, made if it is not there or was closed. Whoever asks for the same key at the same time
@@ -99,7 +103,7 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         let source = Arc::new(made);
         let closed = self.take(&mut order, hash, |entry| entry.key.borrow() == key);
         let mut evicted = Vec::new();
-        while order.kept() >= self.capacity
+        while order.kept() >= order.capacity
             && let Some(entry) = self.evict(&mut order, now)
         {
             evicted.push(entry);
@@ -171,7 +175,8 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         for Shard(shard) in &self.shards {
             writing(shard).clear();
         }
-        let all = std::mem::replace(&mut *order, Order::new());
+        let empty = Order::new(order.capacity);
+        let all = std::mem::replace(&mut *order, empty);
         let all = all.places.into_iter().flatten();
         all.map(|noted| noted.source)
     }
@@ -179,6 +184,11 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         locked(&self.order).kept()
+    }
+
+    /// How many there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        locked(&self.order).capacity
     }
 }
 
@@ -195,8 +205,9 @@ fn is_held<S>(source: &Arc<S>) -> bool {
 }
 
 impl<S: AsRef<Source>> Order<S> {
-    fn new() -> Self {
+    fn new(capacity: usize) -> Self {
         Self {
+            capacity: capacity.max(1),
             places: Vec::new(),
             free: Vec::new(),
             by_end: BTreeSet::new(),
@@ -303,14 +314,15 @@ mod tests {
     use coze_auth_store::{MemoryStore, StoreError};
 
     use super::*;
-    use crate::{Ask, Clock, Error};
+    use crate::{Ask, Clock, Error, Store};
 
     fn login(kept: &Kept<String>, clock: &Passed, subject: &str) -> Arc<Source> {
         let made = kept.get_or_make(subject, || {
             let app = DeviceApp::new(Endpoints::cn(), "app")?;
             let passed = clock.clone();
             let clock: Clock = Arc::new(move || now(&passed));
-            let (store, timeout) = (Arc::new(MemoryStore::new()), Duration::from_secs(30));
+            let store = Store::blocking(Arc::new(MemoryStore::new()));
+            let timeout = Duration::from_secs(30);
             let source = Source::stored(app.into(), subject, store, timeout, clock)?;
             Ok::<_, Error>((subject.to_owned(), source))
         });

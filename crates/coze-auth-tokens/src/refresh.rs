@@ -17,7 +17,7 @@ use std::time::Duration;
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_core::{self as core, RefreshToken, Retry, TokenGrant};
-use coze_auth_store::{Saved, StoreError};
+use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use crate::grants::Held;
 use crate::renewal::Renewal;
@@ -238,7 +238,7 @@ impl Refresh {
                 Some(token) if !self.source.shared.has_refused(token) => {
                     Ok(Renewal::refresh(app.refresh(token)))
                 }
-                _ => Err(Error::LoginNeeded(key.clone())),
+                _ => Err(Error::LoginNeeded(GrantKey::clone(key))),
             },
             Kind::Fixed => Err(Error::NotALogin),
         }
@@ -322,7 +322,7 @@ impl Source {
         self.shared.set_saved(&grant);
         match (kept, &self.kind) {
             (Some(grant), _) => Ok(grant),
-            (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(key.clone())),
+            (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(GrantKey::clone(key))),
             (None, Kind::Fixed | Kind::Jwt(_)) => Err(Error::NotALogin),
         }
     }

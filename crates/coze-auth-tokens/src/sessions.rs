@@ -15,23 +15,32 @@ const CAPACITY: usize = 100_000;
 /// When that many are kept, one is evicted for each new one: one whose token has ended, and only if there is none the
 /// one whose token was asked for the longest ago. Whoever holds an evicted one goes on with it.
 pub struct Sessions {
-    capacity: usize,
-    /// Most sources have none.
+    /// Made when it is first needed: most sources have none.
     kept: OnceLock<Kept<Arc<str>>>,
 }
 
 impl Sessions {
     /// None yet; a hundred thousand are kept.
     pub fn new() -> Self {
-        Self::with_capacity(CAPACITY)
+        Self {
+            kept: OnceLock::new(),
+        }
     }
 
     /// None yet; so many are kept, and at least one.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            kept: OnceLock::new(),
-        }
+        let sessions = Self::new();
+        sessions.set_capacity(capacity);
+        sessions
+    }
+
+    /// So many are kept from now on, and at least one. Those that are too many are evicted when the next new one comes.
+    pub fn set_capacity(&self, capacity: usize) {
+        self.kept().set_capacity(capacity);
+    }
+
+    fn kept(&self) -> &Kept<Arc<str>> {
+        self.kept.get_or_init(|| Kept::new(CAPACITY))
     }
 
     /// The source of `like`'s app and grant for the session of this name, made if it is not kept or was closed. `like`
@@ -42,8 +51,7 @@ impl Sessions {
     /// [`Error::NotAJwtApp`] if `like` is none's; [`Error::Closed`] if it was closed; [`Error::Core`] if the name is
     /// empty or has invisible characters.
     pub fn session(&self, like: &Source, name: &str) -> Result<Arc<Source>, Error> {
-        let kept = self.kept.get_or_init(|| Kept::new(self.capacity));
-        kept.get_or_make(name, || {
+        self.kept().get_or_make(name, || {
             let session = like.session(name)?;
             // Under the lock: `close` takes out what came before it, and whatever comes after it finds this.
             match like.is_closed() {
@@ -70,7 +78,7 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
             .field("kept", &self.kept.get().map_or(0, Kept::len))
-            .field("at_most", &self.capacity)
+            .field("at_most", &self.kept.get().map_or(CAPACITY, Kept::capacity))
             .finish()
     }
 }

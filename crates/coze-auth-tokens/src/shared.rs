@@ -72,7 +72,7 @@ struct State {
     cache: TokenCache<Error>,
     waiters: Waiters,
     /// It changes under the store's lock only, or by a login that cannot have that.
-    unsaved: Option<Unsaved>,
+    unsaved: Option<Box<Unsaved>>,
     /// How many renewals have failed: whoever waited for one tells it from those before.
     failures: u64,
     /// How many renewals have brought a grant.
@@ -190,10 +190,10 @@ impl Shared {
     /// A login's grant could not be stored.
     pub(crate) fn restore_unstored(&self, grant: TokenGrant, error: Error, now: Now) {
         self.change(|state| {
-            state.unsaved = Some(Unsaved {
+            state.unsaved = Some(Box::new(Unsaved {
                 from: None,
                 grant: grant.clone(),
-            });
+            }));
             state.refused = None;
             state.cache.restore_unstored(grant, error, now);
         });
@@ -259,22 +259,23 @@ impl Shared {
             .as_ref()
             .is_none_or(|waits| waits.from.is_some())
         {
-            state.unsaved = Some(unsaved);
+            state.unsaved = Some(Box::new(unsaved));
         }
-        state.unsaved.clone().expect("set")
+        *state.unsaved.clone().expect("set")
     }
 
     /// It is stored, or there is no need to store it any more.
     pub(crate) fn set_saved(&self, grant: &TokenGrant) {
         drop(self.apply(|state| {
-            let is_it = |waits: &mut Unsaved| waits.grant.access_token.matches(&grant.access_token);
+            let is_it =
+                |waits: &mut Box<Unsaved>| waits.grant.access_token.matches(&grant.access_token);
             state.unsaved.take_if(is_it);
             state.cache.stored(grant);
         }));
     }
 
     pub(crate) fn unsaved(&self) -> Option<Unsaved> {
-        locked(&self.state).unsaved.clone()
+        locked(&self.state).unsaved.clone().map(|unsaved| *unsaved)
     }
 
     pub(crate) fn set_refused(&self, token: &RefreshToken) {

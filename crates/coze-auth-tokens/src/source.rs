@@ -72,7 +72,7 @@ pub(crate) enum Kind {
     Jwt(Jwt),
     Stored {
         app: Box<RefreshApp>,
-        key: GrantKey,
+        key: Box<GrantKey>,
         store: Store,
     },
 }
@@ -166,7 +166,7 @@ impl Source {
         timeout: Duration,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
-        let key = GrantKey::new(&app, subject)?;
+        let key = Box::new(GrantKey::new(&app, subject)?);
         let app = Box::new(app);
         let kind = Kind::Stored { app, key, store };
         Ok(Self::new(kind, Slot::hot(), timeout, clock))

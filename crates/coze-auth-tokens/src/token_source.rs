@@ -29,16 +29,19 @@ use crate::source::{Clock, Source};
 /// The type parameter is what it runs on. An adapter gives the type a name without one.
 pub struct TokenSource<D: Driver> {
     handle: Arc<Handle<D>>,
-    sessions: Arc<Sessions>,
-    origins: Origins,
+    /// Whose tokens they are, if it is a session of the handle's source.
+    session: Option<Arc<Source>>,
+    /// Where else its tokens may be sent than those of the handle's source.
+    origins: Option<Origins>,
     wait_when_stale: bool,
-    is_session: bool,
 }
 
-/// What all clones of a source hold.
+/// What all clones of a source hold, and its sessions. One count: all threads write to it that make a session or a clone.
 struct Handle<D: Driver> {
     driver: D,
     source: Arc<Source>,
+    sessions: Sessions,
+    origins: Origins,
 }
 
 impl<D: Driver> Drop for Handle<D> {
@@ -51,7 +54,7 @@ impl<D: Driver> Clone for TokenSource<D> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
-            sessions: self.sessions.clone(),
+            session: self.session.clone(),
             origins: self.origins.clone(),
             ..*self
         }
@@ -62,8 +65,8 @@ impl<D: Driver> fmt::Debug for TokenSource<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
             .field("source", self.source())
-            .field("sessions", &self.sessions)
-            .field("origins", &self.origins)
+            .field("sessions", &self.handle.sessions)
+            .field("origins", self.origins())
             .field("wait_when_stale", &self.wait_when_stale)
             .finish_non_exhaustive()
     }
@@ -123,11 +126,12 @@ impl<D: Driver> TokenSource<D> {
             handle: Arc::new(Handle {
                 driver,
                 source: Arc::new(source),
+                sessions: Sessions::new(),
+                origins: Origins::of(endpoints),
             }),
-            sessions: Arc::default(),
-            origins: Origins::of(endpoints),
+            session: None,
+            origins: None,
             wait_when_stale: false,
-            is_session: false,
         }
     }
 
@@ -146,7 +150,7 @@ impl<D: Driver> TokenSource<D> {
     /// [`Error::Core`] if it is not an `https` or `wss` URL (`http` to this machine is allowed: 127.0.0.0/8, `[::1]`,
     /// `localhost`), or has a path, since tokens go to the whole of an origin, or user info, a query or a fragment.
     pub fn allow_origin(mut self, url: &str) -> Result<Self, Error> {
-        self.origins = self.origins.and(url, false)?;
+        self.origins = Some(self.origins().and(url, false)?);
         Ok(self)
     }
 
@@ -157,24 +161,31 @@ impl<D: Driver> TokenSource<D> {
     ///
     /// As for [`allow_origin`](Self::allow_origin), plain `http` aside.
     pub fn allow_origin_insecure(mut self, url: &str) -> Result<Self, Error> {
-        self.origins = self.origins.and(url, true)?;
+        self.origins = Some(self.origins().and(url, true)?);
         Ok(self)
     }
 
-    /// The tokens of a session of this JWT app, for one end user. A hundred thousand are kept, so a server asks anew
-    /// for each request and still makes one grant a user.
+    /// How many [sessions](Self::session) are kept, for all clones: a hundred thousand, unless said otherwise, and at
+    /// least one. Each takes less than 1 kB.
+    #[must_use]
+    pub fn sessions_kept(self, count: usize) -> Self {
+        self.handle.sessions.set_capacity(count);
+        self
+    }
+
+    /// The tokens of a session of this JWT app, for one end user. [A hundred thousand](Self::sessions_kept) are kept, so a
+    /// server asks anew for each request and still makes one grant a user.
     ///
     /// # Errors
     ///
     /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
     pub fn session(&self, name: &str) -> Result<Self, Error> {
+        let session = self.handle.sessions.session(&self.handle.source, name)?;
         Ok(Self {
-            handle: Arc::new(Handle {
-                driver: self.handle.driver.clone(),
-                source: self.sessions.session(self.source(), name)?,
-            }),
-            is_session: true,
-            ..self.clone()
+            handle: self.handle.clone(),
+            session: Some(session),
+            origins: self.origins.clone(),
+            ..*self
         })
     }
 
@@ -187,11 +198,11 @@ impl<D: Driver> TokenSource<D> {
 
     /// Where its tokens may be sent.
     pub fn origins(&self) -> &Origins {
-        &self.origins
+        self.origins.as_ref().unwrap_or(&self.handle.origins)
     }
 
     fn source(&self) -> &Arc<Source> {
-        &self.handle.source
+        self.session.as_ref().unwrap_or(&self.handle.source)
     }
 
     pub(crate) async fn obtain(&self) -> Result<AccessToken, Error> {
@@ -227,7 +238,7 @@ impl<D: Driver> TokenSource<D> {
     }
 
     pub(crate) async fn put_on(&self, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
-        self.origins.check(url)?;
+        self.origins().check(url)?;
         self.obtain().await?.authorize(headers);
         Ok(())
     }
@@ -249,7 +260,7 @@ impl<D: Driver> TokenSource<D> {
         F: Future<Output = Result<(A, Option<Refused>), Error>>,
     {
         let url = request.url();
-        self.origins.check(&url)?;
+        self.origins().check(&url)?;
         let mut again = repeatable.then(|| request.try_clone()).flatten();
         let mut delivery = Delivery::new(request.method(), url, again.is_some());
         let mut token = self.obtain().await?;
@@ -299,8 +310,8 @@ impl<D: Driver> TokenSource<D> {
 
     pub(crate) async fn end(&self) -> Result<(), Error> {
         self.source().close();
-        if !self.is_session {
-            self.sessions.close();
+        if self.session.is_none() {
+            self.handle.sessions.close();
         }
         self.handle.driver.settle(self.source().clone()).await
     }

@@ -220,20 +220,20 @@ fn what_is_evicted_while_its_renewal_runs_loses_nothing() {
     assert!(held.fresh(world.now().unix).is_some());
 }
 
-/// One that is about to be asked, or whose token is on its way, is not made twice while others have ended.
+/// One that is about to be asked, or whose token is on its way, is not made twice while another has ended.
 #[test]
-fn what_is_being_renewed_does_not_go_before_what_has_ended() {
+fn what_has_no_token_yet_does_not_go_before_what_has_ended() {
     let world = World::keeping(Sessions::with_capacity(3));
-    world.ask_all(0..2);
-    world.clock.pass(LIFE);
-    let new = world.of("new");
-    let (again, asked) = (world.of("0"), world.of("0").caller().ask());
-    let Ask::First(renews) = asked else {
-        panic!("it has ended");
+    let (new, renewed) = (world.of("new"), world.of("renewed"));
+    let Ask::First(renewal) = renewed.caller().ask() else {
+        panic!("it has no token");
     };
+    world.ask("ended");
+    world.clock.pass(LIFE);
     world.of("one more");
-    assert!(world.keeps(&new, "new") && world.keeps(&again, "0"));
-    world.carry_out(renews);
+    assert!(world.keeps(&new, "new"));
+    assert!(world.keeps(&renewed, "renewed"));
+    drop(renewal);
 }
 
 #[test]
