@@ -274,17 +274,11 @@ impl<E: RefreshError> TokenCache<E> {
     /// What to do now for a token that [lasts](Validity::lasts) at least so long. One that has less left counts as none: who
     /// asks for it waits for the renewal, and is told if that fails. Everyone else is given the token meanwhile.
     pub fn lookup_lasting(&mut self, at_least: Duration, now: Now) -> Lookup<E> {
-        let usable = self.usable(at_least, now);
-        let token = usable.map(|current| current.grant.issued_token());
-        let stale = usable.is_none_or(|current| {
-            current.unstored
-                || !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
-        });
-        match token {
-            Some(token) if !stale => Lookup::Fresh(token),
-            Some(token) => match self.busy(now).is_some() || self.pausing(now).is_some() {
-                true => Lookup::Fresh(token),
-                false => Lookup::Stale(token, self.ticket(at_least, now)),
+        let is_due = self.is_due(at_least, now);
+        match self.token(at_least, now) {
+            Some(token) => match is_due {
+                true => Lookup::Stale(token, self.ticket(at_least, now)),
+                false => Lookup::Fresh(token),
             },
             None => match (self.busy(now), self.pausing(now)) {
                 (Some(rest), _) => Lookup::Busy(rest),
@@ -309,6 +303,23 @@ impl<E: RefreshError> TokenCache<E> {
     /// The grant, whatever its state.
     pub fn grant(&self) -> Option<&TokenGrant> {
         self.current.as_ref().map(|current| &current.grant)
+    }
+
+    /// Whether [`lookup_lasting`](Self::lookup_lasting) would give a ticket out now: for a driver that bounds how many
+    /// renewals run at once, and looks only when it may start one.
+    pub fn is_due(&self, at_least: Duration, now: Now) -> bool {
+        let is_stale = self.usable(at_least, now).is_none_or(|current| {
+            current.unstored
+                || !current.in_doubt(now) && now.unix >= self.policy.stale_from(&current.grant)
+        });
+        is_stale && self.busy(now).is_none() && self.pausing(now).is_none()
+    }
+
+    /// The token to hand out now that [lasts](Validity::lasts) at least so long, whether it is due or not; none if there
+    /// is none such.
+    pub fn token(&self, at_least: Duration, now: Now) -> Option<IssuedToken> {
+        let current = self.usable(at_least, now)?;
+        Some(current.grant.issued_token())
     }
 
     /// Whether there is a token to hand out now that [lasts](Validity::lasts) at least so long.

@@ -226,7 +226,11 @@ impl Model {
         let serves = self.cache.serves(asked, self.now);
         let lasts = |seen| self.serves(seen) && self.lasts(seen, at_least);
         prop_assert_eq!(serves, self.current.as_ref().is_some_and(lasts));
+        let token = self.cache.token(asked, self.now);
+        prop_assert_eq!(token.is_some(), serves);
+        let due = self.cache.is_due(asked, self.now);
         let said = self.cache.lookup_lasting(asked, self.now);
+        prop_assert_eq!(due, matches!(said, Lookup::Stale(..) | Lookup::Missing(_)));
         let served = matches!(said, Lookup::Fresh(_) | Lookup::Stale(..));
         prop_assert_eq!(served, serves, "a good token is not served");
         self.hides(&said)?;

@@ -68,6 +68,12 @@ pub enum Error {
         /// How long that was.
         waited: Duration,
     },
+    /// As many renewals of the app as may run at once have run all the time, and none has come to a result: Coze does not
+    /// answer, or the store of grants or the signer hangs. Nothing was sent for this caller.
+    NoTurn {
+        /// How long it has waited for its turn.
+        waited: Duration,
+    },
     /// A renewal was still running when its source was closed.
     Unfinished,
     /// The one who waited called it off.
@@ -115,9 +121,11 @@ impl Error {
             Self::RefreshRefused(refused) => refused.kind(),
             Self::LoginNeeded(_) => ErrorKind::LoginNeeded,
             Self::Store(error) => error.kind(),
-            Self::NotStored(_) | Self::Interrupted | Self::TimedOut { .. } | Self::Thread(_) => {
-                ErrorKind::Wait(PAUSE)
-            }
+            Self::NotStored(_)
+            | Self::Interrupted
+            | Self::TimedOut { .. }
+            | Self::NoTurn { .. }
+            | Self::Thread(_) => ErrorKind::Wait(PAUSE),
             Self::Build(_) | Self::Redirected { .. } | Self::File { .. } => ErrorKind::Settings,
             Self::Request(cause) => cause.kind(),
             Self::NotALogin
@@ -152,6 +160,7 @@ impl Error {
             | Self::NotStored(_)
             | Self::Interrupted
             | Self::TimedOut { .. }
+            | Self::NoTurn { .. }
             | Self::Thread(_) => Retry::After(PAUSE),
             _ => Retry::Never,
         }
@@ -248,6 +257,12 @@ impl fmt::Display for Error {
                 f,
                 "the renewal of the grant has not ended in {} s: the store of grants hangs, or the signer; \
                  what it brings is taken when it ends",
+                waited.as_secs()
+            ),
+            Self::NoTurn { waited } => write!(
+                f,
+                "it was not this token's turn to be renewed in {} s: as many renewals of the app as may run at once \
+                 come to no result; Coze does not answer, or the store of grants or the signer hangs",
                 waited.as_secs()
             ),
             Self::Unfinished => f.write_str(

@@ -19,6 +19,7 @@ mod sync;
 mod token_source;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod turns;
 mod wait;
 
 pub use coze_auth_core as core;

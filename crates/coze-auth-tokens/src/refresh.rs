@@ -23,6 +23,7 @@ use crate::grants::Held;
 use crate::renewal::Renewal;
 use crate::shared::{Known, Unsaved};
 use crate::source::{Kind, SAVES, Source, save_login};
+use crate::turns::Turn;
 use crate::{Error, entropy};
 
 /// How often a renewal asks, when trouble passes.
@@ -42,6 +43,8 @@ pub struct Refresh {
     sent: Option<RefreshToken>,
     tries: u32,
     read_again: bool,
+    /// Until it has ended, however it does.
+    turn: Option<Turn>,
 }
 
 /// What a renewal wants next.
@@ -63,7 +66,12 @@ enum Before {
 }
 
 impl Refresh {
-    pub(crate) fn new(source: Arc<Source>, ticket: RefreshTicket, known: Option<Known>) -> Self {
+    pub(crate) fn new(
+        source: Arc<Source>,
+        ticket: RefreshTicket,
+        turn: Option<Turn>,
+        known: Option<Known>,
+    ) -> Self {
         Self {
             source,
             ticket: Some(ticket),
@@ -72,6 +80,7 @@ impl Refresh {
             sent: None,
             tries: 0,
             read_again: false,
+            turn,
         }
     }
 
@@ -275,6 +284,12 @@ impl Refresh {
         if let Some(ticket) = self.ticket.take() {
             // Now, and not when it began: a store may have blocked for longer than a failure's pause.
             let now = self.source.now();
+            let is_result = |error: &Error| error.retry() == Retry::Never;
+            if let Some(turn) = &self.turn
+                && outcome.as_ref().err().is_none_or(is_result)
+            {
+                turn.has_result(now);
+            }
             self.source.shared.complete(ticket, outcome, now);
         }
         Next::Done

@@ -1,7 +1,10 @@
 //! The state that all who ask for one token share: the cache machine behind a lock that is never held over
 //! IO, the slot that is read without it, and the queue of those who wait.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use coze_auth_core::cache::{Lookup, RefreshPolicy, RefreshTicket, TokenCache, Validity};
@@ -11,6 +14,7 @@ use coze_auth_core::{
 
 use crate::slot::Slot;
 use crate::sync::{Mutex, MutexGuard, locked};
+use crate::turns::{Turn, Turns};
 use crate::wait::{Waiters, Waiting};
 use crate::{Error, Refresh};
 
@@ -25,7 +29,7 @@ pub enum Ask {
     Behind(IssuedToken, Refresh),
     /// Carry out the renewal, then ask again.
     First(Refresh),
-    /// Someone renews it: ask again when that is over, or after this long.
+    /// Someone renews it, or as many of the app's renewals run as may: ask again when woken, or after this long.
     Wait(Waiting, Duration),
     /// There is none to be had now.
     Failed(Error),
@@ -52,10 +56,37 @@ pub(crate) struct Rounds {
     /// How many renewals had brought a grant when it was given one to carry out: what that brings is what Coze gives, and is
     /// taken.
     renews_after: Option<u64>,
+    /// It waits for the source's turn, and since when it does.
+    queued: Option<(Queued, SteadyTime)>,
+}
+
+/// A caller that waits for its source's turn to renew. With the last of them the source leaves the queue.
+struct Queued(Arc<Shared>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let mut state = locked(&self.0.state);
+        state.queued -= 1;
+        let is_last = state.queued == 0;
+        let place = state.place.take_if(|_| is_last);
+        let turn = state.turn.take_if(|_| is_last);
+        drop(state);
+        if let Some(place) = place {
+            self.0.turns.leave(place);
+        }
+        drop(turn);
+    }
+}
+
+impl fmt::Debug for Queued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queued").finish_non_exhaustive()
+    }
 }
 
 pub(crate) struct Shared {
     slot: Slot,
+    turns: Arc<Turns>,
     state: Mutex<State>,
 }
 
@@ -81,12 +112,19 @@ struct State {
     refused: Option<RefreshToken>,
     closed: bool,
     lease: Duration,
+    /// How many callers wait for its turn.
+    queued: usize,
+    /// Its place in the queue, while it has not been called.
+    place: Option<u64>,
+    /// It was called, and the first caller to come has the turn.
+    turn: Option<Turn>,
 }
 
 impl Shared {
-    pub(crate) fn new(policy: RefreshPolicy, slot: Slot) -> Arc<Self> {
+    pub(crate) fn new(policy: RefreshPolicy, slot: Slot, turns: Arc<Turns>) -> Arc<Self> {
         Arc::new(Self {
             slot,
+            turns,
             state: Mutex::new(State {
                 cache: TokenCache::new(policy),
                 waiters: Waiters::default(),
@@ -96,13 +134,16 @@ impl Shared {
                 refused: None,
                 closed: false,
                 lease: policy.lease(),
+                queued: 0,
+                place: None,
+                turn: None,
             }),
         })
     }
 
     /// With a token that never ends.
-    pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken) -> Arc<Self> {
-        let shared = Self::new(policy, Slot::hot());
+    pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken, turns: Arc<Turns>) -> Arc<Self> {
+        let shared = Self::new(policy, Slot::hot(), turns);
         shared.slot.publish(Some((token, Validity::unknown())));
         shared
     }
@@ -117,12 +158,34 @@ impl Shared {
         self.slot.lasting(at_least, now)
     }
 
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
     /// What to do for a token. `refresh` makes a renewal of a ticket and of what it replaces.
     pub(crate) fn ask(
         self: &Arc<Self>,
         now: Now,
         caller: &mut Rounds,
-        refresh: impl FnOnce(RefreshTicket, Option<Known>) -> Refresh,
+        refresh: impl FnOnce(RefreshTicket, Option<Turn>, Option<Known>) -> Refresh,
+    ) -> Ask {
+        let queued = caller.queued.take();
+        if queued.is_some() {
+            self.turns.take_back(now);
+        }
+        let since = queued.as_ref().map(|(_, since)| *since);
+        let ask = self.ask_once(now, caller, since, refresh);
+        // Not before: the source keeps its place, or the turn that it was called for.
+        drop(queued);
+        ask
+    }
+
+    fn ask_once(
+        self: &Arc<Self>,
+        now: Now,
+        caller: &mut Rounds,
+        queued: Option<SteadyTime>,
+        refresh: impl FnOnce(RefreshTicket, Option<Turn>, Option<Known>) -> Refresh,
     ) -> Ask {
         let mut state = locked(&self.state);
         let state = &mut *state;
@@ -142,21 +205,91 @@ impl Shared {
             true => Duration::ZERO,
             false => caller.at_least,
         };
+        let mut turn = None;
+        if state.cache.is_due(at_least, now) {
+            let served = state.cache.token(at_least, now);
+            turn = self.turn(state, now, served.is_none() || waits);
+            match (&turn, served) {
+                (Some(_), _) => {}
+                (None, Some(token)) if !waits => return Ask::Token(token),
+                (None, served) => {
+                    return self.queue(state, now, caller, queued, served.is_some());
+                }
+            }
+        }
         match state.cache.lookup_lasting(at_least, now) {
             Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| waits) {
                 Some(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
                 None => Ask::Token(token),
             },
             Lookup::Stale(token, ticket) if !waits => {
-                Ask::Behind(token, refresh(ticket, state.known()))
+                Ask::Behind(token, refresh(ticket, turn, state.known()))
             }
             Lookup::Stale(_, ticket) | Lookup::Missing(ticket) => {
                 caller.renews_after = Some(state.successes);
-                Ask::First(refresh(ticket, state.known()))
+                Ask::First(refresh(ticket, turn, state.known()))
             }
             Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
             Lookup::Failed(error) => Ask::Failed(error),
         }
+    }
+
+    /// The turn that it was called for, or a free one. If there is none, the source that `queues` has a place.
+    fn turn(self: &Arc<Self>, state: &mut State, now: Now, queues: bool) -> Option<Turn> {
+        if let Some(turn) = state.turn.take()
+            && turn.begin(now)
+        {
+            return Some(turn);
+        }
+        if !queues || state.place.is_some() {
+            return self.turns.take(now);
+        }
+        let joined = self.turns.take_or_join(self, now);
+        joined.map_err(|place| state.place = Some(place)).ok()
+    }
+
+    /// Lets a caller wait until the source is called. What it waits for then counts from there.
+    fn queue(
+        self: &Arc<Self>,
+        state: &mut State,
+        now: Now,
+        caller: &mut Rounds,
+        queued: Option<SteadyTime>,
+        has_token: bool,
+    ) -> Ask {
+        let since = queued.unwrap_or(now.steady);
+        let waited = since.until(now.steady);
+        let queue = self.turns.standstill(now);
+        // A queue that goes on is waited in. One in which nothing comes to a result has the same end as a renewal.
+        let patience = state.lease.saturating_mul(2);
+        let rest = patience.saturating_sub(waited.min(queue.since));
+        if !has_token {
+            caller.since = None;
+            if rest.is_zero() {
+                return Ask::Failed(Error::NoTurn { waited });
+            }
+        }
+        state.queued += 1;
+        caller.queued = Some((Queued(self.clone()), since));
+        let at_most = match has_token {
+            // Its own patience is a lease.
+            true => queue.at_most,
+            false => queue.at_most.min(rest),
+        };
+        Ask::Wait(state.waiters.join(self.clone()), at_most)
+    }
+
+    /// It is this source's turn, if it still has the place and somebody waits. `turn` makes it.
+    pub(crate) fn call(&self, place: u64, turn: impl FnOnce() -> Turn) -> bool {
+        let mut state = locked(&self.state);
+        if state.place.take_if(|own| *own == place).is_none() {
+            return false;
+        }
+        state.turn = Some(turn());
+        let woken = state.waiters.end_round();
+        drop(state);
+        wake(woken);
+        true
     }
 
     /// A place among those who wait, if a renewal runs.
@@ -297,9 +430,7 @@ impl Shared {
     /// Changes the state, publishes what came of it, and wakes whoever waits.
     fn change(&self, act: impl FnOnce(&mut State)) {
         let woken = self.apply(act).waiters.end_round();
-        for waker in woken.into_values() {
-            waker.wake();
-        }
+        wake(woken);
     }
 
     /// Changes the state and publishes what came of it.
@@ -311,6 +442,12 @@ impl Shared {
         self.slot
             .publish(published.map(|(token, validity)| (token.clone(), validity)));
         state
+    }
+}
+
+fn wake(woken: BTreeMap<u64, Waker>) {
+    for waker in woken.into_values() {
+        waker.wake();
     }
 }
 

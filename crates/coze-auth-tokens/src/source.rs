@@ -16,6 +16,7 @@ use crate::grants::{Held, Store};
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::slot::Slot;
+use crate::turns::Turns;
 use crate::wait::Waiting;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,7 +135,7 @@ impl Source {
         let policy = policy(timeout);
         Self {
             kind: Kind::Fixed,
-            shared: Shared::fixed(policy, token),
+            shared: Shared::fixed(policy, token, Self::turns(timeout, &clock)),
             policy,
             timeout,
             clock,
@@ -146,12 +147,9 @@ impl Source {
     pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration, clock: Clock) -> Self {
         let of_all = Arc::new((app, grant));
         let session = None;
-        Self::new(
-            Kind::Jwt(Jwt { of_all, session }),
-            Slot::hot(),
-            timeout,
-            clock,
-        )
+        let kind = Kind::Jwt(Jwt { of_all, session });
+        let turns = Self::turns(timeout, &clock);
+        Self::new(kind, Slot::hot(), turns, timeout, clock)
     }
 
     /// The tokens of a login, which rests in the store.
@@ -169,14 +167,20 @@ impl Source {
         let key = Box::new(GrantKey::new(&app, subject)?);
         let app = Box::new(app);
         let kind = Kind::Stored { app, key, store };
-        Ok(Self::new(kind, Slot::hot(), timeout, clock))
+        let turns = Self::turns(timeout, &clock);
+        Ok(Self::new(kind, Slot::hot(), turns, timeout, clock))
     }
 
-    fn new(kind: Kind, slot: Slot, timeout: Duration, clock: Clock) -> Self {
+    /// For the renewals of one app.
+    pub(crate) fn turns(timeout: Duration, clock: &Clock) -> Arc<Turns> {
+        Turns::new(policy(timeout).lease(), clock.clone())
+    }
+
+    fn new(kind: Kind, slot: Slot, turns: Arc<Turns>, timeout: Duration, clock: Clock) -> Self {
         let policy = policy(timeout);
         Self {
             kind,
-            shared: Shared::new(policy, slot),
+            shared: Shared::new(policy, slot, turns),
             policy,
             timeout,
             clock,
@@ -304,6 +308,12 @@ impl Source {
         self.shared.close();
     }
 
+    /// Sets how many renewals of its app run at once, its sessions' among them: at least one, and 64 if it is not set.
+    /// The other sources wait for their turn.
+    pub fn set_renewals_at_once(&self, at_once: usize) {
+        self.shared.turns().set_at_once(at_once);
+    }
+
     /// Whether nobody gets a token any more.
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed()
@@ -355,7 +365,8 @@ impl Source {
             of_all: jwt.of_all.clone(),
             session: Some(name.clone()),
         });
-        let session = Self::new(kind, Slot::lean(), self.timeout, self.clock.clone());
+        let (turns, clock) = (self.shared.turns().clone(), self.clock.clone());
+        let session = Self::new(kind, Slot::lean(), turns, self.timeout, clock);
         Ok((name, session))
     }
 
@@ -420,8 +431,8 @@ impl Caller {
     pub fn ask(&mut self) -> Ask {
         let source = &self.source;
         let shared = &source.shared;
-        shared.ask(source.now(), &mut self.rounds, |ticket, known| {
-            Refresh::new(source.clone(), ticket, known)
+        shared.ask(source.now(), &mut self.rounds, |ticket, turn, known| {
+            Refresh::new(source.clone(), ticket, turn, known)
         })
     }
 }

@@ -173,6 +173,15 @@ impl<D: Driver> TokenSource<D> {
         self
     }
 
+    /// How many renewals of this app run at once, its sessions' and all clones' among them: 64, unless said otherwise, and
+    /// at least one. Where more tokens end at once, the others wait for their turn, without a thread or task of their
+    /// own; a token that is stale but valid is served meanwhile.
+    #[must_use]
+    pub fn renewals_at_once(self, count: usize) -> Self {
+        self.source().set_renewals_at_once(count);
+        self
+    }
+
     /// The tokens of a session of this JWT app, for one end user. [A hundred thousand](Self::sessions_kept) are kept, so a
     /// server asks anew for each request and still makes one grant a user.
     ///
