@@ -9,7 +9,7 @@ use regex::Regex;
 const MAY_SHOW: &[(&str, &[&str])] = &[
     ("crates/coze-auth-core", &["http"]),
     ("crates/coze-auth-store", &["http"]),
-    ("crates/coze-auth-tokens", &["http"]),
+    ("crates/coze-auth-tokens", &["bytes", "http", "http_body"]),
     ("crates/coze-auth-reqwest", &["http", "reqwest"]),
     ("crates/coze-auth-ureq", &["http", "ureq"]),
 ];

@@ -1,13 +1,10 @@
 //! An answer of the API, looked at and handed on as it came.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
 use coze_auth_core::http;
-use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
-use coze_auth_tokens::{Origins, Refused};
-use http_body::{Frame, SizeHint};
+use coze_auth_core::rejection::{is_json, rejects_token};
+use coze_auth_tokens::adapter::Refused;
+use coze_auth_tokens::tokio::Answer as _;
+use coze_auth_tokens::{Origins, PeekableBody};
 use reqwest::{Body, Response, ResponseBuilderExt as _};
 
 use crate::Error;
@@ -35,71 +32,18 @@ pub(crate) async fn ask(
 }
 
 /// The answer, and whether it says that the token is no good.
-async fn judge(mut answer: Response) -> reqwest::Result<(Response, bool)> {
-    let status = answer.status();
+async fn judge(answer: Response) -> reqwest::Result<(Response, bool)> {
     if !is_json(answer.headers()) {
-        return Ok((answer, rejects_token(status, None)));
+        let rejected = rejects_token(answer.status(), None);
+        return Ok((answer, rejected));
     }
-    let mut read = Vec::new();
-    while read.len() <= LOOKED_AT {
-        match answer.chunk().await? {
-            Some(chunk) => read.extend_from_slice(&chunk),
-            None => {
-                let rejected = rejects_token(status, Some(&read));
-                return Ok((put_back(answer, read), rejected));
-            }
-        }
-    }
-    Ok((put_back(answer, read), rejects_token(status, None)))
-}
-
-/// The answer with what was read of its body before the rest.
-fn put_back(answer: Response, read: Vec<u8>) -> Response {
     let url = answer.url().clone();
-    let (mut head, rest) = http::Response::<Body>::from(answer).into_parts();
+    let mut answer = http::Response::<Body>::from(answer).map(PeekableBody::new);
+    let rejected = answer.refuses_token().await?;
     // reqwest keeps the URL apart from the message; this is its way to say it again.
-    let with_url = http::Response::builder().url(url).body(());
-    if let Ok(with_url) = with_url {
-        head.extensions.extend(with_url.into_parts().0.extensions);
+    if let Ok(with_url) = http::Response::builder().url(url).body(()) {
+        let extensions = with_url.into_parts().0.extensions;
+        answer.extensions_mut().extend(extensions);
     }
-    let body = Body::wrap(PutBack {
-        read: Some(read.into()),
-        rest,
-    });
-    Response::from(http::Response::from_parts(head, body))
-}
-
-struct PutBack {
-    read: Option<Bytes>,
-    rest: Body,
-}
-
-impl http_body::Body for PutBack {
-    type Data = Bytes;
-    type Error = reqwest::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<reqwest::Result<Frame<Bytes>>>> {
-        match self.read.take() {
-            Some(read) => Poll::Ready(Some(Ok(Frame::data(read)))),
-            None => Pin::new(&mut self.rest).poll_frame(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.read.is_none() && self.rest.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let read = self.read.as_ref().map_or(0, |read| read.len() as u64);
-        let rest = self.rest.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(read));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(read));
-        }
-        hint
-    }
+    Ok((answer.map(Body::wrap).into(), rejected))
 }

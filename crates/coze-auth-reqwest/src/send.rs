@@ -2,8 +2,8 @@
 
 use coze_auth_core::http::{HeaderMap, Method};
 use coze_auth_core::rejection::is_idempotent;
-use coze_auth_tokens::tokio::{Sends, TokenSource as Tokens};
-use coze_auth_tokens::{ApiRequest, Carries};
+use coze_auth_tokens::adapter::{ApiRequest, AuthorizeRequest};
+use coze_auth_tokens::tokio::{SendRequest, TokenSource as Tokens};
 use reqwest::{Request, RequestBuilder, Response};
 
 use crate::answer::ask;
@@ -24,7 +24,7 @@ use crate::{Client, Error};
 /// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
 ///
 /// let http = reqwest::Client::new(); // your own
-/// let answer = tokens.send(&http, http.get("https://api.coze.cn/v1/users/me")).await?;
+/// let answer = tokens.send(&http, http.get("https://api.coze.cn/v1/workspaces")).await?;
 /// # drop(answer);
 /// # Ok(()) }
 /// ```
@@ -50,17 +50,17 @@ use crate::{Client, Error};
 /// ```
 pub type TokenSource = Tokens<Client>;
 
-impl Carries<Request> for Client {
+impl AuthorizeRequest<Request> for Client {
     fn url_and_headers(request: &mut Request) -> (String, &mut HeaderMap) {
         (request.url().to_string(), request.headers_mut())
     }
 }
 
-impl Sends<Request> for Client {
+impl SendRequest<Request> for Client {
     type Http = reqwest::Client;
     type Response = Response;
 
-    async fn send_with(
+    async fn send_request(
         tokens: &TokenSource,
         http: &reqwest::Client,
         request: Request,
@@ -72,11 +72,11 @@ impl Sends<Request> for Client {
     }
 }
 
-impl Sends<RequestBuilder> for Client {
+impl SendRequest<RequestBuilder> for Client {
     type Http = reqwest::Client;
     type Response = Response;
 
-    async fn send_with(
+    async fn send_request(
         tokens: &TokenSource,
         http: &reqwest::Client,
         request: RequestBuilder,
@@ -84,7 +84,7 @@ impl Sends<RequestBuilder> for Client {
     ) -> Result<Response, Error> {
         let request = request.build();
         let request = request.map_err(|error| Error::Request(network_error(error, None)))?;
-        Self::send_with(tokens, http, request, repeatable).await
+        Self::send_request(tokens, http, request, repeatable).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! Token sources and flows over a transport that blocks.
 
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::fmt;
 use std::future;
-use std::io;
+use std::io::{self, Read};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -10,19 +12,21 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use coze_auth_core::http::HeaderMap;
+use coze_auth_core::http::{self, HeaderMap, StatusCode};
+use coze_auth_core::rejection::is_idempotent;
+use coze_auth_core::whoami::User;
 use coze_auth_core::{
     AccessToken, Flow, IssuedToken, Now, Request, Response, Step, TokenGrant, UnixTime,
 };
 use coze_auth_store::GrantStore;
 
+use crate::answer::{PeekableBody, looks_at, refuses};
 use crate::delivery::Refused;
 use crate::driver::{Driver, SendError, renew};
 use crate::grants::Store;
 use crate::refresh::Refresh;
-use crate::renewal::Renewal;
 use crate::source::{Source, Timeouts};
-use crate::token_source::{ApiRequest, Carries};
+use crate::token_source::{ApiRequest, AuthorizeRequest};
 use crate::wait::{Signal, Waiting};
 use crate::{Error, NetworkError, sync, system_now};
 
@@ -130,8 +134,79 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
-/// What an adapter's users have at hand, a request of its HTTP client or a builder: for [`send`](TokenSource::send).
-pub trait Sends<R>: Transport + Clone + Sized + 'static {
+/// An answer of the API, of whatever HTTP client: its status and headers, and the beginning of its body.
+///
+/// `http::Response` is one, with a body that is there (`Vec<u8>`, `String`, `Bytes`) or that is a [`Read`] in a
+/// [`PeekableBody`].
+pub trait Answer {
+    /// Why the body cannot be read.
+    type Error: Into<Box<dyn StdError + Send + Sync>>;
+
+    /// Its status.
+    fn status(&self) -> StatusCode;
+
+    /// Its headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// The first bytes of its body, and all of it if that is not longer. Who reads the body gets them all the same.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn peek(&mut self, at_most: usize) -> Result<&[u8], Self::Error>;
+
+    /// Returns true if the answer refuses the token that it was asked with: 401, or one of Coze's codes for it in JSON of
+    /// at most 64 KiB (protocol §4.4). Nothing else is looked into. [`send_with`](TokenSource::send_with) asks it.
+    ///
+    /// # Errors
+    ///
+    /// If the JSON cannot be read.
+    fn refuses_token(&mut self) -> Result<bool, Self::Error> {
+        let status = self.status();
+        let beginning = match looks_at(self.headers()) {
+            Some(at_most) => Some(self.peek(at_most)?),
+            None => None,
+        };
+        Ok(refuses(status, beginning))
+    }
+}
+
+impl<B: AsRef<[u8]>> Answer for http::Response<B> {
+    type Error = Infallible;
+
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn peek(&mut self, at_most: usize) -> Result<&[u8], Infallible> {
+        let body = self.body().as_ref();
+        Ok(&body[..at_most.min(body.len())])
+    }
+}
+
+impl<R: Read> Answer for http::Response<PeekableBody<R>> {
+    type Error = io::Error;
+
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn peek(&mut self, at_most: usize) -> io::Result<&[u8]> {
+        self.body_mut().read_ahead(at_most)
+    }
+}
+
+/// A transport whose HTTP client takes requests of this kind: for [`send`](TokenSource::send). An adapter has it for what
+/// its users have at hand. Over a transport of your own use [`send_with`](TokenSource::send_with).
+pub trait SendRequest<R>: Transport + Clone + Sized + 'static {
     /// The application's own HTTP client.
     type Http: ?Sized;
     /// What that gives.
@@ -143,7 +218,7 @@ pub trait Sends<R>: Transport + Clone + Sized + 'static {
     /// # Errors
     ///
     /// As for [`send`](TokenSource::send).
-    fn send_with(
+    fn send_request(
         tokens: &TokenSource<Self>,
         http: &Self::Http,
         request: R,
@@ -268,8 +343,8 @@ impl<T: Transport + Clone + 'static> Driver for Blocking<T> {
         Store::blocking(store)
     }
 
-    async fn send(&self, renewal: Renewal) -> Result<TokenGrant, Error> {
-        run(&self.0, renewal)
+    async fn run<F: Flow + Send>(&self, flow: F) -> Result<F::Output, Error> {
+        run(&self.0, flow)
     }
 
     async fn sleep(&self, pause: Duration) {
@@ -344,6 +419,16 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
         ready(self.obtain_lasting(at_least))
     }
 
+    /// Asks Coze whom the tokens speak for. If Coze refuses the token, it is renewed and Coze is asked once more, as by
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::Core`] with what Coze or the transport says.
+    pub fn whoami(&self) -> Result<User, Error> {
+        ready(self.ask_whoami())
+    }
+
     /// Puts a valid token on the headers of a request to this URL.
     ///
     /// # Errors
@@ -360,7 +445,7 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
     pub fn authorize<R>(&self, request: &mut R) -> Result<(), Error>
     where
-        T: Carries<R>,
+        T: AuthorizeRequest<R>,
     {
         let (url, headers) = T::url_and_headers(request);
         self.authorize_headers(&url, headers)
@@ -381,13 +466,13 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     /// and should not have, or [`Error::RefusedElsewhere`].
     pub fn send<R>(
         &self,
-        http: &<T as Sends<R>>::Http,
+        http: &<T as SendRequest<R>>::Http,
         request: R,
-    ) -> Result<<T as Sends<R>>::Response, Error>
+    ) -> Result<<T as SendRequest<R>>::Response, Error>
     where
-        T: Sends<R>,
+        T: SendRequest<R>,
     {
-        T::send_with(self, http, request, false)
+        T::send_request(self, http, request, false)
     }
 
     /// Like [`send`](Self::send), for a request that you know may be sent twice, whatever its method.
@@ -397,13 +482,73 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     /// As for [`send`](Self::send).
     pub fn send_repeatable<R>(
         &self,
-        http: &<T as Sends<R>>::Http,
+        http: &<T as SendRequest<R>>::Http,
         request: R,
-    ) -> Result<<T as Sends<R>>::Response, Error>
+    ) -> Result<<T as SendRequest<R>>::Response, Error>
     where
-        T: Sends<R>,
+        T: SendRequest<R>,
     {
-        T::send_with(self, http, request, true)
+        T::send_request(self, http, request, true)
+    }
+
+    /// [`send`](Self::send) through a client of any kind: `send` sends a request once and gives its answer. That comes back as
+    /// it came; a body that is not there yet stands in a [`PeekableBody`]. A request's body is cloned, to be sent
+    /// once more.
+    ///
+    /// Nobody sees by which way a request went. So the client must not take the token to other origins by a redirect, and a
+    /// refusal after a redirect that it followed counts as the API's own: best it follows none.
+    ///
+    /// ```
+    /// # use coze_auth_tokens::{Error, blocking};
+    /// use coze_auth_tokens::blocking::{TokenSource, Transport};
+    /// use coze_auth_tokens::core::http::{Request, Response};
+    ///
+    /// # struct MyClient;
+    /// # impl MyClient {
+    /// #     fn request(&self, _: Request<&str>) -> Result<Response<Vec<u8>>, std::io::Error> { unimplemented!() }
+    /// # }
+    /// fn me<T: Transport + Clone + 'static>(tokens: &TokenSource<T>, http: &MyClient) -> Result<Response<Vec<u8>>, Error> {
+    ///     let request = Request::get("https://api.coze.cn/v1/users/me").body("").expect("a URL");
+    ///     tokens.send_with(request, |request| http.request(request))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`authorize_headers`](Self::authorize_headers), and [`Error::Request`] with your client's error.
+    pub fn send_with<B: Clone, A: Answer, E: Into<Box<dyn StdError + Send + Sync>>>(
+        &self,
+        request: http::Request<B>,
+        send: impl Fn(http::Request<B>) -> Result<A, E>,
+    ) -> Result<A, Error> {
+        let repeatable = is_idempotent(request.method());
+        self.send_by(request, repeatable, send)
+    }
+
+    /// Like [`send_with`](Self::send_with), for a request that you know may be sent twice, whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_with`](Self::send_with).
+    pub fn send_repeatable_with<B: Clone, A: Answer, E: Into<Box<dyn StdError + Send + Sync>>>(
+        &self,
+        request: http::Request<B>,
+        send: impl Fn(http::Request<B>) -> Result<A, E>,
+    ) -> Result<A, Error> {
+        self.send_by(request, true, send)
+    }
+
+    fn send_by<B: Clone, A: Answer, E: Into<Box<dyn StdError + Send + Sync>>>(
+        &self,
+        request: http::Request<B>,
+        repeatable: bool,
+        send: impl Fn(http::Request<B>) -> Result<A, E>,
+    ) -> Result<A, Error> {
+        self.deliver_blocking(request, repeatable, |request| {
+            let mut answer = send(request).map_err(Error::of_request)?;
+            let refuses = answer.refuses_token().map_err(Error::of_request)?;
+            Ok((answer, refuses.then_some(Refused::Token)))
+        })
     }
 
     /// [`deliver`](crate::TokenSource::deliver) with an `ask` that blocks.

@@ -1,19 +1,19 @@
 //! How a token source sends, waits and starts a renewal: by blocking threads, or on tokio.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_core::{Now, TokenGrant, TransportFailure, UnixTime};
+use coze_auth_core::{Flow, Now, TransportFailure, UnixTime};
 use coze_auth_store::GrantStore;
 
 use crate::grants::Store;
 use crate::refresh::{Next, Refresh};
-use crate::renewal::Renewal;
 use crate::source::Source;
 use crate::wait::Waiting;
-use crate::{Error, NetworkError};
+use crate::{Error, NetworkError, Obstacle};
 
 /// What a token source runs on: [`blocking::Blocking`](crate::blocking::Blocking) over a transport that blocks,
 /// `tokio::Tokio` over one that is awaited. Bring a transport, and not a driver of your own.
@@ -33,8 +33,9 @@ pub trait Driver: Clone + fmt::Debug + Send + Sync + 'static {
     fn timeout(&self) -> Duration;
     /// A store that blocks, as this is to ask it.
     fn store(store: Arc<dyn GrantStore>) -> Store;
-    /// Drives the one request of a renewal.
-    fn send(&self, renewal: Renewal) -> impl Future<Output = Result<TokenGrant, Error>> + Send;
+    /// Drives a flow to its result.
+    fn run<F: Flow + Send>(&self, flow: F)
+    -> impl Future<Output = Result<F::Output, Error>> + Send;
     /// Lets this much time pass.
     fn sleep(&self, pause: Duration) -> impl Future<Output = ()> + Send;
     /// Waits for a renewal that somebody else makes.
@@ -63,7 +64,7 @@ pub(crate) async fn renew<D: Driver>(driver: D, refresh: Refresh) {
     loop {
         next = match next {
             Next::Send(refresh, renewal) => {
-                let result = driver.send(renewal).await;
+                let result = driver.run(renewal).await;
                 // A runtime may be shut down before it is stored.
                 refresh.note(&result);
                 refresh.received(result).await
@@ -90,6 +91,23 @@ pub enum SendError {
     },
     /// Of any request: the HTTP client cannot be set up, or did what it must not. It ends every flow, as it is.
     Ends(Box<Error>),
+}
+
+impl SendError {
+    /// Of an HTTP client's error. What stood in the way is told by the errors of the system and of `rustls` below it, and whether
+    /// the server can have acted by that: it cannot if a name was unknown or a connection refused. Who knows more builds
+    /// [`Failed`](Self::Failed).
+    pub fn of(error: impl StdError + Send + Sync + 'static) -> Self {
+        let obstacle = Obstacle::of(&error);
+        Self::Failed {
+            failure: match obstacle {
+                // A connection that was made can lose its route, too.
+                Obstacle::Unreachable => TransportFailure::NoAnswer,
+                obstacle => obstacle.failure(),
+            },
+            cause: Some(NetworkError::new(error, obstacle, None)),
+        }
+    }
 }
 
 impl From<TransportFailure> for SendError {

@@ -180,6 +180,11 @@ impl Error {
         }
     }
 
+    /// Of an HTTP client of the application's that failed at the application's own request.
+    pub(crate) fn of_request(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Request(NetworkError::of(Arc::from(error.into())))
+    }
+
     /// Whether a person has to log in, or to log in again. After a refused renewal other than by `invalid_grant` it
     /// may be the app's settings that are wrong, and then the login fails, too; what Coze says to a spent refresh
     /// token is not known.

@@ -250,6 +250,15 @@ impl NetworkError {
         }
     }
 
+    /// With what can be told from the errors below it.
+    pub(crate) fn of(cause: Cause) -> Self {
+        Self {
+            obstacle: Obstacle::of(&*cause),
+            proxy: is_proxied(&*cause).then(String::new),
+            cause,
+        }
+    }
+
     /// What stood in the way.
     pub fn obstacle(&self) -> Obstacle {
         self.obstacle

@@ -8,7 +8,8 @@ use coze_auth_core::error::ConfigError;
 use coze_auth_core::http::Uri;
 use coze_auth_core::http::uri::Scheme;
 
-use crate::{Error, Refused};
+use crate::Error;
+use crate::delivery::Refused;
 
 /// The origin of the API, and others that were allowed by name. Cheap to clone.
 #[derive(Clone, Debug)]

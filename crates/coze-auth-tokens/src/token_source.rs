@@ -6,10 +6,16 @@ use std::time::Duration;
 
 use coze_auth_core::http::{HeaderMap, Method};
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
-use coze_auth_core::{AccessToken, Endpoints, IssuedToken, Now, RefreshApp, TokenGrant, http};
+use coze_auth_core::rejection::is_json;
+use coze_auth_core::whoami::User;
+use coze_auth_core::{
+    AccessToken, Endpoints, Flow, IssuedToken, Now, RefreshApp, Response, Step, TokenGrant,
+    TransportFailure, http, whoami,
+};
 use coze_auth_store::{GrantStore, StoreError};
 
 use crate::Error;
+use crate::answer::refuses;
 use crate::delivery::{Delivery, Refused, Then};
 use crate::driver::Driver;
 use crate::grants::Store;
@@ -42,6 +48,7 @@ struct Handle<D: Driver> {
     source: Arc<Source>,
     sessions: Sessions,
     origins: Origins,
+    endpoints: Endpoints,
 }
 
 impl<D: Driver> Drop for Handle<D> {
@@ -128,6 +135,7 @@ impl<D: Driver> TokenSource<D> {
                 source: Arc::new(source),
                 sessions: Sessions::new(),
                 origins: Origins::of(endpoints),
+                endpoints: endpoints.clone(),
             }),
             session: None,
             origins: None,
@@ -295,6 +303,26 @@ impl<D: Driver> TokenSource<D> {
         }
     }
 
+    pub(crate) async fn ask_whoami(&self) -> Result<User, Error> {
+        let mut token = self.obtain().await?;
+        let mut again = false;
+        loop {
+            let mut asked = Judged {
+                flow: whoami(&self.handle.endpoints, &token),
+                refuses: false,
+            };
+            let answer = self.handle.driver.run(&mut asked).await;
+            if again || !asked.refuses || !self.source().invalidate(&token) {
+                return answer;
+            }
+            again = true;
+            match self.obtain().await? {
+                renewed if renewed.matches(&token) => return answer,
+                renewed => token = renewed,
+            }
+        }
+    }
+
     pub(crate) async fn take(&self, grant: TokenGrant) -> Result<(), Error> {
         let (source, own) = (self.source().clone(), grant.clone());
         let stored = self.change(source.install(own)).await?;
@@ -323,6 +351,28 @@ impl<D: Driver> TokenSource<D> {
             self.handle.sessions.close();
         }
         self.handle.driver.settle(self.source().clone()).await
+    }
+}
+
+/// A flow, and whether the last answer to it refused the token.
+struct Judged<F> {
+    flow: F,
+    refuses: bool,
+}
+
+impl<F: Flow> Flow for Judged<F> {
+    type Output = F::Output;
+
+    fn step(&mut self, now: Now) -> Step<F::Output> {
+        self.flow.step(now)
+    }
+
+    fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
+        self.refuses = reply.as_ref().is_ok_and(|answer| {
+            let json = is_json(answer.headers()).then(|| answer.body().as_bytes());
+            refuses(answer.status(), json)
+        });
+        self.flow.receive(reply, now);
     }
 }
 
@@ -378,8 +428,8 @@ impl<B: Clone> ApiRequest for http::Request<B> {
     }
 }
 
-/// A transport that knows a kind of request of its HTTP client: for `authorize`.
-pub trait Carries<R> {
+/// A transport whose HTTP client has requests of this kind: for `authorize`.
+pub trait AuthorizeRequest<R> {
     /// The whole URL of a request, and its headers, for the token.
     fn url_and_headers(request: &mut R) -> (String, &mut HeaderMap);
 }

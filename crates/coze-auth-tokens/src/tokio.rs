@@ -1,25 +1,34 @@
 //! Token sources and flows over a transport that is awaited, on tokio.
 
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use ::tokio::runtime::Handle;
 use ::tokio::time::timeout;
-use coze_auth_core::http::HeaderMap;
+use bytes::Bytes;
+use coze_auth_core::http::{self, HeaderMap, StatusCode};
+use coze_auth_core::rejection::is_idempotent;
+use coze_auth_core::whoami::User;
 use coze_auth_core::{
     AccessToken, Flow, IssuedToken, Now, RefreshApp, Request, Response, Step, TokenGrant, UnixTime,
 };
 use coze_auth_store::{AsyncGrantStore, GrantStore};
+use http_body::{Body, Frame, SizeHint};
 
+use crate::answer::{PeekableBody, looks_at, refuses};
+use crate::delivery::Refused;
 use crate::driver::{Driver, SendError, renew};
 use crate::grants::Store;
 use crate::refresh::Refresh;
-use crate::renewal::Renewal;
 use crate::source::{Source, Timeouts};
-use crate::token_source::Carries;
+use crate::token_source::AuthorizeRequest;
 use crate::wait::Waiting;
 use crate::{Error, NetworkError, system_now};
 
@@ -133,8 +142,133 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
-/// What an adapter's users have at hand, a request of its HTTP client or a builder: for [`send`](TokenSource::send).
-pub trait Sends<R>: Transport + Clone + Sized + 'static {
+/// An answer of the API, of whatever HTTP client: its status and headers, and the beginning of its body.
+///
+/// `http::Response` is one, with a body that is there (`Vec<u8>`, `String`, `Bytes`) or that is an `http_body::Body` of `Bytes` in
+/// a [`PeekableBody`].
+pub trait Answer: Send {
+    /// Why the body cannot be read.
+    type Error: Into<Box<dyn StdError + Send + Sync>> + Send;
+
+    /// Its status.
+    fn status(&self) -> StatusCode;
+
+    /// Its headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// The first bytes of its body, and all of it if that is not longer. Who reads the body gets them all the same.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn peek(&mut self, at_most: usize) -> impl Future<Output = Result<&[u8], Self::Error>> + Send;
+
+    /// Returns true if the answer refuses the token that it was asked with: 401, or one of Coze's codes for it in JSON of
+    /// at most 64 KiB (protocol §4.4). Nothing else is looked into. [`send_with`](TokenSource::send_with) asks it.
+    ///
+    /// # Errors
+    ///
+    /// If the JSON cannot be read.
+    fn refuses_token(&mut self) -> impl Future<Output = Result<bool, Self::Error>> + Send {
+        async {
+            let status = self.status();
+            let beginning = match looks_at(self.headers()) {
+                Some(at_most) => Some(self.peek(at_most).await?),
+                None => None,
+            };
+            Ok(refuses(status, beginning))
+        }
+    }
+}
+
+impl<B: AsRef<[u8]> + Send> Answer for http::Response<B> {
+    type Error = Infallible;
+
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    async fn peek(&mut self, at_most: usize) -> Result<&[u8], Infallible> {
+        let body = self.body().as_ref();
+        Ok(&body[..at_most.min(body.len())])
+    }
+}
+
+impl<B> Answer for http::Response<PeekableBody<B>>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>> + Send> + Send + Unpin,
+{
+    type Error = B::Error;
+
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    async fn peek(&mut self, at_most: usize) -> Result<&[u8], B::Error> {
+        let body = self.body_mut();
+        while body.read.len() < at_most && body.trailers.is_none() {
+            let next = poll_fn(|context| Pin::new(&mut body.rest).poll_frame(context));
+            let Some(frame) = next.await else {
+                break;
+            };
+            match frame?.into_data() {
+                Ok(data) => {
+                    // No copy: nobody else has it.
+                    let mut read = Vec::from(std::mem::take(&mut body.read));
+                    read.extend_from_slice(&data);
+                    body.read = read.into();
+                }
+                Err(other) => body.trailers = other.into_trailers().ok(),
+            }
+        }
+        Ok(&body.read[..at_most.min(body.read.len())])
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for PeekableBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if !self.read.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.read)))));
+        }
+        match self.trailers.take() {
+            Some(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.trailers.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.len() as u64;
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint
+    }
+}
+
+/// A transport whose HTTP client takes requests of this kind: for [`send`](TokenSource::send). An adapter has it for what
+/// its users have at hand. Over a transport of your own use [`send_with`](TokenSource::send_with).
+pub trait SendRequest<R>: Transport + Clone + Sized + 'static {
     /// The application's own HTTP client.
     type Http: ?Sized;
     /// What that gives.
@@ -146,7 +280,7 @@ pub trait Sends<R>: Transport + Clone + Sized + 'static {
     /// # Errors
     ///
     /// As for [`send`](TokenSource::send).
-    fn send_with(
+    fn send_request(
         tokens: &TokenSource<Self>,
         http: &Self::Http,
         request: R,
@@ -243,8 +377,8 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
         Store::on_threads(store)
     }
 
-    async fn send(&self, renewal: Renewal) -> Result<TokenGrant, Error> {
-        run(&self.0, renewal).await
+    async fn run<F: Flow + Send>(&self, flow: F) -> Result<F::Output, Error> {
+        run(&self.0, flow).await
     }
 
     async fn sleep(&self, pause: Duration) {
@@ -341,6 +475,16 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
         self.obtain_lasting(at_least).await
     }
 
+    /// Asks Coze whom the tokens speak for. If Coze refuses the token, it is renewed and Coze is asked once more, as by
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token), and [`Error::Core`] with what Coze or the transport says.
+    pub async fn whoami(&self) -> Result<User, Error> {
+        self.ask_whoami().await
+    }
+
     /// Puts a valid token on the headers of a request to this URL.
     ///
     /// # Errors
@@ -357,7 +501,7 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     /// As for [`token`](Self::token), and [`Error::OtherOrigin`].
     pub async fn authorize<R>(&self, request: &mut R) -> Result<(), Error>
     where
-        T: Carries<R>,
+        T: AuthorizeRequest<R>,
     {
         let (url, headers) = T::url_and_headers(request);
         self.authorize_headers(&url, headers).await
@@ -378,13 +522,13 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     /// and should not have, or [`Error::RefusedElsewhere`].
     pub async fn send<R>(
         &self,
-        http: &<T as Sends<R>>::Http,
+        http: &<T as SendRequest<R>>::Http,
         request: R,
-    ) -> Result<<T as Sends<R>>::Response, Error>
+    ) -> Result<<T as SendRequest<R>>::Response, Error>
     where
-        T: Sends<R>,
+        T: SendRequest<R>,
     {
-        T::send_with(self, http, request, false).await
+        T::send_request(self, http, request, false).await
     }
 
     /// Like [`send`](Self::send), for a request that you know may be sent twice, whatever its method.
@@ -394,13 +538,95 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     /// As for [`send`](Self::send).
     pub async fn send_repeatable<R>(
         &self,
-        http: &<T as Sends<R>>::Http,
+        http: &<T as SendRequest<R>>::Http,
         request: R,
-    ) -> Result<<T as Sends<R>>::Response, Error>
+    ) -> Result<<T as SendRequest<R>>::Response, Error>
     where
-        T: Sends<R>,
+        T: SendRequest<R>,
     {
-        T::send_with(self, http, request, true).await
+        T::send_request(self, http, request, true).await
+    }
+
+    /// [`send`](Self::send) through a client of any kind: `send` sends a request once and gives its answer. That comes back as
+    /// it came; a body that is not there yet stands in a [`PeekableBody`]. A request's body is cloned, to be sent
+    /// once more.
+    ///
+    /// Nobody sees by which way a request went. So the client must not take the token to other origins by a redirect, and a
+    /// refusal after a redirect that it followed counts as the API's own: best it follows none.
+    ///
+    /// ```
+    /// # use coze_auth_tokens::Error;
+    /// use coze_auth_tokens::core::http::{Request, Response};
+    /// use coze_auth_tokens::tokio::{TokenSource, Transport};
+    ///
+    /// # struct MyClient;
+    /// # impl MyClient {
+    /// #     async fn request(&self, _: Request<&str>) -> Result<Response<Vec<u8>>, std::io::Error> { unimplemented!() }
+    /// # }
+    /// async fn me<T: Transport + Clone + 'static>(tokens: &TokenSource<T>, http: &MyClient) -> Result<Response<Vec<u8>>, Error> {
+    ///     let request = Request::get("https://api.coze.cn/v1/users/me").body("").expect("a URL");
+    ///     tokens.send_with(request, |request| http.request(request)).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`authorize_headers`](Self::authorize_headers), and [`Error::Request`] with your client's error.
+    pub async fn send_with<B, A, E, F>(
+        &self,
+        request: http::Request<B>,
+        send: impl Fn(http::Request<B>) -> F,
+    ) -> Result<A, Error>
+    where
+        B: Clone,
+        A: Answer,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<A, E>>,
+    {
+        let repeatable = is_idempotent(request.method());
+        self.send_by(request, repeatable, send).await
+    }
+
+    /// Like [`send_with`](Self::send_with), for a request that you know may be sent twice, whatever its method.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_with`](Self::send_with).
+    pub async fn send_repeatable_with<B, A, E, F>(
+        &self,
+        request: http::Request<B>,
+        send: impl Fn(http::Request<B>) -> F,
+    ) -> Result<A, Error>
+    where
+        B: Clone,
+        A: Answer,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<A, E>>,
+    {
+        self.send_by(request, true, send).await
+    }
+
+    async fn send_by<B, A, E, F>(
+        &self,
+        request: http::Request<B>,
+        repeatable: bool,
+        send: impl Fn(http::Request<B>) -> F,
+    ) -> Result<A, Error>
+    where
+        B: Clone,
+        A: Answer,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<A, E>>,
+    {
+        let ask = |request| {
+            let sent = send(request);
+            async {
+                let mut answer = sent.await.map_err(Error::of_request)?;
+                let refuses = answer.refuses_token().await.map_err(Error::of_request)?;
+                Ok((answer, refuses.then_some(Refused::Token)))
+            }
+        };
+        self.deliver(request, repeatable, ask).await
     }
 
     /// Takes the grant of a login: stored first, then served, in place of whatever there was.

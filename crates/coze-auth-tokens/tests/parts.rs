@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_store::{GrantStore, MemoryStore, StoreError};
+use coze_auth_tokens::adapter::Refused;
 use coze_auth_tokens::core::error::SigningError;
 use coze_auth_tokens::core::http::{Method, Uri};
 use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_tokens::core::{AccessToken, Endpoints, Retry, UnixTime};
 use coze_auth_tokens::{
-    Clock, Delivery, Error, Origins, Refused, Sessions, Signal, Source, Then, system_now,
+    Clock, Delivery, Error, Origins, Sessions, Signal, Source, Then, system_now,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,10 +1,10 @@
 //! An answer of the API, looked at and handed on as it came.
 
-use std::io::{Cursor, Read as _};
-
 use coze_auth_core::http::{Request, Response};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
-use coze_auth_tokens::{Origins, Refused};
+use coze_auth_tokens::adapter::Refused;
+use coze_auth_tokens::blocking::Answer as _;
+use coze_auth_tokens::{Origins, PeekableBody};
 use ureq::config::RedirectAuthHeaders;
 use ureq::{Agent, AsSendBody, Body, ResponseExt as _};
 
@@ -31,33 +31,25 @@ pub(crate) fn ask<B: AsSendBody>(
 
 /// The answer, and whether it says that the token is no good.
 fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ureq::Error> {
-    let status = answer.status();
     if !is_json(answer.headers()) {
-        return Ok((answer, rejects_token(status, None)));
+        let rejected = rejects_token(answer.status(), None);
+        return Ok((answer, rejected));
     }
-    let (head, body) = answer.into_parts();
-    let (mime_type, charset) = (
-        body.mime_type().map(str::to_owned),
-        body.charset().map(str::to_owned),
-    );
-    let mut rest = body.into_reader();
-    let mut read = Vec::new();
-    rest.by_ref()
-        .take(LOOKED_AT as u64 + 1)
-        .read_to_end(&mut read)?;
-    let whole = read.len() <= LOOKED_AT;
-    let rejected = rejects_token(status, whole.then_some(&*read));
-    let mut body = Body::builder();
-    if let Some(mime_type) = mime_type {
-        body = body.mime_type(mime_type);
+    let mut like = Body::builder();
+    if let Some(mime_type) = answer.body().mime_type() {
+        like = like.mime_type(mime_type);
     }
-    if let Some(charset) = charset {
-        body = body.charset(charset);
+    if let Some(charset) = answer.body().charset() {
+        like = like.charset(charset);
     }
-    let body = match whole {
-        // ureq takes a length with this alone.
-        true => body.data(read),
-        false => body.reader(Cursor::new(read).chain(rest)),
-    };
-    Ok((Response::from_parts(head, body), rejected))
+    let mut answer = answer.map(|body| PeekableBody::new(body.into_reader()));
+    let rejected = answer.refuses_token()?;
+    // ureq takes a length with bytes alone.
+    let read = answer.peek(LOOKED_AT + 1)?;
+    let whole = (read.len() <= LOOKED_AT).then(|| read.to_vec());
+    let answer = answer.map(|body| match whole {
+        Some(bytes) => like.data(bytes),
+        None => like.reader(body),
+    });
+    Ok((answer, rejected))
 }

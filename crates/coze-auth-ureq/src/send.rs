@@ -1,12 +1,14 @@
 //! Requests of the application's own, with a token, through its own `ureq::Agent`.
 
+use coze_auth_core::http::request::Builder;
 use coze_auth_core::http::{HeaderMap, Request, Response};
 use coze_auth_core::rejection::is_idempotent;
-use coze_auth_tokens::Carries;
-use coze_auth_tokens::blocking::{Sends, TokenSource as Tokens};
+use coze_auth_tokens::adapter::AuthorizeRequest;
+use coze_auth_tokens::blocking::{SendRequest, TokenSource as Tokens};
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::answer::ask;
+use crate::network::network_error;
 use crate::{Client, Error};
 
 /// A valid token at any moment, and requests that have it; [`tokens::TokenSource`](crate::tokens::TokenSource) says what it does.
@@ -23,11 +25,16 @@ use crate::{Client, Error};
 /// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
 ///
 /// let agent = ureq::Agent::new_with_defaults(); // your own
-/// let request = ureq::http::Request::get("https://api.coze.cn/v1/users/me").body(()).unwrap();
-/// let answer = tokens.send(&agent, request)?;
+/// let answer = tokens.send(&agent, ureq::http::Request::get("https://api.coze.cn/v1/workspaces"))?;
 /// # drop(answer);
 /// # Ok(()) }
 /// ```
+///
+/// # What `send` takes
+///
+/// An `http::Request` with a body of ureq's that can be cloned, or a builder of one (`http::request::Builder`), which is sent without a
+/// body. Not a `RequestBuilder` of ureq itself: it has an agent of its own, keeps its query where nobody else can read it, and
+/// cannot be cloned. Settings for one request are `agent.configure_request(request)`, and `build()` gives the request back.
 ///
 /// # What `send` does to your agent's answers
 ///
@@ -42,17 +49,17 @@ use crate::{Client, Error};
 /// an error tells, but the token has gone there then.
 pub type TokenSource = Tokens<Client>;
 
-impl<B> Carries<Request<B>> for Client {
+impl<B> AuthorizeRequest<Request<B>> for Client {
     fn url_and_headers(request: &mut Request<B>) -> (String, &mut HeaderMap) {
         (request.uri().to_string(), request.headers_mut())
     }
 }
 
-impl<B: AsSendBody + Clone> Sends<Request<B>> for Client {
+impl<B: AsSendBody + Clone> SendRequest<Request<B>> for Client {
     type Http = Agent;
     type Response = Response<Body>;
 
-    fn send_with(
+    fn send_request(
         tokens: &TokenSource,
         agent: &Agent,
         request: Request<B>,
@@ -61,5 +68,21 @@ impl<B: AsSendBody + Clone> Sends<Request<B>> for Client {
         let repeatable = repeatable || is_idempotent(request.method());
         let ask = |request| ask(agent, request, tokens.origins());
         tokens.deliver_blocking(request, repeatable, ask)
+    }
+}
+
+impl SendRequest<Builder> for Client {
+    type Http = Agent;
+    type Response = Response<Body>;
+
+    fn send_request(
+        tokens: &TokenSource,
+        agent: &Agent,
+        request: Builder,
+        repeatable: bool,
+    ) -> Result<Response<Body>, Error> {
+        let request = request.body(());
+        let request = request.map_err(|error| Error::Request(network_error(error.into(), None)))?;
+        Self::send_request(tokens, agent, request, repeatable)
     }
 }
