@@ -367,6 +367,12 @@ impl<E: RefreshError> TokenCache<E> {
         }
     }
 
+    /// For how long nothing is tried again, after a renewal that failed. None if the next one may begin.
+    pub fn pause(&self, now: Now) -> Option<Duration> {
+        let failure = self.failure.as_ref()?;
+        Some(now.steady.until(failure.until)).filter(|rest| !rest.is_zero())
+    }
+
     fn usable(&self, at_least: Duration, now: Now) -> Option<&Current> {
         let current = self.current.as_ref()?;
         let validity = self.policy.validity(&current.grant);
@@ -374,8 +380,7 @@ impl<E: RefreshError> TokenCache<E> {
     }
 
     fn pausing(&self, now: Now) -> Option<&E> {
-        let failure = self.failure.as_ref()?;
-        (now.steady < failure.until).then_some(&failure.error)
+        self.failure().filter(|_| self.pause(now).is_some())
     }
 
     fn ticket(&mut self, at_least: Duration, now: Now) -> RefreshTicket {

@@ -282,6 +282,11 @@ impl JwtApp {
         Ok(Self::from_issuer(issuer, signer))
     }
 
+    /// The app.
+    pub fn client_id(&self) -> &str {
+        &self.issuer.client_id
+    }
+
     /// Where the app's requests go.
     pub fn endpoints(&self) -> &Endpoints {
         &self.issuer.endpoints

@@ -3,6 +3,8 @@
 mod common;
 
 use common::cache::*;
+use std::time::Duration;
+
 use common::{at, at_ms};
 use coze_auth_core::cache::{Lookup, RefreshError, TokenCache};
 use coze_auth_core::{Error, Retry};
@@ -29,8 +31,14 @@ fn a_failed_early_renewal_never_displaces_a_usable_token() {
 fn without_a_token_a_failure_is_everyones_for_its_pause() {
     let mut cache = filled();
     let error = refused("invalid_client");
+    assert_eq!(cache.pause(at(900)), None);
     fail(&mut cache, error.clone(), at(900));
     assert_eq!(cache.busy(at(900)), None);
+    let left = [at(900), at_ms(900_750), at(901)].map(|now| cache.pause(now));
+    assert_eq!(
+        left,
+        [Some(1_000), Some(250), None].map(|ms| ms.map(Duration::from_millis))
+    );
     let Lookup::Failed(told) = cache.lookup(at_ms(900_999)) else {
         panic!("no pause")
     };

@@ -149,6 +149,13 @@ impl Error {
         }
     }
 
+    /// Whether Coze has refused the renewal, and not something else gone wrong.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let of_core = |error: &core::Error| matches!(error, core::Error::Refused(_));
+        matches!(self, Self::RefreshRefused(_))
+            || matches!(self, Self::Core { error, .. } if of_core(error))
+    }
+
     /// Whether sending the same thing again can help.
     pub fn retry(&self) -> Retry {
         match self {

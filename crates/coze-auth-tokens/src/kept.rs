@@ -118,6 +118,9 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         writing(self.shard(hash)).insert_unique(hash, entry, hash_of);
         // What goes is dropped without the lock.
         drop(order);
+        for entry in &evicted {
+            (*entry.source).as_ref().tell_evicted(now);
+        }
         drop((closed, evicted));
         Ok(source)
     }

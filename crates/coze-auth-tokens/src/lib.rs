@@ -107,6 +107,7 @@ mod grants;
 mod kept;
 mod machine;
 mod network;
+mod observer;
 mod origins;
 mod refresh;
 mod renewal;
@@ -131,6 +132,7 @@ pub use self::machine::{
     config_from_file, entropy, environment, jwt_app_from_env, proxies, system_now,
 };
 pub use self::network::{NetworkError, Obstacle};
+pub use self::observer::{Event, EventKind};
 pub use self::origins::Origins;
 pub use self::source::Timeouts;
 pub use self::token_source::TokenSource;

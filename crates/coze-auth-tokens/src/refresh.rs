@@ -12,14 +12,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::ErrorCode;
-use coze_auth_core::{self as core, RefreshToken, Retry, TokenGrant};
+use coze_auth_core::{self as core, ClockSkew, Now, RefreshToken, Retry, SteadyTime, TokenGrant};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use crate::grants::Held;
+use crate::observer::EventKind;
 use crate::renewal::Renewal;
 use crate::shared::{Known, Unsaved};
 use crate::source::{Kind, SAVES, Source, save_login};
@@ -45,6 +47,13 @@ pub struct Refresh {
     read_again: bool,
     /// Until it has ended, however it does.
     turn: Option<Turn>,
+    number: u64,
+    began: SteadyTime,
+    /// What came in the end is the store's, and not Coze's answer.
+    taken: bool,
+    clock_skew: Option<ClockSkew>,
+    /// How long storing took, each time.
+    stored: Vec<Duration>,
 }
 
 /// What a renewal wants next.
@@ -71,7 +80,9 @@ impl Refresh {
         ticket: RefreshTicket,
         turn: Option<Turn>,
         known: Option<Known>,
+        now: Now,
     ) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
         Self {
             source,
             ticket: Some(ticket),
@@ -81,6 +92,11 @@ impl Refresh {
             tries: 0,
             read_again: false,
             turn,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            began: now.steady,
+            taken: false,
+            clock_skew: None,
+            stored: Vec::new(),
         }
     }
 
@@ -118,6 +134,7 @@ impl Refresh {
             ..
         } = &error
         {
+            self.clock_skew = refused.clock_skew();
             if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
                 self.source.shared.set_refused(sent);
             }
@@ -147,10 +164,13 @@ impl Refresh {
         self.go_on(before)
     }
 
-    fn go_on(self, before: Result<Before, Error>) -> Next {
+    fn go_on(mut self, before: Result<Before, Error>) -> Next {
         match before {
             Ok(Before::Send(renewal)) => Next::Send(self, renewal),
-            Ok(Before::Have(grant)) => self.end(Ok(grant)),
+            Ok(Before::Have(grant)) => {
+                self.taken = true;
+                self.end(Ok(grant))
+            }
             Err(error) => self.end(Err(error)),
         }
     }
@@ -170,7 +190,8 @@ impl Refresh {
         let held = self.held.insert(held);
         // Now, and not before: who held the lock may have left something.
         if let Some(unsaved) = source.shared.unsaved() {
-            source.keep(&mut **held, unsaved).await?;
+            let (_, stored) = source.keep(&mut **held, unsaved).await?;
+            self.stored.extend(stored);
         }
         let before = match held.load().await {
             Ok(stored) => {
@@ -256,13 +277,17 @@ impl Refresh {
     /// Stores a new grant, if grants are stored, then publishes it. One that cannot be stored is served all the same: it
     /// is good, and the next calls for a token try to store it before anything else.
     async fn keep(mut self, grant: TokenGrant) -> Next {
-        let kept = match (&mut self.held, &self.sent) {
-            (Some(held), Some(sent)) => {
-                let from = Some(sent.clone());
-                self.source.keep(&mut **held, Unsaved { from, grant }).await
-            }
-            _ => Ok(grant),
+        self.clock_skew = grant.clock_skew;
+        let (Some(held), Some(sent)) = (&mut self.held, &self.sent) else {
+            return self.end(Ok(grant));
         };
+        let from = Some(sent.clone());
+        let kept = self.source.keep(&mut **held, Unsaved { from, grant }).await;
+        let kept = kept.map(|(grant, stored)| {
+            self.taken = stored.is_none();
+            self.stored.extend(stored);
+            grant
+        });
         self.end(kept)
     }
 
@@ -281,18 +306,67 @@ impl Refresh {
     }
 
     fn end(mut self, outcome: Result<TokenGrant, Error>) -> Next {
-        if let Some(ticket) = self.ticket.take() {
-            // Now, and not when it began: a store may have blocked for longer than a failure's pause.
-            let now = self.source.now();
-            let is_result = |error: &Error| error.retry() == Retry::Never;
-            if let Some(turn) = &self.turn
-                && outcome.as_ref().err().is_none_or(is_result)
-            {
-                turn.has_result(now);
-            }
-            self.source.shared.complete(ticket, outcome, now);
-        }
+        self.complete(outcome);
         Next::Done
+    }
+
+    /// Publishes what came of it, then lets go of the grant and of its turn, then tells.
+    fn complete(&mut self, outcome: Result<TokenGrant, Error>) {
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let expires_at = outcome.as_ref().map(|grant| grant.expires_at);
+        let expires_at = expires_at.map_err(Error::clone);
+        // Now, and not when it began: a store may have blocked for longer than a failure's pause.
+        let now = self.source.now();
+        let is_result = |error: &Error| error.retry() == Retry::Never;
+        if let Some(turn) = &self.turn
+            && outcome.as_ref().err().is_none_or(is_result)
+        {
+            turn.has_result(now);
+        }
+        let outlook = self.source.shared.complete(ticket, outcome, now);
+        (self.held, self.turn) = (None, None);
+        if let Some(skew) = self.clock_skew {
+            self.tell(now, EventKind::ClockSkew(skew));
+        }
+        for &took in &self.stored {
+            self.tell(now, EventKind::Stored { took });
+        }
+        let (took, requests) = (self.began.until(now.steady), self.tries);
+        self.tell(
+            now,
+            match &expires_at {
+                &Ok(expires_at) if self.taken => EventKind::Taken {
+                    expires_at,
+                    took,
+                    requests,
+                },
+                &Ok(expires_at) => EventKind::Done {
+                    expires_at,
+                    took,
+                    requests,
+                },
+                Err(error) if error.is_refusal() => EventKind::Refused {
+                    error,
+                    took,
+                    requests,
+                    next_try: outlook.pause,
+                    expires_at: outlook.expires_at,
+                },
+                Err(error) => EventKind::Failed {
+                    error,
+                    took,
+                    requests,
+                    next_try: outlook.pause,
+                    expires_at: outlook.expires_at,
+                },
+            },
+        );
+    }
+
+    pub(crate) fn tell(&self, now: Now, kind: EventKind<'_>) {
+        self.source.tell(now.unix, Some(self.number), kind);
     }
 }
 
@@ -301,18 +375,20 @@ fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
 }
 
 impl Source {
-    /// Stores a grant. If someone else's stands by now where there was what it was renewed from, that is the grant. If
-    /// it cannot be stored, it is kept here, and stored before all else.
+    /// Stores a grant, and tells how long that took. If someone else's stands by now where there was what it was renewed
+    /// from, that is the grant. If it cannot be stored, it is kept here, and stored before all else.
     pub(crate) async fn keep(
         &self,
         held: &mut dyn Held,
         unsaved: Unsaved,
-    ) -> Result<TokenGrant, Error> {
+    ) -> Result<(TokenGrant, Option<Duration>), Error> {
+        let began = self.now().steady;
+        let took = || Some(began.until(self.now().steady));
         let Unsaved { from, grant } = self.shared.set_unsaved(unsaved);
         let Some(from) = &from else {
             save_login(held, &grant).await.map_err(Error::NotStored)?;
             self.shared.set_saved(&grant);
-            return Ok(grant);
+            return Ok((grant, took()));
         };
         let mut tries = 1..SAVES;
         let kept = loop {
@@ -321,14 +397,14 @@ impl Source {
                 // Logged out in the meantime.
                 Ok(None) => break None,
                 Ok(Some(stored)) if !stored.refresh_token.as_ref().is_some_and(is_from) => {
-                    break Some(stored);
+                    break Some((stored, None));
                 }
                 // It was read a moment ago, so what it held is what this grant was made from.
                 Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(Error::NotStored(error)),
             }
             if held.save(&grant).await.map_err(Error::NotStored)? == Saved::Stored {
-                break Some(grant.clone());
+                break Some((grant.clone(), took()));
             }
             tries
                 .next()
@@ -336,7 +412,7 @@ impl Source {
         };
         self.shared.set_saved(&grant);
         match (kept, &self.kind) {
-            (Some(grant), _) => Ok(grant),
+            (Some(kept), _) => Ok(kept),
             (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(GrantKey::clone(key))),
             (None, Kind::Fixed | Kind::Jwt(_)) => Err(Error::NotALogin),
         }
@@ -345,10 +421,7 @@ impl Source {
 
 impl Drop for Refresh {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let (outcome, now) = (Err(Error::Interrupted), self.source.now());
-            self.source.shared.complete(ticket, outcome, now);
-        }
+        self.complete(Err(Error::Interrupted));
     }
 }
 

@@ -84,6 +84,14 @@ impl fmt::Debug for Queued {
     }
 }
 
+/// What there is after a renewal.
+pub(crate) struct Outlook {
+    /// For how long nothing is tried.
+    pub(crate) pause: Option<Duration>,
+    /// When the token ends that callers are given.
+    pub(crate) expires_at: Option<UnixTime>,
+}
+
 pub(crate) struct Shared {
     slot: Slot,
     turns: Arc<Turns>,
@@ -304,7 +312,7 @@ impl Shared {
         ticket: RefreshTicket,
         outcome: Result<TokenGrant, Error>,
         now: Now,
-    ) {
+    ) -> Outlook {
         self.change(|state| {
             let unserved = state.unserved();
             state.failures += u64::from(outcome.is_err());
@@ -317,7 +325,8 @@ impl Shared {
                 }
                 (outcome, _) => state.cache.complete(ticket, outcome, now),
             }
-        });
+            state.outlook(now)
+        })
     }
 
     /// A login's grant could not be stored.
@@ -353,9 +362,16 @@ impl Shared {
         });
     }
 
-    pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Now) {
+    /// True: the token was handed out until now.
+    pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Now) -> bool {
         // It ends nobody's waiting: whoever waits has no token already. A herd of refusals would wake another herd.
-        drop(self.apply(|state| state.cache.invalidate(rejected, now)));
+        let (changed, state) = self.apply(|state| {
+            let was_rejected = state.cache.is_rejected();
+            state.cache.invalidate(rejected, now);
+            state.cache.is_rejected() && !was_rejected
+        });
+        drop(state);
+        changed
     }
 
     pub(crate) fn close(&self) {
@@ -428,20 +444,23 @@ impl Shared {
     }
 
     /// Changes the state, publishes what came of it, and wakes whoever waits.
-    fn change(&self, act: impl FnOnce(&mut State)) {
-        let woken = self.apply(act).waiters.end_round();
+    fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let (result, mut state) = self.apply(act);
+        let woken = state.waiters.end_round();
+        drop(state);
         wake(woken);
+        result
     }
 
     /// Changes the state and publishes what came of it.
-    fn apply(&self, act: impl FnOnce(&mut State)) -> MutexGuard<'_, State> {
+    fn apply<T>(&self, act: impl FnOnce(&mut State) -> T) -> (T, MutexGuard<'_, State>) {
         let mut state = locked(&self.state);
-        act(&mut state);
+        let result = act(&mut state);
         let published = state.cache.published().filter(|_| !state.closed);
         // Under the lock, or an older token could be published over a newer one.
         self.slot
             .publish(published.map(|(token, validity)| (token.clone(), validity)));
-        state
+        (result, state)
     }
 }
 
@@ -458,6 +477,15 @@ impl State {
             token: grant.access_token.clone(),
             rejected: self.cache.is_rejected(),
         })
+    }
+
+    fn outlook(&self, now: Now) -> Outlook {
+        let served = self.cache.serves(Duration::ZERO, now);
+        let grant = self.cache.grant().filter(|_| served);
+        Outlook {
+            pause: self.cache.pause(now),
+            expires_at: grant.map(|grant| grant.expires_at),
+        }
     }
 
     /// A grant that came, and waits to be stored, and that nobody is given yet.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshPolicy;
-use coze_auth_core::error::ConfigError;
+use coze_auth_core::error::{ConfigError, GrantType};
 use coze_auth_core::jwt::{JwtApp, JwtCall, JwtGrant};
 use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use crate::Error;
 use crate::grants::{Held, Store};
+use crate::observer::{Event, EventKind, Observers};
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::slot::Slot;
@@ -65,6 +66,7 @@ pub struct Source {
     /// How long one request may take.
     pub(crate) timeout: Duration,
     clock: Clock,
+    observers: Observers,
     used: Used,
 }
 
@@ -139,6 +141,7 @@ impl Source {
             policy,
             timeout,
             clock,
+            observers: Observers::default(),
             used: Used::default(),
         }
     }
@@ -184,8 +187,46 @@ impl Source {
             policy,
             timeout,
             clock,
+            observers: Observers::default(),
             used: Used::default(),
         }
+    }
+
+    /// Tells this observer what happens to its tokens and to those of the sessions that are made of it:
+    /// [`observe`](crate::TokenSource::observe).
+    pub fn observe(&self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) {
+        self.observers.add(Arc::new(observer));
+    }
+
+    /// Tells the observers of another, whenever they came.
+    pub(crate) fn observed_by(mut self, observers: &Observers) -> Self {
+        self.observers = observers.clone();
+        self
+    }
+
+    /// Tells what has happened. Under no lock: an observer takes its time.
+    pub(crate) fn tell(&self, at: UnixTime, renewal: Option<u64>, kind: EventKind<'_>) {
+        let (client_id, grant_type, subject) = match &self.kind {
+            Kind::Fixed => return,
+            Kind::Jwt(jwt) => (
+                jwt.of_all.0.client_id(),
+                GrantType::Assertion,
+                jwt.session.as_deref(),
+            ),
+            Kind::Stored { key, .. } => (
+                key.client_id(),
+                GrantType::RefreshToken,
+                Some(key.subject()),
+            ),
+        };
+        self.observers.tell(|| Event {
+            at,
+            client_id,
+            grant_type,
+            subject,
+            renewal,
+            kind,
+        });
     }
 
     /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
@@ -216,7 +257,10 @@ impl Source {
         if matches!(self.kind, Kind::Fixed) {
             return false;
         }
-        self.shared.invalidate(rejected, self.now());
+        let now = self.now();
+        if self.shared.invalidate(rejected, now) {
+            self.tell(now.unix, None, EventKind::TokenRefused);
+        }
         true
     }
 
@@ -330,9 +374,17 @@ impl Source {
             (Kind::Stored { key, store, .. }, Some(unsaved)) => {
                 let held = store.0.lock(key, patience).await;
                 let mut held = held.map_err(Error::NotStored)?;
-                match self.keep(&mut *held, unsaved).await {
+                let kept = self.keep(&mut *held, unsaved).await;
+                drop(held);
+                match kept {
+                    Ok((_, stored)) => {
+                        if let Some(took) = stored {
+                            self.tell(self.now().unix, None, EventKind::Stored { took });
+                        }
+                        Ok(())
+                    }
                     // Somebody has logged out: there is nothing to store any more.
-                    Ok(_) | Err(Error::LoginNeeded(_)) => Ok(()),
+                    Err(Error::LoginNeeded(_)) => Ok(()),
                     Err(error) => Err(error),
                 }
             }
@@ -367,7 +419,7 @@ impl Source {
         });
         let (turns, clock) = (self.shared.turns().clone(), self.clock.clone());
         let session = Self::new(kind, Slot::lean(), turns, self.timeout, clock);
-        Ok((name, session))
+        Ok((name, session.observed_by(&self.observers)))
     }
 
     pub(crate) fn standing(&self, now: Now) -> Standing {
@@ -377,6 +429,12 @@ impl Source {
             _ if self.used().is_none() => Standing::New,
             _ => Standing::Ended,
         }
+    }
+
+    pub(crate) fn tell_evicted(&self, now: Now) {
+        let fresh_until = self.shared.fresh_until();
+        let was_fresh = fresh_until.is_some_and(|until| now.unix < until);
+        self.tell(now.unix, None, EventKind::Evicted { was_fresh });
     }
 
     /// When a token was last asked for, to the second.
@@ -429,11 +487,16 @@ impl Caller {
 
     /// What to do for a token. Never waits for IO.
     pub fn ask(&mut self) -> Ask {
-        let source = &self.source;
-        let shared = &source.shared;
-        shared.ask(source.now(), &mut self.rounds, |ticket, turn, known| {
-            Refresh::new(source.clone(), ticket, turn, known)
-        })
+        let (source, now) = (&self.source, self.source.now());
+        let ask = source
+            .shared
+            .ask(now, &mut self.rounds, |ticket, turn, known| {
+                Refresh::new(source.clone(), ticket, turn, known, now)
+            });
+        if let Ask::First(refresh) | Ask::Behind(_, refresh) = &ask {
+            refresh.tell(now, EventKind::Begun);
+        }
+        ask
     }
 }
 

@@ -19,6 +19,7 @@ use crate::answer::refuses;
 use crate::delivery::{Delivery, Refused, Then};
 use crate::driver::Driver;
 use crate::grants::Store;
+use crate::observer::Event;
 use crate::origins::Origins;
 use crate::sessions::Sessions;
 use crate::shared::Ask;
@@ -148,6 +149,25 @@ impl<D: Driver> TokenSource<D> {
     #[must_use]
     pub fn wait_when_stale(mut self) -> Self {
         self.wait_when_stale = true;
+        self
+    }
+
+    /// Tells `observer` what happens to the tokens of this source, its clones and its sessions, from now on: each renewal,
+    /// when the new token ends, and when the next try of one that failed comes. Further observers are told, too.
+    ///
+    /// It is called on the thread or task of what happened, under no lock, of the store's neither, and what came of a
+    /// renewal is handed out before it is told. So one that takes its time holds up the caller or the renewal that it
+    /// is told of, and nobody else; hand over to a channel what needs IO. It must not wait for a token of the same source.
+    /// What an observer panics with is caught: the renewal goes on, and the observer is told the next event.
+    ///
+    /// ```no_run
+    /// # fn observe<D: coze_auth_tokens::Driver>(tokens: coze_auth_tokens::TokenSource<D>) -> coze_auth_tokens::TokenSource<D> {
+    /// tokens.observe(|event| eprintln!("{event}"))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn observe(self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.source().observe(observer);
         self
     }
 

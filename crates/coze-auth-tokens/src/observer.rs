@@ -1,0 +1,227 @@
+//! What happens to tokens, told to whoever runs the application.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use coze_auth_core::error::GrantType;
+use coze_auth_core::{ClockSkew, UnixTime};
+
+use crate::Error;
+
+/// Something that happened to the token of a source: for the observer that [`observe`](crate::TokenSource::observe) takes.
+///
+/// No event holds a secret. `subject` is the application's own name for a person, so it may be personal data.
+///
+/// Its `Display` is one line for a log.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// When it happened, by the clock of the source.
+    pub at: UnixTime,
+    /// The id of the app.
+    pub client_id: &'a str,
+    /// By what grant the token is renewed: a refresh token, or the assertion of a JWT app.
+    pub grant_type: GrantType,
+    /// Whose token it is: the subject of a login, or the name of a session of a JWT app. None if it is the JWT app's own.
+    pub subject: Option<&'a str>,
+    /// Number of the renewal, by which its events are told from those of any other in this process. None if the event
+    /// belongs to no renewal.
+    pub renewal: Option<u64>,
+    /// What happened.
+    pub kind: EventKind<'a>,
+}
+
+/// What happened to a token.
+///
+/// Each renewal that has [`Begun`](Self::Begun) ends once: as [`Done`](Self::Done), [`Taken`](Self::Taken),
+/// [`Failed`](Self::Failed) or [`Refused`](Self::Refused). What else it has to tell comes just before that.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind<'a> {
+    /// A renewal has begun.
+    Begun,
+    /// Coze has given a new token. Where grants are stored, it is stored.
+    Done {
+        /// When the new token ends, by Coze's clock.
+        expires_at: UnixTime,
+        /// Since it began.
+        took: Duration,
+        /// Number of requests that were sent. More than one: the first failed.
+        requests: u32,
+    },
+    /// The store had a token that need not be renewed: another process has renewed it, somebody has logged in, or what
+    /// could not be stored before is stored now.
+    Taken {
+        /// When that token ends, by Coze's clock.
+        expires_at: UnixTime,
+        /// Since it began.
+        took: Duration,
+        /// Number of requests that were sent, all of which failed.
+        requests: u32,
+    },
+    /// No new token, or one that is not stored: [`Error::NotStored`]. [`Error::Interrupted`] if the task or thread of the
+    /// renewal has ended before it.
+    Failed {
+        /// Why.
+        error: &'a Error,
+        /// Since it began.
+        took: Duration,
+        /// Number of requests that were sent.
+        requests: u32,
+        /// How long nothing is tried. The first call for a token after that makes the next try. None if there is no
+        /// pause: the renewal was late, and what came in the meantime counts.
+        next_try: Option<Duration>,
+        /// When the token ends that callers are given meanwhile, by Coze's clock. None if there is none.
+        expires_at: Option<UnixTime>,
+    },
+    /// Coze has refused to give a new token. The members are those of [`Failed`](Self::Failed).
+    Refused {
+        /// What it said: [`Error::code`], [`Error::log_id`].
+        error: &'a Error,
+        /// Since it began.
+        took: Duration,
+        /// Number of requests that were sent.
+        requests: u32,
+        /// How long nothing is tried.
+        next_try: Option<Duration>,
+        /// When the token ends that callers are given meanwhile, by Coze's clock. None if there is none.
+        expires_at: Option<UnixTime>,
+    },
+    /// A grant was stored.
+    Stored {
+        /// How long the store took.
+        took: Duration,
+    },
+    /// The clock of this machine and that of the server are more than a minute apart.
+    ClockSkew(ClockSkew),
+    /// The API has refused the token, which is not handed out any more. The next call renews it.
+    TokenRefused,
+    /// The source of a session or of a user was evicted, since as many are kept as may be.
+    Evicted {
+        /// Its token was fresh: more users than are kept come at once.
+        was_fresh: bool,
+    },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "app {}", self.client_id)?;
+        if let Some(subject) = self.subject {
+            write!(f, ", {subject}")?;
+        }
+        if let Some(renewal) = self.renewal {
+            write!(f, ", renewal {renewal}")?;
+        }
+        write!(f, ": {}", self.kind)
+    }
+}
+
+impl fmt::Display for EventKind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = Duration::as_secs_f64;
+        match self {
+            Self::Begun => f.write_str("begun"),
+            Self::Done {
+                expires_at,
+                took,
+                requests,
+            } => {
+                let (took, end) = (secs(took), expires_at.as_secs());
+                write!(
+                    f,
+                    "done in {took:.3} s after {}, the token ends at {end}",
+                    count(*requests)
+                )
+            }
+            Self::Taken {
+                expires_at,
+                took,
+                requests,
+            } => {
+                let (took, end) = (secs(took), expires_at.as_secs());
+                write!(
+                    f,
+                    "taken from the store in {took:.3} s after {}, the token ends at {end}",
+                    count(*requests)
+                )
+            }
+            Self::Failed {
+                error,
+                took,
+                requests,
+                next_try,
+                expires_at,
+            }
+            | Self::Refused {
+                error,
+                took,
+                requests,
+                next_try,
+                expires_at,
+            } => {
+                let what = match self {
+                    Self::Refused { .. } => "refused",
+                    _ => "failed",
+                };
+                write!(
+                    f,
+                    "{what} in {:.3} s after {}",
+                    secs(took),
+                    count(*requests)
+                )?;
+                if let Some(pause) = next_try {
+                    write!(f, ", next try in {:.3} s", secs(pause))?;
+                }
+                match expires_at {
+                    Some(end) => write!(f, ", the token ends at {}", end.as_secs())?,
+                    None => f.write_str(", there is no token")?,
+                }
+                write!(f, ": {error}")
+            }
+            Self::Stored { took } => write!(f, "stored in {:.3} s", secs(took)),
+            Self::ClockSkew(skew) => skew.fmt(f),
+            Self::TokenRefused => f.write_str("the API refused the token"),
+            Self::Evicted { was_fresh: true } => f.write_str("evicted with a fresh token"),
+            Self::Evicted { was_fresh: false } => f.write_str("evicted"),
+        }
+    }
+}
+
+fn count(requests: u32) -> String {
+    match requests {
+        1 => "1 request".to_owned(),
+        more => format!("{more} requests"),
+    }
+}
+
+type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// Whom a source, its sessions, and all that is made of the same app tell.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Arc<RwLock<Vec<Observer>>>);
+
+impl Observers {
+    pub(crate) fn add(&self, observer: Observer) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.push(observer);
+    }
+
+    fn all(&self) -> Vec<Observer> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+
+    /// Tells all of them, none under a lock. One that panics has done what it could: its trouble is not the renewal's.
+    pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        let all = self.all();
+        if all.is_empty() {
+            return;
+        }
+        let event = event();
+        for observer in all {
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(&event)));
+        }
+    }
+}
