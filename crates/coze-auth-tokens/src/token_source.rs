@@ -194,7 +194,7 @@ impl<D: Driver> TokenSource<D> {
     }
 
     /// How many [sessions](Self::session) are kept, for all clones: a hundred thousand, unless said otherwise, and at
-    /// least one. Each takes less than 1 kB.
+    /// least one. Each takes some 1 kB.
     #[must_use]
     pub fn sessions_kept(self, count: usize) -> Self {
         self.handle.sessions.set_capacity(count);
