@@ -105,7 +105,8 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. reqwest with `connection_verbose(true)` logs whole requests and answers at
+//! This crate logs nothing by itself; `TokenSource::observe` tells what happens to tokens, and `tokens::trace` logs that (feature
+//! `tracing`). reqwest with `connection_verbose(true)` logs whole requests and answers at
 //! TRACE, secrets and all (`reqwest::connect::verbose`). It is off unless your own builder sets it: leave it
 //! off, or allow `reqwest=debug` at most.
 

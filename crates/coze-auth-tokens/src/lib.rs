@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`TokenSource`] | a valid token at any moment, and requests that have it: `token`, `send_with`, `whoami`, `session`, `install`, `close` |
 //! | [`Error`] | why there is none, and what to do: [`kind`](Error::kind) |
+//! | [`Event`] | what [`observe`](TokenSource::observe) tells: each renewal, when its token ends; `trace` logs it (feature `tracing`) |
 //! | [`SendError`] | why a transport has no answer |
 //! | [`blocking::Answer`], [`PeekableBody`] | what `send_with` looks at, and how a body that streams is looked at |
 //! | [`blocking::Time`] | the clock, for tests that must not wait |
@@ -119,6 +120,8 @@ mod sync;
 mod token_source;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod turns;
 mod wait;
 
@@ -136,6 +139,8 @@ pub use self::observer::{Event, EventKind};
 pub use self::origins::Origins;
 pub use self::source::Timeouts;
 pub use self::token_source::TokenSource;
+#[cfg(feature = "tracing")]
+pub use self::tracing::trace;
 pub use self::wait::{Signal, Waiting};
 
 /// What an adapter has beside its transport, so that `authorize` and `send` take the requests of its HTTP client: an

@@ -102,7 +102,8 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. **ureq logs the bytes of every request and answer at TRACE, secrets and all**
+//! This crate logs nothing by itself; `TokenSource::observe` tells what happens to tokens, and `tokens::trace` logs that (feature
+//! `tracing`). **ureq logs the bytes of every request and answer at TRACE, secrets and all**
 //! (`ureq_proto::util`), and has no setting against it. Where a logger may be set to TRACE, cut it back:
 //! `ureq_proto=debug` at most, as in `RUST_LOG=trace,ureq_proto=debug`, or `log::set_max_level`.
 
