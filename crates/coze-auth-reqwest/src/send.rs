@@ -50,6 +50,9 @@ use crate::{Client, Error};
 /// ```
 pub type TokenSource = Tokens<Client>;
 
+/// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
+pub type Logins = coze_auth_tokens::tokio::Logins<Client>;
+
 impl AuthorizeRequest<Request> for Client {
     fn url_and_headers(request: &mut Request) -> (String, &mut HeaderMap) {
         (request.url().to_string(), request.headers_mut())

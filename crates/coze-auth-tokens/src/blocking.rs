@@ -309,6 +309,11 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
 /// [`close`](crate::TokenSource::close) does. What is never dropped (a `static`, a process that exits) is to be closed.
 pub type TokenSource<T> = crate::TokenSource<Blocking<T>>;
 
+/// The tokens of all users of an app over a transport that blocks.
+///
+/// When the last clone is dropped, and the last source of one of its users, the renewals that run are waited for.
+pub type Logins<T> = crate::Logins<Blocking<T>>;
+
 /// Drives a token source by blocking. A renewal runs on a thread of its own, so that a store that hangs holds nobody for
 /// ever.
 #[derive(Clone)]
@@ -379,15 +384,13 @@ impl<T: Transport + Clone + 'static> Driver for Blocking<T> {
         sync::at_most(longest, move || ready(work))
     }
 
-    async fn settle(&self, source: Arc<Source>) -> Result<(), Error> {
-        settle(&source)
+    async fn settle(&self, sources: Vec<Arc<Source>>) -> Result<(), Error> {
+        settle_all(sources, self.timeout())
     }
 
-    fn dropped(&self, source: &Arc<Source>) {
-        if source.is_stored() {
-            // Nobody is left to be told.
-            let _ = settle(source);
-        }
+    fn dropped(&self, sources: Vec<Arc<Source>>) {
+        // Nobody is left to be told.
+        let _ = settle_all(sources, self.timeout());
     }
 }
 
@@ -597,10 +600,71 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     }
 }
 
-/// Blocks until no renewal runs, for as long as one request may take, and until what could not be stored then is.
-fn settle(source: &Arc<Source>) -> Result<(), Error> {
+impl<T: Transport + Clone + 'static> crate::Logins<Blocking<T>> {
+    /// Takes the grant of a user's login: stored first, then served, in place of whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install).
+    pub fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
+        ready(self.of(subject)?.take(grant))
+    }
+
+    /// Logs a user out: removes the grant from the store and from here, also one that a renewal is just bringing. A
+    /// source of this user that somebody holds has no token any more; after another login it has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::forget`](crate::TokenSource::forget).
+    pub fn forget(&self, subject: &str) -> Result<(), Error> {
+        ready(self.of(subject)?.remove())
+    }
+
+    /// Ends it for all users: nobody gets a token any more, and the renewals that run are waited for until they are
+    /// stored, all together for as long as one request may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::NotStored`] if a renewed grant could not be stored.
+    pub fn close(&self) -> Result<(), Error> {
+        ready(self.end())
+    }
+}
+
+/// Maximum number of threads that store what could not be stored, when many sources are closed at once.
+const CLOSE_AT_ONCE: usize = 64;
+
+/// Settles all of them within the time of one request. A lock or a renewal that hangs does not keep the others from it.
+fn settle_all(mut sources: Vec<Arc<Source>>, timeout: Duration) -> Result<(), Error> {
     // Real time, as the timeouts of HTTP are.
-    let end = Instant::now() + source.timeout();
+    let end = Instant::now() + timeout;
+    // From the end: those first that wait for nobody.
+    sources.sort_by_key(|source| source.running().is_none());
+    let helpers = sources.len().min(CLOSE_AT_ONCE) - 1;
+    let left = sync::Mutex::new(sources);
+    let result = sync::Mutex::new(Ok(()));
+    let work = || {
+        while let Some(source) = { sync::locked(&left).pop() } {
+            if let Err(error) = settle(&source, end) {
+                *sync::locked(&result) = Err(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            // Where there is no thread, those that there are do it.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    result.into_inner().unwrap_or(Err(Error::Interrupted))
+}
+
+/// Blocks until no renewal runs, until this time at most, and until what could not be stored then is.
+fn settle(source: &Arc<Source>, end: Instant) -> Result<(), Error> {
+    if Instant::now() > end + GRACE {
+        return Err(Error::Unfinished);
+    }
     while let Some((woken, at_most)) = source.running() {
         let rest = end.saturating_duration_since(Instant::now());
         if rest.is_zero() {

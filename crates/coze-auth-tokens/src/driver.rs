@@ -53,9 +53,9 @@ pub trait Driver: Clone + fmt::Debug + Send + Sync + 'static {
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send;
     /// Waits until no renewal runs and all is stored, for at most as long as one request may take.
-    fn settle(&self, source: Arc<Source>) -> impl Future<Output = Result<(), Error>> + Send;
-    /// The last one that had the source is gone.
-    fn dropped(&self, source: &Arc<Source>);
+    fn settle(&self, sources: Vec<Arc<Source>>) -> impl Future<Output = Result<(), Error>> + Send;
+    /// The last one that had these sources is gone.
+    fn dropped(&self, sources: Vec<Arc<Source>>);
 }
 
 /// Carries a renewal out.

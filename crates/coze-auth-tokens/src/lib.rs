@@ -106,6 +106,7 @@ mod driver;
 mod error;
 mod grants;
 mod kept;
+mod logins;
 mod machine;
 mod network;
 mod observer;
@@ -131,6 +132,7 @@ pub use coze_auth_store as store;
 pub use self::answer::PeekableBody;
 pub use self::driver::{Driver, SendError};
 pub use self::error::Error;
+pub use self::logins::Logins;
 pub use self::machine::{
     config_from_file, entropy, environment, jwt_app_from_env, proxies, system_now,
 };

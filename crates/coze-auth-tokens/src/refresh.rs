@@ -270,7 +270,7 @@ impl Refresh {
                 }
                 _ => Err(Error::LoginNeeded(GrantKey::clone(key))),
             },
-            Kind::Fixed => Err(Error::NotALogin),
+            Kind::Fixed | Kind::Logins { .. } => Err(Error::NotALogin),
         }
     }
 
@@ -414,7 +414,7 @@ impl Source {
         match (kept, &self.kind) {
             (Some(kept), _) => Ok(kept),
             (None, Kind::Stored { key, .. }) => Err(Error::LoginNeeded(GrantKey::clone(key))),
-            (None, Kind::Fixed | Kind::Jwt(_)) => Err(Error::NotALogin),
+            (None, _) => Err(Error::NotALogin),
         }
     }
 }

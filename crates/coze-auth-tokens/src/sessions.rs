@@ -1,4 +1,4 @@
-//! The sources of one JWT app, one for each end user.
+//! The sources of one app, one for each of its users.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -51,20 +51,42 @@ impl Sessions {
     /// [`Error::NotAJwtApp`] if `like` is none's; [`Error::Closed`] if it was closed; [`Error::Core`] if the name is
     /// empty or has invisible characters.
     pub fn session(&self, like: &Source, name: &str) -> Result<Arc<Source>, Error> {
+        // Before it is looked for: the users of another kind of app have their names here, too.
+        match like.is_of_jwt_app() {
+            true => self.of(like, || like.session(name), name),
+            false => Err(Error::NotAJwtApp),
+        }
+    }
+
+    /// The source of this subject's login: as [`session`](Self::session), where `like` is [`Source::logins`].
+    pub(crate) fn login(&self, like: &Source, subject: &str) -> Result<Arc<Source>, Error> {
+        self.of(like, || like.login_of(subject), subject)
+    }
+
+    fn of(
+        &self,
+        like: &Source,
+        make: impl FnOnce() -> Result<(Arc<str>, Source), Error>,
+        name: &str,
+    ) -> Result<Arc<Source>, Error> {
         self.kept().get_or_make(name, || {
-            let session = like.session(name)?;
+            let made = make()?;
             // Under the lock: `close` takes out what came before it, and whatever comes after it finds this.
             match like.is_closed() {
                 true => Err(Error::Closed),
-                false => Ok(session),
+                false => Ok(made),
             }
         })
     }
 
     /// Closes them all. The source that they are sessions of is closed before.
     pub fn close(&self) {
-        let all = self.kept.get().into_iter().flat_map(Kept::drain);
-        all.for_each(|source| source.close());
+        self.drain().for_each(|source| source.close());
+    }
+
+    /// Takes all of them out.
+    pub(crate) fn drain(&self) -> impl Iterator<Item = Arc<Source>> {
+        self.kept.get().into_iter().flat_map(Kept::drain)
     }
 }
 

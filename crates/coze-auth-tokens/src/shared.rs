@@ -66,15 +66,15 @@ struct Queued(Arc<Shared>);
 impl Drop for Queued {
     fn drop(&mut self) {
         let mut state = locked(&self.0.state);
-        state.queued -= 1;
-        let is_last = state.queued == 0;
-        let place = state.place.take_if(|_| is_last);
-        let turn = state.turn.take_if(|_| is_last);
+        let queue = state.queue.take_if(|queue| {
+            queue.callers -= 1;
+            queue.callers == 0
+        });
         drop(state);
-        if let Some(place) = place {
+        if let Some(place) = queue.as_ref().and_then(|queue| queue.place) {
             self.0.turns.leave(place);
         }
-        drop(turn);
+        drop(queue);
     }
 }
 
@@ -120,9 +120,15 @@ struct State {
     refused: Option<RefreshToken>,
     closed: bool,
     lease: Duration,
-    /// How many callers wait for its turn.
-    queued: usize,
-    /// Its place in the queue, while it has not been called.
+    /// While any of its callers waits for its turn, which few sources do.
+    queue: Option<Box<InQueue>>,
+}
+
+/// How a source waits for its turn.
+#[derive(Default)]
+struct InQueue {
+    callers: usize,
+    /// Its place, while it has not been called.
     place: Option<u64>,
     /// It was called, and the first caller to come has the turn.
     turn: Option<Turn>,
@@ -142,9 +148,7 @@ impl Shared {
                 refused: None,
                 closed: false,
                 lease: policy.lease(),
-                queued: 0,
-                place: None,
-                turn: None,
+                queue: None,
             }),
         })
     }
@@ -244,16 +248,20 @@ impl Shared {
 
     /// The turn that it was called for, or a free one. If there is none, the source that `queues` has a place.
     fn turn(self: &Arc<Self>, state: &mut State, now: Now, queues: bool) -> Option<Turn> {
-        if let Some(turn) = state.turn.take()
+        if let Some(queue) = &mut state.queue
+            && let Some(turn) = queue.turn.take()
             && turn.begin(now)
         {
             return Some(turn);
         }
-        if !queues || state.place.is_some() {
+        let place = state.queue.as_ref().and_then(|queue| queue.place);
+        if !queues || place.is_some() {
             return self.turns.take(now);
         }
         let joined = self.turns.take_or_join(self, now);
-        joined.map_err(|place| state.place = Some(place)).ok()
+        joined
+            .map_err(|place| state.queue.get_or_insert_default().place = Some(place))
+            .ok()
     }
 
     /// Lets a caller wait until the source is called. What it waits for then counts from there.
@@ -277,7 +285,7 @@ impl Shared {
                 return Ask::Failed(Error::NoTurn { waited });
             }
         }
-        state.queued += 1;
+        state.queue.get_or_insert_default().callers += 1;
         caller.queued = Some((Queued(self.clone()), since));
         let at_most = match has_token {
             // Its own patience is a lease.
@@ -290,10 +298,13 @@ impl Shared {
     /// It is this source's turn, if it still has the place and somebody waits. `turn` makes it.
     pub(crate) fn call(&self, place: u64, turn: impl FnOnce() -> Turn) -> bool {
         let mut state = locked(&self.state);
-        if state.place.take_if(|own| *own == place).is_none() {
+        let Some(queue) = &mut state.queue else {
+            return false;
+        };
+        if queue.place.take_if(|own| *own == place).is_none() {
             return false;
         }
-        state.turn = Some(turn());
+        queue.turn = Some(turn());
         let woken = state.waiters.end_round();
         drop(state);
         wake(woken);

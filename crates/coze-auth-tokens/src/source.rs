@@ -73,8 +73,13 @@ pub struct Source {
 pub(crate) enum Kind {
     Fixed,
     Jwt(Jwt),
+    /// An app and its store, of which [`Source::login_of`] makes the sources of its users. It gives no token itself.
+    Logins {
+        app: Arc<RefreshApp>,
+        store: Store,
+    },
     Stored {
-        app: Box<RefreshApp>,
+        app: Arc<RefreshApp>,
         key: Box<GrantKey>,
         store: Store,
     },
@@ -168,10 +173,18 @@ impl Source {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         let key = Box::new(GrantKey::new(&app, subject)?);
-        let app = Box::new(app);
+        let app = Arc::new(app);
         let kind = Kind::Stored { app, key, store };
         let turns = Self::turns(timeout, &clock);
         Ok(Self::new(kind, Slot::hot(), turns, timeout, clock))
+    }
+
+    /// What the sources of all who log in with an app are made of.
+    pub(crate) fn logins(app: RefreshApp, store: Store, timeout: Duration, clock: Clock) -> Self {
+        let app = Arc::new(app);
+        let turns = Self::turns(timeout, &clock);
+        let kind = Kind::Logins { app, store };
+        Self::new(kind, Slot::lean(), turns, timeout, clock)
     }
 
     /// For the renewals of one app.
@@ -207,7 +220,7 @@ impl Source {
     /// Tells what has happened. Under no lock: an observer takes its time.
     pub(crate) fn tell(&self, at: UnixTime, renewal: Option<u64>, kind: EventKind<'_>) {
         let (client_id, grant_type, subject) = match &self.kind {
-            Kind::Fixed => return,
+            Kind::Fixed | Kind::Logins { .. } => return,
             Kind::Jwt(jwt) => (
                 jwt.of_all.0.client_id(),
                 GrantType::Assertion,
@@ -342,7 +355,7 @@ impl Source {
     fn login(&self) -> Result<(&GrantKey, &Store), Error> {
         match &self.kind {
             Kind::Stored { key, store, .. } => Ok((key, store)),
-            Kind::Fixed | Kind::Jwt(_) => Err(Error::NotALogin),
+            Kind::Fixed | Kind::Jwt(_) | Kind::Logins { .. } => Err(Error::NotALogin),
         }
     }
 
@@ -397,6 +410,16 @@ impl Source {
         self.shared.unsaved().is_some()
     }
 
+    pub(crate) fn is_of_jwt_app(&self) -> bool {
+        matches!(self.kind, Kind::Jwt(_))
+    }
+
+    /// Whether there is something to [settle](crate::Driver::settle): a renewal of a login that is waited for, or a grant
+    /// that waits to be stored.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.is_stored() && (self.running().is_some() || self.has_unsaved())
+    }
+
     /// Whether it has a login that rests in a store, so that a renewal must not be lost.
     pub fn is_stored(&self) -> bool {
         matches!(self.kind, Kind::Stored { .. })
@@ -417,9 +440,31 @@ impl Source {
             of_all: jwt.of_all.clone(),
             session: Some(name.clone()),
         });
+        Ok((name, self.one_of_many(kind)))
+    }
+
+    /// The source of this subject's login, one of many. With the subject, for who keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotALogin`], and [`Error::Core`] as for [`GrantKey::new`].
+    pub(crate) fn login_of(&self, subject: &str) -> Result<(Arc<str>, Self), Error> {
+        let Kind::Logins { app, store } = &self.kind else {
+            return Err(Error::NotALogin);
+        };
+        let kind = Kind::Stored {
+            app: app.clone(),
+            key: Box::new(GrantKey::new(app, subject)?),
+            store: store.clone(),
+        };
+        Ok((subject.into(), self.one_of_many(kind)))
+    }
+
+    /// It weighs little, and shares the turns and the observers of this one.
+    fn one_of_many(&self, kind: Kind) -> Self {
         let (turns, clock) = (self.shared.turns().clone(), self.clock.clone());
-        let session = Self::new(kind, Slot::lean(), turns, self.timeout, clock);
-        Ok((name, session.observed_by(&self.observers)))
+        let one = Self::new(kind, Slot::lean(), turns, self.timeout, clock);
+        one.observed_by(&self.observers)
     }
 
     pub(crate) fn standing(&self, now: Now) -> Standing {
@@ -526,6 +571,7 @@ impl fmt::Debug for Source {
                 .field(&jwt.of_all.1)
                 .field(&jwt.session)
                 .finish(),
+            Kind::Logins { .. } => f.write_str("Logins"),
             Kind::Stored { key, .. } => f.debug_tuple("Stored").field(key).finish(),
         }
     }

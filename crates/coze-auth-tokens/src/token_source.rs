@@ -36,7 +36,7 @@ use crate::source::{Clock, Source};
 /// The type parameter is what it runs on. An adapter gives the type a name without one.
 pub struct TokenSource<D: Driver> {
     handle: Arc<Handle<D>>,
-    /// Whose tokens they are, if it is a session of the handle's source.
+    /// Whose tokens they are, if it is one of the many that are made of the handle's source.
     session: Option<Arc<Source>>,
     /// Where else its tokens may be sent than those of the handle's source.
     origins: Option<Origins>,
@@ -54,7 +54,12 @@ struct Handle<D: Driver> {
 
 impl<D: Driver> Drop for Handle<D> {
     fn drop(&mut self) {
-        self.driver.dropped(&self.source);
+        let members = self.sessions.drain();
+        let all = members.chain([self.source.clone()]);
+        let unsettled: Vec<_> = all.filter(|source| source.is_unsettled()).collect();
+        if !unsettled.is_empty() {
+            self.driver.dropped(unsettled);
+        }
     }
 }
 
@@ -218,12 +223,7 @@ impl<D: Driver> TokenSource<D> {
     /// [`Error::NotAJwtApp`], [`Error::Closed`], and [`Error::Core`] if the name is empty or has invisible characters.
     pub fn session(&self, name: &str) -> Result<Self, Error> {
         let session = self.handle.sessions.session(&self.handle.source, name)?;
-        Ok(Self {
-            handle: self.handle.clone(),
-            session: Some(session),
-            origins: self.origins.clone(),
-            ..*self
-        })
+        Ok(self.with_session(session))
     }
 
     /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
@@ -236,6 +236,29 @@ impl<D: Driver> TokenSource<D> {
     /// Where its tokens may be sent.
     pub fn origins(&self) -> &Origins {
         self.origins.as_ref().unwrap_or(&self.handle.origins)
+    }
+
+    /// What [`Logins`](crate::Logins) holds.
+    pub(crate) fn logins(transport: D::Transport, app: RefreshApp, store: Store) -> Self {
+        let driver = D::over(transport);
+        let endpoints = app.endpoints().clone();
+        let source = Source::logins(app, store, driver.timeout(), clock(&driver));
+        Self::over(driver, &endpoints, source)
+    }
+
+    /// The source of this subject's login, if this is what [`Logins`](crate::Logins) holds.
+    pub(crate) fn login(&self, subject: &str) -> Result<Self, Error> {
+        let login = self.handle.sessions.login(&self.handle.source, subject)?;
+        Ok(self.with_session(login))
+    }
+
+    fn with_session(&self, session: Arc<Source>) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            session: Some(session),
+            origins: self.origins.clone(),
+            ..*self
+        }
     }
 
     fn source(&self) -> &Arc<Source> {
@@ -367,10 +390,15 @@ impl<D: Driver> TokenSource<D> {
 
     pub(crate) async fn end(&self) -> Result<(), Error> {
         self.source().close();
+        let mut all = vec![self.source().clone()];
         if self.session.is_none() {
-            self.handle.sessions.close();
+            let kept = self.handle.sessions.drain();
+            all.extend(kept.inspect(|source| source.close()));
         }
-        self.handle.driver.settle(self.source().clone()).await
+        // A token of a JWT app that is not waited for is not lost: the next one is a request.
+        let is_own = |source: &Arc<Source>| Arc::ptr_eq(source, self.source());
+        all.retain(|source| is_own(source) || source.is_unsettled());
+        self.handle.driver.settle(all).await
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use ::tokio::runtime::Handle;
+use ::tokio::task::JoinSet;
 use ::tokio::time::timeout;
 use bytes::Bytes;
 use coze_auth_core::http::{self, HeaderMap, StatusCode};
@@ -344,6 +345,11 @@ pub async fn run<F: Flow>(
 /// runtime may take a rotated refresh token with it. No task is started before one is needed.
 pub type TokenSource<T> = crate::TokenSource<Tokio<T>>;
 
+/// The tokens of all users of an app over a transport that is awaited.
+///
+/// **Keep the runtime alive until [`close`](crate::Logins::close) has ended.**
+pub type Logins<T> = crate::Logins<Tokio<T>>;
+
 /// Drives a token source on tokio. A renewal runs on a task of its own, so that a caller who goes away loses nothing.
 #[derive(Clone)]
 pub struct Tokio<T>(T);
@@ -415,22 +421,34 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
         }
     }
 
-    async fn settle(&self, source: Arc<Source>) -> Result<(), Error> {
-        let patience = source.timeout();
-        let settled = async {
-            while let Some((woken, at_most)) = source.running() {
-                self.wait(woken, at_most).await;
+    async fn settle(&self, sources: Vec<Arc<Source>>) -> Result<(), Error> {
+        let patience = self.timeout();
+        let mut settling = JoinSet::new();
+        for source in sources {
+            let driver = self.clone();
+            settling.spawn(async move {
+                while let Some((woken, at_most)) = source.running() {
+                    driver.wait(woken, at_most).await;
+                }
+                source.flush(patience).await
+            });
+        }
+        let all = async {
+            let mut result = Ok(());
+            while let Some(settled) = settling.join_next().await {
+                let settled = settled.unwrap_or(Err(Error::Interrupted));
+                result = settled.and(result);
             }
-            let stored = ::tokio::spawn(source.clone().flush(patience));
-            stored.await.map_err(|_| Error::Interrupted)?
+            result
         };
         // Real time, as the timeouts of HTTP are.
-        timeout(patience, settled)
-            .await
-            .unwrap_or(Err(Error::Unfinished))
+        let result = timeout(patience, all).await;
+        // What is being stored goes on.
+        settling.detach_all();
+        result.unwrap_or(Err(Error::Unfinished))
     }
 
-    fn dropped(&self, _: &Arc<Source>) {}
+    fn dropped(&self, _: Vec<Arc<Source>>) {}
 }
 
 impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
@@ -652,6 +670,46 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
 
     /// Ends it for all clones, and for its sessions: nobody gets a token any more, and a renewal that runs is waited
     /// for until it is stored, for as long as one request may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] if that was not long enough; [`Error::NotStored`] if a renewed grant could not be stored.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.end().await
+    }
+}
+
+impl<T: Transport + Clone + 'static> crate::Logins<Tokio<T>> {
+    /// Like [`new`](crate::Logins::new), in a store that is awaited.
+    pub fn new_async(
+        transport: &T,
+        app: impl Into<RefreshApp>,
+        store: impl AsyncGrantStore + 'static,
+    ) -> Self {
+        Self::in_store(transport, app.into(), Store::awaited(store))
+    }
+
+    /// Takes the grant of a user's login: stored first, then served, in place of whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install).
+    pub async fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
+        self.of(subject)?.take(grant).await
+    }
+
+    /// Logs a user out: removes the grant from the store and from here, also one that a renewal is just bringing. A
+    /// source of this user that somebody holds has no token any more; after another login it has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::forget`](crate::TokenSource::forget).
+    pub async fn forget(&self, subject: &str) -> Result<(), Error> {
+        self.of(subject)?.remove().await
+    }
+
+    /// Ends it for all users: nobody gets a token any more, and the renewals that run are waited for until they are
+    /// stored, all together for as long as one request may take.
     ///
     /// # Errors
     ///

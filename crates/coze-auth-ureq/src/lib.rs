@@ -123,4 +123,4 @@ pub use coze_auth_tokens::{
 };
 
 pub use self::client::Client;
-pub use self::send::TokenSource;
+pub use self::send::{Logins, TokenSource};

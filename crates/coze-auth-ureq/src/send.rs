@@ -49,6 +49,9 @@ use crate::{Client, Error};
 /// an error tells, but the token has gone there then.
 pub type TokenSource = Tokens<Client>;
 
+/// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
+pub type Logins = coze_auth_tokens::blocking::Logins<Client>;
+
 impl<B> AuthorizeRequest<Request<B>> for Client {
     fn url_and_headers(request: &mut Request<B>) -> (String, &mut HeaderMap) {
         (request.uri().to_string(), request.headers_mut())
