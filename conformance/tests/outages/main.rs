@@ -6,6 +6,7 @@ mod caller;
 #[path = "../subjects/clocks.rs"]
 mod clocks;
 mod disk;
+mod events;
 mod fixture;
 mod hour;
 mod network;
