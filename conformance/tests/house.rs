@@ -187,17 +187,25 @@ fn adapters_bring_one_tls_stack() {
             &["ring", "native-tls", "openssl-sys", "openssl"],
         );
     }
-    must_not_have(
-        &tree("coze-auth-ureq", &[]),
-        "coze-auth-ureq",
-        &["tokio", "hyper"],
-    );
     // Who logs otherwise, or not at all, does not build it: it is a feature.
     for library in ["coze-auth-tokens", "coze-auth-ureq"] {
         must_not_have(&tree(library, &[]), library, &["tracing", "tracing-core"]);
     }
     let mock = tree("coze-auth-mock", &[]);
     must_not_have(&mock, "coze-auth-mock", &["ring", "rsa", "reqwest", "ureq"]);
+}
+
+/// Who blocks compiles no runtime: neither over ureq, nor over a transport of one's own.
+#[test]
+fn blocking_users_have_no_tokio_and_no_hyper() {
+    const NEVER: &[&str] = &["tokio", "hyper", "hyper-util", "reqwest", "http-body"];
+    must_not_have(&tree("coze-auth-ureq", &[]), "coze-auth-ureq", NEVER);
+    let blocking = tree("coze-auth-tokens", &[]);
+    must_not_have(&blocking, "coze-auth-tokens without features", NEVER);
+    // So that the list cannot go stale: with the feature, the first of them are there.
+    let awaited = tree("coze-auth-tokens", &["--features", "tokio"]);
+    assert!(awaited.contains("tokio") && awaited.contains("http-body"));
+    must_not_have(&awaited, "coze-auth-tokens", &["hyper", "reqwest", "ureq"]);
 }
 
 /// Tracked files with this ending, below these folders.

@@ -22,6 +22,7 @@ fn page() -> String {
 fn the_code_is_what_is_tested() {
     for (language, file) in [
         ("rust", "conformance/tests/your_transport.rs"),
+        ("rust", "conformance/tests/your_async_transport.rs"),
         ("python", "conformance/clients/shims/first_shim.py"),
     ] {
         let block = format!("```{language}\n{}```\n", read(file));

@@ -7,6 +7,7 @@ mod transport;
 
 use std::error::Error;
 use std::io::Read as _;
+use std::time::Duration;
 
 use coze_auth_mock::CozeAuthMock;
 use coze_auth_tokens::PeekableBody;
@@ -23,7 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("these are tokens of {}", tokens.whoami()?.user_name);
 
     // The answer streams: its body is looked at where it is JSON, and handed on from the first byte.
-    let send = |request| transport::send(request).map(|answer| answer.map(PeekableBody::new));
+    let minute = Duration::from_secs(60);
+    let send =
+        |request| transport::send(request, minute).map(|answer| answer.map(PeekableBody::new));
     let url = format!("{}/v1/users/me", mock.base_url());
     let request = Request::get(url).body(Vec::new())?;
     let answer = tokens.send_with(request.clone(), send)?;

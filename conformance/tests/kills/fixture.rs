@@ -15,9 +15,9 @@ use coze_auth_core::{Endpoints, Entropy, RefreshToken, TokenGrant};
 use coze_auth_mock::{At, CozeAuthMock, Gate, JournalEntry, On, fingerprint};
 use coze_auth_store::{FileStore, GrantKey, GrantStore as _};
 
-use crate::adapters::{Tokens as _, Ureq};
 use crate::moments::Moment;
 use crate::process::{Word, Worker};
+use crate::transports::{OnThreads, Tokens as _, Ureq};
 use crate::worker::{BASE, CLIENT_ID, FOLDER};
 
 /// How long another process is waited for. None that passes takes as long.
@@ -97,8 +97,8 @@ impl Fixture {
     }
 
     /// A process that starts now, as far as a source can tell.
-    pub(crate) fn source(&self) -> Ureq {
-        Ureq::stored(&self.clock, self.app.clone(), self.store.clone())
+    pub(crate) fn source(&self) -> OnThreads<Ureq> {
+        OnThreads::stored(&self.clock, self.app.clone(), self.store.clone())
     }
 
     /// Lets the token in the file end, and tells how late it is then.

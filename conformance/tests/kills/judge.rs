@@ -2,10 +2,10 @@
 
 use coze_auth_tokens::Error;
 
-use crate::adapters::Tokens as _;
 use crate::fixture::Fixture;
 use crate::moments::{Killed, Moment};
 use crate::process::Word;
+use crate::transports::Tokens as _;
 
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {

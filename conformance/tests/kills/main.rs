@@ -2,15 +2,15 @@
 //! each, and no login is lost but in the one window that `FileStore`'s documentation names.
 #![cfg(unix)]
 
-#[allow(dead_code)] // the whole face of a source is for the cases of `sources`
-#[path = "../sources/adapters.rs"]
-mod adapters;
 #[path = "../subjects/clocks.rs"]
 mod clocks;
 mod fixture;
 mod judge;
 mod moments;
 mod process;
+#[allow(dead_code)] // the whole face of a source is for the cases of `sources`
+#[path = "../sources/transports.rs"]
+mod transports;
 mod worker;
 
 use std::io::Write as _;

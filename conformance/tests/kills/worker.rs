@@ -11,7 +11,7 @@ use coze_auth_mock::fingerprint;
 use coze_auth_store::FileStore;
 use coze_auth_tokens::Error;
 
-use crate::adapters::{Reqwest, Tokens, Ureq};
+use crate::transports::{OnThreads, OnTokio, Reqwest, Tokens, Ureq};
 
 /// What a worker is started with: its adapter, the mock, the app and the folder.
 pub(crate) const ADAPTER: &str = "COZE_AUTH_TEST_WORKER";
@@ -23,8 +23,8 @@ pub(crate) const MARK: &str = "worker says: ";
 
 pub(crate) fn run() {
     match env::var(ADAPTER).as_deref() {
-        Ok("reqwest") => serve::<Reqwest>(),
-        Ok("ureq") => serve::<Ureq>(),
+        Ok("reqwest") => serve::<OnTokio<Reqwest>>(),
+        Ok("ureq") => serve::<OnThreads<Ureq>>(),
         Ok(other) => panic!("no adapter is called {other}"),
         Err(_) => {}
     }

@@ -1,14 +1,16 @@
 //! Requests of the application's own: what is renewed and sent again, and what is not.
 
 use coze_auth_conformance::Fixture;
+use coze_auth_core::error::ErrorCode;
 use coze_auth_core::jwt::JwtGrant;
-use coze_auth_tokens::Error;
+use coze_auth_mock::On;
+use coze_auth_tokens::{Error, Obstacle};
 
-use crate::adapters::Tokens;
-use crate::over_both;
+use crate::over_each;
 use crate::support::{Login, RawSocket, seconds};
+use crate::transports::Tokens;
 
-over_both! {
+over_each! {
     a_good_token_is_sent_once,
     a_refused_token_is_renewed_and_sent_again,
     a_post_is_not_sent_again,
@@ -17,6 +19,12 @@ over_both! {
     a_token_of_the_console_is_not_renewed,
     an_answer_that_refuses_every_token_ends,
     a_token_stays_with_its_origin,
+    who_the_tokens_speak_for,
+    whoami_renews_a_refused_token_and_asks_again,
+    whoami_gives_the_refusal_of_a_token_that_is_not_renewed,
+    whoami_of_a_missing_permission_changes_nothing,
+    whoami_ends_where_every_token_is_refused,
+    the_clients_own_error_is_the_requests,
 }
 
 fn me(fixture: &Fixture<RawSocket>) -> String {
@@ -26,6 +34,15 @@ fn me(fixture: &Fixture<RawSocket>) -> String {
 fn revoke<T: Tokens>(login: &Login<T>) {
     let token = login.token();
     assert!(login.fixture.mock.revoke(&token));
+}
+
+/// Takes a permission from a token.
+fn restrict<T: Tokens>(login: &Login<T>, token: &str) {
+    let request = coze_auth_core::http::Request::post("/_mock/v1/tokens/restrict")
+        .header("Host", "localhost")
+        .body(format!(r#"{{"token":"{token}"}}"#).into())
+        .expect("a request");
+    assert_eq!(login.fixture.mock.call_blocking(request).status(), 200);
 }
 
 fn a_good_token_is_sent_once<T: Tokens>() {
@@ -104,11 +121,7 @@ fn a_missing_permission_is_no_bad_token<T: Tokens>() {
     for status in [403, 200, 401] {
         let login = Login::<T>::with(|mock| mock.answer("token.permission", status, Some("4101")));
         let token = login.token();
-        let request = coze_auth_core::http::Request::post("/_mock/v1/tokens/restrict")
-            .header("Host", "localhost")
-            .body(format!(r#"{{"token":"{token}"}}"#).into())
-            .expect("a request");
-        assert_eq!(login.fixture.mock.call_blocking(request).status(), 200);
+        restrict(&login, &token);
         let (answered, body) = login
             .tokens
             .send("GET", &me(&login.fixture), false)
@@ -176,4 +189,95 @@ fn a_token_stays_with_its_origin<T: Tokens>() {
     let authorized = login.tokens.authorize(&me(&login.fixture));
     assert!(authorized.expect("its own").contains(&login.token()));
     assert!(login.fixture.saw().is_empty());
+}
+
+fn who_the_tokens_speak_for<T: Tokens>() {
+    let login = Login::<T>::new();
+    let user = login.tokens.whoami().expect("a user");
+    assert_eq!(user.user_name, "alice");
+    assert_eq!(login.fixture.saw(), ["users_me 200"]);
+    // A session asks with a token of its own.
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let session = tokens.session("user-42").expect("a session");
+    session.whoami().expect("a user");
+    assert_eq!(fixture.saw(), ["token jwt_bearer 200", "users_me 200"]);
+    let claimed = fixture.mock.requests()[0].issued.clone();
+    let presented = fixture.mock.requests()[1].presented.clone();
+    assert!(presented.is_some() && claimed.is_some());
+}
+
+/// Under each code, and under 200 too, as for `send`.
+fn whoami_renews_a_refused_token_and_asks_again<T: Tokens>() {
+    for (status, code) in [(401, "4100"), (200, "4100"), (200, "700012006")] {
+        let login = Login::<T>::with(|mock| mock.answer("token.revoked", status, Some(code)));
+        revoke(&login);
+        let user = login.tokens.whoami().expect("a user");
+        assert_eq!(user.user_name, "alice");
+        assert_eq!(
+            login.fixture.saw(),
+            [
+                format!("users_me {status} {code} token.revoked"),
+                "token refresh_token 200".to_owned(),
+                "users_me 200".to_owned(),
+            ]
+        );
+    }
+}
+
+fn whoami_gives_the_refusal_of_a_token_that_is_not_renewed<T: Tokens>() {
+    let fixture = Fixture::<RawSocket>::new();
+    let pat = fixture.token("pat");
+    let tokens = T::fixed(&fixture.clock, &fixture.endpoints(), pat.clone());
+    assert!(fixture.mock.revoke(pat.expose()));
+    let error = tokens.whoami().expect_err("refused");
+    assert_eq!(error.code(), Some(&ErrorCode::Number(4100)));
+    assert_eq!(fixture.saw(), ["users_me 401 4100 token.revoked"]);
+}
+
+fn whoami_of_a_missing_permission_changes_nothing<T: Tokens>() {
+    let login = Login::<T>::with(|mock| mock.answer("token.permission", 401, Some("4101")));
+    let token = login.token();
+    restrict(&login, &token);
+    let error = login.tokens.whoami().expect_err("refused");
+    assert_eq!(error.code(), Some(&ErrorCode::Number(4101)));
+    assert_eq!(login.refreshes(), (0, 0));
+    assert_eq!(login.token(), token);
+}
+
+fn whoami_ends_where_every_token_is_refused<T: Tokens>() {
+    let fixture = Fixture::<RawSocket>::new();
+    let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let refused = coze_auth_mock::Fault::status(401);
+    let _always = fixture.mock.fault(On::endpoint("users_me"), refused);
+    let error = tokens.whoami().expect_err("refused");
+    assert_eq!(error.retry(), coze_auth_core::Retry::Never, "{error}");
+    let asked = fixture.saw();
+    assert_eq!(
+        asked.len(),
+        4,
+        "one renewal, and asked once more: {asked:?}"
+    );
+}
+
+/// The connection is refused: the application's own request fails with its client's error, and a person can read why.
+fn the_clients_own_error_is_the_requests<T: Tokens>() {
+    let clock = coze_auth_conformance::SharedClock::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let endpoints = coze_auth_core::Endpoints::custom(&base).expect("a base");
+    let token = coze_auth_core::AccessToken::new("pat_SENTINEL").expect("a token");
+    let tokens = T::fixed(&clock, &endpoints, token);
+    let error = tokens.send("GET", &format!("{base}/v1/users/me?code=SENTINEL"), false);
+    let error = error.expect_err("nobody listens");
+    let Error::Request(cause) = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause.obstacle(), Obstacle::Refused, "{error:?}");
+    assert!(std::error::Error::source(&error).is_some());
+    let error = tokens.whoami().expect_err("nobody listens");
+    let text = error.to_string();
+    assert!(text.contains("the connection was refused"), "{text}");
+    assert!(!text.contains("SENTINEL"), "{text}");
 }

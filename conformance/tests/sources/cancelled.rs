@@ -6,16 +6,21 @@ use coze_auth_mock::At;
 use coze_auth_tokens::Error;
 use coze_auth_ureq::Signal;
 
-use crate::adapters::Reqwest;
 use crate::support::{LIFE, Login, PATIENCE, is_spent};
+use crate::transports::{Awaited, Hyper, OnTokio, Reqwest};
 
 /// The caller is dropped while Coze holds the answer to the refresh back: the rotated token is kept and stored,
 /// and the next caller makes no request.
 #[tokio::test]
 async fn a_task_that_is_dropped_in_mid_refresh() {
+    dropped_in_mid_refresh::<Reqwest>().await;
+    dropped_in_mid_refresh::<Hyper>().await;
+}
+
+async fn dropped_in_mid_refresh<T: Awaited>() {
     for runtime in ["current thread", "multi thread"] {
         // Made and driven on threads of their own, since the facade brings a runtime.
-        let login = tokio::task::spawn_blocking(Login::<Reqwest>::new);
+        let login = tokio::task::spawn_blocking(Login::<OnTokio<T>>::new);
         let login = login.await.expect("a login");
         let before = login.stored().refresh_token.expect("a refresh token");
         login.fixture.clock.advance(LIFE);

@@ -6,11 +6,11 @@ use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
 
-use crate::adapters::Tokens;
-use crate::over_both;
+use crate::over_each;
 use crate::support::{EARLY, LIFE, Login, PATIENCE, RawSocket, seconds, while_held};
+use crate::transports::Tokens;
 
-over_both! {
+over_each! {
     set_back_an_hour,
     leaps_a_day_and_is_corrected,
     the_machine_was_suspended,

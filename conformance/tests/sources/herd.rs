@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_mock::{At, On};
+use coze_auth_tokens::tokio::TokenSource;
 
-use crate::adapters::{Reqwest, Tokens as _, Ureq};
 use crate::support::{LIFE, Login, PATIENCE, RawSocket};
+use crate::transports::{Attohttpc, Awaited, Hyper, OnThreads, OnTokio, Reqwest, Tokens, Ureq};
 
 const HERD: usize = 10_000;
 
@@ -26,7 +27,7 @@ fn one_request(fixture: &Fixture<RawSocket>, herd: usize, tokens: &[String]) {
 }
 
 /// Lets `herd` callers of a source start, and the server answer only when all have.
-fn threads(source: Ureq, fixture: &Fixture<RawSocket>) {
+fn threads<T: Tokens>(source: T, fixture: &Fixture<RawSocket>) {
     let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..HERD)
@@ -56,17 +57,22 @@ fn threads(source: Ureq, fixture: &Fixture<RawSocket>) {
 /// One after the other: with two herds of threads the process would have more mappings than Linux allows.
 #[test]
 fn threads_without_a_token() {
+    herds::<OnThreads<Ureq>>();
+    herds::<OnThreads<Attohttpc>>();
+}
+
+fn herds<T: Tokens>() {
     let fixture = Fixture::<RawSocket>::new();
-    let source = Ureq::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+    let source = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
     threads(source, &fixture);
 
-    let login = Login::<Ureq>::new();
+    let login = Login::<T>::new();
     login.fixture.clock.advance(LIFE);
     threads(login.tokens.clone(), &login.fixture);
 }
 
 /// As tasks of a runtime with one thread, and of one with two.
-async fn tasks(source: coze_auth_reqwest::TokenSource, fixture: &Fixture<RawSocket>) {
+async fn tasks<T: Awaited>(source: TokenSource<T>, fixture: &Fixture<RawSocket>) {
     let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..HERD)
@@ -99,17 +105,27 @@ fn runtimes() -> [tokio::runtime::Runtime; 2] {
 
 #[test]
 fn tasks_without_a_jwt_token() {
+    without_a_jwt_token::<Reqwest>();
+    without_a_jwt_token::<Hyper>();
+}
+
+fn without_a_jwt_token<T: Awaited>() {
     for runtime in runtimes() {
         let fixture = Fixture::<RawSocket>::new();
-        let tokens = Reqwest::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
+        let tokens = OnTokio::<T>::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
         runtime.block_on(tasks(tokens.source, &fixture));
     }
 }
 
 #[test]
 fn tasks_with_an_ended_login() {
+    with_an_ended_login::<Reqwest>();
+    with_an_ended_login::<Hyper>();
+}
+
+fn with_an_ended_login<T: Awaited>() {
     for runtime in runtimes() {
-        let login = Login::<Reqwest>::new();
+        let login = Login::<OnTokio<T>>::new();
         login.fixture.clock.advance(LIFE);
         runtime.block_on(tasks(login.tokens.source.clone(), &login.fixture));
     }

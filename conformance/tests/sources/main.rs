@@ -1,6 +1,5 @@
-//! Token sources over real sockets: every case over both adapters, on one virtual clock.
+//! Token sources over real sockets: every case over each transport, on one virtual clock.
 
-mod adapters;
 mod api;
 mod cancelled;
 mod clock_cases;
@@ -14,22 +13,35 @@ mod refusals;
 mod renewal;
 mod stores;
 mod support;
+mod transports;
 
-/// Makes a `#[test]` of each case over each adapter.
-macro_rules! over_both {
+/// Makes a `#[test]` of each case over each transport: both adapters, and two of one's own.
+macro_rules! over_each {
     ($($case:ident,)+) => {
         mod over_reqwest {
             $(#[test]
             fn $case() {
-                super::$case::<crate::adapters::Reqwest>();
+                super::$case::<crate::transports::OnTokio<crate::transports::Reqwest>>();
             })+
         }
         mod over_ureq {
             $(#[test]
             fn $case() {
-                super::$case::<crate::adapters::Ureq>();
+                super::$case::<crate::transports::OnThreads<crate::transports::Ureq>>();
+            })+
+        }
+        mod over_hyper {
+            $(#[test]
+            fn $case() {
+                super::$case::<crate::transports::OnTokio<crate::transports::Hyper>>();
+            })+
+        }
+        mod over_attohttpc {
+            $(#[test]
+            fn $case() {
+                super::$case::<crate::transports::OnThreads<crate::transports::Attohttpc>>();
             })+
         }
     };
 }
-pub(crate) use over_both;
+pub(crate) use over_each;

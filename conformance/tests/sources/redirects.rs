@@ -1,4 +1,6 @@
-//! Requests of the application's own that are redirected: only the answer to one that carried the token counts.
+//! Requests of the application's own that are redirected: only the answer to one that carried the token counts. What becomes of a
+//! redirect is a matter of the HTTP client, so here the cases over the two adapters, whose clients follow some, are
+//! not those over a transport of one's own, which is to follow none.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,8 +12,8 @@ use coze_auth_core::{Endpoints, TokenGrant};
 use coze_auth_store::MemoryStore;
 use coze_auth_tokens::Error;
 
-use crate::adapters::{Reqwest, Tokens, Ureq};
 use crate::support::seconds;
+use crate::transports::{Attohttpc, Hyper, OnThreads, OnTokio, Reqwest, Tokens, Ureq};
 
 /// An API, another origin, and what came to both.
 struct Sites {
@@ -245,27 +247,56 @@ fn over<T: Tokens>(expected: impl Fn(&Row) -> (&'static str, &'static str)) {
 
 #[test]
 fn a_row_over_reqwest_each() {
-    over::<Reqwest>(|row| row.reqwest);
+    over::<OnTokio<Reqwest>>(|row| row.reqwest);
 }
 
 #[test]
 fn a_row_over_ureq_each() {
-    over::<Ureq>(|row| row.ureq);
+    over::<OnThreads<Ureq>>(|row| row.ureq);
+}
+
+/// A client that follows none: the redirect is the answer, whatever lies behind it, and nothing went there.
+fn is_the_answer<T: Tokens>() {
+    for row in ROWS {
+        let sites = Sites::new(row.good, row.other);
+        let tokens: T = sites.tokens(&SharedClock::new());
+        let result = tokens.send(row.method, &sites.url(row.chain), row.method == "POST");
+        let came = outcome(&sites, result);
+        let expected = match row.chain {
+            "" => row.reqwest,
+            _ => ("api/0:old", "302"),
+        };
+        assert_eq!((&*sites.saw(), &*came), expected, "{}", row.chain);
+    }
+}
+
+#[test]
+fn over_a_transport_of_ones_own_a_redirect_is_the_answer() {
+    is_the_answer::<OnTokio<Hyper>>();
+    is_the_answer::<OnThreads<Attohttpc>>();
 }
 
 /// Ten minutes of a redirect to a host that says 401: not one grant.
-fn ten_minutes<T: Tokens>() {
+fn ten_minutes<T: Tokens>(followed: bool) {
     let sites = Sites::new("old", 401);
     let clock = SharedClock::new();
     let tokens: T = sites.tokens(&clock);
     for _ in 0..20 {
-        let error = tokens.send("GET", &sites.url("o"), false);
-        error.expect_err("it is not the API's answer");
+        let result = tokens.send("GET", &sites.url("o"), false);
+        assert_eq!(result.is_err(), followed, "it is not the API's answer");
         clock.advance(seconds(30));
     }
     assert_eq!(sites.grants(), 0);
 }
 
-crate::over_both! {
-    ten_minutes,
+#[test]
+fn ten_minutes_over_the_adapters() {
+    ten_minutes::<OnTokio<Reqwest>>(true);
+    ten_minutes::<OnThreads<Ureq>>(true);
+}
+
+#[test]
+fn ten_minutes_over_transports_of_ones_own() {
+    ten_minutes::<OnTokio<Hyper>>(false);
+    ten_minutes::<OnThreads<Attohttpc>>(false);
 }

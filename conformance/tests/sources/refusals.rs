@@ -5,11 +5,11 @@ use coze_auth_core::Retry;
 use coze_auth_core::error::ErrorCode;
 use coze_auth_tokens::Error;
 
-use crate::adapters::Tokens;
-use crate::over_both;
+use crate::over_each;
 use crate::support::{LIFE, Login, refused, seconds};
+use crate::transports::Tokens;
 
-over_both! {
+over_each! {
     invalid_grant,
     invalid_request,
     invalid_client,

@@ -6,11 +6,11 @@ use coze_auth_mock::{At, On};
 use coze_auth_store::GrantStore as _;
 use coze_auth_tokens::Error;
 
-use crate::adapters::{Tokens, Ureq};
-use crate::over_both;
+use crate::over_each;
 use crate::support::{EARLY, LIFE, Login, PATIENCE, RawSocket, key, seconds, while_held};
+use crate::transports::{Attohttpc, OnThreads, Tokens, Ureq};
 
-over_both! {
+over_each! {
     fixed_is_itself,
     fresh_needs_no_request,
     stale_is_served_while_one_renews,
@@ -295,7 +295,12 @@ fn closed_gives_none<T: Tokens>() {
 /// Blocking: who drops the last clone waits, since nobody could be told of a renewal that was lost.
 #[test]
 fn dropping_the_last_clone_waits_for_what_runs() {
-    let login = Login::<Ureq>::new();
+    the_drop_waits::<OnThreads<Ureq>>();
+    the_drop_waits::<OnThreads<Attohttpc>>();
+}
+
+fn the_drop_waits<T: Tokens>() {
+    let login = Login::<T>::new();
     let before = login.stored().refresh_token.expect("a refresh token");
     login.fixture.clock.advance(LIFE - EARLY);
     let gate = login.hold(At::Answer);

@@ -12,11 +12,11 @@ use coze_auth_store::{
 };
 use coze_auth_tokens::Error;
 
-use crate::adapters::Tokens;
-use crate::over_both;
+use crate::over_each;
 use crate::support::{LIFE, Login, PATIENCE, RawSocket, key, seconds, while_held};
+use crate::transports::Tokens;
 
-over_both! {
+over_each! {
     two_sources_make_one_refresh,
     a_restart_takes_the_grant_up,
     without_a_login_there_is_none,

@@ -9,8 +9,8 @@ use coze_auth_mock::{At, Builder, Gate, On, fingerprint};
 use coze_auth_store::{GrantKey, GrantStore, MemoryStore};
 use coze_auth_tokens::Error;
 
-use crate::adapters::Tokens;
 pub(crate) use crate::raw_socket::RawSocket;
+use crate::transports::Tokens;
 
 /// How long a case waits for another thread. None that passes takes as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

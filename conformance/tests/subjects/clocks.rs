@@ -10,6 +10,7 @@ use coze_auth_core::Now;
 use coze_auth_reqwest::{Sleep, Waiting};
 use coze_auth_ureq::Signal;
 
+#[derive(Clone)]
 pub(crate) struct AsyncClock(pub(crate) SharedClock);
 
 impl coze_auth_reqwest::Time for AsyncClock {
@@ -37,6 +38,7 @@ impl coze_auth_reqwest::Time for AsyncClock {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct BlockingClock(pub(crate) SharedClock);
 
 impl coze_auth_ureq::Time for BlockingClock {

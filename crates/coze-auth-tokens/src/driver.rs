@@ -97,15 +97,15 @@ impl SendError {
     /// Of an HTTP client's error. What stood in the way is told by the errors of the system and of `rustls` below it, and whether
     /// the server can have acted by that: it cannot if a name was unknown or a connection refused. Who knows more builds
     /// [`Failed`](Self::Failed).
-    pub fn of(error: impl StdError + Send + Sync + 'static) -> Self {
-        let obstacle = Obstacle::of(&error);
+    pub fn of(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let cause = NetworkError::of(Arc::from(error.into()));
         Self::Failed {
-            failure: match obstacle {
+            failure: match cause.obstacle() {
                 // A connection that was made can lose its route, too.
                 Obstacle::Unreachable => TransportFailure::NoAnswer,
                 obstacle => obstacle.failure(),
             },
-            cause: Some(NetworkError::new(error, obstacle, None)),
+            cause: Some(cause),
         }
     }
 }

@@ -208,3 +208,42 @@ fn json_that_breaks_off_later_is_the_readers_error() {
     let error = answer.unwrap().into_body().read_to_vec().unwrap_err();
     assert!(matches!(error, ureq::Error::Io(_)), "{error:?}");
 }
+
+#[test]
+fn a_builder_is_taken_and_its_error_is_the_requests() {
+    let server = Listener::scripted([typed_answer("200 OK", JSON, "{}")]);
+    let tokens = fixed(&server.base());
+    let builder = Request::get(format!("{}/v1/things?page=2", server.base())).header("x-mine", "1");
+    let answer = tokens.send(&application(), builder).unwrap();
+    assert_eq!(answer.status(), 200);
+    let request = &server.requests()[0];
+    assert!(request.starts_with("GET /v1/things?page=2 "), "{request}");
+    assert!(request.contains("\r\nx-mine: 1\r\n"), "{request}");
+    assert!(request.contains("\r\nauthorization: Bearer "), "{request}");
+
+    let builder = Request::get(server.base()).header("x-mine", "SENTINEL\n");
+    let error = failed(tokens.send(&application(), builder));
+    assert!(matches!(error, Error::Request(_)), "{error:?}");
+    let source = error.source().unwrap().downcast_ref::<ureq::Error>();
+    assert!(matches!(source, Some(ureq::Error::Http(_))), "{error:?}");
+    assert_eq!(server.requests().len(), 1, "nothing was sent");
+}
+
+/// What a request says of its own holds for it, and for the one that is sent in its place.
+#[test]
+fn settings_of_one_request_are_kept() {
+    let refusal = typed_answer("401 Unauthorized", JSON, r#"{"code":4100}"#);
+    let server = Listener::scripted([refusal, granted(), typed_answer("200 OK", JSON, "{}")]);
+    let tokens = logged_in(&server.base(), LATER);
+    let agent = application();
+    let request = agent.configure_request(get(&server.base()));
+    let request = request.user_agent("of-this-request").build();
+    assert_eq!(tokens.send(&agent, request).unwrap().status(), 200);
+    for number in [0, 2] {
+        let request = &server.requests()[number];
+        assert!(
+            request.contains("\r\nuser-agent: of-this-request\r\n"),
+            "{request}"
+        );
+    }
+}
