@@ -46,8 +46,8 @@ struct JwtRequest<'a> {
 
 /// Who an assertion speaks for, without the key: the app, the key's id, the host it is meant for.
 ///
-/// [`JwtApp`] adds a [`Signer`]. For one that must be awaited (a KMS) take the grant in two steps. The assertion's life
-/// counts from the first:
+/// [`JwtApp`] adds a [`Signer`]. For one that must be awaited (a KMS), and a transport of your own, take the grant in two steps;
+/// a token source does so by itself (`coze_auth_tokens::tokio::AsyncSigner`). The assertion's life counts from the first:
 ///
 /// ```
 /// # use coze_auth_core::{*, jwt::*};
@@ -67,6 +67,7 @@ pub struct JwtIssuer {
     client_id: String,
     audience: String,
     lifetime: Duration,
+    key_id: Arc<str>,
     /// The encoded header: the same in every assertion.
     header: Arc<str>,
 }
@@ -88,6 +89,7 @@ impl JwtIssuer {
             audience: endpoints.api_host(),
             lifetime: ASSERTION_LIFETIME,
             header: claims::header(&key_id).into(),
+            key_id: key_id.into(),
             endpoints,
         })
     }
@@ -98,8 +100,25 @@ impl JwtIssuer {
     ///
     /// [`ConfigError`] if the id is empty or has control characters.
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
-        self.header = claims::header(&copied("key id", key_id)?).into();
+        let key_id = copied("key id", key_id)?;
+        self.header = claims::header(&key_id).into();
+        self.key_id = key_id.into();
         Ok(self)
+    }
+
+    /// The app's id.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The id of the key.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// How long an assertion is good for.
+    pub fn assertion_lifetime(&self) -> Duration {
+        self.lifetime
     }
 
     /// Where the app's requests go.
@@ -166,6 +185,7 @@ impl fmt::Debug for JwtIssuer {
         f.debug_struct("JwtIssuer")
             .field("endpoints", &self.endpoints)
             .field("client_id", &self.client_id)
+            .field("key_id", &self.key_id)
             .field("audience", &self.audience)
             .finish_non_exhaustive()
     }
@@ -290,6 +310,16 @@ impl JwtApp {
     /// Where the app's requests go.
     pub fn endpoints(&self) -> &Endpoints {
         &self.issuer.endpoints
+    }
+
+    /// The app without its key.
+    pub fn issuer(&self) -> &JwtIssuer {
+        &self.issuer
+    }
+
+    /// Its key.
+    pub fn signer(&self) -> &Arc<dyn Signer> {
+        &self.signer
     }
 
     /// Asks for a token: one attempt, ended by any failure. For another attempt make another call, with

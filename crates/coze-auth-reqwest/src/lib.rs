@@ -120,9 +120,9 @@ pub use coze_auth_core as core;
 pub use coze_auth_core::ErrorKind;
 pub use coze_auth_store as store;
 pub use coze_auth_tokens as tokens;
-pub use coze_auth_tokens::tokio::{Sleep, SystemClock, Time};
+pub use coze_auth_tokens::tokio::{AsyncJwtApp, AsyncSigner, Sleep, SystemClock, Time};
 pub use coze_auth_tokens::{
-    Error, Waiting, config_from_file, entropy, environment, jwt_app_from_env,
+    Error, JwtKeys, Waiting, config_from_file, entropy, environment, jwt_app_from_env,
 };
 
 pub use self::client::Client;

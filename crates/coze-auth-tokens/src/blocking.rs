@@ -384,6 +384,14 @@ impl<T: Transport + Clone + 'static> Driver for Blocking<T> {
         sync::at_most(longest, move || ready(work))
     }
 
+    async fn block<R: Send + 'static>(
+        &self,
+        longest: Duration,
+        act: impl FnOnce() -> R + Send + 'static,
+    ) -> io::Result<R> {
+        sync::at_most(longest, act)
+    }
+
     async fn settle(&self, sources: Vec<Arc<Source>>) -> Result<(), Error> {
         settle_all(sources, self.timeout())
     }

@@ -52,6 +52,12 @@ pub trait Driver: Clone + fmt::Debug + Send + Sync + 'static {
         longest: Duration,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send;
+    /// The same, of something that blocks.
+    fn block<T: Send + 'static>(
+        &self,
+        longest: Duration,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send;
     /// Waits until no renewal runs and all is stored, for at most as long as one request may take.
     fn settle(&self, sources: Vec<Arc<Source>>) -> impl Future<Output = Result<(), Error>> + Send;
     /// The last one that had these sources is gone.
@@ -64,7 +70,10 @@ pub(crate) async fn renew<D: Driver>(driver: D, refresh: Refresh) {
     loop {
         next = match next {
             Next::Send(refresh, renewal) => {
-                let result = driver.run(renewal).await;
+                let result = match renewal.signed(&driver).await {
+                    Ok(renewal) => driver.run(renewal).await,
+                    Err(error) => Err(error),
+                };
                 // A runtime may be shut down before it is stored.
                 refresh.note(&result);
                 refresh.received(result).await

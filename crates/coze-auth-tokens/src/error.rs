@@ -45,6 +45,13 @@ pub enum Error {
     NotALogin,
     /// This source is no JWT app's, so it has no sessions.
     NotAJwtApp,
+    /// The key is another app's than the one whose key it was to replace.
+    OtherApp {
+        /// The id of the app that it is of.
+        client_id: String,
+        /// Where that app is.
+        api: String,
+    },
     /// The grant could not be read or stored.
     Store(StoreError),
     /// The grant, of a renewal or of a login, could not be stored. It waits in this process: its token is served while it
@@ -126,7 +133,10 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::NoTurn { .. }
             | Self::Thread(_) => ErrorKind::Wait(PAUSE),
-            Self::Build(_) | Self::Redirected { .. } | Self::File { .. } => ErrorKind::Settings,
+            Self::Build(_)
+            | Self::Redirected { .. }
+            | Self::File { .. }
+            | Self::OtherApp { .. } => ErrorKind::Settings,
             Self::Request(cause) => cause.kind(),
             Self::NotALogin
             | Self::NotAJwtApp
@@ -251,6 +261,11 @@ impl fmt::Display for Error {
             Self::NotAJwtApp => {
                 f.write_str("this token source is no JWT app's, so it has no sessions")
             }
+            Self::OtherApp { client_id, api } => write!(
+                f,
+                "the new key is of app {client_id} at {api}, which is not the app whose key it was to replace, so the key is as \
+                 before: give each app a token source of its own"
+            ),
             Self::Store(error) => error.fmt(f),
             Self::NotStored(error) => write!(
                 f,

@@ -11,6 +11,7 @@
 //! | | |
 //! |---|---|
 //! | [`TokenSource`] | a valid token at any moment, and requests that have it: `token`, `send_with`, `whoami`, `session`, `install`, `close` |
+//! | [`JwtKeys`], `tokio::AsyncSigner` | a JWT app's key that is replaced while the program runs, or lies in a KMS |
 //! | [`Error`] | why there is none, and what to do: [`kind`](Error::kind) |
 //! | [`Event`] | what [`observe`](TokenSource::observe) tells: each renewal, when its token ends; `trace` logs it (feature `tracing`) |
 //! | [`SendError`] | why a transport has no answer |
@@ -106,6 +107,7 @@ mod driver;
 mod error;
 mod grants;
 mod kept;
+mod keys;
 mod logins;
 mod machine;
 mod network;
@@ -115,6 +117,7 @@ mod refresh;
 mod renewal;
 mod sessions;
 mod shared;
+mod signing;
 mod slot;
 mod source;
 mod sync;
@@ -132,6 +135,7 @@ pub use coze_auth_store as store;
 pub use self::answer::PeekableBody;
 pub use self::driver::{Driver, SendError};
 pub use self::error::Error;
+pub use self::keys::{JwtKey, JwtKeys};
 pub use self::logins::Logins;
 pub use self::machine::{
     config_from_file, entropy, environment, jwt_app_from_env, proxies, system_now,

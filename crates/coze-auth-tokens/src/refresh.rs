@@ -5,6 +5,7 @@
 //!                       │
 //!                       ▼
 //!                  Send(renewal) ◀──── refused, and the store has another refresh token
+//!                       │        ◀──── refused or not signed, and the app has another key: once
 //!                       │        ◀──── trouble that passes: Wait, then again, once
 //!                       ▼
 //!       store the new grant, then publish it, then let go ──▶ Done
@@ -21,6 +22,7 @@ use coze_auth_core::{self as core, ClockSkew, Now, RefreshToken, Retry, SteadyTi
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use crate::grants::Held;
+use crate::keys::JwtKey;
 use crate::observer::EventKind;
 use crate::renewal::Renewal;
 use crate::shared::{Known, Unsaved};
@@ -43,7 +45,12 @@ pub struct Refresh {
     known: Option<Known>,
     held: Option<Box<dyn Held>>,
     sent: Option<RefreshToken>,
+    /// The key of a JWT app that signs.
+    key: Option<JwtKey>,
+    /// The one that failed before it.
+    failed_key: Option<JwtKey>,
     tries: u32,
+    requests: u32,
     read_again: bool,
     /// Until it has ended, however it does.
     turn: Option<Turn>,
@@ -89,7 +96,10 @@ impl Refresh {
             known,
             held: None,
             sent: None,
+            key: None,
+            failed_key: None,
             tries: 0,
+            requests: 0,
             read_again: false,
             turn,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -124,11 +134,19 @@ impl Refresh {
 
     /// Takes what came of the request, and waits until it is stored.
     pub async fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
-        self.tries += 1;
         let error = match result {
-            Ok(grant) => return self.keep(grant).await,
+            Ok(grant) => {
+                self.requests += 1;
+                self.note_key();
+                return self.keep(grant).await;
+            }
             Err(error) => error,
         };
+        self.requests += u32::from(!is_unsigned(&error));
+        if self.has_other_key(&error) {
+            return self.again().await;
+        }
+        self.tries += 1;
         if let Error::Core {
             error: core::Error::Refused(refused),
             ..
@@ -158,8 +176,39 @@ impl Refresh {
         self.tries < TRIES && !self.source.shared.is_failing()
     }
 
+    /// Takes the app's other key, once, if it may be the key: while one is replaced, Coze knows the one or the other.
+    fn has_other_key(&mut self, error: &Error) -> bool {
+        let may_be_the_key = match error {
+            Error::Core {
+                error: core::Error::Refused(refused),
+                ..
+            } => refused.may_be_the_key(),
+            error => is_unsigned(error),
+        };
+        let (Kind::Jwt(jwt), Some(key), None) = (&self.source.kind, &self.key, &self.failed_key)
+        else {
+            return false;
+        };
+        let other = may_be_the_key.then(|| jwt.keys().other(key)).flatten();
+        match other {
+            Some(other) => {
+                self.failed_key = self.key.replace(other);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes which key works.
+    fn note_key(&self) {
+        if let (Kind::Jwt(jwt), Some(key)) = (&self.source.kind, &self.key) {
+            let now = self.source.now().steady;
+            jwt.keys().worked(key, self.failed_key.as_ref(), now);
+        }
+    }
+
     /// Asks again, after the pause.
-    pub async fn again(self) -> Next {
+    pub async fn again(mut self) -> Next {
         let before = self.renewal().map(Before::Send);
         self.go_on(before)
     }
@@ -261,9 +310,13 @@ impl Refresh {
     }
 
     /// The request, anew: every assertion is good for one attempt.
-    fn renewal(&self) -> Result<Renewal, Error> {
+    fn renewal(&mut self) -> Result<Renewal, Error> {
         match &self.source.kind {
-            Kind::Jwt(jwt) => Ok(Renewal::jwt(jwt.call(entropy()?))),
+            Kind::Jwt(jwt) => {
+                let key = self.key.get_or_insert_with(|| jwt.keys().first()).clone();
+                let signing = jwt.signing(key, entropy()?, self.source.timeout());
+                Ok(Renewal::jwt(signing))
+            }
             Kind::Stored { app, key, .. } => match &self.sent {
                 Some(token) if !self.source.shared.has_refused(token) => {
                     Ok(Renewal::refresh(app.refresh(token)))
@@ -333,7 +386,7 @@ impl Refresh {
         for &took in &self.stored {
             self.tell(now, EventKind::Stored { took });
         }
-        let (took, requests) = (self.began.until(now.steady), self.tries);
+        let (took, requests) = (self.began.until(now.steady), self.requests);
         self.tell(
             now,
             match &expires_at {
@@ -368,6 +421,14 @@ impl Refresh {
     pub(crate) fn tell(&self, now: Now, kind: EventKind<'_>) {
         self.source.tell(now.unix, Some(self.number), kind);
     }
+}
+
+/// Whether there was no signature, so that nothing was sent.
+fn is_unsigned(error: &Error) -> bool {
+    let Error::Core { error, .. } = error else {
+        return false;
+    };
+    matches!(error, core::Error::Signing(_))
 }
 
 fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {

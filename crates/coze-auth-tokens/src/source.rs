@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::error::{ConfigError, GrantType};
-use coze_auth_core::jwt::{JwtApp, JwtCall, JwtGrant};
+use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use crate::Error;
 use crate::grants::{Held, Store};
+use crate::keys::{JwtKey, JwtKeys, Keys};
 use crate::observer::{Event, EventKind, Observers};
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
+use crate::signing::Signing;
 use crate::slot::Slot;
 use crate::turns::Turns;
 use crate::wait::Waiting;
@@ -87,20 +89,29 @@ pub(crate) enum Kind {
 
 /// A JWT app, and what its tokens are for: all sessions of a source share both, but for their names.
 pub(crate) struct Jwt {
-    of_all: Arc<(JwtApp, JwtGrant)>,
+    of_all: Arc<(Keys, JwtGrant)>,
     session: Option<Arc<str>>,
 }
 
 impl Jwt {
-    /// Asks for a token. One attempt.
-    pub(crate) fn call(&self, entropy: Entropy) -> JwtCall {
-        let (app, grant) = &*self.of_all;
-        match &self.session {
-            None => app.grant(grant, entropy),
-            Some(name) => {
-                let grant = grant.clone().session_name(&**name);
-                app.grant(&grant.expect("checked when it was made"), entropy)
-            }
+    /// The keys of the app.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.of_all.0
+    }
+
+    /// Asks for a token, signed with this key, where a request may take `timeout`. One attempt.
+    pub(crate) fn signing(&self, key: JwtKey, entropy: Entropy, timeout: Duration) -> Signing {
+        let (keys, grant) = &*self.of_all;
+        let mut grant = grant.clone();
+        if let Some(name) = &self.session {
+            let named = grant.session_name(&**name);
+            grant = named.expect("checked when it was made");
+        }
+        Signing {
+            key,
+            limit: keys.limit(timeout),
+            grant,
+            entropy,
         }
     }
 }
@@ -152,8 +163,13 @@ impl Source {
     }
 
     /// A JWT app's tokens, for one kind of grant.
-    pub fn jwt(app: JwtApp, grant: JwtGrant, timeout: Duration, clock: Clock) -> Self {
-        let of_all = Arc::new((app, grant));
+    pub fn jwt<A>(
+        keys: impl Into<JwtKeys<A>>,
+        grant: JwtGrant,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Self {
+        let of_all = Arc::new((keys.into().into_inner(), grant));
         let session = None;
         let kind = Kind::Jwt(Jwt { of_all, session });
         let turns = Self::turns(timeout, &clock);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::http::{HeaderMap, Method};
-use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::rejection::is_json;
 use coze_auth_core::whoami::User;
 use coze_auth_core::{
@@ -14,7 +14,6 @@ use coze_auth_core::{
 };
 use coze_auth_store::{GrantStore, StoreError};
 
-use crate::Error;
 use crate::answer::refuses;
 use crate::delivery::{Delivery, Refused, Then};
 use crate::driver::Driver;
@@ -24,6 +23,7 @@ use crate::origins::Origins;
 use crate::sessions::Sessions;
 use crate::shared::Ask;
 use crate::source::{Clock, Source};
+use crate::{Error, JwtKeys};
 
 /// Gives a valid token at any moment, to any number of callers. Clones share everything; keep one in a struct
 /// field, whatever its kind.
@@ -96,11 +96,18 @@ where
         Self::over(driver, endpoints, source)
     }
 
-    /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session).
-    pub fn jwt(transport: &D::Transport, app: JwtApp, grant: JwtGrant) -> Self {
+    /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session). An app whose key is replaced
+    /// while the program runs is a [`JwtKeys`].
+    ///
+    /// The key signs on a thread that may block, within the time that a request may take.
+    pub fn jwt(transport: &D::Transport, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self {
+        Self::of_keys(transport, app.into(), grant)
+    }
+
+    pub(crate) fn of_keys<A>(transport: &D::Transport, keys: JwtKeys<A>, grant: JwtGrant) -> Self {
         let driver = D::over(transport.clone());
-        let endpoints = app.endpoints().clone();
-        let source = Source::jwt(app, grant, driver.timeout(), clock(&driver));
+        let endpoints = keys.endpoints().clone();
+        let source = Source::jwt(keys, grant, driver.timeout(), clock(&driver));
         Self::over(driver, &endpoints, source)
     }
 

@@ -11,10 +11,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use ::tokio::runtime::Handle;
-use ::tokio::task::JoinSet;
+use ::tokio::task::{JoinError, JoinSet};
+use ::tokio::time::error::Elapsed;
 use ::tokio::time::timeout;
 use bytes::Bytes;
 use coze_auth_core::http::{self, HeaderMap, StatusCode};
+use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::whoami::User;
 use coze_auth_core::{
@@ -28,10 +30,11 @@ use crate::delivery::Refused;
 use crate::driver::{Driver, SendError, renew};
 use crate::grants::Store;
 use crate::refresh::Refresh;
+pub use crate::signing::{AsyncJwtApp, AsyncSigner};
 use crate::source::{Source, Timeouts};
 use crate::token_source::AuthorizeRequest;
 use crate::wait::Waiting;
-use crate::{Error, NetworkError, system_now};
+use crate::{Error, JwtKeys, NetworkError, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.
@@ -410,15 +413,16 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
         longest: Duration,
         work: impl Future<Output = R> + Send + 'static,
     ) -> io::Result<R> {
-        match timeout(longest, ::tokio::spawn(work)).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) if error.is_panic() => Err(io::Error::other("it panicked")),
-            Ok(Err(_)) => Err(io::Error::other("its runtime was shut down")),
-            Err(_) => {
-                let text = format!("it has not answered in {} s", longest.as_secs());
-                Err(io::Error::new(io::ErrorKind::TimedOut, text))
-            }
-        }
+        ended(timeout(longest, ::tokio::spawn(work)).await, longest)
+    }
+
+    async fn block<R: Send + 'static>(
+        &self,
+        longest: Duration,
+        act: impl FnOnce() -> R + Send + 'static,
+    ) -> io::Result<R> {
+        let thread = ::tokio::task::spawn_blocking(act);
+        ended(timeout(longest, thread).await, longest)
     }
 
     async fn settle(&self, sources: Vec<Arc<Source>>) -> Result<(), Error> {
@@ -451,7 +455,37 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
     fn dropped(&self, _: Vec<Arc<Source>>) {}
 }
 
+/// How it ended, or that it did not.
+fn ended<R>(joined: Result<Result<R, JoinError>, Elapsed>, longest: Duration) -> io::Result<R> {
+    match joined {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) if error.is_panic() => Err(io::Error::other("it panicked")),
+        Ok(Err(_)) => Err(io::Error::other("its runtime was shut down")),
+        Err(_) => {
+            let text = format!("it has not answered in {} s", longest.as_secs());
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        }
+    }
+}
+
 impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
+    /// Like [`jwt`](crate::TokenSource::jwt), of an app whose signatures are awaited: its key lies in a KMS or HSM.
+    ///
+    /// ```no_run
+    /// # use coze_auth_tokens::tokio::{AsyncJwtApp, AsyncSigner, TokenSource, Transport};
+    /// # use coze_auth_tokens::core::{Endpoints, jwt::{JwtGrant, JwtIssuer}, error::ConfigError};
+    /// # fn f<T: Transport + Clone + 'static>(client: &T, kms: impl AsyncSigner + 'static) -> Result<TokenSource<T>, ConfigError> {
+    /// let issuer = JwtIssuer::new(Endpoints::cn(), "1000000001", "key-fingerprint")?;
+    /// let tokens = TokenSource::jwt_async(client, AsyncJwtApp::new(issuer, kms), JwtGrant::new());
+    /// # Ok(tokens) }
+    /// ```
+    ///
+    /// A signature may take as long as a request (30 s, unless the client was given another timeout), or as
+    /// [`JwtKeys::sign_within`] says. A signer that hangs or panics fails the renewal, and is asked again after a pause.
+    pub fn jwt_async(transport: &T, app: impl Into<JwtKeys<AsyncJwtApp>>, grant: JwtGrant) -> Self {
+        Self::of_keys(transport, app.into(), grant)
+    }
+
     /// Like [`stored`](crate::TokenSource::stored), in a store that is awaited.
     ///
     /// # Errors

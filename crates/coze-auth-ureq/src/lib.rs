@@ -119,7 +119,7 @@ pub use coze_auth_store as store;
 pub use coze_auth_tokens as tokens;
 pub use coze_auth_tokens::blocking::{SystemClock, Time};
 pub use coze_auth_tokens::{
-    Error, Signal, config_from_file, entropy, environment, jwt_app_from_env,
+    Error, JwtKeys, Signal, config_from_file, entropy, environment, jwt_app_from_env,
 };
 
 pub use self::client::Client;

@@ -5,8 +5,8 @@ use std::fmt;
 use crate::error::SigningError;
 
 /// Signs assertions with the app's RSA key. [`RsaKey`] is the ready-made one; write your own for a key
-/// that cannot leave an HSM. One that must be awaited goes through
-/// [`JwtIssuer`](super::JwtIssuer) instead.
+/// that cannot leave an HSM. A token source has it sign on a thread that may block, and for a limited time. One that must be
+/// awaited is a `coze_auth_tokens::tokio::AsyncSigner` instead; without a token source see [`JwtIssuer`](super::JwtIssuer).
 pub trait Signer: Send + Sync {
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256 and gives the raw signature.
     ///
