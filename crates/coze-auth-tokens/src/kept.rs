@@ -362,8 +362,9 @@ mod tests {
         );
         let grant = grant.unwrap();
         let error = Error::NotStored(StoreError::Superseded);
-        let shared = unstored.shared.clone();
-        shared.restore_unstored(grant.clone(), error, now(&clock));
+        unstored
+            .shared
+            .restore_unstored(grant.clone(), error, now(&clock));
         drop(unstored);
         let held = login("held");
         let Ask::First(renewal) = login("renewed").caller().ask() else {
@@ -383,7 +384,8 @@ mod tests {
         drop(login("new"));
         assert_eq!(kept_of(&all), ["unstored", "renewed"]);
         clock.fetch_add(1, Ordering::SeqCst);
-        shared.set_saved(&grant);
+        let stored = kept.open(kept.hasher.hash_one("unstored"), "unstored");
+        stored.expect("it is kept").shared.set_saved(&grant);
         drop(renewal);
         drop(login("last"));
         assert_eq!((kept_of(&all), kept.len()), (vec![], 1));

@@ -284,7 +284,7 @@ impl Refresh {
         if self.known.as_ref().is_some_and(is_rejected) {
             return None;
         }
-        let validity = self.source.policy.validity(&stored);
+        let validity = self.source.policy().validity(&stored);
         let at_least = self.ticket.as_ref().map(RefreshTicket::at_least);
         if validity.is_fresh(now.unix) && validity.lasts(at_least.unwrap_or_default(), now.unix) {
             return Some(stored);

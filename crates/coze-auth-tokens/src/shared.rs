@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use coze_auth_core::{
 };
 
 use crate::slot::Slot;
+use crate::source::Source;
 use crate::sync::{Mutex, MutexGuard, locked};
 use crate::turns::{Turn, Turns};
 use crate::wait::{Waiters, Waiting};
@@ -61,18 +63,19 @@ pub(crate) struct Rounds {
 }
 
 /// A caller that waits for its source's turn to renew. With the last of them the source leaves the queue.
-struct Queued(Arc<Shared>);
+struct Queued(Arc<Source>);
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        let mut state = locked(&self.0.state);
+        let shared = &self.0.shared;
+        let mut state = locked(&shared.state);
         let queue = state.queue.take_if(|queue| {
             queue.callers -= 1;
             queue.callers == 0
         });
         drop(state);
         if let Some(place) = queue.as_ref().and_then(|queue| queue.place) {
-            self.0.turns.leave(place);
+            shared.turns.leave(place);
         }
         drop(queue);
     }
@@ -92,8 +95,12 @@ pub(crate) struct Outlook {
     pub(crate) expires_at: Option<UnixTime>,
 }
 
+/// In this order, since what each call reads then lies together, at the head of a source, beside its count.
+#[repr(C)]
 pub(crate) struct Shared {
     slot: Slot,
+    /// It changes under the lock of the state only.
+    closed: AtomicBool,
     turns: Arc<Turns>,
     state: Mutex<State>,
 }
@@ -118,7 +125,6 @@ struct State {
     successes: u64,
     /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
-    closed: bool,
     lease: Duration,
     /// While any of its callers waits for its turn, which few sources do.
     queue: Option<Box<InQueue>>,
@@ -135,9 +141,10 @@ struct InQueue {
 }
 
 impl Shared {
-    pub(crate) fn new(policy: RefreshPolicy, slot: Slot, turns: Arc<Turns>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(policy: RefreshPolicy, slot: Slot, turns: Arc<Turns>) -> Self {
+        Self {
             slot,
+            closed: AtomicBool::new(false),
             turns,
             state: Mutex::new(State {
                 cache: TokenCache::new(policy),
@@ -146,15 +153,14 @@ impl Shared {
                 failures: 0,
                 successes: 0,
                 refused: None,
-                closed: false,
                 lease: policy.lease(),
                 queue: None,
             }),
-        })
+        }
     }
 
     /// With a token that never ends.
-    pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken, turns: Arc<Turns>) -> Arc<Self> {
+    pub(crate) fn fixed(policy: RefreshPolicy, token: AccessToken, turns: Arc<Turns>) -> Self {
         let shared = Self::new(policy, Slot::hot(), turns);
         shared.slot.publish(Some((token, Validity::unknown())));
         shared
@@ -174,9 +180,11 @@ impl Shared {
         &self.turns
     }
 
-    /// What to do for a token. `refresh` makes a renewal of a ticket and of what it replaces.
+    /// What to do for a token of `source`, whose state this is. `refresh` makes a renewal of a ticket and of what it
+    /// replaces.
     pub(crate) fn ask(
-        self: &Arc<Self>,
+        &self,
+        source: &Arc<Source>,
         now: Now,
         caller: &mut Rounds,
         refresh: impl FnOnce(RefreshTicket, Option<Turn>, Option<Known>) -> Refresh,
@@ -186,14 +194,15 @@ impl Shared {
             self.turns.take_back(now);
         }
         let since = queued.as_ref().map(|(_, since)| *since);
-        let ask = self.ask_once(now, caller, since, refresh);
+        let ask = self.ask_once(source, now, caller, since, refresh);
         // Not before: the source keeps its place, or the turn that it was called for.
         drop(queued);
         ask
     }
 
     fn ask_once(
-        self: &Arc<Self>,
+        &self,
+        source: &Arc<Source>,
         now: Now,
         caller: &mut Rounds,
         queued: Option<SteadyTime>,
@@ -201,7 +210,7 @@ impl Shared {
     ) -> Ask {
         let mut state = locked(&self.state);
         let state = &mut *state;
-        if state.closed {
+        if self.is_closed() {
             return Ask::Failed(Error::Closed);
         }
         state.serve_unsaved(now);
@@ -220,18 +229,18 @@ impl Shared {
         let mut turn = None;
         if state.cache.is_due(at_least, now) {
             let served = state.cache.token(at_least, now);
-            turn = self.turn(state, now, served.is_none() || waits);
+            turn = self.turn(source, state, now, served.is_none() || waits);
             match (&turn, served) {
                 (Some(_), _) => {}
                 (None, Some(token)) if !waits => return Ask::Token(token),
                 (None, served) => {
-                    return self.queue(state, now, caller, queued, served.is_some());
+                    return self.queue(source, state, now, caller, queued, served.is_some());
                 }
             }
         }
         match state.cache.lookup_lasting(at_least, now) {
             Lookup::Fresh(token) => match state.cache.busy(now).filter(|_| waits) {
-                Some(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
+                Some(rest) => Ask::Wait(state.waiters.join(source.clone()), rest),
                 None => Ask::Token(token),
             },
             Lookup::Stale(token, ticket) if !waits => {
@@ -241,13 +250,19 @@ impl Shared {
                 caller.renews_after = Some(state.successes);
                 Ask::First(refresh(ticket, turn, state.known()))
             }
-            Lookup::Busy(rest) => Ask::Wait(state.waiters.join(self.clone()), rest),
+            Lookup::Busy(rest) => Ask::Wait(state.waiters.join(source.clone()), rest),
             Lookup::Failed(error) => Ask::Failed(error),
         }
     }
 
     /// The turn that it was called for, or a free one. If there is none, the source that `queues` has a place.
-    fn turn(self: &Arc<Self>, state: &mut State, now: Now, queues: bool) -> Option<Turn> {
+    fn turn(
+        &self,
+        source: &Arc<Source>,
+        state: &mut State,
+        now: Now,
+        queues: bool,
+    ) -> Option<Turn> {
         if let Some(queue) = &mut state.queue
             && let Some(turn) = queue.turn.take()
             && turn.begin(now)
@@ -258,7 +273,7 @@ impl Shared {
         if !queues || place.is_some() {
             return self.turns.take(now);
         }
-        let joined = self.turns.take_or_join(self, now);
+        let joined = self.turns.take_or_join(source, now);
         joined
             .map_err(|place| state.queue.get_or_insert_default().place = Some(place))
             .ok()
@@ -266,7 +281,8 @@ impl Shared {
 
     /// Lets a caller wait until the source is called. What it waits for then counts from there.
     fn queue(
-        self: &Arc<Self>,
+        &self,
+        source: &Arc<Source>,
         state: &mut State,
         now: Now,
         caller: &mut Rounds,
@@ -286,13 +302,13 @@ impl Shared {
             }
         }
         state.queue.get_or_insert_default().callers += 1;
-        caller.queued = Some((Queued(self.clone()), since));
+        caller.queued = Some((Queued(source.clone()), since));
         let at_most = match has_token {
             // Its own patience is a lease.
             true => queue.at_most,
             false => queue.at_most.min(rest),
         };
-        Ask::Wait(state.waiters.join(self.clone()), at_most)
+        Ask::Wait(state.waiters.join(source.clone()), at_most)
     }
 
     /// It is this source's turn, if it still has the place and somebody waits. `turn` makes it.
@@ -311,11 +327,11 @@ impl Shared {
         true
     }
 
-    /// A place among those who wait, if a renewal runs.
-    pub(crate) fn running(self: &Arc<Self>, now: Now) -> Option<(Waiting, Duration)> {
+    /// A place among those who wait for `source`, whose state this is, if a renewal runs.
+    pub(crate) fn running(&self, source: &Arc<Source>, now: Now) -> Option<(Waiting, Duration)> {
         let mut state = locked(&self.state);
         let rest = state.cache.busy(now)?;
-        Some((state.waiters.join(self.clone()), rest))
+        Some((state.waiters.join(source.clone()), rest))
     }
 
     pub(crate) fn complete(
@@ -386,7 +402,7 @@ impl Shared {
     }
 
     pub(crate) fn close(&self) {
-        self.change(|state| state.closed = true);
+        self.change(|_| self.closed.store(true, Ordering::Release));
     }
 
     /// Whether the last renewal failed.
@@ -395,8 +411,17 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // What is closed publishes nothing.
-        self.slot.fresh_until().is_none() && locked(&self.state).closed
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Notes that a token is asked for, as [`fresh`](Self::fresh) does.
+    pub(crate) fn note_use(&self, now: UnixTime) {
+        self.slot.note_use(now);
+    }
+
+    /// When a token was last asked for, to the second.
+    pub(crate) fn used(&self) -> Option<UnixTime> {
+        self.slot.used()
     }
 
     /// Until when its token is fresh; none if there is none.
@@ -467,7 +492,7 @@ impl Shared {
     fn apply<T>(&self, act: impl FnOnce(&mut State) -> T) -> (T, MutexGuard<'_, State>) {
         let mut state = locked(&self.state);
         let result = act(&mut state);
-        let published = state.cache.published().filter(|_| !state.closed);
+        let published = state.cache.published().filter(|_| !self.is_closed());
         // Under the lock, or an older token could be published over a newer one.
         self.slot
             .publish(published.map(|(token, validity)| (token.clone(), validity)));

@@ -1,7 +1,8 @@
 //! The fresh token, where all can read it without waiting for anyone.
 
+use std::array;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use coze_auth_core::cache::Validity;
@@ -14,7 +15,7 @@ use arc_swap::ArcSwapOption;
 
 /// A clone is a count, and a count that two cores write goes back and forth between them: 9 ns a call became 22 to
 /// 40 at two threads, and stay 9 where threads clone copies of their own. A copy of the text a call took 70.
-const COPIES: usize = 16;
+pub(crate) const COPIES: usize = 16;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
@@ -22,42 +23,73 @@ thread_local! {
     static MINE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % COPIES;
 }
 
+/// The one of so many copies that is this thread's.
+pub(crate) fn of_this_thread<T>(copies: &[T; COPIES]) -> &T {
+    &copies[MINE.with(|mine| *mine)]
+}
+
 /// Read by every call, written once a renewal.
 pub(crate) struct Slot {
     published: ArcSwapOption<Published>,
-    copies: usize,
+    /// When a token was last asked for, in seconds of the calendar; zero if it never was. A second is noted once, so that
+    /// callers do not write to one place.
+    used: AtomicU64,
+    is_hot: bool,
 }
 
 struct Published {
-    token: AccessToken,
-    /// Of the other threads.
-    copies: Box<[AccessToken]>,
+    token: Token,
     validity: Validity,
 }
 
-impl Published {
-    fn mine(&self) -> AccessToken {
-        let copy = self.copies.get(MINE.with(|mine| *mine));
-        copy.unwrap_or(&self.token).clone()
-    }
+enum Token {
+    Hot(Box<[AccessToken; COPIES]>),
+    Lean(AccessToken),
 }
 
 impl Slot {
     /// For a source that many threads ask at once.
     pub(crate) fn hot() -> Self {
-        Self::of(COPIES - 1)
+        Self::of(true)
     }
 
-    /// For one of many sources, each of which is asked now and then: the copies would be most of what it weighs.
+    /// For one of many sources, each of which is asked now and then: the copies would be most of what it weighs. It
+    /// notes when a fresh token is asked for, since what is asked for the longest ago is evicted.
     pub(crate) fn lean() -> Self {
-        Self::of(0)
+        Self::of(false)
     }
 
-    fn of(copies: usize) -> Self {
+    fn of(is_hot: bool) -> Self {
         Self {
             published: ArcSwapOption::empty(),
-            copies,
+            used: AtomicU64::new(0),
+            is_hot,
         }
+    }
+
+    /// A copy of what is published, for a caller.
+    fn hand_out(&self, published: &Published, now: UnixTime) -> AccessToken {
+        match &published.token {
+            Token::Hot(copies) => of_this_thread(copies).clone(),
+            Token::Lean(token) => {
+                self.note_use(now);
+                token.clone()
+            }
+        }
+    }
+
+    /// A token is asked for.
+    pub(crate) fn note_use(&self, now: UnixTime) {
+        let now = now.as_secs();
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When a token was last asked for, to the second. A hot one does not note it of a fresh token.
+    pub(crate) fn used(&self) -> Option<UnixTime> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used > 0).then(|| UnixTime::from_secs(used))
     }
 
     /// The token, if it is fresh.
@@ -65,7 +97,7 @@ impl Slot {
         let published = self.published.load();
         let published = published.as_ref()?;
         let is_fresh = published.validity.is_fresh(now);
-        is_fresh.then(|| published.mine())
+        is_fresh.then(|| self.hand_out(published, now))
     }
 
     /// The token and its end, if it is fresh and lasts at least so long.
@@ -74,7 +106,7 @@ impl Slot {
         let published = published.as_ref()?;
         let validity = &published.validity;
         let serves = validity.is_fresh(now) && validity.lasts(at_least, now);
-        serves.then(|| validity.of(published.mine()))
+        serves.then(|| validity.of(self.hand_out(published, now)))
     }
 
     /// Until when its token is fresh; none if there is none.
@@ -85,13 +117,13 @@ impl Slot {
 
     pub(crate) fn publish(&self, token: Option<(AccessToken, Validity)>) {
         self.published.store(token.map(|(token, validity)| {
-            let copy = |_| AccessToken::received(token.expose()).expect("the text of a token");
-            let copies = (0..self.copies).map(copy).collect();
-            Arc::new(Published {
-                token,
-                copies,
-                validity,
-            })
+            let copy =
+                |_: usize| AccessToken::received(token.expose()).expect("the text of a token");
+            let token = match self.is_hot {
+                true => Token::Hot(Box::new(array::from_fn(copy))),
+                false => Token::Lean(token),
+            };
+            Arc::new(Published { token, validity })
         }));
     }
 }

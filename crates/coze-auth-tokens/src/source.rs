@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshPolicy;
@@ -61,15 +60,14 @@ impl Default for Timeouts {
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// Where tokens come from, and the state that all who ask share.
+#[repr(C)] // for the order of `Shared`
 pub struct Source {
+    pub(crate) shared: Shared,
     pub(crate) kind: Kind,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) policy: RefreshPolicy,
     /// How long one request may take.
     pub(crate) timeout: Duration,
     clock: Clock,
     observers: Observers,
-    used: Used,
 }
 
 pub(crate) enum Kind {
@@ -128,25 +126,6 @@ pub(crate) enum Standing {
     Ended,
 }
 
-/// When a token was last asked for, in seconds of the calendar; zero if it never was. A second is noted once, so that
-/// callers do not write to one place.
-#[derive(Default)]
-struct Used(AtomicU64);
-
-impl Used {
-    fn note(&self, now: UnixTime) {
-        let now = now.as_secs();
-        if self.0.load(Ordering::Relaxed) != now {
-            self.0.store(now, Ordering::Relaxed);
-        }
-    }
-
-    fn last(&self) -> Option<UnixTime> {
-        let last = self.0.load(Ordering::Relaxed);
-        (last > 0).then(|| UnixTime::from_secs(last))
-    }
-}
-
 impl Source {
     /// A token of the console: always the same.
     pub fn fixed(token: AccessToken, timeout: Duration, clock: Clock) -> Self {
@@ -154,11 +133,9 @@ impl Source {
         Self {
             kind: Kind::Fixed,
             shared: Shared::fixed(policy, token, Self::turns(timeout, &clock)),
-            policy,
             timeout,
             clock,
             observers: Observers::default(),
-            used: Used::default(),
         }
     }
 
@@ -213,11 +190,9 @@ impl Source {
         Self {
             kind,
             shared: Shared::new(policy, slot, turns),
-            policy,
             timeout,
             clock,
             observers: Observers::default(),
-            used: Used::default(),
         }
     }
 
@@ -260,21 +235,17 @@ impl Source {
 
     /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
     pub fn fresh(&self, now: UnixTime) -> Option<AccessToken> {
-        let token = self.shared.fresh(now)?;
-        self.used.note(now);
-        Some(token)
+        self.shared.fresh(now)
     }
 
     /// The token and its end, if it is fresh and valid for at least so long: a look, as [`fresh`](Self::fresh) is.
     pub fn lasting(&self, at_least: Duration, now: UnixTime) -> Option<IssuedToken> {
-        let token = self.shared.lasting(at_least, now)?;
-        self.used.note(now);
-        Some(token)
+        self.shared.lasting(at_least, now)
     }
 
     /// One call for a token: ask it until it has one, or the reason why there is none.
     pub fn caller(self: &Arc<Self>) -> Caller {
-        self.used.note(self.now().unix);
+        self.shared.note_use(self.now().unix);
         Caller {
             source: self.clone(),
             rounds: Rounds::default(),
@@ -294,12 +265,17 @@ impl Source {
     }
 
     /// A renewal that runs, to wait for.
-    pub fn running(&self) -> Option<(Waiting, Duration)> {
-        self.shared.running(self.now())
+    pub fn running(self: &Arc<Self>) -> Option<(Waiting, Duration)> {
+        self.shared.running(self, self.now())
     }
 
     pub(crate) fn now(&self) -> Now {
         (self.clock)()
+    }
+
+    /// When its tokens are renewed, and how long a renewal may take.
+    pub(crate) fn policy(&self) -> RefreshPolicy {
+        policy(self.timeout)
     }
 
     /// How long one request may take; as long is waited for a renewal when a source is closed.
@@ -314,7 +290,7 @@ impl Source {
 
     /// How long changing the grant in the store may take: as long as a renewal.
     pub(crate) fn longest_change(&self) -> Duration {
-        self.policy.lease()
+        self.policy().lease()
     }
 
     /// Stores the grant of a login, and serves it. It replaces whatever there is.
@@ -432,7 +408,7 @@ impl Source {
 
     /// Whether there is something to [settle](crate::Driver::settle): a renewal of a login that is waited for, or a grant
     /// that waits to be stored.
-    pub(crate) fn is_unsettled(&self) -> bool {
+    pub(crate) fn is_unsettled(self: &Arc<Self>) -> bool {
         self.is_stored() && (self.running().is_some() || self.has_unsaved())
     }
 
@@ -500,7 +476,7 @@ impl Source {
 
     /// When a token was last asked for, to the second.
     pub(crate) fn used(&self) -> Option<UnixTime> {
-        self.used.last()
+        self.shared.used()
     }
 
     /// Whether a renewal runs or a grant waits to be stored.
@@ -551,7 +527,7 @@ impl Caller {
         let (source, now) = (&self.source, self.source.now());
         let ask = source
             .shared
-            .ask(now, &mut self.rounds, |ticket, turn, known| {
+            .ask(source, now, &mut self.rounds, |ticket, turn, known| {
                 Refresh::new(source.clone(), ticket, turn, known, now)
             });
         if let Ask::First(refresh) | Ask::Behind(_, refresh) = &ask {

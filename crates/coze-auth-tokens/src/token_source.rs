@@ -1,7 +1,9 @@
 //! A valid token at any moment.
 
+use std::array;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use coze_auth_core::http::{HeaderMap, Method};
@@ -22,6 +24,7 @@ use crate::observer::Event;
 use crate::origins::Origins;
 use crate::sessions::Sessions;
 use crate::shared::Ask;
+use crate::slot::{self, COPIES};
 use crate::source::{Clock, Source};
 use crate::{Error, JwtKeys};
 
@@ -35,7 +38,7 @@ use crate::{Error, JwtKeys};
 ///
 /// The type parameter is what it runs on. An adapter gives the type a name without one.
 pub struct TokenSource<D: Driver> {
-    handle: Arc<Handle<D>>,
+    handle: Arc<Share<D>>,
     /// Whose tokens they are, if it is one of the many that are made of the handle's source.
     session: Option<Arc<Source>>,
     /// Where else its tokens may be sent than those of the handle's source.
@@ -43,7 +46,37 @@ pub struct TokenSource<D: Driver> {
     wait_when_stale: bool,
 }
 
-/// What all clones of a source hold, and its sessions. One count: all threads write to it that make a session or a clone.
+/// The handle that all clones of a source have, and its sessions. Making a session counts one more that has it, and a count
+/// to which two cores write goes back and forth between them ([`COPIES`]). So a session has a share that its thread counts.
+#[repr(align(64))] // a cache line of its own
+struct Share<D: Driver> {
+    handle: Arc<Handle<D>>,
+    /// Made with the first session. A thread's share itself has none.
+    of_threads: OnceLock<Option<Box<[Arc<Self>; COPIES]>>>,
+}
+
+impl<D: Driver> Share<D> {
+    fn of_this_thread(self: &Arc<Self>) -> Arc<Self> {
+        let all = self.of_threads.get_or_init(|| {
+            let share = |_| Self {
+                handle: self.handle.clone(),
+                of_threads: OnceLock::from(None),
+            };
+            Some(Box::new(array::from_fn(|at| Arc::new(share(at)))))
+        });
+        all.as_deref().map_or(self, slot::of_this_thread).clone()
+    }
+}
+
+impl<D: Driver> Deref for Share<D> {
+    type Target = Handle<D>;
+
+    fn deref(&self) -> &Handle<D> {
+        &self.handle
+    }
+}
+
+/// What all clones of a source share, and its sessions.
 struct Handle<D: Driver> {
     driver: D,
     source: Arc<Source>,
@@ -143,12 +176,15 @@ where
 impl<D: Driver> TokenSource<D> {
     fn over(driver: D, endpoints: &Endpoints, source: Source) -> Self {
         Self {
-            handle: Arc::new(Handle {
-                driver,
-                source: Arc::new(source),
-                sessions: Sessions::new(),
-                origins: Origins::of(endpoints),
-                endpoints: endpoints.clone(),
+            handle: Arc::new(Share {
+                handle: Arc::new(Handle {
+                    driver,
+                    source: Arc::new(source),
+                    sessions: Sessions::new(),
+                    origins: Origins::of(endpoints),
+                    endpoints: endpoints.clone(),
+                }),
+                of_threads: OnceLock::new(),
             }),
             session: None,
             origins: None,
@@ -261,7 +297,7 @@ impl<D: Driver> TokenSource<D> {
 
     fn with_session(&self, session: Arc<Source>) -> Self {
         Self {
-            handle: self.handle.clone(),
+            handle: self.handle.of_this_thread(),
             session: Some(session),
             origins: self.origins.clone(),
             ..*self

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use coze_auth_core::{Now, SteadyTime};
 
-use crate::shared::Shared;
-use crate::source::Clock;
+use crate::source::{Clock, Source};
 use crate::sync::{Mutex, locked};
 
 /// Maximum number of renewals of an app at once, unless the application sets another.
@@ -28,7 +27,7 @@ struct Queue {
     /// Until when a turn counts: a renewal that hangs keeps the others waiting for no longer than its lease.
     taken: BTreeMap<u64, SteadyTime>,
     /// Sources that callers wait for. The first is called next.
-    places: BTreeMap<u64, Arc<Shared>>,
+    places: BTreeMap<u64, Arc<Source>>,
     /// When a renewal last came to a result, by the steady clock.
     result: SteadyTime,
 }
@@ -79,7 +78,7 @@ impl Turns {
     /// A turn, or the place that this source gets in the queue.
     pub(crate) fn take_or_join(
         self: &Arc<Self>,
-        source: &Arc<Shared>,
+        source: &Arc<Source>,
         now: Now,
     ) -> Result<Turn, u64> {
         let mut queue = locked(&self.queue);
@@ -126,7 +125,7 @@ impl Turns {
                 return;
             };
             let turns = self.clone();
-            if !source.call(place, || Turn { turns, number }) {
+            if !source.shared.call(place, || Turn { turns, number }) {
                 // All who waited for it have gone.
                 locked(&self.queue).taken.remove(&number);
             }
@@ -163,7 +162,7 @@ impl Queue {
         })
     }
 
-    fn next(&mut self, until: SteadyTime) -> Option<(u64, Arc<Shared>, u64)> {
+    fn next(&mut self, until: SteadyTime) -> Option<(u64, Arc<Source>, u64)> {
         if self.places.is_empty() {
             return None;
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::shared::Shared;
+use crate::source::Source;
 use crate::sync::{Condvar, Mutex, locked};
 
 /// Who is to be woken. It is a part of the state that a renewal changes, under the same lock: so nobody can
@@ -22,10 +22,10 @@ pub(crate) struct Waiters {
 
 impl Waiters {
     /// A place in the queue of this round.
-    pub(crate) fn join(&mut self, shared: Arc<Shared>) -> Waiting {
+    pub(crate) fn join(&mut self, source: Arc<Source>) -> Waiting {
         self.named += 1;
         Waiting {
-            shared,
+            source,
             name: self.named,
             round: self.round,
         }
@@ -43,7 +43,7 @@ impl Waiters {
 /// Async code awaits it; blocking code takes a [`signal`](Self::signal) of it. Dropping it leaves the queue.
 #[must_use = "a place in the queue is no waiting"]
 pub struct Waiting {
-    shared: Arc<Shared>,
+    source: Arc<Source>,
     name: u64,
     round: u64,
 }
@@ -63,7 +63,8 @@ impl Waiting {
         // What a waker does when it is copied or dropped is its runtime's affair, and none for under our lock.
         let waker = waker.clone();
         let (over, _unneeded) =
-            self.shared
+            self.source
+                .shared
                 .with_waiters(|waiters| match waiters.round == self.round {
                     true => (false, waiters.wakers.insert(self.name, waker)),
                     false => (true, Some(waker)),
@@ -86,7 +87,8 @@ impl Future for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         drop(
-            self.shared
+            self.source
+                .shared
                 .with_waiters(|waiters| waiters.wakers.remove(&self.name)),
         );
     }

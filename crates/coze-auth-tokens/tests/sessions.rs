@@ -5,16 +5,18 @@ mod steps;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use coze_auth_tokens::blocking::{Time, TokenSource, Transport};
 use coze_auth_tokens::core::error::SigningError;
 use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_tokens::core::{AccessToken, Endpoints, Flow as _, Now, Step};
-use coze_auth_tokens::{Ask, Error, Next, Refresh, Sessions, Source};
+use coze_auth_tokens::core::{AccessToken, Endpoints, Flow as _, Now, Request, Response, Step};
+use coze_auth_tokens::{Ask, Error, Next, Refresh, SendError, Sessions, Source};
 
 use steps::{Passed, answer, ready};
 
 const LIFE: u64 = 900;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Key;
 
@@ -112,6 +114,90 @@ impl World {
             self.ask(&name.to_string());
         }
     }
+}
+
+/// A transport that counts, with a token for everybody.
+#[derive(Clone, Default)]
+struct Coze(Arc<(AtomicU64, Passed)>);
+
+impl Coze {
+    fn tokens(&self) -> TokenSource<Self> {
+        let app = JwtApp::new(Endpoints::cn(), "1", "key", Key).unwrap();
+        TokenSource::jwt(self, app, JwtGrant::new())
+    }
+
+    fn requests(&self) -> u64 {
+        self.0.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Transport for Coze {
+    fn send(&self, _: Request) -> Result<Response, SendError> {
+        let number = self.0.0.fetch_add(1, Ordering::SeqCst);
+        let end = self.0.1.now().unix.as_secs() + LIFE;
+        let body = format!(r#"{{"access_token":"token-{number}","expires_in":{end}}}"#);
+        Ok(answer(200, &body)?)
+    }
+
+    fn time(&self) -> &dyn Time {
+        &self.0.1
+    }
+}
+
+/// By `sessions_kept`, for the source, its clones and its sessions.
+#[test]
+fn a_source_keeps_as_many_as_it_is_told() {
+    let coze = Coze::default();
+    let tokens = coze.tokens().sessions_kept(2);
+    let asked = |name| {
+        let before = coze.requests();
+        tokens.session(name).unwrap().token().unwrap();
+        coze.requests() - before
+    };
+    for (name, requests) in [("a", 1), ("b", 1), ("a", 0), ("b", 0)] {
+        assert_eq!(asked(name), requests, "{name}: there is room for two");
+    }
+    coze.0.1.pass(1);
+    assert_eq!((asked("b"), asked("c")), (0, 1));
+    assert_eq!(asked("b"), 0, "asked for later than a");
+    assert_eq!(asked("a"), 1, "it was evicted");
+    // A clone's, or a session's, is the same number.
+    drop(tokens.session("b").unwrap().clone().sessions_kept(3));
+    for (name, requests) in [("a", 0), ("b", 0), ("c", 1), ("a", 0), ("b", 0), ("c", 0)] {
+        assert_eq!(asked(name), requests, "{name}: there is room for three");
+    }
+}
+
+/// Threads count a source's handle apart, and still it goes with the last of them.
+#[test]
+fn nothing_is_left_of_a_source_when_its_last_session_is_gone() {
+    let coze = Coze::default();
+    let tokens = coze.tokens();
+    let session = |name: u64| {
+        let session = tokens.session(&name.to_string()).unwrap();
+        session.token().unwrap();
+        session.clone()
+    };
+    let mut sessions: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..20)
+            .map(|name| scope.spawn(move || session(name)))
+            .collect();
+        threads.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    drop(tokens);
+    let last = sessions.pop().unwrap();
+    drop(sessions);
+    // It goes on, and so do sessions of it.
+    last.session("0").unwrap().token().unwrap();
+    assert_eq!(coze.requests(), 20);
+    assert!(Arc::strong_count(&coze.0) > 1);
+    drop(last);
+    // A renewal that has just ended may not have let go yet.
+    let begun = Instant::now();
+    while Arc::strong_count(&coze.0) > 1 && begun.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    assert_eq!(Arc::strong_count(&coze.0), 1, "something holds the source");
 }
 
 /// A thousand were kept once, and each of 1,100 in turn was a request then.

@@ -23,17 +23,17 @@ FAULTS = [
         "tasks_make_one_request_and_all_are_woken",
         f"{TOKENS}/wait.rs",
         """        let (over, _unneeded) =
-            self.shared
+            self.source
+                .shared
                 .with_waiters(|waiters| match waiters.round == self.round {
                     true => (false, waiters.wakers.insert(self.name, waker)),
                     false => (true, Some(waker)),
                 });
         over""",
-        """        let over = self
-            .shared
-            .with_waiters(|waiters| waiters.round != self.round);
+        """        let shared = &self.source.shared;
+        let over = shared.with_waiters(|waiters| waiters.round != self.round);
         if !over {
-            self.shared
+            shared
                 .with_waiters(|waiters| waiters.wakers.insert(self.name, waker));
         }
         over""",
@@ -43,13 +43,13 @@ FAULTS = [
         "a_token_that_was_refused_is_out_of_the_slot",
         f"{TOKENS}/shared.rs",
         """        self.slot
-            .publish(published.map(|(token, until)| (token.clone(), until)));
-        state
+            .publish(published.map(|(token, validity)| (token.clone(), validity)));
+        (result, state)
     }""",
-        """        let published = published.map(|(token, until)| (token.clone(), until));
+        """        let published = published.map(|(token, validity)| (token.clone(), validity));
         drop(state);
         self.slot.publish(published);
-        locked(&self.state)
+        (result, locked(&self.state))
     }""",
     ),
     (
@@ -63,22 +63,21 @@ FAULTS = [
         "a token is handed out before it is stored",
         "what_is_handed_out_is_stored",
         f"{TOKENS}/refresh.rs",
-        "            Ok(grant) => return self.keep(grant),",
+        "            Ok(grant) => return self.keep(grant).await,",
         """            Ok(grant) => {
                 if let Some(ticket) = self.ticket.take() {
                     let (early, now) = (Ok(grant.clone()), self.source.now());
                     self.source.shared.complete(ticket, early, now);
                 }
-                return self.keep(grant);
+                return self.keep(grant).await;
             }""",
     ),
     (
         "a renewal that is dropped tells nobody",
         "a_renewal_that_is_dropped_wakes_those_who_wait",
         f"{TOKENS}/refresh.rs",
-        "            let (outcome, now) = (Err(Error::Interrupted), self.source.now());\n"
-        "            self.source.shared.complete(ticket, outcome, now);",
-        "            drop(ticket);",
+        "        self.complete(Err(Error::Interrupted));",
+        "        drop(self.ticket.take());",
     ),
     (
         "a refused token stays in the slot",
@@ -104,7 +103,7 @@ FAULTS = [
     (
         "the store is not locked",
         "two_sources_of_one_store_make_one_request",
-        f"{TOKENS}/store/memory.rs",
+        "crates/coze-auth-store/src/memory.rs",
         """            .wait_timeout_while(kept, patience, |kept| kept.locked.contains(key))
             .unwrap_or_else(PoisonError::into_inner);
         match kept.locked.insert(key.clone()) {
@@ -118,7 +117,7 @@ FAULTS = [
         "closing lets a token out that comes later",
         "a_source_that_is_closed_wakes_those_who_wait_and_keeps_what_runs",
         f"{TOKENS}/shared.rs",
-        "state.cache.published().filter(|_| !state.closed)",
+        "state.cache.published().filter(|_| !self.is_closed())",
         "state.cache.published()",
     ),
 ]
