@@ -336,7 +336,7 @@ fn no_package_contains_drivers_in_other_languages() {
             let is_foreign = foreign.iter().any(|ending| path.ends_with(ending));
             assert!(
                 !is_foreign && !path.starts_with("released-sdks/"),
-                "the package {package} contains {path}"
+                "the package {package} contains {path}: add \"/{path}\" to `exclude` in its Cargo.toml"
             );
         }
     }
