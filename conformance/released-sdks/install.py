@@ -27,7 +27,9 @@ def without_proxy(**more):
 def install(folder, inputs, *commands):
     """Runs the commands unless the folder was filled from the same inputs before. Says so on standard error."""
     stamp = folder / "installed-from"
-    wanted = hashlib.sha256(sys.version.encode() + b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    # Scripts of an environment name its path, so one whose folder was moved is filled anew.
+    known = [f"{sys.version}\n{folder}\n".encode(), *(path.read_bytes() for path in inputs)]
+    wanted = hashlib.sha256(b"".join(known)).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -73,7 +73,7 @@ impl World {
     /// Resets the world. Requests that wait are released last, so that they act on the new state.
     pub(crate) fn reset(&self) {
         self.state().reset();
-        self.let_go();
+        self.release_all();
         self.faults.configure(&self.state().settings.faults);
     }
 
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Releases all requests that wait at gates or in faults, and all clients that wait for requests.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release_all(&self) {
         self.faults.reset();
         self.gates.open_all();
         self.notifier.end();
@@ -94,7 +94,7 @@ impl World {
     pub(crate) fn end(&self) {
         self.gates.end();
         self.faults.end();
-        self.let_go();
+        self.release_all();
     }
 
     /// Returns true if a request waits in this world.

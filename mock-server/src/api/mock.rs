@@ -57,7 +57,7 @@ impl Drop for CozeAuthMock {
             eprint!("{text}");
         }
         // The connections of a task end with their requests.
-        self.let_go();
+        self.release_all();
     }
 }
 
@@ -82,10 +82,10 @@ impl CozeAuthMock {
     }
 
     /// Releases the requests that wait. A router without a socket may live on in another server.
-    fn let_go(&self) {
+    fn release_all(&self) {
         match self.bound {
             Some(_) => self.worlds.end(),
-            None => self.worlds.let_go(),
+            None => self.worlds.release_all(),
         }
     }
 
@@ -200,7 +200,7 @@ impl CozeAuthMock {
     /// Stops the mock: opens all gates, removes all faults, accepts no new connections, and waits at most three seconds for
     /// running requests to end.
     pub async fn stop(mut self) {
-        self.let_go();
+        self.release_all();
         let Some(listening) = self.listening.take() else {
             return;
         };

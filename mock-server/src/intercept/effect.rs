@@ -39,7 +39,7 @@ impl FaultedReply {
 }
 
 /// The answer on which a fault at the request acts, since the mock has none then.
-pub(crate) fn stand_in() -> Reply {
+pub(crate) fn placeholder() -> Reply {
     let text = "a fault acted first: the mock has not looked at this request";
     response::json_reply(StatusCode::OK, json!({ "error": text }).to_string())
 }

@@ -18,6 +18,7 @@ pub(crate) struct Row {
     pub(crate) at: At,
     /// True if it acts on the socket, so that it needs a socket of the mock.
     pub(crate) socket: bool,
+    /// Names of the members that the fault can have.
     pub(crate) takes: &'static [&'static str],
 }
 

@@ -23,7 +23,7 @@ const SHORTEST: usize = 40;
 
 impl Draft {
     /// Notes the token or code that the request presents, known or not, whatever the outcome.
-    pub(crate) fn presents(&mut self, secret: &str) {
+    pub(crate) fn note_presented(&mut self, secret: &str) {
         self.presented = (secret.len() >= SHORTEST).then(|| digest(secret));
     }
 }

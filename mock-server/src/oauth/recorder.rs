@@ -238,12 +238,12 @@ pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
             draft.grant = grant::grant_of(&request.body);
             let secret = draft.grant.and_then(grant::secret_of);
             if let Some(secret) = secret.and_then(|name| members.get(name)?.as_str()) {
-                draft.presents(secret);
+                draft.note_presented(secret);
             }
         }
         Endpoint::UsersMe => {
             if let Ok(Credential::Bearer(secret)) = request.credential() {
-                draft.presents(secret);
+                draft.note_presented(secret);
             }
         }
         Endpoint::Authorize { .. } | Endpoint::Unknown => {}

@@ -23,7 +23,7 @@ pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Ref
     ctx.draft.grant = name(grant);
     let secret = ctx.draft.grant.and_then(secret_of);
     if let Some(secret) = secret.and_then(|member| body.get(member)?.as_str()) {
-        ctx.draft.presents(secret);
+        ctx.draft.note_presented(secret);
     }
     handler(ctx, &body)
 }

@@ -24,7 +24,7 @@ pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
         let header = ctx.request.has_authorization();
         return Err(unknown(credential.describe(header).to_owned()));
     };
-    ctx.draft.presents(secret);
+    ctx.draft.note_presented(secret);
     let key = ctx.key(secret);
     let state = &*ctx.state;
     let found = state

@@ -263,7 +263,7 @@ mod tests {
         let gone = prints[1].1;
         for wanted in [gone, prints[2].0, prints[3].1] {
             let (total, shown) = lineage(&state, wanted, 10).expect("a lineage");
-            let told = shown.iter().map(|row| (row.state, row.fingerprint.clone()));
+            let states = shown.iter().map(|row| (row.state, row.fingerprint.clone()));
             let expected = [
                 ("evicted", hex(&gone)),
                 ("live", hex(&prints[2].0)),
@@ -271,7 +271,7 @@ mod tests {
                 ("live", hex(&prints[3].0)),
                 ("live", hex(&prints[3].1)),
             ];
-            assert_eq!(told.collect::<Vec<_>>(), expected);
+            assert_eq!(states.collect::<Vec<_>>(), expected);
             assert_eq!(total, 5);
         }
         let (total, shown) = lineage(&state, gone, 1).expect("a lineage");

@@ -62,7 +62,7 @@ impl ClockHandle {
 
     /// Makes an independent clock that shows the same Unix time now, and is frozen if this one is. Its steady time starts
     /// again.
-    pub(crate) fn another(&self) -> Self {
+    pub(crate) fn independent(&self) -> Self {
         let state = self.state();
         Self::new(match state.mode {
             Mode::Real { ahead_ms } => Mode::Real { ahead_ms },

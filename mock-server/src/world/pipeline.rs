@@ -1,7 +1,7 @@
 //! The pipeline of a request to the data plane: gates, scripts and faults, and the rules between them.
 
 use super::World;
-use crate::intercept::effect::{FaultedReply, stand_in};
+use crate::intercept::effect::{FaultedReply, placeholder};
 use crate::intercept::faults::{Firing, Match};
 use crate::intercept::phase::At;
 use crate::journal::entry::Interference;
@@ -64,7 +64,7 @@ async fn at_request(
         let mut state = world.state();
         let in_flight = recorder::begin(&mut state);
         if !firing.fault.waits() {
-            let mut reply = stand_in();
+            let mut reply = placeholder();
             response::stamp(&mut reply, &in_flight.logid, None);
             let faulted = firing.fault.apply(reply, &request.method, socket);
             let status = Some(faulted.status());

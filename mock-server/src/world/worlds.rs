@@ -77,8 +77,8 @@ impl Worlds {
         }
     }
 
-    pub(crate) fn let_go(&self) {
-        self.each(World::let_go);
+    pub(crate) fn release_all(&self) {
+        self.each(World::release_all);
     }
 
     pub(crate) fn end(&self) {
@@ -122,7 +122,7 @@ impl Worlds {
     /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
     pub(crate) fn settings(&self, name: &str) -> Settings {
         let mut settings = self.first.state().settings.clone();
-        settings.clock = settings.clock.another();
+        settings.clock = settings.clock.independent();
         let seed = Sha256::new()
             .chain_update(settings.seed)
             .chain_update(name)

@@ -109,11 +109,12 @@ fn keys_of_the_file_verify_assertions() {
         "{app}keys = [{{ kid = \"mock-jwt-key-1\", public_pem_file = \"{folder}/dev-key.pub.pem\" }}]"
     );
     assert_eq!(configured(&file).jwt(|_, _| ()).status, 200);
-    let told = errors(&file.replace("dev-key.pub", "none")).to_string();
-    assert!(told.contains("/none.pem\": "), "{told}");
+    let message = errors(&file.replace("dev-key.pub", "none")).to_string();
+    assert!(message.contains("/none.pem\": "), "{message}");
     assert!(
-        told.ends_with("; expected a file in the folder of the configuration, or an absolute path"),
-        "{told}"
+        message
+            .ends_with("; expected a file in the folder of the configuration, or an absolute path"),
+        "{message}"
     );
 }
 

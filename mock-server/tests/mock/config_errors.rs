@@ -217,10 +217,10 @@ fn mistakes_count_characters_and_keep_secrets() {
     let wide = errors("accounts = [\"扣子\", 5]");
     assert_eq!(wide.errors()[0].column, 19);
     let twice = "[[token]]\nkind = \"pat\"\nvalue = \"pat_hidden\"\n".repeat(2);
-    let told = errors(&twice).to_string();
+    let message = errors(&twice).to_string();
     assert!(
-        told.contains("a second [[token]] with the value; "),
-        "{told}"
+        message.contains("a second [[token]] with the value; "),
+        "{message}"
     );
-    assert!(!told.contains("hidden"), "{told}");
+    assert!(!message.contains("hidden"), "{message}");
 }

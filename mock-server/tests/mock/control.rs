@@ -87,6 +87,8 @@ fn authorize_without_a_browser() {
     ] {
         assert!(refused.json[member].is_string(), "{member}");
     }
+    let for_device = authorize_url(&[("client_id", DEVICE)]);
+    assert_eq!(ask(&for_device, "approve").json["rule"], "client.kind");
     let slashes = authorize_url(&[]).replace("/api/", "//api/");
     assert_eq!(ask(&slashes, "approve").json["rule"], "path.known");
     assert_eq!(

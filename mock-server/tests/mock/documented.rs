@@ -1,4 +1,5 @@
-//! Holds that each answer that a test sees is one of the OpenAPI document.
+//! Holds that each answer that a test sees is one of the OpenAPI document: its status, rule, required headers, content
+//! type and body.
 
 use std::sync::LazyLock;
 
@@ -50,14 +51,37 @@ pub(crate) fn fits(
             return Err(format!("{call} has no {name}"));
         }
     }
-    let kind = reply.header("content-type").split(';').next();
-    let documented = match answer["content"].as_object() {
-        Some(kinds) => kind.is_some_and(|kind| kinds.contains_key(kind)),
-        None => reply.text.is_empty(),
+    // A control tells the rule in its body.
+    let rule = match on_data_plane {
+        true => reply
+            .headers
+            .get("x-mock-rule")
+            .map(|_| reply.header("x-mock-rule")),
+        false => reply.json["rule"].as_str().filter(|_| reply.status >= 400),
     };
-    documented
-        .then_some(())
-        .ok_or_else(|| format!("{call} as {kind:?} is not documented"))
+    if let Some(rule) = rule {
+        let mut named = operation["x-mock-rules"].as_array().into_iter().flatten();
+        if !named.any(|named| named == rule) {
+            return Err(format!(
+                "{call} by {rule}, which x-mock-rules of this path in mock-server/openapi does not name"
+            ));
+        }
+    }
+    let kind = reply.header("content-type").split(';').next();
+    let Some(kinds) = answer["content"].as_object() else {
+        let empty = reply.text.is_empty();
+        return empty
+            .then_some(())
+            .ok_or_else(|| format!("{call} has a body, which is not documented"));
+    };
+    let media = kind.and_then(|kind| kinds.get(kind));
+    let media = media.ok_or_else(|| format!("{call} as {kind:?} is not documented"))?;
+    let is_json = kind.is_some_and(|kind| kind.ends_with("json"));
+    match media.get("schema") {
+        Some(schema) if is_json => crate::schema::fits(document, schema, &reply.json)
+            .map_err(|why| format!("{call}, the body: {why}")),
+        _ => Ok(()),
+    }
 }
 
 /// The path of the document that `path` fits, one without parameters first.
@@ -74,7 +98,7 @@ fn path_item<'a>(document: &'a Value, path: &str) -> Option<(&'a str, &'a Value)
         let template: Vec<_> = template.split('/').collect();
         let mut both = template.iter().zip(&path);
         template.len() == path.len()
-            && both.all(|(told, came)| told == came || told.starts_with('{') && !came.is_empty())
+            && both.all(|(own, part)| own == part || own.starts_with('{') && !part.is_empty())
     };
     let mut all: Vec<_> = paths
         .iter()

@@ -65,8 +65,8 @@ fn each_kind_is_placed_and_takes_its_own_members_alone() {
             more[member] = value.clone();
             let refused = place(&m, more);
             let error = refused.json["error"].as_str().unwrap_or_default();
-            let told = error.starts_with(&format!("the fault {kind} takes "));
-            assert!(refused.status == 400 && told, "{kind} {member}: {error}");
+            let is_told = error.starts_with(&format!("the fault {kind} takes "));
+            assert!(refused.status == 400 && is_told, "{kind} {member}: {error}");
         }
     }
     assert_eq!(list(&m), json!([]));
@@ -134,7 +134,7 @@ fn an_invalid_fault_is_refused_and_not_quoted() {
         body[name] = value;
         body
     };
-    for (body, told) in [
+    for (body, part) in [
         (json!({}), r#"expected {"on":{"endpoint":"token""#),
         (fault(json!({ "kind": "s3cret" })), "slow_drip|redirect"),
         (
@@ -199,7 +199,7 @@ fn an_invalid_fault_is_refused_and_not_quoted() {
         let reply = m.control("/faults", &body);
         let error = reply.json["error"].as_str().unwrap_or_default();
         assert!(
-            reply.status == 400 && error.contains(told),
+            reply.status == 400 && error.contains(part),
             "{body}: {error}"
         );
         assert!(!error.contains("s3cret"), "{error}");

@@ -14,8 +14,8 @@ fn a_held_request_is_answered_when_the_fault_is_removed() {
     for server in [Server::thread(), Server::task()] {
         let cases = ENDPOINTS.map(|endpoint| [(endpoint, At::Request), (endpoint, At::Answer)]);
         for (n, (endpoint, at)) in cases.into_iter().flatten().enumerate() {
-            let (first, again) = faultless(&server, endpoint);
-            let (world, request) = server.ready(&format!("hold-{n}"), endpoint);
+            let (first, again) = without_fault(&server, endpoint);
+            let (world, request) = server.world_with_request(&format!("hold-{n}"), endpoint);
             let before = world.requests().len();
             let fault = world.fault(on(endpoint), Fault::hold().at(at).times(1));
             let mut stream = connect(server.address());
@@ -52,7 +52,7 @@ fn a_client_that_disconnects_before_the_mock_has_acted_spends_nothing() {
     ] {
         for (at, status) in [(At::Request, 200), (At::Answer, 400)] {
             let world = format!("left-{name}-{at:?}");
-            let (world, request) = server.ready(&world, "refresh_token");
+            let (world, request) = server.world_with_request(&world, "refresh_token");
             let before = world.requests().len();
             let fault = world.fault(on("refresh_token"), fault.clone().at(at).times(1));
             let mut stream = connect(server.address());
@@ -90,7 +90,7 @@ fn the_end_of_a_fault_releases_what_it_holds() {
         let long = Duration::from_secs(60);
         for (kind, fault) in [("hold", Fault::hold()), ("delay", Fault::delay(long))] {
             let name = format!("{kind}-{n}");
-            let (world, request) = server.ready(&name, "users_me");
+            let (world, request) = server.world_with_request(&name, "users_me");
             let handle = world.fault(on("users_me"), fault.at(At::Request));
             let mut stream = connect(server.address());
             stream.write_all(&request).expect("it is taken");
@@ -117,7 +117,7 @@ fn a_mock_that_ends_releases_what_a_fault_holds() {
     for end in endings {
         let server = Server::task();
         let to = server.address();
-        let (world, request) = server.ready("held", "users_me");
+        let (world, request) = server.world_with_request("held", "users_me");
         let handle = world.fault(on("users_me"), Fault::hold());
         let mut stream = connect(to);
         stream.write_all(&request).expect("it is taken");
@@ -136,7 +136,7 @@ fn a_world_in_which_somebody_waits_is_in_use() {
         let name = format!("brief-{n}");
         let made = json!({ "name": name, "ttl_s": 0 });
         assert_eq!(server.0.control("/worlds", &made).status, 200);
-        let (world, request) = server.ready(&name, "users_me");
+        let (world, request) = server.world_with_request(&name, "users_me");
         let (fault, step) = if script {
             let step = ScriptStep::fault(Fault::hold());
             (

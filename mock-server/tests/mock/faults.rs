@@ -107,7 +107,7 @@ fn chance_is_the_seeds() {
     assert_ne!(met(&Mock::with(|builder| builder.seed(2)), half()), first);
     assert_eq!(met(&m, Fault::status(502).probability(0.0)), 0);
     assert_eq!(met(&m, Fault::status(502).probability(1.0)), u64::MAX);
-    // Times and skip count those that came, and those that it met.
+    // Times and skip count those that arrived, and those that it met.
     m.mock.reset();
     let few = met(&m, half().skip(8).times(3));
     assert_eq!(few.count_ones(), 3);
@@ -266,11 +266,11 @@ fn a_held_request_keeps_its_place_in_the_journal() {
     fault.remove();
     assert!(held.answer(&m).is_some());
     let entries = m.mock.requests();
-    let told: Vec<_> = entries
+    let actual: Vec<_> = entries
         .iter()
         .map(|entry| (entry.seq, entry.fault))
         .collect();
-    assert_eq!(told, [(1, Some("hold")), (2, None)]);
+    assert_eq!(actual, [(1, Some("hold")), (2, None)]);
     assert!(entries.iter().all(|entry| entry.outcome.status == 200));
 }
 
@@ -289,16 +289,16 @@ fn a_request_that_met_a_fault_is_told_and_redacted() {
         None,
     );
     let entries = m.mock.requests();
-    let told = |n: usize| {
+    let noted = |n: usize| {
         let entry = &entries[n];
         let client = entry.client.as_deref();
         (entry.grant, client, entry.presented.clone())
     };
     let print = |secret| Some(coze_auth_mock::fingerprint(secret));
-    assert_eq!(told(2), (Some("refresh_token"), Some(WEB), print(&token)));
-    assert_eq!(told(3), (None, None, print(&access)));
-    assert_eq!(told(4), (Some("jwt_bearer"), Some(JWT), None));
-    assert_eq!(told(5), (None, Some(WEB), None));
+    assert_eq!(noted(2), (Some("refresh_token"), Some(WEB), print(&token)));
+    assert_eq!(noted(3), (None, None, print(&access)));
+    assert_eq!(noted(4), (Some("jwt_bearer"), Some(JWT), None));
+    assert_eq!(noted(5), (None, Some(WEB), None));
     let journal = serde_json::to_string(&entries).expect("JSON");
     for secret in [&*token, &access, SECRET, "state-of-the-user"] {
         assert!(!journal.contains(secret), "{secret}");

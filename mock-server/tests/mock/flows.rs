@@ -215,9 +215,9 @@ fn a_spent_refresh_token_does_not_end_the_grant() {
 fn tokens_know_where_they_belong() {
     let m = Mock::new();
     let (access, refresh_token) = m.web_tokens();
-    let came = |reply: Reply| reply.explanation.and_then(|e| e.actual).unwrap_or_default();
-    assert_eq!(came(m.me(&refresh_token)), "a refresh token");
-    assert_eq!(came(m.refresh_web(&access)), "an access token");
+    let actual = |reply: Reply| reply.explanation.and_then(|e| e.actual).unwrap_or_default();
+    assert_eq!(actual(m.me(&refresh_token)), "a refresh token");
+    assert_eq!(actual(m.refresh_web(&access)), "an access token");
     for token in ["pat_mock_alice", "sat_mock_ci"] {
         m.pass(400 * 24 * 3600);
         assert_eq!(m.me(token).status, 200, "{token} never expires");

@@ -124,16 +124,17 @@ fn gates_over_http_are_those_of_the_library() {
     assert_eq!(m.control("/gates/me/release", &json!({})).status, 200);
     assert!(Client::send(&m, me()).is_ok());
     let state = |query: &str| m.get(&format!("/_mock/v1/gates/me{query}"), None).json;
-    let came = |n, reached| json!({ "name": "me", "arrived": n, "waiting": 0, "reached": reached });
+    let counts =
+        |n, reached| json!({ "name": "me", "arrived": n, "waiting": 0, "reached": reached });
     assert_eq!(
         state(""),
-        came(2, true),
+        counts(2, true),
         "nobody waited, so {{}} let nobody by"
     );
-    assert_eq!(state("?arrived=3&timeout_ms=1"), came(2, false));
+    assert_eq!(state("?arrived=3&timeout_ms=1"), counts(2, false));
 
     let gate = m.mock.gate("me", On::token(), At::Answer);
-    assert_eq!(state(""), came(0, true), "another gate of its name");
+    assert_eq!(state(""), counts(0, true), "another gate of its name");
     let delete = Request::delete("/_mock/v1/gates/me").body(bytes::Bytes::new());
     assert_eq!(m.send(delete.expect("a request")).status, 200);
     assert_eq!(state("")["gates"], json!([]));
@@ -172,7 +173,7 @@ fn the_default_wait_has_an_end() {
 fn an_unknown_name_lists_the_known_ones() {
     let m = Mock::new();
     let set = |on: Value, at: &str| m.control("/gates/a", &json!({ "on": on, "at": at }));
-    for (on, at, told) in [
+    for (on, at, part) in [
         (
             json!({}),
             "request",
@@ -207,7 +208,7 @@ fn an_unknown_name_lists_the_known_ones() {
         let reply = set(on, at);
         let error = reply.json["error"].as_str().unwrap_or_default();
         assert!(
-            reply.status == 400 && error.contains(told),
+            reply.status == 400 && error.contains(part),
             "{}",
             reply.text
         );

@@ -45,11 +45,14 @@ pub(crate) fn refresh_web(token: &str) -> Request<Bytes> {
     post(TOKEN, Some(SECRET), &refresh(WEB, token))
 }
 
-/// How many are held, and how many came in all.
+/// How many are held, and how many have arrived in all.
 fn assert_counts(gate: &Gate, waiting: usize, arrived: usize) {
     assert_eq!(gate.waiting(), waiting);
-    let came = |n| gate.arrived_blocking(n, Duration::ZERO);
-    assert!(came(arrived) && !came(arrived + 1), "not {arrived} came");
+    let has_arrived = |n| gate.arrived_blocking(n, Duration::ZERO);
+    assert!(
+        has_arrived(arrived) && !has_arrived(arrived + 1),
+        "not {arrived}"
+    );
 }
 
 #[test]
@@ -138,7 +141,10 @@ fn a_release_passes_that_many_the_oldest_first() {
     gate.release(5);
     let through = |client: &mut Client<'_>| client.answer(&m).is_some();
     assert!(clients.iter_mut().all(through), "who hung up took no pass");
-    assert!(Client::send(&m, me()).is_ok(), "the fifth, who came late");
+    assert!(
+        Client::send(&m, me()).is_ok(),
+        "the fifth, which arrived late"
+    );
     drop(Client::held(&m, me()));
     gate.release(usize::MAX);
     gate.release(usize::MAX);

@@ -148,7 +148,7 @@ fn other_methods_and_paths_are_refused() {
 #[test]
 fn other_schemes_and_unreadable_credentials_are_not_bearer_credentials() {
     let m = Mock::new();
-    for (value, came) in [
+    for (value, actual) in [
         (
             &b"Basic eDp5"[..],
             "an Authorization header that is not a Bearer credential",
@@ -169,7 +169,7 @@ fn other_schemes_and_unreadable_credentials_are_not_bearer_credentials() {
         assert_eq!((reply.status, reply.rule()), (401, Some("token.known")));
         assert_eq!(
             reply.explanation.and_then(|e| e.actual).as_deref(),
-            Some(came)
+            Some(actual)
         );
     }
     let request = Request::get("/v1/users/me").header("Authorization", "bearer  pat_mock_alice ");
@@ -260,8 +260,8 @@ fn what_an_authorize_request_leaves_behind_is_short() {
         let reply = ask(name, &longer);
         assert_eq!((reply.status, reply.rule()), (400, Some("param.length")));
         assert!(reply.header("content-type").starts_with("text/html"));
-        let came = reply.explanation.and_then(|told| told.actual);
-        assert_eq!(came, Some(format!("{name}: 2049 bytes")));
+        let actual = reply.explanation.and_then(|explanation| explanation.actual);
+        assert_eq!(actual, Some(format!("{name}: 2049 bytes")));
     }
     let workspace = "w".repeat(2_049);
     let path = format!("/api/permission/oauth2/workspace_id/{workspace}/authorize");

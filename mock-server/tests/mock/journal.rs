@@ -107,18 +107,18 @@ fn every_answer_can_be_explained() {
     let m = Mock::new();
     let explain = |logid: &str| m.get(&format!("/_mock/v1/explain/{logid}"), None);
     let refused = m.post(TOKEN, Some(SECRET), &exchange(WEB, "code_unknown"));
-    let told = explain(refused.header("x-tt-logid")).json;
-    assert_eq!(told["rule"], "code.known");
-    assert_eq!(told["evidence"], "guess");
-    assert_eq!(told["expected"], "a code that this server issued");
+    let explained = explain(refused.header("x-tt-logid")).json;
+    assert_eq!(explained["rule"], "code.known");
+    assert_eq!(explained["evidence"], "guess");
+    assert_eq!(explained["expected"], "a code that this server issued");
     for member in ["text", "reference", "actual", "fix"] {
-        assert!(told[member].is_string(), "{member}");
+        assert!(explained[member].is_string(), "{member}");
     }
     let fine = m.exchange_web(&m.code(&[]));
-    let told = explain(fine.header("x-tt-logid")).json;
-    assert_eq!(told["rule"], Value::Null);
+    let explained = explain(fine.header("x-tt-logid")).json;
+    assert_eq!(explained["rule"], Value::Null);
     assert_eq!(
-        told["text"],
+        explained["text"],
         "authorization_code succeeded: every rule held."
     );
     assert_eq!(explain("nobody").status, 404);

@@ -158,8 +158,8 @@ fn a_critical_extension_is_refused() {
             (401, Some("jwt.form")),
             "{crit}"
         );
-        let came = reply.explanation.and_then(|told| told.actual);
-        assert_eq!(came.as_deref(), Some("a header with crit"), "{crit}");
+        let actual = reply.explanation.and_then(|explanation| explanation.actual);
+        assert_eq!(actual.as_deref(), Some("a header with crit"), "{crit}");
     }
 }
 

@@ -13,12 +13,12 @@ fn invalid_settings_are_refused() {
         build("code.single-use", false),
         Some(SetupError::UnknownRule(_))
     ));
-    let told = build("code.single_us", false)
+    let message = build("code.single_us", false)
         .expect("no such rule")
         .to_string();
     assert!(
-        told.contains("code.single_use, "),
-        "it must say which there are: {told}"
+        message.contains("code.single_use, "),
+        "it must say which there are: {message}"
     );
     assert!(matches!(
         build("path.known", false),

@@ -31,6 +31,7 @@ mod raw;
 mod reach;
 mod redaction;
 mod rules;
+mod schema;
 mod scripts;
 mod seeing;
 mod seeing_faults;

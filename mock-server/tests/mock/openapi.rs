@@ -177,25 +177,141 @@ fn no_answer_has_the_status_600() {
 fn an_answer_that_is_not_documented_is_seen() {
     let m = Mock::new();
     let uri = "/v1/users/me".parse().expect("a path");
-    let refused = m.me("none");
-    let seen = |change: &dyn Fn(&mut Value)| {
+    let (refused, fine) = (m.me("none"), m.me("pat_mock_alice"));
+    let seen = |reply: &Reply, place: &str, value: Value| {
         let mut document = m.mock.openapi();
-        change(&mut document["paths"]["/v1/users/me"]["get"]["responses"]);
-        crate::documented::fits(&document, &Method::GET, &uri, &refused)
+        let place = document.pointer_mut(place).expect("a place");
+        *place = value;
+        crate::documented::fits(&document, &Method::GET, &uri, reply)
     };
-    assert_eq!(seen(&|_| {}), Ok(()));
-    for (why, change) in [
-        ("GET /v1/users/me: 401 is not documented", json!({})),
+    let operation = "/paths/~1v1~1users~1me/get";
+    let responses = &format!("{operation}/responses");
+    let rules = &format!("{operation}/x-mock-rules");
+    let user = "/components/schemas/UserMe";
+    let data = json!({ "properties": { "data": { "required": ["age"] } } });
+    for (reply, place, value, why) in [
+        (&refused, responses, json!({}), "401 is not documented"),
         (
-            "GET /v1/users/me: 401 has no X-More",
+            &refused,
+            responses,
             json!({ "401": { "headers": { "X-More": { "required": true } } } }),
+            "401 has no X-More",
         ),
         (
-            "GET /v1/users/me: 401 as Some(\"application/json\") is not documented",
+            &refused,
+            responses,
             json!({ "401": { "content": { "text/html": {} } } }),
+            "401 as Some(\"application/json\") is not documented",
+        ),
+        (
+            &refused,
+            responses,
+            json!({ "401": {} }),
+            "401 has a body, which is not documented",
+        ),
+        (
+            &refused,
+            rules,
+            json!(["token.expiry"]),
+            "401 by token.known, which x-mock-rules of this path in mock-server/openapi does not name",
+        ),
+        (
+            &fine,
+            &user.to_owned(),
+            data,
+            "200, the body: /data/age is missing",
         ),
     ] {
-        let seen = seen(&|responses| *responses = change.clone());
-        assert_eq!(seen, Err(why.to_owned()));
+        let seen = seen(reply, place, value);
+        assert_eq!(seen, Err(format!("GET /v1/users/me: {why}")));
+    }
+}
+
+#[test]
+fn a_body_that_does_not_fit_its_schema_is_told_with_the_place() {
+    let document = json!({ "of": { "type": "integer", "minimum": 1, "maximum": 2 } });
+    let object = |more: Value| json!({ "type": "object", "properties": { "n": { "$ref": "#/of" } }, "additionalProperties": more });
+    let names = json!({ "propertyNames": { "enum": ["n"] } });
+    let texts = json!({ "items": { "minLength": 1, "maxLength": 2, "pattern": "^[a-z]*$" }, "minItems": 1 });
+    let either = [json!({ "type": ["string", "null"] }), json!({ "const": 1 })];
+    for (schema, value, why) in [
+        (object(json!(false)), json!({ "n": 1 }), Ok(())),
+        (
+            object(json!(false)),
+            json!([]),
+            Err(" is not as type \"object\" asks"),
+        ),
+        (
+            object(json!(false)),
+            json!({ "n": "1" }),
+            Err("/n is not as type \"integer\" asks"),
+        ),
+        (
+            object(json!(false)),
+            json!({ "n": 0 }),
+            Err("/n is not as minimum 1 asks"),
+        ),
+        (
+            object(json!(false)),
+            json!({ "n": 3 }),
+            Err("/n is not as maximum 2 asks"),
+        ),
+        (
+            object(json!(false)),
+            json!({ "m": 1 }),
+            Err("/m is not documented"),
+        ),
+        (object(json!(true)), json!({ "m": 1 }), Ok(())),
+        (
+            object(json!({ "type": "string" })),
+            json!({ "m": 1 }),
+            Err("/m is not as type \"string\" asks"),
+        ),
+        (
+            names,
+            json!({ "m": 1 }),
+            Err(" is not as enum [\"n\"] asks"),
+        ),
+        (texts.clone(), json!(["a", "bc"]), Ok(())),
+        (texts.clone(), json!([]), Err(" is not as minItems 1 asks")),
+        (
+            texts.clone(),
+            json!(["a", ""]),
+            Err("/1 is not as minLength 1 asks"),
+        ),
+        (
+            texts.clone(),
+            json!(["abc"]),
+            Err("/0 is not as maxLength 2 asks"),
+        ),
+        (
+            texts,
+            json!(["A"]),
+            Err("/0 is not as pattern \"^[a-z]*$\" asks"),
+        ),
+        (json!({ "anyOf": either }), json!(1), Ok(())),
+        (
+            json!({ "allOf": either }),
+            json!(1),
+            Err(" is not as type [\"string\",\"null\"] asks"),
+        ),
+        (
+            json!({ "anyOf": either[..1] }),
+            json!(1),
+            Err(" is not as anyOf [{\"type\":[\"string\",\"null\"]}] asks"),
+        ),
+        (
+            json!({ "oneOf": [true, {}] }),
+            json!(1),
+            Err(" is not as oneOf [true,{}] asks"),
+        ),
+        (
+            json!({ "multipleOf": 2 }),
+            json!(4),
+            Err(": the tests' schema.rs does not know the keyword multipleOf"),
+        ),
+    ] {
+        let fits = crate::schema::fits(&document, &schema, &value);
+        assert_eq!(fits, why.map_err(str::to_owned), "{schema} {value}");
     }
 }

@@ -19,15 +19,15 @@ pub(crate) enum End {
     Rst,
 }
 
-/// What came.
+/// What was received, how it ended, and how long it took.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
     pub(crate) took: Duration,
 }
 
-impl Seen {
+impl Received {
     fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..end]).expect("a head is text");
@@ -68,22 +68,22 @@ impl Seen {
     }
 }
 
-pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8], open: bool) -> Seen {
+pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8], stays_open: bool) -> Received {
     let since = Instant::now();
     stream.write_all(request).expect("it is taken");
-    let seen = read(stream, open);
-    Seen {
+    let received = read(stream, stays_open);
+    Received {
         took: since.elapsed(),
-        ..seen
+        ..received
     }
 }
 
-/// Reads until the connection ends, or if it is to stay `open`, until an answer is whole.
-pub(crate) fn read(stream: &mut impl Read, open: bool) -> Seen {
+/// Reads until an answer is whole if the connection `stays_open` after it, else until the connection ends.
+pub(crate) fn read(stream: &mut impl Read, stays_open: bool) -> Received {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     let end = loop {
-        if open && Seen::is_whole(&bytes) {
+        if stays_open && Received::is_whole(&bytes) {
             break End::Open;
         }
         match stream.read(&mut buffer) {
@@ -96,7 +96,7 @@ pub(crate) fn read(stream: &mut impl Read, open: bool) -> Seen {
         }
     };
     let took = Duration::ZERO;
-    Seen { bytes, end, took }
+    Received { bytes, end, took }
 }
 
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
@@ -106,8 +106,8 @@ pub(crate) fn connect(to: SocketAddr) -> TcpStream {
 }
 
 /// What comes back for `request` on a connection of its own.
-pub(crate) fn send(to: SocketAddr, request: &[u8], open: bool) -> Seen {
-    ask(&mut connect(to), request, open)
+pub(crate) fn send(to: SocketAddr, request: &[u8], stays_open: bool) -> Received {
+    ask(&mut connect(to), request, stays_open)
 }
 
 fn raw(method: &str, target: &str, bearer: Option<&str>, body: Option<&Value>) -> Vec<u8> {
@@ -166,7 +166,7 @@ impl Server {
     }
 
     /// A world with a request to `endpoint` that has not been sent.
-    pub(crate) fn ready(&self, world: &str, endpoint: &str) -> (MockWorld, Vec<u8>) {
+    pub(crate) fn world_with_request(&self, world: &str, endpoint: &str) -> (MockWorld, Vec<u8>) {
         let (m, mount) = (&self.0, format!("/t/{world}"));
         let world = m.mock.world(world).expect("a name");
         let token = format!("{mount}{TOKEN}");
@@ -238,9 +238,9 @@ pub(crate) fn on(endpoint: &str) -> On {
     }
 }
 
-/// The status of a request, and of the same once more, without any fault.
-pub(crate) fn faultless(server: &Server, endpoint: &str) -> (u16, u16) {
-    let (_, request) = server.ready(&format!("faultless-{endpoint}"), endpoint);
+/// The status of a request without any fault, and of the same request once more.
+pub(crate) fn without_fault(server: &Server, endpoint: &str) -> (u16, u16) {
+    let (_, request) = server.world_with_request(&format!("plain-{endpoint}"), endpoint);
     let status = |_| ask(&mut server.connect(), &request, true).status();
     let [first, again] = [0, 1].map(status);
     (first, again)

@@ -12,11 +12,11 @@ use crate::support::{
 const SENTINEL: &str = "S3NT1NEL-tell-no-one";
 
 /// Everything that the mock tells about `run`: journal, explanations, exports, what is seen.
-fn told(run: impl FnOnce(&Mock)) -> String {
+fn output(run: impl FnOnce(&Mock)) -> String {
     let m = Mock::new();
     run(&m);
-    let mut told = crate::logs::of_this_thread();
-    assert!(told.contains("logid="), "the log was caught: {told}");
+    let mut output = crate::logs::of_this_thread();
+    assert!(output.contains("logid="), "the log was caught: {output}");
     for control in [
         "requests",
         "requests/next?timeout_ms=0",
@@ -31,10 +31,10 @@ fn told(run: impl FnOnce(&Mock)) -> String {
     ] {
         let reply = m.get(&format!("/_mock/v1/{control}"), None);
         assert_eq!(reply.status, 200, "{control}");
-        told.push_str(&reply.text);
+        output.push_str(&reply.text);
         // A URL may have hidden it from the eye alone.
         let plain = percent_encoding::percent_decode_str(&reply.text);
-        told.push_str(&plain.decode_utf8_lossy());
+        output.push_str(&plain.decode_utf8_lossy());
     }
     for expect in [
         json!({ "client_id": "nobody", "status": 599 }),
@@ -44,7 +44,7 @@ fn told(run: impl FnOnce(&Mock)) -> String {
     ] {
         let reply = m.control("/verify", &json!({ "expect": [expect] }));
         assert_eq!(reply.status, 200);
-        told.push_str(&reply.text);
+        output.push_str(&reply.text);
     }
     for row in m.get("/_mock/v1/tokens", None).json["tokens"]
         .as_array()
@@ -52,34 +52,34 @@ fn told(run: impl FnOnce(&Mock)) -> String {
         .flatten()
     {
         let fingerprint = row["fingerprint"].as_str().expect("a fingerprint");
-        told.push_str(
+        output.push_str(
             &m.get(&format!("/_mock/v1/tokens/{fingerprint}/lineage"), None)
                 .text,
         );
     }
     for entry in m.mock.requests() {
-        told.push_str(&format!("{entry:?}"));
-        told.push_str(&format!("{:?}", m.mock.explain(&entry.outcome.logid)));
+        output.push_str(&format!("{entry:?}"));
+        output.push_str(&format!("{:?}", m.mock.explain(&entry.outcome.logid)));
         let logid = &entry.outcome.logid;
-        told.push_str(&m.get(&format!("/_mock/v1/explain/{logid}"), None).text);
+        output.push_str(&m.get(&format!("/_mock/v1/explain/{logid}"), None).text);
     }
-    told
+    output
 }
 
-fn assert_kept(told: &str, secret: &str) {
-    if let Some(at) = told.find(secret) {
-        let from = told[..at]
+fn assert_kept(output: &str, secret: &str) {
+    if let Some(at) = output.find(secret) {
+        let from = output[..at]
             .char_indices()
             .rev()
             .nth(200)
             .map_or(0, |(at, _)| at);
-        panic!("{secret} got out: …{}", &told[from..at + secret.len()]);
+        panic!("{secret} got out: …{}", &output[from..at + secret.len()]);
     }
 }
 
 #[test]
 fn a_sentinel_in_every_secret_place_stays_in() {
-    let told = told(|m| {
+    let output = output(|m| {
         let bearer = Some(SENTINEL);
         m.me(SENTINEL);
         m.post(TOKEN, bearer, &exchange(WEB, SENTINEL));
@@ -135,13 +135,13 @@ fn a_sentinel_in_every_secret_place_stays_in() {
         );
         m.control("/tokens/revoke", &json!({ "token": SENTINEL }));
     });
-    assert_kept(&told, SENTINEL);
+    assert_kept(&output, SENTINEL);
 }
 
 #[test]
 fn what_the_mock_issues_is_masked() {
     let mut secrets = vec![SECRET.to_owned(), "pat_mock_alice".to_owned()];
-    let told = told(|m| {
+    let output = output(|m| {
         let code = m.code(&[]);
         let tokens = m.exchange_web(&code);
         m.exchange_web(&code);
@@ -167,17 +167,20 @@ fn what_the_mock_issues_is_masked() {
         ]);
     });
     for secret in &secrets {
-        assert_kept(&told, secret);
+        assert_kept(&output, secret);
     }
-    assert!(told.contains("code_m…(50 chars)"), "masked, with its kind");
-    assert!(told.contains("czu_mo…(69 chars)"));
+    assert!(
+        output.contains("code_m…(50 chars)"),
+        "masked, with its kind"
+    );
+    assert!(output.contains("czu_mo…(69 chars)"));
 }
 
 /// Who mixes parameters up must not find the secret in the log either.
 #[test]
 fn credentials_in_the_wrong_place_are_masked() {
     let token = format!("czu_mock_{}", "x".repeat(60));
-    let told = told(|m| {
+    let output = output(|m| {
         for wrong in [token.as_str(), SECRET, "pat_mock_alice"] {
             m.get(target(&authorize_url(&[("client_id", wrong)])), None);
             m.get(target(&authorize_url(&[("response_type", wrong)])), None);
@@ -195,7 +198,7 @@ fn credentials_in_the_wrong_place_are_masked() {
         }
     });
     for secret in [token.as_str(), SECRET, "pat_mock_alice"] {
-        assert_kept(&told, secret);
+        assert_kept(&output, secret);
     }
 }
 
@@ -218,7 +221,7 @@ fn percent_encoding_hides_no_credential_from_the_mask() {
         let often = twice.replace('%', "%252525");
         let first = format!("{}{}", percent_encoded(&secret[..1]), &secret[1..]);
         let kept = [secret, &whole, &twice, &often, &first];
-        let told = told(|m| {
+        let output = output(|m| {
             for wrong in kept {
                 m.get(&format!("/x/{wrong}"), None);
                 let query = "/api/permission/oauth2/authorize?response_type=code";
@@ -231,7 +234,7 @@ fn percent_encoding_hides_no_credential_from_the_mask() {
             }
         });
         for secret in kept {
-            assert_kept(&told, secret);
+            assert_kept(&output, secret);
         }
     }
 }
@@ -241,11 +244,11 @@ fn percent_encoding_hides_no_credential_from_the_mask() {
 fn the_query_of_a_redirect_uri_is_hidden_however_it_is_encoded() {
     for mark in ["?", "#", "%3F", "%23", "%253f"] {
         let uri = format!("http://evil.example/{mark}session={SENTINEL}");
-        let told = told(|m| {
+        let output = output(|m| {
             m.get(target(&authorize_url(&[("redirect_uri", &uri)])), None);
         });
-        assert_kept(&told, SENTINEL);
-        assert!(told.contains("http://evil.example/?***"), "{told}");
+        assert_kept(&output, SENTINEL);
+        assert!(output.contains("http://evil.example/?***"), "{output}");
     }
 }
 
@@ -254,7 +257,7 @@ fn the_query_of_a_redirect_uri_is_hidden_however_it_is_encoded() {
 fn long_words_are_masked_in_open_places() {
     let verifier = format!("{}~-._{}", "v".repeat(18), "w".repeat(18));
     for secret in ["z".repeat(48), verifier] {
-        let told = told(|m| {
+        let output = output(|m| {
             let secret = secret.as_str();
             for name in [
                 "client_id",
@@ -297,10 +300,10 @@ fn long_words_are_masked_in_open_places() {
                 m.send(request.body(Bytes::new()).expect("a request"));
             }
         });
-        assert_kept(&told, &secret);
-        assert!(told.contains("sdk/1 ***"), "the rest is shown");
+        assert_kept(&output, &secret);
+        assert!(output.contains("sdk/1 ***"), "the rest is shown");
         assert!(
-            told.contains(WEB) && told.contains(DEVICE),
+            output.contains(WEB) && output.contains(DEVICE),
             "client ids are"
         );
     }
@@ -316,7 +319,7 @@ fn a_text_without_secrets_is_shown_unchanged() {
     body["redirect_uri"] = json!("http://localhost:8080/a/b");
     let reply = m.post(TOKEN, Some(SECRET), &body);
     assert_eq!(reply.rule(), Some("code.redirect_uri"));
-    let told = reply.explanation.expect("an explanation");
-    assert_eq!(told.expected.as_deref(), Some(uri));
-    assert_eq!(told.actual.as_deref(), Some("http://localhost:8080/a/b"));
+    let output = reply.explanation.expect("an explanation");
+    assert_eq!(output.expected.as_deref(), Some(uri));
+    assert_eq!(output.actual.as_deref(), Some("http://localhost:8080/a/b"));
 }

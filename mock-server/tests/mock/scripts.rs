@@ -49,7 +49,7 @@ fn the_next_requests_are_answered_in_order_and_change_nothing() {
     assert_eq!(script.matched(), 5);
 
     let entries: Vec<_> = m.mock.requests();
-    let told: Vec<_> = entries
+    let actual: Vec<_> = entries
         .iter()
         .filter(|entry| entry.grant == Some("refresh_token"))
         .map(|entry| (entry.script.as_deref(), entry.fault, entry.outcome.status))
@@ -61,7 +61,7 @@ fn the_next_requests_are_answered_in_order_and_change_nothing() {
         (None, None, 200),
         (None, None, 400),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(actual, expected);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn an_invalid_script_is_refused() {
     };
     let pass = || json!({ "pass": true });
     let step = r#"a step is {"error":"invalid_grant""#;
-    for (then, after, told) in [
+    for (then, after, part) in [
         (json!([]), "pass", "then has 1 to 1000 steps"),
         (
             json!(vec![pass(); 1001]),
@@ -241,7 +241,7 @@ fn an_invalid_script_is_refused() {
         let reply = set(then, after);
         let error = reply.json["error"].as_str().unwrap_or_default();
         assert!(
-            reply.status == 400 && error.contains(told),
+            reply.status == 400 && error.contains(part),
             "{}",
             reply.text
         );

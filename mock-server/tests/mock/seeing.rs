@@ -142,8 +142,8 @@ fn fidelity_tells_how_sure_each_rule_is_and_whether_it_is_on() {
             .rule("code.single_use", false)
             .answer("refresh.rotate", 401, None)
     });
-    let told = m.get("/_mock/v1/fidelity", None).json;
-    let rules = told["rules"].as_array().expect("rules");
+    let listed = m.get("/_mock/v1/fidelity", None).json;
+    let rules = listed["rules"].as_array().expect("rules");
     let table: toml::Table = include_str!("../../rules.toml").parse().expect("the table");
     let rows = table["rule"].as_array().expect("rows");
     assert_eq!(rules.len(), rows.len());
@@ -151,7 +151,7 @@ fn fidelity_tells_how_sure_each_rule_is_and_whether_it_is_on() {
         let counted = rows
             .iter()
             .filter(|row| row["evidence"].as_str() == Some(evidence));
-        assert_eq!(told["evidence"][evidence], counted.count(), "{evidence}");
+        assert_eq!(listed["evidence"][evidence], counted.count(), "{evidence}");
     }
     let named = |id: &str| rules.iter().find(|rule| rule["id"] == id).expect("a rule");
     assert_eq!(named("code.single_use")["on"], false);
@@ -198,13 +198,13 @@ fn a_magic_value_is_refused_as_its_row_says() {
                 None => reply.member("error_code"),
             };
             assert_eq!(error, text("error"));
-            let came = reply
+            let actual = reply
                 .explanation
-                .and_then(|told| told.actual)
-                .expect("what came");
+                .and_then(|explanation| explanation.actual)
+                .expect("the actual value");
             assert!(
-                came.contains(text("value")) && came.contains(text("text")),
-                "{came}"
+                actual.contains(text("value")) && actual.contains(text("text")),
+                "{actual}"
             );
         }
     }
@@ -247,15 +247,15 @@ fn a_test_that_panics_prints_the_journal() {
         .output()
         .expect("it runs");
     assert!(!run.status.success());
-    let told = String::from_utf8(run.stderr).expect("text");
-    let lines: Vec<_> = told
+    let printed = String::from_utf8(run.stderr).expect("text");
+    let lines: Vec<_> = printed
         .lines()
         .filter(|line| line.contains(" logid="))
         .collect();
-    assert_eq!(lines.len(), 50, "{told}");
+    assert_eq!(lines.len(), 50, "{printed}");
     assert!(
-        told.contains("the last 50 of 63 requests to http://localhost:\n"),
-        "{told}"
+        printed.contains("the last 50 of 63 requests to http://localhost:\n"),
+        "{printed}"
     );
     assert_eq!(
         lines[49],

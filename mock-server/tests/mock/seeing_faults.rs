@@ -75,8 +75,8 @@ fn a_leak_is_one_whether_a_rule_or_a_fault_answers() {
         let leaks = m.mock.leaks().split_off(before);
         let of_entry = m.mock.requests().pop().expect("an entry").leaks;
         assert_eq!(leaks, of_entry);
-        let told = leaks.iter().map(|leak| (leak.kind, leak.place));
-        told.collect::<Vec<_>>()
+        let found = leaks.iter().map(|leak| (leak.kind, leak.place));
+        found.collect::<Vec<_>>()
     };
     let one = [("access_token", "body")];
     assert_eq!(spilled(Some(Fault::status(502))), one);

@@ -182,13 +182,13 @@ fn the_library_verifies_too() {
         Expect::exactly(1, refreshes()),
         Expect::at_least(1, RequestFilter::any().client_id("nobody").error("x")),
     ]);
-    let told = unmet.expect_err("two of them").to_string();
-    let lines: Vec<_> = told.lines().collect();
+    let message = unmet.expect_err("two of them").to_string();
+    let lines: Vec<_> = message.lines().collect();
     assert!(
         lines[0].starts_with("expectation 1: expected exactly 1 of endpoint token"),
-        "{told}"
+        "{message}"
     );
-    assert!(lines[1].starts_with("expectation 2: "), "{told}");
+    assert!(lines[1].starts_with("expectation 2: "), "{message}");
     assert!(lines[1].contains("client_id 11111111111111111111111111111111.app.coze, not nobody"));
 }
 
@@ -217,14 +217,14 @@ fn the_next_request_is_waited_for() {
     ] {
         assert_eq!(next(wrong).status, 400, "{wrong}");
     }
-    let came = thread::scope(|scope| {
+    let answer = thread::scope(|scope| {
         let waiting = scope.spawn(|| next("after=3&endpoint=users_me&timeout_ms=20000"));
         // Of another kind: the wait goes on.
         m.device();
         m.me("sat_mock_ci");
         waiting.join().expect("an answer")
     });
-    assert_eq!(came.json["request"]["seq"], 5, "{}", came.text);
+    assert_eq!(answer.json["request"]["seq"], 5, "{}", answer.text);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_request_is_taken_once() {
     assert_eq!(taken.map(|entry| entry.endpoint), Some("device_code"));
 }
 
-/// Nothing is lost with a call that was given up before its request came.
+/// Nothing is lost with a call that was given up before its request arrived.
 #[test]
 fn a_call_that_is_given_up_takes_nothing() {
     let m = Mock::new();

@@ -69,22 +69,22 @@ keys = [{ kid = "k", public_pem_file = "/etc/hostname" }]
 "#;
     let made = m.control("/worlds", &json!({ "name": "w", "config": config }));
     assert_eq!(made.status, 400, "{}", made.text);
-    let told = made.member("error");
-    let told: Vec<_> = told.lines().collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    let message = made.member("error");
+    let message: Vec<_> = message.lines().collect();
+    assert_eq!(message.len(), 3, "{message:?}");
     assert_eq!(
-        told[0],
+        message[0],
         "line 2, column 10: listen is a setting of the whole mock, not of a world; remove this line"
     );
     assert!(
-        told[1].contains("public_url is a setting of the whole mock"),
+        message[1].contains("public_url is a setting of the whole mock"),
         "{}",
-        told[1]
+        message[1]
     );
     assert!(
-        told[2].contains("a configuration of a world cannot name files"),
+        message[2].contains("a configuration of a world cannot name files"),
         "{}",
-        told[2]
+        message[2]
     );
     let worlds = m.get("/_mock/v1/worlds", None).json;
     assert_eq!(worlds["worlds"].as_array().map(Vec::len), Some(0));
@@ -134,10 +134,10 @@ fault = { kind = "empty_200" }
 #[test]
 fn every_world_begins_with_the_faults_of_the_configuration() {
     let broken = CozeAuthMock::builder().toml(BROKEN).expect("no mistakes");
-    let told = broken.summary();
+    let message = broken.summary();
     assert!(
-        told.contains("\nFault status on endpoint users_me\nFault empty_200 on endpoint token, grant jwt_bearer\n"),
-        "{told}"
+        message.contains("\nFault status on endpoint users_me\nFault empty_200 on endpoint token, grant jwt_bearer\n"),
+        "{message}"
     );
     let m = Mock::with(|builder| builder.toml(BROKEN).expect("no mistakes"));
     let me = |path: &str| m.get(&format!("{path}/v1/users/me"), Some("pat_mock_alice"));

@@ -67,7 +67,8 @@ def environment(**more):
 
 
 def install():
-    stamp, wanted = OUT / "installed-from", sys.version + (HERE / "requirements.txt").read_text()
+    # Scripts of an environment name its path, so one whose folder was moved is made anew.
+    stamp, wanted = OUT / "installed-from", f"{sys.version}\n{OUT}\n" + (HERE / "requirements.txt").read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return
     for command in (
