@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use coze_auth_tokens::PeekableBody;
 use coze_auth_tokens::blocking::Answer as _;
 use coze_auth_tokens::core::http::Response;
+use coze_auth_tokens::{Obstacle, PeekableBody, SendError};
 
 const JSON: &str = "application/json";
 /// How much of an answer may be looked at.
@@ -122,6 +122,35 @@ fn a_body_that_breaks_off_is_an_error_and_keeps_what_there_was() {
     assert_eq!(&there, b"{\"code\"");
     let text = format!("{:?}", answer.body());
     assert_eq!(text, "PeekableBody { .. }");
+}
+
+/// What a transport of one's own makes of its client's error: nothing counts as not sent that may have been.
+#[test]
+fn the_fate_of_a_request_is_told_by_what_lies_below_the_error() {
+    use coze_auth_tokens::core::TransportFailure::{NoAnswer, NotSent, Timeout};
+    use io::ErrorKind as Io;
+
+    for (kind, fate, obstacle) in [
+        (Io::ConnectionRefused, NotSent, Obstacle::Refused),
+        (Io::HostUnreachable, NoAnswer, Obstacle::Unreachable),
+        (Io::TimedOut, Timeout, Obstacle::Timeout),
+        (Io::ConnectionReset, NoAnswer, Obstacle::Reset),
+        (Io::UnexpectedEof, NoAnswer, Obstacle::Closed),
+    ] {
+        // As clients wrap it.
+        let error = io::Error::other(io::Error::from(kind));
+        let SendError::Failed { failure, cause } = SendError::of(error) else {
+            panic!("it ends every flow");
+        };
+        assert_eq!(failure, fate, "{kind}");
+        assert_eq!(cause.unwrap().obstacle(), obstacle, "{kind}");
+    }
+    let SendError::Failed { failure, cause } = SendError::of("words alone") else {
+        panic!("it ends every flow");
+    };
+    let cause = cause.unwrap();
+    assert_eq!((failure, cause.obstacle()), (NoAnswer, Obstacle::Unknown));
+    assert_eq!(cause.cause().to_string(), "words alone");
 }
 
 /// Over a body that is awaited.
