@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, StoreError};
+use coze_auth_tokens::blocking::Logins;
+use coze_auth_tokens::core::device::DeviceApp;
 use coze_auth_tokens::core::error::{GrantType, SigningError};
 use coze_auth_tokens::core::http::HeaderValue;
 use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
@@ -582,4 +584,30 @@ fn a_source_over_a_transport_is_observed() {
         "901 2 failed in 1.000 s after 2 requests, next try in 1.000 s, there is no token"
     );
     assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn all_users_of_an_app_tell_the_observers_of_its_logins() {
+    let unplugged = Unplugged::default();
+    let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = told.clone();
+    let logins = Logins::new(&unplugged, app, MemoryStore::new()).kept(1);
+    let logins = logins.observe(move |event| {
+        assert_eq!(event.grant_type, GrantType::RefreshToken);
+        let (subject, kind) = (event.subject.unwrap_or("-"), &event.kind);
+        notes.lock().unwrap().push(format!("{subject} {kind}"));
+    });
+    logins.install("alice", grant(0)).unwrap();
+    let token = logins.of("alice").unwrap().token().unwrap();
+    logins.of("alice").unwrap().invalidate(&token);
+    logins.install("alice", grant(0)).unwrap();
+    logins.install("bob", grant(1)).unwrap();
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            "alice the API refused the token",
+            "alice evicted with a fresh token"
+        ]
+    );
 }
