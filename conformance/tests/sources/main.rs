@@ -6,6 +6,7 @@ mod clock_cases;
 #[path = "../subjects/clocks.rs"]
 mod clocks;
 mod herd;
+mod keys;
 #[path = "../subjects/raw_socket.rs"]
 mod raw_socket;
 mod redirects;

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use coze_auth_conformance::SharedClock;
 use coze_auth_core::http::{HeaderMap, Request};
-use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::whoami::User;
 use coze_auth_core::{self as core, AccessToken, Endpoints, IssuedToken, RefreshApp, TokenGrant};
 use coze_auth_store::GrantStore;
-use coze_auth_tokens::{Error, PeekableBody, SendError, TokenSource, blocking, tokio as awaited};
+use coze_auth_tokens::{
+    Error, JwtKeys, PeekableBody, SendError, TokenSource, blocking, tokio as awaited,
+};
 use http_body_util::{BodyExt as _, Full};
 
 use self::attohttpc_transport::AttohttpcTransport;
@@ -29,7 +31,7 @@ pub(crate) type Answer = (u16, String);
 /// A token source over one of the transports. Clones are the same source.
 pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self;
-    fn jwt(clock: &SharedClock, app: JwtApp, grant: JwtGrant) -> Self;
+    fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self;
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
@@ -285,7 +287,7 @@ impl<T: Awaited> Tokens for OnTokio<T> {
         Self::over(|| TokenSource::fixed(&T::on(clock), endpoints, token))
     }
 
-    fn jwt(clock: &SharedClock, app: JwtApp, grant: JwtGrant) -> Self {
+    fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self {
         Self::over(|| TokenSource::jwt(&T::on(clock), app, grant))
     }
 
@@ -357,7 +359,7 @@ impl<T: Blocking> Tokens for OnThreads<T> {
         Self(TokenSource::fixed(&T::on(clock), endpoints, token))
     }
 
-    fn jwt(clock: &SharedClock, app: JwtApp, grant: JwtGrant) -> Self {
+    fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self {
         Self(TokenSource::jwt(&T::on(clock), app, grant))
     }
 
