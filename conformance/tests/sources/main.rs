@@ -7,6 +7,7 @@ mod clock_cases;
 mod clocks;
 mod herd;
 mod keys;
+mod logins;
 #[path = "../subjects/raw_socket.rs"]
 mod raw_socket;
 mod redirects;

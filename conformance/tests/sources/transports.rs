@@ -28,8 +28,23 @@ use crate::clocks::{AsyncClock, BlockingClock};
 /// What an answer of the API came to: status and body.
 pub(crate) type Answer = (u16, String);
 
+/// The token sources of all users of an app over one of the transports.
+pub(crate) trait Logins: Clone + Send + Sync + Sized + 'static {
+    type Tokens: Tokens;
+    fn of(&self, subject: &str) -> Result<Self::Tokens, Error>;
+    fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error>;
+    fn forget(&self, subject: &str) -> Result<(), Error>;
+    fn close(&self) -> Result<(), Error>;
+}
+
 /// A token source over one of the transports. Clones are the same source.
 pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
+    type Logins: Logins<Tokens = Self>;
+    fn logins(
+        clock: &SharedClock,
+        app: impl Into<RefreshApp>,
+        store: impl GrantStore + 'static,
+    ) -> Self::Logins;
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self;
     fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self;
     fn stored(
@@ -269,20 +284,66 @@ pub(crate) struct OnTokio<T: Awaited> {
     pub(crate) source: awaited::TokenSource<T>,
 }
 
+fn runtime() -> Arc<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    Arc::new(runtime.expect("a runtime"))
+}
+
 impl<T: Awaited> OnTokio<T> {
     fn over(make: impl FnOnce() -> awaited::TokenSource<T>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build();
         Self {
-            runtime: Arc::new(runtime.expect("a runtime")),
+            runtime: runtime(),
             source: make(),
         }
     }
 }
 
+#[derive(Clone)]
+pub(crate) struct LoginsOnTokio<T: Awaited> {
+    runtime: Arc<tokio::runtime::Runtime>,
+    logins: awaited::Logins<T>,
+}
+
+impl<T: Awaited> Logins for LoginsOnTokio<T> {
+    type Tokens = OnTokio<T>;
+
+    fn of(&self, subject: &str) -> Result<OnTokio<T>, Error> {
+        Ok(OnTokio {
+            runtime: self.runtime.clone(),
+            source: self.logins.of(subject)?,
+        })
+    }
+
+    fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
+        self.runtime.block_on(self.logins.install(subject, grant))
+    }
+
+    fn forget(&self, subject: &str) -> Result<(), Error> {
+        self.runtime.block_on(self.logins.forget(subject))
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.logins.close())
+    }
+}
+
 impl<T: Awaited> Tokens for OnTokio<T> {
+    type Logins = LoginsOnTokio<T>;
+
+    fn logins(
+        clock: &SharedClock,
+        app: impl Into<RefreshApp>,
+        store: impl GrantStore + 'static,
+    ) -> LoginsOnTokio<T> {
+        LoginsOnTokio {
+            runtime: runtime(),
+            logins: awaited::Logins::new(&T::on(clock), app, store),
+        }
+    }
+
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self {
         Self::over(|| TokenSource::fixed(&T::on(clock), endpoints, token))
     }
@@ -354,7 +415,37 @@ impl<T: Awaited> Tokens for OnTokio<T> {
 #[derive(Clone)]
 pub(crate) struct OnThreads<T: Blocking>(blocking::TokenSource<T>);
 
+impl<T: Blocking> Logins for blocking::Logins<T> {
+    type Tokens = OnThreads<T>;
+
+    fn of(&self, subject: &str) -> Result<OnThreads<T>, Error> {
+        self.of(subject).map(OnThreads)
+    }
+
+    fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
+        self.install(subject, grant)
+    }
+
+    fn forget(&self, subject: &str) -> Result<(), Error> {
+        self.forget(subject)
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.close()
+    }
+}
+
 impl<T: Blocking> Tokens for OnThreads<T> {
+    type Logins = blocking::Logins<T>;
+
+    fn logins(
+        clock: &SharedClock,
+        app: impl Into<RefreshApp>,
+        store: impl GrantStore + 'static,
+    ) -> blocking::Logins<T> {
+        blocking::Logins::new(&T::on(clock), app, store)
+    }
+
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self {
         Self(TokenSource::fixed(&T::on(clock), endpoints, token))
     }

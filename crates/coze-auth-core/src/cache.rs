@@ -171,10 +171,13 @@ impl<E: RefreshError> TokenCache<E> {
         self.fail_to_store(error, now);
     }
 
-    /// Takes a grant that a renewal has found in storage: until a new one comes, its token is served while it
+    /// Takes a grant that this ticket's renewal has found in storage: until a new one comes, its token is served while it
     /// lasts, whatever becomes of the renewal. It does not end the renewal. Ignored if it has ended, or if the
-    /// current one is it, or serves longer.
-    pub fn adopt(&mut self, stored: &TokenGrant, now: Now) {
+    /// current one is it, or serves longer; and after a login or a logout, before which it may have been read.
+    pub fn adopt(&mut self, ticket: &RefreshTicket, stored: &TokenGrant, now: Now) {
+        if ticket.id <= self.void {
+            return;
+        }
         let is_better = self.current.as_ref().is_none_or(|current| {
             !current.grant.access_token.matches(&stored.access_token)
                 && (!current.serves(now) || current.grant.expires_at < stored.expires_at)

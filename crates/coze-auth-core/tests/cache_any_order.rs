@@ -22,8 +22,8 @@ enum Op {
     SucceedUnstored(Index, u64),
     /// What could not be stored is stored.
     Store,
-    /// A grant with this life that whoever renews has found in storage.
-    Adopt(u64),
+    /// A grant with this life that the renewal of a ticket has found in storage.
+    Adopt(Index, u64),
     /// The same, a failure: `invalid_grant`, or one that may pass.
     Fail(Index, bool),
     /// A driver that went away.
@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<Index>(), life()).prop_map(|(which, life)| Op::Succeed(which, life)),
         2 => (any::<Index>(), life()).prop_map(|(which, life)| Op::SucceedUnstored(which, life)),
         1 => Just(Op::Store),
-        2 => life().prop_map(Op::Adopt),
+        2 => (any::<Index>(), life()).prop_map(|(which, life)| Op::Adopt(which, life)),
         2 => (any::<Index>(), any::<bool>()).prop_map(|(which, grant)| Op::Fail(which, grant)),
         1 => any::<Index>().prop_map(Op::Lose),
         2 => any::<bool>().prop_map(Op::Invalidate),
@@ -154,9 +154,14 @@ impl Model {
         left >= most || left >= Duration::from_secs(at_least)
     }
 
-    fn adopt(&mut self, life: u64) {
+    fn adopt(&mut self, which: Index, life: u64) {
         let grant = self.grant(life);
-        self.cache.adopt(&grant, self.now);
+        let out = which.get(&self.out);
+        self.cache.adopt(&out.ticket, &grant, self.now);
+        // It may have been read before somebody logged out.
+        if out.era != self.era {
+            return;
+        }
         let is_better = self
             .current
             .as_ref()
@@ -296,7 +301,11 @@ impl Model {
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
         match op {
             Op::Look(at_least) => return self.look(at_least),
-            Op::Succeed(..) | Op::SucceedUnstored(..) | Op::Fail(..) | Op::Lose(_)
+            Op::Succeed(..)
+            | Op::SucceedUnstored(..)
+            | Op::Adopt(..)
+            | Op::Fail(..)
+            | Op::Lose(_)
                 if self.out.is_empty() => {}
             Op::Succeed(which, life) => return self.succeed(which, life, true),
             Op::SucceedUnstored(which, life) => return self.succeed(which, life, false),
@@ -308,7 +317,7 @@ impl Model {
                     seen.unstored = false;
                 }
             }
-            Op::Adopt(life) => self.adopt(life),
+            Op::Adopt(which, life) => self.adopt(which, life),
             Op::Fail(which, spent) => {
                 let out = self.take(which);
                 let code = ["invalid_client", "invalid_grant"][usize::from(spent)];

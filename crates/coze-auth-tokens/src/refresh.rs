@@ -285,11 +285,11 @@ impl Refresh {
             return None;
         }
         let validity = self.source.policy().validity(&stored);
-        let at_least = self.ticket.as_ref().map(RefreshTicket::at_least);
-        if validity.is_fresh(now.unix) && validity.lasts(at_least.unwrap_or_default(), now.unix) {
+        let ticket = self.ticket.as_ref()?;
+        if validity.is_fresh(now.unix) && validity.lasts(ticket.at_least(), now.unix) {
             return Some(stored);
         }
-        self.source.shared.adopt(&stored, now);
+        self.source.shared.adopt(ticket, &stored, now);
         None
     }
 

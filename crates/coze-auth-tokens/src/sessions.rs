@@ -58,8 +58,13 @@ impl Sessions {
         }
     }
 
-    /// The source of this subject's login: as [`session`](Self::session), where `like` is [`Source::logins`].
-    pub(crate) fn login(&self, like: &Source, subject: &str) -> Result<Arc<Source>, Error> {
+    /// The source of this subject's login, as [`session`](Self::session); `like` is the same [`Source::logins`] every time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotALogin`] if `like` is none such; [`Error::Closed`] if it was closed; [`Error::Core`] as for
+    /// [`GrantKey::new`](coze_auth_store::GrantKey::new).
+    pub fn login(&self, like: &Source, subject: &str) -> Result<Arc<Source>, Error> {
         self.of(like, || like.login_of(subject), subject)
     }
 

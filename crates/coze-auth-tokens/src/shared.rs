@@ -369,8 +369,8 @@ impl Shared {
     }
 
     /// Serves what whoever renews has found in the store, while it renews.
-    pub(crate) fn adopt(&self, stored: &TokenGrant, now: Now) {
-        self.change(|state| state.cache.adopt(stored, now));
+    pub(crate) fn adopt(&self, ticket: &RefreshTicket, stored: &TokenGrant, now: Now) {
+        self.change(|state| state.cache.adopt(ticket, stored, now));
     }
 
     pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {

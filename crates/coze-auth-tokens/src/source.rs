@@ -172,8 +172,9 @@ impl Source {
         Ok(Self::new(kind, Slot::hot(), turns, timeout, clock))
     }
 
-    /// What the sources of all who log in with an app are made of.
-    pub(crate) fn logins(app: RefreshApp, store: Store, timeout: Duration, clock: Clock) -> Self {
+    /// What the sources of all who log in with an app are made of: [`Sessions::login`](crate::Sessions::login). It gives no
+    /// token itself.
+    pub fn logins(app: RefreshApp, store: Store, timeout: Duration, clock: Clock) -> Self {
         let app = Arc::new(app);
         let turns = Self::turns(timeout, &clock);
         let kind = Kind::Logins { app, store };

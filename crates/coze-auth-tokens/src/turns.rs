@@ -83,9 +83,7 @@ impl Turns {
     ) -> Result<Turn, u64> {
         let mut queue = locked(&self.queue);
         let Some(number) = queue.free(now, self.lease) else {
-            let place = queue.number();
-            queue.places.insert(place, source.clone());
-            return Err(place);
+            return Err(queue.join(source));
         };
         let turns = self.clone();
         Ok(Turn { turns, number })
@@ -137,6 +135,12 @@ impl Queue {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
+    }
+
+    fn join(&mut self, source: &Arc<Source>) -> u64 {
+        let place = self.number();
+        self.places.insert(place, source.clone());
+        place
     }
 
     /// Whether any turn's lease was over.

@@ -275,3 +275,42 @@ fn no_renewal_begins_beside_one_that_may_still_be_at_work() {
     world.pass(1);
     assert!(matches!(world.ask(), Ask::First(_)));
 }
+
+/// A store in which somebody acts between the read and the answer.
+struct Slow(MemoryStore, Mutex<Option<Meanwhile>>);
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+impl GrantStore for Slow {
+    fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        let read = self.0.load(key);
+        if let Some(act) = self.1.lock().unwrap().take() {
+            act();
+        }
+        read
+    }
+
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        self.0.lock(key, patience)
+    }
+}
+
+/// What was read before a logout is not served after it, though its token lasts a little longer.
+#[test]
+fn a_logout_while_the_store_is_read_brings_nothing_back() {
+    let store = MemoryStore::new();
+    let before = World::over(store.clone());
+    before.install(0);
+    let slow = Arc::new(Slow(store, Mutex::default()));
+    let restarted = World::over(slow.clone());
+    restarted.pass(LIFE - 30);
+    let first = restarted.first();
+    let logs_out = restarted.clone();
+    *slow.1.lock().unwrap() = Some(Box::new(move || logs_out.forget()));
+    assert!(matches!(ready(first.begin()), Next::Done));
+    let Ask::First(again) = restarted.ask() else {
+        panic!("what was read before the logout is served");
+    };
+    assert!(matches!(ready(again.begin()), Next::Done));
+    assert!(matches!(restarted.failure(), Error::LoginNeeded(_)));
+}

@@ -10,7 +10,7 @@ use coze_auth_store::GrantStore as _;
 use coze_auth_tokens::{Ask, Next};
 use shuttle::sync::Mutex;
 
-use crate::world::{FullOnce, LeasedStore, World, grant, memory, ready, world};
+use crate::world::{Bounded, FullOnce, LeasedStore, Users, World, grant, memory, ready, world};
 
 /// How many interleavings of each case. `COZE_AUTH_MODEL` sets another number.
 fn check(case: impl Fn() + Send + Sync + 'static) {
@@ -269,5 +269,86 @@ fn two_sources_of_one_store_make_one_request() {
         }
         assert_eq!(one.coze.requests(), 1);
         assert_eq!(one.coze.refused(), 0);
+    });
+}
+
+/// One user is kept, and the disk is full for the write of the first renewal: the source of the user has the only copy.
+#[test]
+fn what_is_evicted_during_its_renewal_is_not_lost() {
+    check(|| {
+        let store = FullOnce::over(LeasedStore::default());
+        let world = world(store.clone());
+        let users = Users::over(&world, store.clone());
+        drop(users.of("alice"));
+        store.fill();
+        let (one, other) = (users.clone(), users.clone());
+        let renews = shuttle::thread::spawn(move || drop(one.token("alice")));
+        let evicts = shuttle::thread::spawn(move || drop(other.of("bob")));
+        renews.join().unwrap();
+        evicts.join().unwrap();
+        drop(users.of("carol"));
+        // Whoever comes when the disk has room has the token that was renewed.
+        world.clock.advance(60);
+        assert_eq!(users.token("alice").unwrap().expose(), world.coze.newest());
+        assert_eq!(world.coze.refused(), 0, "the only copy was evicted");
+    });
+}
+
+/// Another process has lost its lock: nothing holds the logout back.
+#[test]
+fn a_logout_during_a_renewal_brings_nothing_back() {
+    check(|| {
+        let store = LeasedStore::default();
+        let world = world(store.clone());
+        let renews = world.clone();
+        let renews = shuttle::thread::spawn(move || drop(renews.token()));
+        ready(world.source.clone().forget()).unwrap().unwrap();
+        let logged_out = || world.source.fresh(world.clock.now().unix).is_none();
+        assert!(logged_out(), "still in the slot");
+        renews.join().unwrap();
+        assert!(logged_out(), "back in the slot");
+        assert!(store.is_empty(), "back in the store");
+        assert!(world.token().is_err(), "back in memory");
+    });
+}
+
+/// What a renewal has read of the store before a logout is not served after it.
+#[test]
+fn a_logout_while_the_store_is_read_brings_nothing_back() {
+    check(|| {
+        let store = LeasedStore::default();
+        let first = world(store.clone());
+        first.take(grant(0, first.clock.now().unix)).unwrap();
+        first.clock.advance(850);
+        let restarted = first.another(store);
+        let reads = restarted.clone();
+        let reads = shuttle::thread::spawn(move || drop(reads.token()));
+        ready(restarted.source.clone().forget()).unwrap().unwrap();
+        reads.join().unwrap();
+        assert!(restarted.token().is_err(), "served after the logout");
+    });
+}
+
+/// Of each app one renewal runs at a time. One of the callers goes away, wherever it stands.
+#[test]
+fn two_apps_at_the_bound_renew_all() {
+    check(|| {
+        let apps = [Bounded::default(), Bounded::default()];
+        let mut callers = Vec::new();
+        for app in &apps {
+            for name in ["a", "b"] {
+                let app = app.clone();
+                callers.push(shuttle::thread::spawn(move || app.token(name)));
+            }
+            let app = app.clone();
+            callers.push(shuttle::thread::spawn(move || app.goes_away("c")));
+        }
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        for app in &apps {
+            assert_eq!(app.most_at_once(), 1);
+            app.token("c");
+        }
     });
 }

@@ -63,14 +63,9 @@ FAULTS = [
         "a token is handed out before it is stored",
         "what_is_handed_out_is_stored",
         f"{TOKENS}/refresh.rs",
-        "            Ok(grant) => return self.keep(grant).await,",
-        """            Ok(grant) => {
-                if let Some(ticket) = self.ticket.take() {
-                    let (early, now) = (Ok(grant.clone()), self.source.now());
-                    self.source.shared.complete(ticket, early, now);
-                }
-                return self.keep(grant).await;
-            }""",
+        "                return self.keep(grant).await;",
+        """                self.complete(Ok(grant.clone()));
+                return self.keep(grant).await;""",
     ),
     (
         "a renewal that is dropped tells nobody",
@@ -97,8 +92,8 @@ FAULTS = [
         "a stored token is not served while it is renewed",
         "a_stored_token_is_served_while_its_renewal_runs",
         f"{TOKENS}/shared.rs",
-        "self.change(|state| state.cache.adopt(stored, now));",
-        "let _ = (stored, now);",
+        "self.change(|state| state.cache.adopt(ticket, stored, now));",
+        "let _ = (ticket, stored, now);",
     ),
     (
         "the store is not locked",
@@ -112,6 +107,76 @@ FAULTS = [
             .unwrap_or_else(PoisonError::into_inner);
         match kept.locked.insert(key.clone()) || true {
             true =>""",
+    ),
+    (
+        "race: a source takes no turn and joins the queue under another lock",
+        "two_apps_at_the_bound_renew_all",
+        f"{TOKENS}/turns.rs",
+        """            return Err(queue.join(source));""",
+        """            drop(queue);
+            return Err(locked(&self.queue).join(source));""",
+    ),
+    (
+        "race: a turn is lost with the caller that leaves while its source is called",
+        "two_apps_at_the_bound_renew_all",
+        f"{TOKENS}/turns.rs",
+        "                locked(&self.queue).taken.remove(&number);",
+        "                let _ = number;",
+    ),
+    (
+        "a turn ends where the request begins",
+        "two_apps_at_the_bound_renew_all",
+        f"{TOKENS}/refresh.rs",
+        "            Ok(Before::Send(renewal)) => Next::Send(self, renewal),",
+        """            Ok(Before::Send(renewal)) => {
+                let mut early = self;
+                early.turn = None;
+                Next::Send(early, renewal)
+            }""",
+    ),
+    (
+        "a login whose renewed grant is not stored is evicted",
+        "what_is_evicted_during_its_renewal_is_not_lost",
+        f"{TOKENS}/kept.rs",
+        "it.is_stored() && (is_held(source) || it.is_at_work())",
+        "it.is_stored() && is_held(source)",
+    ),
+    (
+        "race: whether a login is held is looked at before nobody can get it any more",
+        "what_is_evicted_during_its_renewal_is_not_lost",
+        f"{TOKENS}/kept.rs",
+        """            let mut shard = writing(self.shard(hash));
+            let found = shard.find_entry(hash, |entry| entry.place == place).ok()?;
+            // Under this lock nobody else gets it: who has it, has it already.
+            if has_to_stay(&found.get().source) {""",
+        """            let early = reading(self.shard(hash));
+            let stays = early.find(hash, |entry| entry.place == place);
+            let stays = stays.is_some_and(|entry| has_to_stay(&entry.source));
+            drop(early);
+            let mut shard = writing(self.shard(hash));
+            let found = shard.find_entry(hash, |entry| entry.place == place).ok()?;
+            if stays {""",
+    ),
+    (
+        "a renewal from before a logout counts after it",
+        "a_logout_during_a_renewal_brings_nothing_back",
+        "crates/coze-auth-core/src/cache.rs",
+        """        self.failures = 0;
+        self.void = self.tickets;
+    }""",
+        """        self.failures = 0;
+    }""",
+    ),
+    (
+        "race: what was read of the store before a logout is served after it",
+        "a_logout_while_the_store_is_read_brings_nothing_back",
+        "crates/coze-auth-core/src/cache.rs",
+        """        if ticket.id <= self.void {
+            return;
+        }
+        let is_better""",
+        """        let _ = ticket;
+        let is_better""",
     ),
     (
         "closing lets a token out that comes later",

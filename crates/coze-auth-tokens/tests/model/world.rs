@@ -6,12 +6,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use coze_auth_core::device::DeviceApp;
+use coze_auth_core::error::SigningError;
+use coze_auth_core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_core::{
     AccessToken, Endpoints, Flow as _, Now, Request, Response, SteadyTime, Step, TokenGrant,
     UnixTime,
 };
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
-use coze_auth_tokens::{Ask, Error, Next, Refresh, Source, Store};
+use coze_auth_tokens::{Ask, Error, Next, Refresh, Sessions, Source, Store};
 use shuttle::sync::Mutex;
 
 /// What comes of a future over a store that blocks.
@@ -281,6 +283,12 @@ impl LockedGrant for Leased {
     }
 }
 
+impl LeasedStore {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().1.is_none()
+    }
+}
+
 /// A store that fails to save once, when it is told to.
 #[derive(Clone)]
 pub(crate) struct FullOnce {
@@ -337,4 +345,132 @@ impl LockedGrant for FullLock {
 
 pub(crate) fn memory() -> MemoryStore {
     MemoryStore::new()
+}
+
+/// The users of an app, of whom one is kept.
+#[derive(Clone)]
+pub(crate) struct Users {
+    world: World,
+    like: Arc<Source>,
+    sessions: Arc<Sessions>,
+}
+
+impl Users {
+    pub(crate) fn over(world: &World, store: impl GrantStore + 'static) -> Self {
+        let app = DeviceApp::new(Endpoints::cn(), "app").unwrap();
+        let reads = world.clock.clone();
+        let like = Source::logins(
+            app.into(),
+            Store::blocking(Arc::new(store)),
+            Duration::from_secs(30),
+            Arc::new(move || reads.now()),
+        );
+        Self {
+            world: world.clone(),
+            like: Arc::new(like),
+            sessions: Arc::new(Sessions::with_capacity(1)),
+        }
+    }
+
+    pub(crate) fn of(&self, user: &str) -> Arc<Source> {
+        self.sessions.login(&self.like, user).unwrap()
+    }
+
+    pub(crate) fn token(&self, user: &str) -> Result<AccessToken, Error> {
+        let source = self.of(user);
+        let world = self.world.clone();
+        World { source, ..world }.token()
+    }
+}
+
+/// A JWT app with sessions, of whose renewals one runs at a time.
+#[derive(Clone)]
+pub(crate) struct Bounded {
+    root: Arc<Source>,
+    sessions: Arc<Sessions>,
+    /// How many run, and how many ran at once at the most.
+    running: Arc<Mutex<(usize, usize)>>,
+}
+
+struct Key;
+
+impl Signer for Key {
+    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+        Ok(vec![7; 256])
+    }
+}
+
+impl Default for Bounded {
+    fn default() -> Self {
+        let app = JwtApp::new(Endpoints::cn(), "1", "key", Key).unwrap();
+        let clock = Clock::default();
+        let timeout = Duration::from_secs(30);
+        let root = Source::jwt(app, JwtGrant::new(), timeout, Arc::new(move || clock.now()));
+        root.set_renewals_at_once(1);
+        Self {
+            root: Arc::new(root),
+            sessions: Arc::default(),
+            running: Arc::default(),
+        }
+    }
+}
+
+impl Bounded {
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.running.lock().unwrap().1
+    }
+
+    /// A caller that has a token in the end.
+    pub(crate) fn token(&self, name: &str) {
+        let mut caller = self.of(name).caller();
+        loop {
+            match caller.ask() {
+                Ask::Token(_) => return,
+                Ask::First(refresh) => self.renew(refresh),
+                // Nobody here waits for time: a turn that is lost is a deadlock.
+                Ask::Wait(waiting, _) => waiting.signal().wait(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A caller that does not wait.
+    pub(crate) fn goes_away(&self, name: &str) {
+        let mut caller = self.of(name).caller();
+        match caller.ask() {
+            Ask::First(refresh) => self.renew(refresh),
+            Ask::Wait(waiting, _) => {
+                shuttle::thread::yield_now();
+                drop(waiting);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of(&self, name: &str) -> Arc<Source> {
+        self.sessions.session(&self.root, name).unwrap()
+    }
+
+    fn renew(&self, refresh: Refresh) {
+        let Next::Send(refresh, mut renewal) = ready(refresh.begin()) else {
+            panic!("a JWT grant is a request");
+        };
+        let now = Clock::default().now();
+        assert!(matches!(renewal.step(now), Step::Send(_)));
+        {
+            let mut running = self.running.lock().unwrap();
+            running.0 += 1;
+            running.1 = running.1.max(running.0);
+        }
+        shuttle::thread::yield_now();
+        let end = now.unix.as_secs() + LIFE;
+        let body = format!(r#"{{"access_token":"token","expires_in":{end}}}"#);
+        renewal.receive(Ok(Response::new(body.into_bytes().into())), now);
+        let Step::Done(result) = renewal.step(now) else {
+            panic!("a renewal is one request");
+        };
+        self.running.lock().unwrap().0 -= 1;
+        let next = ready(refresh.received(result.map_err(Error::from)));
+        assert!(matches!(next, Next::Done));
+    }
 }
