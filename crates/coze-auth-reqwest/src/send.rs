@@ -3,7 +3,7 @@
 use coze_auth_core::http::{HeaderMap, Method};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_tokens::adapter::{ApiRequest, AuthorizeRequest};
-use coze_auth_tokens::tokio::{SendRequest, TokenSource as Tokens};
+use coze_auth_tokens::tokio::{Logins as AnyLogins, SendRequest, TokenSource as AnyTokenSource};
 use reqwest::{Request, RequestBuilder, Response};
 
 use crate::answer::ask;
@@ -48,10 +48,10 @@ use crate::{Client, Error};
 /// # }
 /// # client().unwrap();
 /// ```
-pub type TokenSource = Tokens<Client>;
+pub type TokenSource = AnyTokenSource<Client>;
 
 /// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
-pub type Logins = coze_auth_tokens::tokio::Logins<Client>;
+pub type Logins = AnyLogins<Client>;
 
 impl AuthorizeRequest<Request> for Client {
     fn url_and_headers(request: &mut Request) -> (String, &mut HeaderMap) {

@@ -4,7 +4,7 @@ use coze_auth_core::http::request::Builder;
 use coze_auth_core::http::{HeaderMap, Request, Response};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_tokens::adapter::AuthorizeRequest;
-use coze_auth_tokens::blocking::{SendRequest, TokenSource as Tokens};
+use coze_auth_tokens::blocking::{Logins as AnyLogins, SendRequest, TokenSource as AnyTokenSource};
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::answer::ask;
@@ -47,10 +47,10 @@ use crate::{Client, Error};
 /// if it is a GET or HEAD; else that is an error. What comes of a redirect and does not refuse the token, such as a
 /// download, is handed on. `SameHost` takes the token to another port of the same host, and from http to https:
 /// an error tells, but the token has gone there then.
-pub type TokenSource = Tokens<Client>;
+pub type TokenSource = AnyTokenSource<Client>;
 
 /// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
-pub type Logins = coze_auth_tokens::blocking::Logins<Client>;
+pub type Logins = AnyLogins<Client>;
 
 impl<B> AuthorizeRequest<Request<B>> for Client {
     fn url_and_headers(request: &mut Request<B>) -> (String, &mut HeaderMap) {
