@@ -411,7 +411,11 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     /// [`Error::NotStored`], [`Error::Core`], [`Error::Closed`]. A failure is told to everyone
     /// who asks within the next second, or longer while it goes on, without another request.
     pub fn token(&self) -> Result<AccessToken, Error> {
-        ready(self.obtain())
+        // Without a future, which costs as much as the look: it is large, and is moved.
+        match self.fresh() {
+            Some(token) => Ok(token),
+            None => ready(self.obtain()),
+        }
     }
 
     /// A valid token with its end, and without the refresh token: it may be handed to the end user, whose session lasts no

@@ -308,8 +308,13 @@ impl<D: Driver> TokenSource<D> {
         self.session.as_ref().unwrap_or(&self.handle.source)
     }
 
+    /// The token, if it is fresh.
+    pub(crate) fn fresh(&self) -> Option<AccessToken> {
+        self.source().fresh(self.handle.driver.unix())
+    }
+
     pub(crate) async fn obtain(&self) -> Result<AccessToken, Error> {
-        if let Some(token) = self.source().fresh(self.handle.driver.unix()) {
+        if let Some(token) = self.fresh() {
             return Ok(token);
         }
         Ok(self.obtain_lasting(Duration::ZERO).await?.access_token)
