@@ -32,6 +32,9 @@ pub struct PeekableBody<B> {
     /// What followed it. HTTP/1 and HTTP/2 have trailers at the end alone.
     #[cfg(feature = "tokio")]
     pub(crate) trailers: Option<HeaderMap>,
+    /// It has said so, and must not be polled again: not every body can be.
+    #[cfg(feature = "tokio")]
+    pub(crate) ended: bool,
     pub(crate) rest: B,
 }
 
@@ -42,6 +45,8 @@ impl<B> PeekableBody<B> {
             read: Bytes::new(),
             #[cfg(feature = "tokio")]
             trailers: None,
+            #[cfg(feature = "tokio")]
+            ended: false,
             rest: body,
         }
     }

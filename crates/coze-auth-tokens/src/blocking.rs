@@ -341,7 +341,8 @@ impl<T: Transport + Clone + 'static> Driver for Blocking<T> {
     }
 
     fn timeout(&self) -> Duration {
-        self.0.timeout()
+        // A transport of somebody's own may say that it has none.
+        Timeouts::of(self.0.timeout()).whole
     }
 
     fn store(store: Arc<dyn GrantStore>) -> Store {
@@ -617,7 +618,8 @@ impl<T: Transport + Clone + 'static> crate::Logins<Blocking<T>> {
     ///
     /// # Errors
     ///
-    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install).
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install). After `close` it is
+    /// [`Error::Closed`], and the grant is not taken: stop what brings logins first.
     pub fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
         ready(self.of(subject)?.take(grant))
     }

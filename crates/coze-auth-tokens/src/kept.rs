@@ -102,6 +102,10 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         let now = made.as_ref().now();
         let source = Arc::new(made);
         let closed = self.take(&mut order, hash, |entry| entry.key.borrow() == key);
+        if let Some(closed) = &closed {
+            let (new, closed) = ((*source).as_ref(), (*closed.source).as_ref());
+            new.shared.inherit_unsaved(&closed.shared);
+        }
         let mut evicted = Vec::new();
         while order.kept() >= order.capacity
             && let Some(entry) = self.evict(&mut order, now)
@@ -364,7 +368,7 @@ mod tests {
         let error = Error::NotStored(StoreError::Superseded);
         unstored
             .shared
-            .restore_unstored(grant.clone(), error, now(&clock));
+            .restore_unstored(grant.clone(), None, error, now(&clock));
         drop(unstored);
         let held = login("held");
         let Ask::First(renewal) = login("renewed").caller().ask() else {

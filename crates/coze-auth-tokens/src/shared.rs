@@ -356,9 +356,32 @@ impl Shared {
         })
     }
 
+    /// The login that waits to be stored. Whoever changes the grant notes it first: another one has come meanwhile, then.
+    pub(crate) fn unsaved_login(&self) -> Option<AccessToken> {
+        locked(&self.state).unsaved_login().cloned()
+    }
+
+    /// A login's grant is about to be stored, in place of whatever there is.
+    pub(crate) fn note_login(&self, grant: &TokenGrant) {
+        let login = Unsaved {
+            from: None,
+            grant: grant.clone(),
+        };
+        locked(&self.state).unsaved = Some(Box::new(login));
+    }
+
     /// A login's grant could not be stored.
-    pub(crate) fn restore_unstored(&self, grant: TokenGrant, error: Error, now: Now) {
+    pub(crate) fn restore_unstored(
+        &self,
+        grant: TokenGrant,
+        before: Option<&AccessToken>,
+        error: Error,
+        now: Now,
+    ) {
         self.change(|state| {
+            if state.has_later_login(before, Some(&grant.access_token)) {
+                return;
+            }
             state.unsaved = Some(Box::new(Unsaved {
                 from: None,
                 grant: grant.clone(),
@@ -373,16 +396,22 @@ impl Shared {
         self.change(|state| state.cache.adopt(ticket, stored, now));
     }
 
-    pub(crate) fn restore(&self, grant: TokenGrant, now: Now) {
+    pub(crate) fn restore(&self, grant: TokenGrant, before: Option<&AccessToken>, now: Now) {
         self.change(|state| {
+            if state.has_later_login(before, Some(&grant.access_token)) {
+                return;
+            }
             state.unsaved = None;
             state.refused = None;
             state.cache.restore(grant, now);
         });
     }
 
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self, before: Option<&AccessToken>) {
         self.change(|state| {
+            if state.has_later_login(before, None) {
+                return;
+            }
             state.unsaved = None;
             state.refused = None;
             state.cache.clear();
@@ -463,6 +492,14 @@ impl Shared {
         locked(&self.state).unsaved.clone().map(|unsaved| *unsaved)
     }
 
+    /// Takes over what another source of the same login could not store.
+    pub(crate) fn inherit_unsaved(&self, from: &Self) {
+        let unsaved = locked(&from.state).unsaved.take();
+        if unsaved.is_some() {
+            locked(&self.state).unsaved = unsaved;
+        }
+    }
+
     pub(crate) fn set_refused(&self, token: &RefreshToken) {
         locked(&self.state).refused = Some(token.clone());
     }
@@ -522,6 +559,21 @@ impl State {
             pause: self.cache.pause(now),
             expires_at: grant.map(|grant| grant.expires_at),
         }
+    }
+
+    fn unsaved_login(&self) -> Option<&AccessToken> {
+        let unsaved = self.unsaved.as_ref()?;
+        unsaved
+            .from
+            .is_none()
+            .then_some(&unsaved.grant.access_token)
+    }
+
+    /// Whether a login waits to be stored that is neither this one nor the one that waited before: it came later, while the
+    /// store took its time for this one or for a logout, and is the only copy. It will replace what the store has.
+    fn has_later_login(&self, before: Option<&AccessToken>, own: Option<&AccessToken>) -> bool {
+        self.unsaved_login()
+            .is_some_and(|waits| [before, own].iter().flatten().all(|it| !it.matches(waits)))
     }
 
     /// A grant that came, and waits to be stored, and that nobody is given yet.

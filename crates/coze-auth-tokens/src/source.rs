@@ -305,11 +305,12 @@ impl Source {
         grant: TokenGrant,
     ) -> Result<Result<(), StoreError>, Error> {
         let (key, store) = self.login()?;
+        let before = self.shared.unsaved_login();
         let stored = async {
             let mut held = store.0.lock(key, self.patience()).await?;
             save_login(&mut *held, &grant).await?;
             // Before the lock goes: so nobody else's renewal of this grant can have come here first.
-            self.shared.restore(grant, self.now());
+            self.shared.restore(grant, before.as_ref(), self.now());
             Ok(())
         };
         Ok(stored.await)
@@ -318,10 +319,40 @@ impl Source {
     /// The grant of a login could not be stored: its code is spent, so it is served from memory, and stored by one of the
     /// next calls for a token, or by [`flush`](Self::flush).
     pub fn not_installed(&self, grant: TokenGrant, error: StoreError) -> Error {
+        let before = self.shared.unsaved_login();
+        self.not_installed_after(grant, before.as_ref(), error)
+    }
+
+    pub(crate) fn not_installed_after(
+        &self,
+        grant: TokenGrant,
+        before: Option<&AccessToken>,
+        error: StoreError,
+    ) -> Error {
         let error = Error::NotStored(error);
         self.shared
-            .restore_unstored(grant, error.clone(), self.now());
+            .restore_unstored(grant, before, error.clone(), self.now());
         error
+    }
+
+    /// [`install`](Self::install), and [`not_installed`](Self::not_installed) if that fails: also if whoever asked for it has
+    /// gone away.
+    pub(crate) async fn take(self: Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
+        let mut login = Login {
+            before: self.shared.unsaved_login(),
+            grant: Some(grant.clone()),
+            source: self.clone(),
+        };
+        if self.is_stored() {
+            // From now on `close` waits for it.
+            self.shared.note_login(&grant);
+        }
+        let stored = self.install(grant).await;
+        match stored? {
+            Ok(()) => drop(login.grant.take()),
+            Err(error) => return login.keep(error).map_or(Ok(()), Err),
+        }
+        Ok(())
     }
 
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
@@ -333,10 +364,11 @@ impl Source {
     /// As for [`install`](Self::install).
     pub async fn forget(self: Arc<Self>) -> Result<Result<(), StoreError>, Error> {
         let (key, store) = self.login()?;
+        let before = self.shared.unsaved_login();
         let removed = async {
             let mut held = store.0.lock(key, self.patience()).await?;
             held.remove().await?;
-            self.shared.clear();
+            self.shared.clear(before.as_ref());
             Ok(())
         };
         Ok(removed.await)
@@ -377,9 +409,13 @@ impl Source {
     /// [`Error::NotStored`] if it cannot be stored now either: the login is lost when the process ends.
     pub async fn flush(self: Arc<Self>, patience: Duration) -> Result<(), Error> {
         match (&self.kind, self.shared.unsaved()) {
-            (Kind::Stored { key, store, .. }, Some(unsaved)) => {
+            (Kind::Stored { key, store, .. }, Some(_)) => {
                 let held = store.0.lock(key, patience).await;
                 let mut held = held.map_err(Error::NotStored)?;
+                // Now, and not before: it may be stored by now, or be logged out.
+                let Some(unsaved) = self.shared.unsaved() else {
+                    return Ok(());
+                };
                 let kept = self.keep(&mut *held, unsaved).await;
                 drop(held);
                 match kept {
@@ -496,6 +532,29 @@ pub(crate) async fn save_login(held: &mut dyn Held, grant: &TokenGrant) -> Resul
         let _ = held.load().await;
     }
     Err(StoreError::Superseded)
+}
+
+/// A login whose grant is being stored. If that is broken off, by a store that panics or a runtime that is shut down, it is
+/// kept.
+struct Login {
+    source: Arc<Source>,
+    before: Option<AccessToken>,
+    grant: Option<TokenGrant>,
+}
+
+impl Login {
+    fn keep(&mut self, error: StoreError) -> Option<Error> {
+        let grant = self.grant.take().filter(|_| self.source.is_stored())?;
+        let before = self.before.as_ref();
+        Some(self.source.not_installed_after(grant, before, error))
+    }
+}
+
+impl Drop for Login {
+    fn drop(&mut self) {
+        let cause = std::io::Error::other("storing it was broken off");
+        self.keep(StoreError::Other(Arc::new(cause)));
+    }
 }
 
 /// One call for a token: what it waited for, so that it is told what came of that and does not ask for ever.

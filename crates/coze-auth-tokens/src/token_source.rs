@@ -1,6 +1,7 @@
 //! A valid token at any moment.
 
 use std::array;
+use std::error::Error as StdError;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -26,6 +27,7 @@ use crate::sessions::Sessions;
 use crate::shared::Ask;
 use crate::slot::{self, COPIES};
 use crate::source::{Clock, Source};
+use crate::sync::{Mutex, locked};
 use crate::{Error, JwtKeys};
 
 /// Gives a valid token at any moment, to any number of callers. Clones share everything; keep one in a struct
@@ -81,6 +83,8 @@ struct Handle<D: Driver> {
     driver: D,
     source: Arc<Source>,
     sessions: Sessions,
+    /// Those that a `close` has taken out and that were not settled then: the next one waits for them, too.
+    closing: Mutex<Vec<Arc<Source>>>,
     origins: Origins,
     endpoints: Endpoints,
 }
@@ -88,7 +92,8 @@ struct Handle<D: Driver> {
 impl<D: Driver> Drop for Handle<D> {
     fn drop(&mut self) {
         let members = self.sessions.drain();
-        let all = members.chain([self.source.clone()]);
+        let closing = std::mem::take(&mut *locked(&self.closing));
+        let all = members.chain(closing).chain([self.source.clone()]);
         let unsettled: Vec<_> = all.filter(|source| source.is_unsettled()).collect();
         if !unsettled.is_empty() {
             self.driver.dropped(unsettled);
@@ -181,6 +186,7 @@ impl<D: Driver> TokenSource<D> {
                     driver,
                     source: Arc::new(source),
                     sessions: Sessions::new(),
+                    closing: Mutex::new(Vec::new()),
                     origins: Origins::of(endpoints),
                     endpoints: endpoints.clone(),
                 }),
@@ -327,6 +333,10 @@ impl<D: Driver> TokenSource<D> {
         let driver = &self.handle.driver;
         // Before a renewal is taken on, which would be lost.
         driver.can_start()?;
+        // A session that was evicted is closed with the others.
+        if self.handle.source.is_closed() {
+            return Err(Error::Closed);
+        }
         let mut caller = self.source().caller();
         caller = caller
             .wait_when_stale(self.wait_when_stale)
@@ -415,25 +425,33 @@ impl<D: Driver> TokenSource<D> {
     }
 
     pub(crate) async fn take(&self, grant: TokenGrant) -> Result<(), Error> {
-        let (source, own) = (self.source().clone(), grant.clone());
-        let stored = self.change(source.install(own)).await?;
-        stored.map_err(|error| self.source().not_installed(grant, error))
+        let source = self.source();
+        let before = source.shared.unsaved_login();
+        match self.change(source.clone().take(grant.clone())).await {
+            Ok(taken) => taken,
+            Err(_) if !source.is_stored() => Err(Error::NotALogin),
+            Err(error) => Err(source.not_installed_after(grant, before.as_ref(), error)),
+        }
     }
 
     pub(crate) async fn remove(&self) -> Result<(), Error> {
-        Ok(self.change(self.source().clone().forget()).await??)
+        let source = self.source().clone();
+        self.change(async { Ok(source.forget().await??) }).await?
     }
 
     /// Changes the grant in the store, which may hang or panic: who asks for it is told.
     async fn change(
         &self,
-        work: impl Future<Output = Result<Result<(), StoreError>, Error>> + Send + 'static,
-    ) -> Result<Result<(), StoreError>, Error> {
+        work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let driver = &self.handle.driver;
+        let failed = |cause: Arc<dyn StdError + Send + Sync>| StoreError::Other(cause);
+        driver
+            .can_start()
+            .map_err(|error| failed(Arc::new(error)))?;
         let longest = self.source().longest_change();
-        match self.handle.driver.at_most(longest, work).await {
-            Ok(changed) => changed,
-            Err(cause) => Ok(Err(StoreError::Other(Arc::new(cause)))),
-        }
+        let changed = driver.at_most(longest, work).await;
+        changed.map_err(|cause| failed(Arc::new(cause)))
     }
 
     pub(crate) async fn end(&self) -> Result<(), Error> {
@@ -441,11 +459,15 @@ impl<D: Driver> TokenSource<D> {
         let mut all = vec![self.source().clone()];
         if self.session.is_none() {
             let kept = self.handle.sessions.drain();
-            all.extend(kept.inspect(|source| source.close()));
+            let mut closing = locked(&self.handle.closing);
+            closing.extend(kept.inspect(|source| source.close()));
+            closing.retain(Source::is_unsettled);
+            all.extend(closing.iter().cloned());
         }
         // A token of a JWT app that is not waited for is not lost: the next one is a request.
         let is_own = |source: &Arc<Source>| Arc::ptr_eq(source, self.source());
         all.retain(|source| is_own(source) || source.is_unsettled());
+        self.handle.driver.can_start()?;
         self.handle.driver.settle(all).await
     }
 }

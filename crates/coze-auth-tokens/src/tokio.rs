@@ -8,9 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use ::tokio::runtime::Handle;
+use ::tokio::sync::oneshot;
 use ::tokio::task::{JoinError, JoinSet};
 use ::tokio::time::error::Elapsed;
 use ::tokio::time::timeout;
@@ -218,9 +220,10 @@ where
 
     async fn peek(&mut self, at_most: usize) -> Result<&[u8], B::Error> {
         let body = self.body_mut();
-        while body.read.len() < at_most && body.trailers.is_none() {
+        while body.read.len() < at_most && body.trailers.is_none() && !body.ended {
             let next = poll_fn(|context| Pin::new(&mut body.rest).poll_frame(context));
             let Some(frame) = next.await else {
+                body.ended = true;
                 break;
             };
             match frame?.into_data() {
@@ -250,12 +253,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PeekableBody<B> {
         }
         match self.trailers.take() {
             Some(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            None if self.ended => Poll::Ready(None),
             None => Pin::new(&mut self.rest).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.trailers.is_none() && self.rest.is_end_stream()
+        let rest_ended = self.ended || self.rest.is_end_stream();
+        self.read.is_empty() && self.trailers.is_none() && rest_ended
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -379,7 +384,8 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
     }
 
     fn timeout(&self) -> Duration {
-        self.0.timeout()
+        // A transport of somebody's own may say that it has none.
+        Timeouts::of(self.0.timeout()).whole
     }
 
     fn store(store: Arc<dyn GrantStore>) -> Store {
@@ -421,8 +427,18 @@ impl<T: Transport + Clone + 'static> Driver for Tokio<T> {
         longest: Duration,
         act: impl FnOnce() -> R + Send + 'static,
     ) -> io::Result<R> {
-        let thread = ::tokio::task::spawn_blocking(act);
-        ended(timeout(longest, thread).await, longest)
+        // A thread of its own: one that hangs must not keep one of those that the application's blocking work needs.
+        let (tell, told) = oneshot::channel();
+        let runtime = Handle::current();
+        let thread = thread::Builder::new().name("coze-auth signer".to_owned());
+        thread.spawn(move || {
+            let _entered = runtime.enter();
+            drop(tell.send(act()));
+        })?;
+        match timeout(longest, told).await {
+            Ok(told) => told.map_err(|_| io::Error::other("it panicked")),
+            Err(_) => Err(hangs(longest)),
+        }
     }
 
     async fn settle(&self, sources: Vec<Arc<Source>>) -> Result<(), Error> {
@@ -461,11 +477,13 @@ fn ended<R>(joined: Result<Result<R, JoinError>, Elapsed>, longest: Duration) ->
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) if error.is_panic() => Err(io::Error::other("it panicked")),
         Ok(Err(_)) => Err(io::Error::other("its runtime was shut down")),
-        Err(_) => {
-            let text = format!("it has not answered in {} s", longest.as_secs());
-            Err(io::Error::new(io::ErrorKind::TimedOut, text))
-        }
+        Err(_) => Err(hangs(longest)),
     }
+}
+
+fn hangs(longest: Duration) -> io::Error {
+    let text = format!("it has not answered in {} s", longest.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
@@ -727,7 +745,8 @@ impl<T: Transport + Clone + 'static> crate::Logins<Tokio<T>> {
     ///
     /// # Errors
     ///
-    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install).
+    /// As for [`of`](crate::Logins::of) and [`TokenSource::install`](crate::TokenSource::install). After `close` it is
+    /// [`Error::Closed`], and the grant is not taken: stop what brings logins first.
     pub async fn install(&self, subject: &str, grant: TokenGrant) -> Result<(), Error> {
         self.of(subject)?.take(grant).await
     }
