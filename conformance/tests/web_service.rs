@@ -69,7 +69,9 @@ impl Browser {
     fn new() -> Self {
         let config = Agent::config_builder()
             .max_redirects(0)
-            .http_status_as_error(false);
+            .http_status_as_error(false)
+            // The mock and the service are on this machine, past any proxy of the environment.
+            .proxy(None);
         let cookie = String::new();
         let agent = config.build().into();
         Self { agent, cookie }
