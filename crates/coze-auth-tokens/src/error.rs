@@ -67,7 +67,7 @@ pub enum Error {
     /// The renewal that everyone waited for ended without a word: its task panicked, or its runtime or thread
     /// was shut down.
     Interrupted,
-    /// A renewal is needed, and there is no tokio runtime here to run it on.
+    /// A renewal, a login, a logout or a close needs a tokio runtime, and is called outside of one.
     NoRuntime,
     /// A renewal has not ended in the time that all of its requests may take together: the store of grants, or the
     /// signer, hangs. If it ends with a grant after all, that is taken.
@@ -279,7 +279,7 @@ impl fmt::Display for Error {
             Self::Interrupted => f.write_str(
                 "the renewal ended without a word: its task panicked, or its runtime was shut down before close()",
             ),
-            Self::NoRuntime => f.write_str("a token has to be renewed, and there is no tokio runtime here"),
+            Self::NoRuntime => f.write_str("this needs a tokio runtime, and is called outside of one"),
             Self::TimedOut { waited } => write!(
                 f,
                 "the renewal of the grant has not ended in {} s: the store of grants hangs, or the signer; \

@@ -22,7 +22,8 @@
 //!
 //! # A transport of your own
 //!
-//! It sends one request, follows no redirect, and gives what came back. `conformance/examples` has two that run, over
+//! It sends one request, follows no redirect, keeps to its `timeout`, and gives what came back: of a body no more than `Body::READ_AT_MOST` bytes,
+//! which the client has to see to. `conformance/examples` has two that run, over
 //! `attohttpc` and over hyper; `docs/test-your-transport.md` tells how to run all cases over yours.
 //!
 //! ```
@@ -39,7 +40,7 @@
 //!     fn send(&self, request: Request) -> Result<Response, SendError> {
 //!         let request = request.map(|body| body.as_bytes().to_vec());
 //!         let answer = self.http.request(request).map_err(SendError::of)?;
-//!         Ok(answer.map(Body::from)) // at most Body::READ_AT_MOST bytes
+//!         Ok(answer.map(Body::from))
 //!     }
 //! }
 //!
@@ -79,7 +80,7 @@
 //!         let request = request.map(|body| body.as_bytes().to_vec());
 //!         let answer = tokio::time::timeout(self.timeout(), self.http.request(request)).await;
 //!         let answer = answer.map_err(|_| TransportFailure::Timeout)?.map_err(SendError::of)?;
-//!         Ok(answer.map(Body::from)) // at most Body::READ_AT_MOST bytes
+//!         Ok(answer.map(Body::from))
 //!     }
 //! }
 //!
