@@ -294,36 +294,41 @@ impl Source {
         self.policy().lease()
     }
 
-    /// Stores the grant of a login, and serves it. It replaces whatever there is.
+    /// Takes the grant of a login: stored first, then served. It replaces whatever there is.
     ///
     /// # Errors
     ///
-    /// [`Error::NotALogin`] if this is not a source of a login, and within it the store's: see
-    /// [`not_installed`](Self::not_installed).
-    pub async fn install(
-        self: Arc<Self>,
-        grant: TokenGrant,
-    ) -> Result<Result<(), StoreError>, Error> {
+    /// [`Error::NotALogin`] if this is not a source of a login. [`Error::NotStored`] if it cannot be stored: its code is
+    /// spent, so it is served from memory, and stored by one of the next calls for a token, or by
+    /// [`flush`](Self::flush). So it is if whoever asked for it goes away.
+    pub async fn take(self: Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
         let (key, store) = self.login()?;
-        let before = self.shared.unsaved_login();
+        let mut login = Login {
+            before: self.shared.unsaved_login(),
+            grant: Some(grant.clone()),
+            source: self.clone(),
+        };
+        // From now on `close` waits for it.
+        self.shared.note_login(&grant);
         let stored = async {
             let mut held = store.0.lock(key, self.patience()).await?;
             save_login(&mut *held, &grant).await?;
             // Before the lock goes: so nobody else's renewal of this grant can have come here first.
-            self.shared.restore(grant, before.as_ref(), self.now());
+            let before = login.before.as_ref();
+            self.shared.restore(grant, before, self.now());
             Ok(())
         };
-        Ok(stored.await)
+        match stored.await {
+            Ok(()) => {
+                login.grant = None;
+                Ok(())
+            }
+            Err(error) => login.keep(error).map_or(Ok(()), Err),
+        }
     }
 
-    /// The grant of a login could not be stored: its code is spent, so it is served from memory, and stored by one of the
-    /// next calls for a token, or by [`flush`](Self::flush).
-    pub fn not_installed(&self, grant: TokenGrant, error: StoreError) -> Error {
-        let before = self.shared.unsaved_login();
-        self.not_installed_after(grant, before.as_ref(), error)
-    }
-
-    pub(crate) fn not_installed_after(
+    /// The grant of a login could not be stored. `before` is the login that waited to be stored when it came.
+    pub(crate) fn not_installed(
         &self,
         grant: TokenGrant,
         before: Option<&AccessToken>,
@@ -335,43 +340,20 @@ impl Source {
         error
     }
 
-    /// [`install`](Self::install), and [`not_installed`](Self::not_installed) if that fails: also if whoever asked for it has
-    /// gone away.
-    pub(crate) async fn take(self: Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
-        let mut login = Login {
-            before: self.shared.unsaved_login(),
-            grant: Some(grant.clone()),
-            source: self.clone(),
-        };
-        if self.is_stored() {
-            // From now on `close` waits for it.
-            self.shared.note_login(&grant);
-        }
-        let stored = self.install(grant).await;
-        match stored? {
-            Ok(()) => drop(login.grant.take()),
-            Err(error) => return login.keep(error).map_or(Ok(()), Err),
-        }
-        Ok(())
-    }
-
     /// Removes the grant from the store and from here: a logout. The tokens themselves live on at Coze, which
     /// has no call to revoke them (protocol §2.1), and other processes go on with the access token that they have,
     /// until it ends.
     ///
     /// # Errors
     ///
-    /// As for [`install`](Self::install).
-    pub async fn forget(self: Arc<Self>) -> Result<Result<(), StoreError>, Error> {
+    /// [`Error::NotALogin`] if this is not a source of a login; [`Error::Store`] if it is still there.
+    pub async fn forget(self: Arc<Self>) -> Result<(), Error> {
         let (key, store) = self.login()?;
         let before = self.shared.unsaved_login();
-        let removed = async {
-            let mut held = store.0.lock(key, self.patience()).await?;
-            held.remove().await?;
-            self.shared.clear(before.as_ref());
-            Ok(())
-        };
-        Ok(removed.await)
+        let mut held = store.0.lock(key, self.patience()).await?;
+        held.remove().await?;
+        self.shared.clear(before.as_ref());
+        Ok(())
     }
 
     /// # Errors
@@ -544,9 +526,9 @@ struct Login {
 
 impl Login {
     fn keep(&mut self, error: StoreError) -> Option<Error> {
-        let grant = self.grant.take().filter(|_| self.source.is_stored())?;
+        let grant = self.grant.take()?;
         let before = self.before.as_ref();
-        Some(self.source.not_installed_after(grant, before, error))
+        Some(self.source.not_installed(grant, before, error))
     }
 }
 

@@ -430,13 +430,13 @@ impl<D: Driver> TokenSource<D> {
         match self.change(source.clone().take(grant.clone())).await {
             Ok(taken) => taken,
             Err(_) if !source.is_stored() => Err(Error::NotALogin),
-            Err(error) => Err(source.not_installed_after(grant, before.as_ref(), error)),
+            Err(error) => Err(source.not_installed(grant, before.as_ref(), error)),
         }
     }
 
     pub(crate) async fn remove(&self) -> Result<(), Error> {
         let source = self.source().clone();
-        self.change(async { Ok(source.forget().await??) }).await?
+        self.change(source.forget()).await?
     }
 
     /// Changes the grant in the store, which may hang or panic: who asks for it is told.

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, StoreError};
 use coze_auth_tokens::blocking::Logins;
 use coze_auth_tokens::core::device::DeviceApp;
-use coze_auth_tokens::core::error::{GrantType, SigningError};
+use coze_auth_tokens::core::error::GrantType;
 use coze_auth_tokens::core::http::HeaderValue;
-use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_tokens::core::{Endpoints, TokenGrant};
 use coze_auth_tokens::{Error, Event, EventKind, Next, Sessions, Source};
 
@@ -302,19 +301,6 @@ fn what_cannot_be_stored_is_told_and_so_is_its_storing_later() {
     assert!(told.lines().is_empty(), "there was nothing to store");
 }
 
-struct Key;
-
-impl Signer for Key {
-    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
-        Ok(vec![7; 256])
-    }
-}
-
-fn jwt(clock: &Passed) -> Source {
-    let app = JwtApp::new(Endpoints::cn(), "1000000001", "key", Key).unwrap();
-    Source::jwt(app, JwtGrant::new(), steps::TIMEOUT, clock.reader())
-}
-
 /// A world whose source is of a JWT app, or of one of its sessions.
 fn over(source: Arc<Source>, clock: &Passed) -> World {
     let mut world = World::at(clock.clone(), MemoryStore::new());
@@ -337,7 +323,7 @@ fn dated(secs: u64, answer: steps::Answer) -> steps::Answer {
 #[test]
 fn clocks_that_are_apart_are_told_with_a_grant_and_with_a_refusal() {
     let clock = Passed::default();
-    let world = over(Arc::new(jwt(&clock)), &clock);
+    let world = over(steps::jwt_source(&clock), &clock);
     let told = observed(&world.source);
     is_done(world.send(|_| dated(3600, granted(4))));
     let lines = told.lines();
@@ -375,7 +361,7 @@ fn a_token_that_the_api_refuses_is_told_once() {
 #[test]
 fn sessions_tell_the_observers_of_their_app_whenever_those_came() {
     let clock = Passed::default();
-    let app = jwt(&clock);
+    let app = steps::jwt_source(&clock);
     let sessions = Sessions::with_capacity(1);
     let alice = over(sessions.session(&app, "alice").unwrap(), &clock);
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -412,7 +398,7 @@ fn sessions_tell_the_observers_of_their_app_whenever_those_came() {
     clock.pass(1);
     sessions.session(&app, "carol").unwrap();
     assert_eq!(lines()[0], "one 1000000001 bob evicted");
-    let world = over(Arc::new(app), &clock);
+    let world = over(app, &clock);
     drop(world.begin());
     assert_eq!(lines()[0], "one 1000000001 - begun");
 }

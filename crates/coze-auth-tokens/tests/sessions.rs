@@ -8,23 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coze_auth_tokens::blocking::{Time, TokenSource, Transport};
-use coze_auth_tokens::core::error::SigningError;
-use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_tokens::core::{AccessToken, Endpoints, Flow as _, Now, Request, Response, Step};
+use coze_auth_tokens::core::jwt::JwtGrant;
+use coze_auth_tokens::core::{AccessToken, Flow as _, Now, Request, Response, Step};
 use coze_auth_tokens::{Ask, Error, Next, Refresh, SendError, Sessions, Source};
 
 use steps::{Passed, answer, ready};
 
 const LIFE: u64 = 900;
 const PATIENCE: Duration = Duration::from_secs(10);
-
-struct Key;
-
-impl Signer for Key {
-    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
-        Ok(vec![7; 256])
-    }
-}
 
 /// A JWT app, its sessions, and a Coze that counts.
 struct World {
@@ -37,11 +28,9 @@ struct World {
 impl World {
     fn keeping(sessions: Sessions) -> Self {
         let clock = Passed::default();
-        let app = JwtApp::new(Endpoints::cn(), "1", "key", Key).unwrap();
-        let root = Source::jwt(app, JwtGrant::new(), steps::TIMEOUT, clock.reader());
         Self {
+            root: steps::jwt_source(&clock),
             clock,
-            root: Arc::new(root),
             sessions,
             requests: AtomicU64::new(0),
         }
@@ -122,8 +111,7 @@ struct Coze(Arc<(AtomicU64, Passed)>);
 
 impl Coze {
     fn tokens(&self) -> TokenSource<Self> {
-        let app = JwtApp::new(Endpoints::cn(), "1", "key", Key).unwrap();
-        TokenSource::jwt(self, app, JwtGrant::new())
+        TokenSource::jwt(self, steps::jwt_app(), JwtGrant::new())
     }
 
     fn requests(&self) -> u64 {

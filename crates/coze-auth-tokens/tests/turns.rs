@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use coze_auth_tokens::core::error::SigningError;
-use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
-use coze_auth_tokens::core::{Endpoints, Flow as _, Now, Retry, Step};
+use coze_auth_tokens::core::{Flow as _, Now, Retry, Step};
 use coze_auth_tokens::{Ask, Caller, Error, Next, Refresh, Sessions, Source, Waiting};
 
 use steps::{Passed, answer, ready};
@@ -18,14 +16,6 @@ use steps::{Passed, answer, ready};
 const LIFE: u64 = 900;
 /// How long a renewal may take, and how long its turn counts.
 const LEASE: Duration = Duration::from_secs(200);
-
-struct Key;
-
-impl Signer for Key {
-    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
-        Ok(vec![7; 256])
-    }
-}
 
 /// A JWT app with many sessions, of whose renewals few run at once.
 struct World {
@@ -43,11 +33,9 @@ impl World {
 
     fn default() -> Self {
         let clock = Passed::default();
-        let app = JwtApp::new(Endpoints::cn(), "1", "key", Key).unwrap();
-        let root = Source::jwt(app, JwtGrant::new(), steps::TIMEOUT, clock.reader());
         Self {
+            root: steps::jwt_source(&clock),
             clock,
-            root: Arc::new(root),
             sessions: Sessions::new(),
         }
     }

@@ -302,7 +302,7 @@ fn a_logout_during_a_renewal_brings_nothing_back() {
         let world = world(store.clone());
         let renews = world.clone();
         let renews = shuttle::thread::spawn(move || drop(renews.token()));
-        ready(world.source.clone().forget()).unwrap().unwrap();
+        ready(world.source.clone().forget()).unwrap();
         let logged_out = || world.source.fresh(world.clock.now().unix).is_none();
         assert!(logged_out(), "still in the slot");
         renews.join().unwrap();
@@ -323,7 +323,7 @@ fn a_logout_while_the_store_is_read_brings_nothing_back() {
         let restarted = first.another(store);
         let reads = restarted.clone();
         let reads = shuttle::thread::spawn(move || drop(reads.token()));
-        ready(restarted.source.clone().forget()).unwrap().unwrap();
+        ready(restarted.source.clone().forget()).unwrap();
         reads.join().unwrap();
         assert!(restarted.token().is_err(), "served after the logout");
     });

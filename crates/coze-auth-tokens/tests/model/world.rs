@@ -163,8 +163,7 @@ impl World {
 
     /// A login.
     pub(crate) fn take(&self, grant: TokenGrant) -> Result<(), Error> {
-        let stored = ready(self.source.clone().install(grant.clone())).unwrap();
-        stored.map_err(|error| self.source.not_installed(grant, error))
+        ready(self.source.clone().take(grant))
     }
 
     /// Carries a renewal out, as a driver does.

@@ -10,6 +10,8 @@ use std::time::Duration;
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, Saved, StoreError};
 use coze_auth_tokens::blocking::{self, TokenSource};
 use coze_auth_tokens::core::device::DeviceApp;
+use coze_auth_tokens::core::error::SigningError;
+use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_tokens::core::{
     AccessToken, Endpoints, Flow as _, Now, Request, Response, SteadyTime, Step, TokenGrant,
     TransportFailure, UnixTime,
@@ -137,13 +139,12 @@ impl World {
 
     /// A login.
     pub(crate) fn take(&self, grant: TokenGrant) -> Result<(), Error> {
-        let stored = ready(self.source.clone().install(grant.clone())).unwrap();
-        stored.map_err(|error| self.source.not_installed(grant, error))
+        ready(self.source.clone().take(grant))
     }
 
     /// A logout.
     pub(crate) fn forget(&self) {
-        ready(self.source.clone().forget()).unwrap().unwrap();
+        ready(self.source.clone().forget()).unwrap();
     }
 
     pub(crate) fn flush(&self, patience: Duration) -> Result<(), Error> {
@@ -211,6 +212,25 @@ impl World {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A key that signs at once.
+struct Key;
+
+impl Signer for Key {
+    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+        Ok(vec![7; 256])
+    }
+}
+
+pub(crate) fn jwt_app() -> JwtApp {
+    JwtApp::new(Endpoints::cn(), "1000000001", "key", Key).unwrap()
+}
+
+/// A JWT app's source, whose sessions have sources of their own.
+pub(crate) fn jwt_source(clock: &Passed) -> Arc<Source> {
+    let source = Source::jwt(jwt_app(), JwtGrant::new(), TIMEOUT, clock.reader());
+    Arc::new(source)
 }
 
 /// A transport that sends nothing.
