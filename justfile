@@ -171,6 +171,10 @@ lint:
     cargo clippy --package coze-auth-core --no-default-features --all-targets --locked --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
+# Each crate as crates.io would get it, without building it (`cargo publish --workspace --dry-run` builds them, too).
+packages:
+    cargo publish --workspace --dry-run --no-verify --locked --allow-dirty --quiet
+
 # Tables that are made from their one source.
 rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
@@ -180,7 +184,7 @@ openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
+ci: (minutes "lint" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "soak")

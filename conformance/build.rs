@@ -46,8 +46,13 @@ impl Area {
 }
 
 fn main() {
-    let folder =
-        Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("suite/cases");
+    let own = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    // The pages whose Rust is tested; a package is without them.
+    println!("cargo::rustc-check-cfg=cfg(in_repository)");
+    if Path::new(&own).join("../docs").is_dir() {
+        println!("cargo::rustc-cfg=in_repository");
+    }
+    let folder = Path::new(&own).join("suite/cases");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut paths: Vec<_> = fs::read_dir(&folder)
         .expect("the folder of cases")

@@ -117,8 +117,8 @@ pub fn test_case<S: Subject + Send>(id: &str) {
     }
 }
 
-/// The Rust of the READMEs, compiled and run.
-#[cfg(doctest)]
+/// The Rust of the repository's pages, compiled and run.
+#[cfg(all(doctest, in_repository))]
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/tokens.md")]
 #[doc = include_str!("../../mock-server/README.md")]

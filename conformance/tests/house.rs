@@ -27,8 +27,8 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Of each package of the workspace: its direct dependencies, as (name, kind).
-fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
+/// Each package of the workspace, as its manifest describes it.
+fn manifests() -> Vec<Value> {
     let metadata = cargo(&[
         "metadata",
         "--no-deps",
@@ -38,6 +38,11 @@ fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
         "--locked",
     ]);
     let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    metadata["packages"].as_array().expect("packages").clone()
+}
+
+/// Of each package of the workspace: its direct dependencies, as (name, kind).
+fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
     let text = |value: &Value| value.as_str().unwrap_or("normal").to_owned();
     let dependencies = |package: &Value| {
         let all = package["dependencies"].as_array().expect("dependencies");
@@ -45,8 +50,7 @@ fn packages() -> BTreeMap<String, BTreeSet<(String, String)>> {
             .map(|dependency| (text(&dependency["name"]), text(&dependency["kind"])))
             .collect()
     };
-    let packages = metadata["packages"].as_array().expect("packages");
-    packages
+    manifests()
         .iter()
         .map(|package| (text(&package["name"]), dependencies(package)))
         .collect()
@@ -241,6 +245,29 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).expect("a text file")
 }
 
+/// The files that a source takes by `#[path]` and the `include` macros.
+fn taken_files(text: &str) -> Vec<String> {
+    // Put together, so that this file does not find itself.
+    let openings = [
+        concat!("#[pa", "th = \""),
+        concat!("include", "!(\""),
+        concat!("include_", "str!(\""),
+        concat!("include_", "bytes!(\""),
+    ];
+    let found = openings.iter().flat_map(|opening| {
+        let rest = text.split(opening).skip(1);
+        rest.filter_map(|rest| rest.split('"').next())
+    });
+    found.map(str::to_owned).collect()
+}
+
+/// Where the links of a page lead.
+fn link_targets(page: &str) -> Vec<String> {
+    let rest = page.split("](").skip(1);
+    let targets = rest.filter_map(|rest| rest.split(')').next());
+    targets.map(str::to_owned).collect()
+}
+
 /// A file that is taken from another package's folder is a dependency that no manifest shows.
 #[test]
 fn no_package_takes_files_of_another() {
@@ -250,29 +277,17 @@ fn no_package_takes_files_of_another() {
             .ancestors()
             .find(|folder| folder.join("Cargo.toml").exists())
             .expect("a package");
-        // Put together, so that this file does not find itself.
-        for opening in [
-            concat!("#[pa", "th = \""),
-            concat!("include", "!(\""),
-            concat!("include_", "str!(\""),
-            concat!("include_", "bytes!(\""),
-        ] {
-            for target in text
-                .split(opening)
-                .skip(1)
-                .filter_map(|rest| rest.split('"').next())
-            {
-                let taken = path.parent().expect("a folder").join(target);
-                let taken = taken
-                    .canonicalize()
-                    .unwrap_or_else(|error| panic!("{}: {target}: {error}", path.display()));
-                let documentation = taken.extension().is_some_and(|ending| ending == "md");
-                assert!(
-                    taken.starts_with(manifest.canonicalize().expect("a folder")) || documentation,
-                    "{} takes {target}",
-                    path.display()
-                );
-            }
+        for target in taken_files(&text) {
+            let taken = path.parent().expect("a folder").join(&target);
+            let taken = taken
+                .canonicalize()
+                .unwrap_or_else(|error| panic!("{}: {target}: {error}", path.display()));
+            let documentation = taken.extension().is_some_and(|ending| ending == "md");
+            assert!(
+                taken.starts_with(manifest.canonicalize().expect("a folder")) || documentation,
+                "{} takes {target}",
+                path.display()
+            );
         }
     }
 }
@@ -307,6 +322,186 @@ fn adapters_are_thin() {
     }
 }
 
+/// The packages that are published, with their folders and the files that they contain, as `cargo package` lists them.
+fn published() -> Vec<(String, PathBuf, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    for manifest in manifests() {
+        if manifest["publish"] == Value::Array(Vec::new()) {
+            continue;
+        }
+        let name = manifest["name"].as_str().expect("a name").to_owned();
+        let path = Path::new(manifest["manifest_path"].as_str().expect("a path"));
+        let folder = path.parent().expect("a folder").to_owned();
+        let list = cargo(&[
+            "package",
+            "--list",
+            "--offline",
+            "--allow-dirty",
+            "--package",
+            &name,
+        ]);
+        let list = list.lines().map(|line| line.replace('\\', "/")).collect();
+        found.push((name, folder, list));
+    }
+    found
+}
+
+/// The owner alone can publish; who depends on what is not published cannot be published either.
+#[test]
+fn all_but_the_examples_are_published() {
+    let all: BTreeSet<String> = packages().into_keys().collect();
+    let published: BTreeSet<String> = published().into_iter().map(|(name, ..)| name).collect();
+    let kept: Vec<&String> = all.difference(&published).collect();
+    assert!(
+        kept.iter().all(|name| *name == "coze-auth-examples"),
+        "{kept:?} is not published"
+    );
+}
+
+/// What crates.io and docs.rs show of a package. The address of the repository and a contact are the owner's to fill in.
+#[test]
+fn a_package_says_what_it_is() {
+    let published: BTreeSet<String> = published().into_iter().map(|(name, ..)| name).collect();
+    for manifest in manifests() {
+        let name = manifest["name"].as_str().expect("a name");
+        if !published.contains(name) {
+            continue;
+        }
+        let text = |member: &str| manifest[member].as_str().unwrap_or_default();
+        let list = |member: &str| manifest[member].as_array().map_or(0, Vec::len);
+        assert!(
+            text("description").contains("Coze (扣子)"),
+            "{name}: `description` says what it is, and names Coze (扣子)"
+        );
+        assert_eq!(
+            text("documentation"),
+            format!("https://docs.rs/{name}"),
+            "{name}: `documentation`"
+        );
+        assert_eq!(text("license"), "MIT OR Apache-2.0", "{name}: `license`");
+        assert_eq!(text("readme"), "README.md", "{name}: `readme`");
+        // The limits of crates.io.
+        assert!((1..=5).contains(&list("keywords")), "{name}: `keywords`");
+        assert!(
+            (1..=5).contains(&list("categories")),
+            "{name}: `categories`"
+        );
+        let features = manifest["features"].as_object().expect("features");
+        assert!(
+            features.is_empty() || manifest["metadata"]["docs"]["rs"]["all-features"] == true,
+            "{name}: docs.rs is to show what its features bring: `[package.metadata.docs.rs]`"
+        );
+    }
+}
+
+/// Who has the package alone has all that it names: a README, the licences, what its links lead to, and what its code includes.
+#[test]
+fn a_package_is_whole() {
+    let licences = ["LICENSE-APACHE", "LICENSE-MIT"];
+    let (mut links, mut includes) = (0, 0);
+    for (name, folder, list) in published() {
+        for file in ["README.md", licences[0], licences[1]] {
+            assert!(list.contains(file), "{name} has no {file}");
+        }
+        for licence in licences {
+            let own = read(&folder.join(licence));
+            // Where a checkout has no symbolic links, their files hold where they would lead.
+            if own.trim().ends_with(licence) {
+                println!(
+                    "skipped: {name}/{licence} is a symbolic link, and this checkout has none"
+                );
+                continue;
+            }
+            assert_eq!(own, read(&root().join(licence)), "{name}: {licence}");
+        }
+        let readme = read(&folder.join("README.md"));
+        assert!(
+            readme.starts_with(&format!("# {name}\n")),
+            "{name}: the README begins with its name"
+        );
+        assert!(
+            readme.contains("C compiler"),
+            "{name}: the README says what is needed beside cargo"
+        );
+        let has = |path: &Path| {
+            let path = path.to_string_lossy().replace('\\', "/");
+            list.contains(&path)
+                || list
+                    .iter()
+                    .any(|file| file.starts_with(&format!("{path}/")))
+        };
+        for file in list.iter().filter(|file| file.ends_with(".md")) {
+            for target in link_targets(&read(&folder.join(file))) {
+                let path = target.split('#').next().unwrap_or_default();
+                if path.is_empty() || path.contains("://") {
+                    continue;
+                }
+                links += 1;
+                assert!(
+                    has(&within(file, path)),
+                    "{name}: {file} links to {target}, which is not in the package: name it without a link"
+                );
+            }
+        }
+        for file in list.iter().filter(|file| file.ends_with(".rs")) {
+            let text = read(&folder.join(file));
+            // What is behind this cfg is not compiled from a package.
+            let text = text.split("in_repository))]").next().unwrap_or_default();
+            for target in taken_files(text) {
+                includes += 1;
+                assert!(
+                    has(&within(file, &target)),
+                    "{name}: {file} takes {target}, which is not in the package"
+                );
+            }
+        }
+    }
+    assert!(
+        links > 20 && includes > 10,
+        "{links} links, {includes} files"
+    );
+}
+
+/// A path that a file names, from the package's folder; with `..` at its start if it leads out of it.
+fn within(file: &str, target: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    let folder = Path::new(file).parent().expect("a folder");
+    for part in folder.join(target).components() {
+        match part.as_os_str().to_str() {
+            Some(".") => {}
+            Some("..") if path.file_name().is_some() => drop(path.pop()),
+            _ => path.push(part),
+        }
+    }
+    path
+}
+
+/// RELEASING.md has every published package once, after those that it depends on.
+#[test]
+fn packages_are_released_after_what_they_depend_on() {
+    let page = read(&root().join("RELEASING.md"));
+    let (_, order) = page.split_once("\n## The order\n").expect("the section");
+    let order = order.split("\n## ").next().unwrap_or_default();
+    let rows = order
+        .lines()
+        .filter(|line| line.starts_with("| `coze-auth"));
+    let order: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    let published: BTreeSet<String> = published().into_iter().map(|(name, ..)| name).collect();
+    let listed: BTreeSet<String> = order.iter().copied().map(str::to_owned).collect();
+    assert_eq!(listed, published, "the packages of RELEASING.md");
+    assert_eq!(order.len(), listed.len(), "one of them twice: {order:?}");
+    for (package, dependencies) in packages() {
+        let place = |name: &str| order.iter().position(|listed| *listed == name);
+        let Some(own) = place(&package) else { continue };
+        for (name, _) in dependencies {
+            assert!(
+                place(&name).is_none_or(|before| before < own),
+                "RELEASING.md has {package} before {name}, which it depends on"
+            );
+        }
+    }
+}
+
 /// A crate is Rust: what installs and drives programs in other languages stays in the repository, the released SDKs'
 /// versions above all.
 #[test]
@@ -318,20 +513,7 @@ fn no_package_contains_drivers_in_other_languages() {
         "package-lock.json",
         "requirements.txt",
     ];
-    for package in packages().keys() {
-        let list = cargo(&[
-            "package",
-            "--list",
-            "--offline",
-            "--allow-dirty",
-            "--package",
-            package,
-        ]);
-        let list: Vec<String> = list.lines().map(|line| line.replace('\\', "/")).collect();
-        assert!(
-            list.iter().any(|path| path == "src/lib.rs"),
-            "{package}: {list:?}"
-        );
+    for (package, _, list) in published() {
         for path in list {
             let is_foreign = foreign.iter().any(|ending| path.ends_with(ending));
             assert!(
@@ -367,16 +549,12 @@ fn every_link_of_a_page_leads_to_what_is_there() {
     let mut links = 0;
     for path in files(&["."], ".md") {
         let text = read(&path);
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for target in link_targets(&text) {
             if target.contains("://") {
                 continue;
             }
             links += 1;
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let led = match file {
                 "" => path.clone(),
                 file => path.parent().expect("a folder").join(file),
@@ -402,8 +580,9 @@ fn facts_stand_once() {
     for path in files(&["crates", "mock-server", "conformance"], "Cargo.toml") {
         let text = read(&path);
         for inherited in ["version", "edition", "rust-version", "license", "publish"] {
+            let kept = inherited == "publish" && text.contains("\npublish = false\n");
             assert!(
-                text.contains(&format!("{inherited}.workspace = true")),
+                kept || text.contains(&format!("{inherited}.workspace = true")),
                 "{}: {inherited}",
                 path.display()
             );

@@ -91,3 +91,8 @@ pub use self::time::{ClockSkew, Now, SteadyTime, UnixTime};
 pub use self::token::{IssuedToken, TokenGrant};
 pub use self::whoami::whoami;
 pub use self::wire::{Body, Request, Response};
+
+/// The Rust of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -23,3 +23,8 @@ pub use self::file::FileStore;
 pub use self::key::GrantKey;
 pub use self::memory::MemoryStore;
 pub use self::store::{AsyncGrantStore, AsyncLockedGrant, GrantStore, LockedGrant, Saved};
+
+/// The Rust of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

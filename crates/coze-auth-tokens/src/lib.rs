@@ -173,3 +173,8 @@ pub use self::sessions::Sessions;
 pub use self::shared::Ask;
 #[doc(hidden)]
 pub use self::source::{Caller, Clock, Source};
+
+/// The Rust of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

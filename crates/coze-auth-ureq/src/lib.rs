@@ -124,3 +124,8 @@ pub use coze_auth_tokens::{
 
 pub use self::client::Client;
 pub use self::send::{Logins, TokenSource};
+
+/// The Rust of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,7 +34,10 @@ fn paths(document: &Value) -> BTreeSet<String> {
 #[test]
 fn the_protocol_has_the_same_endpoints() {
     let protocol = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
-    let protocol = std::fs::read_to_string(protocol).expect("the page");
+    let Ok(protocol) = std::fs::read_to_string(protocol) else {
+        println!("skipped: docs/protocol.md is in the repository, not in the package");
+        return;
+    };
     let documented: BTreeSet<_> = protocol
         .lines()
         .filter(|line| line.starts_with("| E") && line.contains("| `"))
