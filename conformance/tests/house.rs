@@ -86,10 +86,21 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth-tokens", &["normal"]),
         ],
     ),
+    (
+        "coze-auth",
+        &[
+            ("coze-auth-core", &["normal"]),
+            ("coze-auth-reqwest", &["normal"]),
+            ("coze-auth-store", &["normal"]),
+            ("coze-auth-tokens", &["normal"]),
+            ("coze-auth-ureq", &["normal"]),
+        ],
+    ),
     ("coze-auth-mock", &[]),
     (
         "coze-auth-conformance",
         &[
+            ("coze-auth", &["dev"]),
             ("coze-auth-core", &["normal"]),
             ("coze-auth-mock", &["normal"]),
             ("coze-auth-reqwest", &["dev"]),
@@ -203,6 +214,10 @@ fn adapters_bring_one_tls_stack() {
 #[test]
 fn blocking_users_have_no_tokio_and_no_hyper() {
     const NEVER: &[&str] = &["tokio", "hyper", "hyper-util", "reqwest", "http-body"];
+    let blocking = ["--no-default-features", "--features", "ureq,loopback"];
+    let door = tree("coze-auth", &blocking);
+    assert!(door.contains("coze-auth-ureq"), "{door:?}");
+    must_not_have(&door, "coze-auth over ureq", NEVER);
     must_not_have(&tree("coze-auth-ureq", &[]), "coze-auth-ureq", NEVER);
     let blocking = tree("coze-auth-tokens", &[]);
     must_not_have(&blocking, "coze-auth-tokens without features", NEVER);

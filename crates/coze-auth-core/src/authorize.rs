@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
-use url::{Url, form_urlencoded};
+use url::{Host, Url, form_urlencoded};
 
-use crate::endpoint::{Endpoints, WorkspaceId, absolute, another_site, identifier, not_a_url};
+use crate::endpoint::{
+    Endpoints, WorkspaceId, absolute, another_site, identifier, is_loopback, not_a_url,
+};
 use crate::entropy::Entropy;
 use crate::error::{
     CallbackError, ConfigError, Error, ErrorCode, GrantType, Problem, ServerText, report,
@@ -81,6 +84,79 @@ impl RedirectUri {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Where a program on this machine listens for the callback itself (RFC 8252 §7.3).
+    ///
+    /// ```
+    /// # use coze_auth_core::authorize::RedirectUri;
+    /// # fn main() -> Result<(), coze_auth_core::error::ConfigError> {
+    /// let redirect = RedirectUri::new("http://127.0.0.1:8414/callback")?;
+    /// let place = redirect.loopback()?;
+    /// assert_eq!((place.port, place.path.as_str()), (8414, "/callback"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is not http to `127.0.0.1`, `[::1]` or `localhost`, or has a fragment, which no browser sends.
+    pub fn loopback(&self) -> Result<LoopbackPlace, ConfigError> {
+        let bad = |problem| Err(ConfigError::new("redirect URI", problem));
+        let Some(url) = absolute(&self.0) else {
+            return bad(not_a_url(&self.0));
+        };
+        if !is_loopback(url.host()) {
+            return bad(Problem::Host(
+                "is not this machine, so a program here cannot take its callback; register http://127.0.0.1:8414/callback, say, with \
+                 the app, or take the callback in your server",
+            ));
+        }
+        if url.scheme() != "http" {
+            return bad(Problem::Looks(
+                "is https, for which a program on this machine has no certificate; register it with http:// (RFC 8252 §7.3)",
+            ));
+        }
+        if url.fragment().is_some() {
+            return bad(Problem::Looks(
+                "has a #, and a browser sends nothing of what stands behind one; register it without",
+            ));
+        }
+        Ok(LoopbackPlace {
+            hosts: match url.host() {
+                Some(Host::Ipv4(address)) => vec![address.into()],
+                Some(Host::Ipv6(address)) => vec![address.into()],
+                // Which of both a browser takes is up to the machine.
+                _ => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            },
+            port: url.port().unwrap_or(80),
+            path: url.path().to_owned(),
+        })
+    }
+
+    /// The same with another port, where a server takes any for loopback (RFC 8252 §7.3). Coze compares the text (protocol §2.2).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as for [`new`](Self::new).
+    pub fn with_port(&self, port: u16) -> Result<Self, ConfigError> {
+        let Some(mut url) = absolute(&self.0) else {
+            return Err(ConfigError::new("redirect URI", not_a_url(&self.0)));
+        };
+        // It fails for a URL without a host alone.
+        let _ = url.set_port(Some(port));
+        Self::new(url)
+    }
+}
+
+/// Where a program on this machine listens for a callback.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LoopbackPlace {
+    /// The addresses, of which a browser may ask any: both families for `localhost`.
+    pub hosts: Vec<IpAddr>,
+    /// The port; 80 if the URI has none.
+    pub port: u16,
+    /// The path, as a browser sends it.
+    pub path: String,
 }
 
 /// The page where a person approves, for their browser. It holds the `state`, so it is for that

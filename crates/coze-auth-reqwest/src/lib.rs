@@ -124,6 +124,7 @@ pub use coze_auth_tokens::tokio::{AsyncJwtApp, AsyncSigner, Sleep, SystemClock, 
 pub use coze_auth_tokens::{
     Error, JwtKeys, Waiting, config_from_file, entropy, environment, jwt_app_from_env,
 };
+pub use reqwest;
 
 pub use self::client::Client;
 pub use self::send::{Logins, TokenSource};

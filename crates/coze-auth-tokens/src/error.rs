@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,18 @@ pub enum Error {
     },
     /// The HTTP client of the application failed at the application's own request.
     Request(NetworkError),
+    /// A login in the browser of this machine cannot listen where its redirect URI leads.
+    Listen {
+        /// Where: address and port.
+        at: SocketAddr,
+        /// Why not.
+        cause: Arc<io::Error>,
+    },
+    /// The callback of a login in the browser of this machine did not arrive in the time for it.
+    NoCallback {
+        /// How long that was.
+        waited: Duration,
+    },
     /// The operating system gave no random bytes.
     Entropy(Arc<io::Error>),
     /// The system gave no thread.
@@ -126,7 +139,7 @@ impl Error {
             } if cause.needs_settings(*failure) => ErrorKind::Settings,
             Self::Core { error, .. } => error.kind(),
             Self::RefreshRefused(refused) => refused.kind(),
-            Self::LoginNeeded(_) => ErrorKind::LoginNeeded,
+            Self::LoginNeeded(_) | Self::NoCallback { .. } => ErrorKind::LoginNeeded,
             Self::Store(error) => error.kind(),
             Self::NotStored(_)
             | Self::Interrupted
@@ -136,6 +149,7 @@ impl Error {
             Self::Build(_)
             | Self::Redirected { .. }
             | Self::File { .. }
+            | Self::Listen { .. }
             | Self::OtherApp { .. } => ErrorKind::Settings,
             Self::Request(cause) => cause.kind(),
             Self::NotALogin
@@ -313,8 +327,30 @@ impl fmt::Display for Error {
                  another of yours",
             ),
             Self::Request(cause) => write!(f, "the request got no answer: {cause}"),
+            Self::Listen { at, cause } => {
+                write!(f, "the login cannot listen on {at}, where its redirect URI leads: ")?;
+                match cause.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str(
+                        "another program has that port; it may be an earlier login that still waits: end it, or register a redirect \
+                         URI with another port",
+                    ),
+                    io::ErrorKind::PermissionDenied => f.write_str(
+                        "the system does not let this program have that port; register a redirect URI with a port from 1024 up",
+                    ),
+                    io::ErrorKind::AddrNotAvailable => f.write_str(
+                        "this machine does not have that address; register a redirect URI with 127.0.0.1",
+                    ),
+                    _ => write!(f, "{cause}"),
+                }
+            }
+            Self::NoCallback { waited } => write!(
+                f,
+                "nobody finished the login in {} s, so it is over: log in again; a tab of it that is still open will say that it cannot \
+                 connect, and can be closed",
+                waited.as_secs()
+            ),
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
-            Self::Thread(_) => f.write_str("the system gave no thread to renew the grant in"),
+            Self::Thread(_) => f.write_str("the system gave no thread"),
             Self::File { path, cause } => {
                 write!(f, "{} cannot be read: {cause}", path.display())
             }
@@ -337,7 +373,9 @@ impl std::error::Error for Error {
             Self::Build(cause) => Some(&**cause),
             // The store's error has spoken in `Display`, too.
             Self::Store(error) | Self::NotStored(error) => error.source(),
-            Self::Entropy(cause) | Self::Thread(cause) => Some(&**cause),
+            Self::Listen { cause, .. } | Self::Entropy(cause) | Self::Thread(cause) => {
+                Some(&**cause)
+            }
             _ => None,
         }
     }

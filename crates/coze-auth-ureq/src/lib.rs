@@ -121,6 +121,7 @@ pub use coze_auth_tokens::blocking::{SystemClock, Time};
 pub use coze_auth_tokens::{
     Error, JwtKeys, Signal, config_from_file, entropy, environment, jwt_app_from_env,
 };
+pub use ureq;
 
 pub use self::client::Client;
 pub use self::send::{Logins, TokenSource};

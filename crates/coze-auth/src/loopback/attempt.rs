@@ -1,0 +1,228 @@
+//! What the threads of a login share: who decides it, and who is told.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use coze_auth_core::authorize::{Callback, PendingAuthorization};
+use coze_auth_core::{Call, TokenGrant};
+
+use super::page::Page;
+use super::request::Request;
+use super::{App, Notice, Notify};
+use crate::Error;
+
+/// How long the program stays for the page that the callback leads to.
+const STAY: Duration = Duration::from_secs(2);
+
+type Outcome = Result<Call<TokenGrant>, Error>;
+
+/// One login, while its callback is waited for.
+pub(super) struct Attempt {
+    app: App,
+    pending: PendingAuthorization,
+    path: String,
+    notify: Notify,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    decision: Option<Decision>,
+    /// The decision may be taken: nobody listens any more.
+    is_over: bool,
+    is_abandoned: bool,
+    has_told_stray: bool,
+    waker: Option<Waker>,
+}
+
+struct Decision {
+    /// None once it was taken.
+    outcome: Option<Outcome>,
+    page: Page,
+    at: Instant,
+    page_was_served: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        app: App,
+        pending: PendingAuthorization,
+        path: String,
+        notify: Notify,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            pending,
+            path,
+            notify,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn decided(self: &Arc<Self>) -> Decided {
+        Decided(self.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path of the page that a callback is led to, which must be another one than its own.
+    fn done_path(&self) -> &'static str {
+        match self.path.as_str() {
+            "/done" => "/logged-in",
+            _ => "/done",
+        }
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&self, request: &Request) -> Page {
+        let path = request.path();
+        if path == self.done_path() {
+            return match &self.state().decision {
+                Some(decision) => decision.page,
+                None => Page::NotYet,
+            };
+        }
+        if path != self.path {
+            return Page::NotFound;
+        }
+        if request.method() != "GET" {
+            return Page::OnlyGet;
+        }
+        if !request.is_navigation() {
+            return Page::OnlyInATab;
+        }
+        match Callback::parse(request.target()) {
+            Ok(callback) => self.callback(&callback),
+            Err(_) => Page::Unreadable,
+        }
+    }
+
+    fn callback(&self, callback: &Callback) -> Page {
+        // A copy, so that the same callback is known again later.
+        let (outcome, page) = match self.app.exchange(self.pending.clone(), callback) {
+            Ok(call) => (Ok(call), Page::Approved),
+            Err(rejected) if rejected.pending.is_some() => return self.stray(),
+            Err(rejected) => (Err(Error::from(rejected)), Page::Refused),
+        };
+        let mut state = self.state();
+        match &state.decision {
+            Some(decision) if decision.page == Page::TooLate => Page::TooLate,
+            Some(_) => Page::SeeOther(self.done_path()),
+            None => {
+                state.decision = Some(Decision {
+                    outcome: Some(outcome),
+                    page,
+                    at: Instant::now(),
+                    page_was_served: false,
+                });
+                Page::SeeOther(self.done_path())
+            }
+        }
+    }
+
+    fn stray(&self) -> Page {
+        let has_told = std::mem::replace(&mut self.state().has_told_stray, true);
+        if !has_told {
+            (self.notify)(&Notice::StrayCallback);
+        }
+        Page::OfAnotherLogin
+    }
+
+    /// This page has reached the browser.
+    pub(super) fn served(&self, page: Page) {
+        if let Some(decision) = &mut self.state().decision {
+            decision.page_was_served |= decision.page == page;
+        }
+    }
+
+    /// Whether the listener can close; if the time is over, it decides that.
+    pub(super) fn can_close(&self, deadline: Option<Instant>, within: Duration) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        if state.is_abandoned {
+            return true;
+        }
+        match &state.decision {
+            Some(decision) => decision.page_was_served || now >= decision.at + STAY,
+            None if deadline.is_some_and(|deadline| now >= deadline) => {
+                state.decision = Some(Decision {
+                    outcome: Some(Err(Error::NoCallback { waited: within })),
+                    page: Page::TooLate,
+                    at: now,
+                    page_was_served: true,
+                });
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The port is free again, and the decision can be taken.
+    pub(super) fn is_closed(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        self.changed.notify_all();
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Ready with the decision, when nobody listens any more. Dropped before, it ends the login.
+pub(super) struct Decided(Arc<Attempt>);
+
+impl Decided {
+    /// Blocks for it.
+    pub(super) fn wait(self) -> Outcome {
+        let state = self.0.state();
+        let mut state = self
+            .0
+            .changed
+            .wait_while(state, |state| !state.is_over)
+            .unwrap_or_else(PoisonError::into_inner);
+        taken(&mut state)
+    }
+}
+
+fn taken(state: &mut State) -> Outcome {
+    let outcome = state
+        .decision
+        .as_mut()
+        .and_then(|decision| decision.outcome.take());
+    // It has one, unless the listening thread has panicked.
+    outcome.unwrap_or_else(|| {
+        Err(Error::Thread(Arc::new(io::Error::other(
+            "the thread of the login panicked",
+        ))))
+    })
+}
+
+impl Future for Decided {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let mut state = self.0.state();
+        match state.is_over {
+            true => Poll::Ready(taken(&mut state)),
+            false => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Decided {
+    fn drop(&mut self) {
+        self.0.state().is_abandoned = true;
+    }
+}
