@@ -96,6 +96,10 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth-ureq", &["normal"]),
         ],
     ),
+    (
+        "coze-auth-cli",
+        &[("coze-auth", &["normal"]), ("coze-auth-mock", &["dev"])],
+    ),
     ("coze-auth-mock", &[]),
     (
         "coze-auth-conformance",

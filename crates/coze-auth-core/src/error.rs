@@ -18,7 +18,8 @@ pub use answer::{ErrorCode, Oddity, Refused, Unexpected};
 pub use config::{ConfigError, Problem};
 pub use kind::{ErrorKind, GrantType};
 pub use report::report;
-pub(crate) use text::{ServerText, is_invisible};
+pub(crate) use text::ServerText;
+pub use text::is_invisible;
 
 /// Why a flow ended without its result.
 ///

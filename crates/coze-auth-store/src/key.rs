@@ -1,7 +1,7 @@
 //! Whose grant it is.
 
-use coze_auth_core::RefreshApp;
 use coze_auth_core::error::ConfigError;
+use coze_auth_core::{Endpoints, RefreshApp};
 use sha2::{Digest as _, Sha256};
 
 /// Names a grant: a server has many users, and may talk to both regions and as several apps.
@@ -20,9 +20,23 @@ impl GrantKey {
     /// [`ConfigError`] if the subject is empty, has white space around it or invisible characters: two people
     /// whose names look the same must not share a grant.
     pub fn new(app: &RefreshApp, subject: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::of(app.endpoints(), app.client_id(), subject)
+    }
+
+    /// A grant that no refresh token renews, for `subject`: of a JWT app, or a token of Coze's console under a name of
+    /// yours in the place of the client id.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), of the client id as well.
+    pub fn of(
+        endpoints: &Endpoints,
+        client_id: impl Into<String>,
+        subject: impl Into<String>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            api_base: app.endpoints().api_base().to_owned(),
-            client_id: app.client_id().to_owned(),
+            api_base: endpoints.api_base().to_owned(),
+            client_id: coze_auth_core::endpoint::identifier("client id", client_id)?,
             subject: coze_auth_core::endpoint::identifier("subject", subject)?,
         })
     }

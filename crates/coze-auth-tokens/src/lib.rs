@@ -139,7 +139,7 @@ pub use self::error::Error;
 pub use self::keys::{JwtKey, JwtKeys};
 pub use self::logins::Logins;
 pub use self::machine::{
-    config_from_file, entropy, environment, jwt_app_from_env, proxies, system_now,
+    config_from_file, entropy, environment, jwt_app, jwt_app_from_env, proxies, system_now,
 };
 pub use self::network::{NetworkError, Obstacle};
 pub use self::observer::{Event, EventKind};

@@ -63,8 +63,17 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// [`Error::Core`] naming the variable, or what is wrong with the key.
 pub fn jwt_app_from_env(region: Region) -> Result<JwtApp, Error> {
-    let (issuer, key) =
-        environment(region).jwt_issuer(|path| text_of(Path::new(path)).map(take))?;
+    jwt_app(&environment(region))
+}
+
+/// The JWT app of an environment, whose key may stand in a file of this machine: [`jwt_app_from_env`] for who looks
+/// the variables up elsewhere.
+///
+/// # Errors
+///
+/// As for [`jwt_app_from_env`].
+pub fn jwt_app(environment: &Environment<'_>) -> Result<JwtApp, Error> {
+    let (issuer, key) = environment.jwt_issuer(|path| text_of(Path::new(path)).map(take))?;
     Ok(JwtApp::from_issuer(issuer, key.rsa_key()?))
 }
 

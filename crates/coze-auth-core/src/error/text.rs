@@ -67,8 +67,8 @@ impl ServerText {
     }
 }
 
-/// Control characters, and those that reorder or hide what stands beside them in a terminal or log.
-pub(crate) fn is_invisible(character: char) -> bool {
+/// Returns true for control characters, and for those that reorder or hide what stands beside them in a terminal or log.
+pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -1,0 +1,268 @@
+//! The credential that a command uses, and valid tokens of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth::blocking::ureq::{Agent, Body};
+use coze_auth::blocking::{Client, TokenSource};
+use coze_auth::cache::RefreshPolicy;
+use coze_auth::error::ErrorCode;
+use coze_auth::http::{Request, Response, StatusCode};
+use coze_auth::jwt::{JwtApp, JwtGrant};
+use coze_auth::rejection::is_idempotent;
+use coze_auth::store::{GrantKey, GrantStore, StoreError};
+use coze_auth::tokens::{Event, EventKind, system_now};
+use coze_auth::whoami::User;
+use coze_auth::{AccessToken, Endpoints, IssuedToken, Region, TokenGrant};
+use coze_auth::{Error, entropy, environment};
+
+use crate::app::{self, App};
+use crate::failure::{Failure, Kind};
+use crate::interrupts;
+use crate::profile::{AppKind, Profile, ProfileName};
+use crate::store::{PATIENCE, Store};
+
+/// When the grant of a token ends whose end is not known: 9999-12-31.
+pub(crate) const NEVER: u64 = 253_402_300_799;
+
+/// A credential, ready for use.
+pub(crate) struct Credential {
+    /// The profile that it rests in; none if it is in the variable.
+    pub(crate) profile: Option<ProfileName>,
+    pub(crate) endpoints: Endpoints,
+    tokens: Tokens,
+    store: Option<Store>,
+}
+
+enum Tokens {
+    /// Of a login, which is renewed and stored, or a token as it is.
+    Source(TokenSource),
+    Jwt(Box<JwtTokens>),
+}
+
+/// Which credential is meant.
+pub(crate) enum Chosen {
+    /// A profile, and what it says, if it is there.
+    Profile(ProfileName, Option<Profile>),
+    /// `COZE_API_TOKEN`.
+    Variable,
+}
+
+/// Whether the variable has a token.
+pub(crate) fn is_token_in_variable() -> bool {
+    std::env::var_os("COZE_API_TOKEN").is_some_and(|token| !token.is_empty())
+}
+
+impl Chosen {
+    /// The order is in the command's help.
+    pub(crate) fn by(flag: Option<&ProfileName>) -> Result<Self, Failure> {
+        let named = ProfileName::chosen(flag)?;
+        if named.is_none() && is_token_in_variable() {
+            return Ok(Self::Variable);
+        }
+        let name = named.unwrap_or_default();
+        let profile = Profile::load(&name)?;
+        Ok(Self::Profile(name, profile))
+    }
+}
+
+/// Where a token of the variable is to be used. No Coze is assumed.
+fn endpoints_of_variable() -> Result<Endpoints, Failure> {
+    if std::env::var_os("COZE_API_BASE").is_none_or(|base| base.is_empty()) {
+        return Err(Failure::new(
+            Kind::Settings,
+            "COZE_API_TOKEN is set and COZE_API_BASE is not, so it is not known which Coze the token is for: set COZE_API_BASE \
+             to https://api.coze.cn or https://api.coze.com, or name a login with --profile",
+        ));
+    }
+    Ok(environment(Region::Cn).endpoints()?)
+}
+
+/// The key of a profile's grant.
+pub(crate) fn key(name: &ProfileName, profile: &Profile) -> Result<GrantKey, Failure> {
+    let endpoints = Endpoints::custom(&profile.api_base)?;
+    Ok(GrantKey::of(&endpoints, &profile.client_id, name.as_str())?)
+}
+
+fn signed_out(name: &ProfileName) -> Failure {
+    Failure::new(
+        Kind::LoginNeeded,
+        format!("nobody is signed in with profile {name}: run coze-auth login"),
+    )
+}
+
+impl Credential {
+    pub(crate) fn open(flag: Option<&ProfileName>) -> Result<Self, Failure> {
+        let client = Client::new()?;
+        let (name, profile) = match Chosen::by(flag)? {
+            Chosen::Variable => {
+                let endpoints = endpoints_of_variable()?;
+                let token = environment(Region::Cn).access_token()?;
+                return Ok(Self {
+                    profile: None,
+                    tokens: Tokens::Source(TokenSource::fixed(&client, &endpoints, token)),
+                    endpoints,
+                    store: None,
+                });
+            }
+            Chosen::Profile(name, None) => return Err(signed_out(&name)),
+            Chosen::Profile(name, Some(profile)) => (name, profile),
+        };
+        let store = Store::open(profile.store, &name)?;
+        let key = key(&name, &profile)?;
+        let endpoints = Endpoints::custom(&profile.api_base)?;
+        let tokens = match profile.app {
+            AppKind::Token => {
+                let grant = store.grants().load(&key)?;
+                let grant = grant.ok_or_else(|| signed_out(&name))?;
+                let source = TokenSource::fixed(&client, &endpoints, grant.access_token);
+                Tokens::Source(source)
+            }
+            _ => match app::of_profile(&profile)? {
+                App::Jwt(app) => Tokens::Jwt(Box::new(JwtTokens {
+                    client,
+                    app,
+                    key,
+                    store: store.grants(),
+                })),
+                app => {
+                    let app = app.refresh_app().ok_or_else(|| signed_out(&name))?;
+                    let source = TokenSource::stored(&client, app, name.as_str(), store.grants())?;
+                    Tokens::Source(source.wait_when_stale().observe(hold_renewal))
+                }
+            },
+        };
+        Ok(Self {
+            profile: Some(name),
+            endpoints,
+            tokens,
+            store: Some(store),
+        })
+    }
+
+    /// A valid token, which is good for at least so long if such tokens are.
+    pub(crate) fn token(&self, at_least: Duration) -> Result<IssuedToken, Failure> {
+        Ok(match &self.tokens {
+            Tokens::Source(tokens) => tokens.token_valid_for(at_least)?,
+            Tokens::Jwt(jwt) => jwt.token(at_least, None)?,
+        })
+    }
+
+    /// Whom it speaks for.
+    pub(crate) fn whoami(&self) -> Result<User, Failure> {
+        Ok(match &self.tokens {
+            Tokens::Source(tokens) => tokens.whoami()?,
+            Tokens::Jwt(jwt) => {
+                let token = jwt.token(Duration::ZERO, None)?.access_token;
+                match jwt.fixed(&token).whoami() {
+                    Err(error) if refuses(&error) => {
+                        let renewed = jwt.token(Duration::ZERO, Some(&token))?;
+                        jwt.fixed(&renewed.access_token).whoami()?
+                    }
+                    told => told?,
+                }
+            }
+        })
+    }
+
+    /// Sends a request to the API, and once more if the API refuses the token and another is to be had. A token goes to the
+    /// origin of the API alone.
+    pub(crate) fn send(
+        &self,
+        agent: &Agent,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Body>, Failure> {
+        Ok(match &self.tokens {
+            Tokens::Source(tokens) => tokens.send(agent, request)?,
+            Tokens::Jwt(jwt) => {
+                let token = jwt.token(Duration::ZERO, None)?.access_token;
+                let once_more = is_idempotent(request.method()).then(|| request.clone());
+                let answer = jwt.fixed(&token).send(agent, request)?;
+                match once_more {
+                    Some(request) if answer.status() == StatusCode::UNAUTHORIZED => {
+                        let renewed = jwt.token(Duration::ZERO, Some(&token))?;
+                        jwt.fixed(&renewed.access_token).send(agent, request)?
+                    }
+                    _ => answer,
+                }
+            }
+        })
+    }
+
+    /// Ends its use. A renewed grant that could not be stored gets a last try.
+    pub(crate) fn close(&self) -> Result<(), Failure> {
+        if let Tokens::Source(tokens) = &self.tokens {
+            tokens.close()?;
+        }
+        if let Some(store) = &self.store {
+            store.tell_notices();
+        }
+        Ok(())
+    }
+}
+
+/// A renewal is not broken off by a signal: the refresh token that it has spent works once.
+fn hold_renewal(event: &Event<'_>) {
+    match event.kind {
+        EventKind::Begun => interrupts::hold(
+            "the renewal is finished first, so that the login is not lost; once more to stop at once",
+        ),
+        EventKind::Done { .. }
+        | EventKind::Taken { .. }
+        | EventKind::Failed { .. }
+        | EventKind::Refused { .. } => interrupts::release(),
+        _ => {}
+    }
+}
+
+/// Returns true if Coze refused the token (protocol §4.4).
+fn refuses(error: &Error) -> bool {
+    matches!(error.code(), Some(ErrorCode::Number(4100 | 700_012_006)))
+}
+
+/// Tokens of a JWT app, which rest in the store until they end. They have no refresh token: another assertion brings another.
+struct JwtTokens {
+    client: Client,
+    app: JwtApp,
+    key: GrantKey,
+    store: Arc<dyn GrantStore>,
+}
+
+impl JwtTokens {
+    fn token(
+        &self,
+        at_least: Duration,
+        refused: Option<&AccessToken>,
+    ) -> Result<IssuedToken, Error> {
+        let good = |grant: TokenGrant| {
+            let now = system_now().unix;
+            let validity = RefreshPolicy::new(PATIENCE).validity(&grant);
+            let is_refused = refused.is_some_and(|token| token.matches(&grant.access_token));
+            let is_good = !is_refused && validity.is_fresh(now) && validity.lasts(at_least, now);
+            is_good.then(|| grant.issued_token())
+        };
+        if let Some(token) = self.store.load(&self.key)?.and_then(good) {
+            return Ok(token);
+        }
+        let mut held = self.store.lock(&self.key, PATIENCE)?;
+        match held.load() {
+            Ok(stored) => {
+                if let Some(token) = stored.and_then(good) {
+                    return Ok(token);
+                }
+            }
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        held.prepare()?;
+        let grant = self
+            .client
+            .run(self.app.grant(&JwtGrant::new(), entropy()?))?;
+        held.save(&grant)?;
+        Ok(grant.issued_token())
+    }
+
+    fn fixed(&self, token: &AccessToken) -> TokenSource {
+        TokenSource::fixed(&self.client, self.app.endpoints(), token.clone())
+    }
+}

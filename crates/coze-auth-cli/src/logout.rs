@@ -1,0 +1,48 @@
+//! `logout`: removes a login from this machine.
+
+use serde::Serialize;
+
+use crate::Common;
+use crate::credential;
+use crate::failure::Failure;
+use crate::output;
+use crate::profile::{Profile, ProfileName};
+use crate::store::Store;
+
+/// Remove a login and its tokens from this machine
+///
+/// Coze has no call to revoke tokens: an access token that somebody has already works until it ends, and a token of Coze's console
+/// until it is deleted there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Logout {}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    profile: &'a str,
+    removed: bool,
+}
+
+impl Logout {
+    pub(crate) fn run(&self, common: &Common) -> Result<(), Failure> {
+        let name = ProfileName::chosen(common.profile.as_ref())?.unwrap_or_default();
+        let profile = Profile::load(&name)?;
+        if let Some(profile) = &profile {
+            let store = Store::open(profile.store, &name)?;
+            store.remove(&credential::key(&name, profile)?)?;
+            store.tell_notices();
+            Profile::remove(&name)?;
+        }
+        match (common.json, &profile) {
+            (true, _) => output::line(output::json(&Json {
+                profile: name.as_str(),
+                removed: profile.is_some(),
+            }))?,
+            (false, Some(_)) => eprintln!("Logged out of profile {name}."),
+            (false, None) => eprintln!("Nobody was signed in with profile {name}."),
+        }
+        if credential::is_token_in_variable() && !common.json {
+            eprintln!("COZE_API_TOKEN is still set, and commands use it.");
+        }
+        Ok(())
+    }
+}
