@@ -183,8 +183,12 @@ rules:
 openapi *args:
     python3 mock-server/tests/openapi/run.py {{ args }}
 
+# The guide, a book for each language, in target/guide/book; follows every link in it. Installs mdBook below target/ if it is missing.
+guide:
+    python3 docs/guide.py
+
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "soak")

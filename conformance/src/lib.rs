@@ -121,5 +121,13 @@ pub fn test_case<S: Subject + Send>(id: &str) {
 #[cfg(all(doctest, in_repository))]
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/tokens.md")]
+#[doc = include_str!("../../docs/pat.md")]
+#[doc = include_str!("../../docs/web.md")]
+#[doc = include_str!("../../docs/pkce.md")]
+#[doc = include_str!("../../docs/device.md")]
+#[doc = include_str!("../../docs/jwt.md")]
+#[doc = include_str!("../../docs/from-cozepy.md")]
+#[doc = include_str!("../../docs/storage.md")]
+#[doc = include_str!("../../docs/errors.md")]
 #[doc = include_str!("../../mock-server/README.md")]
 struct Readme;
