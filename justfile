@@ -164,6 +164,19 @@ scoreboard:
 model:
     python3 crates/coze-auth-tokens/tests/model/run.py
 
+# `coze-auth login --store keyring` under a real Secret Service, unlocked, locked and without one. Installs gnome-keyring on Debian and Ubuntu if it is missing.
+keyring:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v gnome-keyring-daemon > /dev/null || ! command -v secret-tool > /dev/null || ! command -v dbus-run-session > /dev/null; then
+        apt-get install --yes --quiet --no-install-recommends dbus gnome-keyring libsecret-tools
+    fi
+    cargo clippy --quiet --locked --package coze-auth-cli --features keyring --all-targets -- -D warnings
+    # Beside the other build, so that tests of the workspace do not build the command anew.
+    cargo build --quiet --locked --package coze-auth-cli --features keyring --target-dir target/keyring
+    cargo build --quiet --locked --package coze-auth-mock
+    bash crates/coze-auth-cli/tests/keyring.sh target/keyring/debug/coze-auth target/debug/coze-auth-mock
+
 # Formatting, lints, docs, and every feature set of the core on its own.
 lint:
     cargo fmt --all --check
@@ -191,7 +204,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "soak")
+nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -240,11 +240,7 @@ fn remove_other(before: &Profile, name: &ProfileName, key: &GrantKey, kind: Stor
 /// Stores a grant that no refresh token renews.
 fn keep(store: &Store, key: &GrantKey, grant: &TokenGrant) -> Result<(), Failure> {
     let mut held = store.grants().lock(key, PATIENCE)?;
-    match held.load() {
-        // A login replaces what is damaged.
-        Ok(_) | Err(StoreError::Corrupt { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
+    // Without a look at what is there: a login replaces it, damaged or another program's.
     match held.save(grant)? {
         Saved::Stored => Ok(()),
         Saved::Superseded => Err(StoreError::Superseded.into()),
