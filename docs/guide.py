@@ -117,7 +117,7 @@ def main():
     books = GUIDE / "book"
     # English first: mdBook empties the folder that it writes to, and the other languages stand below it.
     outside = set()
-    for book, root in ((DOCS, WORKSPACE),):
+    for book, root in ((DOCS, WORKSPACE), (DOCS / "zh-CN", DOCS / "zh-CN")):
         source = GUIDE / "pages" / book.name
         outside |= stage(book, root, source)
         written = books / root.relative_to(WORKSPACE)
