@@ -22,6 +22,7 @@ mutants *args:
 
 # The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
+    python3 conformance/released-sdks/check_page.py
     python3 mock-server/tests/sdks/run.py {{ args }}
 
 # Switches each rule of the mock off in turn: the official SDKs must turn red.

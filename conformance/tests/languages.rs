@@ -206,6 +206,56 @@ fn both_languages_of_a_page_say_the_same() {
     );
 }
 
+/// Who reads a page has to know what was tried. A shell block says `not-run` behind its fence, or the sentence below it says that no test
+/// runs it; else a test does.
+#[test]
+fn a_shell_block_is_run_or_says_that_it_is_not() {
+    // `your_transport_page.rs` runs these.
+    let is_run = |page: &str, block: &Block| {
+        let mut commands = block.text.lines().filter(|line| line.starts_with("$ "));
+        let known =
+            |line: &str| line.starts_with("$ coze-auth-conformance ") || line.starts_with("$ cat ");
+        page == "docs/test-your-transport.md" && commands.all(known)
+    };
+    let (mut blocks, mut wrong) = (0, Vec::new());
+    for page in pages() {
+        let text = read(&page);
+        for section in sections(&text) {
+            let says =
+                section.prose.contains("no test runs") || section.prose.contains("没有测试运行");
+            for block in section.blocks.iter().filter(|block| block.is_shell()) {
+                blocks += 1;
+                let marked = block.info.split(',').any(|word| word == "not-run");
+                if !marked && !says && !is_run(&page, block) {
+                    wrong.push(format!("{page}, {:?}:\n{}", section.title, block.text));
+                }
+            }
+        }
+    }
+    assert!(blocks > 10, "{blocks} blocks");
+    assert!(
+        wrong.is_empty(),
+        "let a test run these, or write ```console,not-run:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The drawings are for every font and for a phone: CJK fonts draw box characters two columns wide.
+#[test]
+fn a_diagram_is_ascii_and_fits_a_phone() {
+    let mut diagrams = 0;
+    for page in ["pat", "web", "pkce", "device", "jwt"] {
+        for section in sections(&read(&format!("docs/{page}.md"))) {
+            let drawn = section.blocks.iter().filter(|block| block.info == "text");
+            for line in drawn.flat_map(|block| block.text.lines()) {
+                assert!(line.is_ascii() && line.len() <= 42, "{page}: {line:?}");
+                diagrams += usize::from(line.contains("Coze"));
+            }
+        }
+    }
+    assert_eq!(diagrams, 5, "one for each page");
+}
+
 /// The comparison itself: what it must see, and what it must not.
 #[test]
 fn languages_are_compared_by_headings_code_tables_and_names() {
