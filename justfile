@@ -8,13 +8,17 @@ default:
 demo:
     cargo demo
 
+# Each sample of Coze's page, without set-up: what it printed, and the variables that lead it to the real service.
+examples:
+    cargo test --locked --workspace --test samples each_sample_runs_without_set_up -- --nocapture
+
 # All tests of the workspace.
 test:
     cargo test --workspace --locked
 
 # Every case over reqwest, ureq, a bare socket and no socket. `just conformance --case device --html matrix.html`; `--help` tells the rest.
 conformance *args:
-    cargo run --quiet --locked --package coze-auth-conformance --example conformance -- run {{ args }}
+    cargo run --locked --package coze-auth-conformance --example conformance -- run {{ args }}
 
 # One thing wrong in the reference client at a time: each `must` check must turn red for one, and each must be seen. `just mutants refresh` tells what those see that are named so.
 mutants *args:

@@ -1,11 +1,6 @@
 //! Token sources over each transport behind one face, so that every case runs over all of them: both adapters, and two
 //! transports of one's own, as the examples have them.
 
-#[path = "../../examples/custom_transport_blocking/transport.rs"]
-mod attohttpc_transport;
-#[path = "../../examples/custom_transport/transport.rs"]
-mod hyper_transport;
-
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +10,14 @@ use coze_auth_core::http::{HeaderMap, Request};
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::whoami::User;
 use coze_auth_core::{self as core, AccessToken, Endpoints, IssuedToken, RefreshApp, TokenGrant};
+use coze_auth_examples::custom_transport::HyperTransport;
+use coze_auth_examples::custom_transport_blocking::{self, AttohttpcTransport};
 use coze_auth_store::GrantStore;
 use coze_auth_tokens::{
     Error, JwtKeys, PeekableBody, SendError, TokenSource, blocking, tokio as awaited,
 };
 use http_body_util::{BodyExt as _, Full};
 
-use self::attohttpc_transport::AttohttpcTransport;
-use self::hyper_transport::HyperTransport;
 use crate::clocks::{AsyncClock, BlockingClock};
 
 /// What an answer of the API came to: status and body.
@@ -155,7 +150,7 @@ impl Awaited for coze_auth_reqwest::Client {
 impl Awaited for Hyper {
     fn on(clock: &SharedClock) -> Self {
         Self {
-            transport: HyperTransport::new(),
+            transport: HyperTransport::default(),
             time: AsyncClock(clock.clone()),
         }
     }
@@ -171,7 +166,7 @@ impl Awaited for Hyper {
         request: Request<()>,
         repeatable: bool,
     ) -> Result<Answer, Error> {
-        let http = HyperTransport::new().http;
+        let http = HyperTransport::default().http;
         let send = |request| {
             let sent = http.request(request);
             async { sent.await.map(|answer| answer.map(PeekableBody::new)) }
@@ -248,7 +243,7 @@ impl Blocking for Attohttpc {
         repeatable: bool,
     ) -> Result<Answer, Error> {
         let send = |request| {
-            let sent = attohttpc_transport::send(request, PATIENCE);
+            let sent = custom_transport_blocking::send(request, PATIENCE);
             sent.map(|answer| answer.map(PeekableBody::new))
         };
         let request = request.map(|()| Vec::new());

@@ -77,7 +77,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With a QR code, a wait that can be called off, and a grant that is kept: `examples/device_login_async.rs`.
+//! With a QR code, and a grant that is kept: the sample `auth_oauth_device`, in the folder `examples` of the repository.
 //!
 //! # Errors
 //!

@@ -74,7 +74,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With a QR code, a wait that can be called off, and a grant that is kept: `examples/device_login.rs`.
+//! With a grant that is kept: the sample `auth_oauth_device_blocking`, in the folder `examples` of the repository. A wait that can be called off:
+//! [`Client::run_until`].
 //!
 //! # Errors
 //!

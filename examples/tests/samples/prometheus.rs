@@ -1,26 +1,22 @@
-//! The example `prometheus`, as Prometheus sees it.
+//! `prometheus`, as Prometheus sees it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use coze_auth_mock::{CozeAuthMock, Fault, On};
 
-#[path = "common/example.rs"]
-mod example;
+use crate::support::sample_of;
 
 #[test]
 fn renewals_are_counted_by_how_they_ended() {
     let mock = CozeAuthMock::builder().start_blocking().unwrap();
-    let info = mock.info();
-    let apps = info["apps"].as_array().unwrap();
-    let app = apps.iter().find(|app| app["kind"] == "jwt").unwrap();
-    let member = |name: &str| app[name].as_str().unwrap().to_owned();
-    let mut child = Command::new(example::built("prometheus"))
-        .env("COZE_API_BASE", mock.base_url())
-        .env("COZE_JWT_OAUTH_CLIENT_ID", member("client_id"))
-        .env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", member("key_id"))
-        .env("COZE_JWT_OAUTH_PRIVATE_KEY", member("private_key"))
+    let variables = [
+        "COZE_JWT_OAUTH_CLIENT_ID",
+        "COZE_JWT_OAUTH_PUBLIC_KEY_ID",
+        "COZE_JWT_OAUTH_PRIVATE_KEY",
+    ];
+    let mut child = sample_of(&mock, "prometheus", &variables)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -51,7 +47,7 @@ fn renewals_are_counted_by_how_they_ended() {
     for name in ["alice", "bob", "alice"] {
         assert_eq!(ask(name), format!("{name} has a token"));
     }
-    let labels = format!("client_id=\"{}\",grant_type=\"jwt\"", member("client_id"));
+    let labels = "client_id=\"100000000001\",grant_type=\"jwt\"";
     let done = format!("coze_auth_renewals_total{{{labels},result=\"done\"}} 2\n");
     let text = scrape(&done);
     let fault = mock.fault(

@@ -1,15 +1,13 @@
-//! The example `web_service`, as browsers see it.
+//! `auth_oauth_web`, as browsers see it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use coze_auth_mock::CozeAuthMock;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-#[path = "common/example.rs"]
-mod example;
+use crate::support::{Folder, package, sample};
 
 /// The service at work, killed with the test.
 struct Service {
@@ -18,30 +16,26 @@ struct Service {
 }
 
 impl Service {
-    fn start(program: &Path, mock: &CozeAuthMock, data: &Path) -> Self {
-        let info = mock.info();
-        let apps = info["apps"].as_array().unwrap();
-        let app = apps.iter().find(|app| app["kind"] == "web").unwrap();
-        let member = |name: &str| app[name].as_str().unwrap();
-        let mut child = Command::new(program)
-            .arg(data)
-            .env("COZE_API_BASE", mock.base_url())
-            .env("COZE_WEB_OAUTH_CLIENT_ID", member("client_id"))
-            .env("COZE_WEB_OAUTH_CLIENT_SECRET", member("client_secret"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
+    fn start(variables: &[(String, String)], data: &Folder) -> Self {
+        let mut command = sample("auth_oauth_web");
+        command.arg(&data.0).stdout(Stdio::piped());
+        let is_its = |name: &str| name == "COZE_API_BASE" || name.starts_with("COZE_WEB_OAUTH_");
+        command.envs(variables.iter().filter(|(name, _)| is_its(name)).cloned());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
         let output = child.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut url).unwrap();
-        let url = url.trim().to_owned();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("log in at ");
+        let url = url.and_then(|url| url.strip_suffix("/login"));
+        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
         Self { child, url }
     }
 
     /// Ends as its operator ends it.
     fn stop(mut self) {
-        drop(self.child.stdin.take());
+        let id = self.child.id().to_string();
+        let ended = Command::new("kill").args(["-INT", &id]).status();
+        assert!(ended.unwrap().success());
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -115,18 +109,9 @@ impl Browser {
     }
 }
 
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn many_users_log_in_stay_over_a_restart_and_log_out() {
-    let program = example::built("web_service");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/web_service.rs");
+    let source = package().join("auth_oauth_web.rs");
     let lines = std::fs::read_to_string(source).unwrap().lines().count();
     assert!(lines <= 150, "{lines} lines: it is to be read at once");
 
@@ -134,9 +119,10 @@ fn many_users_log_in_stay_over_a_restart_and_log_out() {
         "[[user]]\nname = \"alice\"\n[[user]]\nname = \"bob\"\n[[user]]\nname = \"carol\"\n";
     let mock = CozeAuthMock::builder().toml(users).unwrap();
     let mock = mock.start_blocking().unwrap();
-    let folder = format!("coze-auth-web-service-{}", std::process::id());
-    let folder = Folder(std::env::temp_dir().join(folder));
-    let service = Service::start(&program, &mock, &folder.0);
+    let folder = Folder::new("web");
+    // The port of the redirect URI is free now, and the same after the restart.
+    let variables = coze_auth_examples::variables(&mock).unwrap();
+    let service = Service::start(&variables, &folder);
     let asks_to_log_in = (401, "log in at /login\n".to_owned());
 
     let names = ["alice", "bob"];
@@ -180,7 +166,7 @@ fn many_users_log_in_stay_over_a_restart_and_log_out() {
     assert_eq!(requests(), 2, "a login each");
     service.stop();
 
-    let service = Service::start(&program, &mock, &folder.0);
+    let service = Service::start(&variables, &folder);
     all_are_at_home(&service);
     assert_eq!(
         requests(),

@@ -1,9 +1,11 @@
 //! Counters of a token source for Prometheus: its text format, written by hand over the source's observer.
 //!
-//! Each line of the input is the name of an end user of a JWT app (`COZE_JWT_OAUTH_…`), for whom a token is asked for:
+//! Each line of the input is the name of an end user of a JWT app, for whom a token is asked for:
 //!
 //! ```console
-//! $ cargo run -p coze-auth-conformance --example prometheus
+//! $ export COZE_JWT_OAUTH_CLIENT_ID=… COZE_JWT_OAUTH_PUBLIC_KEY_ID=…
+//! $ export COZE_JWT_OAUTH_PRIVATE_KEY="$(cat private_key.pem)"
+//! $ cargo run --example prometheus
 //! http://127.0.0.1:41234/metrics
 //! alice
 //! alice has a token
@@ -16,10 +18,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use coze_auth_ureq::core::error::GrantType;
-use coze_auth_ureq::core::{Region, jwt::JwtGrant};
-use coze_auth_ureq::tokens::{Event, EventKind};
-use coze_auth_ureq::{Client, Error, TokenSource, jwt_app_from_env};
+use coze_auth::blocking::{Client, TokenSource};
+use coze_auth::error::GrantType;
+use coze_auth::jwt::JwtGrant;
+use coze_auth::{Error, Event, EventKind, Region, jwt_app_from_env};
 
 /// Name, type and meaning.
 const METRICS: &[(&str, &str, &str)] = &[
@@ -161,6 +163,8 @@ fn serve(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
 }
 
 fn main() -> Result<(), Error> {
+    coze_auth_examples::mock_unless_set_up(); // for this sample alone: leave it out
+
     let client = Client::new()?;
     let metrics = Arc::new(Metrics::default());
     let counts = metrics.clone();

@@ -1,21 +1,21 @@
-//! A web service for many users: each logs in with Coze, and the service calls the API for them, also after a restart.
+//! OAuth authorization code (授权码授权): a web service for many users. `/login` sends a browser to Coze, which sends it back;
+//! `/` calls the API as the user, also after a restart; `POST /logout` ends it.
 //!
-//! It takes the app from `COZE_WEB_OAUTH_…`, and a folder for its data. `GET /login` sends the browser to Coze, which sends it
-//! back to `/callback`; `GET /` calls the API as the user; `POST /logout` ends it. The service stops when its input ends.
+//! ```console
+//! $ export COZE_WEB_OAUTH_CLIENT_ID=… COZE_WEB_OAUTH_CLIENT_SECRET=…
+//! $ export COZE_WEB_OAUTH_REDIRECT_URI=http://127.0.0.1:8080/callback   # as registered with the app
+//! $ cargo run --example auth_oauth_web -- [FOLDER]
+//! ```
 
-use std::sync::{Arc, Mutex};
-use std::{collections::HashMap, env, fs, io, path::PathBuf};
-
-use axum::Router;
-use axum::extract::State;
 use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use coze_auth_reqwest::core::authorize::{Callback, PendingAuthorization, RedirectUri};
-use coze_auth_reqwest::core::{Region, web::WebApp, whoami};
-use coze_auth_reqwest::store::FileStore;
-use coze_auth_reqwest::{Client, Error, ErrorKind, Logins, entropy, environment};
+use axum::{Router, extract::State};
+use coze_auth::authorize::{Callback, PendingAuthorization, RedirectUri};
+use coze_auth::{Client, Error, ErrorKind, Logins, Region, entropy, environment};
+use coze_auth::{store::FileStore, web::WebApp, whoami::whoami};
+use std::{collections::HashMap, env, fs, path::PathBuf, sync::Arc, sync::Mutex};
 use tokio::net::TcpListener;
 
 /// What all requests share.
@@ -30,7 +30,6 @@ struct Service {
     sessions: PathBuf,
 }
 
-type Shared = State<Arc<Service>>;
 type Answer = Result<Response, Failed>;
 struct Failed(Error);
 
@@ -68,11 +67,11 @@ fn new_session() -> String {
 /// To this place, with this session. Add `Secure` where the service has https.
 fn redirect(to: &str, session: &str) -> Response {
     let cookie = format!("session={session}; HttpOnly; SameSite=Lax; Path=/");
-    let headers = [(LOCATION, to), (SET_COOKIE, &cookie)];
-    (StatusCode::SEE_OTHER, headers).into_response()
+    let to = [(LOCATION, to), (SET_COOKIE, &cookie)];
+    (StatusCode::SEE_OTHER, to).into_response()
 }
 
-async fn login(State(service): Shared) -> Answer {
+async fn login(State(service): State<Arc<Service>>) -> Answer {
     let (url, pending) = service.app.authorize(&service.redirect, entropy()?)?;
     let (id, mut begun) = (new_session(), service.begun.lock().unwrap());
     if begun.len() >= 10_000 {
@@ -82,35 +81,35 @@ async fn login(State(service): Shared) -> Answer {
     Ok(redirect(url.as_str(), &id))
 }
 
-async fn callback(State(service): Shared, headers: HeaderMap, uri: Uri) -> Answer {
+async fn callback(State(service): State<Arc<Service>>, headers: HeaderMap, uri: Uri) -> Answer {
     let begun = |id| service.begun.lock().unwrap().get(id).cloned();
     let Some(pending) = begun(session(&headers)) else {
         return Ok((StatusCode::BAD_REQUEST, "begin at /login\n").into_response());
     };
     // After a stray callback the login goes on: it is still there.
-    let call = service
-        .app
-        .exchange(pending, &Callback::parse(&uri.to_string())?)?;
+    let callback = Callback::parse(&uri.to_string())?;
+    let call = service.app.exchange(pending, &callback)?;
     service.begun.lock().unwrap().remove(session(&headers));
     let grant = service.client.run(call).await?;
     let whoami = whoami(service.app.endpoints(), &grant.access_token);
-    let user = service.client.run(whoami).await?.user_id;
-    service.logins.install(&user, grant).await?;
+    let user = service.client.run(whoami).await?;
+    service.logins.install(&user.user_id, grant).await?;
     // Not the session from before the login, which somebody may have planted.
     let id = new_session();
-    fs::write(service.sessions.join(&id), user).expect("a folder of ours");
+    fs::write(service.sessions.join(&id), user.user_id).expect("a folder of ours");
+    println!("{} has logged in", user.user_name);
     Ok(redirect("/", &id))
 }
 
-async fn home(State(service): Shared, headers: HeaderMap) -> Answer {
+async fn home(State(service): State<Arc<Service>>, headers: HeaderMap) -> Answer {
     let Ok(user) = fs::read_to_string(service.sessions.join(session(&headers))) else {
         return Ok((StatusCode::UNAUTHORIZED, "log in at /login\n").into_response());
     };
-    let name = service.logins.of(&user)?.whoami().await?.user_name;
-    Ok(name.to_string().into_response())
+    let user = service.logins.of(&user)?.whoami().await?;
+    Ok(user.user_name.to_string().into_response())
 }
 
-async fn logout(State(service): Shared, headers: HeaderMap) -> Answer {
+async fn logout(State(service): State<Arc<Service>>, headers: HeaderMap) -> Answer {
     let file = service.sessions.join(session(&headers));
     if let Ok(user) = fs::read_to_string(&file) {
         service.logins.forget(&user).await?;
@@ -120,31 +119,32 @@ async fn logout(State(service): Shared, headers: HeaderMap) -> Answer {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
-    let data = PathBuf::from(env::args().nth(1).expect("a folder"));
-    let store = FileStore::new(&data)?; // makes the folder, for this user alone
-    let (client, app) = (Client::new()?, environment(Region::Cn).web_app()?);
-    fs::create_dir_all(data.join("sessions")).expect("a folder");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("it listens"));
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    coze_auth_examples::mock_unless_set_up(); // for this sample alone: leave it out
+    let settings = environment(Region::Cn);
+    let (app, redirect) = (settings.web_app()?, settings.web_redirect_uri()?);
+    let data = PathBuf::from(env::args().nth(1).unwrap_or_else(|| "coze-web".into()));
+    let (client, store) = (Client::new()?, FileStore::new(&data)?); // a folder for this user alone
+    fs::create_dir_all(data.join("sessions"))?;
+    let site = url::Url::parse(redirect.as_str())?; // where the browser comes back to
     let service = Arc::new(Service {
         logins: Logins::new(&client, app.clone(), store).observe(|event| eprintln!("{event}")),
-        // Where the service has a name, the one that is registered: `web_redirect_uri`.
-        redirect: RedirectUri::new(format!("{url}/callback"))?,
         begun: Mutex::default(),
+        sessions: data.join("sessions"),
         client,
         app,
-        sessions: data.join("sessions"),
+        redirect,
     });
     let router = Router::new()
         .route("/", get(home))
         .route("/login", get(login))
-        .route("/callback", get(callback))
+        .route(site.path(), get(callback))
         .route("/logout", post(logout))
         .with_state(service.clone());
-    println!("{url}");
-    let end = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin()));
-    let served = axum::serve(listener, router).with_graceful_shutdown(async { drop(end.await) });
-    served.await.expect("it serves");
-    service.logins.close().await
+    let listener = TcpListener::bind(("127.0.0.1", site.port().unwrap_or(8080))).await?; // behind a proxy: 8080
+    println!("log in at {}", site.join("/login")?);
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop);
+    served.await?;
+    Ok(service.logins.close().await?)
 }
