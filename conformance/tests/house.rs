@@ -215,6 +215,11 @@ fn adapters_bring_one_tls_stack() {
             &["ring", "native-tls", "openssl-sys", "openssl"],
         );
     }
+    must_not_have(
+        &tree("coze-auth", &["--all-features"]),
+        "coze-auth",
+        &["ring", "native-tls", "openssl-sys", "openssl"],
+    );
     // Who logs otherwise, or not at all, does not build it: it is a feature.
     for library in ["coze-auth-tokens", "coze-auth-ureq"] {
         must_not_have(&tree(library, &[]), library, &["tracing", "tracing-core"]);
@@ -227,10 +232,25 @@ fn adapters_bring_one_tls_stack() {
 #[test]
 fn blocking_users_have_no_tokio_and_no_hyper() {
     const NEVER: &[&str] = &["tokio", "hyper", "hyper-util", "reqwest", "http-body"];
-    let blocking = ["--no-default-features", "--features", "ureq,loopback"];
-    let door = tree("coze-auth", &blocking);
-    assert!(door.contains("coze-auth-ureq"), "{door:?}");
-    must_not_have(&door, "coze-auth over ureq", NEVER);
+    let door = |features| {
+        tree(
+            "coze-auth",
+            &["--no-default-features", "--features", features],
+        )
+    };
+    let blocking = door("ureq,loopback");
+    assert!(blocking.contains("coze-auth-ureq"), "{blocking:?}");
+    must_not_have(&blocking, "coze-auth over ureq", NEVER);
+    must_not_have(
+        &blocking,
+        "coze-auth over ureq",
+        &["tracing", "tracing-core"],
+    );
+    assert_eq!(
+        blocking,
+        door("ureq"),
+        "the loopback login brings no dependency"
+    );
     must_not_have(&tree("coze-auth-ureq", &[]), "coze-auth-ureq", NEVER);
     let blocking = tree("coze-auth-tokens", &[]);
     must_not_have(&blocking, "coze-auth-tokens without features", NEVER);

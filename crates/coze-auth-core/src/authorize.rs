@@ -106,8 +106,8 @@ impl RedirectUri {
         };
         if !is_loopback(url.host()) {
             return bad(Problem::Host(
-                "is not this machine, so a program here cannot take its callback; register http://127.0.0.1:8414/callback, say, with \
-                 the app, or take the callback in your server",
+                "is not 127.0.0.1, [::1] or localhost, so a program on this machine cannot take its callback; register \
+                 http://127.0.0.1:8414/callback, say, with the app, or take the callback in your server",
             ));
         }
         if url.scheme() != "http" {

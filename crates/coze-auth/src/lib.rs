@@ -108,3 +108,8 @@ pub use coze_auth_tokens::trace;
 pub use coze_auth_tokens::{
     Error, Event, EventKind, JwtKeys, config_from_file, entropy, environment, jwt_app_from_env,
 };
+
+/// The Rust of the README, compiled.
+#[cfg(all(doctest, feature = "reqwest"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

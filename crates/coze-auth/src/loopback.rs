@@ -46,9 +46,11 @@ mod browser;
 mod listener;
 mod page;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +73,8 @@ const WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// One login in the browser of this machine. See [the module](self).
 ///
-/// A WebApp's client secret is in the program then: that is for a service of your own, and not for a program that others have.
+/// The address is an argument of the browser's process, which other users of the machine may read: it has the `state`, and the challenge
+/// but not the code verifier, unless the app is one [with a plain challenge](PkceApp::with_plain_challenge). A [`WebApp`]'s client secret is in the program then: that is for a service of your own, and not for a program that others have.
 #[must_use = "a login does nothing until it is waited for"]
 pub struct Login {
     app: App,
@@ -81,6 +84,31 @@ pub struct Login {
     within: Duration,
     notify: Notify,
     opener: Opener,
+    limits: Limits,
+}
+
+/// How long each part may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// The head of a request, from its first byte to its last.
+    head: Duration,
+    /// An answer, and the end of its connection.
+    answer: Duration,
+    /// After the callback, until the browser has asked for the page that it is led to.
+    stay: Duration,
+    /// After that page: for what a browser asks for beside it.
+    after_page: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            answer: Duration::from_secs(5),
+            stay: Duration::from_secs(2),
+            after_page: Duration::from_millis(200),
+        }
+    }
 }
 
 type Notify = Arc<dyn Fn(&Notice) + Send + Sync>;
@@ -97,8 +125,10 @@ impl Login {
             any_port: false,
             workspace: None,
             within: WITHIN,
-            notify: Arc::new(|notice| eprintln!("{notice}")),
+            // Not `eprintln!`, which panics where nobody reads.
+            notify: Arc::new(|notice| drop(writeln!(io::stderr(), "{notice}"))),
             opener: Opener::OfTheMachine,
+            limits: Limits::default(),
         }
     }
 
@@ -182,15 +212,10 @@ impl Login {
         let (url, pending) =
             self.app
                 .authorize(self.workspace.as_ref(), &listener.redirect, entropy)?;
-        let attempt = Attempt::new(
-            self.app,
-            pending,
-            listener.path.clone(),
-            self.notify.clone(),
-        );
+        let (port, path, notify) = (listener.port, listener.path.clone(), self.notify.clone());
+        let attempt = Attempt::new(self.app, pending, path, notify, self.within, self.limits);
         let decided = attempt.decided();
-        let (port, within) = (listener.port, self.within);
-        listener.serve(attempt, within)?;
+        listener.serve(attempt, self.limits)?;
         let opener = self.opener.here();
         (self.notify)(&Notice::Address {
             url: url.clone(),

@@ -11,11 +11,8 @@ use coze_auth_core::{Call, TokenGrant};
 
 use super::page::Page;
 use super::request::Request;
-use super::{App, Notice, Notify};
+use super::{App, Limits, Notice, Notify};
 use crate::Error;
-
-/// How long the program stays for the page that the callback leads to.
-const STAY: Duration = Duration::from_secs(2);
 
 type Outcome = Result<Call<TokenGrant>, Error>;
 
@@ -25,6 +22,10 @@ pub(super) struct Attempt {
     pending: PendingAuthorization,
     path: String,
     notify: Notify,
+    within: Duration,
+    /// None if that is too far to be told.
+    deadline: Option<Instant>,
+    limits: Limits,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -43,8 +44,8 @@ struct Decision {
     /// None once it was taken.
     outcome: Option<Outcome>,
     page: Page,
-    at: Instant,
-    page_was_served: bool,
+    /// Nobody waits for a browser after this.
+    closes_at: Instant,
 }
 
 impl Attempt {
@@ -53,12 +54,17 @@ impl Attempt {
         pending: PendingAuthorization,
         path: String,
         notify: Notify,
+        within: Duration,
+        limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             app,
             pending,
             path,
             notify,
+            within,
+            deadline: Instant::now().checked_add(within),
+            limits,
             state: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -119,8 +125,7 @@ impl Attempt {
                 state.decision = Some(Decision {
                     outcome: Some(outcome),
                     page,
-                    at: Instant::now(),
-                    page_was_served: false,
+                    closes_at: Instant::now() + self.limits.stay,
                 });
                 Page::SeeOther(self.done_path())
             }
@@ -137,31 +142,29 @@ impl Attempt {
 
     /// This page has reached the browser.
     pub(super) fn served(&self, page: Page) {
-        if let Some(decision) = &mut self.state().decision {
-            decision.page_was_served |= decision.page == page;
+        if let Some(decision) = &mut self.state().decision
+            && decision.page == page
+        {
+            let soon = Instant::now() + self.limits.after_page;
+            decision.closes_at = decision.closes_at.min(soon);
         }
     }
 
     /// Whether the listener can close; if the time is over, it decides that.
-    pub(super) fn can_close(&self, deadline: Option<Instant>, within: Duration) -> bool {
+    pub(super) fn can_close(&self) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        if state.is_abandoned {
-            return true;
+        if state.decision.is_none() && self.deadline.is_some_and(|deadline| now >= deadline) {
+            state.decision = Some(Decision {
+                outcome: Some(Err(Error::NoCallback {
+                    waited: self.within,
+                })),
+                page: Page::TooLate,
+                closes_at: now,
+            });
         }
-        match &state.decision {
-            Some(decision) => decision.page_was_served || now >= decision.at + STAY,
-            None if deadline.is_some_and(|deadline| now >= deadline) => {
-                state.decision = Some(Decision {
-                    outcome: Some(Err(Error::NoCallback { waited: within })),
-                    page: Page::TooLate,
-                    at: now,
-                    page_was_served: true,
-                });
-                true
-            }
-            None => false,
-        }
+        let decided = state.decision.as_ref();
+        state.is_abandoned || decided.is_some_and(|decision| now >= decision.closes_at)
     }
 
     /// The port is free again, and the decision can be taken.

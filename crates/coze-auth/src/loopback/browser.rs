@@ -162,3 +162,96 @@ impl Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use coze_auth_core::authorize::RedirectUri;
+    use coze_auth_core::pkce::PkceApp;
+    use coze_auth_core::{Endpoints, Entropy};
+
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<Vec<Vec<String>>, NoBrowser> {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(own, _)| *own == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let programs = of_the_machine(lookup)?;
+        Ok(programs.into_iter().map(|program| program.words).collect())
+    }
+
+    #[test]
+    fn where_no_browser_can_be_none_is_started() {
+        for ssh in ["SSH_CONNECTION", "SSH_TTY"] {
+            assert_eq!(of(&[(ssh, "set"), ("DISPLAY", ":0")]), Err(NoBrowser::Ssh));
+        }
+        if cfg!(all(unix, not(target_os = "macos"))) {
+            assert_eq!(of(&[]), Err(NoBrowser::NoDisplay));
+            assert_eq!(of(&[("DISPLAY", "")]), Err(NoBrowser::NoDisplay));
+            for display in ["DISPLAY", "WAYLAND_DISPLAY"] {
+                assert_eq!(of(&[(display, "x")]), Ok(vec![vec!["xdg-open".into()]]));
+            }
+        } else {
+            println!("skipped: displays are told by variables on Linux and its kin alone");
+        }
+    }
+
+    #[test]
+    fn the_browser_that_the_person_names_goes_before_all() {
+        let separator = if cfg!(windows) { ";" } else { ":" };
+        let named = format!("firefox --new-tab %s{separator}{separator}w3m");
+        let named = of(&[("BROWSER", &named), ("SSH_CONNECTION", "set")]);
+        let firefox = ["firefox", "--new-tab", "%s"].map(str::to_owned).to_vec();
+        assert_eq!(named, Ok(vec![firefox, vec!["w3m".to_owned()]]));
+    }
+
+    /// What these programs, one after the other, make of an address.
+    fn opened(programs: Vec<Vec<String>>) -> Result<(), String> {
+        let (told, notices) = mpsc::channel();
+        let app = PkceApp::new(Endpoints::cn(), "1234.app.coze").expect("an app");
+        let redirect = RedirectUri::new("http://127.0.0.1:8414/callback").expect("a URI");
+        let (url, _) = app
+            .authorize(&redirect, Entropy::from_bytes([7; 32]))
+            .expect("a URL");
+        let programs = programs.into_iter().map(|words| Program {
+            words,
+            has_terminal: false,
+        });
+        let notify: Notify = Arc::new(move |notice| {
+            let Notice::BrowserFailed { why } = notice else {
+                panic!("{notice}");
+            };
+            told.send(why.clone()).expect("a test");
+        });
+        Way::Programs(programs.collect()).open(url, notify);
+        // The hook is dropped when it is over.
+        match notices.recv_timeout(Duration::from_secs(20)) {
+            Ok(why) => Err(why),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_fails_is_told_without_the_address_and_the_next_is_tried() {
+        let sh = |script: &str| ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+        // The address is one argument, the last, or where `%s` stands.
+        let is_address = "case $1 in https://www.coze.cn/*state=*) exit 0;; esac; exit 9";
+        assert_eq!(opened(vec![sh(is_address)]), Ok(()));
+        let mut placed = sh("case $1$2 in https://www.coze.cn/*state=*last) exit 0;; esac; exit 9");
+        placed.extend(["%s".to_owned(), "last".to_owned()]);
+        assert_eq!(opened(vec![placed]), Ok(()));
+        assert_eq!(opened(vec![sh("exit 7"), sh(is_address)]), Ok(()));
+        let missing = vec!["/nonexistent/browser".to_owned()];
+        let why = opened(vec![sh("exit 7"), missing]).expect_err("both fail");
+        assert_eq!(
+            why,
+            "sh: exit status: 7; /nonexistent/browser: No such file or directory (os error 2)"
+        );
+    }
+}

@@ -8,19 +8,17 @@ use std::time::{Duration, Instant};
 
 use coze_auth_core::authorize::RedirectUri;
 
+use super::Limits;
 use super::attempt::Attempt;
 use super::request::Request;
 use crate::Error;
 use crate::core::error::{ConfigError, Problem};
 
-/// How long the head of a request may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// How long an answer may take, and the end of a connection after it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// How often the sockets are looked at.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Connections at once. Those beyond wait in the system's queue for at most [`HEAD_WITHIN`].
+/// How long a client may take to close its end.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Connections at once. Those beyond wait in the system's queue, for at most as long as one may take.
 const CONNECTIONS: usize = 64;
 /// How often a port is looked for that is free in both families.
 const TRIES: usize = 16;
@@ -106,13 +104,12 @@ fn bind_all(hosts: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, u16), Erro
 
 impl Listener {
     /// Answers everybody, on a thread of its own, until the attempt is decided.
-    pub(super) fn serve(self, attempt: Arc<Attempt>, within: Duration) -> Result<(), Error> {
-        let deadline = Instant::now().checked_add(within);
+    pub(super) fn serve(self, attempt: Arc<Attempt>, limits: Limits) -> Result<(), Error> {
         let sockets = self.sockets;
         let serve = move || {
             let closed = Closed(attempt.clone());
             let mut running = Vec::new();
-            while !attempt.can_close(deadline, within) {
+            while !attempt.can_close() {
                 running.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
                 let mut accepted = false;
                 for socket in &sockets {
@@ -121,7 +118,7 @@ impl Listener {
                     }
                     if let Ok((stream, _)) = socket.accept() {
                         accepted = true;
-                        running.extend(answer_apart(Arc::new(stream), &attempt));
+                        running.extend(answer_apart(Arc::new(stream), &attempt, limits));
                     }
                 }
                 if !accepted {
@@ -152,32 +149,36 @@ impl Drop for Closed {
 
 /// Answers one connection on a thread of its own, or here if the system has none: a connection without an answer makes a browser send its
 /// code again.
-fn answer_apart(stream: Arc<TcpStream>, attempt: &Arc<Attempt>) -> Option<thread::JoinHandle<()>> {
+fn answer_apart(
+    stream: Arc<TcpStream>,
+    attempt: &Arc<Attempt>,
+    limits: Limits,
+) -> Option<thread::JoinHandle<()>> {
     let apart = (stream.clone(), attempt.clone());
     let thread = thread::Builder::new()
         .name("coze-auth callback".into())
-        .spawn(move || answer(&apart.0, &apart.1));
+        .spawn(move || answer(&apart.0, &apart.1, limits));
     if thread.is_err() {
-        answer(&stream, attempt);
+        answer(&stream, attempt, limits);
     }
     thread.ok()
 }
 
-fn answer(mut stream: &TcpStream, attempt: &Attempt) {
+fn answer(mut stream: &TcpStream, attempt: &Attempt, limits: Limits) {
     // Some systems hand the listener's mode on.
     let _ = stream.set_nonblocking(false);
-    let page = match Request::read(stream, HEAD_WITHIN) {
-        Ok(request) => attempt.answer(&request),
-        Err(page) => page,
+    let (page, has_body) = match Request::read(stream, limits.head) {
+        Ok(request) => (attempt.answer(&request), request.method() != "HEAD"),
+        Err(page) => (page, true),
     };
-    let _ = stream.set_write_timeout(Some(ANSWER_WITHIN));
-    let written = stream.write_all(&page.answer());
+    let _ = stream.set_write_timeout(Some(limits.answer));
+    let written = stream.write_all(&page.answer(has_body));
     let _ = stream.shutdown(Shutdown::Write);
     if written.is_ok() {
         attempt.served(page);
     }
     // What was not read would turn the end of the connection into a reset, and the page into an error.
-    let deadline = Instant::now() + GOODBYE_WITHIN;
+    let deadline = Instant::now() + GOODBYE;
     let mut rest = [0; 4096];
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

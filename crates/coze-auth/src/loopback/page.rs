@@ -135,8 +135,8 @@ impl Page {
         }
     }
 
-    /// The whole answer over HTTP/1.1, and the end of its connection.
-    pub(super) fn answer(self) -> Vec<u8> {
+    /// The whole answer over HTTP/1.1, and the end of its connection. HEAD has no body (RFC 9110 §9.3.2).
+    pub(super) fn answer(self, has_body: bool) -> Vec<u8> {
         let (status, [title, text, title_zh, text_zh]) = self.parts();
         let body = format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
@@ -159,7 +159,9 @@ impl Page {
              frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n\r\n",
             body.len()
         );
-        head.push_str(&body);
+        if has_body {
+            head.push_str(&body);
+        }
         head.into_bytes()
     }
 }

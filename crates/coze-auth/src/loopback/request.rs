@@ -65,6 +65,11 @@ impl Request {
         if words.next().is_some() || !version.starts_with("HTTP/1.") {
             return None;
         }
+        // A proxy is sent the whole address (RFC 9112 §3.2.2).
+        let target = match target.strip_prefix("http://") {
+            Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+            None => target,
+        };
         let headers = lines.filter_map(|line| line.split_once(':'));
         Some(Self {
             method: method.to_owned(),
