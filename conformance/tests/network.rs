@@ -325,7 +325,7 @@ fn a_name_that_is_unknown_and_a_place_without_a_route() {
     );
     if cfg!(target_os = "linux") {
         let words = format!(
-            "{UNSENT}: there is no route for the connection: check this machine's network, VPN and firewall"
+            "{UNSENT}: this machine has no route for the connection: check its network, VPN and firewall"
         );
         // No TCP connection goes to many.
         both_say(
@@ -372,7 +372,7 @@ fn an_answer_that_breaks_off() {
         (
             tls,
             Obstacle::NotHttp,
-            format!("{BROKE}: what came back is not HTTP: is the port one for https, or of another service?"),
+            format!("{BROKE}: the answer is not HTTP: is the port one for https, or of another service?"),
             ErrorKind::Settings,
         ),
         (

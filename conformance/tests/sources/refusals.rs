@@ -55,7 +55,7 @@ fn invalid_grant<T: Tokens>() {
             error.to_string(),
             format!(
                 "alice must log in to {base} with app 11111111111111111111111111111111.app.coze: \
-                 there is no grant, or none that can be renewed any more"
+                 the store has no grant, or none that can be renewed any more"
             )
         );
     }

@@ -1,4 +1,4 @@
-//! An answer of the API, looked at and handed on as it came.
+//! An answer of the API, looked at and handed on as it arrived.
 
 use coze_auth_core::http;
 use coze_auth_core::rejection::{is_json, rejects_token};
@@ -31,7 +31,7 @@ pub(crate) async fn ask(
     Ok((answer, refused.transpose()?))
 }
 
-/// The answer, and whether it says that the token is no good.
+/// The answer, and whether it refuses the token.
 async fn judge(answer: Response) -> reqwest::Result<(Response, bool)> {
     if !is_json(answer.headers()) {
         let rejected = rejects_token(answer.status(), None);

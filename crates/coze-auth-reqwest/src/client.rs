@@ -112,7 +112,7 @@ impl Client {
     /// A redirect that it followed gives [`Error::Redirected`] where reqwest tells: the credential may have
     /// gone elsewhere by then. reqwest does not tell of one that led back to the address asked for, nor of
     /// one to where no connection could be made. So from a finished client a connection that cannot be made
-    /// is no proof that nothing was sent: it counts as a request that may have arrived, and a code or a
+    /// does not prove that nothing was sent: it counts as a request that may have arrived, and a code or a
     /// refresh token in it as maybe spent.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self::over(Http::Given(client))

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The file's content is no grant: damaged, cut off, or of another key.
+    /// The file's content is not a grant: damaged, cut off, or of another key.
     /// It is left as it is; a new login keeps it aside under another name.
     Corrupt {
         /// Which file.

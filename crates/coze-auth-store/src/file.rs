@@ -27,8 +27,8 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// Grants in files of a folder, one a grant, for any number of processes of this machine.
 ///
 /// A file is readable by its owner alone (0600; the folder is made 0700) and holds JSON with the tokens in
-/// the clear: protect it as a password. It is written beside, synced, and renamed, so that whoever reads finds
-/// a whole grant, whenever a process was killed. Beside it lies a lock file (`flock`), which the system lets go
+/// the clear: protect it as a password. It is written beside, synced, and renamed, so that a reader finds
+/// a whole grant, whenever a process dies. Beside it lies a lock file (`flock`), which the system releases
 /// when its holder dies; so several processes make one renewal. Use a disk of this machine: network file
 /// systems differ in what they make of locks.
 ///
@@ -56,7 +56,7 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// told while the login is still good. Such a mount is refused rather than written in place: neither the lock nor a
 /// copy that could heal a half written file would be shared by those who mount it. Mount the folder.
 ///
-/// # When a process is killed
+/// # When a process is ended by force
 ///
 /// Coze rotates the refresh token when it acts on the request. A process that dies after it has sent the request
 /// and before the answer is stored takes the only copy of the new refresh token with it. The file then still holds
@@ -64,7 +64,7 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// refused (`Error::RefreshRefused` of a token source, and from a process that has been told so
 /// `Error::LoginNeeded`). The person has to log in again. That window is the time
 /// from the request to the rename: a round trip, and a sync of the disk. No client can close it without the
-/// server's help. At any other moment a kill loses nothing: the lock goes with its holder, and what lies half
+/// server's help. At any other moment nothing is lost: the lock goes with its holder, and what lies half
 /// written beside the file is never read.
 #[derive(Clone, Debug)]
 pub struct FileStore {
@@ -106,7 +106,7 @@ impl FileStore {
     }
 
     /// What this store and its clones have set right by themselves, each a sentence for a log: a folder that others
-    /// could write to, a file that they could read. Whoever could has perhaps done so.
+    /// could write to, a file that they could read. Those who could have may have done so.
     pub fn notices(&self) -> Vec<String> {
         self.folder.notices()
     }

@@ -39,7 +39,7 @@ pub trait GrantStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be read. That there is none is no error.
+    /// [`StoreError`] if it cannot be read. It is not an error that there is none.
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError>;
 
     /// Waits for the right to change the grant, for at most `patience` of the machine's time.
@@ -55,7 +55,7 @@ pub trait GrantStore: Send + Sync {
 /// It is usually dropped where it was used, on a thread that may block; but when a runtime is shut down in mid-renewal,
 /// on one that may not. So a drop must neither wait nor panic: hand a connection over to be closed elsewhere.
 pub trait LockedGrant: Send {
-    /// Reads the grant as it is now. A row that is no grant is [`StoreError::Corrupt`] or another error, and its
+    /// Reads the grant as it is now. A row that is not a grant is [`StoreError::Corrupt`] or another error, and its
     /// revision is remembered all the same: a login replaces it.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ pub trait LockedGrant: Send {
     fn remove(&mut self) -> Result<(), StoreError>;
 }
 
-/// What came of storing a grant.
+/// The result of storing a grant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // a store says one of two things
 pub enum Saved {

@@ -1,4 +1,4 @@
-//! A body that is looked into and handed on as it came, and what an answer says of a token.
+//! A body that is looked into and handed on as it arrived, and what an answer says of a token.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes};
 use coze_auth_core::http::{HeaderMap, StatusCode};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
 
-/// A streaming body whose beginning can be looked at. Whoever reads it gets all of it, from the first byte.
+/// A streaming body whose beginning can be looked at. Its reader gets all of it, from the first byte.
 ///
 /// It is for the answers of an HTTP client of your own, in `send_with`: put the body into one, and read on from the one that
 /// comes back. It is a [`Read`] if the body is, and an `http_body::Body` (with the feature `tokio`) if the body is.

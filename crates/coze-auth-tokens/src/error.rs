@@ -22,7 +22,7 @@ use crate::NetworkError;
 /// How long to wait at least for what passes by itself.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why there is no result.
+/// Why a call has no result.
 ///
 /// Branch on [`kind`](Self::kind); the variants are for who wants to know more.
 /// `Display` says what happened and what to do; `Debug` adds the causes, since `main` and `unwrap` print it.
@@ -40,11 +40,11 @@ pub enum Error {
     },
     /// Coze refused to renew the grant.
     RefreshRefused(Refused),
-    /// There is no grant for this subject, or none that can be renewed any more: a person must log in.
+    /// The store has no grant for this subject, or none that can be renewed any more: a person must log in.
     LoginNeeded(GrantKey),
-    /// This source has no login to take or to forget: its token is of the console, or of a JWT app.
+    /// This source has no login to take or to remove: its token is of the console, or of a JWT app.
     NotALogin,
-    /// This source is no JWT app's, so it has no sessions.
+    /// This source is not a JWT app's, so it has no sessions.
     NotAJwtApp,
     /// The key is another app's than the one whose key it was to replace.
     OtherApp {
@@ -264,7 +264,7 @@ impl fmt::Display for Error {
             ),
             Self::LoginNeeded(key) => write!(
                 f,
-                "{} must log in to {} with app {}: there is no grant, or none that can be renewed any more",
+                "{} must log in to {} with app {}: the store has no grant, or none that can be renewed any more",
                 key.subject(),
                 key.api_base(),
                 key.client_id()
@@ -273,7 +273,7 @@ impl fmt::Display for Error {
                 "this token source has no login: its token is of the console or of a JWT app",
             ),
             Self::NotAJwtApp => {
-                f.write_str("this token source is no JWT app's, so it has no sessions")
+                f.write_str("this token source is not a JWT app's, so it has no sessions")
             }
             Self::OtherApp { client_id, api } => write!(
                 f,

@@ -32,7 +32,7 @@ pub(crate) trait Held: Send {
 pub struct Store(pub(crate) Arc<dyn Grants>);
 
 impl Store {
-    /// One that blocks whoever asks it: nothing is awaited, so a future over it is ready at once.
+    /// One that blocks its caller: nothing is awaited, so a future over it is ready at once.
     pub fn blocking(store: Arc<dyn GrantStore>) -> Self {
         Self(Arc::new(Blocking(store)))
     }
@@ -88,7 +88,7 @@ mod on_threads {
     /// One that blocks, on tokio's blocking threads.
     pub(super) struct OnThreads(pub(super) Arc<dyn GrantStore>);
 
-    /// Has something done there. It goes on if whoever waits for it goes away.
+    /// Has something done there. It goes on if the caller that waits for it goes away.
     async fn blocking<T: Send + 'static>(
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

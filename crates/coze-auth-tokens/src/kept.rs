@@ -41,7 +41,7 @@ struct Entry<K, S> {
     place: u32,
 }
 
-/// Which goes first. It notes what was so when it last looked at a source: a token ends later by now and was asked for
+/// Which is evicted next. It notes what was so when it last looked at a source: a token ends later by now and was asked for
 /// later, never earlier. So whichever comes first by the notes is looked at, and noted anew if it is to stay.
 struct Order<S> {
     capacity: usize,
@@ -75,8 +75,8 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         locked(&self.order).capacity = capacity.max(1);
     }
 
-    /// The source of this key, made if it is not there or was closed. Whoever asks for the same key at the same time
-    /// gets the same one.
+    /// The source of this key, made if it is not there or was closed. Callers that ask for the same key at the same time
+    /// get the same one.
     ///
     /// # Errors
     ///

@@ -118,7 +118,7 @@ impl<A: Into<JwtKey>> JwtKeys<A> {
     }
 
     /// The app with a new key, which signs from now on. An app with the key id that there is already takes the place of that one:
-    /// whoever loads the app's settings anew need not know whether they have changed.
+    /// a caller that loads the app's settings anew need not know whether they have changed.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@
 //!
 //! # A transport of your own
 //!
-//! It sends one request, follows no redirect, keeps to its `timeout`, and gives what came back: of a body no more than `Body::READ_AT_MOST` bytes,
+//! It sends one request, follows no redirect, keeps to its `timeout`, and gives the answer: of a body no more than `Body::READ_AT_MOST` bytes,
 //! which the client has to see to. The folder `examples` of the repository has two that run, over
 //! `attohttpc` and over hyper; `docs/test-your-transport.md` tells how to run all cases over yours.
 //!

@@ -99,7 +99,7 @@ impl<D: Driver> Logins<D> {
         self.0.allow_origin(url).map(Self)
     }
 
-    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: whoever can listen on the way gets the
+    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: all who can listen on the way get the
     /// tokens.
     ///
     /// # Errors

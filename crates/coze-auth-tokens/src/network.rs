@@ -329,7 +329,7 @@ impl fmt::Display for NetworkError {
             Obstacle::Unreachable => {
                 return write!(
                     f,
-                    "there is no route for {connection}: check this machine's network, VPN and firewall"
+                    "this machine has no route for {connection}: check its network, VPN and firewall"
                 );
             }
             Obstacle::ConnectTimeout if self.proxy.is_some() => {
@@ -368,7 +368,7 @@ impl fmt::Display for NetworkError {
             Obstacle::BadCertificate => "the certificate cannot be used: it must be replaced there",
             Obstacle::NotTls => "what answers does not speak TLS: is the port one for http?",
             Obstacle::NotHttp => {
-                "what came back is not HTTP: is the port one for https, or of another service?"
+                "the answer is not HTTP: is the port one for https, or of another service?"
             }
             Obstacle::Handshake => {
                 "the TLS handshake failed: the server does not take what this client offers, or is none for https"

@@ -1,4 +1,4 @@
-//! What happens to tokens, told to whoever runs the application.
+//! What happens to tokens, told to those who run the application.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,8 +70,8 @@ pub enum EventKind<'a> {
         took: Duration,
         /// Number of requests that were sent.
         requests: u32,
-        /// How long nothing is tried. The first call for a token after that makes the next try. None if there is no
-        /// pause: the renewal was late, and what came in the meantime counts.
+        /// How long nothing is tried. The first call for a token after that makes the next try. None without a
+        /// pause: the renewal was late, and what arrived in the meantime counts.
         next_try: Option<Duration>,
         /// When the token ends that callers are given meanwhile, by Coze's clock. None if there is none.
         expires_at: Option<UnixTime>,
@@ -176,7 +176,7 @@ impl fmt::Display for EventKind<'_> {
                 }
                 match expires_at {
                     Some(end) => write!(f, ", the token ends at {}", end.as_secs())?,
-                    None => f.write_str(", there is no token")?,
+                    None => f.write_str(", without a token")?,
                 }
                 write!(f, ": {error}")
             }

@@ -21,7 +21,7 @@ impl Origins {
         Self([endpoints.api_origin()].into())
     }
 
-    /// One more: whoever answers there gets the tokens. `insecure` lets it be `http` on any host.
+    /// One more: the server that answers there gets the tokens. `insecure` lets it be `http` on any host.
     ///
     /// # Errors
     ///

@@ -56,7 +56,7 @@ pub struct Refresh {
     turn: Option<Turn>,
     number: u64,
     began: SteadyTime,
-    /// What came in the end is the store's, and not Coze's answer.
+    /// The result is the store's, and not Coze's answer.
     taken: bool,
     clock_skew: Option<ClockSkew>,
     /// How long storing took, each time.
@@ -67,7 +67,7 @@ pub struct Refresh {
 #[must_use = "a renewal goes on only if its driver does what it asks"]
 #[allow(clippy::exhaustive_enums)] // the contract with the adapters
 pub enum Next {
-    /// Drive this flow, and hand in what came of it: [`Refresh::received`].
+    /// Drive this flow, and hand in the result: [`Refresh::received`].
     Send(Refresh, Renewal),
     /// Let this pass, then [`Refresh::again`].
     Wait(Refresh, Duration),
@@ -121,8 +121,8 @@ impl Refresh {
         drop(self.end(Err(error)));
     }
 
-    /// Notes what came before it is taken by [`received`](Self::received), where a runtime may be shut down in
-    /// between: whoever asks next stores it then, and no rotated refresh token is lost.
+    /// Notes the result before it is taken by [`received`](Self::received), where a runtime may be shut down in
+    /// between: the next caller stores it then, and no rotated refresh token is lost.
     pub fn note(&self, result: &Result<TokenGrant, Error>) {
         if let (Ok(grant), Some(sent)) = (result, &self.sent) {
             self.source.shared.set_unsaved(Unsaved {
@@ -132,7 +132,7 @@ impl Refresh {
         }
     }
 
-    /// Takes what came of the request, and waits until it is stored.
+    /// Takes the result of the request, and waits until it is stored.
     pub async fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
         let error = match result {
             Ok(grant) => {
@@ -363,7 +363,7 @@ impl Refresh {
         Next::Done
     }
 
-    /// Publishes what came of it, then lets go of the grant and of its turn, then tells.
+    /// Publishes the result, then releases the grant and its turn, then tells.
     fn complete(&mut self, outcome: Result<TokenGrant, Error>) {
         let Some(ticket) = self.ticket.take() else {
             return;

@@ -13,7 +13,7 @@ const CAPACITY: usize = 100_000;
 /// one.
 ///
 /// When that many are kept, one is evicted for each new one: one whose token has ended, and only if there is none the
-/// one whose token was asked for the longest ago. Whoever holds an evicted one goes on with it.
+/// one whose token was asked for the longest ago. A caller that holds an evicted one goes on with it.
 pub struct Sessions {
     /// Made when it is first needed: most sources have none.
     kept: OnceLock<Kept<Arc<str>>>,

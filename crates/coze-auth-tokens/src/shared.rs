@@ -47,9 +47,9 @@ pub(crate) struct Known {
 /// What one call for a token has seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
-    /// How many renewals had failed when it came.
+    /// How many renewals had failed when it began.
     failures: Option<u64>,
-    /// When it came.
+    /// When it began.
     since: Option<SteadyTime>,
     /// It waits for the renewal of a token that is good for now.
     pub(crate) waits_when_stale: bool,
@@ -119,11 +119,11 @@ struct State {
     waiters: Waiters,
     /// It changes under the store's lock only, or by a login that cannot have that.
     unsaved: Option<Box<Unsaved>>,
-    /// How many renewals have failed: whoever waited for one tells it from those before.
+    /// How many renewals have failed: a caller that waited for one tells it from those before.
     failures: u64,
     /// How many renewals have brought a grant.
     successes: u64,
-    /// What the server called spent or expired last. It came from the store, so it need not be the cache's.
+    /// What the server called spent or expired last. It is from the store, so it need not be the cache's.
     refused: Option<RefreshToken>,
     lease: Duration,
     /// While any of its callers waits for its turn, which few sources do.
@@ -356,7 +356,7 @@ impl Shared {
         })
     }
 
-    /// The login that waits to be stored. Whoever changes the grant notes it first: another one has come meanwhile, then.
+    /// The login that waits to be stored. Each change of the grant notes it first, so that another one that arrived meanwhile is seen.
     pub(crate) fn unsaved_login(&self) -> Option<AccessToken> {
         locked(&self.state).unsaved_login().cloned()
     }
@@ -391,7 +391,7 @@ impl Shared {
         });
     }
 
-    /// Serves what whoever renews has found in the store, while it renews.
+    /// Serves what a renewal has found in the store, while it goes on.
     pub(crate) fn adopt(&self, ticket: &RefreshTicket, stored: &TokenGrant, now: Now) {
         self.change(|state| state.cache.adopt(ticket, stored, now));
     }
@@ -478,7 +478,7 @@ impl Shared {
         *state.unsaved.clone().expect("set")
     }
 
-    /// It is stored, or there is no need to store it any more.
+    /// It is stored, or it need not be stored any more.
     pub(crate) fn set_saved(&self, grant: &TokenGrant) {
         drop(self.apply(|state| {
             let is_it =
@@ -516,7 +516,7 @@ impl Shared {
         act(&mut locked(&self.state).waiters)
     }
 
-    /// Changes the state, publishes what came of it, and wakes whoever waits.
+    /// Changes the state, publishes the result, and wakes those who wait.
     fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let (result, mut state) = self.apply(act);
         let woken = state.waiters.end_round();
@@ -525,7 +525,7 @@ impl Shared {
         result
     }
 
-    /// Changes the state and publishes what came of it.
+    /// Changes the state and publishes the result.
     fn apply<T>(&self, act: impl FnOnce(&mut State) -> T) -> (T, MutexGuard<'_, State>) {
         let mut state = locked(&self.state);
         let result = act(&mut state);
@@ -569,14 +569,14 @@ impl State {
             .then_some(&unsaved.grant.access_token)
     }
 
-    /// Whether a login waits to be stored that is neither this one nor the one that waited before: it came later, while the
+    /// Whether a login waits to be stored that is neither this one nor the one that waited before: it arrived later, while the
     /// store took its time for this one or for a logout, and is the only copy. It will replace what the store has.
     fn has_later_login(&self, before: Option<&AccessToken>, own: Option<&AccessToken>) -> bool {
         self.unsaved_login()
             .is_some_and(|waits| [before, own].iter().flatten().all(|it| !it.matches(waits)))
     }
 
-    /// A grant that came, and waits to be stored, and that nobody is given yet.
+    /// A grant that arrived, and waits to be stored, and that nobody is given yet.
     fn unserved(&self) -> Option<TokenGrant> {
         let grant = &self.unsaved.as_ref()?.grant;
         let is_served = |current: &TokenGrant| current.access_token.matches(&grant.access_token);
@@ -594,7 +594,7 @@ impl State {
         }
     }
 
-    /// Why a caller who has waited for a renewal is told that there is no token, instead of being given the next
+    /// Why a caller who has waited for a renewal is told that it gets no token, instead of being given the next
     /// renewal: without this, one who asks a store that hangs, or comes to look when the pause is over, would ask on
     /// for ever.
     fn ended(&mut self, caller: &Rounds, now: Now) -> Option<Error> {

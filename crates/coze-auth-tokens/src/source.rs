@@ -203,7 +203,7 @@ impl Source {
         self.observers.add(Arc::new(observer));
     }
 
-    /// Tells the observers of another, whenever they came.
+    /// Tells the observers of another, whenever they were added.
     pub(crate) fn observed_by(mut self, observers: &Observers) -> Self {
         self.observers = observers.clone();
         self
@@ -253,7 +253,7 @@ impl Source {
         }
     }
 
-    /// The API refused this token. False: it is one of the console, and there is no other.
+    /// The API refused this token. False: it is one of the console, and there is none beside it.
     pub fn invalidate(&self, rejected: &AccessToken) -> bool {
         if matches!(self.kind, Kind::Fixed) {
             return false;
@@ -300,7 +300,7 @@ impl Source {
     ///
     /// [`Error::NotALogin`] if this is not a source of a login. [`Error::NotStored`] if it cannot be stored: its code is
     /// spent, so it is served from memory, and stored by one of the next calls for a token, or by
-    /// [`flush`](Self::flush). So it is if whoever asked for it goes away.
+    /// [`flush`](Self::flush). So it is if the caller goes away.
     pub async fn take(self: Arc<Self>, grant: TokenGrant) -> Result<(), Error> {
         let (key, store) = self.login()?;
         let mut login = Login {
@@ -327,7 +327,7 @@ impl Source {
         }
     }
 
-    /// The grant of a login could not be stored. `before` is the login that waited to be stored when it came.
+    /// The grant of a login could not be stored. `before` is the login that waited to be stored when it arrived.
     pub(crate) fn not_installed(
         &self,
         grant: TokenGrant,
@@ -539,7 +539,7 @@ impl Drop for Login {
     }
 }
 
-/// One call for a token: what it waited for, so that it is told what came of that and does not ask for ever.
+/// One call for a token: what it waited for, so that it is told the result and does not ask for ever.
 #[derive(Debug)]
 pub struct Caller {
     source: Arc<Source>,

@@ -209,7 +209,7 @@ impl<D: Driver> TokenSource<D> {
     /// Tells `observer` what happens to the tokens of this source, its clones and its sessions, from now on: each renewal,
     /// when the new token ends, and when the next try of one that failed comes. Further observers are told, too.
     ///
-    /// It is called on the thread or task of what happened, under no lock, of the store's neither, and what came of a
+    /// It is called on the thread or task of what happened, under no lock, of the store's neither, and the result of a
     /// renewal is handed out before it is told. So one that takes its time holds up the caller or the renewal that it
     /// is told of, and nobody else; hand over to a channel what needs IO. It must not wait for a token of the same source.
     /// What an observer panics with is caught: the renewal goes on, and the observer is told the next event.
@@ -236,7 +236,7 @@ impl<D: Driver> TokenSource<D> {
         Ok(self)
     }
 
-    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: whoever can listen on the way gets
+    /// Like [`allow_origin`](Self::allow_origin), with `http` allowed to any host: all who can listen on the way get
     /// the tokens.
     ///
     /// # Errors
@@ -276,7 +276,7 @@ impl<D: Driver> TokenSource<D> {
     }
 
     /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
-    /// half a minute neither does one to a token that came in the place of another that was refused: what is
+    /// half a minute neither does one to a token that replaced another that was refused: what is
     /// wrong then is not the token. (A test moves the clock in between.)
     pub fn invalidate(&self, rejected: &AccessToken) {
         self.source().invalidate(rejected);

@@ -53,7 +53,7 @@ pub trait Time: Send + Sync {
     fn sleep(&self, pause: Duration) -> Sleep<'_>;
 
     /// Ready when `woken` is, or after this much of the machine's time. It never sleeps on this clock: one that passes by
-    /// being slept on would pass at once, while whoever is waited for is still at work. A clock of your own that
+    /// being slept on would pass at once, while the work that is waited for goes on. A clock of your own that
     /// does not run by itself may look again whenever it is moved.
     fn wait<'a>(&'a self, woken: Waiting, at_most: Duration) -> Sleep<'a> {
         Box::pin(async move {
@@ -534,7 +534,7 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     /// that is waited for. The end of a token of the console is not known, so it counts as long enough.
     ///
     /// More than a new token is fresh for counts as that: a minute less than its life, or nine tenths of a life of less than ten
-    /// minutes. So whoever asks for an hour of a token that lives a quarter of one gets one that was renewed a minute ago at the
+    /// minutes. So a caller that asks for an hour of a token that lives a quarter of one gets one that was renewed a minute ago at the
     /// most, and its end says how long it lasts; a JWT app asks for a longer life with `JwtGrant::ttl`.
     ///
     /// # Errors
@@ -578,7 +578,7 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     }
 
     /// Sends a request of yours, or a builder, with a token, through an HTTP client of yours, and gives the answer as it
-    /// came, whatever its status. If the API refuses the token (401, or the codes 4100 and 700012006), it is renewed; a
+    /// arrived, whatever its status. If the API refuses the token (401, or the codes 4100 and 700012006), it is renewed; a
     /// request that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE, RFC 9110 §9.2.2; and its body is not a
     /// stream) is then sent once more.
     ///
@@ -618,7 +618,7 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
     }
 
     /// [`send`](Self::send) through a client of any kind: `send` sends a request once and gives its answer. That comes back as
-    /// it came; a body that is not there yet stands in a [`PeekableBody`]. A request's body is cloned, to be sent
+    /// it arrived; a body that is not there yet stands in a [`PeekableBody`]. A request's body is cloned, to be sent
     /// once more.
     ///
     /// Nobody sees by which way a request went. So the client must not take the token to other origins by a redirect, and a

@@ -28,7 +28,7 @@ struct Queue {
     taken: BTreeMap<u64, SteadyTime>,
     /// Sources that callers wait for. The first is called next.
     places: BTreeMap<u64, Arc<Source>>,
-    /// When a renewal last came to a result, by the steady clock.
+    /// When a renewal last had a result, by the steady clock.
     result: SteadyTime,
 }
 

@@ -41,7 +41,7 @@ impl Waiters {
 /// A place in the queue of those who wait for a renewal: ready when it has ended, however it did.
 ///
 /// Async code awaits it; blocking code takes a [`signal`](Self::signal) of it. Dropping it leaves the queue.
-#[must_use = "a place in the queue is no waiting"]
+#[must_use = "a place in the queue does not wait by itself"]
 pub struct Waiting {
     source: Arc<Source>,
     name: u64,

@@ -223,9 +223,8 @@ fn a_failure_tells_when_the_next_try_comes_and_how_long_the_token_lasts() {
     is_done(world.send(|_| invalid_grant()));
     let lines = told.lines();
     assert!(
-        lines[1].ends_with(
-            "refused in 0.000 s after 1 request, next try in 16.000 s, there is no token"
-        ),
+        lines[1]
+            .ends_with("refused in 0.000 s after 1 request, next try in 16.000 s, without a token"),
         "{lines:?}"
     );
 }
@@ -567,7 +566,7 @@ fn a_source_over_a_transport_is_observed() {
     assert_eq!(lines[0], "900 2 begun");
     assert_eq!(
         lines[1],
-        "901 2 failed in 1.000 s after 2 requests, next try in 1.000 s, there is no token"
+        "901 2 failed in 1.000 s after 2 requests, next try in 1.000 s, without a token"
     );
     assert_eq!(lines.len(), 2);
 }

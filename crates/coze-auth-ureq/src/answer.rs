@@ -1,4 +1,4 @@
-//! An answer of the API, looked at and handed on as it came.
+//! An answer of the API, looked at and handed on as it arrived.
 
 use coze_auth_core::http::{Request, Response};
 use coze_auth_core::rejection::{LOOKED_AT, is_json, rejects_token};
@@ -29,7 +29,7 @@ pub(crate) fn ask<B: AsSendBody>(
     Ok((answer, rejected.then_some(about)))
 }
 
-/// The answer, and whether it says that the token is no good.
+/// The answer, and whether it refuses the token.
 fn judge(answer: Response<Body>) -> Result<(Response<Body>, bool), ureq::Error> {
     if !is_json(answer.headers()) {
         let rejected = rejects_token(answer.status(), None);

@@ -38,7 +38,7 @@ impl Client {
     ///
     /// # fn login(client: &Client, app: core::device::DeviceApp) -> Result<(), Error> {
     /// let started = client.run(app.start())?;
-    /// let cancel = Signal::new(); // a clone of it for whoever may call it off: `cancel.set()`
+    /// let cancel = Signal::new(); // a clone of it for those who may call it off: `cancel.set()`
     /// match client.run_until(app.poll(&started), &cancel) {
     ///     Err(Error::Cancelled) => println!("called off"),
     ///     result => drop(result?),

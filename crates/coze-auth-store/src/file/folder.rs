@@ -140,7 +140,7 @@ pub(super) fn owners_file() -> OpenOptions {
     options
 }
 
-/// Sees to it that there is no such file.
+/// Removes a file of this name, if there is one.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),

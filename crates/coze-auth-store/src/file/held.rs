@@ -103,7 +103,7 @@ impl Drop for Held {
 }
 
 impl Held {
-    /// One name for all: under the lock there is one writer, and what a killed one left is overwritten.
+    /// One name for all: under the lock there is one writer, and what one left that died is overwritten.
     fn beside(&self) -> PathBuf {
         self.path.with_extension("tmp")
     }

@@ -63,7 +63,7 @@ pub(super) fn load(
     }
 }
 
-/// What is in the file, up to [`LONGEST`]; what is cut off is no JSON.
+/// What is in the file, up to [`LONGEST`]; what is cut off is not JSON.
 pub(super) fn bytes(
     folder: &Folder,
     path: &Path,
