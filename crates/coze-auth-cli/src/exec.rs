@@ -18,7 +18,7 @@ use crate::waiting::clock;
 ///
 /// The program takes the place of coze-auth, so its exit status and its signals are its own. Its token is not renewed: a
 /// program that lives longer than the token has to ask again, by coze-auth token, for which COZE_AUTH_PROFILE names the
-/// profile. If there is no token, the exit status is 125; 126 if the program cannot be run, 127 if it is not there.
+/// profile. Without a token the exit status is 125; 126 if the program cannot be run, 127 if it is not there.
 ///
 /// Example: coze-auth exec -- python my_bot.py
 #[derive(Debug, clap::Args)]

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     KeyringAmbiguous,
     /// A signal has called it off.
     Interrupted,
-    /// Whoever read our standard output has gone.
+    /// The reader of our standard output has gone.
     OutputClosed,
     /// A program of `exec` that cannot be run.
     CannotRun,

@@ -31,7 +31,7 @@ fn folder(variable: &str, below_home: &str, on_windows: &str) -> Result<PathBuf,
         Failure::new(
             Kind::Settings,
             format!(
-                "there is no folder to keep logins in: set HOME, or {variable} to an absolute path"
+                "no folder is known to keep logins in: set HOME, or {variable} to an absolute path"
             ),
         )
     })?;

@@ -24,7 +24,7 @@ mod system {
 
     /// Set while a signal must not end the process: what the person is told then.
     static HELD: Mutex<Option<&str>> = Mutex::new(None);
-    /// The signal that came meanwhile.
+    /// The signal that arrived meanwhile.
     static CAUGHT: AtomicI32 = AtomicI32::new(0);
 
     pub(crate) fn watch() {
@@ -54,7 +54,7 @@ mod system {
         *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
     }
 
-    /// From here on signals end the process, and one that came meanwhile does so now.
+    /// From here on signals end the process, and one that arrived meanwhile does so now.
     pub(crate) fn release() {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         *held = None;
@@ -69,7 +69,7 @@ mod system {
     }
 }
 
-/// Where there are no signals of Unix, Ctrl-C ends a command at once.
+/// Without the signals of Unix, Ctrl-C ends a command at once.
 #[cfg(not(unix))]
 mod system {
     pub(crate) const fn watch() {}

@@ -70,7 +70,7 @@ impl fmt::Display for KeyringError {
             ),
             Self::Missing(why) => write!(
                 f,
-                "there is no keyring here ({why}): run the command in the session in which you logged in, or log in with --store file"
+                "this session has no keyring ({why}): run the command in the session in which you logged in, or log in with --store file"
             ),
             Self::Ambiguous(count) => write!(
                 f,

@@ -58,9 +58,9 @@ Exit status:
   6    it passes: try again later (no connection, Coze is busy, a lock, a full disk)
   7    a setting has to change (client id, secret, key, address, proxy, folder)
   10   the keyring is locked
-  11   there is no keyring on this machine, or this build has none
+  11   this machine has no keyring, or this build cannot use one
   12   the keyring has several entries for the profile, and none of them is a grant
-  125  exec: there is no token (standard error says why); 126, 127: the program cannot be run, or is not there
+  125  exec: without a token (standard error says why); 126, 127: the program cannot be run, or is not there
   A command that a signal ended has ended by it (130 in a shell for Ctrl-C).";
 
 /// What every command takes.

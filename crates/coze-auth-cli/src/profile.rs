@@ -124,7 +124,7 @@ impl Profile {
         }
     }
 
-    /// Reads it; none if there is no such profile.
+    /// Reads it; none if nobody has saved a profile of this name.
     pub(crate) fn load(name: &ProfileName) -> Result<Option<Self>, Failure> {
         let path = file(name)?;
         let text = match fs::read_to_string(&path) {

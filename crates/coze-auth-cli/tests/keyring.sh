@@ -74,6 +74,6 @@ echo "still there when it is unlocked"
 in_session 'unlock; status 0 token; says pat_mock_alice; status 0 logout; status 3 token'
 echo "no D-Bus"
 env -i PATH="$PATH" HOME="$home" COZE_API_BASE="$base" command="$command" bash -euo pipefail -c "$helpers"'
-status 11 login --with-token --store keyring; says "there is no keyring here"
+status 11 login --with-token --store keyring; says "this session has no keyring"
 '
 echo ok

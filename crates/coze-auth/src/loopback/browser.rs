@@ -18,7 +18,7 @@ pub enum NoBrowser {
     NotWanted,
     /// This is an SSH session: a browser would open at the other end, if anywhere.
     Ssh,
-    /// There is no display: neither `DISPLAY` nor `WAYLAND_DISPLAY` is set.
+    /// This session has no display: neither `DISPLAY` nor `WAYLAND_DISPLAY` is set.
     NoDisplay,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for NoBrowser {
             Self::NotWanted => "none is opened by itself",
             Self::Ssh => "none is opened by itself, since this is an SSH session",
             Self::NoDisplay => {
-                "none is opened by itself, since there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
+                "none is opened by itself, since this session has no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
             }
         })
     }
@@ -68,7 +68,7 @@ pub(super) enum Way {
     Programs(Vec<Program>),
 }
 
-/// The programs to try in turn. `BROWSER` goes first: who sets it (an editor, over SSH, too) knows what works here.
+/// The programs to try in turn. `BROWSER` is the first of them: who sets it (an editor, over SSH, too) knows what works here.
 fn of_the_machine(variable: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Program>, NoBrowser> {
     let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
     let named = variable("BROWSER").unwrap_or_default();
