@@ -87,7 +87,7 @@ fn run_with_mock() -> Result<i32, Box<dyn Error>> {
 ///
 /// # Errors
 ///
-/// Any, if there is no free port.
+/// Any, if this machine has no free port.
 pub fn variables(mock: &CozeAuthMock) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let lines = mock.environment().replace(":8080/", &format!(":{port}/"));
