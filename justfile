@@ -37,9 +37,10 @@ breaks:
 browser *args:
     python3 mock-server/tests/browser/run.py {{ args }}
 
-# Pictures of the pages, in docs/screenshots.
+# Pictures of the pages, of the demo and of the command, in docs/screenshots.
 screenshots:
     python3 mock-server/tests/browser/run.py --screenshots
+    python3 docs/screenshots/terminal.py
 
 # What a flow costs, what a fresh token does alone and among many, and what the mock does, beside what they are measured against. Shows locks with strace. All tables are printed, whatever the first ones say.
 bench: tokens-before
