@@ -45,6 +45,8 @@ def stage(book, root, source):
     outside = set()
 
     def named(page):
+        if page == WORKSPACE / "README.zh-CN.md":
+            return DOCS / "zh-CN" / "index.md"  # the first page of the book in Chinese
         return page.with_name("index.md") if page.name == "README.md" else page
 
     def relinked(text, page, above):
@@ -68,7 +70,7 @@ def stage(book, root, source):
         copy = source / named(page).relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         parts = BLOCK.split(page.read_text(encoding="utf-8"))
-        parts[::2] = [relinked(part, page, page.parent) for part in parts[::2]]
+        parts[::2] = [relinked(part, page, named(page).parent) for part in parts[::2]]
         copy.write_text("".join(parts), encoding="utf-8")
     (source / "SUMMARY.md").write_text(relinked(summary, book / "SUMMARY.md", root), encoding="utf-8")
     shutil.copy(book / "book.toml", source)

@@ -120,6 +120,7 @@ pub fn test_case<S: Subject + Send>(id: &str) {
 /// The Rust of the repository's pages, compiled and run.
 #[cfg(all(doctest, in_repository))]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../README.zh-CN.md")]
 #[doc = include_str!("../../docs/tokens.md")]
 #[doc = include_str!("../../docs/pat.md")]
 #[doc = include_str!("../../docs/web.md")]

@@ -210,12 +210,23 @@ fn both_languages_of_a_page_say_the_same() {
 /// runs it; else a test does.
 #[test]
 fn a_shell_block_is_run_or_says_that_it_is_not() {
-    // `your_transport_page.rs` runs these.
     let is_run = |page: &str, block: &Block| {
-        let mut commands = block.text.lines().filter(|line| line.starts_with("$ "));
-        let known =
-            |line: &str| line.starts_with("$ coze-auth-conformance ") || line.starts_with("$ cat ");
-        page == "docs/test-your-transport.md" && commands.all(known)
+        let block = block.without_comments();
+        let commands: Vec<_> = block
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ "))
+            .collect();
+        // `your_transport_page.rs` runs these.
+        let of_the_page =
+            |line: &&str| line.starts_with("coze-auth-conformance ") || line.starts_with("cat ");
+        // CI runs the first two, and the tests of the samples each of these.
+        let of_ci = |line: &&str| match line.strip_prefix("cargo run --example ") {
+            Some(sample) => root().join(format!("examples/{sample}.rs")).exists(),
+            None => ["cargo demo", "cargo test --workspace --locked"].contains(line),
+        };
+        commands.iter().all(of_ci)
+            || page == "docs/test-your-transport.md" && commands.iter().all(of_the_page)
     };
     let (mut blocks, mut wrong) = (0, Vec::new());
     for page in pages() {
@@ -238,6 +249,40 @@ fn a_shell_block_is_run_or_says_that_it_is_not() {
         "let a test run these, or write ```console,not-run:\n{}",
         wrong.join("\n")
     );
+}
+
+/// What a front page says of a client is what the last run wrote.
+#[test]
+fn the_front_pages_tell_the_figures_of_the_scoreboard() {
+    let numbers = |cells: &str| -> Vec<String> {
+        let words = cells.split(|c: char| !c.is_ascii_digit());
+        let words = words.filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    // Passed and applicable of must, should and may, and the defects; the column of requirements is the must once more.
+    let board = read("docs/scoreboard.md");
+    let row_of = |client: &str| {
+        let row = board.lines().find(|line| line.starts_with(client));
+        let cells: Vec<_> = row.expect("a row of the client").split('|').collect();
+        numbers(&[cells[2], cells[3], cells[4], cells[6]].join(" "))
+    };
+    for page in ["README.md", "README.zh-CN.md"] {
+        let text = read(page);
+        for (name, client) in [
+            ("| `coze-auth`", "| reqwest "),
+            ("| `coze-auth`", "| ureq "),
+            ("| `cozepy` 0.20.0", "| cozepy 0.20.0 "),
+            ("| `@coze/api` 1.3.9", "| coze-api 1.3.9 "),
+        ] {
+            let named = client.trim_matches(['|', ' ']);
+            let row = text.lines().find(|line| {
+                line.starts_with(name) && (line.contains(named) || name != "| `coze-auth`")
+            });
+            let row = row.unwrap_or_else(|| panic!("{page}: no row of {client}"));
+            let (_, figures) = row[2..].split_once('|').expect("cells");
+            assert_eq!(numbers(figures), row_of(client), "{page}: {client}");
+        }
+    }
 }
 
 /// The drawings are for every font and for a phone: CJK fonts draw box characters two columns wide.

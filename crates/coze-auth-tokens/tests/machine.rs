@@ -289,7 +289,7 @@ fn a_config_file_may_be_in_utf_16_and_not_endless() {
     }
 }
 
-/// The README promises that what was read is wiped: a process looks for it in its own memory.
+/// docs/security.md promises that what was read is wiped: a process looks for it in its own memory.
 #[test]
 fn nothing_is_left_of_a_configuration_or_a_key() {
     const TEST: &str = "nothing_is_left_of_a_configuration_or_a_key";
