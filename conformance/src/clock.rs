@@ -16,6 +16,18 @@ const MOST_SLEEPS: usize = 10_000;
 
 /// The clock of a case: it stands still until the client sleeps or the case lets time pass. The mock
 /// server reads the same one. It remembers every sleep.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coze_auth_conformance::SharedClock;
+///
+/// let clock = SharedClock::new();
+/// let before = clock.now();
+/// clock.sleep(Duration::from_secs(3600)); // nobody waits
+/// assert_eq!(before.steady.until(clock.now().steady), Duration::from_secs(3600));
+/// assert_eq!(clock.sleeps(), [Duration::from_secs(3600)]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedClock {
     handle: ClockHandle,

@@ -9,6 +9,18 @@ use crate::secret::{Alphabet, Hidden, check, secret};
 
 secret! {
     /// What opens Coze's API, of whatever kind: sent as `Authorization: Bearer …`.
+    ///
+    /// ```
+    /// use coze_auth_core::{AccessToken, error::ConfigError, http::HeaderMap};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let token = AccessToken::new("pat_of_the_console")?;
+    /// let mut headers = HeaderMap::new();
+    /// token.authorize(&mut headers); // of a request to Coze's API
+    /// assert_eq!(headers["authorization"], "Bearer pat_of_the_console");
+    /// assert_eq!(format!("{token:?}"), "AccessToken(***)");
+    /// # Ok(()) }
+    /// ```
     AccessToken, "access token", Header, set as Token
 }
 

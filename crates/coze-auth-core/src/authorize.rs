@@ -21,6 +21,15 @@ use crate::token::TokenGrant;
 use crate::wire::Outgoing;
 
 /// Where Coze sends the person back: one of the URLs registered with the app, to the letter.
+///
+/// ```
+/// use coze_auth_core::authorize::RedirectUri;
+///
+/// let redirect = RedirectUri::new("https://app.example/callback?tenant=5")?;
+/// assert_eq!(redirect.as_str(), "https://app.example/callback?tenant=5");
+/// assert!(RedirectUri::new("https://app.example/callback?state=mine").is_err());
+/// # Ok::<(), coze_auth_core::error::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RedirectUri(String);
 
@@ -357,6 +366,15 @@ impl From<CallbackRejected> for Error {
 }
 
 /// The parameters that the redirect URI received.
+///
+/// ```
+/// use coze_auth_core::authorize::Callback;
+///
+/// let callback = Callback::parse("GET /callback?code=a-code&state=a-state HTTP/1.1")?;
+/// assert_eq!(callback.state().map(|state| state.expose()), Some("a-state")); // finds the attempt
+/// assert!(Callback::parse("/callback?code=one&code=two&state=a-state").is_err());
+/// # Ok::<(), coze_auth_core::error::CallbackError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Callback {
     state: Option<State>,

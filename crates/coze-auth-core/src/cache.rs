@@ -103,6 +103,22 @@ impl RefreshTicket {
 }
 
 /// One grant that many share. See the [module](self) for the whole.
+///
+/// ```
+/// use coze_auth_core::cache::{Lookup, RefreshPolicy, TokenCache};
+/// # use coze_auth_core::{Error, Now, SteadyTime, TokenGrant, UnixTime};
+/// # use std::time::Duration;
+/// # let now = Now { unix: UnixTime::from_secs(1_790_000_000), steady: SteadyTime::from_duration(Duration::ZERO) };
+/// # let grant = TokenGrant::from_secret_json(r#"{"access_token":"a","issued_at":1790000000,"expires_at":1790000900}"#)?;
+///
+/// let mut cache = TokenCache::<Error>::new(RefreshPolicy::new(Duration::from_secs(30)));
+/// let Lookup::Missing(ticket) = cache.lookup(now) else { panic!("nothing is in it yet") };
+/// assert!(matches!(cache.lookup(now), Lookup::Busy(_))); // the one who has the ticket renews
+/// cache.complete(ticket, Ok(grant), now);
+/// let Lookup::Fresh(token) = cache.lookup(now) else { panic!("it has 15 minutes") };
+/// assert_eq!(token.access_token.expose(), "a");
+/// # Ok::<(), coze_auth_core::error::ConfigError>(())
+/// ```
 pub struct TokenCache<E = Error> {
     policy: RefreshPolicy,
     current: Option<Current>,

@@ -21,6 +21,15 @@ use crate::secret::ClientSecret;
 use crate::web::WebApp;
 
 /// `coze_oauth_config.json`, which Coze's console gives with a sample and the official SDKs load.
+///
+/// ```
+/// use coze_auth_core::config::OAuthConfig;
+///
+/// let text = r#"{"client_type":"device","client_id":"5678.app.coze","coze_api_base":"https://api.coze.cn"}"#;
+/// let OAuthConfig::Device(app) = OAuthConfig::from_json(text)? else { panic!("it says device") };
+/// assert_eq!(app.client_id(), "5678.app.coze");
+/// # Ok::<(), coze_auth_core::error::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum OAuthConfig {
@@ -190,6 +199,22 @@ impl OAuthConfig {
 /// Coze's environment variables, looked up in whatever holds them.
 ///
 /// An empty variable counts as one that is not set: that is how compose files and CI spell it.
+///
+/// ```
+/// use coze_auth_core::config::Environment;
+/// use coze_auth_core::{Region, error::ConfigError};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// let settings = Environment::new(Region::Cn, |name| match name {
+///     "COZE_API_TOKEN" => Some("pat_of_the_console".to_owned()), // `std::env::var(name).ok()` in a program
+///     _ => None,
+/// });
+/// assert_eq!(settings.endpoints()?.api_base(), "https://api.coze.cn");
+/// assert_eq!(settings.access_token()?.expose(), "pat_of_the_console");
+/// let missing = settings.device_app().unwrap_err();
+/// assert_eq!(missing.what(), "COZE_DEVICE_OAUTH_CLIENT_ID");
+/// # Ok(()) }
+/// ```
 pub struct Environment<'a> {
     region: Region,
     variable: Box<Lookup<'a>>,

@@ -19,6 +19,25 @@ use crate::token::TokenGrant;
 use crate::wire::Outgoing;
 
 /// A device app (设备码授权). It has no secret.
+///
+/// ```
+/// # use coze_auth_core::{Endpoints, Error, Flow, Now, Response, Step, SteadyTime, UnixTime, device::DeviceApp};
+/// # let now = Now { unix: UnixTime::from_secs(1_790_000_000), steady: SteadyTime::from_duration(std::time::Duration::ZERO) };
+/// # fn run<F: Flow>(mut flow: F, now: Now) -> Result<F::Output, Error> {
+/// #     let _ = flow.step(now);
+/// #     let body = br#"{"device_code":"d","user_code":"MFRM-GZDF","verification_uri":"https://www.coze.cn/d","expires_in":300,"interval":5}"#;
+/// #     flow.receive(Ok(Response::new(body.to_vec().into())), now);
+/// #     match flow.step(now) { Step::Done(result) => result, other => panic!("{other:?}", other = matches!(other, Step::Send(_))) }
+/// # }
+/// let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+/// let started = run(app.start(), now)?; // `run` is a driver: see the front page
+/// assert_eq!(started.user_code, "MFRM-GZDF");
+/// println!("enter {} at {}", started.user_code, started.verification_uri);
+///
+/// let mut poll = app.poll(&started); // drive it: it waits for the person, and gives a `TokenGrant`
+/// assert!(matches!(poll.step(now), Step::Wait(_)));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DeviceApp {
     endpoints: Endpoints,

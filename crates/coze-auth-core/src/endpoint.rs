@@ -21,6 +21,17 @@ pub enum Region {
 /// Where Coze is: the API base, for token requests, and the www base, for pages that people open.
 ///
 /// A base may have a path (`http://127.0.0.1:9777/t/team-a`); slashes at its end mean nothing.
+///
+/// ```
+/// use coze_auth_core::{Endpoints, error::ConfigError};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// assert_eq!(Endpoints::cn().api_base(), "https://api.coze.cn");
+/// let mock = Endpoints::custom("http://127.0.0.1:9777/t/team-a/")?;
+/// assert_eq!(mock.api_base(), "http://127.0.0.1:9777/t/team-a");
+/// assert!(Endpoints::custom("http://api.example.com").is_err()); // secrets need https
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Endpoints {
     api: Url,

@@ -11,6 +11,16 @@ use zeroize::Zeroizing;
 ///
 /// Take the bytes from the operating system (the adapters do, with `getrandom`). The value is not
 /// `Clone` and every use takes it, so two attempts cannot share their secrets. It is zeroized on drop.
+///
+/// ```
+/// use coze_auth_core::Entropy;
+///
+/// let mut bytes = [0; 32];
+/// # bytes[0] = 7;
+/// // Fill them here, with the operating system's random bytes.
+/// let entropy = Entropy::from_bytes(bytes);
+/// assert_eq!(format!("{entropy:?}"), "Entropy(***)");
+/// ```
 pub struct Entropy(Zeroizing<[u8; 32]>);
 
 impl Entropy {

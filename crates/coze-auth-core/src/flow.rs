@@ -66,6 +66,22 @@ impl<F: Flow + ?Sized> Flow for &mut F {
 type Read<T> = Box<dyn Fn(Answer<'_>, Now) -> Result<T, Error> + Send + Sync>;
 
 /// A flow of one request: sent once, whatever comes back.
+///
+/// ```
+/// use coze_auth_core::{AccessToken, Endpoints, Error, Flow, Now, Response, Step, whoami};
+/// # use coze_auth_core::{SteadyTime, UnixTime};
+/// # use std::time::Duration;
+/// # let now = Now { unix: UnixTime::from_secs(1_790_000_000), steady: SteadyTime::from_duration(Duration::ZERO) };
+///
+/// let mut call = whoami(&Endpoints::cn(), &AccessToken::new("pat_of_the_console")?);
+/// let Step::Send(request) = call.step(now) else { panic!("it begins with its request") };
+/// assert_eq!(request.uri(), "https://api.coze.cn/v1/users/me");
+/// let body = br#"{"code":0,"msg":"","data":{"user_id":"7300"}}"#.to_vec(); // your HTTP client's answer
+/// call.receive(Ok(Response::new(body.into())), now);
+/// let Step::Done(user) = call.step(now) else { panic!("one request is all") };
+/// assert_eq!(user?.user_id, "7300");
+/// # Ok::<(), Error>(())
+/// ```
 #[must_use = "a call does nothing until it is driven"]
 pub struct Call<T> {
     request: Outgoing,

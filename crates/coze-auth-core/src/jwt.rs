@@ -246,13 +246,21 @@ impl fmt::Debug for UnsignedAssertion {
 
 /// A JWT app (JWT 授权): who it is, and the key to prove it.
 ///
-/// ```no_run
-/// # use coze_auth_core::{*, jwt::*};
+/// ```
+/// # use coze_auth_core::error::SigningError;
+/// # use coze_auth_core::{Endpoints, Entropy, Error, Flow, Now, Step, SteadyTime, UnixTime, jwt::*};
+/// # struct Key;
+/// # impl Signer for Key {
+/// #     fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> { Ok(vec![7; 256]) }
+/// # }
 /// # fn main() -> Result<(), Error> {
-/// # let pem = "";
-/// let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-fingerprint", RsaKey::from_pem(pem)?)?;
-/// let call = app.grant(&JwtGrant::new().session_name("user-42")?, Entropy::from_bytes([7; 32])); // fresh random bytes
-/// # drop(call);
+/// # let key = Key;
+/// // `key` is an `RsaKey::from_pem(…)?`, or a `Signer` of yours.
+/// let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-fingerprint", key)?;
+/// let mut call = app.grant(&JwtGrant::new().session_name("user-42")?, Entropy::from_bytes([7; 32])); // fresh random bytes
+/// # let now = Now { unix: UnixTime::from_secs(1_790_000_000), steady: SteadyTime::from_duration(std::time::Duration::ZERO) };
+/// let Step::Send(request) = call.step(now) else { panic!("it signs, and asks") }; // drive it: it gives a `TokenGrant`
+/// assert!(request.headers()["authorization"].to_str().unwrap().starts_with("Bearer ey"));
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -13,6 +13,9 @@
 //! | a program without a browser | [`device::DeviceApp`] |
 //! | a server with a private key, no people | [`jwt::JwtApp`] |
 //!
+//! For wasm, and where a C compiler is missing, take it with `default-features = false`: what is left out is `jwt::RsaKey`, which is built
+//! on aws-lc, and a JWT app then has a [`jwt::Signer`] of yours.
+//!
 //! # A driver of your own
 //!
 //! Every flow says one of three words: send, wait, done ([`flow`] has the contract).

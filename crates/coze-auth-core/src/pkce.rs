@@ -18,6 +18,20 @@ use crate::token::TokenGrant;
 
 /// A PKCE app (PKCE 授权). The code verifier is made here, 256 bits of it, and the challenge is S256;
 /// Coze's documents default to `plain` and its SDKs to verifiers that RFC 7636 forbids (protocol §11).
+///
+/// ```
+/// # use coze_auth_core::authorize::{Callback, RedirectUri};
+/// # use coze_auth_core::{Endpoints, Entropy, Error, pkce::PkceApp};
+/// # fn main() -> Result<(), Error> {
+/// let app = PkceApp::new(Endpoints::cn(), "1234.app.coze")?;
+/// let redirect = RedirectUri::new("http://127.0.0.1:8414/callback")?; // registered with the app, to the letter
+/// let (url, pending) = app.authorize(&redirect, Entropy::from_bytes([7; 32]))?; // fresh random bytes
+/// assert!(url.as_str().contains("&code_challenge_method=S256"));
+/// # let request = format!("/callback?code=c&state={}", pending.state().expose());
+/// let call = app.exchange(pending, &Callback::parse(&request)?); // drive it: it gives a `TokenGrant`
+/// # drop(call?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PkceApp {
     endpoints: Endpoints,

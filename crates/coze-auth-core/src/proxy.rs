@@ -34,6 +34,20 @@ use crate::endpoint::is_loopback_uri;
 use crate::error::{ConfigError, Problem, is_invisible};
 
 /// The proxies of an environment.
+///
+/// ```
+/// use coze_auth_core::proxy::Proxies;
+///
+/// let proxies = Proxies::from_lookup(|name| match name {
+///     "HTTPS_PROXY" => Some("http://proxy.example:3128".to_owned()),
+///     "NO_PROXY" => Some("*.internal.example".to_owned()),
+///     _ => None,
+/// });
+/// let coze = "https://api.coze.cn/".parse()?;
+/// assert_eq!(proxies.for_uri(&coze)?.map(|proxy| proxy.expose()), Some("http://proxy.example:3128"));
+/// assert!(proxies.for_uri(&"https://a.internal.example/".parse()?)?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Proxies {
     http: Result<Option<Proxy>, ConfigError>,

@@ -129,10 +129,30 @@ pub(crate) fn check(
 
 secret! {
     /// A refresh token. Coze rotates it: each use gives a new one and invalidates this one (protocol §3.4).
+    ///
+    /// ```
+    /// use coze_auth_core::{RefreshToken, error::ConfigError};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let token = RefreshToken::new("from-your-own-storage")?;
+    /// assert_eq!(token.expose(), "from-your-own-storage"); // the one way to it
+    /// assert_eq!(format!("{token:?}"), "RefreshToken(***)");
+    /// # Ok(()) }
+    /// ```
     RefreshToken, "refresh token", Text
 }
 secret! {
     /// The client secret of a web app, sent as the Bearer of its token requests (protocol §2.3).
+    ///
+    /// ```
+    /// use coze_auth_core::{ClientSecret, error::ConfigError};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let secret = ClientSecret::new("of-the-console")?;
+    /// assert_eq!(format!("{secret:?}"), "ClientSecret(***)");
+    /// assert!(ClientSecret::new("").is_err());
+    /// # Ok(()) }
+    /// ```
     ClientSecret, "client secret", Header, set as Text
 }
 secret! {

@@ -8,6 +8,17 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment on the calendar: time since 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use coze_auth_core::UnixTime;
+///
+/// let end = UnixTime::from_secs(1_790_000_900);
+/// assert_eq!(UnixTime::from_secs(1_790_000_000).until(end), Duration::from_secs(900));
+/// let now = UnixTime::from(SystemTime::now());
+/// assert_eq!(now.plus(Duration::from_secs(5)).until(now), Duration::ZERO); // it has passed
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct UnixTime(Duration);
 
@@ -87,6 +98,16 @@ impl fmt::Display for ClockSkew {
 }
 
 /// A reading of a clock that never steps back. Only differences mean anything.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use coze_auth_core::SteadyTime;
+///
+/// let start = Instant::now(); // once in a process
+/// let before = SteadyTime::from_duration(start.elapsed());
+/// assert_eq!(before.until(before.plus(Duration::from_secs(5))), Duration::from_secs(5));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct SteadyTime(Duration);
 
@@ -109,6 +130,19 @@ impl SteadyTime {
 }
 
 /// Both clocks, read together by the driver just before it talks to a flow.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use coze_auth_core::{Now, SteadyTime};
+///
+/// let start = Instant::now(); // once in a process
+/// let now = || Now {
+///     unix: SystemTime::now().into(),
+///     steady: SteadyTime::from_duration(start.elapsed()),
+/// };
+/// assert!(now().steady <= now().steady);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_structs)] // a driver builds it; there are two clocks and no third
 pub struct Now {

@@ -12,6 +12,19 @@ use crate::secret::{RefreshToken, SecretJson};
 use crate::time::{ClockSkew, Now, UnixTime};
 
 /// An access token, how long it lives, and what renews it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coze_auth_core::{TokenGrant, UnixTime, error::ConfigError};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// # let saved = r#"{"access_token":"a","refresh_token":"r","issued_at":1790000000,"expires_at":1790000900}"#;
+/// let grant = TokenGrant::from_secret_json(saved)?; // a flow gives one, storage another
+/// assert_eq!(grant.remaining(UnixTime::from_secs(1_790_000_000)), Duration::from_secs(900));
+/// assert_eq!(grant.to_secret_json().expose(), saved);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenGrant {

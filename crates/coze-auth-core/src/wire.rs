@@ -19,6 +19,14 @@ pub type Response = http::Response<Body>;
 
 /// The bytes of a message. They hold secrets, so `Debug` tells their number only, and they are
 /// zeroized when the last clone is dropped.
+///
+/// ```
+/// use coze_auth_core::Body;
+///
+/// let body = Body::from(b"of your HTTP client".to_vec());
+/// assert_eq!(body.as_bytes(), b"of your HTTP client");
+/// assert!(!format!("{body:?}").contains("client")); // it may hold secrets
+/// ```
 #[derive(Clone, Default)]
 pub struct Body(Arc<Bytes>);
 

@@ -1,24 +1,57 @@
-//! Coze (扣子) authentication over [`reqwest`]: [`Client::run`] drives every flow of [`core`].
+//! A [`TokenSource`] gives a valid token of Coze (扣子) at any moment, over [`reqwest`]. A service with a JWT app, as Coze's own
+//! variables describe it:
+//!
+//! ```no_run
+//! use coze_auth_reqwest::core::{Region, jwt::JwtGrant};
+//! use coze_auth_reqwest::{Client, Error, TokenSource, jwt_app_from_env};
+//!
+//! # async fn service() -> Result<(), Error> {
+//! let client = Client::new()?; // keep one
+//! let app = jwt_app_from_env(Region::Cn)?; // COZE_JWT_OAUTH_…
+//! let tokens = TokenSource::jwt(&client, app, JwtGrant::new()); // keep it; clones share its tokens
+//! let token = tokens.token().await?; // valid, whenever you ask
+//! let user = tokens.session("user-42")?.token().await?; // of an end user
+//! # drop((token, user));
+//! tokens.close().await
+//! # }
+//! ```
+//!
+//! It asks Coze, so here it is only compiled, as the others of this page; the examples of [`Client`], [`TokenSource`] and [`Logins`] run.
 //!
 //! It runs on tokio, with IO and time: `#[tokio::main]` has both; a runtime that is built by hand needs `enable_all()`, without
 //! which tokio panics.
 //!
-//! A personal or service access token (PAT, SAT), from `COZE_API_TOKEN`, and whose it is:
+//! | you have | take | then |
+//! |---|---|---|
+//! | a personal or service access token (PAT, SAT) | [`AccessToken`](core::AccessToken) | [`TokenSource::fixed`] |
+//! | a server with a private key, no people | [`jwt::JwtApp`](core::jwt::JwtApp) | [`TokenSource::jwt`], and `session(name)` of it for each end user |
+//! | a program without a browser, one person | [`device::DeviceApp`](core::device::DeviceApp) | [`TokenSource::stored`], over a [`store::FileStore`] |
+//! | a program without a secret, one person with a browser | [`pkce::PkceApp`](core::pkce::PkceApp) | [`TokenSource::stored`] |
+//! | a server with a client secret, people in browsers | [`web::WebApp`](core::web::WebApp) | [`Logins`], and `of(user)` of it |
+//!
+//! The crate `coze-auth` has all of this, and a login in the browser for command lines. Building needs a C compiler, for aws-lc.
+//!
+//! # A login
+//!
+//! A login gives a grant, and a token source keeps it: stored first, then served, and renewed before it ends. A device without a browser:
 //!
 //! ```no_run
-//! # use coze_auth_reqwest::{Client, Error, TokenSource, core, environment};
-//! use core::{Region, whoami};
+//! # use coze_auth_reqwest::{Client, Error, TokenSource, core, store::FileStore};
+//! use core::{Endpoints, device::DeviceApp};
 //!
-//! # async fn service() -> Result<(), Error> {
-//! let client = Client::new()?; // keep one
-//! let environment = environment(Region::Cn);
-//! let endpoints = environment.endpoints()?;
-//! let user = client.run(whoami(&endpoints, &environment.access_token()?)).await?;
-//! println!("{}", user.user_name);
-//! let tokens = TokenSource::fixed(&client, &endpoints, environment.access_token()?); // as the other sources
-//! # drop(tokens);
+//! # async fn login(client: Client) -> Result<(), Error> {
+//! let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+//! let tokens = TokenSource::stored(&client, app.clone(), "this-machine", FileStore::new("grants")?)?;
+//! if tokens.token().await.is_err_and(|error| error.needs_login()) {
+//!     let started = client.run(app.start()).await?; // `Client::run` drives every flow of `core`
+//!     println!("enter {} at {}", started.user_code, started.verification_uri);
+//!     let grant = client.run(app.poll(&started)).await?; // waits for the person
+//!     tokens.install(grant).await?;
+//! }
 //! # Ok(()) }
 //! ```
+//!
+//! The sample `auth_oauth_device`, in the folder `examples` of the repository, has it whole, with a QR code.
 //!
 //! A web login: send the person to Coze, then trade the callback's code for a token.
 //!
@@ -48,36 +81,6 @@
 //! # drop(user);
 //! # Ok(()) }
 //! ```
-//!
-//! A JWT app, as the environment describes it:
-//!
-//! ```no_run
-//! # use coze_auth_reqwest::{Client, Error, core, entropy, jwt_app_from_env};
-//! use core::{Region, jwt::JwtGrant};
-//!
-//! # async fn token(client: Client) -> Result<(), Error> {
-//! let app = jwt_app_from_env(Region::Cn)?;
-//! let grant = client.run(app.grant(&JwtGrant::new().session_name("user-42")?, entropy()?)).await?;
-//! # drop(grant);
-//! # Ok(()) }
-//! ```
-//!
-//! A device without a browser:
-//!
-//! ```no_run
-//! # use coze_auth_reqwest::{Client, Error, core};
-//! use core::{Endpoints, device::DeviceApp};
-//!
-//! # async fn login(client: Client) -> Result<(), Error> {
-//! let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
-//! let started = client.run(app.start()).await?;
-//! println!("enter {} at {}", started.user_code, started.verification_uri);
-//! let grant = client.run(app.poll(&started)).await?; // waits for the person
-//! # drop(grant);
-//! # Ok(()) }
-//! ```
-//!
-//! With a QR code, and a grant that is kept: the sample `auth_oauth_device`, in the folder `examples` of the repository.
 //!
 //! # Errors
 //!

@@ -16,16 +16,31 @@ use crate::{Client, Error};
 /// **Keep the runtime alive until `close` has ended.** A renewal that is dropped with its runtime
 /// may take a rotated refresh token with it. No task is started before one is needed.
 ///
-/// ```no_run
-/// # use coze_auth_reqwest::{Client, Error, TokenSource, core, jwt_app_from_env};
-/// # async fn call() -> Result<(), Error> {
-/// let client = Client::new()?;
-/// let app = jwt_app_from_env(core::Region::Cn)?;
-/// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
+/// ```
+/// use coze_auth_reqwest::core::{AccessToken, Endpoints};
+/// use coze_auth_reqwest::{Client, TokenSource};
 ///
-/// let http = reqwest::Client::new(); // your own
-/// let answer = tokens.send(&http, http.get("https://api.coze.cn/v1/workspaces")).await?;
-/// # drop(answer);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let coze = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let base = format!("http://{}", coze.local_addr()?);
+/// # std::thread::spawn(move || {
+/// #     use std::io::{Read as _, Write as _};
+/// #     let (mut stream, _) = coze.accept().unwrap();
+/// #     let _ = stream.read(&mut [0; 4096]).unwrap();
+/// #     let user = r#"{"code":0,"msg":"","data":{"user_id":"7300","user_name":"alice"}}"#;
+/// #     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length";
+/// #     write!(stream, "{head}: {}\r\n\r\n{user}", user.len()).unwrap();
+/// # });
+/// let client = Client::new()?; // keep one
+/// let endpoints = Endpoints::custom(&base)?; // a mock server's; else `Endpoints::cn()`
+/// let token = AccessToken::new("pat_of_the_console")?;
+/// let tokens = TokenSource::fixed(&client, &endpoints, token); // or `jwt`, or `stored`; keep it
+/// assert_eq!(tokens.token().await?.expose(), "pat_of_the_console"); // valid, whenever you ask
+///
+/// let http = reqwest::Client::builder().no_proxy().build()?; // your own
+/// let answer = tokens.send(&http, http.get(format!("{base}/v1/users/me"))).await?;
+/// assert_eq!(answer.status(), 200);
 /// # Ok(()) }
 /// ```
 ///
@@ -51,6 +66,20 @@ use crate::{Client, Error};
 pub type TokenSource = AnyTokenSource<Client>;
 
 /// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
+///
+/// ```
+/// use coze_auth_reqwest::core::{Endpoints, device::DeviceApp};
+/// use coze_auth_reqwest::store::MemoryStore;
+/// use coze_auth_reqwest::{Client, Logins};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+/// let logins = Logins::new(&Client::new()?, app, MemoryStore::new()); // keep it
+/// let alice = logins.of("alice")?; // her token source
+/// assert!(alice.token().await.unwrap_err().needs_login()); // then `logins.install("alice", grant)`
+/// # Ok(()) }
+/// ```
 pub type Logins = AnyLogins<Client>;
 
 impl AuthorizeRequest<Request> for Client {

@@ -66,6 +66,21 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// from the request to the rename: a round trip, and a sync of the disk. No client can close it without the
 /// server's help. At any other moment nothing is lost: the lock goes with its holder, and what lies half
 /// written beside the file is never read.
+///
+/// ```
+/// use coze_auth_store::core::{Endpoints, device::DeviceApp};
+/// use coze_auth_store::{FileStore, GrantKey, GrantStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("coze-auth-example-{}", std::process::id()));
+/// let store = FileStore::new(&folder)?; // hand it to a token source
+/// store.notices().iter().for_each(|notice| eprintln!("{notice}"));
+/// let key = GrantKey::new(&DeviceApp::new(Endpoints::cn(), "1234.app.coze")?.into(), "alice")?;
+/// assert!(store.load(&key)?.is_none()); // nobody has logged in yet
+/// assert!(store.path(&key).starts_with(&folder));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileStore {
     folder: Arc<Folder>,

@@ -5,6 +5,18 @@ use coze_auth_core::{Endpoints, RefreshApp};
 use sha2::{Digest as _, Sha256};
 
 /// Names a grant: a server has many users, and may talk to both regions and as several apps.
+///
+/// ```
+/// use coze_auth_store::GrantKey;
+/// use coze_auth_store::core::{Endpoints, error::ConfigError, device::DeviceApp};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// let app = DeviceApp::new(Endpoints::cn(), "1234.app.coze")?.into();
+/// let key = GrantKey::new(&app, "alice")?;
+/// assert_eq!(key.id().len(), 32); // the name of a file or row
+/// assert_ne!(key.id(), GrantKey::new(&app, "bob")?.id());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct GrantKey {
     api_base: String,

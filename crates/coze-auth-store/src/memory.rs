@@ -13,6 +13,21 @@ use crate::{GrantKey, StoreError};
 
 /// Grants that are gone when the process ends: for tests, and where a new login costs nothing. Clones are the
 /// same store.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coze_auth_store::core::{Endpoints, TokenGrant, device::DeviceApp};
+/// use coze_auth_store::{GrantKey, GrantStore, MemoryStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let grant = TokenGrant::from_secret_json(r#"{"access_token":"a","issued_at":1790000000,"expires_at":1790000900}"#)?;
+/// let store = MemoryStore::new(); // a token source does the rest of this by itself
+/// let key = GrantKey::new(&DeviceApp::new(Endpoints::cn(), "1234.app.coze")?.into(), "alice")?;
+/// store.lock(&key, Duration::from_secs(5))?.save(&grant)?;
+/// assert_eq!(store.load(&key)?.unwrap().access_token.expose(), "a");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryStore(Arc<Shelf>);
 

@@ -34,6 +34,35 @@ use crate::{GrantKey, StoreError};
 /// three timeouts of a request and ten seconds: a renewal makes up to three requests, and pauses once. Make `save`
 /// durable before it returns (Postgres: `synchronous_commit`; Redis: `appendfsync always`), since the old
 /// refresh token is dead by then.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::time::Duration;
+///
+/// use coze_auth_store::core::TokenGrant;
+/// use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, StoreError};
+///
+/// /// Counts how often it is asked.
+/// struct Counted<S>(S, AtomicU32);
+///
+/// impl<S: GrantStore> GrantStore for Counted<S> {
+///     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+///         self.1.fetch_add(1, Ordering::Relaxed);
+///         self.0.load(key)
+///     }
+///
+///     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+///         self.0.lock(key, patience)
+///     }
+/// }
+///
+/// # use coze_auth_store::core::{Endpoints, device::DeviceApp};
+/// # let key = GrantKey::new(&DeviceApp::new(Endpoints::cn(), "1234.app.coze").unwrap().into(), "alice").unwrap();
+/// let store = Counted(MemoryStore::new(), AtomicU32::new(0));
+/// assert!(store.load(&key)?.is_none());
+/// assert_eq!(store.1.load(Ordering::Relaxed), 1);
+/// # Ok::<(), StoreError>(())
+/// ```
 pub trait GrantStore: Send + Sync {
     /// Reads the grant, without waiting for who holds the right to change it.
     ///

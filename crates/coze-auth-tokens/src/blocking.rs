@@ -35,6 +35,35 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+///
+/// use coze_auth_tokens::blocking::Time;
+/// use coze_auth_tokens::core::{Now, SteadyTime, UnixTime};
+///
+/// /// A clock that stands still until somebody sleeps on it.
+/// struct Standing(Mutex<Duration>);
+///
+/// impl Time for Standing {
+///     fn now(&self) -> Now {
+///         let passed = *self.0.lock().unwrap();
+///         Now {
+///             unix: UnixTime::from_secs(1_790_000_000).plus(passed),
+///             steady: SteadyTime::from_duration(passed),
+///         }
+///     }
+///
+///     fn sleep(&self, pause: Duration) {
+///         *self.0.lock().unwrap() += pause;
+///     }
+/// }
+///
+/// let clock = Standing(Mutex::default());
+/// clock.sleep(Duration::from_secs(900)); // at once
+/// assert_eq!(clock.now().unix.as_secs(), 1_790_000_900);
+/// ```
 pub trait Time: Send + Sync {
     /// Both clocks, read together.
     fn now(&self) -> Now;

@@ -14,15 +14,34 @@ use crate::sync::{Mutex, locked};
 /// A JWT app whose key can be replaced while token sources use it (key rotation). Clones are the same app, and each source
 /// that was made of one takes a new key up at once, its sessions too.
 ///
-/// ```no_run
-/// # use coze_auth_tokens::{Error, JwtKeys, TokenSource, blocking, core, jwt_app_from_env};
-/// # use core::{Region, jwt::JwtGrant};
-/// # fn f<T: blocking::Transport + Clone + 'static>(client: &T) -> Result<(), Error> {
-/// let keys = JwtKeys::new(jwt_app_from_env(Region::Cn)?);
-/// let tokens = TokenSource::<blocking::Blocking<T>>::jwt(client, &keys, JwtGrant::new());
-/// // Later, when the new key is in Coze's console, and in the file that the environment names:
-/// keys.replace(jwt_app_from_env(Region::Cn)?)?;
-/// # drop(tokens);
+/// ```
+/// use coze_auth_tokens::core::{Endpoints, jwt::{JwtApp, JwtGrant}};
+/// use coze_auth_tokens::{JwtKeys, blocking::{self, TokenSource}};
+///
+/// # use coze_auth_tokens::core::error::SigningError;
+/// # use coze_auth_tokens::core::jwt::Signer;
+/// # struct Key;
+/// # impl Signer for Key {
+/// #     fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> { Ok(vec![7; 256]) }
+/// # }
+/// # use coze_auth_tokens::{SendError, core::{Request, Response}};
+/// # #[derive(Clone)]
+/// # struct MyTransport;
+/// # impl blocking::Transport for MyTransport {
+/// #     fn send(&self, _: Request) -> Result<Response, SendError> {
+/// #         Ok(Response::new(br#"{"access_token":"a","expires_in":4000000000,"token_type":"Bearer"}"#.to_vec().into()))
+/// #     }
+/// # }
+/// # fn main() -> Result<(), coze_auth_tokens::Error> {
+/// # let (key, new_key) = (Key, Key);
+/// let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-1", key)?;
+/// let keys = JwtKeys::new(app.clone());
+/// let tokens = TokenSource::jwt(&MyTransport, &keys, JwtGrant::new()); // keep both
+/// tokens.token()?; // signed with key-1
+///
+/// // Later, when the new key is in Coze's console:
+/// keys.replace(app.with_key("key-2", new_key)?)?;
+/// assert_eq!(keys.key_id(), "key-2");
 /// # Ok(()) }
 /// ```
 ///

@@ -1,7 +1,7 @@
-//! A valid token of Coze (扣子) at any moment, over any transport.
+//! A [`TokenSource`] gives a valid token of Coze (扣子) at any moment, over any transport.
 //!
 //! Over reqwest or ureq take the crate `coze-auth-reqwest` or `coze-auth-ureq`: each is a transport for this one, and shows all of it.
-//! With another HTTP client you bring a transport of your own, and this crate does the rest.
+//! With another HTTP client you bring a transport of your own, and this crate does the rest. Building needs a C compiler, for aws-lc.
 //!
 //! | you have | you implement | and take |
 //! |---|---|---|

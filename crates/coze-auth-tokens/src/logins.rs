@@ -18,6 +18,32 @@ use crate::{Error, TokenSource};
 /// them: one with a fresh token is found without a look into the store, and all who ask for one user's token make one
 /// renewal. Anybody else's grant is read from the store, as in a process that has just been started. What is evicted
 /// loses nothing: a user whose renewal runs, or whose grant waits to be stored, or whose source somebody holds, stays.
+///
+/// ```
+/// use coze_auth_tokens::blocking::{self, Logins};
+/// use coze_auth_tokens::core::{Endpoints, TokenGrant, device::DeviceApp};
+/// use coze_auth_tokens::store::MemoryStore;
+///
+/// # use coze_auth_tokens::{SendError, core::{Request, Response}};
+/// # #[derive(Clone)]
+/// # struct MyTransport;
+/// # impl blocking::Transport for MyTransport {
+/// #     fn send(&self, _: Request) -> Result<Response, SendError> {
+/// #         Ok(Response::new(br#"{"code":0,"msg":"","data":{"user_id":"7300","user_name":"alice"}}"#.to_vec().into()))
+/// #     }
+/// # }
+/// # fn main() -> Result<(), coze_auth_tokens::Error> {
+/// # let grant = TokenGrant::from_secret_json(r#"{"access_token":"a","issued_at":1790000000,"expires_at":4000000000}"#)?;
+/// let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+/// let logins = Logins::new(&MyTransport, app, MemoryStore::new()); // keep it
+/// let alice = logins.of("alice")?;
+/// assert!(alice.token().unwrap_err().needs_login());
+///
+/// logins.install("alice", grant)?; // what her login gave
+/// assert_eq!(alice.token()?.expose(), "a");
+/// logins.forget("alice")?;
+/// # Ok(()) }
+/// ```
 pub struct Logins<D: Driver>(TokenSource<D>);
 
 impl<D: Driver> Clone for Logins<D> {

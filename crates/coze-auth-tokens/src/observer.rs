@@ -15,6 +15,37 @@ use crate::Error;
 /// No event holds a secret. `subject` is the application's own name for a person, so it may be personal data.
 ///
 /// Its `Display` is one line for a log.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use coze_auth_tokens::blocking::{self, TokenSource};
+/// use coze_auth_tokens::core::{Endpoints, jwt::{JwtApp, JwtGrant}};
+///
+/// # use coze_auth_tokens::core::error::SigningError;
+/// # use coze_auth_tokens::core::jwt::Signer;
+/// # struct Key;
+/// # impl Signer for Key {
+/// #     fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> { Ok(vec![7; 256]) }
+/// # }
+/// # use coze_auth_tokens::{SendError, core::{Request, Response}};
+/// # #[derive(Clone)]
+/// # struct MyTransport;
+/// # impl blocking::Transport for MyTransport {
+/// #     fn send(&self, _: Request) -> Result<Response, SendError> {
+/// #         Ok(Response::new(br#"{"access_token":"a","expires_in":4000000000,"token_type":"Bearer"}"#.to_vec().into()))
+/// #     }
+/// # }
+/// # fn main() -> Result<(), coze_auth_tokens::Error> {
+/// # let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-1", Key)?;
+/// let log = Arc::new(Mutex::new(Vec::new()));
+/// let told = log.clone();
+/// let tokens = TokenSource::jwt(&MyTransport, app, JwtGrant::new())
+///     .observe(move |event| told.lock().unwrap().push(event.to_string()));
+/// tokens.token()?;
+/// assert!(log.lock().unwrap()[0].ends_with("begun"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {

@@ -39,6 +39,26 @@ use crate::{Error, JwtKeys};
 /// its access token is handed out.
 ///
 /// The type parameter is what it runs on. An adapter gives the type a name without one.
+///
+/// ```
+/// use coze_auth_tokens::blocking::{self, TokenSource};
+/// use coze_auth_tokens::core::{AccessToken, Endpoints};
+///
+/// # use coze_auth_tokens::{SendError, core::{Request, Response}};
+/// # #[derive(Clone)]
+/// # struct MyTransport;
+/// # impl blocking::Transport for MyTransport {
+/// #     fn send(&self, _: Request) -> Result<Response, SendError> {
+/// #         Ok(Response::new(br#"{"code":0,"msg":"","data":{"user_id":"7300","user_name":"alice"}}"#.to_vec().into()))
+/// #     }
+/// # }
+/// # fn main() -> Result<(), coze_auth_tokens::Error> {
+/// let token = AccessToken::new("pat_of_the_console")?;
+/// let tokens = TokenSource::fixed(&MyTransport, &Endpoints::cn(), token); // or `jwt`, or `stored`; keep it
+/// assert_eq!(tokens.token()?.expose(), "pat_of_the_console"); // valid, whenever you ask
+/// assert_eq!(tokens.whoami()?.user_id, "7300");
+/// # Ok(()) }
+/// ```
 pub struct TokenSource<D: Driver> {
     handle: Arc<Share<D>>,
     /// Whose tokens they are, if it is one of the many that are made of the handle's source.

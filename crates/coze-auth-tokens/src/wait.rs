@@ -101,6 +101,17 @@ impl fmt::Debug for Waiting {
 }
 
 /// A flag to sleep on. Once set it stays so. Clones are the same flag.
+///
+/// ```
+/// use coze_auth_tokens::Signal;
+///
+/// let cancel = Signal::new();
+/// let other = cancel.clone();
+/// let thread = std::thread::spawn(move || other.wait());
+/// cancel.set();
+/// thread.join().unwrap();
+/// assert!(cancel.is_set());
+/// ```
 #[derive(Clone, Default)]
 pub struct Signal(Arc<Flag>);
 

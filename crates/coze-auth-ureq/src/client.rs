@@ -33,6 +33,28 @@ static CRYPTO: LazyLock<Arc<CryptoProvider>> =
 /// The operating system's CA certificates are read at the first https request, so that plain http to
 /// this machine, such as to a mock server in a bare container, works without any. Without them https
 /// gives [`Error::Build`].
+///
+/// ```
+/// use coze_auth_ureq::Client;
+/// use coze_auth_ureq::core::{AccessToken, Endpoints, whoami};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let coze = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let base = format!("http://{}", coze.local_addr()?);
+/// # std::thread::spawn(move || {
+/// #     use std::io::{Read as _, Write as _};
+/// #     let (mut stream, _) = coze.accept().unwrap();
+/// #     let _ = stream.read(&mut [0; 4096]).unwrap();
+/// #     let user = r#"{"code":0,"msg":"","data":{"user_id":"7300","user_name":"alice"}}"#;
+/// #     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length";
+/// #     write!(stream, "{head}: {}\r\n\r\n{user}", user.len()).unwrap();
+/// # });
+/// let client = Client::new()?; // keep one
+/// let endpoints = Endpoints::custom(&base)?; // a mock server's; else `Endpoints::cn()`
+/// let user = client.run(whoami(&endpoints, &AccessToken::new("pat_of_the_console")?))?;
+/// assert_eq!(user.user_id, "7300");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     agents: Agents,

@@ -17,16 +17,30 @@ use crate::{Client, Error};
 /// When the last clone of a source of a login is dropped, a renewal that runs is waited for, as
 /// `close` does. What is never dropped (a `static`, a process that exits) is to be closed.
 ///
-/// ```no_run
-/// # use coze_auth_ureq::{Client, Error, TokenSource, core, jwt_app_from_env};
-/// # fn call() -> Result<(), Error> {
-/// let client = Client::new()?;
-/// let app = jwt_app_from_env(core::Region::Cn)?;
-/// let tokens = TokenSource::jwt(&client, app, core::jwt::JwtGrant::new()); // keep it
+/// ```
+/// use coze_auth_ureq::core::{AccessToken, Endpoints};
+/// use coze_auth_ureq::{Client, TokenSource};
 ///
-/// let agent = ureq::Agent::new_with_defaults(); // your own
-/// let answer = tokens.send(&agent, ureq::http::Request::get("https://api.coze.cn/v1/workspaces"))?;
-/// # drop(answer);
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let coze = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let base = format!("http://{}", coze.local_addr()?);
+/// # std::thread::spawn(move || {
+/// #     use std::io::{Read as _, Write as _};
+/// #     let (mut stream, _) = coze.accept().unwrap();
+/// #     let _ = stream.read(&mut [0; 4096]).unwrap();
+/// #     let user = r#"{"code":0,"msg":"","data":{"user_id":"7300","user_name":"alice"}}"#;
+/// #     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length";
+/// #     write!(stream, "{head}: {}\r\n\r\n{user}", user.len()).unwrap();
+/// # });
+/// let client = Client::new()?; // keep one
+/// let endpoints = Endpoints::custom(&base)?; // a mock server's; else `Endpoints::cn()`
+/// let token = AccessToken::new("pat_of_the_console")?;
+/// let tokens = TokenSource::fixed(&client, &endpoints, token); // or `jwt`, or `stored`; keep it
+/// assert_eq!(tokens.token()?.expose(), "pat_of_the_console"); // valid, whenever you ask
+///
+/// let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into(); // your own
+/// let answer = tokens.send(&agent, ureq::http::Request::get(format!("{base}/v1/users/me")))?;
+/// assert_eq!(answer.status(), 200);
 /// # Ok(()) }
 /// ```
 ///
@@ -50,6 +64,19 @@ use crate::{Client, Error};
 pub type TokenSource = AnyTokenSource<Client>;
 
 /// The tokens of all users of a web, PKCE or device app; [`tokens::Logins`](crate::tokens::Logins) says what it does.
+///
+/// ```
+/// use coze_auth_ureq::core::{Endpoints, device::DeviceApp};
+/// use coze_auth_ureq::store::MemoryStore;
+/// use coze_auth_ureq::{Client, Logins};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = DeviceApp::new(Endpoints::cn(), "5678.app.coze")?;
+/// let logins = Logins::new(&Client::new()?, app, MemoryStore::new()); // keep it
+/// let alice = logins.of("alice")?; // her token source
+/// assert!(alice.token().unwrap_err().needs_login()); // then `logins.install("alice", grant)`
+/// # Ok(()) }
+/// ```
 pub type Logins = AnyLogins<Client>;
 
 impl<B> AuthorizeRequest<Request<B>> for Client {

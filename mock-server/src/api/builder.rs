@@ -16,6 +16,17 @@ use crate::time::clock::ClockHandle;
 
 /// The settings of a mock. [`start`](Self::start), [`start_blocking`](Self::start_blocking) and [`build`](Self::build)
 /// make the mock.
+///
+/// ```
+/// use coze_auth_mock::CozeAuthMock;
+///
+/// let mock = CozeAuthMock::builder()
+///     .seed(42) // the same ids and tokens in every run
+///     .rule("code.single_use", false)
+///     .start_blocking()?; // on a free port of 127.0.0.1
+/// assert!(mock.base_url().starts_with("http://127.0.0.1:"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     pub(super) options: Options,

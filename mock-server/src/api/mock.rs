@@ -31,6 +31,21 @@ use crate::world::worlds::Worlds;
 /// A mock Coze auth server. Dropping it stops it.
 ///
 /// It dereferences to its first world, which is at `/`: see [`MockWorld`] for what a test can do with a world.
+///
+/// ```
+/// use coze_auth_mock::CozeAuthMock;
+///
+/// let mock = CozeAuthMock::builder().build()?; // in memory; `start_blocking` listens
+/// # let get = |mock: &CozeAuthMock, token: &str| {
+/// #     let request = http::Request::get("/v1/users/me").header("Authorization", format!("Bearer {token}"));
+/// #     mock.call_blocking(request.body(bytes::Bytes::new()).unwrap()).status().as_u16()
+/// # };
+/// assert_eq!(get(&mock, "pat_mock_alice"), 200);
+/// mock.revoke("pat_mock_alice");
+/// assert_eq!(get(&mock, "pat_mock_alice"), 401);
+/// assert_eq!(mock.requests().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct CozeAuthMock {
     first: MockWorld,

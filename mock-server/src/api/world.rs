@@ -30,6 +30,16 @@ use crate::world::World;
 use crate::world::wait::Waited;
 
 /// A world of a mock: apps, users, their codes and tokens, a clock, a journal, gates and faults. Clones are the same world.
+///
+/// ```
+/// use coze_auth_mock::CozeAuthMock;
+///
+/// let mock = CozeAuthMock::builder().start_blocking()?;
+/// let alpha = mock.world("alpha")?; // with tokens, a clock and a journal of its own
+/// assert_eq!(alpha.base_url(), format!("{}/t/alpha", mock.base_url()));
+/// assert!(alpha.requests().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MockWorld {
     pub(crate) world: Arc<World>,

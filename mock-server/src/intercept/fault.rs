@@ -20,6 +20,21 @@ const GARBAGE: &[u8] = b"\x00\xff\xfe not HTTP \x01\r\n\x00";
 /// The faults that act on the socket (`reset`, `close_before_body`, `truncate`, `garbage`, `slow_drip`) need a socket of
 /// the mock. In [`CozeAuthMock::call`](crate::CozeAuthMock::call) and in the router of another server the answer is a 501
 /// that names the fault.
+///
+/// ```
+/// use coze_auth_mock::{CozeAuthMock, Fault, On};
+///
+/// let mock = CozeAuthMock::builder().build()?;
+/// # let get = |mock: &CozeAuthMock, token: &str| {
+/// #     let request = http::Request::get("/v1/users/me").header("Authorization", format!("Bearer {token}"));
+/// #     mock.call_blocking(request.body(bytes::Bytes::new()).unwrap()).status().as_u16()
+/// # };
+/// let fault = mock.fault(On::endpoint("users_me"), Fault::status(503).times(1));
+/// assert_eq!(get(&mock, "pat_mock_alice"), 503);
+/// assert_eq!(get(&mock, "pat_mock_alice"), 200);
+/// assert_eq!(fault.fired(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a fault does nothing until it is passed to `MockWorld::fault` or to a script"]
 pub struct Fault {

@@ -11,6 +11,27 @@ use crate::protocol::request::Incoming;
 
 /// A gate, which holds requests to the data plane. Requests of the consent and device pages and of
 /// [`MockWorld::authorize`](crate::MockWorld::authorize) pass it. Dropping it opens it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coze_auth_mock::{At, CozeAuthMock, On};
+///
+/// let mock = CozeAuthMock::builder().build()?;
+/// # let get = |mock: &CozeAuthMock, token: &str| {
+/// #     let request = http::Request::get("/v1/users/me").header("Authorization", format!("Bearer {token}"));
+/// #     mock.call_blocking(request.body(bytes::Bytes::new()).unwrap()).status().as_u16()
+/// # };
+/// let gate = mock.gate("me", On::endpoint("users_me"), At::Request);
+/// std::thread::scope(|threads| {
+///     let client = threads.spawn(|| get(&mock, "pat_mock_alice"));
+///     assert!(gate.arrived_blocking(1, Duration::from_secs(10)));
+///     assert!(!client.is_finished()); // it waits at the gate
+///     gate.release(1);
+///     assert_eq!(client.join().unwrap(), 200);
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a gate opens when it is dropped"]
 pub struct Gate {
     gate: Arc<GateState>,

@@ -9,6 +9,23 @@ use super::selector::On;
 use crate::protocol::rules::Rule;
 
 /// A step of a script: the answer to one request.
+///
+/// ```
+/// use coze_auth_mock::{CozeAuthMock, Fault, On, ScriptEnd, ScriptStep};
+///
+/// let mock = CozeAuthMock::builder().build()?;
+/// # let get = |mock: &CozeAuthMock, token: &str| {
+/// #     let request = http::Request::get("/v1/users/me").header("Authorization", format!("Bearer {token}"));
+/// #     mock.call_blocking(request.body(bytes::Bytes::new()).unwrap()).status().as_u16()
+/// # };
+/// let steps = [ScriptStep::fault(Fault::status(502)), ScriptStep::fault(Fault::empty_200())];
+/// let script = mock.script(On::endpoint("users_me"), steps, ScriptEnd::Pass);
+/// assert_eq!(get(&mock, "pat_mock_alice"), 502);
+/// assert_eq!(get(&mock, "pat_mock_bob"), 200); // the empty one
+/// assert_eq!(get(&mock, "not-a-token"), 401); // the mock answers again
+/// # drop(script);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ScriptStep(pub(super) Meets);
 

@@ -7,6 +7,13 @@ use crate::protocol::request::Incoming;
 use crate::protocol::{client_id, grant};
 
 /// A selector of requests to the data plane: what a gate, a fault or a script acts on.
+///
+/// ```
+/// use coze_auth_mock::On;
+///
+/// let refreshes_of_an_app = On::grant("refresh_token").client("1234.app.coze");
+/// assert_ne!(refreshes_of_an_app, On::token()); // every token request
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On {
     pub(crate) endpoint: &'static str,

@@ -10,6 +10,21 @@ use super::filter::RequestFilter;
 use super::record::Record;
 
 /// One expectation about the requests of a world.
+///
+/// ```
+/// use coze_auth_mock::{CozeAuthMock, Expect, On, RequestFilter};
+///
+/// let mock = CozeAuthMock::builder().build()?;
+/// # let get = |mock: &CozeAuthMock, token: &str| {
+/// #     let request = http::Request::get("/v1/users/me").header("Authorization", format!("Bearer {token}"));
+/// #     mock.call_blocking(request.body(bytes::Bytes::new()).unwrap()).status().as_u16()
+/// # };
+/// get(&mock, "pat_mock_alice");
+/// mock.verify(&[Expect::exactly(1, RequestFilter::from(On::endpoint("users_me")).status(200))])?;
+/// let unmet = mock.verify(&[Expect::at_least(2, RequestFilter::any())]).unwrap_err();
+/// println!("{unmet}"); // names the nearest request
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Expect(Want);
 

@@ -9,6 +9,18 @@ use crate::scope::Scope;
 
 /// What a JWT grant is asked for. Without anything said: the app's own account, all its permissions,
 /// Coze's default life of 900 seconds.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coze_auth_core::{error::ConfigError, jwt::JwtGrant};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// let grant = JwtGrant::new().session_name("user-42")?.ttl(Duration::from_secs(3600))?;
+/// assert!(JwtGrant::new().ttl(Duration::from_secs(25 * 3600)).is_err()); // Coze gives 24 hours at most
+/// # drop(grant);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct JwtGrant {
     pub(super) account: Option<AccountId>,

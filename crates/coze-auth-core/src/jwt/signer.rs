@@ -4,9 +4,26 @@ use std::fmt;
 
 use crate::error::SigningError;
 
-/// Signs assertions with the app's RSA key. [`RsaKey`] is the ready-made one; write your own for a key
+/// Signs assertions with the app's RSA key. `RsaKey` is the ready-made one; write your own for a key
 /// that cannot leave an HSM. A token source has it sign on a thread that may block, and for a limited time. One that must be
 /// awaited is a `coze_auth_tokens::tokio::AsyncSigner` instead; without a token source see [`JwtIssuer`](super::JwtIssuer).
+///
+/// ```
+/// use coze_auth_core::error::SigningError;
+/// use coze_auth_core::jwt::Signer;
+///
+/// struct Hsm; // with a session of your HSM
+///
+/// impl Signer for Hsm {
+///     fn sign_rs256(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+///         // Hand `message` to the HSM, by the name of its key.
+///         assert!(!message.is_empty());
+///         Ok(vec![0; 256])
+///     }
+/// }
+///
+/// assert_eq!(Hsm.sign_rs256(b"header.claims").unwrap().len(), 256);
+/// ```
 pub trait Signer: Send + Sync {
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256 and gives the raw signature.
     ///
