@@ -202,3 +202,70 @@ fn a_refused_word_is_found_wherever_people_read_it() {
         assert_eq!(refused(source), [""; 0], "{what}");
     }
 }
+
+/// The kinds of change of Keep a Changelog, in the order in which a version has them.
+const KINDS: &[&str] = &[
+    "Added",
+    "Changed",
+    "Deprecated",
+    "Removed",
+    "Fixed",
+    "Security",
+];
+
+/// What is wrong with the form of a changelog: versions, kinds of change, parts, bullets.
+fn wrong_form(page: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let (mut kinds, mut parts, mut open) = (Vec::new(), Vec::new(), None);
+    for (line, text) in page.lines().enumerate().map(|(at, text)| (at + 1, text)) {
+        let level = text.len() - text.trim_start_matches('#').len();
+        if level > 1
+            && let Some((at, heading)) = open.replace((line, text))
+            && heading.starts_with("####")
+        {
+            wrong.push(format!("{at}: {heading:?} has no entry"));
+        }
+        let title = text[level..].trim();
+        match level {
+            2 => {
+                let released = title.split_once("] - ").is_some_and(|(version, day)| {
+                    let numbers = version.trim_start_matches('[').split('.').count();
+                    numbers == 3 && day.len() == 10 && day.split('-').count() == 3
+                });
+                if title != "[Unreleased]" && !released {
+                    wrong.push(format!(
+                        "{line}: {title:?} is not [Unreleased] or [1.2.3] - 2026-12-31"
+                    ));
+                }
+                kinds.clear();
+            }
+            3 => match KINDS.iter().position(|kind| *kind == title) {
+                Some(place) if kinds.last().is_none_or(|before| *before < place) => {
+                    kinds.push(place);
+                    parts.clear();
+                }
+                Some(_) => wrong.push(format!("{line}: {title} stands twice, or not in its order")),
+                None => wrong.push(format!("{line}: {title:?} is not a kind of change")),
+            },
+            4 if parts.contains(&title) => wrong.push(format!("{line}: {title:?} stands twice")),
+            4 => parts.push(title),
+            _ if text.starts_with("* ") => open = None,
+            _ => {}
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_changelog_has_its_form() {
+    let page = std::fs::read_to_string(root().join("CHANGELOG.md")).expect("the page");
+    let wrong = wrong_form(&page);
+    assert!(wrong.is_empty(), "CHANGELOG.md:\n{}", wrong.join("\n"));
+    let planted = "## [Unreleased]\n### Fixed\n#### A\n#### B\n* b\n#### B\n* b\n### Added\n### New\n## 0.2\n";
+    let wrong = wrong_form(planted);
+    let lines: Vec<&str> = wrong
+        .iter()
+        .filter_map(|wrong| wrong.split(':').next())
+        .collect();
+    assert_eq!(lines, ["3", "6", "8", "9", "10"], "{wrong:?}");
+}
