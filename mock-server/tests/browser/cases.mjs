@@ -1,6 +1,7 @@
 // The cases; each prints `ok NAME` or `FAIL NAME why`.
 import assert from 'node:assert/strict'
 import { CALLBACK, PKCE, TWO_USERS, WEB, authorizeUrl, exchange, id, login, me, open, poll, post, s256, startBrowser, startDevice, startMock, violations } from './harness.mjs'
+import loopback from './loopback.mjs'
 
 const cases = []
 const test = (name, run) => cases.push({ name, run })
@@ -298,6 +299,8 @@ test('narrow', async ({ browser, base, two }) => {
   }
   await visit.context.close()
 })
+
+loopback(test)
 
 const [browser, one, other] = await Promise.all([startBrowser(), startMock(), startMock(TWO_USERS)])
 const only = process.env.ONLY

@@ -45,12 +45,19 @@ export async function startMock(config, ...options) {
   return { base, stop: () => child.kill() }
 }
 
-export async function startBrowser() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM,
-    chromiumSandbox: false,
-    args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  })
+const LAUNCH = {
+  executablePath: process.env.CHROMIUM,
+  chromiumSandbox: false,
+  args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+}
+
+export const startBrowser = () => chromium.launch(LAUNCH)
+
+/** A browser with a folder for what it remembers, so that a restart can restore its tabs. */
+export async function startProfile(folder, ...more) {
+  const context = await chromium.launchPersistentContext(folder, { ...LAUNCH, args: [...LAUNCH.args, ...more] })
+  context.setDefaultTimeout(5000)
+  return context
 }
 
 export async function open(browser, options = {}) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The mock's pages in a real Chromium. See README.md; `run.py --help` for the options."""
+"""The mock's pages, and the login of the command `coze-auth`, in a real Chromium. See README.md; `run.py --help` for the options."""
 
 import argparse
 import os
@@ -50,11 +50,12 @@ def main():
     try:
         browser = chromium()
         packages = install_npm(TARGET / "browser", HERE / "package-lock.json")
-        if not given.mock:
-            run("cargo", "build", "--quiet", "--locked", "-p", "coze-auth-mock", cwd=WORKSPACE)
+        built = ["-p", "coze-auth-cli"] + ([] if given.mock else ["-p", "coze-auth-mock"])
+        run("cargo", "build", "--quiet", "--locked", *built, cwd=WORKSPACE)
         env = without_proxy()
         env["CHROMIUM"] = browser
         env["MOCK"] = str(Path(given.mock).resolve() if given.mock else TARGET / "debug" / "coze-auth-mock")
+        env["COMMAND"] = str(TARGET / "debug" / "coze-auth")
         env["PACKAGES"] = str(packages)
         env["SCREENSHOTS"] = str(SCREENSHOTS)
         env["ONLY"] = given.only or ""
