@@ -33,7 +33,7 @@ sdks *args:
 breaks:
     python3 mock-server/tests/sdks/run.py --break all
 
-# The mock's pages in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
+# The mock's pages, and the login of the command `coze-auth`, in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
 browser *args:
     python3 mock-server/tests/browser/run.py {{ args }}
 
@@ -183,11 +183,12 @@ keyring:
     cargo build --quiet --locked --package coze-auth-mock
     bash crates/coze-auth-cli/tests/keyring.sh target/keyring/debug/coze-auth target/debug/coze-auth-mock
 
-# Formatting, lints, docs, and every feature set of the core on its own.
+# Formatting, lints, docs, every feature set of the core on its own, and the library `coze-auth` without its async form.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
     cargo clippy --package coze-auth-core --no-default-features --all-targets --locked --quiet -- -D warnings
+    cargo clippy --package coze-auth --no-default-features --features ureq,loopback --all-targets --locked --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
 # Each crate as crates.io would get it, without building it (`cargo publish --workspace --dry-run` builds them, too).
