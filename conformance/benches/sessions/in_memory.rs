@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use coze_auth_core::{Now, Request, Response, SteadyTime, UnixTime};
@@ -17,6 +18,8 @@ pub(crate) struct InMemory(Arc<Counted>);
 #[derive(Default)]
 struct Counted {
     requests: AtomicU64,
+    running: AtomicU64,
+    most: AtomicU64,
     passed: AtomicU64,
 }
 
@@ -30,6 +33,11 @@ impl InMemory {
         self.0.requests.load(Ordering::SeqCst)
     }
 
+    /// How many it has answered at once, at most.
+    pub(crate) fn most(&self) -> u64 {
+        self.0.most.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn pass(&self, secs: u64) {
         self.0.passed.fetch_add(secs, Ordering::SeqCst);
     }
@@ -38,6 +46,11 @@ impl InMemory {
 impl Transport for InMemory {
     fn send(&self, _: Request) -> Result<Response, SendError> {
         self.0.requests.fetch_add(1, Ordering::SeqCst);
+        let running = self.0.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most.fetch_max(running, Ordering::SeqCst);
+        // Others may come in between.
+        thread::yield_now();
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
         let body = answer(self.now().unix.as_secs()).into_bytes();
         Ok(Response::new(body.into()))
     }

@@ -1,7 +1,8 @@
 //! Sources by key: as many as the application wants kept, for any number of threads.
 //!
-//! Who finds a source takes the read lock of one shard and nothing else. Who does not is about to make a request, so
-//! makers take turns: [`Order`] is behind one lock, which is taken before a shard's.
+//! Who finds a source takes the read lock of one table and nothing else: the part of it that is this thread's, since a lock
+//! that two cores write to goes back and forth between them ([`COPIES`](crate::slot::COPIES)). Who does not is about to make a
+//! request, so makers take turns: [`Order`] is behind one lock, which is taken before a table's.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +14,11 @@ use coze_auth_core::{Now, UnixTime};
 use hashbrown::HashTable;
 
 use crate::source::{Source, Standing};
-use crate::sync::{Mutex, RwLock, locked, reading, writing};
+use crate::sync::{Mutex, ShardedLock, locked, reading, writing};
 
-/// Some times the threads that run at once on most machines.
-const SHARDS: usize = 64;
+/// Whoever makes a source holds up those who look into its table, and while that grows for the longest: one of a hundred
+/// thousand would grow for milliseconds.
+const TABLES: usize = 16;
 /// When what has to stay now is looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -27,13 +29,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// stays, if need be beyond the number: evicting it would free nothing, or lose the grant.
 pub(crate) struct Kept<K, S = Source> {
     hasher: RandomState,
-    shards: Box<[Shard<K, S>]>,
+    tables: Box<[Table<K, S>]>,
     order: Mutex<Order<S>>,
 }
 
-/// A cache line of its own: threads that look into two of them do not write to one.
-#[repr(align(64))]
-struct Shard<K, S>(RwLock<HashTable<Entry<K, S>>>);
+type Table<K, S> = ShardedLock<HashTable<Entry<K, S>>>;
 
 struct Entry<K, S> {
     key: K,
@@ -62,10 +62,10 @@ struct Noted<S> {
 
 impl<K, S: AsRef<Source>> Kept<K, S> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let shard = |_| Shard(RwLock::new(HashTable::new()));
+        let table = |_| Table::new(HashTable::new());
         Self {
             hasher: RandomState::new(),
-            shards: (0..SHARDS).map(shard).collect(),
+            tables: (0..TABLES).map(table).collect(),
             order: Mutex::new(Order::new(capacity)),
         }
     }
@@ -119,7 +119,7 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
             place,
         };
         let hash_of = |entry: &Entry<K, S>| self.hasher.hash_one(entry.key.borrow());
-        writing(self.shard(hash)).insert_unique(hash, entry, hash_of);
+        writing(self.table(hash)).insert_unique(hash, entry, hash_of);
         // What goes is dropped without the lock.
         drop(order);
         for entry in &evicted {
@@ -135,8 +135,8 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let shard = reading(self.shard(hash));
-        let entry = shard.find(hash, |entry| entry.key.borrow() == key)?;
+        let table = reading(self.table(hash));
+        let entry = table.find(hash, |entry| entry.key.borrow() == key)?;
         let is_closed = (*entry.source).as_ref().is_closed();
         (!is_closed).then(|| entry.source.clone())
     }
@@ -147,8 +147,8 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         hash: u64,
         is_it: impl Fn(&Entry<K, S>) -> bool,
     ) -> Option<Entry<K, S>> {
-        let mut shard = writing(self.shard(hash));
-        let (entry, _) = shard.find_entry(hash, is_it).ok()?.remove();
+        let mut table = writing(self.table(hash));
+        let (entry, _) = table.find_entry(hash, is_it).ok()?.remove();
         order.remove(entry.place);
         Some(entry)
     }
@@ -157,8 +157,8 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         // Each may have to stay, once for its token and once for its use.
         for _ in 0..2 * order.kept() {
             let (place, hash) = order.first(now)?;
-            let mut shard = writing(self.shard(hash));
-            let found = shard.find_entry(hash, |entry| entry.place == place).ok()?;
+            let mut table = writing(self.table(hash));
+            let found = table.find_entry(hash, |entry| entry.place == place).ok()?;
             // Under this lock nobody else gets it: who has it, has it already.
             if has_to_stay(&found.get().source) {
                 order.put_off(place, now.unix);
@@ -170,17 +170,17 @@ impl<K, S: AsRef<Source>> Kept<K, S> {
         None
     }
 
-    fn shard(&self, hash: u64) -> &RwLock<HashTable<Entry<K, S>>> {
-        // The table itself goes by the lowest and the highest bits.
+    fn table(&self, hash: u64) -> &Table<K, S> {
+        // Each table itself goes by the lowest and the highest bits.
         let bits = usize::try_from(hash >> 32 & 0xffff).expect("16 bits");
-        &self.shards[bits % SHARDS].0
+        &self.tables[bits % TABLES]
     }
 
     /// Takes all of them out.
     pub(crate) fn drain(&self) -> impl Iterator<Item = Arc<S>> + use<K, S> {
         let mut order = locked(&self.order);
-        for Shard(shard) in &self.shards {
-            writing(shard).clear();
+        for table in &self.tables {
+            writing(table).clear();
         }
         let empty = Order::new(order.capacity);
         let all = std::mem::replace(&mut *order, empty);
@@ -206,7 +206,7 @@ fn has_to_stay<S: AsRef<Source>>(source: &Arc<S>) -> bool {
     it.is_stored() && (is_held(source) || it.is_at_work())
 }
 
-/// Whether anybody has it but the shard and the order.
+/// Whether anybody has it but its table and the order.
 fn is_held<S>(source: &Arc<S>) -> bool {
     Arc::strong_count(source) > 2
 }

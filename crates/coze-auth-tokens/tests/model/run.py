@@ -145,16 +145,16 @@ FAULTS = [
         "race: whether a login is held is looked at before nobody can get it any more",
         "what_is_evicted_during_its_renewal_is_not_lost",
         f"{TOKENS}/kept.rs",
-        """            let mut shard = writing(self.shard(hash));
-            let found = shard.find_entry(hash, |entry| entry.place == place).ok()?;
+        """            let mut table = writing(self.table(hash));
+            let found = table.find_entry(hash, |entry| entry.place == place).ok()?;
             // Under this lock nobody else gets it: who has it, has it already.
             if has_to_stay(&found.get().source) {""",
-        """            let early = reading(self.shard(hash));
+        """            let early = reading(self.table(hash));
             let stays = early.find(hash, |entry| entry.place == place);
             let stays = stays.is_some_and(|entry| has_to_stay(&entry.source));
             drop(early);
-            let mut shard = writing(self.shard(hash));
-            let found = shard.find_entry(hash, |entry| entry.place == place).ok()?;
+            let mut table = writing(self.table(hash));
+            let found = table.find_entry(hash, |entry| entry.place == place).ok()?;
             if stays {""",
     ),
     (
