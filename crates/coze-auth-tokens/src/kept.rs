@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use crate::source::{Source, Standing};
 use crate::sync::{Mutex, ShardedLock, locked, reading, writing};
 
-/// Whoever makes a source holds up those who look into its table, and while that grows for the longest: one of a hundred
+/// Making a source holds up those who look into its table, and while that grows for the longest: one of a hundred
 /// thousand would grow for milliseconds.
 const TABLES: usize = 16;
 /// When what has to stay now is looked at again.
