@@ -61,6 +61,7 @@ fn run_with_mock() -> Result<i32, Box<dyn Error>> {
         command.env("COZE_API_TOKEN", "sat_mock_ci");
     }
     command.env("BROWSER", "true"); // no browser is opened: `approve` is the person
+    past_proxies(&mut command);
     let (output, end) = io::pipe()?;
     command.stdout(end.try_clone()?).stderr(end);
     let mut sample = command.spawn()?;
@@ -81,6 +82,11 @@ fn run_with_mock() -> Result<i32, Box<dyn Error>> {
     } else {
         status.code().unwrap_or(1)
     })
+}
+
+/// The mock is on this machine, where a proxy of the environment does not lead.
+pub fn past_proxies(command: &mut Command) {
+    command.envs([("NO_PROXY", "127.0.0.1"), ("no_proxy", "127.0.0.1")]);
 }
 
 /// The variables that the samples read, with the apps of this mock, and a free port of this machine in the redirect URIs.

@@ -61,6 +61,7 @@ pub(crate) fn sample_of(mock: &CozeAuthMock, name: &str, variables: &[&str]) -> 
     let all = coze_auth_examples::variables(mock).expect("a port");
     let read = |name: &str| name == "COZE_API_BASE" || variables.contains(&name);
     command.envs(all.into_iter().filter(|(name, _)| read(name)));
+    coze_auth_examples::past_proxies(&mut command);
     command
 }
 
