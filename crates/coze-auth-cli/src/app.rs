@@ -204,6 +204,11 @@ impl Settings {
     }
 }
 
+/// Returns true if the environment has this variable, and not as an empty text.
+pub(crate) fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// A value that is not Unicode counts as set: its replacement characters are refused by name.
 fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
@@ -222,7 +227,7 @@ impl AppFlags {
             settings.region = Some(region.into());
             settings.say("COZE_API_BASE", "");
             settings.say("COZE_WWW_BASE", "");
-        } else if variable("COZE_API_BASE").is_none_or(|base| base.is_empty()) {
+        } else if !is_set("COZE_API_BASE") {
             return Err(Failure::new(
                 Kind::Usage,
                 "it is not said which Coze it is: say --region cn for api.coze.cn, --region com for api.coze.com, or set \

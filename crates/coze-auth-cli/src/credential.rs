@@ -50,7 +50,7 @@ pub(crate) enum Chosen {
 
 /// Whether the variable has a token.
 pub(crate) fn is_token_in_variable() -> bool {
-    std::env::var_os("COZE_API_TOKEN").is_some_and(|token| !token.is_empty())
+    app::is_set("COZE_API_TOKEN")
 }
 
 impl Chosen {
@@ -68,7 +68,7 @@ impl Chosen {
 
 /// Where a token of the variable is to be used. No Coze is assumed.
 fn endpoints_of_variable() -> Result<Endpoints, Failure> {
-    if std::env::var_os("COZE_API_BASE").is_none_or(|base| base.is_empty()) {
+    if !app::is_set("COZE_API_BASE") {
         return Err(Failure::new(
             Kind::Settings,
             "COZE_API_TOKEN is set and COZE_API_BASE is not, so it is not known which Coze the token is for: set COZE_API_BASE \
@@ -84,7 +84,8 @@ pub(crate) fn key(name: &ProfileName, profile: &Profile) -> Result<GrantKey, Fai
     Ok(GrantKey::of(&endpoints, &profile.client_id, name.as_str())?)
 }
 
-fn signed_out(name: &ProfileName) -> Failure {
+/// Nobody is signed in with this profile.
+pub(crate) fn signed_out(name: &ProfileName) -> Failure {
     Failure::new(
         Kind::LoginNeeded,
         format!("nobody is signed in with profile {name}: run coze-auth login"),
@@ -155,7 +156,7 @@ impl Credential {
             Tokens::Jwt(jwt) => {
                 let token = jwt.token(Duration::ZERO, None)?.access_token;
                 match jwt.fixed(&token).whoami() {
-                    Err(error) if refuses(&error) => {
+                    Err(error) if error.code().is_some_and(ErrorCode::rejects_token) => {
                         let renewed = jwt.token(Duration::ZERO, Some(&token))?;
                         jwt.fixed(&renewed.access_token).whoami()?
                     }
@@ -213,11 +214,6 @@ fn hold_renewal(event: &Event<'_>) {
         | EventKind::Refused { .. } => interrupts::release(),
         _ => {}
     }
-}
-
-/// Returns true if Coze refused the token (protocol §4.4).
-fn refuses(error: &Error) -> bool {
-    matches!(error.code(), Some(ErrorCode::Number(4100 | 700_012_006)))
 }
 
 /// Tokens of a JWT app, which rest in the store until they end. They have no refresh token: another assertion brings another.

@@ -171,17 +171,7 @@ impl KeyringStore {
 impl GrantStore for KeyringStore {
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
         let (user, key) = (self.user.clone(), key.clone());
-        Ok(limited(move || match Found::by(&user)? {
-            Found::None => Ok(None),
-            Found::One(_, bytes) => match parse(&bytes, &key) {
-                Some(grant) => Ok(Some(grant)),
-                None => Err(KeyringError::NotAGrant),
-            },
-            Found::Several(entries) => match newest(&entries, &key) {
-                Some((_, grant)) => Ok(Some(grant)),
-                None => Err(KeyringError::Ambiguous(entries.len())),
-            },
-        })?)
+        Ok(limited(move || Found::by(&user)?.grant(&key))?)
     }
 
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
@@ -204,8 +194,7 @@ struct Held {
 impl LockedGrant for Held {
     fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
         let (user, key) = (self.store.user.clone(), self.key.clone());
-        limited(move || mend(&user, &key).map(drop))?;
-        self.store.load(&self.key)
+        Ok(limited(move || Found::mended(&user, &key)?.grant(&key))?)
     }
 
     /// Writes and reads: with a keyring that was never made, or is locked, reading alone looks fine.
@@ -238,14 +227,12 @@ impl LockedGrant for Held {
         let bytes = record(grant, &key);
         let bytes = bytes.ok_or_else(|| KeyringError::Failed("no JSON".to_owned()))?;
         limited(move || {
-            let kept = mend(&user, &key)?;
-            let entry = match kept {
-                Some(entry) => entry,
-                None => {
-                    // Several, none of which is ours.
-                    if let Found::Several(entries) = Found::by(&user)? {
-                        remove_all(&entries)?;
-                    }
+            let entry = match Found::mended(&user, &key)? {
+                Found::One(entry, _) => entry,
+                Found::None => entry(&user)?.inner,
+                // None of them is ours.
+                Found::Several(entries) => {
+                    remove_all(&entries)?;
                     entry(&user)?.inner
                 }
             };
@@ -329,30 +316,46 @@ impl Found {
             Err(error) => Err(of(error)),
         }
     }
+
+    /// Leaves one entry of several, if one of them is ours: what another program wrote would take reading, writing and the logout away.
+    fn mended(user: &str, key: &GrantKey) -> Result<Self, KeyringError> {
+        match Self::by(user)? {
+            Self::Several(mut entries) => match newest(&entries, key) {
+                Some((at, bytes, _)) => {
+                    let kept = entries.swap_remove(at);
+                    remove_all(&entries)?;
+                    Ok(Self::One(kept, bytes))
+                }
+                None => Ok(Self::Several(entries)),
+            },
+            found => Ok(found),
+        }
+    }
+
+    /// The grant of this key.
+    fn grant(self, key: &GrantKey) -> Result<Option<TokenGrant>, KeyringError> {
+        match self {
+            Self::None => Ok(None),
+            Self::One(_, bytes) => match parse(&bytes, key) {
+                Some(grant) => Ok(Some(grant)),
+                None => Err(KeyringError::NotAGrant),
+            },
+            Self::Several(entries) => match newest(&entries, key) {
+                Some((.., grant)) => Ok(Some(grant)),
+                None => Err(KeyringError::Ambiguous(entries.len())),
+            },
+        }
+    }
 }
 
-/// Of several entries the newest that is a grant of ours.
-fn newest<'a>(entries: &'a [AnyEntry], key: &GrantKey) -> Option<(&'a AnyEntry, TokenGrant)> {
-    let ours = entries.iter().filter_map(|entry| {
+/// Of several entries the newest that is a grant of ours, by its place, with its text.
+fn newest(entries: &[AnyEntry], key: &GrantKey) -> Option<(usize, Secret, TokenGrant)> {
+    let ours = entries.iter().enumerate().filter_map(|(at, entry)| {
         let bytes = Zeroizing::new(entry.get_secret().ok()?);
-        Some((entry, parse(&bytes, key)?))
+        let grant = parse(&bytes, key)?;
+        Some((at, bytes, grant))
     });
-    ours.max_by_key(|(_, grant)| grant.issued_at)
-}
-
-/// Leaves one entry of several, if one of them is ours: what another program wrote would take reading, writing and the logout away. Gives
-/// that entry.
-fn mend(user: &str, key: &GrantKey) -> Result<Option<AnyEntry>, KeyringError> {
-    let Found::Several(mut entries) = Found::by(user)? else {
-        return Ok(None);
-    };
-    let Some((kept, _)) = newest(&entries, key) else {
-        return Ok(None);
-    };
-    let at = entries.iter().position(|entry| std::ptr::eq(entry, kept));
-    let kept = entries.swap_remove(at.unwrap_or_default());
-    remove_all(&entries)?;
-    Ok(Some(kept))
+    ours.max_by_key(|(.., grant)| grant.issued_at)
 }
 
 fn remove_all(entries: &[AnyEntry]) -> Result<(), KeyringError> {

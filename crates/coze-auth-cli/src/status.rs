@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Common;
 use crate::credential::{self, Chosen, NEVER};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::output;
 use crate::profile::{AppKind, Profile, ProfileName};
 use crate::store::{Store, StoreKind};
@@ -114,9 +114,10 @@ impl Status {
         common: &Common,
         profiles: Vec<&str>,
     ) -> Failure {
-        let others = match profiles.as_slice() {
-            [] => String::new(),
-            names => format!("; there are profiles {}", names.join(", ")),
+        let signed_out = credential::signed_out(name);
+        let signed_out = match profiles.as_slice() {
+            [] => signed_out,
+            names => signed_out.with_advice(&format!("there are profiles {}", names.join(", "))),
         };
         if common.json {
             let told = output::line(output::json(&Json {
@@ -135,10 +136,7 @@ impl Status {
                 return failure;
             }
         }
-        Failure::new(
-            Kind::LoginNeeded,
-            format!("nobody is signed in with profile {name}: run coze-auth login{others}"),
-        )
+        signed_out
     }
 }
 

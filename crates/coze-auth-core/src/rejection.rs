@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::coding;
 use crate::endpoint::origin;
+use crate::error::ErrorCode;
 use crate::json::{self, Object};
 use crate::wire::Body;
 
@@ -47,9 +48,9 @@ fn is_of_json(content_type: &str) -> bool {
 /// `json` is the body, if it is JSON and was looked at. It is read as an answer to a token request is: compressed, with
 /// a byte order mark, beside a text in another encoding.
 pub fn rejects_token(status: StatusCode, json: Option<&[u8]>) -> bool {
-    match json.and_then(code) {
-        Some(4100 | 700_012_006) => true,
-        Some(4101) => false,
+    match json.and_then(code).map(ErrorCode::Number) {
+        Some(code) if code.rejects_token() => true,
+        Some(ErrorCode::Number(4101)) => false,
         _ => status == StatusCode::UNAUTHORIZED,
     }
 }

@@ -9,6 +9,7 @@ use coze_auth::blocking::Client;
 use coze_auth::loopback::{self, Notice};
 use serde::Serialize;
 
+use crate::app::is_set;
 use crate::failure::Failure;
 use crate::waiting::{Waiting, clock};
 use crate::{interrupts, output};
@@ -68,5 +69,5 @@ fn wait_from_now() -> Waiting {
 
 /// `BROWSER` may name one that runs in the terminal, such as `w3m`.
 fn may_browser_have_terminal() -> bool {
-    std::env::var_os("BROWSER").is_some_and(|browser| !browser.is_empty())
+    is_set("BROWSER")
 }

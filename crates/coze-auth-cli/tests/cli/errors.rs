@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Home, piped};
+use crate::support::Home;
 
 #[test]
 fn nobody_is_signed_in() {
@@ -190,7 +190,7 @@ fn a_damaged_grant_or_profile_says_what_to_do() {
 fn a_build_without_keyring_says_so() {
     let home = Home::new();
     let mut command = home.command(&["login", "--with-token", "--store", "keyring", "--json"]);
-    let child = piped(&mut command);
+    let child = crate::support::piped(&mut command);
     let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));
     assert_eq!(run.code, Some(11), "{run:?}");
     assert_eq!(run.error()["kind"], "keyring_missing");

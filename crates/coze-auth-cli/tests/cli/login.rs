@@ -1,6 +1,7 @@
 //! Each way in, and what the other commands make of it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout};
 
 use coze_auth_mock::DeviceAction;
 use serde_json::{Value, json};
@@ -65,15 +66,20 @@ fn a_token_that_coze_refuses_is_not_stored() {
     assert_eq!(home.run(&["status"]).code, Some(3));
 }
 
-#[test]
-fn a_device_login_waits_for_the_person_and_is_kept() {
-    let home = Home::with("[ttl]\ndevice_interval = 1\n");
+/// A device login that waits for the person: the process, the rest of what it prints, and what it has shown.
+fn waiting_login(home: &Home) -> (Child, BufReader<ChildStdout>, Value) {
     let id = home.app("device");
     let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
     let mut out = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     out.read_line(&mut line).expect("UTF-8");
-    let shown: Value = serde_json::from_str(&line).expect("JSON");
+    (child, out, serde_json::from_str(&line).expect("JSON"))
+}
+
+#[test]
+fn a_device_login_waits_for_the_person_and_is_kept() {
+    let home = Home::with("[ttl]\ndevice_interval = 1\n");
+    let (mut child, mut out, shown) = waiting_login(&home);
     assert_eq!(shown["expires_in"], 300);
     let code = shown["user_code"].as_str().expect("a code");
     home.mock
@@ -100,12 +106,7 @@ fn a_person_who_says_no_and_a_code_that_expires_are_told_apart() {
         (DeviceAction::Expire, 5, "expired"),
     ] {
         let home = Home::with("[ttl]\ndevice_interval = 1\n");
-        let id = home.app("device");
-        let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("UTF-8");
-        let shown: Value = serde_json::from_str(&line).expect("JSON");
+        let (child, _out, shown) = waiting_login(&home);
         let code = shown["user_code"].as_str().expect("a code");
         home.mock.decide_device(code, action).expect("it waits");
         let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));

@@ -49,6 +49,15 @@ fn read_until(terminal: &mut File, said: &mut String, wanted: &str) {
     }
 }
 
+/// The person approves the code that is shown.
+fn approve(home: &Home, said: &str) {
+    let code = said.split("enter  ").nth(1).expect("the code");
+    let code = code.split('\r').next().expect("a line");
+    home.mock
+        .decide_device(code, DeviceAction::Approve)
+        .expect("it waits");
+}
+
 #[test]
 fn a_person_sees_the_code_the_picture_and_the_time_left() {
     let home = Home::with("[ttl]\ndevice_interval = 1\n");
@@ -59,11 +68,7 @@ fn a_person_sees_the_code_the_picture_and_the_time_left() {
     read_until(&mut terminal, &mut said, " left");
     assert!(said.contains("\x1b[97;40m"), "the picture: {said}");
     assert!(said.contains("Waiting for you: "), "{said}");
-    let code = said.split("enter  ").nth(1).expect("the code");
-    let code = code.split('\r').next().expect("a line").to_owned();
-    home.mock
-        .decide_device(&code, DeviceAction::Approve)
-        .expect("it waits");
+    approve(&home, &said);
     read_until(&mut terminal, &mut said, "");
     assert!(child.wait().expect("it ends").success(), "{said}");
     let (_, end) = said.rsplit_once("\r\x1b[K").expect("the line is cleared");
@@ -78,11 +83,7 @@ fn a_dumb_terminal_has_neither_picture_nor_spinner() {
     let (mut child, mut terminal) = at_terminal(command.env("TERM", "dumb"));
     let mut said = String::new();
     read_until(&mut terminal, &mut said, "is good for");
-    let code = said.split("enter  ").nth(1).expect("the code");
-    let code = code.split('\r').next().expect("a line").to_owned();
-    home.mock
-        .decide_device(&code, DeviceAction::Approve)
-        .expect("it waits");
+    approve(&home, &said);
     read_until(&mut terminal, &mut said, "");
     assert!(child.wait().expect("it ends").success(), "{said}");
     assert!(!said.contains('\x1b'), "{said:?}");

@@ -63,6 +63,12 @@ impl ErrorCode {
         }
     }
 
+    /// Whether it says that the access token itself is not valid: 4100, or the gateway's 700012006 (protocol §4.4). 4101 is
+    /// neither: the token is good and lacks a permission.
+    pub const fn rejects_token(&self) -> bool {
+        matches!(self, Self::Number(4100 | 700_012_006))
+    }
+
     /// Whether it is a word of OAuth's form, which a token endpoint has for every answer (RFC 6749 §5.2). Gateways
     /// have numbers, and frameworks a status in words: `Not Found`.
     pub(crate) fn is_oauth(&self) -> bool {
@@ -104,7 +110,7 @@ impl ErrorCode {
             (Self::AccessDeny, _) => {
                 "the app is switched off or of another kind: look at it in Coze's console"
             }
-            (Self::Number(4100 | 700_012_006), _) => {
+            (code, _) if code.rejects_token() => {
                 "the access token is wrong, expired or of the other region"
             }
             (Self::Number(4000), _) => "if the path is unknown (HTTP 404), check the base URL",
@@ -250,10 +256,12 @@ impl Refused {
     /// How far this machine's clock is from the server's, where that can be why it refused: an assertion
     /// says what time it is here, and a clock that is behind takes a token that has ended for good.
     pub fn clock_skew(&self) -> Option<ClockSkew> {
-        self.origin.clock_skew.filter(|skew| match self.code {
-            ErrorCode::Number(4100 | 700_012_006) => skew.as_secs() < 0,
-            _ => self.is_of_assertion(),
-        })
+        self.origin
+            .clock_skew
+            .filter(|skew| match self.code.rejects_token() {
+                true => skew.as_secs() < 0,
+                false => self.is_of_assertion(),
+            })
     }
 
     /// Whether Coze may mean that it does not know the key of the assertion, or no longer: then one that is signed with the

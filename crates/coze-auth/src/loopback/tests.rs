@@ -78,9 +78,7 @@ impl Running {
     }
 
     fn parameter(&self, name: &str) -> String {
-        let mut pairs = self.url.split(['?', '&']);
-        let value = pairs.find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-        value.expect("a parameter").to_owned()
+        parameter(&self.url, name).to_owned()
     }
 
     /// The path of this login's callback.
@@ -177,6 +175,21 @@ fn request(mut call: Call<TokenGrant>) -> Request<Body> {
         Step::Send(request) => request,
         other => panic!("{other:?}"),
     }
+}
+
+/// A parameter of an address.
+fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
+    let mut pairs = url.split(['?', '&']);
+    let value = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    value.expect("a parameter")
+}
+
+/// The person approves at this address, and follows the redirect.
+fn log_in(at: SocketAddr, url: &str) {
+    let state = parameter(url, "state");
+    let callback = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
+    assert_eq!(ask(at, &callback).status, 303);
+    assert_eq!(ask(at, "GET /done HTTP/1.1\r\n\r\n").status, 200);
 }
 
 fn body(call: Call<TokenGrant>) -> String {
@@ -740,20 +753,7 @@ fn an_address_of_the_sixth_version_is_listened_to() {
         "{url}"
     );
     let at = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port);
-    let state = url
-        .split("&state=")
-        .nth(1)
-        .and_then(|rest| rest.split('&').next())
-        .expect("a state");
-    assert_eq!(
-        ask(
-            at,
-            &format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n")
-        )
-        .status,
-        303
-    );
-    assert_eq!(ask(at, "GET /done HTTP/1.1\r\n\r\n").status, 200);
+    log_in(at, &url);
     drop(waiting.join().expect("its thread").expect("a call"));
 }
 
@@ -853,22 +853,7 @@ fn it_is_awaited_without_a_runtime() {
                 url.as_str().to_owned(),
                 SocketAddr::from(([127, 0, 0, 1], *port)),
             );
-            thread::spawn(move || {
-                let state = url
-                    .split("&state=")
-                    .nth(1)
-                    .and_then(|rest| rest.split('&').next())
-                    .expect("a state");
-                assert_eq!(
-                    ask(
-                        at,
-                        &format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n")
-                    )
-                    .status,
-                    303
-                );
-                assert_eq!(ask(at, "GET /done HTTP/1.1\r\n\r\n").status, 200);
-            });
+            thread::spawn(move || log_in(at, &url));
         }
     });
     fn is_send<T: Send>(value: T) -> T {
