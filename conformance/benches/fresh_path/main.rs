@@ -109,7 +109,9 @@ fn subjects() -> Vec<Subject> {
     let async_login =
         coze_auth_reqwest::TokenSource::stored(&reqwest, web(), "alice", MemoryStore::new())
             .expect("a source");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime
         .expect("a runtime")
         .block_on(async_login.install(grant()))
