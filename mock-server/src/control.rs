@@ -10,6 +10,7 @@ mod guard;
 pub(crate) mod info;
 mod leaks;
 mod metrics;
+mod port;
 mod reply;
 mod requests;
 mod rules;
@@ -20,7 +21,7 @@ pub(crate) mod worlds;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use http::StatusCode;
 use serde_json::json;
 
@@ -68,6 +69,7 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
         ("/metrics", get(metrics::metrics)),
         ("/fidelity", get(rules::fidelity)),
         ("/magic", get(rules::magic)),
+        ("/port", put(port::open).delete(port::close)),
         ("/reset", post(reset)),
         ("/explain/{logid}", get(requests::explain)),
         ("/tokens", get(tokens::list)),

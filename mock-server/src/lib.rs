@@ -79,3 +79,4 @@ pub use protocol::world_name::WorldNameError;
 pub use state::app::Consent;
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;
+pub use world::own_port::PortError;

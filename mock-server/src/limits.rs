@@ -82,3 +82,6 @@ pub(crate) const UNUSED_WORLD: Duration = Duration::from_secs(60 * 60);
 
 /// Maximum number of bytes of a world's name.
 pub(crate) const MAX_WORLD_NAME: usize = 64;
+
+/// Maximum number of worlds that have a port of their own: each is an open file, of which a process often has 1,024.
+pub(crate) const MAX_WORLD_PORTS: usize = 256;

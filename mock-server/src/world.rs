@@ -1,11 +1,11 @@
 //! One world, the registry of all worlds, and the pipeline of a request.
 
+pub(crate) mod own_port;
 pub(crate) mod pipeline;
 pub(crate) mod wait;
 pub(crate) mod worlds;
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::response::Response;
 use http::HeaderValue;
@@ -20,6 +20,8 @@ use crate::net::addressing::Addressing;
 use crate::state::State;
 use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
+use own_port::Slot;
+use worlds::Worlds;
 
 /// The base URL of a mock without a socket.
 pub(crate) const NOWHERE: &str = "http://localhost";
@@ -37,8 +39,9 @@ pub(crate) struct World {
     pub(crate) faults: Arc<Faults>,
     /// The journal's.
     pub(crate) notifier: Arc<Notifier>,
-    /// How many worlds the mock has; kept by them.
-    pub(crate) worlds: OnceLock<Arc<AtomicUsize>>,
+    /// All worlds of the mock, itself included.
+    pub(crate) worlds: OnceLock<Weak<Worlds>>,
+    port: Mutex<Slot>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
     /// Scheme, host, port and mount; set once the mock listens, unless it has a public URL.
@@ -62,6 +65,7 @@ impl World {
             state: Mutex::new(state),
             gates: Arc::default(),
             worlds: OnceLock::new(),
+            port: Mutex::default(),
             mount,
         })
     }
@@ -90,8 +94,9 @@ impl World {
         self.notifier.end();
     }
 
-    /// Ends the world: nothing waits in it from now on.
+    /// Ends the world: nothing waits in it from now on, and its port is closed.
     pub(crate) fn end(&self) {
+        self.end_port();
         self.gates.end();
         self.faults.end();
         self.release_all();

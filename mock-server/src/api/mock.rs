@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
@@ -23,8 +24,9 @@ use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
 use crate::protocol::world_name::WorldNameError;
+use crate::server::port_server::PortServer;
 use crate::server::service::MakeConnection;
-use crate::server::world_routing;
+use crate::server::{router, world_routing};
 use crate::state::settings::Settings;
 use crate::world::worlds::Worlds;
 
@@ -50,7 +52,11 @@ use crate::world::worlds::Worlds;
 pub struct CozeAuthMock {
     first: MockWorld,
     worlds: Arc<Worlds>,
+    /// Those that every world has.
+    routes: Router,
     router: Router,
+    /// Serves the ports of worlds while the mock listens.
+    ports: Option<Arc<PortServer>>,
     listening: Option<Listening>,
     bound: Option<SocketAddr>,
 }
@@ -87,10 +93,13 @@ impl CozeAuthMock {
 
     pub(super) fn new(settings: Settings, addressing: Arc<Addressing>) -> Self {
         let worlds = Worlds::new(settings, addressing);
+        let routes = router::router(worlds.addressing());
         Self {
             first: MockWorld::new(worlds.first()),
-            router: world_routing::router(worlds.clone()),
+            router: world_routing::router(worlds.clone(), routes.clone()),
+            routes,
             worlds,
+            ports: None,
             listening: None,
             bound: None,
         }
@@ -104,8 +113,19 @@ impl CozeAuthMock {
         }
     }
 
-    pub(crate) fn listening(mut self, bound: SocketAddr, listening: Listening) -> Self {
-        self.worlds.listen_at(bound);
+    pub(crate) fn port_server(&self, runtime: Handle) -> Arc<PortServer> {
+        PortServer::new(runtime, self.routes.clone())
+    }
+
+    pub(crate) fn listening(
+        mut self,
+        bound: SocketAddr,
+        ports: Arc<PortServer>,
+        listening: Listening,
+    ) -> Self {
+        let weak: Weak<PortServer> = Arc::downgrade(&ports);
+        self.worlds.listen_at(bound, weak);
+        self.ports = Some(ports);
         self.bound = Some(bound);
         self.listening = Some(listening);
         self
@@ -191,7 +211,8 @@ impl CozeAuthMock {
 
     pub(crate) fn make_connection(&self) -> MakeConnection {
         MakeConnection {
-            worlds: self.worlds.clone(),
+            root: self.worlds.first(),
+            alone: false,
             router: self.router(),
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -74,15 +75,20 @@ impl Builder {
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let tls = mock.world.addressing.tls.clone();
-        let serve =
-            service::serve(listener, tls, mock.make_connection()).with_graceful_shutdown(async {
+        let serve = service::serve(listener.into(), tls, mock.make_connection())
+            .with_graceful_shutdown(async {
                 // An error means that the sender was dropped, which has the same meaning.
                 let _ = stopped.await;
             });
-        let task = tokio::spawn(async move {
-            let _ = serve.await;
-        });
-        Ok(mock.listening(bound, Listening::Task { stop, task }))
+        let ports = mock.port_server(Handle::current());
+        let task = {
+            let ports = ports.clone();
+            tokio::spawn(async move {
+                let _ = serve.await;
+                ports.ended().await;
+            })
+        };
+        Ok(mock.listening(bound, ports, Listening::Task { stop, task }))
     }
 
     /// Starts a mock that listens, served by a thread of its own, for tests without a runtime. Dropping it stops it.
@@ -108,10 +114,10 @@ impl Builder {
             match bound {
                 Err(error) => drop(report.send(Err(error))),
                 Ok((runtime, listener, bound)) => {
-                    drop(report.send(Ok(bound)));
+                    drop(report.send(Ok((bound, runtime.handle().clone()))));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = service::serve(listener, tls, make) => {}
+                            _ = service::serve(listener.into(), tls, make) => {}
                             _ = stopped => {}
                         }
                     });
@@ -122,9 +128,10 @@ impl Builder {
         let thread = thread.spawn(serve).map_err(SetupError::Thread)?;
         let ended = || io::Error::other("the server thread ended before it listened");
         let bound = reported.recv().unwrap_or_else(|_| Err(ended()));
-        let bound = bound.map_err(|source| SetupError::Bind { address, source })?;
+        let (bound, runtime) = bound.map_err(|source| SetupError::Bind { address, source })?;
         let thread = Some(thread);
         let stop = Some(stop);
-        Ok(mock.listening(bound, Listening::Thread { stop, thread }))
+        let ports = mock.port_server(runtime);
+        Ok(mock.listening(bound, ports, Listening::Thread { stop, thread }))
     }
 }

@@ -27,6 +27,7 @@ use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::{State, devices, leak_scanner};
 use crate::time::clock::ClockHandle;
 use crate::world::World;
+use crate::world::own_port::PortError;
 use crate::world::wait::Waited;
 
 /// A world of a mock: apps, users, their codes and tokens, a clock, a journal, gates and faults. Clones are the same world.
@@ -54,6 +55,41 @@ impl MockWorld {
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.world.base_url()
+    }
+
+    /// Opens a port of the world's own, beside its path: at its root is this world, and no other one is reached there. So it
+    /// serves a client that keeps only host and port of a base URL, as the Java SDK does. 0 is a free port, or the one that the
+    /// world has; if the world has another one, that one is closed. The port is on the host of the mock's own address, with
+    /// TLS if the mock has it, until [`close_port`](Self::close_port) or the end of the world. Returns its URL.
+    ///
+    /// ```
+    /// use coze_auth_mock::CozeAuthMock;
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// let alpha = mock.world("alpha")?;
+    /// let url = alpha.open_port(0)?;
+    /// assert!(url.starts_with("http://127.0.0.1:") && url != mock.base_url());
+    /// assert!(alpha.close_port());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PortError`] if the mock does not listen, the world has ended, 256 worlds have a port, or this port cannot be bound.
+    pub fn open_port(&self, port: u16) -> Result<String, PortError> {
+        self.world.open_port(port)?;
+        self.port_url().ok_or(PortError::Ended)
+    }
+
+    /// Closes the port of the world; requests that run get their answers. Returns false if the world has no port.
+    pub fn close_port(&self) -> bool {
+        self.world.close_port()
+    }
+
+    /// The URL of the world's own port, without a trailing slash. None if the world has no port.
+    #[must_use]
+    pub fn port_url(&self) -> Option<String> {
+        self.world.port_url(self.base_url())
     }
 
     /// The world's clock.

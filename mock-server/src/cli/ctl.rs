@@ -68,14 +68,14 @@ enum Control {
         #[command(subcommand)]
         change: Option<Fault>,
     },
-    /// Show, make or remove worlds
+    /// Show, make or remove worlds, and give them ports
     World {
         #[command(subcommand)]
         change: Option<World>,
     },
     /// Send any other request to the control plane, and print the answer
     Call {
-        /// GET, POST or DELETE
+        /// GET, POST, PUT or DELETE
         method: String,
         /// Path below /_mock/v1, such as /gates/g1
         path: String,

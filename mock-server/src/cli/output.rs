@@ -118,7 +118,10 @@ pub(crate) fn worlds(answer: &Value) -> String {
     let worlds = entries(answer, "worlds").iter();
     or(
         worlds
-            .map(|world| text(&world["base_url"]).to_owned())
+            .map(|world| match world["port_url"].as_str() {
+                Some(port) => format!("{}  {port}", text(&world["base_url"])),
+                None => text(&world["base_url"]).to_owned(),
+            })
             .collect(),
         "no worlds except the first",
     )

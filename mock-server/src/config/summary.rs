@@ -112,6 +112,7 @@ fn limits(settings: &Settings, text: &mut String) {
         ),
         ("worlds", limits::MAX_WORLDS.to_string()),
         ("world kept unused", written(limits::UNUSED_WORLD.as_secs())),
+        ("ports of worlds", limits::MAX_WORLD_PORTS.to_string()),
         (
             "name of a world",
             format!("{} bytes", limits::MAX_WORLD_NAME),

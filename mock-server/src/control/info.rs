@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use super::port;
 use super::reply::{Json, Problem, plain};
 use crate::openapi;
 use crate::state::app::App;
@@ -43,6 +44,7 @@ pub(crate) fn describe(world: &World, base_url: &str) -> Value {
     if world.addressing.ca_pem().is_some() {
         info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
     }
+    port::describe(&mut info, world, base_url);
     info
 }
 

@@ -1,7 +1,7 @@
 //! Counters for Prometheus, in its text format 0.0.4.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
+use std::sync::Weak;
 
 use axum::response::Response;
 
@@ -51,10 +51,11 @@ pub(crate) fn text(world: &World) -> String {
     single(&mut text, "gates", "gauge", "Gates that are set.", gates);
     let help = "Requests that wait at a gate.";
     single(&mut text, "gates_waiting", "gauge", help, held);
-    if let Some(worlds) = world.worlds.get() {
-        let n = worlds.load(Ordering::Relaxed);
+    if let Some(worlds) = world.worlds.get().and_then(Weak::upgrade) {
         let help = "Worlds of this mock, the first included.";
-        single(&mut text, "worlds", "gauge", help, n);
+        single(&mut text, "worlds", "gauge", help, worlds.count());
+        let help = "Worlds that have a port of their own.";
+        single(&mut text, "world_ports", "gauge", help, worlds.ports());
     }
     text
 }

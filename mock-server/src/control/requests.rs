@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::extract::Path;
+use axum::extract::{OriginalUri, Path};
 use axum::response::Response;
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -14,6 +14,7 @@ use crate::journal::filter::RequestFilter;
 use crate::journal::record::Record;
 use crate::journal::{Journal, export};
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
+use crate::web::base_url::seen;
 use crate::web::in_world::InWorld;
 use crate::web::journal_stream::full;
 use crate::world::World;
@@ -83,10 +84,16 @@ pub(super) async fn requests(InWorld(world): InWorld, uri: Uri) -> Handled {
     Ok(Json(json!({ "requests": found })))
 }
 
-pub(super) async fn har(InWorld(world): InWorld, uri: Uri) -> Handled {
+pub(super) async fn har(
+    InWorld(world): InWorld,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Handled {
     let filter = filter(&uri, &LIST)?;
     let found = filtered(&world.state().journal, &filter);
-    Ok(Json(export::har(world.base_url(), found.into_iter())))
+    let base = seen(&world, &headers, &original);
+    Ok(Json(export::har(&base, found.into_iter())))
 }
 
 pub(super) async fn jsonl(InWorld(world): InWorld, uri: Uri) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::guard::guarded;
+use super::port;
 use super::reply::{Handled, Json, Problem, done, parse};
 use crate::config;
 use crate::config::options::Options;
@@ -38,11 +39,13 @@ pub(crate) fn router(addressing: &Arc<Addressing>) -> Router<Arc<Worlds>> {
 
 /// Describes a world. `base` is the URL of the mock as the client wrote it.
 fn described(name: &str, world: &World, base: &str) -> Value {
-    json!({
+    let mut described = json!({
         "name": name,
         "base_url": format!("{base}{}", world.mount),
         "now_ms": world.state().now_ms(),
-    })
+    });
+    port::describe(&mut described, world, base);
+    described
 }
 
 async fn list(
@@ -70,6 +73,8 @@ struct Make {
     clock: Option<String>,
     /// Seconds of the machine's time that the world is kept without use.
     ttl_s: Option<u64>,
+    /// A port of the world's own; 0 for a free one.
+    port: Option<u16>,
 }
 
 async fn make(
@@ -79,7 +84,8 @@ async fn make(
     body: Bytes,
 ) -> Handled {
     let base = base(&worlds.first(), &headers, &original, WORLDS_AT);
-    let shape = r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?}"#;
+    let shape =
+        r#"{"name":"w1","config":"TOML"?,"seed":42?,"clock":"RFC 3339"?,"ttl_s":600?,"port":0?}"#;
     let request: Make = parse(&body, shape)?;
     let mut options = Options::of_world(worlds.settings(&request.name));
     if let Some(text) = &request.config {
@@ -100,6 +106,12 @@ async fn make(
     let kept = request.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
     let made = worlds.make(&request.name, settings, request.config.is_some(), kept);
     let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
+    if let Some(port) = request.port
+        && let Err(error) = world.open_port(port)
+    {
+        worlds.remove(&request.name);
+        return Err(error.into());
+    }
     Ok(Json(described(&request.name, &world, &base)))
 }
 

@@ -11,8 +11,8 @@ use axum::extract::ConnectInfo;
 use axum::serve::Listener;
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
 
+use super::port::Port;
 use super::tls::{Stream, Tls};
 use crate::intercept::socket_fault::SocketFault;
 use crate::limits::MAX_FAULT_TIME;
@@ -43,7 +43,7 @@ impl ConnectionHandle {
 /// A listener whose connections can act out faults.
 #[derive(Debug)]
 pub(crate) struct FaultListener {
-    pub(crate) listener: TcpListener,
+    pub(crate) port: Port,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
@@ -52,7 +52,7 @@ impl Listener for FaultListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (FaultStream, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address) = self.port.accept().await;
         let stream = FaultStream {
             stream: Stream::new(stream, self.tls.as_deref()),
             handle: ConnectionHandle::default(),
@@ -62,7 +62,7 @@ impl Listener for FaultListener {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.port.local_addr()
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     /// A whole answer of a byte a minute would take hours.
     #[test]
@@ -229,8 +229,8 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let to = listener.local_addr().expect("an address");
             let _client = TcpStream::connect(to).await.expect("a connection");
-            let tls = None;
-            let (mut stream, _) = FaultListener { listener, tls }.accept().await;
+            let (port, tls) = (listener.into(), None);
+            let (mut stream, _) = FaultListener { port, tls }.accept().await;
             stream.handle.inject(SocketFault::Drip(MAX_FAULT_TIME));
             let first = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"answer")).await;
             assert_eq!(first.ok(), Some(1));

@@ -291,15 +291,18 @@ fn gates(t: &Texts, world: &World) -> Panel {
     }
 }
 
-/// The worlds: name, address relative to this page, and whether it is the present one.
+/// The worlds: name, address relative to this page, and whether it is the present one. At a world's own port there is only one.
 fn links(t: &Texts, here: &str, worlds: Option<&Arc<Worlds>>) -> Vec<(String, String, bool)> {
+    let Some(worlds) = worlds else {
+        let name = if here.is_empty() { t.first_world } else { here };
+        return vec![(name.to_owned(), "./".to_owned(), true)];
+    };
     let (root, to) = match here {
         "" => ("./".to_owned(), "../t/"),
         _ => ("../../../_mock/".to_owned(), "../../"),
     };
     let mut links = vec![(t.first_world.to_owned(), root, here.is_empty())];
-    let named = worlds.map(|worlds| worlds.all()).unwrap_or_default();
-    links.extend(named.into_iter().map(|(name, _)| {
+    links.extend(worlds.all().into_iter().map(|(name, _)| {
         let (to, same) = (format!("{to}{name}/_mock/"), name == here);
         (name, to, same)
     }));

@@ -1,4 +1,4 @@
-//! The service of a connection, which answers the data plane of the first world directly, and routes all other requests.
+//! The service of a connection, which answers the data plane of the world at its root directly, and routes all other requests.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -10,19 +10,23 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Serve};
-use tokio::net::TcpListener;
 use tower::Service;
 
 use super::world_routing;
+use crate::net::port::Port;
 use crate::net::socket::{ConnectionHandle, FaultListener};
 use crate::net::tls::Tls;
 use crate::web::data;
-use crate::world::worlds::Worlds;
+use crate::world::World;
 
 /// Makes the service of each [`Connection`].
 #[derive(Clone, Debug)]
 pub(crate) struct MakeConnection {
-    pub(crate) worlds: Arc<Worlds>,
+    /// The world at `/`.
+    pub(crate) root: Arc<World>,
+    /// True if it is the only one that these connections reach.
+    pub(crate) alone: bool,
+    /// The routes of all worlds, or those that every world has.
     pub(crate) router: Router,
 }
 
@@ -61,19 +65,25 @@ impl Service<Request> for Connection {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let handle = self.handle.clone();
-        if world_routing::is_first_data(request.uri().path()) {
-            let first = self.made_by.worlds.first();
-            return Box::pin(data::data(first, request, Some(handle)));
+        let MakeConnection { root, alone, .. } = &self.made_by;
+        let path = request.uri().path();
+        if data::is_data(path) && (*alone || !world_routing::is_named(path)) {
+            return Box::pin(data::data(root.clone(), request, Some(handle)));
         }
         request.extensions_mut().insert(ConnectInfo(handle));
+        if *alone {
+            let routes = self.made_by.router.clone();
+            let answered = world_routing::alone(routes, root.clone(), request);
+            return Box::pin(async { Ok(answered.await) });
+        }
         Box::pin(self.made_by.router.call(request))
     }
 }
 
 pub(crate) fn serve(
-    listener: TcpListener,
+    port: Port,
     tls: Option<Arc<Tls>>,
     make: MakeConnection,
 ) -> Serve<FaultListener, MakeConnection, Connection> {
-    axum::serve(FaultListener { listener, tls }, make)
+    axum::serve(FaultListener { port, tls }, make)
 }

@@ -1,4 +1,4 @@
-//! Routes requests to worlds: by path, and for the control plane also by `?world=`.
+//! Routes requests to worlds: by path, and for the control plane also by `?world=`. At a world's own port neither is there.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,20 +12,18 @@ use serde_json::json;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
-use super::router;
 use crate::control::worlds;
 use crate::net::socket::ConnectionHandle;
 use crate::protocol::response;
 use crate::protocol::world_name::WorldNameError;
 use crate::web::data;
 use crate::web::in_world::InWorld;
-use crate::web::routes::into_response;
+use crate::web::routes::{WORLDS_AT, into_response};
 use crate::world::World;
 use crate::world::worlds::{PREFIX, Worlds};
 
-/// The router of all worlds: by path, and for the control plane also by `?world=`.
-pub(crate) fn router(worlds: Arc<Worlds>) -> Router {
-    let routes = router::router(worlds.addressing());
+/// The router of all worlds: by path, and for the control plane also by `?world=`. `routes` are those that every world has.
+pub(crate) fn router(worlds: Arc<Worlds>, routes: Router) -> Router {
     Router::new()
         .merge(worlds::router(worlds.addressing()))
         .fallback(move |State(worlds): State<Arc<Worlds>>, request: Request| {
@@ -51,9 +49,25 @@ async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Respons
     }
 }
 
-/// Returns true if a path is of the first world's data plane.
-pub(crate) fn is_first_data(path: &str) -> bool {
-    data::is_data(path) && !path.starts_with(PREFIX)
+/// Returns true if a path names a world.
+pub(crate) fn is_named(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// Routes a request at the own port of `world`, from which no other world is reached.
+pub(crate) async fn alone(routes: Router, world: Arc<World>, request: Request) -> Response {
+    let uri = request.uri();
+    if by_query(uri).is_none() && !uri.path().starts_with(WORLDS_AT) {
+        return enter(routes, world, request).await;
+    }
+    let name = world.mount.strip_prefix(PREFIX).unwrap_or_default();
+    let error = format!(
+        "this is the own port of the world {name}, and reaches no other one; worlds are made, listed and named at the mock's own address"
+    );
+    into_response(response::json_reply(
+        StatusCode::NOT_FOUND,
+        json!({ "error": error }).to_string(),
+    ))
 }
 
 fn answered(response: Result<Response, Infallible>) -> Response {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::own_port::{Ports, ServePorts};
 use super::{NOWHERE, World};
 use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
 use crate::net::addressing::{Addressing, reachable};
@@ -24,7 +24,8 @@ pub(crate) struct Worlds {
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
-    count: Arc<AtomicUsize>,
+    pub(super) ports: Ports,
+    this: Weak<Self>,
 }
 
 #[derive(Debug)]
@@ -38,14 +39,16 @@ struct Named {
 
 impl Worlds {
     pub(crate) fn new(settings: Settings, addressing: Arc<Addressing>) -> Arc<Self> {
-        let count = Arc::new(AtomicUsize::new(1));
         let first = World::new(State::new(settings), String::new(), addressing);
-        first.worlds.get_or_init(|| count.clone());
-        Arc::new(Self {
-            first,
-            root_url: OnceLock::new(),
-            named: Mutex::default(),
-            count,
+        Arc::new_cyclic(|this| {
+            first.worlds.get_or_init(|| this.clone());
+            Self {
+                first,
+                root_url: OnceLock::new(),
+                named: Mutex::default(),
+                ports: Ports::default(),
+                this: this.clone(),
+            }
         })
     }
 
@@ -58,7 +61,9 @@ impl Worlds {
         &self.first.addressing
     }
 
-    pub(crate) fn listen_at(&self, bound: SocketAddr) {
+    /// `ports` serves the ports of worlds, as long as it is there.
+    pub(crate) fn listen_at(&self, bound: SocketAddr, ports: Weak<dyn ServePorts>) {
+        self.ports.listen_at(bound, ports);
         let bound = reachable(bound);
         self.first
             .addressing
@@ -135,10 +140,19 @@ impl Worlds {
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut named = self.locked();
         let removed = named.remove(name);
-        self.recount(&named);
         drop(named);
         // Otherwise its waiting requests would wait for ever.
         removed.map(|named| named.world.end()).is_some()
+    }
+
+    /// Number of worlds, the first included.
+    pub(crate) fn count(&self) -> usize {
+        self.locked().len() + 1
+    }
+
+    /// Number of worlds that have a port of their own.
+    pub(crate) fn ports(&self) -> usize {
+        self.ports.open()
     }
 
     pub(crate) fn all(&self) -> Vec<(String, Arc<World>)> {
@@ -152,7 +166,6 @@ impl Worlds {
         self.make_room(named);
         let world = made.world.clone();
         named.insert(name.to_owned(), made);
-        self.recount(named);
         world
     }
 
@@ -163,7 +176,7 @@ impl Worlds {
             mount.clone(),
             self.addressing().clone(),
         );
-        world.worlds.get_or_init(|| self.count.clone());
+        world.worlds.get_or_init(|| self.this.clone());
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
         world.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {
@@ -175,18 +188,23 @@ impl Worlds {
     }
 
     /// Evicts the worlds that were unused for their whole lifetime and, if that is not enough, the least recently used one. A
-    /// world in which requests wait is in use.
+    /// world in which requests wait is in use, and so is one that has a port.
     fn make_room(&self, named: &mut BTreeMap<String, Named>) {
         let now = Instant::now();
         named.retain(|_, entry| {
-            let kept = now.duration_since(entry.used) < entry.kept || entry.world.holds();
+            let kept = now.duration_since(entry.used) < entry.kept
+                || entry.world.holds()
+                || entry.world.port().is_some();
             if !kept {
                 entry.world.end();
             }
             kept
         });
         while named.len() >= MAX_WORLDS {
-            let oldest = named.iter().min_by_key(|(_, entry)| entry.used);
+            let without_port = named
+                .iter()
+                .filter(|(_, entry)| entry.world.port().is_none());
+            let oldest = without_port.min_by_key(|(_, entry)| entry.used);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 return;
             };
@@ -194,10 +212,6 @@ impl Worlds {
                 entry.world.end();
             }
         }
-    }
-
-    fn recount(&self, named: &BTreeMap<String, Named>) {
-        self.count.store(named.len() + 1, Ordering::Relaxed);
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Named>> {

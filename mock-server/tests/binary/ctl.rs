@@ -254,3 +254,26 @@ fn requests_are_shown_as_they_come() {
         lines.after(path);
     }
 }
+
+#[test]
+fn a_world_gets_a_port_from_a_shell() {
+    let (_server, info) = serve(&[]);
+    let url = base_url(&info);
+    let ctl = |arguments: &[&str]| out(&[&["ctl", "--url", &url], arguments].concat());
+    let made = ctl(&["world", "make", "alpha", "--port", "0"]);
+    let alpha = made.trim_end();
+    assert!(!alpha.contains("/t/"), "{alpha}");
+    assert_eq!(ctl(&["world"]), format!("{url}/t/alpha  {alpha}\n"));
+    assert_eq!(out(&["health", alpha]), out(&["health", &url]));
+    let here = out(&["ctl", "--url", alpha, "call", "GET", "/info"]);
+    let here: Value = serde_json::from_str(&here).expect("JSON");
+    assert_eq!(here["base_url"], alpha);
+    assert_eq!(ctl(&["world", "open", "alpha"]), made);
+    assert_eq!(ctl(&["world", "close", "alpha"]), "closed\n");
+    assert_eq!(ctl(&["world"]), format!("{url}/t/alpha\n"));
+    let beta = ctl(&["world", "open", "beta"]);
+    assert!(beta.starts_with("http://127.0.0.1:"), "{beta}");
+    let (status, said) = failure(&["ctl", "--url", &url, "world", "close", "alpha"]);
+    assert_eq!(status, 1);
+    assert!(said.contains("does not have a port"), "{said}");
+}

@@ -41,5 +41,6 @@ mod tls;
 mod tokens;
 mod verify;
 mod violations;
+mod world_ports;
 mod world_settings;
 mod worlds;

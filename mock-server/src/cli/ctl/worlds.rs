@@ -23,6 +23,22 @@ pub(super) enum World {
         /// Time at which its clock stands, such as 2026-01-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
         clock: Option<String>,
+        /// Port of its own, at whose root the world is; 0 is a free one
+        #[arg(long, value_name = "N")]
+        port: Option<u16>,
+    },
+    /// Give a world a port of its own, at whose root it is, and print the URL
+    Open {
+        /// Name of the world
+        name: String,
+        /// Number of the port; 0 is a free one, or the one that it has
+        #[arg(default_value_t = 0)]
+        port: u16,
+    },
+    /// Close the port of a world
+    Close {
+        /// Name of the world
+        name: String,
     },
     /// Remove a world
     Remove {
@@ -39,6 +55,7 @@ impl World {
                 config,
                 seed,
                 clock,
+                port,
             } => {
                 let config = match config {
                     None => None,
@@ -50,10 +67,23 @@ impl World {
                     ("config", json!(config)),
                     ("seed", json!(seed)),
                     ("clock", json!(clock)),
+                    ("port", json!(port)),
                 ]);
                 spec["name"] = json!(name);
                 let made = send("POST", "/worlds", Some(spec))?;
-                Ok(made["base_url"].as_str().unwrap_or_default().to_owned())
+                let url = made["port_url"]
+                    .as_str()
+                    .or_else(|| made["base_url"].as_str());
+                Ok(url.unwrap_or_default().to_owned())
+            }
+            Self::Open { name, port } => {
+                let path = format!("/port?world={}", part(name));
+                let opened = send("PUT", &path, Some(json!({ "port": port })))?;
+                Ok(opened["port_url"].as_str().unwrap_or_default().to_owned())
+            }
+            Self::Close { name } => {
+                send("DELETE", &format!("/port?world={}", part(name)), None)?;
+                Ok("closed".to_owned())
             }
             Self::Remove { name } => {
                 send("DELETE", &format!("/worlds/{}", part(name)), None)?;
