@@ -42,6 +42,11 @@ pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     ) -> Self::Logins;
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self;
     fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self;
+    fn jwt_stored(
+        clock: &SharedClock,
+        app: impl Into<JwtKeys>,
+        store: impl GrantStore + 'static,
+    ) -> Self;
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
@@ -347,6 +352,17 @@ impl<T: Awaited> Tokens for OnTokio<T> {
         Self::over(|| TokenSource::jwt(&T::on(clock), app, grant))
     }
 
+    fn jwt_stored(
+        clock: &SharedClock,
+        app: impl Into<JwtKeys>,
+        store: impl GrantStore + 'static,
+    ) -> Self {
+        let grant = JwtGrant::new();
+        Self::over(|| {
+            TokenSource::jwt_stored(&T::on(clock), app, grant, SUBJECT, store).expect("a subject")
+        })
+    }
+
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
@@ -447,6 +463,15 @@ impl<T: Blocking> Tokens for OnThreads<T> {
 
     fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self {
         Self(TokenSource::jwt(&T::on(clock), app, grant))
+    }
+
+    fn jwt_stored(
+        clock: &SharedClock,
+        app: impl Into<JwtKeys>,
+        store: impl GrantStore + 'static,
+    ) -> Self {
+        let source = TokenSource::jwt_stored(&T::on(clock), app, JwtGrant::new(), SUBJECT, store);
+        Self(source.expect("a subject"))
     }
 
     fn stored(

@@ -24,6 +24,17 @@ impl Completions {
             "coze-auth",
             &mut script,
         );
-        output::bytes(&script)
+        match self.shell {
+            Shell::Bash => output::bytes(&mended(&script)),
+            _ => output::bytes(&script),
+        }
     }
+}
+
+/// `clap_complete` 4.6 takes the hyphen of our name for the beginning of a subcommand in the labels of its cases, and nothing
+/// behind a command would be completed.
+fn mended(script: &[u8]) -> Vec<u8> {
+    let script = String::from_utf8_lossy(script);
+    let mended = script.replace("coze__subcmd__auth", "coze__auth");
+    mended.into_bytes()
 }

@@ -1,26 +1,21 @@
 //! The credential that a command uses, and valid tokens of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth::blocking::ureq::{Agent, Body};
 use coze_auth::blocking::{Client, TokenSource};
-use coze_auth::cache::RefreshPolicy;
-use coze_auth::error::ErrorCode;
-use coze_auth::http::{Request, Response, StatusCode};
-use coze_auth::jwt::{JwtApp, JwtGrant};
-use coze_auth::rejection::is_idempotent;
-use coze_auth::store::{GrantKey, GrantStore, StoreError};
-use coze_auth::tokens::{Event, EventKind, system_now};
+use coze_auth::http::{Request, Response};
+use coze_auth::jwt::JwtGrant;
+use coze_auth::store::GrantKey;
+use coze_auth::tokens::{Event, EventKind};
 use coze_auth::whoami::User;
-use coze_auth::{AccessToken, Endpoints, IssuedToken, Region, TokenGrant};
-use coze_auth::{Error, entropy, environment};
+use coze_auth::{Endpoints, IssuedToken, Region, environment};
 
 use crate::app::{self, App};
 use crate::failure::{Failure, Kind};
 use crate::interrupts;
 use crate::profile::{AppKind, Profile, ProfileName};
-use crate::store::{PATIENCE, Store};
+use crate::store::Store;
 
 /// When the grant of a token ends whose end is not known: 9999-12-31.
 pub(crate) const NEVER: u64 = 253_402_300_799;
@@ -30,14 +25,9 @@ pub(crate) struct Credential {
     /// The profile that it rests in; none if it is in the variable.
     pub(crate) profile: Option<ProfileName>,
     pub(crate) endpoints: Endpoints,
-    tokens: Tokens,
+    /// Of a login or a JWT app, whose grants are stored, or a token as it is.
+    tokens: TokenSource,
     store: Option<Store>,
-}
-
-enum Tokens {
-    /// Of a login, which is renewed and stored, or a token as it is.
-    Source(TokenSource),
-    Jwt(Box<JwtTokens>),
 }
 
 /// Which credential is meant.
@@ -101,7 +91,7 @@ impl Credential {
                 let token = environment(Region::Cn).access_token()?;
                 return Ok(Self {
                     profile: None,
-                    tokens: Tokens::Source(TokenSource::fixed(&client, &endpoints, token)),
+                    tokens: TokenSource::fixed(&client, &endpoints, token),
                     endpoints,
                     store: None,
                 });
@@ -116,54 +106,36 @@ impl Credential {
             AppKind::Token => {
                 let grant = store.grants().load(&key)?;
                 let grant = grant.ok_or_else(|| signed_out(&name))?;
-                let source = TokenSource::fixed(&client, &endpoints, grant.access_token);
-                Tokens::Source(source)
+                TokenSource::fixed(&client, &endpoints, grant.access_token)
             }
             _ => match app::of_profile(&profile)? {
-                App::Jwt(app) => Tokens::Jwt(Box::new(JwtTokens {
-                    client,
-                    app,
-                    key,
-                    store: store.grants(),
-                })),
+                App::Jwt(app) => {
+                    let (grant, subject) = (JwtGrant::new(), name.as_str());
+                    TokenSource::jwt_stored(&client, app, grant, subject, store.grants())?
+                }
                 app => {
                     let app = app.refresh_app().ok_or_else(|| signed_out(&name))?;
-                    let source = TokenSource::stored(&client, app, name.as_str(), store.grants())?;
-                    Tokens::Source(source.wait_when_stale().observe(hold_renewal))
+                    TokenSource::stored(&client, app, name.as_str(), store.grants())?
+                        .observe(hold_renewal)
                 }
             },
         };
         Ok(Self {
             profile: Some(name),
             endpoints,
-            tokens,
+            tokens: tokens.wait_when_stale(),
             store: Some(store),
         })
     }
 
     /// A valid token, which is good for at least so long if such tokens are.
     pub(crate) fn token(&self, at_least: Duration) -> Result<IssuedToken, Failure> {
-        Ok(match &self.tokens {
-            Tokens::Source(tokens) => tokens.token_valid_for(at_least)?,
-            Tokens::Jwt(jwt) => jwt.token(at_least, None)?,
-        })
+        Ok(self.tokens.token_valid_for(at_least)?)
     }
 
     /// Whom it speaks for.
     pub(crate) fn whoami(&self) -> Result<User, Failure> {
-        Ok(match &self.tokens {
-            Tokens::Source(tokens) => tokens.whoami()?,
-            Tokens::Jwt(jwt) => {
-                let token = jwt.token(Duration::ZERO, None)?.access_token;
-                match jwt.fixed(&token).whoami() {
-                    Err(error) if error.code().is_some_and(ErrorCode::rejects_token) => {
-                        let renewed = jwt.token(Duration::ZERO, Some(&token))?;
-                        jwt.fixed(&renewed.access_token).whoami()?
-                    }
-                    told => told?,
-                }
-            }
-        })
+        Ok(self.tokens.whoami()?)
     }
 
     /// Sends a request to the API, and once more if the API refuses the token and another is to be had. A token goes to the
@@ -173,28 +145,12 @@ impl Credential {
         agent: &Agent,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Body>, Failure> {
-        Ok(match &self.tokens {
-            Tokens::Source(tokens) => tokens.send(agent, request)?,
-            Tokens::Jwt(jwt) => {
-                let token = jwt.token(Duration::ZERO, None)?.access_token;
-                let once_more = is_idempotent(request.method()).then(|| request.clone());
-                let answer = jwt.fixed(&token).send(agent, request)?;
-                match once_more {
-                    Some(request) if answer.status() == StatusCode::UNAUTHORIZED => {
-                        let renewed = jwt.token(Duration::ZERO, Some(&token))?;
-                        jwt.fixed(&renewed.access_token).send(agent, request)?
-                    }
-                    _ => answer,
-                }
-            }
-        })
+        Ok(self.tokens.send(agent, request)?)
     }
 
     /// Ends its use. A renewed grant that could not be stored gets a last try.
     pub(crate) fn close(&self) -> Result<(), Failure> {
-        if let Tokens::Source(tokens) = &self.tokens {
-            tokens.close()?;
-        }
+        self.tokens.close()?;
         if let Some(store) = &self.store {
             store.tell_notices();
         }
@@ -213,52 +169,5 @@ fn hold_renewal(event: &Event<'_>) {
         | EventKind::Failed { .. }
         | EventKind::Refused { .. } => interrupts::release(),
         _ => {}
-    }
-}
-
-/// Tokens of a JWT app, which rest in the store until they end. They have no refresh token: another assertion brings another.
-struct JwtTokens {
-    client: Client,
-    app: JwtApp,
-    key: GrantKey,
-    store: Arc<dyn GrantStore>,
-}
-
-impl JwtTokens {
-    fn token(
-        &self,
-        at_least: Duration,
-        refused: Option<&AccessToken>,
-    ) -> Result<IssuedToken, Error> {
-        let good = |grant: TokenGrant| {
-            let now = system_now().unix;
-            let validity = RefreshPolicy::new(PATIENCE).validity(&grant);
-            let is_refused = refused.is_some_and(|token| token.matches(&grant.access_token));
-            let is_good = !is_refused && validity.is_fresh(now) && validity.lasts(at_least, now);
-            is_good.then(|| grant.issued_token())
-        };
-        if let Some(token) = self.store.load(&self.key)?.and_then(good) {
-            return Ok(token);
-        }
-        let mut held = self.store.lock(&self.key, PATIENCE)?;
-        match held.load() {
-            Ok(stored) => {
-                if let Some(token) = stored.and_then(good) {
-                    return Ok(token);
-                }
-            }
-            Err(StoreError::Corrupt { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        held.prepare()?;
-        let grant = self
-            .client
-            .run(self.app.grant(&JwtGrant::new(), entropy()?))?;
-        held.save(&grant)?;
-        Ok(grant.issued_token())
-    }
-
-    fn fixed(&self, token: &AccessToken) -> TokenSource {
-        TokenSource::fixed(&self.client, self.app.endpoints(), token.clone())
     }
 }

@@ -226,11 +226,11 @@ impl Refresh {
 
     async fn before(&mut self) -> Result<Before, Error> {
         let source = self.source.clone();
-        let Kind::Stored { key, store, .. } = &source.kind else {
+        let Some((key, store)) = source.place() else {
             return self.renewal().map(Before::Send);
         };
         if source.shared.unsaved().is_none() {
-            let stored = store.0.load(key).await?;
+            let stored = source.readable(store.0.load(key).await)?;
             if let Some(grant) = self.newer(stored) {
                 return Ok(Before::Have(grant));
             }
@@ -242,7 +242,8 @@ impl Refresh {
             let (_, stored) = source.keep(&mut **held, unsaved).await?;
             self.stored.extend(stored);
         }
-        let before = match held.load().await {
+        let loaded = held.load().await;
+        let before = match source.readable(loaded) {
             Ok(stored) => {
                 let token = refresh_token_of(stored.as_ref());
                 self.take_up(stored, token)
@@ -296,15 +297,13 @@ impl Refresh {
     /// What a spent refresh token is refused with is not known (protocol §14): whatever the refusal, someone
     /// else may have spent it, and stored the next.
     async fn after_refusal(&mut self) -> Result<Option<Before>, Error> {
-        let (Some(held), false) = (&mut self.held, self.read_again) else {
+        let (Some(held), Some(sent), false) = (&mut self.held, &self.sent, self.read_again) else {
             return Ok(None);
         };
         self.read_again = true;
         let stored = held.load().await?;
-        match (refresh_token_of(stored.as_ref()), &self.sent) {
-            (Some(token), Some(sent)) if !token.matches(sent) => {
-                self.take_up(stored, Some(token)).map(Some)
-            }
+        match refresh_token_of(stored.as_ref()) {
+            Some(token) if !token.matches(sent) => self.take_up(stored, Some(token)).map(Some),
             _ => Ok(None),
         }
     }
@@ -331,10 +330,11 @@ impl Refresh {
     /// is good, and the next calls for a token try to store it before anything else.
     async fn keep(mut self, grant: TokenGrant) -> Next {
         self.clock_skew = grant.clock_skew;
-        let (Some(held), Some(sent)) = (&mut self.held, &self.sent) else {
+        let Some(held) = &mut self.held else {
             return self.end(Ok(grant));
         };
-        let from = Some(sent.clone());
+        // A JWT app's replaces whatever there is, as a login's does.
+        let from = self.sent.clone();
         let kept = self.source.keep(&mut **held, Unsaved { from, grant }).await;
         let kept = kept.map(|(grant, stored)| {
             self.taken = stored.is_none();
@@ -436,6 +436,17 @@ fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
 }
 
 impl Source {
+    /// A damaged grant of a JWT app is replaced by another one: nothing is lost with it.
+    fn readable(
+        &self,
+        loaded: Result<Option<TokenGrant>, StoreError>,
+    ) -> Result<Option<TokenGrant>, StoreError> {
+        match loaded {
+            Err(StoreError::Corrupt { .. }) if self.is_of_jwt_app() => Ok(None),
+            loaded => loaded,
+        }
+    }
+
     /// Stores a grant, and tells how long that took. If someone else's stands by now where there was what it was renewed
     /// from, that is the grant. If it cannot be stored, it is kept here, and stored before all else.
     pub(crate) async fn keep(

@@ -89,6 +89,8 @@ pub(crate) enum Kind {
 pub(crate) struct Jwt {
     of_all: Arc<(Keys, JwtGrant)>,
     session: Option<Arc<str>>,
+    /// Where its tokens rest until they end, if other processes are to find them.
+    place: Option<Box<(GrantKey, Store)>>,
 }
 
 impl Jwt {
@@ -146,9 +148,40 @@ impl Source {
         timeout: Duration,
         clock: Clock,
     ) -> Self {
-        let of_all = Arc::new((keys.into().into_inner(), grant));
-        let session = None;
-        let kind = Kind::Jwt(Jwt { of_all, session });
+        Self::jwt_at(keys.into().into_inner(), grant, None, timeout, clock)
+    }
+
+    /// A JWT app's tokens, for one kind of grant, which rest in the store until they end. Those of its sessions do not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`GrantKey::of`].
+    pub fn jwt_stored<A>(
+        keys: impl Into<JwtKeys<A>>,
+        grant: JwtGrant,
+        subject: impl Into<String>,
+        store: Store,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        let keys = keys.into().into_inner();
+        let key = GrantKey::of(keys.endpoints(), keys.client_id(), subject)?;
+        let place = Some(Box::new((key, store)));
+        Ok(Self::jwt_at(keys, grant, place, timeout, clock))
+    }
+
+    fn jwt_at(
+        keys: Keys,
+        grant: JwtGrant,
+        place: Option<Box<(GrantKey, Store)>>,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Self {
+        let kind = Kind::Jwt(Jwt {
+            of_all: Arc::new((keys, grant)),
+            session: None,
+            place,
+        });
         let turns = Self::turns(timeout, &clock);
         Self::new(kind, Slot::hot(), turns, timeout, clock)
     }
@@ -390,8 +423,8 @@ impl Source {
     ///
     /// [`Error::NotStored`] if it cannot be stored now either: the login is lost when the process ends.
     pub async fn flush(self: Arc<Self>, patience: Duration) -> Result<(), Error> {
-        match (&self.kind, self.shared.unsaved()) {
-            (Kind::Stored { key, store, .. }, Some(_)) => {
+        match (self.place(), self.shared.unsaved()) {
+            (Some((key, store)), Some(_)) => {
                 let held = store.0.lock(key, patience).await;
                 let mut held = held.map_err(Error::NotStored)?;
                 // Now, and not before: it may be stored by now, or be logged out.
@@ -431,9 +464,18 @@ impl Source {
         self.is_stored() && (self.running().is_some() || self.has_unsaved())
     }
 
-    /// Whether it has a login that rests in a store, so that a renewal must not be lost.
+    /// Whether its grant rests in a store, so that a renewal must not be lost.
     pub fn is_stored(&self) -> bool {
-        matches!(self.kind, Kind::Stored { .. })
+        self.place().is_some()
+    }
+
+    /// Where its grant rests, if it does.
+    pub(crate) fn place(&self) -> Option<(&GrantKey, &Store)> {
+        match &self.kind {
+            Kind::Stored { key, store, .. } => Some((key, store)),
+            Kind::Jwt(jwt) => jwt.place.as_deref().map(|(key, store)| (key, store)),
+            Kind::Fixed | Kind::Logins { .. } => None,
+        }
     }
 
     /// The source of a session of this JWT app: one of many, so it weighs little. With its name, for who keeps it.
@@ -450,6 +492,7 @@ impl Source {
         let kind = Kind::Jwt(Jwt {
             of_all: jwt.of_all.clone(),
             session: Some(name.clone()),
+            place: None,
         });
         Ok((name, self.one_of_many(kind)))
     }

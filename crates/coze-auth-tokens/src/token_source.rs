@@ -162,6 +162,29 @@ where
         Self::of_keys(transport, app.into(), grant)
     }
 
+    /// Like [`jwt`](Self::jwt), whose tokens rest in the store until they end: for programs that run for a moment, each of
+    /// which would ask for a token of its own. `subject` is your own name for them; sources with another [`JwtGrant`] take
+    /// another one. Those of its [sessions](Self::session) are not stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] if the subject is empty, has white space around it or invisible characters.
+    pub fn jwt_stored(
+        transport: &D::Transport,
+        app: impl Into<JwtKeys>,
+        grant: JwtGrant,
+        subject: impl Into<String>,
+        store: impl GrantStore + 'static,
+    ) -> Result<Self, Error> {
+        let driver = D::over(transport.clone());
+        let keys = app.into();
+        let endpoints = keys.endpoints().clone();
+        let (timeout, clock) = (driver.timeout(), clock(&driver));
+        let store = D::store(Arc::new(store));
+        let source = Source::jwt_stored(keys, grant, subject, store, timeout, clock)?;
+        Ok(Self::over(driver, &endpoints, source))
+    }
+
     pub(crate) fn of_keys<A>(transport: &D::Transport, keys: JwtKeys<A>, grant: JwtGrant) -> Self {
         let driver = D::over(transport.clone());
         let endpoints = keys.endpoints().clone();

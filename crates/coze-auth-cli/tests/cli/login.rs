@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout};
 
-use coze_auth_mock::DeviceAction;
+use coze_auth_mock::{DeviceAction, Fault, On};
 use serde_json::{Value, json};
 
 use crate::support::{Home, piped};
@@ -173,32 +173,8 @@ fn a_login_in_the_browser_takes_its_callback() {
 #[test]
 fn a_jwt_app_needs_no_person_and_its_tokens_are_kept() {
     let home = Home::new();
-    let id = home.app("jwt");
-    let variables = home.mock.environment();
-    let key = home.path.join("key.pem");
-    let agent = home.run(&["api", "GET", "/x"]);
-    assert_eq!(agent.code, Some(3), "nobody is signed in yet: {agent:?}");
-    assert!(variables.contains("COZE_JWT_OAUTH_PRIVATE_KEY"));
-    std::fs::write(&key, key_of(&home)).expect("written");
-    let key_name = key.to_str().expect("UTF-8");
-    let run = home.run(&[
-        "login",
-        "--jwt",
-        "--client-id",
-        &id,
-        "--key-id",
-        "mock-jwt-key-1",
-        "--key-file",
-        key_name,
-    ]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let grants = || {
-        let requests = home.mock.requests();
-        requests
-            .iter()
-            .filter(|request| request.endpoint == "token")
-            .count()
-    };
+    let key_name = jwt_login(&home);
+    let grants = || granted(&home);
     let before = grants();
     let first = home.run(&["token"]).stdout;
     assert_eq!(home.run(&["token"]).stdout, first);
@@ -211,9 +187,70 @@ fn a_jwt_app_needs_no_person_and_its_tokens_are_kept() {
     let profile = home.path.join(".config/coze-auth/profiles/default.json");
     let profile = std::fs::read_to_string(profile).expect("the profile");
     assert!(
-        profile.contains(key_name) && !profile.contains("BEGIN"),
+        profile.contains(&key_name) && !profile.contains("BEGIN"),
         "{profile}"
     );
+}
+
+/// Logs in with the JWT app of the mock, and gives the name of its key's file.
+fn jwt_login(home: &Home) -> String {
+    let key = home.path.join("key.pem");
+    std::fs::write(&key, key_of(home)).expect("written");
+    let key = key.to_str().expect("UTF-8").to_owned();
+    let id = home.app("jwt");
+    let app = ["--client-id", &id, "--key-id", "mock-jwt-key-1"];
+    let run = home.run(&[&["login", "--jwt", "--key-file", &key], &app[..]].concat());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    key
+}
+
+/// How many tokens the mock's apps were granted.
+fn granted(home: &Home) -> usize {
+    let requests = home.mock.requests();
+    let of_tokens = requests
+        .iter()
+        .filter(|request| request.endpoint == "token");
+    of_tokens.count()
+}
+
+/// Whatever the status says (protocol §4.4): each request has a new token, and the answer that was refused is not printed.
+#[test]
+fn a_token_of_a_jwt_app_that_is_refused_is_replaced() {
+    for (status, code) in [
+        (200, 4100),
+        (200, 700_012_006),
+        (400, 4100),
+        (401, 700_012_006),
+    ] {
+        for arguments in [&["api", "GET", "/v1/users/me"][..], &["whoami", "--json"]] {
+            let home = Home::new();
+            jwt_login(&home);
+            let first = home.run(&["token"]).stdout;
+            let before = granted(&home);
+            let fault = Fault::status(status).header("content-type", "application/json");
+            let fault = fault.body(format!("{{\"code\":{code},\"msg\":\"invalid\"}}"));
+            let _once = home.mock.fault(On::endpoint("users_me"), fault.times(1));
+            let run = home.run(arguments);
+            assert_eq!(run.code, Some(0), "{status} {code}: {run:?}");
+            assert!(run.stdout.contains("alice"), "{run:?}");
+            assert!(!run.stdout.contains("invalid"), "{run:?}");
+            assert_eq!(granted(&home), before + 1, "{status} {code}");
+            assert_ne!(home.run(&["token"]).stdout, first);
+            assert_eq!(granted(&home), before + 1, "it is stored");
+        }
+    }
+}
+
+/// Nothing is lost with it, so nobody has to log in.
+#[test]
+fn a_damaged_token_of_a_jwt_app_is_replaced() {
+    let home = Home::new();
+    jwt_login(&home);
+    let place = home.run(&["status", "--json"]).json()["place"].clone();
+    std::fs::write(place.as_str().expect("a path"), "{").expect("written");
+    let run = home.run(&["token"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(home.run(&["token"]).stdout, run.stdout, "it is stored");
 }
 
 /// The development key of the mock, over HTTP as its banner says.

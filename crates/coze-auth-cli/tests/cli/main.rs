@@ -1,7 +1,10 @@
 //! The command `coze-auth`, as scripts and people run it, against a mock.
 
+mod api;
+mod completions;
 mod errors;
 mod exec;
+mod files;
 mod login;
 mod renewal;
 mod support;

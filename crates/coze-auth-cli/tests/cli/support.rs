@@ -1,13 +1,76 @@
 //! A mock, and a home of its own for each test.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
 
 use coze_auth_mock::CozeAuthMock;
 use serde_json::Value;
+
+/// An API that answers the first requests with these bytes, and gives what it was sent.
+pub(crate) struct RawApi {
+    pub(crate) base: String,
+    requests: JoinHandle<Vec<String>>,
+}
+
+impl RawApi {
+    pub(crate) fn new(answers: &[&str]) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base = format!("http://{}", socket.local_addr().expect("an address"));
+        let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let serve = move || {
+            let answer = |answer: String| {
+                let (mut stream, _) = socket.accept().expect("a connection");
+                let request = request_of(&mut stream);
+                // The client may have read enough.
+                let _ = stream.write_all(answer.as_bytes());
+                request
+            };
+            answers.into_iter().map(answer).collect()
+        };
+        Self {
+            base,
+            requests: thread::spawn(serve),
+        }
+    }
+
+    /// The requests, when all were answered.
+    pub(crate) fn requests(self) -> Vec<String> {
+        self.requests.join().expect("it has answered")
+    }
+}
+
+/// Head and body, by its length.
+fn request_of(stream: &mut TcpStream) -> String {
+    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let length = head.split_once("content-length: ");
+            let length = length.and_then(|(_, rest)| rest.split('\r').next()?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        match stream.read(&mut piece).expect("a request") {
+            0 => return text,
+            read => request.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+/// An answer of JSON.
+pub(crate) fn json_answer(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// A home, which is removed at the end, and a mock.
 pub(crate) struct Home {
@@ -51,13 +114,7 @@ impl Home {
 
     /// Runs it with this text on standard input.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Run {
-        let mut command = self.command(arguments);
-        let mut child = piped(&mut command);
-        let mut stdin = child.stdin.take().expect("piped");
-        // It may have refused before it reads.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        Run::of(child.wait_with_output().expect("it ends"))
+        fed(&mut self.command(arguments), input)
     }
 
     pub(crate) fn sign_in(&self) {
@@ -81,6 +138,16 @@ impl Drop for Home {
     fn drop(&mut self) {
         let _gone = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Runs it with this text on standard input.
+pub(crate) fn fed(command: &mut Command, input: &str) -> Run {
+    let mut child = piped(command);
+    let mut stdin = child.stdin.take().expect("piped");
+    // It may have refused before it reads.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    Run::of(child.wait_with_output().expect("it ends"))
 }
 
 pub(crate) fn piped(command: &mut Command) -> Child {
