@@ -16,6 +16,50 @@ pub(crate) const MAX_PARAMETER: usize = 2_048;
 /// secrets is long.
 pub(crate) const MAX_CONTROL_BODY: usize = 2 * 1024 * 1024;
 
+/// Maximum number of bytes of the head of a request; 431 above it, and with more than 100 headers over HTTP/1.1.
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
+
+/// Maximum number of connections of a mock, over all its ports. Above it, the one that has been silent for longest is
+/// ended; while all have a request under way, a new one waits.
+pub(crate) const MAX_CONNECTIONS: usize = 2_000;
+
+/// Maximum time for the TLS handshake of a connection, unless the configuration says otherwise.
+pub(crate) const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Maximum time for the head of a request, unless the configuration says otherwise.
+pub(crate) const MAX_HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// Maximum time for the body of a request, unless the configuration says otherwise.
+pub(crate) const MAX_BODY_TIME: Duration = Duration::from_secs(60);
+
+/// Maximum time between the requests of a connection, unless the configuration says otherwise. The pools of many clients
+/// keep a connection for 90 seconds, and one that ends just when a request is sent fails that request.
+pub(crate) const MAX_IDLE_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Maximum number of bytes of all bodies that are waited for, with their heads: above it, the oldest is not waited for
+/// any longer.
+pub(crate) const MAX_BODIES: usize = 64 * 1024 * 1024;
+
+/// How long the mock waits for the client's end of a connection that a fault has ended, so that the client reads what was
+/// sent before: a socket that is closed with unread bytes is reset.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Maximum number of requests at once on a connection of HTTP/2; a client learns it from the settings.
+pub(crate) const MAX_STREAMS: u32 = 100;
+
+/// Maximum number of streams of a connection that the client has reset before the mock has begun with them (CVE-2023-44487);
+/// above it, the connection ends.
+pub(crate) const MAX_RESET_STREAMS: usize = 20;
+
+/// Maximum number of streams of a connection that the mock has reset for the client's errors (RUSTSEC-2024-0003); above it,
+/// the connection ends.
+pub(crate) const MAX_ERROR_STREAMS: usize = 100;
+
+/// Number of bytes that a client may send on a stream of HTTP/2, and on the whole connection, before the mock has read them.
+pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
+/// See [`STREAM_WINDOW`].
+pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
+
 /// Maximum number of headers of a request that the journal keeps.
 pub(crate) const MAX_HEADERS: usize = 64;
 

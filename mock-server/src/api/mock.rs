@@ -23,6 +23,7 @@ use super::world::MockWorld;
 use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
+use crate::net::connections::{ConnectionLimits, Connections};
 use crate::protocol::world_name::WorldNameError;
 use crate::server::port_server::PortServer;
 use crate::server::service::MakeConnection;
@@ -57,6 +58,7 @@ pub struct CozeAuthMock {
     router: Router,
     /// Serves the ports of worlds while the mock listens.
     ports: Option<Arc<PortServer>>,
+    connections: Arc<Connections>,
     listening: Option<Listening>,
     bound: Option<SocketAddr>,
 }
@@ -100,6 +102,7 @@ impl CozeAuthMock {
             routes,
             worlds,
             ports: None,
+            connections: Arc::new(Connections::new(ConnectionLimits::default())),
             listening: None,
             bound: None,
         }
@@ -114,7 +117,7 @@ impl CozeAuthMock {
     }
 
     pub(crate) fn port_server(&self, runtime: Handle) -> Arc<PortServer> {
-        PortServer::new(runtime, self.routes.clone())
+        PortServer::new(runtime, self.routes.clone(), self.connections.clone())
     }
 
     pub(crate) fn listening(
@@ -214,6 +217,7 @@ impl CozeAuthMock {
             root: self.worlds.first(),
             alone: false,
             router: self.router(),
+            connections: self.connections.clone(),
         }
     }
 

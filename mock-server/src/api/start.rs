@@ -16,7 +16,7 @@ use crate::config::options::{Listen, WantedTls, random_token};
 use crate::error::SetupError;
 use crate::net::addressing;
 use crate::net::tls::Tls;
-use crate::server::service;
+use crate::server::serve::serve;
 
 impl Builder {
     /// Returns the address to listen on, and the mock, which requires an admin token if other machines can reach it.
@@ -75,16 +75,15 @@ impl Builder {
         let bound = listener.local_addr().map_err(bind)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let tls = mock.world.addressing.tls.clone();
-        let serve = service::serve(listener.into(), tls, mock.make_connection())
-            .with_graceful_shutdown(async {
-                // An error means that the sender was dropped, which has the same meaning.
-                let _ = stopped.await;
-            });
+        let serve = serve(listener.into(), tls, mock.make_connection(), async {
+            // An error means that the sender was dropped, which has the same meaning.
+            let _ = stopped.await;
+        });
         let ports = mock.port_server(Handle::current());
         let task = {
             let ports = ports.clone();
             tokio::spawn(async move {
-                let _ = serve.await;
+                serve.await;
                 ports.ended().await;
             })
         };
@@ -102,7 +101,7 @@ impl Builder {
         let tls = mock.world.addressing.tls.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, reported) = mpsc::channel();
-        let serve = move || {
+        let serving = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
                 .build();
@@ -117,7 +116,7 @@ impl Builder {
                     drop(report.send(Ok((bound, runtime.handle().clone()))));
                     runtime.block_on(async {
                         tokio::select! {
-                            _ = service::serve(listener.into(), tls, make) => {}
+                            () = serve(listener.into(), tls, make, std::future::pending()) => {}
                             _ = stopped => {}
                         }
                     });
@@ -125,7 +124,7 @@ impl Builder {
             }
         };
         let thread = std::thread::Builder::new().name("coze-auth-mock".to_owned());
-        let thread = thread.spawn(serve).map_err(SetupError::Thread)?;
+        let thread = thread.spawn(serving).map_err(SetupError::Thread)?;
         let ended = || io::Error::other("the server thread ended before it listened");
         let bound = reported.recv().unwrap_or_else(|_| Err(ended()));
         let (bound, runtime) = bound.map_err(|source| SetupError::Bind { address, source })?;

@@ -5,14 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-
-use crate::time::ticker::Ticker;
-
-/// How long the mock accepts nothing after the system had no room for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
@@ -57,21 +51,18 @@ impl Port {
         self.listener().take();
     }
 
-    /// The next connection; never one after the port was closed.
-    pub(crate) async fn accept(&self) -> (TcpStream, SocketAddr) {
+    /// The next connection; never one after the port was closed. An error is often that there are too many open files, so
+    /// that the next attempt would fail as well.
+    pub(crate) async fn accept(&self) -> io::Result<TcpStream> {
         loop {
             let accepted = poll_fn(|context| match &*self.listener() {
                 Some(listener) => listener.poll_accept(context),
                 None => Poll::Pending,
             });
             match accepted.await {
-                Ok(accepted) => return accepted,
+                Ok((stream, _)) => return Ok(stream),
                 Err(error) if is_of_the_client(&error) => {}
-                // Often there are too many open files; then the next attempt would fail as well.
-                Err(error) => {
-                    tracing::error!("cannot accept a connection: {error}");
-                    Ticker::every(PAUSE).next().await;
-                }
+                Err(error) => return Err(error),
             }
         }
     }

@@ -1,26 +1,51 @@
 //! The mock's sockets, on which faults act that HTTP cannot express.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
-use axum::serve::Listener;
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
-use super::port::Port;
-use super::tls::{Stream, Tls};
+use super::connections::Connection;
+use super::tls::Stream;
 use crate::intercept::socket_fault::SocketFault;
 use crate::limits::MAX_FAULT_TIME;
 use crate::time::ticker::Ticker;
 
-/// The handle of a connection, through which the handler of a request injects a fault.
+/// The handle of a request's connection, through which its handler injects a fault.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionHandle(Arc<Mutex<Option<SocketFault>>>);
+pub(crate) struct ConnectionHandle {
+    faults: Arc<Faults>,
+    /// What becomes of the answer of this request, if it has the connection not for itself (HTTP/2).
+    answer: Option<Arc<Mutex<Option<AnswerFault>>>>,
+}
+
+/// What is to become of a connection.
+#[derive(Debug, Default)]
+struct Faults {
+    next: Mutex<Option<SocketFault>>,
+    /// What was written is to be sent, then FIN.
+    cut: AtomicBool,
+    /// The task that reads the connection.
+    reader: Mutex<Option<Waker>>,
+    /// The requests under way are to end, and no other begins.
+    farewell: Notify,
+}
+
+/// A fault of an answer that shares its connection with others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AnswerFault {
+    /// The head and this many bytes of the body, then the end of the connection.
+    Cut(usize),
+    /// The end of the connection after the answer.
+    Last,
+}
 
 impl ConnectionHandle {
     /// The connection of a request; none if it was not received by a socket of the mock.
@@ -29,41 +54,63 @@ impl ConnectionHandle {
         found.map(|ConnectInfo(handle)| handle.clone())
     }
 
+    /// The handle of another request on the same connection of HTTP/2.
+    pub(crate) fn of_one_stream(&self) -> Self {
+        Self {
+            faults: self.faults.clone(),
+            answer: Some(Arc::default()),
+        }
+    }
+
     /// Makes the socket act on the next answer. Call it before the answer is passed to the server, which then writes it.
     pub(crate) fn inject(&self, fault: SocketFault) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        let answer_fault = match (&self.answer, &fault) {
+            (None, _) | (_, SocketFault::Reset | SocketFault::Garbage(_)) => None,
+            (Some(answer), SocketFault::Cut(body)) => Some((answer, AnswerFault::Cut(*body))),
+            (Some(answer), SocketFault::Drip(_)) => Some((answer, AnswerFault::Last)),
+        };
+        if let Some((answer, fault)) = answer_fault {
+            *lock(answer) = Some(fault);
+        }
+        if !matches!(answer_fault, Some((_, AnswerFault::Cut(_)))) {
+            *lock(&self.faults.next) = Some(fault);
+            self.wake();
+        }
     }
 
     fn take(&self) -> Option<SocketFault> {
-        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.take()
+        lock(&self.faults.next).take()
+    }
+
+    /// The fault of this request's own answer.
+    pub(crate) fn answer_fault(&self) -> Option<AnswerFault> {
+        lock(self.answer.as_ref()?).take()
+    }
+
+    /// Ends the connection after what was written so far.
+    pub(crate) fn cut(&self) {
+        self.faults.cut.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Ends the connection after the requests that are under way.
+    pub(crate) fn say_farewell(&self) {
+        self.faults.farewell.notify_one();
+    }
+
+    pub(crate) async fn farewell(&self) {
+        self.faults.farewell.notified().await;
+    }
+
+    fn wake(&self) {
+        if let Some(reader) = lock(&self.faults.reader).take() {
+            reader.wake();
+        }
     }
 }
 
-/// A listener whose connections can act out faults.
-#[derive(Debug)]
-pub(crate) struct FaultListener {
-    pub(crate) port: Port,
-    pub(crate) tls: Option<Arc<Tls>>,
-}
-
-impl Listener for FaultListener {
-    type Io = FaultStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (FaultStream, SocketAddr) {
-        let (stream, address) = self.port.accept().await;
-        let stream = FaultStream {
-            stream: Stream::new(stream, self.tls.as_deref()),
-            handle: ConnectionHandle::default(),
-            now: Now::Faultless,
-        };
-        (stream, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.port.local_addr()
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A socket that acts out the fault that was injected through its [`ConnectionHandle`]. It writes no vectors, so that head and body
@@ -72,6 +119,8 @@ impl Listener for FaultListener {
 pub(crate) struct FaultStream {
     stream: Stream,
     handle: ConnectionHandle,
+    connection: Arc<Connection>,
+    http2: bool,
     now: Now,
 }
 
@@ -92,9 +141,23 @@ enum Now {
     /// FIN is to be sent; the number is how much of the answer was accepted.
     Ending(Option<usize>),
     Ended,
+    /// What HTTP/2 has to send is to be sent, then FIN.
+    LastFlush,
+    /// HTTP/2: the mock's end is closed. Nothing is written, and what arrives is dropped until the client has closed its end.
+    Closed,
 }
 
 impl FaultStream {
+    pub(crate) fn new(stream: Stream, connection: Arc<Connection>) -> Self {
+        Self {
+            http2: stream.speaks_http2(),
+            stream,
+            handle: ConnectionHandle::default(),
+            connection,
+            now: Now::Faultless,
+        }
+    }
+
     pub(crate) fn handle(&self) -> ConnectionHandle {
         self.handle.clone()
     }
@@ -146,8 +209,13 @@ impl FaultStream {
                     let written = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
                     bytes.advance(written);
                 }
-                self.now = Now::Ending(None);
+                self.now = match self.http2 {
+                    true => return self.close(cx).map_ok(|()| buf.len()),
+                    false => Now::Ending(None),
+                };
             }
+            Now::LastFlush => return Pin::new(stream).poll_write(cx, buf),
+            Now::Closed => return Poll::Ready(Ok(buf.len())),
             Now::Drip { until, .. } if Instant::now() >= *until => {
                 return Pin::new(stream).poll_write(cx, buf);
             }
@@ -168,6 +236,33 @@ impl FaultStream {
             }
         }
         Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// Closes the mock's end.
+    fn close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.stream.poll_cut(cx))?;
+        self.now = Now::Closed;
+        self.connection.says_farewell();
+        Poll::Ready(Ok(()))
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.http2 {
+            *lock(&self.handle.faults.reader) = Some(cx.waker().clone());
+            // Before the read: what was to be sent before the cut will then be sent before the next flush.
+            if self.handle.faults.cut.swap(false, Ordering::Acquire) {
+                self.now = Now::LastFlush;
+            }
+        }
+        while matches!(self.now, Now::Closed) {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            buf.set_filled(before);
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -194,7 +289,11 @@ impl AsyncWrite for FaultStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match self.now {
+            Now::LastFlush => self.close(cx),
+            Now::Closed => Poll::Ready(Ok(())),
+            _ => Pin::new(&mut self.stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -204,11 +303,17 @@ impl AsyncWrite for FaultStream {
 
 impl AsyncRead for FaultStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(this.read(cx, buf))?;
+        if !this.http2 && buf.filled().len() > before {
+            this.connection.receives();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -218,6 +323,8 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::net::{TcpListener, TcpStream};
+
+    use crate::net::connections::Connections;
 
     /// A whole answer of a byte a minute would take hours.
     #[test]
@@ -229,8 +336,10 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let to = listener.local_addr().expect("an address");
             let _client = TcpStream::connect(to).await.expect("a connection");
-            let (port, tls) = (listener.into(), None);
-            let (mut stream, _) = FaultListener { port, tls }.accept().await;
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let entry = Connections::new(Default::default()).enter();
+            let stream = Stream::new(stream, None).await.expect("no handshake");
+            let mut stream = FaultStream::new(stream, entry.connection.clone());
             stream.handle.inject(SocketFault::Drip(MAX_FAULT_TIME));
             let first = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"answer")).await;
             assert_eq!(first.ok(), Some(1));

@@ -17,8 +17,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{Accept, TlsAcceptor};
 
 /// The lifetime of certificates; some clients refuse more than 825 days.
 const VALID: Duration = Duration::from_secs(800 * 24 * 3600);
@@ -101,7 +101,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         Ok(Self { acceptor, ca_pem })
     }
@@ -114,52 +114,52 @@ fn validity(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
-/// A connection. The handshake begins at the first read, so that a slow one does not delay other connections.
+/// A connection.
 pub(crate) enum Stream {
     Plain(TcpStream),
-    Greeting(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
-    /// The handshake failed.
-    Lost,
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain(_) => "Plain",
-            Self::Greeting(_) => "Greeting",
             Self::Tls(_) => "Tls",
-            Self::Lost => "Lost",
         })
     }
 }
 
 impl Stream {
-    pub(crate) fn new(stream: TcpStream, tls: Option<&Tls>) -> Self {
+    /// Shakes hands, if there is TLS.
+    pub(crate) async fn new(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
         match tls {
-            None => Self::Plain(stream),
-            Some(tls) => Self::Greeting(Box::new(tls.acceptor.accept(stream))),
+            None => Ok(Self::Plain(stream)),
+            Some(tls) => Ok(Self::Tls(Box::new(tls.acceptor.accept(stream).await?))),
         }
     }
 
-    fn tcp(&self) -> Option<&TcpStream> {
+    /// Returns true if the client chose HTTP/2. Without TLS it cannot.
+    pub(crate) fn speaks_http2(&self) -> bool {
         match self {
-            Self::Plain(stream) => Some(stream),
-            Self::Greeting(accept) => accept.get_ref(),
-            Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::Lost => None,
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         }
     }
 
     pub(crate) fn set_nodelay(&self) {
-        if let Some(tcp) = self.tcp() {
-            let _ = tcp.set_nodelay(true);
-        }
+        let _ = self.tcp().set_nodelay(true);
     }
 
     /// Makes the socket send RST when it is dropped.
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
-        self.tcp().map_or(Ok(()), TcpStream::set_zero_linger)
+        self.tcp().set_zero_linger()
     }
 
     /// Sends the written bytes, then FIN. TLS has no `close_notify` then, as when a server crashes.
@@ -167,27 +167,15 @@ impl Stream {
         ready!(Pin::new(&mut *self).poll_flush(cx))?;
         match self {
             Self::Tls(stream) => Pin::new(stream.get_mut().0).poll_shutdown(cx),
-            other => Pin::new(other).poll_shutdown(cx),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
-    fn greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut (dyn Io + Send)>>> {
-        if let Self::Greeting(accept) = self {
-            match ready!(Pin::new(&mut **accept).poll(cx)) {
-                Ok(stream) => *self = Self::Tls(Box::new(stream)),
-                Err(error) => {
-                    *self = Self::Lost;
-                    // Often the client's own alert: it does not trust the CA, or it sent plain HTTP.
-                    tracing::warn!("TLS handshake failed: {error}");
-                    return Poll::Ready(Err(error));
-                }
-            }
+    fn io(&mut self) -> Pin<&mut (dyn Io + Send)> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(&mut **stream),
         }
-        Poll::Ready(match self {
-            Self::Plain(stream) => Ok(Pin::new(stream)),
-            Self::Tls(stream) => Ok(Pin::new(&mut **stream)),
-            Self::Greeting(_) | Self::Lost => Err(io::ErrorKind::NotConnected.into()),
-        })
     }
 }
 
@@ -201,7 +189,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.greeted(cx))?.poll_read(cx, buf)
+        self.io().poll_read(cx, buf)
     }
 }
 
@@ -211,18 +199,14 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.greeted(cx))?.poll_write(cx, buf)
+        self.io().poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.greeted(cx))?.poll_flush(cx)
+        self.io().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self {
-            // There is no TLS session to close yet.
-            Self::Greeting(_) | Self::Lost => Poll::Ready(Ok(())),
-            _ => ready!(self.greeted(cx))?.poll_shutdown(cx),
-        }
+        self.io().poll_shutdown(cx)
     }
 }

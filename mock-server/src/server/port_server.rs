@@ -9,7 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::service::{self, MakeConnection};
+use super::serve::serve;
+use super::service::MakeConnection;
+use crate::net::connections::Connections;
 use crate::net::port::Port;
 use crate::world::World;
 use crate::world::own_port::ServePorts;
@@ -20,14 +22,17 @@ pub(crate) struct PortServer {
     runtime: Handle,
     /// Those that every world has.
     routes: Router,
+    /// Those of the mock's own address, too: the limits are for all together.
+    connections: Arc<Connections>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl PortServer {
-    pub(crate) fn new(runtime: Handle, routes: Router) -> Arc<Self> {
+    pub(crate) fn new(runtime: Handle, routes: Router, connections: Arc<Connections>) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             routes,
+            connections,
             tasks: Mutex::default(),
         })
     }
@@ -56,18 +61,16 @@ impl ServePorts for PortServer {
             root: world,
             alone: true,
             router: self.routes.clone(),
+            connections: self.connections.clone(),
         };
-        let serve = service::serve(port.clone(), tls, make).with_graceful_shutdown(async {
+        let serve = serve(port.clone(), tls, make, async {
             // An error means that the sender was dropped, which has the same meaning.
             let _ = stopped.await;
         });
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that have ended.
         while tasks.try_join_next().is_some() {}
-        let task = async {
-            let _ = serve.await;
-        };
-        tasks.spawn_on(task, &self.runtime);
+        tasks.spawn_on(serve, &self.runtime);
         Ok((port, stop))
     }
 }

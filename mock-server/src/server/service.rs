@@ -1,25 +1,27 @@
 //! The service of a connection, which answers the data plane of the world at its root directly, and routes all other requests.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::Response;
-use axum::serve::{IncomingStream, Serve};
-use tower::Service;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use tower::Service as _;
 
+use super::answer::Answer;
 use super::world_routing;
-use crate::net::port::Port;
-use crate::net::socket::{ConnectionHandle, FaultListener};
-use crate::net::tls::Tls;
+use crate::net::connections::{self, Connections, RequestUnderWay};
+use crate::net::received_body::ReceivedBody;
+use crate::net::socket::ConnectionHandle;
 use crate::web::data;
 use crate::world::World;
 
-/// Makes the service of each [`Connection`].
+/// What the connections of a mock share.
 #[derive(Clone, Debug)]
 pub(crate) struct MakeConnection {
     /// The world at `/`.
@@ -28,62 +30,56 @@ pub(crate) struct MakeConnection {
     pub(crate) alone: bool,
     /// The routes of all worlds, or those that every world has.
     pub(crate) router: Router,
-}
-
-impl Service<IncomingStream<'_, FaultListener>> for MakeConnection {
-    type Response = Connection;
-    type Error = Infallible;
-    type Future = Ready<Result<Connection, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, stream: IncomingStream<'_, FaultListener>) -> Self::Future {
-        ready(Ok(Connection {
-            handle: stream.io().handle(),
-            made_by: self.clone(),
-        }))
-    }
+    pub(crate) connections: Arc<Connections>,
 }
 
 /// Answers the requests of one connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Connection {
-    handle: ConnectionHandle,
-    made_by: MakeConnection,
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) handle: ConnectionHandle,
+    pub(super) connection: Arc<connections::Connection>,
+    pub(super) made_by: MakeConnection,
 }
 
-impl Service<Request> for Connection {
-    type Response = Response;
+type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
+
+impl Service<Request<Incoming>> for Connection {
+    type Response = http::Response<Answer>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let handle = self.handle.clone();
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let under_way = self.connection.begin();
+        let handle = match request.version() {
+            http::Version::HTTP_2 => self.handle.of_one_stream(),
+            _ => self.handle.clone(),
+        };
+        let body = |incoming| Body::new(ReceivedBody::new(incoming, self.connection.clone()));
+        let mut request = request.map(body);
         let MakeConnection { root, alone, .. } = &self.made_by;
         let path = request.uri().path();
         if data::is_data(path) && (*alone || !world_routing::is_named(path)) {
-            return Box::pin(data::data(root.clone(), request, Some(handle)));
+            let answering = data::data(root.clone(), request, Some(handle.clone()));
+            return Box::pin(answered(answering, handle, under_way));
         }
-        request.extensions_mut().insert(ConnectInfo(handle));
+        request.extensions_mut().insert(ConnectInfo(handle.clone()));
+        let mut routes = self.made_by.router.clone();
         if *alone {
-            let routes = self.made_by.router.clone();
-            let answered = world_routing::alone(routes, root.clone(), request);
-            return Box::pin(async { Ok(answered.await) });
+            let answering = world_routing::alone(routes, root.clone(), request);
+            let answering = async { Ok(answering.await) };
+            return Box::pin(answered(answering, handle, under_way));
         }
-        Box::pin(self.made_by.router.call(request))
+        let answering = routes.call(request);
+        Box::pin(answered(answering, handle, under_way))
     }
 }
 
-pub(crate) fn serve(
-    port: Port,
-    tls: Option<Arc<Tls>>,
-    make: MakeConnection,
-) -> Serve<FaultListener, MakeConnection, Connection> {
-    axum::serve(FaultListener { port, tls }, make)
+async fn answered(
+    answering: impl Future<Output = Result<Response, Infallible>>,
+    handle: ConnectionHandle,
+    under_way: RequestUnderWay,
+) -> Result<http::Response<Answer>, Infallible> {
+    let response = answering.await?;
+    let fault = handle.answer_fault().map(|fault| (fault, handle));
+    Ok(response.map(|body| Answer::new(body, fault, under_way)))
 }

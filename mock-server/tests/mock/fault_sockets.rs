@@ -13,6 +13,7 @@ use crate::raw::*;
 /// answer has without the fault.
 fn each(
     server: &Server,
+    connect: fn(&Server) -> Box<dyn Stream>,
     fault: &Fault,
     kind: &str,
     stays_open: bool,
@@ -30,7 +31,7 @@ fn each(
                 let (world, request) = server.world_with_request(&format!("{kind}-{n}"), endpoint);
                 let before = world.requests().len();
                 let handle = world.fault(on(endpoint), fault.clone().at(at).times(1));
-                let mut stream = server.connect();
+                let mut stream = connect(server);
                 let received = ask(&mut stream, &request, stays_open);
                 let as_text = String::from_utf8_lossy(&received.bytes);
                 println!("{what}: {:?} {as_text:?}", received.end);
@@ -58,7 +59,7 @@ fn each(
                 assert_eq!((handle.matched(), handle.fired()), (1, 1), "{what}");
                 // The same once more: what has happened to the code or token?
                 if !stays_open {
-                    stream = server.connect();
+                    stream = connect(server);
                 }
                 let second = ask(&mut stream, &request, true);
                 let expected = if acted { again } else { first };
@@ -88,9 +89,19 @@ fn grants_that_are_spent_are_refused() {
 
 /// By all ways in which a mock listens.
 fn everywhere(fault: &Fault, kind: &str, stays_open: bool, check: impl Fn(&Received, u16) + Sync) {
+    over_http1(fault, kind, stays_open, &check);
+    over_http2(fault, kind, stays_open, &check);
+}
+
+fn over_http1(fault: &Fault, kind: &str, stays_open: bool, check: impl Fn(&Received, u16) + Sync) {
     for server in [Server::thread(), Server::task(), Server::tls()] {
-        each(&server, fault, kind, stays_open, &check);
+        each(&server, Server::connect, fault, kind, stays_open, &check);
     }
+}
+
+fn over_http2(fault: &Fault, kind: &str, stays_open: bool, check: impl Fn(&Received, u16) + Sync) {
+    let connect = |server: &Server| server.http2().translated();
+    each(&Server::tls(), connect, fault, kind, stays_open, check);
 }
 
 #[test]
@@ -157,15 +168,18 @@ fn a_body_is_truncated_in_the_middle_and_never_at_its_end() {
 fn garbage_is_no_http() {
     let bytes: &[u8] = b"\x00\xff no HTTP\r\n\r\n";
     let fault = Fault::garbage().body(bytes);
-    everywhere(&fault, "garbage", false, |received, _| {
+    over_http1(&fault, "garbage", false, |received, _| {
         assert_eq!((&*received.bytes, received.end), (bytes, End::Fin));
+    });
+    over_http2(&fault, "garbage", false, |received, _| {
+        assert_eq!((&*received.bytes, received.end), (&b""[..], End::Fin));
     });
 }
 
 #[test]
 fn a_slow_answer_comes_byte_by_byte_and_whole() {
     let fault = Fault::slow_drip(Duration::from_millis(1));
-    everywhere(&fault, "slow_drip", false, |received, without_fault| {
+    over_http1(&fault, "slow_drip", false, |received, without_fault| {
         assert_eq!((received.status(), received.end), (without_fault, End::Fin));
         assert_eq!(
             Some(received.body().len()),

@@ -16,6 +16,7 @@ mod flows;
 mod gate_control;
 mod gate_ends;
 mod gates;
+mod http2;
 mod http_edges;
 mod journal;
 mod jwt;

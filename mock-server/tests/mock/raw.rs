@@ -156,7 +156,13 @@ impl Server {
         Self(Mock { mock, clock }, None)
     }
 
-    /// A connection, over TLS if the mock speaks it.
+    /// A client of HTTP/2 with a connection.
+    pub(crate) fn http2(&self) -> crate::http2::Client {
+        let pem = self.0.mock.ca_pem().expect("TLS");
+        crate::http2::Client::new(self.address(), pem)
+    }
+
+    /// A connection of HTTP/1.1, over TLS if the mock speaks it.
     pub(crate) fn connect(&self) -> Box<dyn Stream> {
         let stream = connect(self.address());
         match self.0.mock.ca_pem() {
@@ -240,8 +246,17 @@ pub(crate) fn on(endpoint: &str) -> On {
 
 /// The status of a request without any fault, and of the same request once more.
 pub(crate) fn without_fault(server: &Server, endpoint: &str) -> (u16, u16) {
+    twice(server, endpoint, || server.connect())
+}
+
+/// The same over the connections of a client's own.
+pub(crate) fn twice(
+    server: &Server,
+    endpoint: &str,
+    connect: impl Fn() -> Box<dyn Stream>,
+) -> (u16, u16) {
     let (_, request) = server.world_with_request(&format!("plain-{endpoint}"), endpoint);
-    let status = |_| ask(&mut server.connect(), &request, true).status();
+    let status = |_| ask(&mut connect(), &request, true).status();
     let [first, again] = [0, 1].map(status);
     (first, again)
 }

@@ -21,6 +21,14 @@ pub(crate) fn secured(stream: TcpStream, ca_pem: &str) -> Secured {
 
 /// For who believes this CA, and expects this host.
 fn named(stream: TcpStream, ca_pem: &str, host: &str) -> Secured {
+    let config = client_config(ca_pem, &[b"http/1.1"]);
+    let host = ServerName::try_from(host.to_owned()).expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), host).expect("a connection");
+    StreamOwned::new(connection, stream)
+}
+
+/// Of a client that believes this CA, and offers these protocols.
+pub(crate) fn client_config(ca_pem: &str, protocols: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("a certificate");
     roots.add(ca).expect("a CA");
@@ -30,10 +38,8 @@ fn named(stream: TcpStream, ca_pem: &str, host: &str) -> Secured {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let host = ServerName::try_from(host.to_owned()).expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), host).expect("a connection");
-    StreamOwned::new(connection, stream)
+    config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+    config
 }
 
 const ME: &[u8] =

@@ -1,0 +1,489 @@
+//! The open connections of a mock: at most so many, and each with a time limit on what it keeps the mock waiting for.
+//!
+//! A thread looks at them, since the caller's runtime may have no timer or a paused one, and it keeps the time that
+//! requests read, so that none asks the system for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::limits::{
+    FAREWELL, MAX_BODIES, MAX_BODY_TIME, MAX_CONNECTIONS, MAX_HANDSHAKE_TIME, MAX_HEAD,
+    MAX_HEAD_TIME, MAX_IDLE_TIME,
+};
+
+/// How many connections a mock has, and how long it waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) connections: usize,
+    /// For the TLS handshake.
+    pub(crate) handshake: Duration,
+    /// For the head of a request: of the first one from the beginning of the connection, of others from its first byte.
+    pub(crate) head: Duration,
+    /// For the body of a request.
+    pub(crate) body: Duration,
+    /// For the next request of a connection.
+    pub(crate) idle: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: MAX_CONNECTIONS,
+            handshake: MAX_HANDSHAKE_TIME,
+            head: MAX_HEAD_TIME,
+            body: MAX_BODY_TIME,
+            idle: MAX_IDLE_TIME,
+        }
+    }
+}
+
+impl ConnectionLimits {
+    fn of(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Handshake => self.handshake,
+            Phase::First | Phase::Head => self.head,
+            Phase::Idle => self.idle,
+            Phase::Farewell => FAREWELL,
+        }
+    }
+
+    /// How often the thread looks.
+    fn step(&self) -> Duration {
+        let all = [self.handshake, self.head, self.body, self.idle];
+        let least = all.into_iter().min().unwrap_or_default();
+        (least / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
+    }
+}
+
+/// What the mock waits for, if none of the connection's requests is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Handshake,
+    /// The first request.
+    First,
+    /// The rest of a head.
+    Head,
+    /// Another request.
+    Idle,
+    /// The client's end of a connection whose own end a fault has closed.
+    Farewell,
+}
+
+const PHASES: [Phase; 5] = [
+    Phase::Handshake,
+    Phase::First,
+    Phase::Head,
+    Phase::Idle,
+    Phase::Farewell,
+];
+
+#[derive(Debug)]
+struct Shared {
+    limits: ConnectionLimits,
+    began: Instant,
+    /// Milliseconds since `began` when the thread looked last.
+    now: AtomicU64,
+    table: Mutex<Table>,
+    /// For the thread: there is something to look at, or the mock has ended.
+    work: Condvar,
+    /// For those who accept connections: one has ended, or time has passed.
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: HashMap<u64, Arc<Connection>>,
+    /// The bodies that have kept a request waiting, the oldest first.
+    bodies: BTreeMap<u64, Arc<Waiting>>,
+    /// The bytes of those bodies, and of the heads before them.
+    held: usize,
+    next: u64,
+    has_thread: bool,
+    /// How many accept loops wait for room.
+    without_room: usize,
+    ended: bool,
+}
+
+/// The open connections of a mock. Dropping it ends its thread.
+#[derive(Debug)]
+pub(crate) struct Connections(Arc<Shared>);
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.0.table().ended = true;
+        self.0.work.notify_all();
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn look_at_the_clock(&self) -> u64 {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now.store(now, Ordering::Relaxed);
+        now
+    }
+
+    fn watch(&self) {
+        let mut table = self.table();
+        while !table.ended {
+            if table.open.is_empty() && table.without_room == 0 {
+                table = self
+                    .work
+                    .wait(table)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.work.wait_timeout(table, self.limits.step());
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let now = self.look_at_the_clock();
+            table.end_late(&self.limits, now);
+            if table.without_room > 0 {
+                self.room.notify_waiters();
+            }
+        }
+    }
+}
+
+impl Table {
+    fn end_late(&self, limits: &ConnectionLimits, now: u64) {
+        let is_over =
+            |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
+        for connection in self.open.values() {
+            let (phase, since) = connection.state();
+            let is_silent = connection.requests() == 0 || phase == Phase::Farewell;
+            if is_silent && is_over(since, limits.of(phase)) {
+                connection.end(phase);
+            }
+        }
+        for body in self.bodies.values() {
+            if is_over(body.since, limits.body) {
+                body.end(Late::Time(limits.body));
+            }
+        }
+    }
+
+    /// Ends the connection that has kept the mock waiting for longest; first those without any request so far.
+    fn evict(&self) -> bool {
+        let candidates = self.open.values().filter(|one| one.can_be_evicted());
+        let oldest = candidates.min_by_key(|one| one.state());
+        if let Some(oldest) = oldest {
+            oldest.end(oldest.state().0);
+        }
+        oldest.is_some()
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.held += bytes;
+        if self.held > MAX_BODIES
+            && let Some(oldest) = self.bodies.values().find(|body| !body.is_late())
+        {
+            oldest.end(Late::Evicted);
+        }
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            began: Instant::now(),
+            now: AtomicU64::new(0),
+            table: Mutex::default(),
+            work: Condvar::new(),
+            room: Notify::new(),
+        }))
+    }
+
+    /// Enters a connection that was accepted.
+    pub(crate) fn enter(&self) -> Entry {
+        let now = self.0.look_at_the_clock();
+        let mut table = self.0.table();
+        let id = table.next;
+        table.next += 1;
+        let connection = Arc::new(Connection {
+            shared: self.0.clone(),
+            state: AtomicU64::new(packed(Phase::First, now)),
+            requests: AtomicU32::new(0),
+            incomplete: AtomicU32::new(0),
+            ending: AtomicBool::new(false),
+            task: OnceLock::new(),
+        });
+        table.open.insert(id, connection.clone());
+        if !table.has_thread {
+            let shared = self.0.clone();
+            let thread = thread::Builder::new().name("coze-auth-mock connections".to_owned());
+            // Without a thread there are no time limits; the next connection asks for one again.
+            table.has_thread = thread.spawn(move || shared.watch()).is_ok();
+        }
+        if table.open.len() == 1 {
+            self.0.work.notify_all();
+        }
+        Entry { id, connection }
+    }
+
+    /// Returns when there is room for another connection: if there are too many, it ends the one that has been silent for
+    /// longest, and if all have a request under way, it waits. Returns true if one was evicted.
+    pub(crate) async fn room(&self) -> bool {
+        let mut evicted = false;
+        while self.0.table().open.len() >= self.0.limits.connections {
+            evicted |= self.evict_one().await;
+        }
+        evicted
+    }
+
+    /// Ends the connection that has been silent for longest, and returns when a connection has ended or some time has
+    /// passed. Returns false if each has a request under way.
+    pub(crate) async fn evict_one(&self) -> bool {
+        let mut changed = std::pin::pin!(self.0.room.notified());
+        changed.as_mut().enable();
+        let evicted = {
+            let mut table = self.0.table();
+            table.without_room += 1;
+            table.evict()
+        };
+        self.0.work.notify_all();
+        let waiting = WithoutRoom(&self.0);
+        changed.await;
+        drop(waiting);
+        evicted
+    }
+}
+
+struct WithoutRoom<'a>(&'a Shared);
+
+impl Drop for WithoutRoom<'_> {
+    fn drop(&mut self) {
+        self.0.table().without_room -= 1;
+    }
+}
+
+/// The entry of an open connection; dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    id: u64,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let shared = &self.connection.shared;
+        let mut table = shared.table();
+        table.open.remove(&self.id);
+        if table.without_room > 0 {
+            shared.room.notify_waiters();
+        }
+    }
+}
+
+/// An open connection: what it keeps the mock waiting for.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    /// The phase, and since when; both in one number, so that nobody sees one without the other.
+    state: AtomicU64,
+    /// How many requests are under way: from the end of a head to the end of an answer.
+    requests: AtomicU32,
+    /// How many of them wait for the rest of their body.
+    incomplete: AtomicU32,
+    ending: AtomicBool,
+    task: OnceLock<AbortHandle>,
+}
+
+fn packed(phase: Phase, since: u64) -> u64 {
+    (since << 3) | phase as u64
+}
+
+impl Connection {
+    pub(crate) fn served_by(&self, task: AbortHandle) {
+        let _ = self.task.set(task);
+    }
+
+    fn enter(&self, phase: Phase) {
+        let now = self.shared.now();
+        self.state.store(packed(phase, now), Ordering::Relaxed);
+    }
+
+    fn state(&self) -> (Phase, u64) {
+        let state = self.state.load(Ordering::Relaxed);
+        let phase = usize::try_from(state & 7)
+            .ok()
+            .and_then(|at| PHASES.get(at));
+        (phase.copied().unwrap_or(Phase::Idle), state >> 3)
+    }
+
+    fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Acquire)
+    }
+
+    fn can_be_evicted(&self) -> bool {
+        let ending = self.ending.load(Ordering::Relaxed);
+        !ending && self.requests() == self.incomplete.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, phase: Phase) {
+        if let Some(task) = self.task.get()
+            && !self.ending.swap(true, Ordering::Relaxed)
+        {
+            tracing::debug!("a connection was ended while the mock waited: {phase:?}");
+            task.abort();
+        }
+    }
+
+    pub(crate) fn shakes_hands(&self) {
+        self.enter(Phase::Handshake);
+    }
+
+    pub(crate) fn has_shaken_hands(&self) {
+        self.enter(Phase::First);
+    }
+
+    /// Bytes of a head of HTTP/1.1 have arrived. HTTP/2 has frames between its requests, too.
+    pub(crate) fn receives(&self) {
+        if self.state().0 == Phase::Idle && self.requests() == 0 {
+            self.enter(Phase::Head);
+        }
+    }
+
+    pub(crate) fn says_farewell(&self) {
+        self.enter(Phase::Farewell);
+    }
+
+    /// A head is complete; the request ends when the result is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> RequestUnderWay {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        RequestUnderWay(self.clone())
+    }
+
+    /// The rest of a body has to be waited for.
+    pub(crate) fn wait_for_body(self: &Arc<Self>) -> BodyUnderWay {
+        let waiting = Arc::new(Waiting {
+            since: self.shared.now(),
+            late: Mutex::default(),
+        });
+        let mut table = self.shared.table();
+        let id = table.next;
+        table.next += 1;
+        table.bodies.insert(id, waiting.clone());
+        table.hold(MAX_HEAD);
+        self.incomplete.fetch_add(1, Ordering::Relaxed);
+        BodyUnderWay {
+            id,
+            waiting,
+            connection: self.clone(),
+            held: MAX_HEAD,
+        }
+    }
+}
+
+/// A request from its head to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct RequestUnderWay(Arc<Connection>);
+
+impl Drop for RequestUnderWay {
+    fn drop(&mut self) {
+        let this = &self.0;
+        // Before the count, so that nobody sees a connection without requests and an old time.
+        if this.state().0 != Phase::Farewell {
+            this.enter(Phase::Idle);
+        }
+        this.requests.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Why the rest of a body is not waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// It did not arrive within this time.
+    Time(Duration),
+    /// All bodies that are waited for are too much together, and this one was the oldest.
+    Evicted,
+}
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Time(limit) => write!(
+                f,
+                "a body that had not arrived after {} ms",
+                limit.as_millis()
+            ),
+            Self::Evicted => f.write_str(
+                "a body that had not arrived while the mock received too many others at once",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Late {}
+
+#[derive(Debug)]
+struct Waiting {
+    since: u64,
+    late: Mutex<(Option<Late>, Option<Waker>)>,
+}
+
+impl Waiting {
+    fn late(&self) -> MutexGuard<'_, (Option<Late>, Option<Waker>)> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_late(&self) -> bool {
+        self.late().0.is_some()
+    }
+
+    fn end(&self, why: Late) {
+        let mut late = self.late();
+        late.0.get_or_insert(why);
+        if let Some(waker) = late.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A body that keeps its request waiting.
+#[derive(Debug)]
+pub(crate) struct BodyUnderWay {
+    id: u64,
+    waiting: Arc<Waiting>,
+    connection: Arc<Connection>,
+    held: usize,
+}
+
+impl BodyUnderWay {
+    /// Why it is not waited for any longer; else `waker` is woken when it is not.
+    pub(crate) fn late(&self, waker: &Waker) -> Option<Late> {
+        let mut late = self.waiting.late();
+        if late.0.is_none() {
+            late.1 = Some(waker.clone());
+        }
+        late.0
+    }
+
+    pub(crate) fn receives(&mut self, bytes: usize) {
+        self.held += bytes;
+        self.connection.shared.table().hold(bytes);
+    }
+}
+
+impl Drop for BodyUnderWay {
+    fn drop(&mut self) {
+        self.connection.incomplete.fetch_sub(1, Ordering::Relaxed);
+        let mut table = self.connection.shared.table();
+        table.bodies.remove(&self.id);
+        table.held -= self.held;
+    }
+}
