@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use entry::JournalEntry;
 use filter::RequestFilter;
-use log_id::{digits, logid};
+use log_id::LogIds;
 use notifier::Notifier;
 use record::Record;
 
@@ -27,32 +27,40 @@ pub(crate) struct Journal {
     entries: VecDeque<Record>,
     begun: u64,
     evicted: u64,
-    /// The second of the newest request, and the start of its log ids.
-    second: (u64, String),
+    pub(crate) log_ids: LogIds,
     pub(crate) notifier: Arc<Notifier>,
 }
 
 impl Journal {
     /// Keeps at least one entry, since `POST /authorize` reads its own entry.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, log_ids: LogIds) -> Self {
         Self {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             begun: 0,
             evicted: 0,
-            second: (0, digits(0)),
+            log_ids,
             notifier: Arc::default(),
         }
     }
 
-    /// Number and log id of the next request: time of day, then `MOCK` and its number.
+    /// Number and log id of the next request.
     pub(crate) fn begin(&mut self, now_ms: u64) -> (u64, String) {
         self.begun += 1;
-        let at_s = now_ms / 1000;
-        if self.second.0 != at_s {
-            self.second = (at_s, digits(at_s));
-        }
-        (self.begun, logid(&self.second.1, self.begun))
+        (self.begun, self.log_ids.next(now_ms, self.begun))
+    }
+
+    /// The round of log ids of another world of the same name; see [`LogIds`].
+    pub(crate) fn next_round(&self) -> u16 {
+        self.log_ids.round_after(self.begun)
+    }
+
+    /// Deletes all entries, and begins the numbers again, without a log id that there was before. What waits for requests still
+    /// waits for them.
+    pub(crate) fn restart(&mut self) {
+        self.clear();
+        self.log_ids.again_after(self.begun);
+        self.begun = 0;
     }
 
     /// Adds an entry. If it has the number of an entry that a fault delayed, it replaces that entry.
@@ -97,7 +105,7 @@ impl Journal {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.entries.clear();
+        self.entries = VecDeque::new();
         self.evicted = 0;
     }
 

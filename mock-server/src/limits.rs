@@ -129,3 +129,6 @@ pub(crate) const MAX_WORLD_NAME: usize = 64;
 
 /// Maximum number of worlds that have a port of their own: each is an open file, of which a process often has 1,024.
 pub(crate) const MAX_WORLD_PORTS: usize = 256;
+
+/// Maximum number of names of ended worlds that a mock remembers, so that another world of that name has other log ids.
+pub(crate) const MAX_ENDED_WORLDS: usize = 10_000;

@@ -2,7 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod authorizations;
-mod capped_map;
+pub(crate) mod capped_map;
 pub(crate) mod challenges;
 pub(crate) mod devices;
 pub(crate) mod grants;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::journal::Journal;
 use crate::journal::counters::Counts;
 use crate::journal::leak::Leaks;
+use crate::journal::log_id::LogIds;
 use crate::limits::MAX_CONSENT_PAGES;
 use crate::protocol::digest::{Digest, digest};
 use app::{App, Consent};
@@ -61,7 +62,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// `log_ids` are those of the world.
+    pub(crate) fn new(settings: Settings, log_ids: LogIds) -> Self {
+        let journal = Journal::new(settings.journal, log_ids);
+        Self::with(settings, journal)
+    }
+
+    fn with(settings: Settings, journal: Journal) -> Self {
         let cap = settings.cap;
         Self {
             apps: settings.apps.clone(),
@@ -75,7 +82,7 @@ impl State {
             access_tokens: CappedMap::new(cap),
             refresh_tokens: CappedMap::new(cap),
             jtis: SeenJtis::new(cap),
-            journal: Journal::new(settings.journal),
+            journal,
             challenges: CappedMap::new(cap),
             redirect_uri: Arc::default(),
             leaks: Leaks::default(),
@@ -92,9 +99,10 @@ impl State {
     /// Resets state, journal and ids. The clock keeps its time, since others may share it.
     pub(crate) fn reset(&mut self) {
         // The caller wakes those that wait for it.
-        let notifier = self.journal.notifier.clone();
-        *self = Self::new(self.settings.clone());
-        self.journal.notifier = notifier;
+        let none = Journal::new(0, LogIds::new("", 0));
+        let mut journal = std::mem::replace(&mut self.journal, none);
+        journal.restart();
+        *self = Self::with(self.settings.clone(), journal);
     }
 
     /// Applies the settings that can change while a mock runs. Issued codes and tokens stay, and so do changes that an owner
@@ -277,7 +285,7 @@ mod tests {
 
     #[test]
     fn few_consent_pages_wait() {
-        let mut state = State::new(Settings::standard([1; 32]));
+        let mut state = State::new(Settings::standard([1; 32]), LogIds::new("", 0));
         for n in 0..=MAX_CONSENT_PAGES {
             let waiting = Authorization {
                 app: 0,

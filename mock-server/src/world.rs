@@ -15,13 +15,15 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::intercept::faults::Faults;
 use crate::intercept::gates::Gates;
+use crate::journal::log_id::world_of;
 use crate::journal::notifier::Notifier;
+use crate::journal::record::Record;
 use crate::net::addressing::Addressing;
 use crate::state::State;
 use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
 use own_port::Slot;
-use worlds::Worlds;
+use worlds::{PREFIX, Worlds};
 
 /// The base URL of a mock without a socket.
 pub(crate) const NOWHERE: &str = "http://localhost";
@@ -68,6 +70,29 @@ impl World {
             port: Mutex::default(),
             mount,
         })
+    }
+
+    /// None for the first world.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.mount.strip_prefix(PREFIX)
+    }
+
+    /// What `found` makes of the request with this log id, in whichever world of the mock it is.
+    pub(crate) fn with_request<T>(
+        &self,
+        logid: &str,
+        found: impl FnOnce(&Record) -> T,
+    ) -> Option<T> {
+        let of = world_of(logid);
+        if of == self.name() {
+            return self.state().journal.find(logid).map(found);
+        }
+        let worlds = self.worlds.get()?.upgrade()?;
+        let other = match of {
+            None => worlds.first(),
+            Some(name) => worlds.known(name)?,
+        };
+        other.state().journal.find(logid).map(found)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

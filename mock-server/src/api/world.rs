@@ -202,11 +202,11 @@ impl MockWorld {
         leak_scanner::of_text(&self.world.state(), text)
     }
 
-    /// Explains the answer with this `X-Tt-Logid`. Returns none if the journal does not hold its request.
+    /// Explains the answer with this `X-Tt-Logid`, in whichever world of the mock it was given. Returns none if no journal holds
+    /// its request.
     #[must_use]
     pub fn explain(&self, logid: &str) -> Option<Explanation> {
-        let state = self.world.state();
-        state.journal.find(logid).map(Record::explain)
+        self.world.with_request(logid, Record::explain)
     }
 
     /// Decides as a user on the consent page of `url`, and returns the redirect that the browser would follow. `url` is an

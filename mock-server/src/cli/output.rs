@@ -130,6 +130,7 @@ pub(crate) fn worlds(answer: &Value) -> String {
 pub(crate) fn explanation(answer: &Value) -> String {
     let mut lines = String::new();
     for (name, value) in [
+        ("world", &answer["world"]),
         ("rule", &answer["rule"]),
         ("meaning", &answer["text"]),
         ("expected", &answer["expected"]),

@@ -51,7 +51,9 @@ pub(crate) fn text(world: &World) -> String {
     single(&mut text, "gates", "gauge", "Gates that are set.", gates);
     let help = "Requests that wait at a gate.";
     single(&mut text, "gates_waiting", "gauge", help, held);
-    if let Some(worlds) = world.worlds.get().and_then(Weak::upgrade) {
+    // Of the first world alone, so that what a world answers does not depend on the others.
+    let worlds = world.worlds.get().filter(|_| world.name().is_none());
+    if let Some(worlds) = worlds.and_then(Weak::upgrade) {
         let help = "Worlds of this mock, the first included.";
         single(&mut text, "worlds", "gauge", help, worlds.count());
         let help = "Worlds that have a port of their own.";

@@ -10,9 +10,9 @@ use url::form_urlencoded;
 
 use super::reply::{Handled, Json, Problem, done, plain};
 use crate::journal::entry::JournalEntry;
+use crate::journal::export;
 use crate::journal::filter::RequestFilter;
 use crate::journal::record::Record;
-use crate::journal::{Journal, export};
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
 use crate::web::base_url::seen;
 use crate::web::in_world::InWorld;
@@ -37,6 +37,8 @@ pub(super) struct Filter {
     since: u64,
     /// Maximum number of entries, the newest ones.
     limit: Option<u64>,
+    /// Only the entry with this log id, of whichever world.
+    logid: Option<String>,
     wait_ms: Option<u64>,
 }
 
@@ -47,6 +49,10 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
         if filter.requests.set(&name, &value).map_err(Problem::bad)? {
             continue;
         }
+        if name == "logid" && numbers == LIST {
+            filter.logid = Some(value.into_owned());
+            continue;
+        }
         let number = value.parse().ok().filter(|_| numbers.contains(&&*name));
         match (&*name, number) {
             ("since" | "after", Some(since)) => filter.since = since,
@@ -54,7 +60,8 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
             ("timeout_ms", Some(ms)) if ms <= MAX_WAIT_MS => filter.wait_ms = Some(ms),
             _ => {
                 let text = format!(
-                    "filters are endpoint, client_id, grant, status, error, rule, fault and, each a number, {}",
+                    "filters are endpoint, client_id, grant, status, error, rule, fault{} and, each a number, {}",
+                    if numbers == LIST { ", logid" } else { "" },
                     numbers.join(", ")
                 );
                 return Err(Problem::bad(text));
@@ -65,8 +72,16 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
 }
 
 /// The matching entries, oldest first.
-fn filtered(journal: &Journal, filter: &Filter) -> Vec<JournalEntry> {
-    let newest_first = journal.iter().rev();
+fn filtered(world: &World, filter: &Filter) -> Vec<JournalEntry> {
+    if let Some(logid) = &filter.logid {
+        let matches = |entry: &Record| {
+            (entry.seq > filter.since && filter.requests.matches(entry)).then(|| entry.show())
+        };
+        let found = world.with_request(logid, matches).flatten();
+        return found.into_iter().collect();
+    }
+    let state = world.state();
+    let newest_first = state.journal.iter().rev();
     let newest_first = newest_first.take_while(|entry| entry.seq > filter.since);
     let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
     let found = newest_first.filter(|entry| filter.requests.matches(entry));
@@ -80,7 +95,7 @@ const LIST: [&str; 2] = ["since", "limit"];
 
 pub(super) async fn requests(InWorld(world): InWorld, uri: Uri) -> Handled {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&world.state().journal, &filter);
+    let found = filtered(&world, &filter);
     Ok(Json(json!({ "requests": found })))
 }
 
@@ -91,14 +106,14 @@ pub(super) async fn har(
     uri: Uri,
 ) -> Handled {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&world.state().journal, &filter);
+    let found = filtered(&world, &filter);
     let base = seen(&world, &headers, &original);
     Ok(Json(export::har(&base, found.into_iter())))
 }
 
 pub(super) async fn jsonl(InWorld(world): InWorld, uri: Uri) -> Result<Response, Problem> {
     let filter = filter(&uri, &LIST)?;
-    let found = filtered(&world.state().journal, &filter);
+    let found = filtered(&world, &filter);
     Ok(plain("application/jsonl", export::jsonl(found.into_iter())))
 }
 
@@ -124,12 +139,11 @@ pub(super) async fn forget_requests(InWorld(world): InWorld) -> Json {
 }
 
 pub(super) async fn explain(InWorld(world): InWorld, Path(logid): Path<String>) -> Handled {
-    let state = world.state();
-    let found = state.journal.find(&logid);
+    let found = world.with_request(&logid, Record::explain);
     let found = found.ok_or_else(|| {
         Problem::not_found(
-            "unknown log id: no request had it, or the journal has evicted the request",
+            "unknown log id: no request had it, the journal has evicted the request, or its world has ended",
         )
     })?;
-    Ok(Json(json!(found.explain())))
+    Ok(Json(json!(found)))
 }

@@ -95,6 +95,9 @@ pub struct Outcome {
 pub struct Explanation {
     /// The `X-Tt-Logid` of the answer.
     pub logid: String,
+    /// The name of the world; none for the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world: Option<String>,
     /// The rule that refused the request; none for a success.
     pub rule: Option<&'static str>,
     /// The text of the rule, or what succeeded.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::entry::{Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
 use super::leak::Leak;
+use super::log_id::world_of;
 use crate::protocol::digest::{Fingerprint, hex};
 use crate::protocol::refusal::Refusal;
 
@@ -89,6 +90,7 @@ impl Record {
         let outcome = &self.outcome;
         let mut explanation = Explanation {
             logid: outcome.logid.clone(),
+            world: world_of(&outcome.logid).map(str::to_owned),
             rule: None,
             text: String::new(),
             evidence: None,

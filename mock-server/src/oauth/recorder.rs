@@ -141,13 +141,18 @@ pub(super) fn write(
     interference: Interference,
 ) {
     let rule = recorded.refusal.as_ref().map(|refusal| refusal.rule);
-    log(
-        request,
-        recorded.status,
-        rule,
-        interference.fault,
-        &in_flight.logid,
-    );
+    let world = state.journal.log_ids.world();
+    match recorded.waits {
+        true => log_waiting(request, world, interference.fault, in_flight.seq),
+        false => log(
+            request,
+            world,
+            recorded.status,
+            rule,
+            interference.fault,
+            &in_flight.logid,
+        ),
+    }
     // A request that waited was searched for leaks when it arrived.
     match state.journal.numbered(in_flight.seq) {
         Some(waited) => draft.leaks = waited.leaks.clone(),
@@ -210,14 +215,34 @@ pub(super) fn method(request: &Incoming) -> Cow<'static, str> {
 }
 
 /// Logs one line per request, without its query, which holds states and challenges.
-fn log(request: &Incoming, status: u16, rule: Option<Rule>, fault: Option<&str>, logid: &str) {
+fn log(
+    request: &Incoming,
+    world: Option<&str>,
+    status: u16,
+    rule: Option<Rule>,
+    fault: Option<&str>,
+    logid: &str,
+) {
     tracing::info!(
+        world,
         method = &*method(request),
         path = redact::scrub(&request.path),
         status,
         rule = rule.map(Rule::id),
         fault,
         logid,
+    );
+}
+
+/// Logs a request that waits. The log id is on the line of its answer, so that it is on one line.
+fn log_waiting(request: &Incoming, world: Option<&str>, fault: Option<&str>, seq: u64) {
+    tracing::info!(
+        world,
+        method = &*method(request),
+        path = redact::scrub(&request.path),
+        waits = true,
+        fault,
+        seq,
     );
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{controls, document, read};
+use crate::journal::log_id::LogIds;
 use crate::net::addressing::Addressing;
 use crate::openapi;
 use crate::protocol::endpoint::Endpoint;
@@ -17,7 +18,11 @@ fn whole(settings: Settings, mount: &str) -> Value {
 }
 
 fn reached(settings: Settings, mount: &str, addressing: Addressing) -> Value {
-    let world = World::new(State::new(settings), mount.to_owned(), addressing.into());
+    let world = World::new(
+        State::new(settings, LogIds::new("", 0)),
+        mount.to_owned(),
+        addressing.into(),
+    );
     document(&world, "http://a/b")
 }
 

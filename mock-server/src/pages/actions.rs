@@ -52,7 +52,7 @@ pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
             page(status, t, &message)
         }
     };
-    routes::log(&http::Method::POST, "/_mock/act", reply.status());
+    routes::log(&world, &http::Method::POST, "/_mock/act", reply.status());
     into_response(reply)
 }
 

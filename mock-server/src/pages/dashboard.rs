@@ -117,7 +117,7 @@ async fn dashboard(
         true => journal::newest(&world),
         false => Vec::new(),
     };
-    let name = world.mount.strip_prefix("/t/").unwrap_or("");
+    let name = world.name().unwrap_or("");
     let links = links(t, name, worlds.as_deref());
     let panels = [faults(t, &world), scripts(t, &world), gates(t, &world)];
     let state = world.state();

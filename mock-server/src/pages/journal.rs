@@ -161,10 +161,9 @@ struct RequestPage<'a> {
 pub(super) async fn request(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let t = language::texts(&headers);
     let fields = Fields::of(uri.query().unwrap_or("").as_bytes());
-    let state = world.state();
-    let found = state.journal.find(fields.get("logid"));
-    let found = found.map(|record| (record.show(), record.explain()));
-    drop(state);
+    let found = world.with_request(fields.get("logid"), |record| {
+        (record.show(), record.explain())
+    });
     into_response(match found {
         Some((entry, why)) => in_full(t, &entry, &why),
         None => {

@@ -10,10 +10,12 @@ use crate::redact;
 use crate::web::body::form;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, into_response};
+use crate::world::World;
 
 /// Logs method and path. Queries and bodies are left out, since they hold user codes and keys.
-pub(crate) fn log(method: &http::Method, path: &str, status: StatusCode) {
+pub(crate) fn log(world: &World, method: &http::Method, path: &str, status: StatusCode) {
     tracing::info!(
+        world = world.name(),
         method = redact::scrub(method.as_str()),
         path = redact::scrub(path),
         status = status.as_u16(),
@@ -30,7 +32,7 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
 
 async fn consent(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let reply = consent::consent(&world.state(), &headers, uri.query().unwrap_or(""));
-    log(&http::Method::GET, uri.path(), reply.status());
+    log(&world, &http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
@@ -39,13 +41,13 @@ async fn decide_consent(InWorld(world): InWorld, request: Request) -> Response {
     let headers = request.headers().clone();
     let form = form(request).await;
     let reply = consent::decide_consent(&mut world.state(), &headers, &form);
-    log(&http::Method::POST, &path, reply.status());
+    log(&world, &http::Method::POST, &path, reply.status());
     into_response(reply)
 }
 
 async fn device(InWorld(world): InWorld, headers: HeaderMap, uri: Uri) -> Response {
     let reply = device::device(&world.state(), &headers, uri.query().unwrap_or(""));
-    log(&http::Method::GET, uri.path(), reply.status());
+    log(&world, &http::Method::GET, uri.path(), reply.status());
     into_response(reply)
 }
 
@@ -54,6 +56,6 @@ async fn decide_device(InWorld(world): InWorld, request: Request) -> Response {
     let headers = request.headers().clone();
     let form = form(request).await;
     let reply = device::decide_device(&mut world.state(), &headers, &form);
-    log(&http::Method::POST, &path, reply.status());
+    log(&world, &http::Method::POST, &path, reply.status());
     into_response(reply)
 }

@@ -42,6 +42,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::journal::log_id::LogIds;
     use crate::openapi::document;
     use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
     use crate::state::State;
@@ -56,7 +57,7 @@ mod tests {
         let worlds = worlds.map(|(path, _)| path.to_owned());
         let pages = routes().into_iter().map(|(path, _)| path.to_owned());
         let routed: BTreeSet<_> = control.chain(worlds).chain(pages).collect();
-        let state = State::new(Settings::standard([1; 32]));
+        let state = State::new(Settings::standard([1; 32]), LogIds::new("", 0));
         let document = document(&World::new(state, String::new(), Arc::default()), "");
         let paths = document["paths"]
             .as_object()

@@ -60,7 +60,7 @@ pub(crate) async fn alone(routes: Router, world: Arc<World>, request: Request) -
     if by_query(uri).is_none() && !uri.path().starts_with(WORLDS_AT) {
         return enter(routes, world, request).await;
     }
-    let name = world.mount.strip_prefix(PREFIX).unwrap_or_default();
+    let name = world.name().unwrap_or_default();
     let error = format!(
         "this is the own port of the world {name}, and reaches no other one; worlds are made, listed and named at the mock's own address"
     );

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::journal::log_id::{digits, logid};
+use crate::journal::log_id::LogIds;
 use crate::protocol::digest::{Digest, Fingerprint, fingerprint_of};
 
 /// A request, in as few bytes as its log id needs, since every token of a full world has up to two.
@@ -27,9 +27,9 @@ impl Mark {
     }
 
     /// The log id; none if it did not fit.
-    pub(crate) fn logid(self) -> Option<String> {
+    pub(crate) fn logid(self, log_ids: &LogIds) -> Option<String> {
         let whole = self.at_s != u32::MAX && self.seq != NonZeroU32::MAX;
-        whole.then(|| logid(&digits(self.at_s.into()), self.seq()))
+        whole.then(|| log_ids.at(self.at_s.into(), self.seq()))
     }
 }
 
@@ -61,9 +61,10 @@ mod tests {
 
     #[test]
     fn a_mark_that_had_no_room_names_no_request() {
-        let at = Mark::new(1_750_000_000_999, 7).logid();
+        let log_ids = &LogIds::new("", 0);
+        let at = Mark::new(1_750_000_000_999, 7).logid(log_ids);
         assert_eq!(at.as_deref(), Some("20250615150640MOCK00000000000007"));
-        assert_eq!(Mark::new(u64::MAX, 7).logid(), None);
-        assert_eq!(Mark::new(0, u64::MAX).logid(), None);
+        assert_eq!(Mark::new(u64::MAX, 7).logid(log_ids), None);
+        assert_eq!(Mark::new(0, u64::MAX).logid(log_ids), None);
     }
 }

@@ -17,11 +17,11 @@ pub(crate) struct Moment {
     pub(crate) logid: Option<String>,
 }
 
-impl From<Mark> for Moment {
-    fn from(mark: Mark) -> Self {
+impl Moment {
+    fn new(mark: Mark, state: &State) -> Self {
         Self {
             seq: mark.seq(),
-            logid: mark.logid(),
+            logid: mark.logid(&state.journal.log_ids),
         }
     }
 }
@@ -67,8 +67,8 @@ impl Row {
             state: self.state,
             client_id: Some(state.app(self.app).client_id.clone()),
             from: self.from.as_ref().map(hex),
-            made: Some(self.made.into()),
-            spent: self.spent.map(Moment::from),
+            made: Some(Moment::new(self.made, state)),
+            spent: self.spent.map(|spent| Moment::new(spent, state)),
             expires_ms: self.expires_ms,
         }
     }
@@ -240,6 +240,7 @@ pub(crate) fn lineage(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::log_id::LogIds;
     use crate::protocol::digest::digest;
     use crate::state::provenance::Origin;
     use crate::state::settings::Settings;
@@ -249,7 +250,7 @@ mod tests {
     fn a_lineage_begins_with_the_oldest_that_is_known_of() {
         let mut settings = Settings::standard([1; 32]);
         settings.cap = 2;
-        let mut state = State::new(settings);
+        let mut state = State::new(settings, LogIds::new("", 0));
         let now = state.now_ms();
         let mut prints = Vec::new();
         let mut from = digest("a code");

@@ -110,7 +110,8 @@ fn at_answer(
     };
     let faulted = firing.fault.apply(reply, &request.method, socket);
     let status = faulted.status();
-    tracing::info!(fault = firing.fault.name(), status);
+    let logids = &state.journal.log_ids;
+    tracing::info!(world = logids.world(), fault = firing.fault.name(), status);
     recorder::amend_newest(&mut state, status, firing.interference());
     let waits = firing.fault.waits().then_some(firing);
     (faulted, waits)

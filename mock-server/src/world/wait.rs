@@ -92,6 +92,7 @@ impl World {
 mod tests {
     use super::*;
     use crate::journal::filter::RequestFilter;
+    use crate::journal::log_id::LogIds;
     use crate::oauth::dispatch;
     use crate::protocol::request::{Body, Incoming};
     use crate::state::settings::Settings;
@@ -100,7 +101,7 @@ mod tests {
 
     fn world() -> Arc<World> {
         World::new(
-            State::new(Settings::standard([1; 32])),
+            State::new(Settings::standard([1; 32]), LogIds::new("", 0)),
             String::new(),
             Arc::default(),
         )

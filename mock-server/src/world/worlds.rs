@@ -9,10 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::own_port::{Ports, ServePorts};
 use super::{NOWHERE, World};
-use crate::limits::{MAX_WORLDS, UNUSED_WORLD};
+use crate::journal::log_id::LogIds;
+use crate::limits::{MAX_ENDED_WORLDS, MAX_WORLDS, UNUSED_WORLD};
 use crate::net::addressing::{Addressing, reachable};
+use crate::protocol::digest::digest;
 use crate::protocol::world_name::{WorldNameError, check};
 use crate::state::State;
+use crate::state::capped_map::CappedMap;
 use crate::state::settings::Settings;
 
 /// The path prefix of all worlds except the first.
@@ -25,6 +28,8 @@ pub(crate) struct Worlds {
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
     pub(super) ports: Ports,
+    /// By the digest of a name: how many worlds of that name have given log ids and ended.
+    rounds: Mutex<CappedMap<u16>>,
     this: Weak<Self>,
 }
 
@@ -39,7 +44,8 @@ struct Named {
 
 impl Worlds {
     pub(crate) fn new(settings: Settings, addressing: Arc<Addressing>) -> Arc<Self> {
-        let first = World::new(State::new(settings), String::new(), addressing);
+        let state = State::new(settings, LogIds::new("", 0));
+        let first = World::new(state, String::new(), addressing);
         Arc::new_cyclic(|this| {
             first.worlds.get_or_init(|| this.clone());
             Self {
@@ -47,6 +53,7 @@ impl Worlds {
                 root_url: OnceLock::new(),
                 named: Mutex::default(),
                 ports: Ports::default(),
+                rounds: Mutex::new(CappedMap::new(MAX_ENDED_WORLDS)),
                 this: this.clone(),
             }
         })
@@ -97,6 +104,11 @@ impl Worlds {
         }
     }
 
+    /// The world of this name, if it is there. To look at it is not to use it.
+    pub(super) fn known(&self, name: &str) -> Option<Arc<World>> {
+        self.locked().get(name).map(|named| named.world.clone())
+    }
+
     /// The world of this name, made if it is not there.
     pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, WorldNameError> {
         check(name)?;
@@ -141,8 +153,26 @@ impl Worlds {
         let mut named = self.locked();
         let removed = named.remove(name);
         drop(named);
-        // Otherwise its waiting requests would wait for ever.
-        removed.map(|named| named.world.end()).is_some()
+        removed.map(|named| self.end_one(&named.world)).is_some()
+    }
+
+    /// Ends a world that was removed; otherwise its waiting requests would wait for ever.
+    fn end_one(&self, world: &World) {
+        world.end();
+        let name = world.name().unwrap_or_default();
+        let round = world.state().journal.next_round();
+        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        if round > 0 {
+            rounds.insert(digest(name), round);
+        }
+    }
+
+    fn round(&self, name: &str) -> u16 {
+        let rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        match rounds.is_empty() {
+            true => 0,
+            false => rounds.get(&digest(name)).copied().unwrap_or_default(),
+        }
     }
 
     /// Number of worlds, the first included.
@@ -172,7 +202,7 @@ impl Worlds {
     fn fresh(&self, name: &str, settings: Settings) -> Named {
         let mount = format!("{PREFIX}{name}");
         let world = World::new(
-            State::new(settings),
+            State::new(settings, LogIds::new(name, self.round(name))),
             mount.clone(),
             self.addressing().clone(),
         );
@@ -196,7 +226,7 @@ impl Worlds {
                 || entry.world.holds()
                 || entry.world.port().is_some();
             if !kept {
-                entry.world.end();
+                self.end_one(&entry.world);
             }
             kept
         });
@@ -209,7 +239,7 @@ impl Worlds {
                 return;
             };
             if let Some(entry) = named.remove(&oldest) {
-                entry.world.end();
+                self.end_one(&entry.world);
             }
         }
     }

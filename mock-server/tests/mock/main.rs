@@ -23,6 +23,7 @@ mod jwt;
 mod leaks;
 mod library;
 mod lineage;
+mod log_ids;
 mod logs;
 mod month;
 mod openapi;

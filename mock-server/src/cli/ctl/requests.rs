@@ -20,6 +20,9 @@ pub(super) struct Requests {
     /// Only requests on which a fault of this kind acted
     #[arg(long)]
     fault: Option<String>,
+    /// Only the request with this log id, of whichever world
+    #[arg(long, conflicts_with = "follow")]
+    logid: Option<String>,
     /// Show new requests as they arrive, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     pub(super) follow: bool,
@@ -58,6 +61,7 @@ impl Requests {
             ("status", status),
             ("rule", self.rule.clone()),
             ("fault", self.fault.clone()),
+            ("logid", self.logid.clone()),
         ];
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.filter.members().into_iter().chain(others) {
