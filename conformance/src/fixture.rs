@@ -9,14 +9,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use coze_auth_core::authorize::{AuthorizeUrl, Callback, RedirectUri};
+use coze_auth_core::config::Environment;
 use coze_auth_core::device::DeviceApp;
-use coze_auth_core::jwt::{JwtApp, RsaKey};
+use coze_auth_core::jwt::{JwtApp, JwtIssuer, RsaKey};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::web::WebApp;
 use coze_auth_core::whoami::User;
-use coze_auth_core::{
-    AccessToken, ClientSecret, Endpoints, Entropy, Error, Flow, TokenGrant, whoami,
-};
+use coze_auth_core::{AccessToken, Endpoints, Entropy, Error, Flow, Region, TokenGrant, whoami};
 use coze_auth_mock::{Builder, CozeAuthMock, JournalEntry};
 
 use crate::clock::SharedClock;
@@ -83,59 +82,49 @@ impl<S: Subject> Fixture<S> {
         Endpoints::custom(self.mock.base_url()).expect("loopback http is allowed")
     }
 
-    /// A member of a ready-made app, as `GET /_mock/v1/info` tells it to any script.
-    fn app(&self, kind: &str, member: &str) -> String {
-        let info = self.mock.info();
-        let app = info["apps"]
-            .as_array()
-            .and_then(|apps| apps.iter().find(|app| app["kind"] == kind));
-        let text = app.and_then(|app| app[member].as_str());
-        text.unwrap_or_else(|| panic!("the mock has no {kind} app with a {member}"))
-            .to_owned()
+    /// The settings of the server's ready-made apps.
+    fn settings(&self) -> Environment<'_> {
+        Environment::new(Region::Cn, |name| self.mock.variable(name))
     }
 
     /// The ready-made web app.
     pub fn web(&self) -> WebApp {
-        let secret = ClientSecret::new(self.app("web", "client_secret")).expect("a secret");
-        WebApp::new(self.endpoints(), self.app("web", "client_id"), secret).expect("an app")
+        self.settings().web_app().expect("an app")
     }
 
     /// The ready-made PKCE app.
     pub fn pkce(&self) -> PkceApp {
-        PkceApp::new(self.endpoints(), self.app("pkce", "client_id")).expect("an app")
+        self.settings().pkce_app().expect("an app")
     }
 
     /// The ready-made device app.
     pub fn device(&self) -> DeviceApp {
-        DeviceApp::new(self.endpoints(), self.app("device", "client_id")).expect("an app")
+        self.settings().device_app().expect("an app")
     }
 
     /// The ready-made JWT app.
     pub fn jwt(&self) -> JwtApp {
-        JwtApp::new(
-            self.endpoints(),
-            self.app("jwt", "client_id"),
-            self.app("jwt", "key_id"),
-            self.key(),
-        )
-        .expect("an app")
+        let (issuer, key) = self.issuer();
+        JwtApp::from_issuer(issuer, key)
     }
 
     /// The development key of the JWT app.
     pub fn key(&self) -> RsaKey {
-        RsaKey::from_pem(&self.app("jwt", "private_key")).expect("a key")
+        self.issuer().1
+    }
+
+    fn issuer(&self) -> (JwtIssuer, RsaKey) {
+        let settings = self.settings();
+        let (issuer, key) = settings
+            .jwt_issuer(|path| std::fs::read_to_string(path))
+            .expect("an app");
+        (issuer, key.rsa_key().expect("a key"))
     }
 
     /// The ready-made token of this kind: `pat` or `sat`.
     pub fn token(&self, kind: &str) -> AccessToken {
-        let info = self.mock.info();
-        let token = info["tokens"]
-            .as_array()
-            .and_then(|all| all.iter().find(|token| token["kind"] == kind));
-        let value = token
-            .and_then(|token| token["value"].as_str())
-            .expect("a ready-made token");
-        AccessToken::new(value).expect("a token")
+        let value = self.mock.console_token(kind);
+        AccessToken::new(value.expect("a ready-made token")).expect("a token")
     }
 
     /// A redirect URI that the web and PKCE apps have registered.

@@ -18,7 +18,7 @@ use coze_auth_core::{
     AccessToken, Body, ClientSecret, Endpoints, Entropy, Flow, Now, RefreshToken, Request,
     Response, SteadyTime, Step, UnixTime, http, whoami,
 };
-use coze_auth_mock::{ClockHandle, Consent, CozeAuthMock};
+use coze_auth_mock::{AppKind, ClockHandle, Consent, CozeAuthMock};
 use serde_json::{Map, Value, json};
 
 const COZEPY: &str = include_str!("captures/cozepy.jsonl");
@@ -86,11 +86,8 @@ impl Server {
             .consent(Consent::Approve)
             .build()
             .expect("a mock");
-        let info = mock.info();
-        let jwt = info["apps"]
-            .as_array()
-            .and_then(|apps| apps.iter().find(|app| app["kind"] == "jwt"));
-        let key = RsaKey::from_pem(text(jwt.expect("a JWT app"), "private_key")).expect("a key");
+        let app = mock.app(AppKind::Jwt).expect("a JWT app");
+        let key = RsaKey::from_pem(app.private_key().expect("a key")).expect("a key");
         Self { mock, key }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use coze_auth_conformance::baseline::Baseline;
 use coze_auth_conformance::result::{Run, Verdict};
 use coze_auth_conformance::{Client, Harness, Plan, Reference, Service, Subject, cases, run};
-use coze_auth_mock::CozeAuthMock;
+use coze_auth_mock::{AppKind, CozeAuthMock};
 
 #[path = "subjects/clocks.rs"]
 mod clocks;
@@ -39,10 +39,8 @@ type Variables = BTreeMap<&'static str, String>;
 fn service() -> (CozeAuthMock, Variables) {
     let builder = CozeAuthMock::builder().toml(APPS).expect("a configuration");
     let mock = builder.start_blocking().expect("a mock");
-    let info = mock.info();
-    let apps = info["apps"].as_array().expect("apps");
-    let jwt = apps.iter().find(|app| app["kind"] == "jwt");
-    let key = jwt.and_then(|app| app["private_key"].as_str());
+    let jwt = mock.app(AppKind::Jwt).expect("a JWT app");
+    let key = jwt.private_key();
     let variables = [
         ("COZE_API_BASE", mock.base_url()),
         ("COZE_API_TOKEN", "pat_own_0123456789"),

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use coze_auth_conformance::SharedClock;
-use coze_auth_core::device::DeviceApp;
-use coze_auth_core::jwt::{JwtApp, JwtGrant, RsaKey};
-use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
+use coze_auth_core::config::Environment;
+use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::{AccessToken, Region, TokenGrant};
 use coze_auth_mock::{CozeAuthMock, DeviceAction, Fault, On};
 use coze_auth_store::{GrantKey, GrantStore as _, MemoryStore};
 use coze_auth_tokens::trace;
@@ -59,15 +59,8 @@ fn a_log_tells_all_but_secrets() {
     let clock = SharedClock::new();
     let mock = CozeAuthMock::builder().seed(1).clock(clock.handle());
     let mock = mock.start_blocking().unwrap();
-    let info = mock.info();
-    let apps = info["apps"].as_array().unwrap();
-    let member = |kind: &str, name: &str| {
-        let app = apps.iter().find(|app| app["kind"] == kind);
-        let text = app.and_then(|app| app[name].as_str());
-        text.expect("a ready-made app").to_owned()
-    };
-    let endpoints = Endpoints::custom(mock.base_url()).unwrap();
-    let app = DeviceApp::new(endpoints.clone(), member("device", "client_id")).unwrap();
+    let settings = Environment::new(Region::Cn, |name| mock.variable(name));
+    let app = settings.device_app().unwrap();
     let client = Client::new().unwrap();
     let client = client.with_time(clocks::BlockingClock(clock.clone()));
     let started = client.run(app.start()).unwrap();
@@ -126,9 +119,11 @@ fn a_log_tells_all_but_secrets() {
     tokens.token().unwrap_err();
     log.wait_for("renewal needs a login", 1);
     // A key that Coze does not know.
-    let jwt = member("jwt", "private_key");
-    let key = RsaKey::from_pem(&jwt).unwrap();
-    let app = JwtApp::new(endpoints, member("jwt", "client_id"), "another", key).unwrap();
+    let (issuer, jwt) = settings
+        .jwt_issuer(|path| std::fs::read_to_string(path))
+        .unwrap();
+    let issuer = issuer.with_key_id("another").unwrap();
+    let app = JwtApp::from_issuer(issuer, jwt.rsa_key().unwrap());
     let sessions = TokenSource::jwt(&client, app, JwtGrant::new()).observe(trace);
     sessions.session("bob").unwrap().token().unwrap_err();
     let log = log.wait_for("renewal refused", 2);
@@ -168,7 +163,7 @@ fn a_log_tells_all_but_secrets() {
     assert!(refused.contains("next_try=1.0"), "{refused}");
     assert!(line("clocks are apart").ends_with("ahead=3600"), "{log}");
     assert_eq!(secrets.len(), 4);
-    assert!(!log.contains(&jwt[40..80]), "a key in\n{log}");
+    assert!(!log.contains(&jwt.expose()[40..80]), "a key in\n{log}");
     for grant in &secrets {
         let token: &AccessToken = &grant.access_token;
         let refresh = grant.refresh_token.as_ref().unwrap();

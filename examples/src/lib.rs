@@ -96,16 +96,9 @@ pub fn past_proxies(command: &mut Command) {
 /// Any, if this machine has no free port.
 pub fn variables(mock: &CozeAuthMock) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let lines = mock.environment().replace(":8080/", &format!(":{port}/"));
-    let lines = lines
-        .split("export ")
-        .filter_map(|line| line.split_once('='));
-    let variables = lines.map(|(name, value)| {
-        (
-            name.to_owned(),
-            value.trim_end().trim_matches('\'').to_owned(),
-        )
-    });
+    let port = format!(":{port}/");
+    let variables = mock.variables().into_iter();
+    let variables = variables.map(|(name, value)| (name, value.replace(":8080/", &port)));
     Ok(variables.collect())
 }
 

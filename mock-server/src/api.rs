@@ -1,5 +1,6 @@
 //! What a test uses: the mock, its worlds, and the builder that makes them.
 
+pub(crate) mod app;
 pub(crate) mod banner;
 mod block_on;
 pub(crate) mod builder;

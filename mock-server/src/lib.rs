@@ -55,6 +55,7 @@ mod time;
 mod web;
 mod world;
 
+pub use api::app::MockApp;
 pub use api::banner::environment;
 pub use api::builder::Builder;
 pub use api::mock::CozeAuthMock;
@@ -76,7 +77,7 @@ pub use journal::verify::{Expect, UnmetExpectation, VerifyError};
 pub use oauth::headless::AuthorizeError;
 pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldNameError;
-pub use state::app::Consent;
+pub use state::app::{Consent, Kind as AppKind};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;
 pub use world::own_port::PortError;

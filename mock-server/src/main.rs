@@ -31,7 +31,7 @@ enum Command {
     Ctl(ctl::Ctl),
     /// Print the OpenAPI document of a mock that has no configuration
     Openapi,
-    /// Print the environment variables with which a program uses a running mock instead of Coze
+    /// Print what a program needs to use a running mock instead of Coze: variables, or a coze_oauth_config.json
     Env(env::Environment),
 }
 

@@ -97,17 +97,10 @@ fn beside_before(verdicts: &mut Verdicts) {
         return;
     };
     let mock = CozeAuthMock::builder().start_blocking().expect("a mock");
-    let info = mock.info();
-    let apps = info["apps"].as_array().expect("apps");
-    let app = apps.iter().find(|app| app["kind"] == "jwt").expect("one");
-    let member = |name: &str| app[name].as_str().expect("a text").to_owned();
     let run = |program: &PathBuf, what: &str| {
         let output = Command::new(program)
             .args([PAIR, what])
-            .env("COZE_API_BASE", mock.base_url())
-            .env("COZE_JWT_OAUTH_CLIENT_ID", member("client_id"))
-            .env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", member("key_id"))
-            .env("COZE_JWT_OAUTH_PRIVATE_KEY", member("private_key"))
+            .envs(mock.variables())
             .output()
             .expect("it runs");
         let error = String::from_utf8_lossy(&output.stderr);

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use coze_auth_conformance::SharedClock;
 use coze_auth_core::authorize::{Callback, RedirectUri};
+use coze_auth_core::config::Environment;
 use coze_auth_core::pkce::PkceApp;
-use coze_auth_core::{Endpoints, Entropy, RefreshToken, TokenGrant};
+use coze_auth_core::{Entropy, RefreshToken, Region, TokenGrant};
 use coze_auth_mock::{At, CozeAuthMock, Gate, JournalEntry, On, fingerprint};
 use coze_auth_store::{FileStore, GrantKey, GrantStore as _};
 
@@ -50,12 +51,8 @@ impl Fixture {
             .journal_capacity(10_000)
             .start_blocking()
             .expect("a free port on 127.0.0.1");
-        let info = mock.info();
-        let apps = info["apps"].as_array().expect("the ready-made apps");
-        let client_id = apps.iter().find(|app| app["kind"] == "pkce");
-        let client_id = client_id.and_then(|app| app["client_id"].as_str());
-        let endpoints = Endpoints::custom(mock.base_url()).expect("loopback http is allowed");
-        let app = PkceApp::new(endpoints, client_id.expect("a PKCE app")).expect("an app");
+        let app = Environment::new(Region::Cn, |name| mock.variable(name)).pkce_app();
+        let app = app.expect("a ready-made app");
         let name = format!("coze-auth-kills-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let fixture = Self {

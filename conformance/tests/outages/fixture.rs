@@ -9,7 +9,7 @@ use coze_auth_conformance::SharedClock;
 use coze_auth_core::Endpoints;
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::jwt::{JwtApp, RsaKey};
-use coze_auth_mock::{Builder, CozeAuthMock, DeviceAction};
+use coze_auth_mock::{AppKind, Builder, CozeAuthMock, DeviceAction, MockApp};
 use coze_auth_store::{GrantKey, GrantStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
@@ -86,24 +86,23 @@ impl Fixture {
         }
     }
 
-    /// A member of a ready-made app.
-    fn app(&self, kind: &str, member: &str) -> String {
-        let info = self.mock.info();
-        let apps = info["apps"].as_array().expect("apps");
-        let app = apps.iter().find(|app| app["kind"] == kind);
-        let text = app.and_then(|app| app[member].as_str());
-        text.expect("a ready-made app").to_owned()
+    fn app(&self, kind: AppKind) -> MockApp {
+        self.mock.app(kind).expect("a ready-made app")
     }
 
     pub(crate) fn jwt(&self) -> Credential {
-        let key = RsaKey::from_pem(&self.app("jwt", "private_key")).expect("a key");
-        let (id, key_id) = (self.app("jwt", "client_id"), self.app("jwt", "key_id"));
+        let app = self.app(AppKind::Jwt);
+        let key = RsaKey::from_pem(app.private_key().expect("a key")).expect("a key");
+        let (id, key_id) = (app.client_id(), app.key_id().expect("an id"));
         Credential::Jwt(JwtApp::new(self.endpoints.clone(), id, key_id, key).expect("an app"))
     }
 
     /// A person has logged in, and the grant is in the store.
     pub(crate) fn login(&self, store: Arc<dyn GrantStore>) -> Credential {
-        let app = DeviceApp::new(self.endpoints.clone(), self.app("device", "client_id"));
+        let app = DeviceApp::new(
+            self.endpoints.clone(),
+            self.app(AppKind::Device).client_id(),
+        );
         let app = app.expect("an app");
         let client = blocking(&self.settings());
         let started = client.run(app.start()).expect("a device code");

@@ -2,7 +2,7 @@
 
 use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
-use coze_auth_mock::{At, On};
+use coze_auth_mock::{AppKind, At, On};
 use coze_auth_store::GrantStore as _;
 use coze_auth_tokens::Error;
 
@@ -170,7 +170,7 @@ fn jwt_tries_again_with_another_assertion<T: Tokens>() {
         let code = Some("internal_error");
         mock.answer("client.enabled", 503, code)
     });
-    let client_id = disable(&fixture, "jwt", true);
+    let client_id = disable(&fixture, AppKind::Jwt, true);
     let tokens = T::jwt(&fixture.clock, fixture.jwt(), JwtGrant::new());
     let gate = fixture.mock.gate("first", On::token(), At::Answer);
     let (token, ()) = while_held(
@@ -180,7 +180,7 @@ fn jwt_tries_again_with_another_assertion<T: Tokens>() {
             move || tokens.token()
         },
         |_| {
-            disable(&fixture, "jwt", false);
+            disable(&fixture, AppKind::Jwt, false);
         },
     );
     fixture.prove_token(&token.expect("a token"));
@@ -361,11 +361,9 @@ fn a_source_is_made_without_a_runtime() {
 }
 
 /// Switches the ready-made app of a kind off or on, as its owner would in the console.
-fn disable(fixture: &Fixture<RawSocket>, kind: &str, off: bool) -> String {
-    let info = fixture.mock.info();
-    let apps = info["apps"].as_array().expect("apps");
-    let app = apps.iter().find(|app| app["kind"] == kind).expect("an app");
-    let client_id = app["client_id"].as_str().expect("an id").to_owned();
+fn disable(fixture: &Fixture<RawSocket>, kind: AppKind, off: bool) -> String {
+    let app = fixture.mock.app(kind).expect("an app");
+    let client_id = app.client_id().to_owned();
     let request = coze_auth_core::http::Request::post(format!("/_mock/v1/apps/{client_id}"))
         .header("Host", "localhost")
         .body(format!(r#"{{"enabled":{}}}"#, !off).into())

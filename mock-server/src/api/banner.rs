@@ -15,20 +15,19 @@ const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
 /// of `GET /_mock/v1/info`. If there are several apps of a kind, the lines are for the first one.
 #[must_use]
 pub fn environment(info: &Value) -> String {
-    lines(info, None)
+    let all = variables(info).into_iter();
+    let lines = all.map(|(name, value)| format!("export {name}={}\n", quoted(&value)));
+    lines.collect()
 }
 
-/// `private_key` is a text that a shell expands to the key, instead of the key itself, which has 28 lines.
-fn lines(info: &Value, private_key: Option<&str>) -> String {
-    let text = |value: &Value| value.as_str().map(quoted);
-    let mut lines = Vec::new();
-    let mut export = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            lines.push(format!("export COZE_{name}={value}"));
-        }
+/// The names and values of [`environment`].
+pub(super) fn variables(info: &Value) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut set = |name: &str, value: Option<&str>| {
+        all.extend(value.map(|value| (format!("COZE_{name}"), value.trim().to_owned())));
     };
-    export("API_BASE", text(&info["base_url"]));
-    export("API_TOKEN", text(&info["tokens"][0]["value"]));
+    set("API_BASE", info["base_url"].as_str());
+    set("API_TOKEN", info["tokens"][0]["value"].as_str());
     let apps = info["apps"].as_array().map_or(&[][..], Vec::as_slice);
     for (number, app) in apps.iter().enumerate() {
         let kind = &app["kind"];
@@ -39,20 +38,17 @@ fn lines(info: &Value, private_key: Option<&str>) -> String {
             continue;
         }
         let flow = kind.as_str().unwrap_or_default().to_uppercase();
-        let mut line = |name: &str, value| export(&format!("{flow}_OAUTH_{name}"), value);
-        line("CLIENT_ID", text(&app["client_id"]));
-        line("CLIENT_SECRET", text(&app["client_secret"]));
+        let mut set = |name: &str, value| set(&format!("{flow}_OAUTH_{name}"), value);
+        set("CLIENT_ID", app["client_id"].as_str());
+        set("CLIENT_SECRET", app["client_secret"].as_str());
         // A pattern allows any port and path, so it allows these.
         let uri = app["redirect_uris"][0].as_str();
-        let uri = uri.map(|uri| quoted(&uri.replace(":*/*", ":8080/callback")));
-        line("REDIRECT_URI", uri);
-        line("PUBLIC_KEY_ID", text(&app["key_id"]));
-        let key = app["private_key"]
-            .as_str()
-            .map(|key| private_key.map_or_else(|| quoted(key.trim()), str::to_owned));
-        line("PRIVATE_KEY", key);
+        let uri = uri.map(|uri| uri.replace(":*/*", ":8080/callback"));
+        set("REDIRECT_URI", uri.as_deref());
+        set("PUBLIC_KEY_ID", app["key_id"].as_str());
+        set("PRIVATE_KEY", app["private_key"].as_str());
     }
-    lines.join("\n") + "\n"
+    all
 }
 
 /// Quotes a text for a shell.
@@ -84,6 +80,7 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
             "  Its control plane requires  Authorization: Bearer {token}"
         );
     }
+    let _ = writeln!(text, "  Its dashboard is {base_url}/_mock/");
     text.push_str("\n  Apps\n");
     for app in state.known_apps() {
         let credential = match (&app.client_secret, app.keys.first(), app.private_key) {
@@ -149,9 +146,13 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
         Some(_) => format!(" -H \"Authorization: Bearer ${ADMIN_TOKEN}\""),
         None => String::new(),
     };
-    let key = format!("\"$(curl -s{header} {base_url}/_mock/v1/key)\"");
-    for line in lines(&info, Some(&key)).lines() {
-        let _ = writeln!(text, "    {line}");
+    for (name, value) in variables(&info) {
+        let value = match name.ends_with("_PRIVATE_KEY") {
+            // The key has 28 lines.
+            true => format!("\"$(curl -s{header} {base_url}/_mock/v1/key)\""),
+            false => quoted(&value),
+        };
+        let _ = writeln!(text, "    export {name}={value}");
     }
     text
 }

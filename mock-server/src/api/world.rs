@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::app::MockApp;
 use super::banner;
 use crate::control::info;
 use crate::intercept::fault::Fault;
@@ -22,7 +23,7 @@ use crate::net::addressing::below;
 use crate::oauth::context::Decider;
 use crate::oauth::headless::{self, AuthorizeError};
 use crate::openapi;
-use crate::state::app::Consent;
+use crate::state::app::{Consent, Kind as AppKind};
 use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::{State, devices, leak_scanner};
 use crate::time::clock::ClockHandle;
@@ -114,6 +115,52 @@ impl MockWorld {
     #[must_use]
     pub fn environment(&self) -> String {
         banner::environment(&self.info())
+    }
+
+    /// Returns the variables of [`environment`](Self::environment) with their values, as a child process takes them.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        banner::variables(&self.info())
+    }
+
+    /// Returns the value of one of the [`variables`](Self::variables), such as `COZE_WEB_OAUTH_CLIENT_ID`. This is the lookup
+    /// that `Environment` of `coze-auth` takes.
+    ///
+    /// ```
+    /// use coze_auth_mock::CozeAuthMock;
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// assert_eq!(mock.variable("COZE_API_BASE").as_deref(), Some(mock.base_url()));
+    /// assert_eq!(mock.variable("COZE_WEB_OAUTH_CLIENT_SECRET").as_deref(), Some("mock-web-secret"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let mut all = self.variables().into_iter();
+        all.find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Returns the apps, in the order of the configuration.
+    #[must_use]
+    pub fn apps(&self) -> Vec<MockApp> {
+        let state = self.world.state();
+        state.known_apps().cloned().map(MockApp::new).collect()
+    }
+
+    /// Returns the first app of a kind.
+    #[must_use]
+    pub fn app(&self, kind: AppKind) -> Option<MockApp> {
+        self.apps().into_iter().find(|app| app.kind() == kind)
+    }
+
+    /// Returns the first token of the console of a kind, `pat` or `sat`.
+    #[must_use]
+    pub fn console_token(&self, kind: &str) -> Option<String> {
+        let state = self.world.state();
+        let mut tokens = state.settings.tokens.iter();
+        tokens
+            .find(|token| token.kind == kind)
+            .map(|token| token.value.clone())
     }
 
     /// Returns the requests to the data plane that the journal holds, oldest first.

@@ -55,7 +55,7 @@ enum Control {
     Requests(Requests),
     /// Compare the journal with expectations; the exit status is 1 if one is not met
     Verify {
-        /// Expectations, such as '[{"endpoint":"token","count":{"eq":1}}]'
+        /// Expectations, such as '{"endpoint":"token","count":{"eq":1}}': one, a list, or the body of POST /verify
         #[arg(value_name = "JSON", value_parser = read_json)]
         expect: Value,
     },
@@ -134,7 +134,8 @@ fn read_json(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-fn word(action: impl ValueEnum) -> String {
+/// The word of the command line that stands for a value.
+pub(super) fn word(action: impl ValueEnum) -> String {
     let name = action.to_possible_value();
     name.map(|name| name.get_name().to_owned())
         .unwrap_or_default()
@@ -195,11 +196,13 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
             output::requests(&send("GET", &path, None)?)
         }
         Control::Verify { expect } => {
-            let expect = match expect {
-                Value::Array(_) => expect.clone(),
-                one => json!([one]),
+            let body = match expect {
+                Value::Array(_) => json!({ "expect": expect }),
+                // The body of the HTTP call.
+                Value::Object(members) if members.contains_key("expect") => expect.clone(),
+                one => json!({ "expect": [one] }),
             };
-            let answer = send("POST", "/verify", Some(json!({ "expect": expect })))?;
+            let answer = send("POST", "/verify", Some(body))?;
             let unmet = output::failures(&answer);
             match unmet.is_empty() {
                 true => "as expected".to_owned(),

@@ -1,109 +1,253 @@
-//! `env`: the environment variables with which a program uses the mock instead of Coze.
+//! `env`: what a program needs to use the mock instead of Coze, in the form that its client reads.
 
-use std::path::Path;
+mod key_file;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use url::{Host, Url};
 
 use super::http::Target;
 use super::{Failure, print};
+pub(crate) use key_file::line as key_file_line;
 
 #[derive(Debug, Args)]
+#[group(id = "form", required = true, multiple = false, args = ["client", "config"])]
 pub(crate) struct Environment {
     #[command(flatten)]
     target: Target,
-    /// Language of the program, whose Coze SDK the printed lines configure
-    #[arg(long = "for", value_enum, value_name = "LANGUAGE")]
-    language: Language,
+    /// Client whose variables are printed, with a program that uses it
+    #[arg(long = "for", value_enum, value_name = "CLIENT")]
+    client: Option<Client>,
+    /// Print the coze_oauth_config.json of the app of this kind, which Coze's quickstarts read
+    #[arg(long, value_enum, value_name = "KIND")]
+    config: Option<Kind>,
+    /// File to write the private key to, for samples that read it from a file [default: one in the temporary folder]
+    #[arg(long, value_name = "FILE", requires = "client")]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Client {
+    /// cozepy
+    Python,
+    /// @coze/api
+    Js,
+    /// github.com/coze-dev/coze-go
+    Go,
+    /// com.coze:coze-api
+    Java,
+    /// coze-auth
+    Rust,
+    /// Only the variables
+    Shell,
+    /// cozeloop
+    LoopPython,
+    /// github.com/coze-dev/cozeloop-go
+    LoopGo,
+    /// com.coze:cozeloop-core
+    LoopJava,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Language {
-    Python,
-    Js,
-    Go,
-    Java,
-    Rust,
-    /// Only the environment variables, for `eval`
-    Shell,
+enum Kind {
+    Web,
+    Pkce,
+    Device,
+    Jwt,
 }
 
-impl Language {
-    /// The lines that point the language's Coze SDK at another host, for the API and for the OAuth apps.
-    const fn snippet(self) -> &'static str {
-        match self {
-            Self::Python => {
-                r#"
-# Python, cozepy; JWTOAuthApp, WebOAuthApp, PKCEOAuthApp and DeviceOAuthApp take base_url too
-import os; from cozepy import Coze, TokenAuth
-coze = Coze(auth=TokenAuth(os.environ["COZE_API_TOKEN"]), base_url=os.environ["COZE_API_BASE"])
-print(coze.users.me().user_name)"#
-            }
-            Self::Js => {
-                r"
-// JavaScript, @coze/api; getJWTToken({ baseURL, appId, aud: new URL(baseURL).host, keyid, privateKey }) and the other flows take baseURL too
-import { CozeAPI } from '@coze/api';
-const coze = new CozeAPI({ token: process.env.COZE_API_TOKEN, baseURL: process.env.COZE_API_BASE });
-console.log(await coze.users.me());"
-            }
-            Self::Go => {
-                r#"
-// Go, github.com/coze-dev/coze-go; NewJWTOAuthClient and the other flows take coze.WithAuthBaseURL(base)
-auth := coze.NewTokenAuth(os.Getenv("COZE_API_TOKEN"))
-client := coze.NewCozeAPI(auth, coze.WithBaseURL(os.Getenv("COZE_API_BASE")))
-user, err := client.Users.Me(context.Background())"#
-            }
-            Self::Java => {
-                r#"
-// Java, com.coze:coze-api; CozeAPI.Builder and the builders of the other flows have baseURL(…) too; it has no call for /v1/users/me
-JWTOAuthClient.JWTOAuthBuilder app = new JWTOAuthClient.JWTOAuthBuilder().clientID(System.getenv("COZE_JWT_OAUTH_CLIENT_ID")).baseURL(System.getenv("COZE_API_BASE"));
-app.privateKey(System.getenv("COZE_JWT_OAUTH_PRIVATE_KEY")).publicKey(System.getenv("COZE_JWT_OAUTH_PUBLIC_KEY_ID"));
-System.out.println(app.build().getAccessToken());"#
-            }
-            Self::Rust => {
-                r"
-// Rust, coze-auth-ureq; jwt_app_from_env(…) and environment(…).web_app() read the rest
-let endpoints = coze_auth_ureq::environment(Region::Cn).endpoints()?; // COZE_API_BASE counts before the region
-let app = coze_auth_ureq::jwt_app_from_env(Region::Cn)?;
-let tokens = coze_auth_ureq::TokenSource::jwt(&Client::new()?, app, JwtGrant::new());"
-            }
-            Self::Shell => "",
-        }
+/// A program that gets a token of the JWT app and uses it.
+struct Program {
+    /// What it needs, and how it is started.
+    needs: &'static str,
+    language: &'static str,
+    text: &'static str,
+}
+
+const fn program(needs: &'static str, language: &'static str, text: &'static str) -> Program {
+    Program {
+        needs,
+        language,
+        text,
     }
+}
+
+impl Client {
+    const fn is_of_loop(self) -> bool {
+        matches!(self, Self::LoopPython | Self::LoopGo | Self::LoopJava)
+    }
+
+    /// The program, for a mock at `base`.
+    fn program(self, base: &str) -> Option<Program> {
+        Some(match self {
+            Self::Python => program(
+                "pip install cozepy",
+                "PYTHON",
+                include_str!("../../programs/coze-python.txt"),
+            ),
+            Self::Js => program(
+                "npm install @coze/api",
+                "JS",
+                include_str!("../../programs/coze-js.txt"),
+            ),
+            Self::Go => program(
+                "go get github.com/coze-dev/coze-go",
+                "GO",
+                include_str!("../../programs/coze-go.txt"),
+            ),
+            Self::Java => program(
+                "com.coze:coze-api of Maven Central",
+                "JAVA",
+                include_str!("../../programs/coze-java.txt"),
+            ),
+            Self::Rust if needs_permission(base) => program(
+                "the crate coze-auth with the feature ureq",
+                "RUST",
+                include_str!("../../programs/coze-rust-http.txt"),
+            ),
+            Self::Rust => program(
+                "the crate coze-auth with the feature ureq",
+                "RUST",
+                include_str!("../../programs/coze-rust.txt"),
+            ),
+            Self::LoopPython => program(
+                "pip install cozeloop",
+                "PYTHON",
+                include_str!("../../programs/loop-python.txt"),
+            ),
+            Self::LoopGo => program(
+                "go get github.com/coze-dev/cozeloop-go",
+                "GO",
+                include_str!("../../programs/loop-go.txt"),
+            ),
+            Self::LoopJava => program(
+                "com.coze:cozeloop-core of Maven Central",
+                "JAVA",
+                include_str!("../../programs/loop-java.txt"),
+            ),
+            Self::Shell => return None,
+        })
+    }
+}
+
+/// Returns true if `coze-auth` refuses this base unless it is told to allow it: plain http, and not to this machine by an
+/// address or by `localhost`.
+fn needs_permission(base: &str) -> bool {
+    let Ok(url) = Url::parse(base) else {
+        return false;
+    };
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !is_here
+}
+
+/// A line that sets a variable in a shell.
+pub(crate) fn export(name: &str, value: &str) -> String {
+    format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
 }
 
 /// The variables with which the SDKs' HTTP clients trust a CA: httpx, Go, curl and rustls read the first, Node the second.
 pub(crate) fn ca_lines(file: &Path, indent: &str) -> String {
-    let file = std::path::absolute(file);
-    let file = file
-        .unwrap_or_default()
-        .display()
-        .to_string()
-        .replace('\'', r"'\''");
+    let file = std::path::absolute(file).unwrap_or_default();
     ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]
-        .map(|name| format!("{indent}export {name}='{file}'\n"))
+        .map(|name| format!("{indent}{}", export(name, &file.display().to_string())))
         .concat()
 }
 
-pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
-    let answer = args.target.send("GET", "/info", None)?;
-    if !answer.ok() {
-        let why = answer.json()["error"]
-            .as_str()
-            .unwrap_or("refused")
-            .to_owned();
-        return Err(Failure::Reason(why));
+/// The first app of a kind. `info` is the answer of `GET /_mock/v1/info`.
+fn app<'a>(info: &'a Value, kind: &str) -> Option<&'a Value> {
+    let mut apps = info["apps"].as_array()?.iter();
+    apps.find(|app| app["kind"] == kind)
+}
+
+/// The variables of the clients of Coze Loop, which has the JWT app and a token in common with Coze.
+fn loop_lines(info: &Value) -> String {
+    let app = app(info, "jwt").unwrap_or(&Value::Null);
+    let variables = [
+        ("API_BASE_URL", &info["base_url"]),
+        ("WORKSPACE_ID", &info["workspace_id"]),
+        ("API_TOKEN", &info["tokens"][0]["value"]),
+        ("JWT_OAUTH_CLIENT_ID", &app["client_id"]),
+        ("JWT_OAUTH_PRIVATE_KEY", &app["private_key"]),
+        ("JWT_OAUTH_PUBLIC_KEY_ID", &app["key_id"]),
+    ];
+    let lines = variables.into_iter().filter_map(|(name, value)| {
+        let value = value.as_str()?.trim();
+        Some(export(&format!("COZELOOP_{name}"), value))
+    });
+    lines.collect()
+}
+
+/// `coze_oauth_config.json`, with the members that Coze's quickstarts require.
+fn config(info: &Value, kind: Kind) -> Result<String, Failure> {
+    let name = super::ctl::word(kind);
+    let app = app(info, &name).ok_or_else(|| format!("this mock has no app of kind {name}"))?;
+    let mut file = json!({
+        "client_type": name,
+        "client_id": app["client_id"],
+        "coze_www_base": info["base_url"],
+        "coze_api_base": info["base_url"],
+    });
+    for (member, value) in [
+        ("client_secret", &app["client_secret"]),
+        ("public_key_id", &app["key_id"]),
+        ("private_key", &app["private_key"]),
+    ] {
+        if !value.is_null() {
+            file[member] = value.clone();
+        }
     }
-    let mut lines = coze_auth_mock::environment(&answer.json());
+    if matches!(kind, Kind::Jwt) && file.get("private_key").is_none() {
+        let text = "the mock has only the public key of its JWT app: add \"private_key\" by hand";
+        eprintln!("coze-auth-mock: {text}");
+    }
+    serde_json::to_string_pretty(&file).map_err(|error| error.to_string().into())
+}
+
+pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
+    let info = args.target.info()?;
+    let base = info["base_url"].as_str().unwrap_or_default();
+    if needs_permission(base) && !matches!(args.client, Some(Client::Rust)) {
+        eprintln!(
+            "coze-auth-mock: the Rust library coze-auth refuses {base}, which is http and not of this machine, unless its base is made by Endpoints::custom_insecure; other clients take it"
+        );
+    }
+    match (args.client, args.config) {
+        (Some(client), _) => print(lines(args, client, &info, base)?.trim_end()),
+        (None, Some(kind)) => print(&config(&info, kind)?),
+        // Clap requires one of them.
+        (None, None) => {}
+    }
+    Ok(())
+}
+
+fn lines(args: &Environment, client: Client, info: &Value, base: &str) -> Result<String, Failure> {
+    let mut lines = if client.is_of_loop() {
+        loop_lines(info)
+    } else {
+        coze_auth_mock::environment(info) + &key_file_line(info, args.key_file.as_deref())?
+    };
     if let Some(file) = args.target.ca() {
         lines += &ca_lines(file, "");
     }
-    print(&format!(
-        "{}{}",
-        lines.trim_end_matches('\n'),
-        match args.language.snippet() {
-            "" => String::new(),
-            snippet => format!("\n{snippet}"),
-        }
-    ));
-    Ok(())
+    if let Some(program) = client.program(base) {
+        let Program {
+            needs,
+            language,
+            text,
+        } = program;
+        // A here-document of the command that does nothing: `eval` skips the program, and it can be copied as it is.
+        let _ = write!(
+            lines,
+            "\n# A program with these variables; it needs {needs}\n: <<'{language}'\n{text}{language}\n"
+        );
+    }
+    Ok(lines)
 }

@@ -71,6 +71,19 @@ impl Target {
         self.trust.ca.as_deref().filter(|_| https)
     }
 
+    /// The answer of `GET /_mock/v1/info`.
+    pub(crate) fn info(&self) -> Result<Value, Failure> {
+        let answer = self.send("GET", "/info", None)?;
+        match answer.ok() {
+            true => Ok(answer.json()),
+            false => {
+                let json = answer.json();
+                let why = json["error"].as_str().unwrap_or("refused");
+                Err(Failure::Reason(why.to_owned()))
+            }
+        }
+    }
+
     /// `path` is below `/_mock/v1`.
     pub(crate) fn send(
         &self,

@@ -1,10 +1,12 @@
 //! `serve`: a mock that listens.
 
+use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coze_auth_mock::{Builder, Consent, CozeAuthMock};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, env, print, reload};
@@ -66,6 +68,9 @@ pub(crate) struct Serve {
     /// Seed of all codes and tokens, which are then the same in every run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Stop when standard input ends, which it does with the process that holds the other end, however that process ends
+    #[arg(long)]
+    until_stdin_closes: bool,
     /// What to print on standard output at the start
     #[arg(long, value_enum, default_value = "text")]
     print: Print,
@@ -131,14 +136,23 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
             reload::Watch::new(args.config.clone().unwrap_or_default(), || args.builder());
         let mock = args.builder()?.start().await?;
         args.write_ca(&mock)?;
-        print(&args.greeting(&mock));
-        if args.watch {
-            tokio::select! {
-                () = signal => {}
-                () = watch.run(&mock) => {}
+        print(args.greeting(&mock)?.trim_end_matches('\n'));
+        let closed = async {
+            match args.until_stdin_closes {
+                true => stdin_closed().await,
+                false => pending().await,
             }
-        } else {
-            signal.await;
+        };
+        let changes = async {
+            match args.watch {
+                true => watch.run(&mock).await,
+                false => pending().await,
+            }
+        };
+        tokio::select! {
+            () = signal => {}
+            () = closed => {}
+            () = changes => {}
         }
         mock.stop().await;
         Ok(())
@@ -203,16 +217,17 @@ impl Serve {
             .map_err(|error| Failure::Reason(format!("cannot write {}: {error}", file.display())))
     }
 
-    fn greeting(&self, mock: &CozeAuthMock) -> String {
+    fn greeting(&self, mock: &CozeAuthMock) -> Result<String, Failure> {
         // The text for people has it already.
         let made = mock.admin_token().filter(|_| self.admin_token.is_none());
-        match (self.print, made) {
+        Ok(match (self.print, made) {
             (Print::Text, _) => match &self.tls_ca {
                 Some(file) => format!("{}{}", mock.banner(), env::ca_lines(file, "    ")),
                 None => mock.banner(),
             },
             (Print::Env, made) => {
                 let mut lines = mock.environment();
+                lines += &env::key_file_line(&mock.info(), None)?;
                 if let Some(file) = &self.tls_ca {
                     lines += &env::ca_lines(file, "");
                 }
@@ -229,7 +244,7 @@ impl Serve {
                 }
                 mock.info().to_string()
             }
-        }
+        })
     }
 }
 
@@ -245,6 +260,17 @@ fn start_log(log: Log) {
             .init(),
         Log::Json => builder.json().flatten_event(true).init(),
     }
+}
+
+/// Waits until standard input ends. What it holds is of no interest.
+async fn stdin_closed() {
+    let (ended, wait) = oneshot::channel();
+    // A read cannot be given up, so it has a thread that the process does not wait for.
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    let _ = wait.await;
 }
 
 /// Listens for signals from now on; the future ends with the first signal.

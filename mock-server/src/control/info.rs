@@ -39,6 +39,7 @@ pub(crate) fn describe(world: &World, base_url: &str) -> Value {
         "base_url": base_url,
         "apps": apps,
         "tokens": *state.settings.tokens,
+        "workspace_id": state.user.workspace,
         "version": env!("CARGO_PKG_VERSION"),
     });
     if world.addressing.ca_pem().is_some() {

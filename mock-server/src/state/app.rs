@@ -4,12 +4,18 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+/// What an app is: how it proves itself, and how its users log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+#[non_exhaustive]
+pub enum Kind {
+    /// Authorization code, with a client secret.
     Web,
+    /// Authorization code with a challenge (PKCE), without a secret.
     Pkce,
+    /// Device code.
     Device,
+    /// Assertions that the app signs.
     Jwt,
 }
 

@@ -192,6 +192,16 @@ fn faults_worlds_and_expectations_from_a_shell() {
 
     let once = r#"{"endpoint":"users_me","count":{"eq":1}}"#;
     assert_eq!(ctl(&["verify", once]), "as expected\n");
+    // A list, and the body of the HTTP call.
+    assert_eq!(ctl(&["verify", &format!("[{once}]")]), "as expected\n");
+    let body = format!(r#"{{"expect":[{once},{{"endpoint":"token","count":{{"eq":0}}}}]}}"#);
+    assert_eq!(ctl(&["verify", &body]), "as expected\n");
+    let (status, said) = failure(&["ctl", "--url", &url, "verify", &body.replace('0', "3")]);
+    assert_eq!(status, 1);
+    assert!(
+        said.contains("1: expected exactly 3 of endpoint token"),
+        "{said}"
+    );
     let twice = once.replace('1', "2");
     let (status, said) = failure(&["ctl", "--url", &url, "verify", &twice]);
     assert_eq!(status, 1);

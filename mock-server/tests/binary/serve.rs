@@ -1,7 +1,7 @@
 //! `serve` and `health`.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -105,4 +105,51 @@ fn invalid_settings_are_reported_on_standard_error() {
         assert!(errors.contains(said), "{arguments:?}: {errors}");
         assert_ne!(server.0.wait().expect("its end").code(), Some(0));
     }
+}
+
+/// A parent that is killed cannot tell anybody, and its end of the pipe closes all the same.
+#[cfg(unix)]
+#[test]
+fn a_mock_ends_with_its_parent_when_that_is_killed() {
+    let folder = Folder::new("parent");
+    for (option, ends) in [("--until-stdin-closes", true), ("--seed=1", false)] {
+        // The parent holds the other end of the pipe, as a test runner does, and the mock is not told of its death.
+        let script = "rm -f \"$1\"; mkfifo \"$1\"; \"$0\" --listen 127.0.0.1:0 --print json $2 <\"$1\" & echo $!; exec 3>\"$1\"; exec sleep 600";
+        let mut parent = Command::new("sh");
+        let mock = env!("CARGO_BIN_EXE_coze-auth-mock");
+        parent.args(["-c", script, mock, &folder.path("pipe"), option]);
+        let parent = parent.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut parent = Server(parent.spawn().expect("a parent"));
+        let lines = Lines::of(parent.0.stdout.take().expect("its output"));
+        let mock = lines.after("");
+        let info = lines.after("{");
+        assert!(info.contains("base_url"), "{info}");
+        parent.0.kill().expect("SIGKILL");
+        parent.0.wait().expect("its end");
+        // Its output is the mock's, too, so it ends when both are gone.
+        assert_eq!(lines.end_within(if ends { 20_000 } else { 500 }), ends);
+        if !ends {
+            let kill = format!("kill {mock}");
+            let killed = Command::new("sh").args(["-c", &kill]).status();
+            assert!(killed.expect("a shell").success());
+        }
+    }
+}
+
+#[test]
+fn a_mock_ends_when_its_standard_input_does() {
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--print",
+        "json",
+        "--until-stdin-closes",
+    ];
+    let mut mock = command(&arguments);
+    let (mut mock, info) = start(mock.stdin(Stdio::piped()));
+    let mut stdin = mock.0.stdin.take().expect("its input");
+    std::io::Write::write_all(&mut stdin, b"what it is told means nothing\n").expect("a line");
+    assert_eq!(run(&["health", &base_url(&info)]).status.code(), Some(0));
+    drop(stdin);
+    assert_eq!(mock.0.wait().expect("its end").code(), Some(0));
 }

@@ -38,7 +38,11 @@ impl Drop for Server {
 }
 
 pub(crate) fn serve(arguments: &[&str]) -> (Server, Value) {
-    let mut all = vec!["--listen", "127.0.0.1:0", "--print", "json"];
+    serve_at("127.0.0.1:0", arguments)
+}
+
+pub(crate) fn serve_at(listen: &str, arguments: &[&str]) -> (Server, Value) {
+    let mut all = vec!["--listen", listen, "--print", "json"];
     all.extend(arguments);
     start(&mut command(&all))
 }
@@ -108,6 +112,16 @@ impl Lines {
             }
         });
         Self(receive)
+    }
+
+    /// Returns true if the stream ends within this time, and false if the time ends first.
+    pub(crate) fn end_within(&self, ms: u64) -> bool {
+        loop {
+            match self.0.recv_timeout(Duration::from_millis(ms)) {
+                Ok(_) => {}
+                Err(error) => return error == mpsc::RecvTimeoutError::Disconnected,
+            }
+        }
     }
 
     /// The rest of the first line that has `words` in it.

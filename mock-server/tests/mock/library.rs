@@ -1,6 +1,6 @@
 //! The library's own handles.
 
-use coze_auth_mock::{Consent, CozeAuthMock, SetupError};
+use coze_auth_mock::{AppKind, Consent, CozeAuthMock, MockApp, SetupError};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -120,4 +120,44 @@ fn the_banner_says_what_is_not_as_coze() {
         environment.contains("export COZE_JWT_OAUTH_PRIVATE_KEY='-----BEGIN PRIVATE KEY-----\n")
     );
     assert!(environment.ends_with("-----END PRIVATE KEY-----'\n"));
+}
+
+#[test]
+fn apps_and_variables_have_types() {
+    let mock = CozeAuthMock::builder().build().expect("a mock");
+    let kinds: Vec<_> = mock.apps().iter().map(MockApp::kind).collect();
+    let all = [AppKind::Web, AppKind::Pkce, AppKind::Device, AppKind::Jwt];
+    assert_eq!(kinds, all);
+    let web = mock.app(AppKind::Web).expect("a ready-made app");
+    assert_eq!(web.client_id(), WEB);
+    assert_eq!(web.client_secret(), Some(SECRET));
+    assert_eq!((web.key_id(), web.private_key()), (None, None));
+    assert_eq!(web.redirect_uris()[1], "http://127.0.0.1:*/*");
+    let jwt = mock.app(AppKind::Jwt).expect("a ready-made app");
+    assert_eq!(jwt.client_secret(), None);
+    assert_eq!(jwt.key_id(), Some("mock-jwt-key-1"));
+    let key = jwt.private_key().expect("the development key");
+    assert_eq!(mock.console_token("sat").as_deref(), Some("sat_mock_ci"));
+    assert_eq!(mock.console_token("other"), None);
+
+    let variable = |name: &str| mock.variable(name).unwrap_or_default();
+    assert_eq!(variable("COZE_API_BASE"), mock.base_url());
+    assert_eq!(variable("COZE_WEB_OAUTH_CLIENT_ID"), WEB);
+    assert_eq!(variable("COZE_JWT_OAUTH_PRIVATE_KEY"), key.trim());
+    assert_eq!(mock.variable("COZE_JWT_OAUTH_CLIENT_SECRET"), None);
+    assert_eq!(mock.variables().len(), 11);
+    let lines = mock.environment();
+    for (name, value) in mock.variables() {
+        assert!(
+            lines.contains(&format!("export {name}='{value}'\n")),
+            "{name}"
+        );
+    }
+    // A world's base is its own.
+    let world = mock.world("w").expect("a name");
+    assert_eq!(
+        world.variable("COZE_API_BASE").as_deref(),
+        Some(world.base_url())
+    );
+    assert_ne!(world.base_url(), mock.base_url());
 }

@@ -11,11 +11,9 @@ use crate::mutant::{Mutant, Way};
 
 /// The key of the mock's ready-made JWT app.
 static DEVELOPMENT_KEY: LazyLock<String> = LazyLock::new(|| {
-    let mock = CozeAuthMock::builder().start_blocking();
-    let info = mock.expect("a free port on 127.0.0.1").info();
-    let apps = info["apps"].as_array().into_iter().flatten();
-    let mut keys = apps.filter_map(|app| app["private_key"].as_str());
-    keys.next_back().expect("a JWT app").to_owned()
+    let mock = CozeAuthMock::builder().build().expect("a mock");
+    let key = mock.variable("COZE_JWT_OAUTH_PRIVATE_KEY");
+    key.expect("a JWT app")
 });
 
 pub(crate) fn all() -> Vec<Mutant> {

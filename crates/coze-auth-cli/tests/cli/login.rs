@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout};
 
-use coze_auth_mock::{DeviceAction, Fault, On};
+use coze_auth_mock::{AppKind, DeviceAction, Fault, On};
 use serde_json::{Value, json};
 
 use crate::support::{Home, piped};
@@ -68,7 +68,7 @@ fn a_token_that_coze_refuses_is_not_stored() {
 
 /// A device login that waits for the person: the process, the rest of what it prints, and what it has shown.
 fn waiting_login(home: &Home) -> (Child, BufReader<ChildStdout>, Value) {
-    let id = home.app("device");
+    let id = home.app(AppKind::Device);
     let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
     let mut out = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
@@ -119,7 +119,7 @@ fn a_person_who_says_no_and_a_code_that_expires_are_told_apart() {
 /// The person's browser, which is this program here.
 #[test]
 fn a_login_in_the_browser_takes_its_callback() {
-    for (flow, app) in [("--pkce", "pkce"), ("--web", "web")] {
+    for (flow, app) in [("--pkce", AppKind::Pkce), ("--web", AppKind::Web)] {
         let home = Home::new();
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
@@ -164,7 +164,7 @@ fn a_login_in_the_browser_takes_its_callback() {
         let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));
         assert_eq!(run.code, Some(0), "{run:?}");
         let login: Value = serde_json::from_str(&rest).expect("JSON");
-        assert_eq!(login["app"], app);
+        assert_eq!(login["app"], flow[2..]);
         assert_eq!(login["user"]["user_name"], "alice");
     }
 }
@@ -197,7 +197,7 @@ fn jwt_login(home: &Home) -> String {
     let key = home.path.join("key.pem");
     std::fs::write(&key, key_of(home)).expect("written");
     let key = key.to_str().expect("UTF-8").to_owned();
-    let id = home.app("jwt");
+    let id = home.app(AppKind::Jwt);
     let app = ["--client-id", &id, "--key-id", "mock-jwt-key-1"];
     let run = home.run(&[&["login", "--jwt", "--key-file", &key], &app[..]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -255,19 +255,8 @@ fn a_damaged_token_of_a_jwt_app_is_replaced() {
 
 /// The development key of the mock, over HTTP as its banner says.
 fn key_of(home: &Home) -> String {
-    let url = format!("{}/_mock/v1/key", home.mock.base_url());
-    let address = url.strip_prefix("http://").expect("http");
-    let (host, path) = address.split_once('/').expect("a path");
-    let mut stream = std::net::TcpStream::connect(host).expect("it listens");
-    std::io::Write::write_all(
-        &mut stream,
-        format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes(),
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("UTF-8");
-    let at = answer.find("-----BEGIN").expect("a key");
-    answer[at..].to_owned()
+    let key = home.mock.variable("COZE_JWT_OAUTH_PRIVATE_KEY");
+    key.expect("a JWT app")
 }
 
 #[test]
@@ -281,7 +270,7 @@ fn a_configuration_stays_where_it_is_and_has_to_stay_the_same() {
             Value::String(key_of(&home))
         )
     };
-    std::fs::write(&path, of(&home.app("jwt"))).expect("written");
+    std::fs::write(&path, of(&home.app(AppKind::Jwt))).expect("written");
     let name = path.to_str().expect("UTF-8");
     let run = home.run(&["login", "--config", name, "--profile", "work"]);
     assert_eq!(run.code, Some(0), "{run:?}");

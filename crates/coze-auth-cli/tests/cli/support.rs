@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
-use coze_auth_mock::CozeAuthMock;
+use coze_auth_mock::{AppKind, CozeAuthMock};
 use serde_json::Value;
 
 /// An API that answers the first requests with these bytes, and gives what it was sent.
@@ -123,14 +123,9 @@ impl Home {
     }
 
     /// The id of an app of the mock.
-    pub(crate) fn app(&self, kind: &str) -> String {
-        let info = self.mock.info();
-        let apps = info["apps"].as_array().expect("apps").clone();
-        let app = apps.iter().find(|app| app["kind"] == kind);
-        app.expect("an app")["client_id"]
-            .as_str()
-            .expect("an id")
-            .to_owned()
+    pub(crate) fn app(&self, kind: AppKind) -> String {
+        let app = self.mock.app(kind).expect("an app");
+        app.client_id().to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
 
-use coze_auth_mock::{DeviceAction, Fault, On};
+use coze_auth_mock::{AppKind, DeviceAction, Fault, On};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::support::Home;
@@ -61,7 +61,7 @@ fn approve(home: &Home, said: &str) {
 #[test]
 fn a_person_sees_the_code_the_picture_and_the_time_left() {
     let home = Home::with("[ttl]\ndevice_interval = 1\n");
-    let id = home.app("device");
+    let id = home.app(AppKind::Device);
     let mut command = home.command(&["login", "--client-id", &id]);
     let (mut child, mut terminal) = at_terminal(command.env("TERM", "xterm"));
     let mut said = String::new();
@@ -78,7 +78,7 @@ fn a_person_sees_the_code_the_picture_and_the_time_left() {
 #[test]
 fn a_dumb_terminal_has_neither_picture_nor_spinner() {
     let home = Home::with("[ttl]\ndevice_interval = 1\n");
-    let id = home.app("device");
+    let id = home.app(AppKind::Device);
     let mut command = home.command(&["login", "--client-id", &id]);
     let (mut child, mut terminal) = at_terminal(command.env("TERM", "dumb"));
     let mut said = String::new();

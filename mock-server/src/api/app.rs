@@ -1,0 +1,61 @@
+//! An app of a mock, as a test sees it.
+
+use crate::state::app::{App, Kind};
+
+/// An app that a world knows, as its owner has registered it.
+///
+/// ```
+/// use coze_auth_mock::{AppKind, CozeAuthMock};
+///
+/// let mock = CozeAuthMock::builder().build()?;
+/// let web = mock.app(AppKind::Web).expect("a ready-made app");
+/// assert_eq!(web.client_secret(), Some("mock-web-secret"));
+/// assert_eq!(web.redirect_uris()[0], "http://localhost:*/*");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MockApp {
+    app: App,
+}
+
+impl MockApp {
+    pub(super) const fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    /// What the app is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.app.kind
+    }
+
+    /// Client id; of a JWT app the app id.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.app.client_id
+    }
+
+    /// Client secret, which only a web app has.
+    #[must_use]
+    pub fn client_secret(&self) -> Option<&str> {
+        self.app.client_secret.as_deref()
+    }
+
+    /// Id of the first public key of a JWT app, which is the `kid` of its assertions.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.app.keys.first().map(|key| key.kid.as_str())
+    }
+
+    /// Private key of a JWT app in PEM. None if the configuration has only its public key.
+    #[must_use]
+    pub const fn private_key(&self) -> Option<&str> {
+        self.app.private_key
+    }
+
+    /// Redirect URIs, of web and PKCE apps. One that ends with `:*/*` is any port and path of its host.
+    #[must_use]
+    pub fn redirect_uris(&self) -> &[String] {
+        &self.app.redirect_uris
+    }
+}
