@@ -253,7 +253,7 @@ fn a_damaged_token_of_a_jwt_app_is_replaced() {
     assert_eq!(home.run(&["token"]).stdout, run.stdout, "it is stored");
 }
 
-/// The development key of the mock, over HTTP as its banner says.
+/// The development key of the mock.
 fn key_of(home: &Home) -> String {
     let key = home.mock.variable("COZE_JWT_OAUTH_PRIVATE_KEY");
     key.expect("a JWT app")
