@@ -22,7 +22,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::SetupError;
 use crate::limits::MAX_TTL_S;
-use crate::net::addressing;
+use crate::net::addressing::{self, Origins};
 use crate::protocol::rules::{Rule, RuleError};
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
@@ -39,6 +39,8 @@ const TOP: &[&str] = &[
     "seed",
     "listen",
     "public_url",
+    "allowed_origins",
+    "allowed_hosts",
     "tls",
     "consent",
     "accounts",
@@ -114,7 +116,13 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
         options.set_seed(seed);
     }
-    for key in ["listen", "public_url", "tls"] {
+    for key in [
+        "listen",
+        "public_url",
+        "allowed_origins",
+        "allowed_hosts",
+        "tls",
+    ] {
         if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
             let at = value.span().start;
             reader.wrong(
@@ -136,6 +144,7 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
             Err(error) => reader.wrong(at, error.to_string()),
         }
     }
+    read_allowed(reader, top, options);
     read_tls(reader, top, options);
     if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
         options.settings.consent = consent;
@@ -146,6 +155,29 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     ] {
         if let Some(ids) = reader.list(top, key, "[\"7300000000000000009\"]") {
             *list = ids.into_iter().map(|(id, _)| id).collect();
+        }
+    }
+}
+
+/// The origins whose pages may call, and further names of the mock.
+fn read_allowed(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options) {
+    let example = "[\"loopback\", \"https://app.example\"]";
+    if let Some(origins) = reader.list(top, "allowed_origins", example) {
+        let mut allowed = Origins::none();
+        for (origin, at) in origins {
+            if let Err(error) = allowed.add(&origin) {
+                reader.wrong(at, error.to_string());
+            }
+        }
+        options.addressing.allowed_origins = allowed;
+    }
+    if let Some(hosts) = reader.list(top, "allowed_hosts", "[\"mock\"]") {
+        options.addressing.allowed_hosts.clear();
+        for (host, at) in hosts {
+            match addressing::allowed_host(&host) {
+                Ok(host) => options.addressing.allowed_hosts.push(host),
+                Err(error) => reader.wrong(at, error.to_string()),
+            }
         }
     }
 }

@@ -21,6 +21,10 @@ pub enum SetupError {
     ListenAddress(String, String),
     /// This cannot be the public URL; the second text is the reason.
     PublicUrl(String, &'static str),
+    /// Pages of this origin cannot be allowed; the second text is the reason.
+    AllowedOrigin(String, &'static str),
+    /// The mock cannot answer to this name.
+    AllowedHost(String),
     /// TLS does not work with this certificate and key; the text is the reason.
     Tls(String),
     /// The admin token has characters that a header cannot hold.
@@ -77,6 +81,14 @@ impl fmt::Display for SetupError {
             Self::PublicUrl(url, why) => write!(
                 f,
                 "{url:?} cannot be the public URL: {why}; expected one such as http://mock:9777"
+            ),
+            Self::AllowedOrigin(origin, why) => write!(
+                f,
+                "{origin:?} cannot be an allowed origin: {why}; expected one such as https://app.example, \"loopback\" for every port of this machine, or \"null\""
+            ),
+            Self::AllowedHost(host) => write!(
+                f,
+                "{host:?} cannot be an allowed host; expected a name such as mock or mock.test"
             ),
             Self::Tls(why) => write!(f, "cannot use TLS: {why}"),
             Self::AdminToken => f.write_str(

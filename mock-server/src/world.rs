@@ -144,6 +144,11 @@ impl World {
         }
     }
 
+    /// Another world of the mock, if it is there.
+    pub(crate) fn other(&self, name: &str) -> Option<Arc<Self>> {
+        self.worlds.get()?.upgrade()?.known(name)
+    }
+
     pub(crate) fn base_url(&self) -> &str {
         self.base_url.get().map_or(NOWHERE, String::as_str)
     }

@@ -10,7 +10,7 @@ use crate::config::options::{Listen, Options, WantedTls};
 use crate::config::target::For;
 use crate::config::{self, summary};
 use crate::error::SetupError;
-use crate::net::addressing;
+use crate::net::addressing::{self, Origins};
 use crate::state::app::Consent;
 use crate::time::clock::ClockHandle;
 
@@ -130,6 +130,35 @@ impl Builder {
     pub fn public_url(mut self, url: &str) -> Self {
         match addressing::public_url(url) {
             Ok(url) => self.options.addressing.public_url = Some(url),
+            Err(problem) => return self.note(Err(problem)),
+        }
+        self
+    }
+
+    /// Sets the origins whose pages may call the data plane, such as `https://app.example`; `loopback` stands for every port of this
+    /// machine, which is the default, and `null` is the origin of sandboxed frames and of pages of files. The list replaces an
+    /// earlier one, so that `["http://localhost:3000"]` allows that origin alone.
+    #[must_use]
+    pub fn allowed_origins<T: AsRef<str>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
+        let mut allowed = Origins::none();
+        for origin in origins {
+            if let Err(problem) = allowed.add(origin.as_ref()) {
+                return self.note(Err(problem));
+            }
+        }
+        self.options.addressing.allowed_origins = allowed;
+        self
+    }
+
+    /// Sets further names under which clients find the mock, such as `mock.test`, if it is not the host of the
+    /// [`public_url`](Self::public_url). The mock refuses requests for other names, since a page of another site could use such a
+    /// name to reach this machine.
+    #[must_use]
+    pub fn allowed_hosts<T: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = T>) -> Self {
+        let hosts = hosts.into_iter();
+        let hosts = hosts.map(|host| addressing::allowed_host(host.as_ref()));
+        match hosts.collect() {
+            Ok(hosts) => self.options.addressing.allowed_hosts = hosts,
             Err(problem) => return self.note(Err(problem)),
         }
         self

@@ -25,6 +25,7 @@ use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
 use crate::net::connections::{ConnectionLimits, Connections};
 use crate::protocol::world_name::WorldNameError;
+use crate::server::entrance;
 use crate::server::port_server::PortServer;
 use crate::server::service::MakeConnection;
 use crate::server::{router, world_routing};
@@ -55,6 +56,7 @@ pub struct CozeAuthMock {
     worlds: Arc<Worlds>,
     /// Those that every world has.
     routes: Router,
+    /// Without the guard, which a connection passes by itself.
     router: Router,
     /// Serves the ports of worlds while the mock listens.
     ports: Option<Arc<PortServer>>,
@@ -209,14 +211,14 @@ impl CozeAuthMock {
 
     /// Returns the same mock as a router, to nest in another axum app.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        entrance::guarded(self.router.clone(), self.worlds.first())
     }
 
     pub(crate) fn make_connection(&self) -> MakeConnection {
         MakeConnection {
             root: self.worlds.first(),
             alone: false,
-            router: self.router(),
+            router: self.router.clone(),
             connections: self.connections.clone(),
         }
     }

@@ -32,6 +32,12 @@ impl Builder {
             self.options.addressing.admin_token = Some(random_token()?);
             self.options.addressing.made_token = true;
         }
+        if let Listen::Named(name) = &self.options.listen
+            && name.parse::<SocketAddr>().is_err()
+            && let Ok(host) = addressing::allowed_host(name)
+        {
+            self.options.addressing.allowed_hosts.push(host);
+        }
         self.options.addressing.tls = self.make_tls(address)?.map(Arc::new);
         Ok((address, self.build()?))
     }

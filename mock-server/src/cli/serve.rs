@@ -25,6 +25,12 @@ pub(crate) struct Serve {
     /// URL that clients use, if it is not the address to listen on
     #[arg(long, value_name = "URL", env = "COZE_AUTH_MOCK_PUBLIC_URL")]
     public_url: Option<String>,
+    /// Origins whose pages may call the API, separated by commas; loopback is every port of this machine [default: loopback]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    allowed_origins: Option<Vec<String>>,
+    /// Further names under which clients find the mock, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    allowed_hosts: Option<Vec<String>>,
     /// Take scheme, host and prefix from Forwarded and X-Forwarded-… headers, which a proxy sets
     #[arg(long)]
     trust_forwarded: bool,
@@ -171,6 +177,12 @@ impl Serve {
         }
         if let Some(url) = &self.public_url {
             builder = builder.public_url(url);
+        }
+        if let Some(origins) = &self.allowed_origins {
+            builder = builder.allowed_origins(origins);
+        }
+        if let Some(hosts) = &self.allowed_hosts {
+            builder = builder.allowed_hosts(hosts);
         }
         builder = match self.tls {
             Some(TlsChoice::Own) => builder.tls(),

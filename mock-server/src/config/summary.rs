@@ -16,9 +16,20 @@ pub(crate) fn summary(options: &Options) -> String {
     let (listen, settings) = (options.listen.to_string(), &options.settings);
     let public_url = options.addressing.public_url.as_deref().unwrap_or("none");
     let mut text = format!(
-        "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\nApps\n",
+        "Addresses\n  {:<26} {listen}\n  {:<26} {public_url}\n",
         "listen", "public_url"
     );
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{}", format!("  {name:<26} {value}").trim_end());
+    };
+    let origins: Vec<_> = options.addressing.allowed_origins.texts().collect();
+    for (name, all) in [
+        ("allowed_origins", origins.join(", ")),
+        ("allowed_hosts", options.addressing.allowed_hosts.join(", ")),
+    ] {
+        line(name, if all.is_empty() { "none" } else { &all });
+    }
+    text.push_str("Apps\n");
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{}", format!("  {name:<26} {value}").trim_end());
     };

@@ -41,17 +41,15 @@ fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
         }
         for (key, example, field) in [
             ("nick", "\"Alice\"", &mut user.nick),
-            (
-                "avatar_url",
-                "\"https://app.example/alice.png\"",
-                &mut user.avatar_url,
-            ),
             ("workspace", "\"ws_a\"", &mut user.workspace),
         ] {
             if let Some((text, _)) = reader.text(table, key, example) {
                 text.clone_into(field);
             }
         }
+        let example = "\"https://app.example/alice.png\"";
+        let picture = reader.text(table, "avatar_url", example);
+        user.avatar_url = picture.map(|(text, _)| text.to_owned());
         users.push(Arc::new(user));
     }
     users

@@ -84,6 +84,30 @@ texts! {
     actual: "Actual", "实际";
     fix: "Fix", "解决办法";
 
+    // the guard
+    guard_title: "The mock does not answer this request", "模拟服务未受理此请求";
+    guard_twice: "The request has two Host or two Origin headers.", "请求带有两个 Host 或两个 Origin 标头。";
+    guard_twice_fix: "Send each of them once.", "每个标头只发送一次。";
+    guard_host: "The request is for a name that is not the mock's: a page of another site can use such a name to reach this machine.",
+        "请求所用的主机名不属于此模拟服务：其他网站的页面可能借此访问本机。";
+    guard_host_fix: "Use localhost or 127.0.0.1; or start the mock with --public-url or --allowed-hosts and this name.",
+        "请使用 localhost 或 127.0.0.1，或在启动时用 --public-url 或 --allowed-hosts 指定此名称。";
+    guard_origin: "The request comes from a page whose origin is not allowed.", "请求来自未获允许的源（Origin）的页面。";
+    guard_origin_fix: "Pages of this machine are allowed by default; --allowed-origins lists the origins of others. The control plane answers only to pages of this machine.",
+        "默认只允许本机的页面；其他源请用 --allowed-origins 列出。控制接口只应答本机的页面。";
+    guard_embedded: "A page asked for this address as an image, script, frame or beacon, as no client of Coze does.",
+        "页面以图片、脚本、框架或信标的方式请求此地址，扣子的客户端不会这样做。";
+    guard_embedded_fix: "Call it with fetch in its default mode, cors.", "请使用默认模式（cors）的 fetch 调用。";
+    guard_opened: "A browser opened an address that is for programs.", "浏览器打开了供程序调用的地址。";
+    guard_opened_fix: "Call it from your program. The dashboard at /_mock/ shows the requests.",
+        "请在程序中调用。位于 /_mock/ 的控制台会显示收到的请求。";
+    guard_form: "The form is not one of the mock's own pages.", "该表单不来自此模拟服务的页面。";
+    guard_form_fix: "Open the page of the mock, and decide there.", "请打开模拟服务的页面，在那里操作。";
+    guard_new_world: "The world does not exist, and a page of another site cannot make one.",
+        "没有这个世界，而其他网站的页面不能创建世界。";
+    guard_new_world_fix: "Make it first, by a request of your program or POST /_mock/v1/worlds; or allow the page with --allowed-origins.",
+        "请先创建：由程序发出一个请求，或调用 POST /_mock/v1/worlds；也可用 --allowed-origins 允许该页面的源。";
+
     // dashboard
     dashboard: "Dashboard", "控制台";
     back: "Back to the dashboard", "返回控制台";
@@ -167,7 +191,6 @@ texts! {
     unknown_request: "This request is not in the journal", "日志中没有此请求";
     unknown_request_text: "The journal has evicted it, or never had it.", "它已不再保留，或从未到达。";
     not_done: "The action was not done", "操作未完成";
-    elsewhere: "This form was not sent by a page of this mock.", "此表单不是由本页面提交的。";
     not_there: "It no longer exists.", "目标已不存在。";
     not_understood: "The form was not understood.", "无法理解此表单。";
     no_room: "The maximum number is reached; remove one first.", "数量已达上限，请先移除一个。";

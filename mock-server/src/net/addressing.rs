@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use http::header::FORWARDED;
-use url::{Position, Url};
+use url::Url;
 
 use super::tls::Tls;
 use crate::error::SetupError;
@@ -23,6 +23,12 @@ pub(crate) struct Addressing {
     pub(crate) tls: Option<Arc<Tls>>,
     /// The host to which the socket is bound, once the mock listens.
     pub(crate) bound: OnceLock<String>,
+    /// True if other machines reach the socket, once the mock listens.
+    pub(crate) reached_by_others: OnceLock<bool>,
+    /// Further names of the mock, without ports.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// The origins whose pages may call the data plane.
+    pub(crate) allowed_origins: Origins,
 }
 
 /// Without the token, since settings are logged and shown.
@@ -57,22 +63,45 @@ impl Addressing {
         self.tls.as_ref()?.ca_pem.as_deref()
     }
 
-    /// Returns true if the host is that of the public URL, or the one to which the socket is bound.
-    pub(crate) fn is_own_host(&self, host: &str) -> bool {
-        let public = self.public_url.as_deref().map(Url::parse);
-        let public = public.and_then(Result::ok);
-        let public = public.as_ref().and_then(Url::host_str);
-        [public, self.bound.get().map(String::as_str)]
-            .into_iter()
-            .flatten()
-            .any(|own| own.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
+    /// Returns true if `authority` names this machine or the mock: a loopback name or address, the host to which the socket
+    /// is bound, that of the public URL, or a configured name.
+    pub(crate) fn is_own(&self, authority: &str) -> bool {
+        let Some(host) = host_of(authority) else {
+            return false;
+        };
+        let own = |own: &str| own.eq_ignore_ascii_case(host);
+        is_loopback_host(host)
+            || self.public_authority().and_then(host_of).is_some_and(own)
+            || self.bound.get().is_some_and(|bound| own(bound))
+            || self.allowed_hosts.iter().any(|name| own(name))
+    }
+
+    /// Returns true if clients of the data plane may have found the mock under `authority`. Beside its own names that is one of
+    /// Coze's, for which the mock stands; and for a socket that other machines reach an address, or a name without a dot, such as
+    /// that of a container. A page of a foreign site cannot have any of these: its site would have to own the name.
+    pub(crate) fn is_known_to_clients(&self, authority: &str) -> bool {
+        const COZE: [&str; 4] = ["api.coze.cn", "www.coze.cn", "api.coze.com", "www.coze.com"];
+        if self.is_own(authority) {
+            return true;
+        }
+        let Some(host) = host_of(authority) else {
+            return false;
+        };
+        let is_address = || host.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
+        let dotless = || !host.is_empty() && host.bytes().all(is_of_name);
+        COZE.iter().any(|name| name.eq_ignore_ascii_case(host))
+            || self.reached_by_others.get() == Some(&true) && (dotless() || is_address())
     }
 
     /// Returns true if `authority` is that of the public URL, port included.
     pub(crate) fn is_public_authority(&self, authority: &str) -> bool {
-        let public = self.public_url.as_deref().map(Url::parse);
-        let public = public.and_then(Result::ok);
-        public.is_some_and(|url| url[Position::BeforeHost..Position::AfterPort] == *authority)
+        self.public_authority() == Some(authority)
+    }
+
+    /// Host and port of the public URL, as the URL parser wrote them.
+    fn public_authority(&self) -> Option<&str> {
+        let (_, rest) = self.public_url.as_deref()?.split_once("://")?;
+        rest.split('/').next()
     }
 
     /// What a proxy reports in headers; empty unless proxies are trusted, since any client can send these headers.
@@ -109,6 +138,130 @@ impl Addressing {
                 false => String::new(),
             },
         }
+    }
+}
+
+/// The host of an authority, without the brackets of an IPv6 address. None if it is not a host with or without a port.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']')?,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
+    fits.then_some(host)
+}
+
+/// Returns true if the host always leads to this machine (RFC 6761 §6.3).
+fn is_loopback_host(host: &str) -> bool {
+    const NAME: &str = "localhost";
+    if host.starts_with(|first: char| first.is_ascii_digit() || first == ':') {
+        return host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    }
+    let Some(at) = host.len().checked_sub(NAME.len()) else {
+        return false;
+    };
+    let (below, end) = (&host.as_bytes()[..at], &host.as_bytes()[at..]);
+    end.eq_ignore_ascii_case(NAME.as_bytes())
+        && (below.is_empty()
+            || below.ends_with(b".") && below.iter().all(|byte| *byte == b'.' || is_of_name(*byte)))
+}
+
+/// Returns true if a label of a host name may contain this byte.
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// The origins whose pages may call the data plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origins {
+    /// Every port of this machine.
+    loopback: bool,
+    /// As browsers write them; `null` is that of sandboxed frames and of pages of files.
+    listed: Vec<String>,
+}
+
+impl Default for Origins {
+    fn default() -> Self {
+        Self {
+            loopback: true,
+            listed: Vec::new(),
+        }
+    }
+}
+
+impl Origins {
+    pub(crate) const fn none() -> Self {
+        Self {
+            loopback: false,
+            listed: Vec::new(),
+        }
+    }
+
+    /// Adds an origin, or with `loopback` all origins of this machine.
+    pub(crate) fn add(&mut self, text: &str) -> Result<(), SetupError> {
+        match text {
+            "loopback" => self.loopback = true,
+            text => self.listed.push(origin(text)?),
+        }
+        Ok(())
+    }
+
+    /// Returns true if pages of this origin may call. An origin is a text: it is not parsed as a URL (RFC 6454 §6.2).
+    pub(crate) fn has(&self, origin: &str) -> bool {
+        let is_loopback = || {
+            let (scheme, authority) = origin.split_once("://")?;
+            let host = host_of(authority)?;
+            Some(matches!(scheme, "http" | "https") && is_loopback_host(host))
+        };
+        self.loopback && is_loopback() == Some(true)
+            || self.listed.iter().any(|listed| listed == origin)
+    }
+
+    /// The list, as it is configured.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let loopback = self.loopback.then_some("loopback");
+        loopback
+            .into_iter()
+            .chain(self.listed.iter().map(String::as_str))
+    }
+}
+
+/// An origin as browsers write it: without a slash at the end, in lower case, without the port of its scheme.
+fn origin(text: &str) -> Result<String, SetupError> {
+    if text == "null" {
+        return Ok(text.to_owned());
+    }
+    let wrong = |why| SetupError::AllowedOrigin(text.to_owned(), why);
+    let url = Url::parse(text).map_err(|_| wrong("it is not an origin"))?;
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+        return Err(wrong("it has no host"));
+    };
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || !matches!(url.path(), "" | "/")
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(wrong("it has more than scheme, host and port"));
+    }
+    Ok(match url.port() {
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
+    })
+}
+
+/// Checks a name that the mock is to answer to.
+pub(crate) fn allowed_host(text: &str) -> Result<String, SetupError> {
+    let is_name = |host: &str| {
+        !host.is_empty()
+            && (host.parse::<IpAddr>().is_ok()
+                || host.bytes().all(|byte| byte == b'.' || is_of_name(byte)))
+    };
+    // The port of a request does not matter.
+    match host_of(text).filter(|host| is_name(host)) {
+        Some(host) => Ok(host.to_owned()),
+        None => Err(SetupError::AllowedHost(text.to_owned())),
     }
 }
 
@@ -201,6 +354,42 @@ pub(crate) fn below<'a>(path: &'a str, base: &str, mount: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_counts_as_local() {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:9777",
+            "127.8.9.1",
+            "[::1]:80",
+            "[::1]",
+            "alpha.localhost:9777",
+            "A.B.LocalHost",
+        ] {
+            assert!(Addressing::default().is_own(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:1",
+            "127.0.0.1.evil.example",
+            "[::1]evil.example",
+            "127.0.0.1:1.evil.example",
+            "localhost:evil.example",
+            "[::1]:1.evil.example",
+            "localhost:",
+            "10.0.0.1",
+            "[::2]",
+            "0.0.0.0",
+            ".localhost.evil.example",
+            "notlocalhost",
+            "a/.localhost",
+            "127.0.0.1.",
+        ] {
+            assert!(!Addressing::default().is_own(host), "{host}");
+        }
+    }
 
     #[test]
     fn nobody_writes_an_address_with_a_header_unless_proxies_are_trusted() {

@@ -1,10 +1,12 @@
 //! `GET /v1/users/me`, which checks a token (protocol §10).
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 use serde_json::json;
 
 use super::context::Context;
+use crate::protocol::endpoint::PICTURE;
 use crate::protocol::magic_values;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Credential;
@@ -63,6 +65,9 @@ pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
         )
     })?;
     let user = &token.user;
+    let served = || Cow::Owned(format!("{}{PICTURE}", ctx.request.base));
+    let picture = user.avatar_url.as_deref();
+    let picture = picture.map_or_else(served, Cow::Borrowed);
     Ok(Answer::json(&json!({
         "code": 0,
         "msg": "",
@@ -70,7 +75,7 @@ pub(crate) fn users_me(ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
             "user_id": user.id,
             "user_name": user.name,
             "nick_name": user.nick,
-            "avatar_url": user.avatar_url,
+            "avatar_url": picture,
         },
         "detail": { "logid": ctx.logid },
     })))

@@ -129,7 +129,9 @@ fn every_rule_has_its_answer() {
             }
         }
     }
-    let all: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+    let all = Rule::ALL.iter().map(|rule| rule.id());
+    // Those of CORS refuse nothing.
+    let all: BTreeSet<_> = all.filter(|id| !id.starts_with("cors.")).collect();
     assert_eq!(named, all);
     for (file, ids) in [
         ("data_plane", read(openapi::DATA_PLANE)),

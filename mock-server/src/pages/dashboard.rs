@@ -7,7 +7,7 @@ use askama::Template;
 use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
-use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::journal::{Row, clock_time};
@@ -144,8 +144,6 @@ async fn dashboard(
     let own = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(own));
-    // Without a referrer a browser would send `Origin: null` with our own forms.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     into_response(reply)
 }
 

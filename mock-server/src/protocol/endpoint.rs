@@ -21,6 +21,9 @@ pub(crate) enum JwtPath<'a> {
 pub(crate) const ENDPOINTS: [&str; 5] =
     ["authorize", "token", "device_code", "users_me", "unknown"];
 
+/// The path of the picture of a user.
+pub(crate) const PICTURE: &str = "/oauth/avatar.png";
+
 impl<'a> Endpoint<'a> {
     /// The endpoint of a path. Paths are exact: a doubled or trailing slash is another path (protocol §1.4).
     pub(crate) fn of(path: &'a str) -> Self {

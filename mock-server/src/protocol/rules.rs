@@ -24,6 +24,8 @@ macro_rules! rules {
 rules! {
     PathKnown = "path.known",
     PathMethod = "path.method",
+    CorsAnswered = "cors.answered",
+    CorsExposed = "cors.exposed",
     BodyLimit = "body.limit",
     BodyJson = "body.json",
     ParamOnce = "param.once",

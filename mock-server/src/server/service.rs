@@ -1,6 +1,7 @@
 //! The service of a connection, which answers the data plane of the world at its root directly, and routes all other requests.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ use super::world_routing;
 use crate::net::connections::{self, Connections, RequestUnderWay};
 use crate::net::received_body::ReceivedBody;
 use crate::net::socket::ConnectionHandle;
+use crate::web::cors::Page;
 use crate::web::data;
+use crate::web::guard::{self, Entry};
 use crate::world::World;
 
 /// What the connections of a mock share.
@@ -57,29 +60,41 @@ impl Service<Request<Incoming>> for Connection {
         let body = |incoming| Body::new(ReceivedBody::new(incoming, self.connection.clone()));
         let mut request = request.map(body);
         let MakeConnection { root, alone, .. } = &self.made_by;
+        let page = match guard::enter(root, *alone, &request) {
+            Entry::Passes => None,
+            Entry::PassesFor(page) => Some(page),
+            Entry::Answered(response) => {
+                let answering = ready(Ok(*response));
+                return Box::pin(answered(answering, None, handle, under_way));
+            }
+        };
         let path = request.uri().path();
         if data::is_data(path) && (*alone || !world_routing::is_named(path)) {
             let answering = data::data(root.clone(), request, Some(handle.clone()));
-            return Box::pin(answered(answering, handle, under_way));
+            return Box::pin(answered(answering, page, handle, under_way));
         }
         request.extensions_mut().insert(ConnectInfo(handle.clone()));
         let mut routes = self.made_by.router.clone();
         if *alone {
             let answering = world_routing::alone(routes, root.clone(), request);
             let answering = async { Ok(answering.await) };
-            return Box::pin(answered(answering, handle, under_way));
+            return Box::pin(answered(answering, page, handle, under_way));
         }
         let answering = routes.call(request);
-        Box::pin(answered(answering, handle, under_way))
+        Box::pin(answered(answering, page, handle, under_way))
     }
 }
 
 async fn answered(
     answering: impl Future<Output = Result<Response, Infallible>>,
+    page: Option<Page>,
     handle: ConnectionHandle,
     under_way: RequestUnderWay,
 ) -> Result<http::Response<Answer>, Infallible> {
-    let response = answering.await?;
+    let mut response = answering.await?;
+    if let Some(page) = page {
+        page.open(&mut response);
+    }
     let fault = handle.answer_fault().map(|fault| (fault, handle));
     Ok(response.map(|body| Answer::new(body, fault, under_way)))
 }

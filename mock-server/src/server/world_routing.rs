@@ -17,7 +17,7 @@ use crate::net::socket::ConnectionHandle;
 use crate::protocol::response;
 use crate::protocol::world_name::WorldNameError;
 use crate::web::data;
-use crate::web::in_world::InWorld;
+use crate::web::in_world::{InWorld, named_in_query};
 use crate::web::routes::{WORLDS_AT, into_response};
 use crate::world::World;
 use crate::world::worlds::{PREFIX, Worlds};
@@ -43,7 +43,7 @@ async fn route(routes: Router, worlds: Arc<Worlds>, request: Request) -> Respons
         let connection = ConnectionHandle::of(request.extensions());
         return answered(data::data(worlds.first(), request, connection).await);
     }
-    match by_query(request.uri()) {
+    match named_in_query(request.uri()) {
         Some(name) => enter_by_query(routes, &worlds, &name, request).await,
         None => enter(routes, worlds.first(), request).await,
     }
@@ -57,7 +57,7 @@ pub(crate) fn is_named(path: &str) -> bool {
 /// Routes a request at the own port of `world`, from which no other world is reached.
 pub(crate) async fn alone(routes: Router, world: Arc<World>, request: Request) -> Response {
     let uri = request.uri();
-    if by_query(uri).is_none() && !uri.path().starts_with(WORLDS_AT) {
+    if named_in_query(uri).is_none() && !uri.path().starts_with(WORLDS_AT) {
         return enter(routes, world, request).await;
     }
     let name = world.name().unwrap_or_default();
@@ -111,14 +111,6 @@ async fn enter_by_path(
         return answered(data::data(world, request, connection).await);
     }
     enter(routes, world, request).await
-}
-
-/// The name in `/_mock/v1/…?world=name`.
-fn by_query(uri: &Uri) -> Option<String> {
-    uri.path().strip_prefix("/_mock/v1/")?;
-    let query = form_urlencoded::parse(uri.query()?.as_bytes());
-    let found = query.into_iter().find(|(key, _)| key == "world");
-    found.map(|(_, name)| name.into_owned())
 }
 
 async fn enter_by_query(

@@ -50,7 +50,7 @@ pub(crate) fn user(name: &str, number: usize) -> User {
         id: format!("7300000000000000{number:03}"),
         name: name.to_owned(),
         nick,
-        avatar_url: format!("https://app.example/{name}.png"),
+        avatar_url: None,
         workspace: "ws_a".to_owned(),
     }
 }

@@ -8,7 +8,8 @@ pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) nick: String,
-    pub(crate) avatar_url: String,
+    /// None for the picture that the mock serves.
+    pub(crate) avatar_url: Option<String>,
     pub(crate) workspace: String,
 }
 

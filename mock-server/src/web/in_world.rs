@@ -1,10 +1,11 @@
-//! An extractor for the world of a request.
+//! The world of a request, as handlers take it, and its name in a query.
 
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, Uri};
+use url::form_urlencoded;
 
 use crate::world::World;
 
@@ -21,4 +22,12 @@ impl<S: Sync> FromRequestParts<S> for InWorld {
         // Every request to these routes has a world; see `world_routing`.
         found.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// The name in `/_mock/v1/…?world=name`.
+pub(crate) fn named_in_query(uri: &Uri) -> Option<String> {
+    uri.path().strip_prefix("/_mock/v1/")?;
+    let query = form_urlencoded::parse(uri.query()?.as_bytes());
+    let found = query.into_iter().find(|(key, _)| key == "world");
+    found.map(|(_, name)| name.into_owned())
 }

@@ -71,6 +71,9 @@ impl Worlds {
     /// `ports` serves the ports of worlds, as long as it is there.
     pub(crate) fn listen_at(&self, bound: SocketAddr, ports: Weak<dyn ServePorts>) {
         self.ports.listen_at(bound, ports);
+        let by_others = !bound.ip().is_loopback();
+        let addressing = &self.first.addressing;
+        addressing.reached_by_others.get_or_init(|| by_others);
         let bound = reachable(bound);
         self.first
             .addressing

@@ -80,7 +80,7 @@ fn a_user_decides_from_a_shell() {
     let me = ask(
         &url,
         "/v1/users/me",
-        &["Host: x", "Authorization: Bearer pat_mock_alice"],
+        &["Host: localhost", "Authorization: Bearer pat_mock_alice"],
     );
     assert!(me.starts_with("HTTP/1.1 401"), "{me}");
     let (_, said) = failure(&["ctl", "--url", &url, "revoke", "pat_none"]);
@@ -160,7 +160,7 @@ fn faults_worlds_and_expectations_from_a_shell() {
         ask(
             &url,
             &path,
-            &["Host: x", "Authorization: Bearer pat_mock_alice"],
+            &["Host: localhost", "Authorization: Bearer pat_mock_alice"],
         )
     };
 
@@ -246,7 +246,11 @@ fn faults_worlds_and_expectations_from_a_shell() {
         "{tokens}"
     );
     assert_eq!(ctl(&["leaks"]), "no leaks\n");
-    ask(&url, "/elsewhere?token=pat_mock_alice", &["Host: x"]);
+    ask(
+        &url,
+        "/elsewhere?token=pat_mock_alice",
+        &["Host: localhost"],
+    );
     let leaks = ctl(&["leaks"]);
     assert!(leaks.starts_with("pat in query token "), "{leaks}");
     assert_eq!(ctl(&["call", "get", "faults"]), "{\"faults\":[]}\n");
@@ -260,7 +264,7 @@ fn requests_are_shown_as_they_come() {
     let mut following = Server(following.spawn().expect("a process"));
     let lines = Lines::of(following.0.stdout.take().expect("its output"));
     for path in ["/first", "/second"] {
-        ask(&url, path, &["Host: x"]);
+        ask(&url, path, &["Host: localhost"]);
         lines.after(path);
     }
 }

@@ -43,8 +43,8 @@ fn the_log_has_one_line_per_request_on_standard_error() {
     let base_url = info["base_url"].as_str().expect("a base URL");
     let address = base_url.strip_prefix("http://").expect("an http URL");
     let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    let request = "GET /v1/users/me?x=hidden HTTP/1.1\r\nHost: x\r\n\r\n\
-        GET /oauth/device-activation?user_code=hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /v1/users/me?x=hidden HTTP/1.1\r\nHost: localhost\r\n\r\n\
+        GET /oauth/device-activation?user_code=hidden HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     std::io::Write::write_all(&mut stream, request.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

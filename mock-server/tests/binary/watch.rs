@@ -33,7 +33,7 @@ fn a_changed_file_is_read_again_and_a_bad_one_changes_nothing() {
     let me = ask(
         &url,
         "/v1/users/me",
-        &["Host: x", "Authorization: Bearer pat_mock_alice"],
+        &["Host: localhost", "Authorization: Bearer pat_mock_alice"],
     );
     assert!(
         me.starts_with("HTTP/1.1 401"),

@@ -24,7 +24,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "\n  proxy = 1".into(),
-            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, tls, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault"#,
+            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, allowed_origins, allowed_hosts, tls, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault"#,
         ),
         (
             "[[fault]]\non = { endpoint = \"token\" }\nfault = { kind = \"delay\", status = 500 }"
@@ -62,6 +62,14 @@ fn every_mistake_names_its_place_and_its_fix() {
         (
             "public_url = \"mock:9777\"".into(),
             r#"line 1, column 14: "mock:9777" cannot be the public URL: it is neither http nor https; expected one such as http://mock:9777"#,
+        ),
+        (
+            "allowed_origins = [\"loopback\", \"app.example\"]".into(),
+            r#"line 1, column 32: "app.example" cannot be an allowed origin: it is not an origin; expected one such as https://app.example, "loopback" for every port of this machine, or "null""#,
+        ),
+        (
+            "allowed_hosts = [\"http://mock\"]".into(),
+            r#"line 1, column 18: "http://mock" cannot be an allowed host; expected a name such as mock or mock.test"#,
         ),
         (
             "consent = \"aprove\"".into(),

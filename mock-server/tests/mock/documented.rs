@@ -28,11 +28,12 @@ pub(crate) fn fits(
     let Some((template, methods)) = path_item(document, uri.path()) else {
         return Ok(());
     };
-    // A fault or a script may answer anything.
+    // A fault or a script may answer anything, and the guard answers for all planes.
     let on_data_plane = reply.headers.contains_key("x-tt-logid");
     let refused = reply.headers.contains_key("x-mock-rule");
     let scripted = on_data_plane && reply.status >= 400 && !refused;
-    if scripted || reply.headers.contains_key("x-mock-fault") {
+    let by_guard = reply.headers.contains_key("x-mock-guard");
+    if scripted || by_guard || reply.headers.contains_key("x-mock-fault") {
         return Ok(());
     }
     let call = format!("{method} {template}: {}", reply.status);

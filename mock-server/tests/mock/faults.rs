@@ -206,7 +206,7 @@ fn in_another_server_a_fault_of_the_socket_names_itself() {
     let to = listener.local_addr().expect("an address");
     let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
     runtime.spawn(async move { axum::serve(listener, app).await });
-    let request = b"GET /mock/v1/users/me HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = b"GET /mock/v1/users/me HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let seen = crate::raw::send(to, request, true);
     assert_eq!(seen.status(), 501);
     assert_eq!(seen.header("x-mock-fault"), ["reset"]);

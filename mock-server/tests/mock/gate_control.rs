@@ -13,7 +13,7 @@ use crate::gates::{Client, me};
 use crate::sockets::{address, talk};
 use crate::support::*;
 
-pub(crate) const ME: &str = "GET /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n";
+pub(crate) const ME: &str = "GET /v1/users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n";
 
 /// One control over a socket of its own.
 pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
@@ -51,7 +51,7 @@ fn eight_refreshes_meet_at_a_gate_and_go_on_one_by_one() {
 
     let body = refresh(WEB, tokens["refresh_token"].as_str().expect("a token")).to_string();
     let request = format!(
-        "POST {TOKEN} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "POST {TOKEN} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     let (answered, answers) = mpsc::channel();

@@ -34,7 +34,7 @@ fn assert_is_page(page: &Reply, status: u16) {
             .contains("default-src 'none'")
     );
     assert_eq!(page.header("cache-control"), "no-store");
-    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    assert_eq!(page.header("referrer-policy"), "same-origin");
     assert!(!page.text.contains("<script"), "no script");
     assert!(page.text.contains("prefers-color-scheme: dark"));
 }

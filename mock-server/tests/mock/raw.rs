@@ -114,7 +114,7 @@ fn raw(method: &str, target: &str, bearer: Option<&str>, body: Option<&Value>) -
     let bearer = bearer.map(|bearer| format!("Authorization: Bearer {bearer}\r\n"));
     let body = body.map(Value::to_string).unwrap_or_default();
     format!(
-        "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{body}",
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{body}",
         bearer.unwrap_or_default(),
         body.len()
     )

@@ -32,7 +32,7 @@ fn a_thread_of_its_own_serves_plain_tests_and_ends_with_the_mock() {
     assert!(to.ip().is_loopback() && to.port() != 0);
     let answer = talk(
         to,
-        b"GET /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n",
+        b"GET /v1/users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert_eq!(mock.requests()[0].client, None);
@@ -73,7 +73,7 @@ fn an_oversized_body_still_gets_to_see_its_answer() {
     let mock = CozeAuthMock::builder().start_blocking().expect("a mock");
     let length = 4 * 1024 * 1024;
     let mut request = format!(
-        "POST /api/permission/oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        "POST /api/permission/oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     )
     .into_bytes();
     request.resize(request.len() + length, b' ');

@@ -251,7 +251,7 @@ fn requests_that_run_when_a_port_is_closed_are_answered() {
         let alpha = server.0.mock.world("alpha").expect("a name");
         let (_, at) = opened(&alpha);
         let me =
-            b"GET /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\n\r\n";
+            b"GET /v1/users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\n\r\n";
         let (mut idle, mut busy) = (connect(at), connect(at));
         assert_eq!(ask(&mut idle, me, true).end, End::Open);
         let gate = alpha.gate("g", On::endpoint("users_me"), At::Request);
