@@ -1,5 +1,6 @@
 //! The configuration in TOML. All of its mistakes are reported at once, each with line, column and what to do.
 
+mod api;
 mod apps;
 pub(crate) mod errors;
 mod faults;
@@ -54,6 +55,7 @@ const TOP: &[&str] = &[
     "app",
     "token",
     "fault",
+    "api",
 ];
 
 pub(crate) fn apply_file(options: Options, path: &Path) -> Result<Options, ConfigErrors> {
@@ -105,6 +107,7 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
     }
     users::read(&mut reader, &top, &mut options.settings);
     faults::read(&mut reader, &top, &mut options.settings);
+    api::read(&mut reader, &top, &mut options.settings);
     let errors = reader.errors();
     match errors.errors().is_empty() {
         true => Ok(options),

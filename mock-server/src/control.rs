@@ -1,5 +1,6 @@
 //! The control plane, `/_mock/v1`: requests by which a test or a person controls the mock.
 
+mod api;
 mod apps;
 mod clock;
 mod consent;
@@ -76,6 +77,8 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
         ("/tokens/revoke", post(tokens::revoke)),
         ("/tokens/restrict", post(tokens::restrict)),
         ("/tokens/{fingerprint}/lineage", get(tokens::family)),
+        ("/api", post(api::add).get(api::list).delete(api::clear)),
+        ("/api/{id}", delete(api::remove)),
         ("/apps/{client_id}", post(apps::change_app)),
         (
             "/gates/{name}",

@@ -1,5 +1,7 @@
-//! Gates, faults and scripts: how a test holds requests and changes their answers.
+//! Gates, faults, scripts and API calls: how a test holds requests, changes their answers and adds some.
 
+pub(crate) mod api_spec;
+pub(crate) mod apis;
 pub(crate) mod effect;
 pub(crate) mod fault;
 pub(crate) mod fault_kind;

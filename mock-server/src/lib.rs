@@ -75,6 +75,7 @@ pub use journal::filter::RequestFilter;
 pub use journal::leak::Leak;
 pub use journal::verify::{Expect, UnmetExpectation, VerifyError};
 pub use oauth::headless::AuthorizeError;
+pub use protocol::api::Api;
 pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldNameError;
 pub use state::app::{Consent, Kind as AppKind};

@@ -102,6 +102,18 @@ pub(crate) const MAX_FAULT_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of steps of a script.
 pub(crate) const MAX_SCRIPT_STEPS: usize = 1_000;
 
+/// Maximum number of API calls of the user's own in a world.
+pub(crate) const MAX_APIS: usize = 64;
+
+/// Maximum number of bytes of the answer of one of them.
+pub(crate) const MAX_API_BODY: usize = 64 * 1024;
+
+/// Maximum number of events of one of them.
+pub(crate) const MAX_API_EVENTS: usize = 1_000;
+
+/// Maximum number of workspaces of a page of `GET /v1/workspaces` (protocol §10.1).
+pub(crate) const MAX_PAGE: u64 = 50;
+
 /// Maximum number of gates that the control plane sets in a world: nobody drops them.
 pub(crate) const MAX_GATES: usize = 64;
 

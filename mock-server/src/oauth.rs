@@ -1,5 +1,6 @@
 //! The data plane: Coze's OAuth endpoints, with a file for each endpoint and each grant type.
 
+mod access_token;
 mod authorization_code;
 mod authorize;
 mod client_auth;
@@ -13,3 +14,4 @@ pub(crate) mod recorder;
 mod refresh_token;
 mod token;
 mod users_me;
+mod workspaces;

@@ -242,6 +242,9 @@ fn schemas() -> Value {
     schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
         json!(MAX_JWT_TOKEN_S);
     schemas["WorldName"]["maxLength"] = json!(crate::limits::MAX_WORLD_NAME);
+    let api = &mut schemas["ApiCall"]["properties"];
+    api["events"]["maxItems"] = json!(limits::MAX_API_EVENTS);
+    api["pause_ms"]["maximum"] = json!(u64::try_from(limits::MAX_FAULT_TIME.as_millis()).ok());
     schemas["Script"]["properties"]["then"]["maxItems"] = json!(limits::MAX_SCRIPT_STEPS);
 
     let calls = schemas["RequestFilter"]["properties"].clone();

@@ -1,7 +1,9 @@
 //! Coze's protocol without state and IO: rules and refusals, endpoints and grant types, requests and responses.
 
+pub(crate) mod api;
 pub(crate) mod assertion;
 pub(crate) mod client_id;
+pub(crate) mod coze_api;
 pub(crate) mod digest;
 pub(crate) mod endpoint;
 pub(crate) mod grant;

@@ -118,6 +118,7 @@ impl State {
         settings.accounts = new.accounts.clone();
         settings.enterprises = new.enterprises.clone();
         settings.faults = new.faults.clone();
+        settings.apis = new.apis.clone();
         self.user = settings.users[0].clone();
         let apps = Arc::make_mut(&mut self.apps);
         for app in &mut *apps {

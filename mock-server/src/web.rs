@@ -1,6 +1,7 @@
 //! What the planes share of HTTP: bodies, base URLs, access checks, the guard, and the journal as a stream.
 
 pub(crate) mod access;
+pub(crate) mod api_stream;
 pub(crate) mod base_url;
 pub(crate) mod body;
 pub(crate) mod cors;

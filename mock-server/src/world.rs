@@ -13,6 +13,7 @@ use http::header::DATE;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
+use crate::intercept::apis::Apis;
 use crate::intercept::faults::Faults;
 use crate::intercept::gates::Gates;
 use crate::journal::log_id::world_of;
@@ -39,6 +40,7 @@ pub(crate) struct World {
     date: Mutex<Option<(u64, HeaderValue)>>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) apis: Apis,
     /// The journal's.
     pub(crate) notifier: Arc<Notifier>,
     /// All worlds of the mock, itself included.
@@ -57,8 +59,11 @@ impl World {
         let base_url = public.map(|url| OnceLock::from(format!("{url}{mount}")));
         let faults = Faults::new(state.settings.seed);
         faults.configure(&state.settings.faults);
+        let apis = Apis::default();
+        apis.configure(&state.settings.apis);
         Arc::new(Self {
             faults,
+            apis,
             base_url: base_url.unwrap_or_default(),
             addressing,
             notifier: state.journal.notifier.clone(),
@@ -103,13 +108,16 @@ impl World {
     pub(crate) fn reset(&self) {
         self.state().reset();
         self.release_all();
-        self.faults.configure(&self.state().settings.faults);
+        let state = self.state();
+        self.faults.configure(&state.settings.faults);
+        self.apis.reset(&state.settings.apis);
     }
 
     /// See [`State::reload`].
     pub(crate) fn reload(&self, settings: &Settings) {
         self.state().reload(settings);
         self.faults.configure(&settings.faults);
+        self.apis.configure(&settings.apis);
     }
 
     /// Releases all requests that wait at gates or in faults, and all clients that wait for requests.

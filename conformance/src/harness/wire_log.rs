@@ -17,6 +17,8 @@ pub(super) fn wire(requests: &[JournalEntry]) -> Value {
         "token": endpoint("token"),
         "device_code": endpoint("device_code"),
         "users_me": endpoint("users_me"),
+        "workspaces": endpoint("workspaces"),
+        "api": endpoint("api"),
         "unknown": endpoint("unknown"),
         "exchange": grant("authorization_code"),
         "refresh": grant("refresh_token"),

@@ -11,6 +11,7 @@ use crate::config::target::For;
 use crate::config::{self, summary};
 use crate::error::SetupError;
 use crate::net::addressing::{self, Origins};
+use crate::protocol::api::Api;
 use crate::state::app::Consent;
 use crate::time::clock::ClockHandle;
 
@@ -87,6 +88,15 @@ impl Builder {
     #[must_use]
     pub fn journal_capacity(mut self, capacity: usize) -> Self {
         self.options.settings.journal = capacity;
+        self
+    }
+
+    /// Adds an API call of your own, with which every world starts. One of the same method and path replaces an earlier one.
+    #[must_use]
+    pub fn api(mut self, api: Api) -> Self {
+        let apis = &mut self.options.settings.apis;
+        apis.retain(|earlier| !earlier.same_call(&api));
+        apis.push(Arc::new(api));
         self
     }
 

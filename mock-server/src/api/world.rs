@@ -23,6 +23,7 @@ use crate::net::addressing::below;
 use crate::oauth::context::Decider;
 use crate::oauth::headless::{self, AuthorizeError};
 use crate::openapi;
+use crate::protocol::api::Api;
 use crate::state::app::{Consent, Kind as AppKind};
 use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::{State, devices, leak_scanner};
@@ -299,6 +300,34 @@ impl MockWorld {
     /// Revokes an access token, refresh token, PAT or SAT. Returns false if the token is unknown.
     pub fn revoke(&self, token: &str) -> bool {
         self.world.state().revoke(token)
+    }
+
+    /// Adds an API call of your own, in place of an earlier one of the same method and path. It stays until it is removed or
+    /// the world is reset, which gives back those of the settings. Returns its id.
+    ///
+    /// ```
+    /// use coze_auth_mock::{Api, CozeAuthMock, Expect, On};
+    ///
+    /// let mock = CozeAuthMock::builder().start_blocking()?;
+    /// mock.add_api(Api::events("POST", "/v3/chat", [("done", "[DONE]")]));
+    /// // … and after the program has called it twice:
+    /// # assert!(mock.requests().is_empty());
+    /// let twice = Expect::exactly(2, On::endpoint("api").path("/v3/chat"));
+    /// # assert!(mock.verify(&[twice.clone()]).is_err());
+    /// # let _ =
+    /// mock.verify(&[twice])
+    /// # ;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_api(&self, api: Api) -> String {
+        // There is room for as many as memory holds.
+        let id = self.world.apis.put(Arc::new(api), usize::MAX);
+        id.unwrap_or_default()
+    }
+
+    /// Removes an API call of your own. Returns false if none has this id.
+    pub fn remove_api(&self, id: &str) -> bool {
+        self.world.apis.remove(id)
     }
 
     /// Holds the requests that `on` selects, until the gate is opened or dropped. An earlier gate of this name is opened.

@@ -1,5 +1,6 @@
 //! `ctl`: the control plane of a running mock, from a shell.
 
+mod api;
 mod faults;
 mod requests;
 mod worlds;
@@ -13,6 +14,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::http::{Answer, Target};
 use super::{Failure, output, print};
+use api::Api;
 use faults::Fault;
 use requests::Requests;
 use worlds::World;
@@ -67,6 +69,11 @@ enum Control {
     Fault {
         #[command(subcommand)]
         change: Option<Fault>,
+    },
+    /// Show or change the API calls of your own
+    Api {
+        #[command(subcommand)]
+        change: Option<Api>,
     },
     /// Show, make or remove worlds, and give them ports
     World {
@@ -213,6 +220,10 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
         Control::Leaks => output::leaks(&send("GET", "/leaks", None)?),
         Control::Fault { change: None } => output::faults(&send("GET", "/faults", None)?),
         Control::Fault {
+            change: Some(change),
+        } => change.carry_out(&send)?,
+        Control::Api { change: None } => output::apis(&send("GET", "/api", None)?),
+        Control::Api {
             change: Some(change),
         } => change.carry_out(&send)?,
         Control::World { change: None } => output::worlds(&send("GET", "/worlds", None)?),

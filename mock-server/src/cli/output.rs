@@ -90,6 +90,20 @@ pub(crate) fn leaks(answer: &Value) -> String {
     or(lines.collect(), "no leaks")
 }
 
+pub(crate) fn apis(answer: &Value) -> String {
+    let lines = entries(answer, "api").iter().map(|api| {
+        format!(
+            "{}  {} {}: {} {}",
+            text(&api["id"]),
+            text(&api["method"]),
+            text(&api["path"]),
+            api["status"],
+            text(&api["answers"]),
+        )
+    });
+    or(lines.collect(), "no API calls of your own")
+}
+
 pub(crate) fn faults(answer: &Value) -> String {
     let mut lines = Vec::new();
     for fault in entries(answer, "faults") {
@@ -97,6 +111,7 @@ pub(crate) fn faults(answer: &Value) -> String {
             &fault["on"]["endpoint"],
             &fault["on"]["grant"],
             &fault["on"]["client_id"],
+            &fault["on"]["path"],
         ];
         let on: Vec<_> = on.into_iter().filter_map(Value::as_str).collect();
         let times = match fault["times"].as_u64() {

@@ -43,7 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_, '_>, settings: &mut 
     }
 }
 
-fn json_of_table(table: &DeTable<'_>) -> Value {
+pub(super) fn json_of_table(table: &DeTable<'_>) -> Value {
     let members = table.iter();
     let members = members.map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref())));
     Value::Object(members.collect::<Map<_, _>>())
@@ -53,8 +53,10 @@ fn json_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(number) => {
-            let number = u64::from_str_radix(number.as_str(), number.radix());
-            number.map_or(Value::Null, Value::from)
+            let (text, radix) = (number.as_str(), number.radix());
+            let positive = u64::from_str_radix(text, radix).map(Value::from);
+            let number = positive.or_else(|_| i64::from_str_radix(text, radix).map(Value::from));
+            number.unwrap_or(Value::Null)
         }
         DeValue::Float(number) => {
             let number = number.as_str().parse::<f64>();

@@ -89,6 +89,9 @@ pub(crate) fn summary(options: &Options) -> String {
             RequestFilter::from(on.clone())
         );
     }
+    for api in &settings.apis {
+        let _ = writeln!(text, "API call {} {}", api.method, api.path);
+    }
     limits(settings, &mut text);
     text
 }
@@ -117,6 +120,12 @@ fn limits(settings: &Settings, text: &mut String) {
         ("requests in the journal", settings.journal.to_string()),
         ("headers of each", MAX_HEADERS.to_string()),
         ("gates of a world", limits::MAX_GATES.to_string()),
+        ("API calls of a world", limits::MAX_APIS.to_string()),
+        (
+            "answer of an API call",
+            format!("{} bytes", limits::MAX_API_BODY),
+        ),
+        ("events of an API call", limits::MAX_API_EVENTS.to_string()),
         (
             "wait at GET /gates/{name}",
             written(limits::MAX_WAIT_MS / 1000),

@@ -31,7 +31,17 @@ fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
     let (mut names, mut ids) = (HashSet::new(), HashSet::new());
     let mut users = Vec::new();
     for (number, table) in tables.iter().enumerate() {
-        reader.keys(table, &["name", "id", "nick", "avatar_url", "workspace"]);
+        reader.keys(
+            table,
+            &[
+                "name",
+                "id",
+                "nick",
+                "avatar_url",
+                "workspace",
+                "workspaces",
+            ],
+        );
         let name = id(reader, table, "name", "\"alice\"", &mut names, false);
         let Some(name) = name else { continue };
         let mut user = ready_made::user(&name, number + 1);
@@ -50,6 +60,9 @@ fn users(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<Arc<User>> {
         let example = "\"https://app.example/alice.png\"";
         let picture = reader.text(table, "avatar_url", example);
         user.avatar_url = picture.map(|(text, _)| text.to_owned());
+        if let Some(ids) = reader.list(table, "workspaces", "[\"ws_team\"]") {
+            user.workspaces = ids.into_iter().map(|(id, _)| id).collect();
+        }
         users.push(Arc::new(user));
     }
     users

@@ -36,7 +36,7 @@ pub(super) async fn list(InWorld(world): InWorld) -> Json {
             let counts = registered.item.counts();
             json!({
                 "id": registered.id,
-                "on": { "endpoint": on.endpoint, "grant": on.grant, "client_id": on.client },
+                "on": { "endpoint": on.endpoint, "grant": on.grant, "client_id": on.client, "path": on.path },
                 "kind": fault.name(),
                 "at": fault.at.name(),
                 "times": Some(fault.times).filter(|times| *times < u64::MAX),

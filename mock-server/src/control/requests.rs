@@ -60,7 +60,7 @@ fn filter(uri: &Uri, numbers: &[&str]) -> Result<Filter, Problem> {
             ("timeout_ms", Some(ms)) if ms <= MAX_WAIT_MS => filter.wait_ms = Some(ms),
             _ => {
                 let text = format!(
-                    "filters are endpoint, client_id, grant, status, error, rule, fault{} and, each a number, {}",
+                    "filters are endpoint, client_id, grant, path, status, error, rule, fault{} and, each a number, {}",
                     if numbers == LIST { ", logid" } else { "" },
                     numbers.join(", ")
                 );

@@ -11,7 +11,7 @@ use crate::journal::filter::RequestFilter;
 use crate::journal::verify::{self, Expect};
 use crate::web::in_world::InWorld;
 
-const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
+const SHAPE: &str = r#"{"expect":[{"endpoint":"token","grant":…?,"client_id":…?,"path":…?,"status":…?,"error":…?,"rule":…?,"count":{"eq":1}|{"at_least":1}|{"at_most":2}},{"order":["device_code","token"]},{"gaps_ms":{"endpoint":"token","min":5000}}]}"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -56,6 +56,10 @@ impl Fault {
         if let Some(logid) = logid.filter(|_| !headers.contains_key(LOGID)) {
             headers.insert(LOGID, logid);
         }
+        // The events of another body, or of one that the socket cuts, are not sent one by one.
+        if !matches!(self.kind, Kind::Delay(_) | Kind::Hold | Kind::DupHeader) {
+            faulted.reply.extensions_mut().clear();
+        }
         faulted.reply = response::marked(faulted.reply, Some(self.name()));
         faulted
     }

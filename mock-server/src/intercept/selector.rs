@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+use crate::limits::MAX_PARAMETER;
+use crate::protocol::endpoint::ENDPOINTS;
 use crate::protocol::request::Incoming;
 use crate::protocol::{client_id, grant};
 
@@ -19,6 +20,7 @@ pub struct On {
     pub(crate) endpoint: &'static str,
     pub(crate) grant: Option<&'static str>,
     pub(crate) client: Option<String>,
+    pub(crate) path: Option<String>,
 }
 
 impl On {
@@ -29,6 +31,7 @@ impl On {
             endpoint: "token",
             grant: None,
             client: None,
+            path: None,
         }
     }
 
@@ -43,8 +46,8 @@ impl On {
         Self::named("token", Some(name), None).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Selects the requests to one endpoint: `authorize`, `token`, `device_code`, `users_me` or `unknown`, as
-    /// the journal names them.
+    /// Selects the requests to one endpoint: `authorize`, `token`, `device_code`, `users_me`, `workspaces`, `api` or
+    /// `unknown`, as the journal names them.
     ///
     /// # Panics
     ///
@@ -61,8 +64,17 @@ impl On {
     /// If requests to this endpoint do not name a client.
     #[must_use]
     pub fn client(self, client_id: &str) -> Self {
-        Self::named(self.endpoint, self.grant, Some(client_id))
-            .unwrap_or_else(|problem| panic!("{problem}"))
+        let path = self.path;
+        let on = Self::named(self.endpoint, self.grant, Some(client_id));
+        let on = on.unwrap_or_else(|problem| panic!("{problem}"));
+        Self { path, ..on }
+    }
+
+    /// Restricts the selection to requests of this path, character for character, without their query.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
     }
 
     /// Makes a selector of these names. The error lists the known names, and does not quote the others.
@@ -85,6 +97,7 @@ impl On {
                 endpoint,
                 grant: None,
                 client,
+                path: None,
             });
         };
         let mut grants = grant::GRANTS.into_iter().map(|(_, name)| name);
@@ -93,6 +106,7 @@ impl On {
                 endpoint,
                 grant: Some(found),
                 client,
+                path: None,
             }),
             _ => {
                 let first = grants.next().unwrap_or_default();
@@ -108,7 +122,8 @@ impl On {
         let is = |expected: Option<&str>, actual: &dyn Fn() -> Option<String>| {
             expected.is_none_or(|expected| actual().as_deref() == Some(expected))
         };
-        self.endpoint == Endpoint::of(&request.path).name()
+        self.endpoint == request.endpoint().name()
+            && self.path.as_ref().is_none_or(|path| *path == request.path)
             && is(self.grant, &|| {
                 grant::grant_of(&request.body).map(str::to_owned)
             })
@@ -123,14 +138,21 @@ pub(crate) struct SelectorSpec {
     endpoint: String,
     grant: Option<String>,
     client_id: Option<String>,
+    path: Option<String>,
 }
 
 impl SelectorSpec {
-    pub(crate) fn on(&self) -> Result<On, String> {
-        On::named(
+    pub(crate) fn on(self) -> Result<On, String> {
+        let on = On::named(
             &self.endpoint,
             self.grant.as_deref(),
             self.client_id.as_deref(),
-        )
+        )?;
+        match self.path {
+            Some(path) if path.len() > MAX_PARAMETER => {
+                Err(format!("path has at most {MAX_PARAMETER} bytes"))
+            }
+            path => Ok(On { path, ..on }),
+        }
     }
 }

@@ -16,7 +16,7 @@ pub struct JournalEntry {
     pub seq: u64,
     /// Unix time by the mock's clock, in milliseconds.
     pub at_ms: u64,
-    /// `authorize`, `token`, `device_code`, `users_me` or `unknown`.
+    /// `authorize`, `token`, `device_code`, `users_me`, `workspaces`, `api` or `unknown`.
     pub endpoint: &'static str,
     /// The HTTP method.
     pub method: String,

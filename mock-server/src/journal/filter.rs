@@ -23,6 +23,7 @@ pub struct RequestFilter {
     endpoint: Option<&'static str>,
     grant: Option<&'static str>,
     client: Option<String>,
+    path: Option<String>,
     status: Option<u16>,
     error: Option<String>,
     rule: Option<&'static str>,
@@ -36,8 +37,12 @@ impl From<On> for RequestFilter {
             grant: on.grant,
             ..Self::default()
         };
-        match on.client {
+        let filter = match on.client {
             Some(client) => filter.client_id(&client),
+            None => filter,
+        };
+        match on.path {
+            Some(path) => filter.path(&path),
             None => filter,
         }
     }
@@ -55,6 +60,13 @@ impl RequestFilter {
     pub fn client_id(mut self, client_id: &str) -> Self {
         // Scrubbed as in the journal, which keeps no secret that was sent as a client id.
         self.client = Some(redact::scrub(client_id));
+        self
+    }
+
+    /// Matches requests of this path, without their query.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = Some(redact::scrub(path));
         self
     }
 
@@ -106,6 +118,7 @@ impl RequestFilter {
                 self.grant = Some(one_of("grant", &known, value)?);
             }
             "client_id" => *self = std::mem::take(self).client_id(value),
+            "path" => *self = std::mem::take(self).path(value),
             "status" => {
                 let status = value.parse().ok().filter(|status| *status < 600);
                 self.status = Some(status.ok_or("status is 0, for none, to 599")?);
@@ -127,6 +140,7 @@ impl RequestFilter {
             ("endpoint", self.endpoint, Some(entry.endpoint)),
             ("grant", self.grant, entry.grant),
             ("client_id", self.client.as_deref(), entry.client.as_deref()),
+            ("path", self.path.as_deref(), Some(entry.path())),
             ("status", status.as_deref(), Some(&*actual)),
             ("error", self.error.as_deref(), outcome.error.as_deref()),
             ("rule", self.rule, outcome.rule),
@@ -170,6 +184,7 @@ impl fmt::Display for RequestFilter {
             ("endpoint", self.endpoint),
             ("grant", self.grant),
             ("client_id", self.client.as_deref()),
+            ("path", self.path.as_deref()),
             ("status", status.as_deref()),
             ("error", self.error.as_deref()),
             ("rule", self.rule),

@@ -57,6 +57,12 @@ fn joined(lines: &str) -> BTreeMap<String, String> {
 }
 
 impl Record {
+    /// The path without its query, redacted.
+    pub(crate) fn path(&self) -> &str {
+        let end = self.head.find(['?', '\n']);
+        &self.head[..end.unwrap_or(self.head.len())]
+    }
+
     pub(crate) fn show(&self) -> JournalEntry {
         let (path, headers) = self.head.split_once('\n').unwrap_or_default();
         JournalEntry {
@@ -110,7 +116,10 @@ impl Record {
             explanation.actual = Some(refusal.actual.clone());
             explanation.fix = Some(&row.fix);
         } else if self.judged {
-            let what = self.grant.unwrap_or(self.endpoint);
+            let what = match self.endpoint {
+                "api" => "the API call of your own",
+                endpoint => self.grant.unwrap_or(endpoint),
+            };
             let held = match outcome.relaxed.len() {
                 0 => "every rule held",
                 _ => "it violated rules that are turned off",

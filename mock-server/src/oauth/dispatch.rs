@@ -3,11 +3,13 @@
 use http::StatusCode;
 
 use super::context::{Context, Decider};
-use super::recorder::{InFlight, Recorded, begin, method, write};
-use super::{authorize, device_authorization, token, users_me};
+use super::recorder::{self, InFlight, Recorded, begin, method, write};
+use super::{access_token, authorize, device_authorization, token, users_me, workspaces};
 use crate::html::error_page;
 use crate::journal::draft::Draft;
 use crate::journal::entry::Interference;
+use crate::protocol::api::Called;
+use crate::protocol::coze_api;
 use crate::protocol::endpoint::{Endpoint, JwtPath};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Incoming;
@@ -29,7 +31,7 @@ pub(crate) fn answer(
     in_flight: InFlight,
     interference: Interference,
 ) -> Reply {
-    let endpoint = Endpoint::of(&request.path);
+    let endpoint = request.endpoint();
     let mut ctx = Context {
         state,
         request,
@@ -64,7 +66,7 @@ pub(crate) fn answer(
     let rule = refusal.as_ref().map(|refusal| refusal.rule);
     response::stamp(&mut reply, &in_flight.logid, rule);
     if reply.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response::allow(&mut reply, endpoint.method());
+        response::allow(&mut reply, request.methods());
     }
     let status = reply.status().as_u16();
     let recorded = Recorded {
@@ -99,15 +101,12 @@ fn listed(path: JwtPath<'_>, ctx: &mut Context<'_>) -> Result<(), Refusal> {
 }
 
 fn handle(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
+    if endpoint.takes_token() {
+        return api(endpoint, ctx);
+    }
     let request = ctx.request;
-    ctx.require(Rule::PathKnown, endpoint != Endpoint::Unknown, || {
-        ("a path that Coze serves", redact::scrub(&request.path))
-    })?;
-    ctx.require(
-        Rule::PathMethod,
-        request.method.as_str() == endpoint.method(),
-        || (endpoint.method(), method(request)),
-    )?;
+    known(endpoint != Endpoint::Unknown, ctx)?;
+    method_of(request.method.as_str() == endpoint.method(), ctx)?;
     if let Endpoint::Token { only: Some(path) } = endpoint {
         listed(path, ctx)?;
     }
@@ -118,6 +117,65 @@ fn handle(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refus
         Endpoint::Authorize { workspace } => authorize::authorize(ctx, workspace),
         Endpoint::Token { only } => token::token(ctx, only.is_some()),
         Endpoint::DeviceCode { workspace } => device_authorization::start(ctx, workspace),
-        Endpoint::UsersMe | Endpoint::Unknown => users_me::users_me(ctx),
+        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api | Endpoint::Unknown => {
+            Err(not_here(request))
+        }
     }
+}
+
+/// Answers at a path of the API, where the token is looked at before the path is (protocol §10.2).
+fn api(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
+    let request = ctx.request;
+    if endpoint != Endpoint::Api {
+        method_of(request.method.as_str() == endpoint.method(), ctx)?;
+    }
+    let token = access_token::check(ctx)?;
+    if endpoint == Endpoint::Api {
+        recorder::note_members(ctx.state, request, &mut ctx.draft);
+        return match &request.call {
+            Some(Called::Answer(api)) => Ok(Answer::Own(api.clone())),
+            Some(Called::OtherMethods(_)) => {
+                method_of(false, ctx)?;
+                Err(not_here(request))
+            }
+            None => {
+                known(coze_api::part_of(&request.path).is_some(), ctx)?;
+                Err(not_here(request))
+            }
+        };
+    }
+    match endpoint {
+        Endpoint::Workspaces => workspaces::workspaces(ctx, &token.user),
+        _ => Ok(users_me::users_me(ctx, &token.user)),
+    }
+}
+
+/// Refuses a path of Coze's API that the mock does not have.
+fn not_here(request: &Incoming) -> Refusal {
+    let part = coze_api::part_of(&request.path);
+    let source = part.map_or("", |part| &part.reference);
+    Refusal {
+        rule: Rule::PathApi,
+        detail: String::new(),
+        expected: "a path of Coze's API that the mock answers: /v1/users/me, /v1/workspaces, or one of an [[api]]".to_owned(),
+        actual: format!(
+            "{} {}, which is Coze's ({source}) and which the mock does not have",
+            method(request),
+            redact::scrub(&request.path)
+        ),
+    }
+}
+
+fn known(is_known: bool, ctx: &mut Context<'_>) -> Result<(), Refusal> {
+    let path = &ctx.request.path;
+    ctx.require(Rule::PathKnown, is_known, || {
+        ("a path that Coze serves", redact::scrub(path))
+    })
+}
+
+fn method_of(is_right: bool, ctx: &mut Context<'_>) -> Result<(), Refusal> {
+    let request = ctx.request;
+    ctx.require(Rule::PathMethod, is_right, || {
+        (request.methods().to_owned(), method(request))
+    })
 }

@@ -63,6 +63,7 @@ pub(crate) fn authorize(
         headers: HeaderMap::new(),
         body: Body::Whole(bytes::Bytes::new()),
         base: base.to_owned(),
+        call: None,
     };
     let reply = dispatch::serve(state, &request, Some(decider));
     let location = reply

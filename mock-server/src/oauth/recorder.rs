@@ -62,7 +62,7 @@ pub(crate) fn scripted(
         status,
         message,
     } = step;
-    let mut reply = match Endpoint::of(&request.path) {
+    let mut reply = match request.endpoint() {
         Endpoint::Authorize { .. } => {
             error_page::scripted(&request.headers, *status, error, message, &in_flight.logid)
         }
@@ -110,7 +110,7 @@ fn write_unjudged(
     interference: Interference,
 ) {
     let draft = draft(state, request);
-    let endpoint = Endpoint::of(&request.path);
+    let endpoint = request.endpoint();
     write(
         state,
         request,
@@ -252,7 +252,7 @@ pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
         client: client_of(request).map(|client| redact::scrub(&client)),
         ..Draft::default()
     };
-    let endpoint = Endpoint::of(&request.path);
+    let endpoint = request.endpoint();
     match endpoint {
         Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
             let Some(members) = members(request) else {
@@ -266,12 +266,23 @@ pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
                 draft.note_presented(secret);
             }
         }
-        Endpoint::UsersMe => {
+        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api => {
             if let Ok(Credential::Bearer(secret)) = request.credential() {
                 draft.note_presented(secret);
+            }
+            if endpoint == Endpoint::Api {
+                note_members(state, request, &mut draft);
             }
         }
         Endpoint::Authorize { .. } | Endpoint::Unknown => {}
     }
     draft
+}
+
+/// Notes the members of a body that no rule reads, as those of an API call are.
+pub(super) fn note_members(state: &State, request: &Incoming, draft: &mut Draft) {
+    if let Some(members) = members(request) {
+        draft.leaks = leak_scanner::of_members(state, Endpoint::Api, members.iter());
+        draft.json = Some(json::members(members.iter()));
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) fn members(request: &Incoming) -> Option<JsonObject<'_>> {
 
 /// The client id that a request claims (for the JWT grant: the issuer), known or not.
 pub(crate) fn client_of(request: &Incoming) -> Option<String> {
-    match Endpoint::of(&request.path) {
+    match request.endpoint() {
         Endpoint::Authorize { .. } => {
             let query = request.query.as_deref().unwrap_or_default();
             let mut query = form_urlencoded::parse(query.as_bytes());
@@ -38,6 +38,6 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
         Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
             Some(members(request)?.get("client_id")?.as_str()?.to_owned())
         }
-        Endpoint::UsersMe | Endpoint::Unknown => None,
+        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api | Endpoint::Unknown => None,
     }
 }

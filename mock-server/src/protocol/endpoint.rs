@@ -3,10 +3,19 @@
 /// An endpoint of protocol §2.1, with the workspace that its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
-    Authorize { workspace: Option<&'a str> },
-    Token { only: Option<JwtPath<'a>> },
-    DeviceCode { workspace: Option<&'a str> },
+    Authorize {
+        workspace: Option<&'a str>,
+    },
+    Token {
+        only: Option<JwtPath<'a>>,
+    },
+    DeviceCode {
+        workspace: Option<&'a str>,
+    },
     UsersMe,
+    Workspaces,
+    /// A path of Coze's API that no other endpoint is for, or a call of the user's own.
+    Api,
     Unknown,
 }
 
@@ -18,8 +27,18 @@ pub(crate) enum JwtPath<'a> {
 }
 
 /// The names that [`Endpoint::name`] returns.
-pub(crate) const ENDPOINTS: [&str; 5] =
-    ["authorize", "token", "device_code", "users_me", "unknown"];
+pub(crate) const ENDPOINTS: [&str; 7] = [
+    "authorize",
+    "token",
+    "device_code",
+    "users_me",
+    "workspaces",
+    "api",
+    "unknown",
+];
+
+/// Where Coze's API begins (protocol §10.2). The token is looked at before the path there.
+const API: [&str; 4] = ["/v1/", "/v2/", "/v3/", "/open_api/"];
 
 /// The path of the picture of a user.
 pub(crate) const PICTURE: &str = "/oauth/avatar.png";
@@ -31,7 +50,11 @@ impl<'a> Endpoint<'a> {
             return Self::UsersMe;
         }
         let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
-            return Self::Unknown;
+            return match path {
+                "/v1/workspaces" => Self::Workspaces,
+                _ if API.iter().any(|start| path.starts_with(start)) => Self::Api,
+                _ => Self::Unknown,
+            };
         };
         let mut segments = [""; 5];
         let places = segments.iter_mut().zip(rest.splitn(5, '/'));
@@ -63,13 +86,22 @@ impl<'a> Endpoint<'a> {
             Self::Token { .. } => "token",
             Self::DeviceCode { .. } => "device_code",
             Self::UsersMe => "users_me",
+            Self::Workspaces => "workspaces",
+            Self::Api => "api",
             Self::Unknown => "unknown",
         }
     }
 
+    /// Returns true if it takes an access token.
+    pub(crate) const fn takes_token(self) -> bool {
+        matches!(self, Self::UsersMe | Self::Workspaces | Self::Api)
+    }
+
     pub(crate) const fn method(self) -> &'static str {
         match self {
-            Self::Authorize { .. } | Self::UsersMe | Self::Unknown => "GET",
+            Self::Authorize { .. } | Self::UsersMe | Self::Workspaces => "GET",
+            // They answer any method, or none.
+            Self::Api | Self::Unknown => "",
             Self::Token { .. } | Self::DeviceCode { .. } => "POST",
         }
     }
@@ -115,7 +147,8 @@ mod tests {
         is("/v1/users/me", Endpoint::UsersMe);
         for path in [
             "/",
-            "/v1/users/me/",
+            "/v1",
+            "/v4/chat",
             "//v1/users/me",
             "//api/permission/oauth2/token",
             "/api/permission/oauth2//token",
@@ -128,6 +161,16 @@ mod tests {
             "/api/permission/oauth2/device//code",
         ] {
             is(path, Endpoint::Unknown);
+        }
+        is("/v1/workspaces", Endpoint::Workspaces);
+        for path in [
+            "/v1/users/me/",
+            "/v1/workspaces/",
+            "/v1/",
+            "/v3/chat",
+            "/open_api/v2/chat",
+        ] {
+            is(path, Endpoint::Api);
         }
     }
 }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 
+use super::api::Called;
+use super::endpoint::Endpoint;
 use super::refusal::Refusal;
 use super::rules::Rule;
 
@@ -16,6 +18,8 @@ pub(crate) struct Incoming {
     pub(crate) body: Body,
     /// The base URL under which the client sees this server.
     pub(crate) base: String,
+    /// The API call of the user's own at this path, if there is one.
+    pub(crate) call: Option<Called>,
 }
 
 #[derive(Debug)]
@@ -48,6 +52,24 @@ impl Credential<'_> {
 }
 
 impl Incoming {
+    /// The endpoint of the path. A call of the user's own goes before an endpoint of the API that the mock has.
+    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
+        let found = Endpoint::of(&self.path);
+        match (&self.call, found) {
+            (None, found) => found,
+            (Some(Called::OtherMethods(_)), Endpoint::UsersMe | Endpoint::Workspaces) => found,
+            (Some(_), _) => Endpoint::Api,
+        }
+    }
+
+    /// The methods that the endpoint answers, joined by commas.
+    pub(crate) fn methods(&self) -> &str {
+        match (&self.call, self.endpoint()) {
+            (Some(Called::OtherMethods(methods)), Endpoint::Api) => methods,
+            (_, endpoint) => endpoint.method(),
+        }
+    }
+
     /// Host and port under which the client sees this server.
     pub(crate) fn host(&self) -> &str {
         let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);

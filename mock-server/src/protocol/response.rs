@@ -1,10 +1,13 @@
 //! Answers in the shapes of protocol §3 and §4.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::api::Api;
 use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
 
@@ -13,6 +16,8 @@ use super::rules::{Rule, RuleSet};
 pub(crate) enum Answer {
     Json(Vec<u8>),
     Redirect(String),
+    /// That of a call of the user's own.
+    Own(Arc<Api>),
 }
 
 impl Answer {
@@ -62,6 +67,7 @@ pub(crate) fn success(answer: Answer) -> Reply {
     match answer {
         Answer::Json(body) => json_reply(StatusCode::OK, body),
         Answer::Redirect(location) => redirect(&location),
+        Answer::Own(api) => api.reply(),
     }
 }
 
@@ -116,8 +122,8 @@ pub(crate) fn marked(mut reply: Reply, fault: Option<&'static str>) -> Reply {
     reply
 }
 
-pub(crate) fn allow(reply: &mut Reply, method: &'static str) {
-    reply
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(method));
+pub(crate) fn allow(reply: &mut Reply, methods: &str) {
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        reply.headers_mut().insert(ALLOW, methods);
+    }
 }

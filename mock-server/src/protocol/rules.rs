@@ -23,6 +23,7 @@ macro_rules! rules {
 
 rules! {
     PathKnown = "path.known",
+    PathApi = "path.api",
     PathMethod = "path.method",
     CorsAnswered = "cors.answered",
     CorsExposed = "cors.exposed",
@@ -31,6 +32,7 @@ rules! {
     ParamOnce = "param.once",
     ParamRequired = "param.required",
     ParamLength = "param.length",
+    ParamPage = "param.page",
     GrantSupported = "grant.supported",
     ClientKnown = "client.known",
     ClientEnabled = "client.enabled",

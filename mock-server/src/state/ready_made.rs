@@ -52,6 +52,7 @@ pub(crate) fn user(name: &str, number: usize) -> User {
         nick,
         avatar_url: None,
         workspace: "ws_a".to_owned(),
+        workspaces: vec!["ws_team".to_owned()],
     }
 }
 

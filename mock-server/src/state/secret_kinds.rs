@@ -78,7 +78,7 @@ impl Place<'_> {
                 kind == Kind::Verifier && matches!(endpoint, Endpoint::Authorize { .. })
             }
             Self::Header("authorization") => match kind {
-                Kind::Access | Kind::Pat | Kind::Sat => endpoint == Endpoint::UsersMe,
+                Kind::Access | Kind::Pat | Kind::Sat => endpoint.takes_token(),
                 Kind::ClientSecret | Kind::Assertion => token,
                 _ => false,
             },

@@ -8,6 +8,7 @@ use super::user::{ConsoleToken, User};
 use crate::intercept::fault::Fault;
 use crate::intercept::selector::On;
 use crate::limits::{self, DEFAULT_GRANTS};
+use crate::protocol::api::Api;
 use crate::protocol::rules::RuleSet;
 use crate::time::clock::ClockHandle;
 
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) enterprises: Vec<String>,
     /// The faults with which a world starts.
     pub(crate) faults: Vec<(On, Fault)>,
+    /// The API calls of the user's own with which a world starts.
+    pub(crate) apis: Vec<Arc<Api>>,
 }
 
 impl Settings {
@@ -70,6 +73,7 @@ impl Settings {
             accounts: Vec::new(),
             enterprises: Vec::new(),
             faults: Vec::new(),
+            apis: Vec::new(),
         }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) struct User {
     /// None for the picture that the mock serves.
     pub(crate) avatar_url: Option<String>,
     pub(crate) workspace: String,
+    /// The workspaces of teams that the user has joined.
+    pub(crate) workspaces: Vec<String>,
 }
 
 /// A token that was made in the console, not by a flow.

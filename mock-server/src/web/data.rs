@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
 
+use super::api_stream::answered;
 use super::base_url::base;
 use super::body::read;
-use super::routes::into_response;
 use crate::net::socket::ConnectionHandle;
 use crate::protocol::request::{Body, Incoming};
 use crate::world::{World, pipeline};
@@ -36,11 +36,13 @@ pub(crate) fn data(
         headers: parts.headers,
         // The body is read later.
         body: Body::Broken,
+        call: None,
     };
+    incoming.call = world.apis.find(&incoming.method, &incoming.path);
     async move {
         incoming.body = read(body).await;
         let reply = pipeline::serve(&world, &incoming, connection.as_ref()).await;
-        let mut response = into_response(reply);
+        let mut response = answered(reply);
         world.date(&mut response);
         Ok(response)
     }

@@ -124,6 +124,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: Body::Whole(bytes::Bytes::new()),
             base: "http://localhost".to_owned(),
+            call: None,
         }
     }
 

@@ -254,6 +254,30 @@ fn faults_worlds_and_expectations_from_a_shell() {
     let leaks = ctl(&["leaks"]);
     assert!(leaks.starts_with("pat in query token "), "{leaks}");
     assert_eq!(ctl(&["call", "get", "faults"]), "{\"faults\":[]}\n");
+    assert_eq!(ctl(&["api"]), "no API calls of your own\n");
+    assert_eq!(
+        ctl(&["api", "add", "get", "/v1/bots/{id}", r#"{"code":0}"#]),
+        "a1\n"
+    );
+    let stream = [
+        "api",
+        "add",
+        "POST",
+        "/v3/chat",
+        "--event",
+        "delta=Hello",
+        "--event",
+        "=[DONE]",
+    ];
+    assert_eq!(ctl(&[&stream[..], &["--pause-ms", "1"]].concat()), "a2\n");
+    assert_eq!(
+        ctl(&["api"]),
+        "a1  GET /v1/bots/{id}: 200 json\na2  POST /v3/chat: 200 events\n"
+    );
+    assert_eq!(ctl(&["api", "remove", "a1"]), "removed\n");
+    let (_, said) = failure(&["ctl", "--url", &url, "api", "add", "GET", "/_mock/x", "x"]);
+    assert!(said.contains("where the mock answers itself"), "{said}");
+    assert_eq!(ctl(&["api", "clear"]), "removed all API calls\n");
 }
 
 #[test]

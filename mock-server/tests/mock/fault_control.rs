@@ -75,7 +75,9 @@ fn each_kind_is_placed_and_takes_its_own_members_alone() {
 #[test]
 fn faults_are_listed_with_their_counts() {
     let m = Mock::new();
-    let on = json!({ "endpoint": "token", "grant": "refresh_token", "client_id": WEB });
+    let on = json!({
+        "endpoint": "token", "grant": "refresh_token", "client_id": WEB, "path": TOKEN,
+    });
     let body = json!({
         "on": on,
         "fault": { "kind": "status", "status": 503 },
@@ -97,7 +99,7 @@ fn faults_are_listed_with_their_counts() {
             "probability": 1.0, "matched": 4, "fired": 2,
         },
         {
-            "id": "f2", "on": { "endpoint": "users_me", "grant": null, "client_id": null },
+            "id": "f2", "on": { "endpoint": "users_me", "grant": null, "client_id": null, "path": null },
             "kind": "reset", "at": "request", "times": null, "skip": 0, "probability": 1.0,
             "matched": 0, "fired": 0,
         },

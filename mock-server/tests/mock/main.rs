@@ -1,6 +1,7 @@
 //! The mock over its own router: what it answers, shows and keeps to itself.
 
 mod again;
+mod api_calls;
 mod config;
 mod config_errors;
 mod control;

@@ -20,6 +20,7 @@ pub(crate) fn violate(id: &str, m: &Mock) -> Reply {
     };
     match id {
         "path.known" => m.get("//v1/users/me", Some("pat_mock_alice")),
+        "path.api" => m.get("/v3/chat", Some("pat_mock_alice")),
         "path.method" => m.get(TOKEN, None),
         "body.limit" => m.post(
             DEVICE_CODE,
@@ -44,6 +45,7 @@ pub(crate) fn violate(id: &str, m: &Mock) -> Reply {
             let path = format!("/api/permission/oauth2/workspace_id/{workspace}/device/code");
             m.post(&path, None, &json!({ "client_id": DEVICE }))
         }
+        "param.page" => m.get("/v1/workspaces?page_num=0", Some("pat_mock_alice")),
         "grant.supported" => token(json!({ "grant_type": "password" })),
         "client.known" => m.post(DEVICE_CODE, None, &json!({ "client_id": "nobody" })),
         "client.enabled" => {

@@ -38,6 +38,8 @@ OUT_OF_REACH = {
     "control 403": "it is on this machine",
     "GET /v1/users/me: 400": "it sends no header twice",
     "GET /v1/users/me: 403": "its token is not restricted",
+    "GET /v1/workspaces: 403": "its token is not restricted",
+    "POST /_mock/v1/api: 409": "it sets too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 403": "the JWT app is switched on",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 403": "the JWT app is switched on",
     "POST /_mock/v1/gates/{name}: 409": "it sets too few",

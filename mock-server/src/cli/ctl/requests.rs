@@ -30,7 +30,7 @@ pub(super) struct Requests {
 
 #[derive(Debug, Args)]
 pub(super) struct RequestFilter {
-    /// Endpoint: authorize, token, device_code, users_me or unknown
+    /// Endpoint: authorize, token, device_code, users_me, workspaces, api or unknown
     #[arg(long)]
     endpoint: Option<String>,
     /// Grant type: authorization_code, refresh_token, device_code or jwt_bearer
@@ -39,10 +39,13 @@ pub(super) struct RequestFilter {
     /// Client id; for the JWT grant the issuer
     #[arg(long)]
     client_id: Option<String>,
+    /// Path, without its query
+    #[arg(long)]
+    path: Option<String>,
 }
 
 impl RequestFilter {
-    pub(super) fn members(&self) -> [(&'static str, Option<String>); 3] {
+    pub(super) fn members(&self) -> [(&'static str, Option<String>); 4] {
         let grant = self.grant.clone();
         // Only one endpoint has grants.
         let implied = || grant.as_ref().map(|_| "token".to_owned());
@@ -50,6 +53,7 @@ impl RequestFilter {
             ("endpoint", self.endpoint.clone().or_else(implied)),
             ("grant", grant.clone()),
             ("client_id", self.client_id.clone()),
+            ("path", self.path.clone()),
         ]
     }
 }
