@@ -78,7 +78,7 @@ impl Api {
         };
         let mut told = format!("the API answered {refused}");
         if let Some(log_id) = log_id {
-            told = format!("{told} [log id {}]", output::plain(log_id));
+            told = format!("{told} [log id {log_id}]");
         }
         Err(Failure::new(Kind::Other, told))
     }
@@ -147,6 +147,7 @@ fn print(mut body: impl Read, headers: &HeaderMap) -> Result<Option<i64>, Failur
     const LOOKED_AT: usize = 64 * 1024;
     let is_escaped = io::stdout().is_terminal();
     let (mut beginning, mut length, mut last) = (Vec::new(), 0, None);
+    let mut unshown = Vec::new();
     let mut piece = [0; 16 * 1024];
     loop {
         let read = match body.read(&mut piece) {
@@ -163,10 +164,14 @@ fn print(mut body: impl Read, headers: &HeaderMap) -> Result<Option<i64>, Failur
             beginning.extend_from_slice(read);
         }
         match is_escaped {
-            true => output::bytes(output::plain(&String::from_utf8_lossy(read)).as_bytes())?,
+            true => {
+                unshown.extend_from_slice(read);
+                show(&mut unshown)?;
+            }
             false => output::bytes(read)?,
         }
     }
+    output::bytes(output::plain(&String::from_utf8_lossy(&unshown)).as_bytes())?;
     if is_escaped && last.is_some_and(|last| last != b'\n') {
         output::bytes(b"\n")?;
     }
@@ -177,4 +182,20 @@ fn print(mut body: impl Read, headers: &HeaderMap) -> Result<Option<i64>, Failur
     let is_whole = is_json(headers) && length == beginning.len();
     let envelope = is_whole.then(|| serde_json::from_slice::<Envelope>(&beginning).ok());
     Ok(envelope.flatten().map(|envelope| envelope.code))
+}
+
+/// Prints what has arrived for a terminal, but for a character of which a part has.
+fn show(arrived: &mut Vec<u8>) -> Result<(), Failure> {
+    let rest = arrived.split_off(arrived.len() - unended(arrived));
+    let shown = std::mem::replace(arrived, rest);
+    output::bytes(output::plain(&String::from_utf8_lossy(&shown)).as_bytes())
+}
+
+/// How many bytes at the end of these begin a character whose rest has not arrived.
+fn unended(bytes: &[u8]) -> usize {
+    let is_begun = |count: &usize| {
+        let end = std::str::from_utf8(&bytes[bytes.len() - count..]);
+        end.is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (1..=bytes.len().min(3)).find(is_begun).unwrap_or(0)
 }

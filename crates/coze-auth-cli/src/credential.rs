@@ -9,7 +9,7 @@ use coze_auth::jwt::JwtGrant;
 use coze_auth::store::GrantKey;
 use coze_auth::tokens::{Event, EventKind};
 use coze_auth::whoami::User;
-use coze_auth::{Endpoints, IssuedToken, Region, environment};
+use coze_auth::{Endpoints, Error, IssuedToken, Region, environment};
 
 use crate::app::{self, App};
 use crate::failure::{Failure, Kind};
@@ -130,12 +130,12 @@ impl Credential {
 
     /// A valid token, which is good for at least so long if such tokens are.
     pub(crate) fn token(&self, at_least: Duration) -> Result<IssuedToken, Failure> {
-        Ok(self.tokens.token_valid_for(at_least)?)
+        ended(self.tokens.token_valid_for(at_least))
     }
 
     /// Whom it speaks for.
     pub(crate) fn whoami(&self) -> Result<User, Failure> {
-        Ok(self.tokens.whoami()?)
+        ended(self.tokens.whoami())
     }
 
     /// Sends a request to the API, and once more if the API refuses the token and another is to be had. A token goes to the
@@ -145,7 +145,7 @@ impl Credential {
         agent: &Agent,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Body>, Failure> {
-        Ok(self.tokens.send(agent, request)?)
+        ended(self.tokens.send(agent, request))
     }
 
     /// Ends its use. A renewed grant that could not be stored gets a last try.
@@ -156,6 +156,12 @@ impl Credential {
         }
         Ok(())
     }
+}
+
+/// A signal that was held ends the process here: the result of a renewal is handed out before its observer is told.
+fn ended<T>(result: Result<T, Error>) -> Result<T, Failure> {
+    interrupts::release();
+    Ok(result?)
 }
 
 /// A renewal is not broken off by a signal: the refresh token that it has spent works once.

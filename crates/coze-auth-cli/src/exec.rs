@@ -69,9 +69,9 @@ impl Exec {
 
 fn tell_end(end: UnixTime) {
     let left = clock(system_now().unix.until(end));
-    eprintln!(
+    output::tell(format_args!(
         "coze-auth: the token is good for {left} minutes; a program that runs longer asks again: coze-auth token"
-    );
+    ));
 }
 
 #[cfg(unix)]
@@ -94,8 +94,5 @@ fn cannot_run(command: &Command, error: &io::Error) -> Failure {
         _ => Kind::CannotRun,
     };
     let program = command.get_program().to_string_lossy();
-    Failure::new(
-        kind,
-        format!("{} cannot be run: {error}", output::plain(&program)),
-    )
+    Failure::new(kind, format!("{program} cannot be run: {error}"))
 }

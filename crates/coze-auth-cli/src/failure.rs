@@ -157,14 +157,14 @@ impl Failure {
         match self.kind {
             Kind::OutputClosed => interrupts::end_by_closed_output(),
             Kind::Interrupted => {
-                eprintln!("coze-auth: {}", self.message);
+                output::tell(format_args!("coze-auth: {}", self.message));
                 interrupts::release();
             }
-            _ if json => eprintln!("{}", output::json(&self.members())),
+            _ if json => output::tell(output::json(&self.members())),
             _ => {
-                eprintln!("coze-auth: {}", self.message);
+                output::tell(format_args!("coze-auth: {}", self.message));
                 for cause in &self.causes {
-                    eprintln!("  because: {cause}");
+                    output::tell(format_args!("  because: {cause}"));
                 }
             }
         }
@@ -187,7 +187,7 @@ impl Failure {
 
 fn causes(error: &dyn StdError) -> Vec<String> {
     let all = successors(error.source(), |&cause| cause.source());
-    all.map(|cause| output::plain(&cause.to_string())).collect()
+    all.map(|cause| cause.to_string()).collect()
 }
 
 impl From<Error> for Failure {
@@ -218,7 +218,7 @@ impl From<Error> for Failure {
             causes: causes(&error),
             code: error.code().map(ToString::to_string),
             log_id: error.log_id().map(str::to_owned),
-            ..Self::new(kind, output::plain(&message))
+            ..Self::new(kind, message)
         }
     }
 }

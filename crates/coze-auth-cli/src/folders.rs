@@ -1,8 +1,8 @@
 //! Where profiles and grants rest (XDG Base Directory Specification).
 
 use std::env;
-use std::fs::DirBuilder;
-use std::io;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Kind};
@@ -45,4 +45,51 @@ pub(crate) fn make(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// How a file is opened that its owner alone can read and write. No link is followed, and a FIFO is not waited for.
+pub(crate) fn owners_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        use rustix::fs::OFlags;
+        let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        options
+            .mode(0o600)
+            .custom_flags(careful.bits().cast_signed());
+    }
+    options
+}
+
+/// The text of a file that decides what is done with tokens: our own or root's, which nobody else may write to. A link is followed,
+/// since programs that lay out a home make them.
+pub(crate) fn read(path: &Path, longest: u64) -> io::Result<String> {
+    let other = |why: &str| Err(io::Error::other(why.to_owned()));
+    // Before it is opened: a FIFO or device would be waited for.
+    let there = path.metadata()?;
+    if !there.is_file() {
+        return other("it is not a file");
+    }
+    let file = File::open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let opened = file.metadata()?;
+        let user = rustix::process::geteuid().as_raw();
+        if ![user, 0].contains(&opened.uid()) {
+            return other("it is another user's");
+        }
+        if opened.mode() & 0o022 != 0 {
+            return other("others may write to it: look at what it says, then chmod go-w");
+        }
+    }
+    let mut text = String::new();
+    file.take(longest + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > longest {
+        true => other("it is too long"),
+        false => Ok(text),
+    }
 }

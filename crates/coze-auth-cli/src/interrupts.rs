@@ -28,8 +28,11 @@ mod system {
     static CAUGHT: AtomicI32 = AtomicI32::new(0);
 
     pub(crate) fn watch() {
+        let ignored = ignored();
+        let all = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        let watched = all.filter(|signal| ignored >> (signal - 1) & 1 == 0);
         // Without it signals end the process as they always do.
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+        let Ok(mut signals) = Signals::new(watched) else {
             return;
         };
         thread::spawn(move || {
@@ -39,7 +42,7 @@ mod system {
                 match *held {
                     Some(told) if is_first => {
                         if !told.is_empty() {
-                            eprintln!("coze-auth: {told}");
+                            crate::output::tell(format_args!("coze-auth: {told}"));
                         }
                         super::CANCEL.set();
                     }
@@ -47,6 +50,15 @@ mod system {
                 }
             }
         });
+    }
+
+    /// The signals that whoever started this process has it ignore, such as `nohup`, a bit for each: they stay so, for the program of
+    /// `exec`, too, where a handler of ours would end as the default. It is told on Linux.
+    fn ignored() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.unwrap_or_default()
     }
 
     /// From here on the first signal does not end the process, and the person is told why, if there is anything to tell.

@@ -102,10 +102,7 @@ pub(crate) fn failure(error: &Error) -> Option<Failure> {
         return None;
     };
     let error = cause.downcast_ref::<KeyringError>()?;
-    Some(Failure::new(
-        error.kind(),
-        output::plain(&error.to_string()),
-    ))
+    Some(Failure::new(error.kind(), error.to_string()))
 }
 
 /// What is in an entry. It names its key, so that a grant of another app is noticed.
@@ -263,8 +260,8 @@ fn limited<T: Send + 'static>(
     started.map_err(|error| KeyringError::Failed(error.to_string()))?;
     let first = result.recv_timeout(PATIENCE);
     first.unwrap_or_else(|_| {
-        eprintln!(
-            "coze-auth: waiting for the keyring: if it is locked, answer the dialog on your desktop"
+        output::tell(
+            "coze-auth: waiting for the keyring: if it is locked, answer the dialog on your desktop",
         );
         let second = result.recv_timeout(LIMIT.saturating_sub(PATIENCE));
         second.unwrap_or(Err(KeyringError::TimedOut))

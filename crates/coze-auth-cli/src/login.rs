@@ -75,8 +75,8 @@ impl Login {
     pub(crate) fn run(&self, common: &Common) -> Result<(), Failure> {
         let name = ProfileName::chosen(common.profile.as_ref())?.unwrap_or_default();
         // One that cannot be read is written anew.
-        let before = Profile::load(&name).unwrap_or_default();
-        let remembered = before.as_ref().map(|profile| profile.store);
+        let remembered = Profile::load(&name).unwrap_or_default();
+        let remembered = remembered.map(|profile| profile.store);
         let kind = self.store.or(remembered).unwrap_or_default();
         let store = Store::open(kind, &name)?;
         let client = Client::new()?;
@@ -84,10 +84,14 @@ impl Login {
             true => self.take_token(&client, &name, &store, kind)?,
             false => self.log_in(&client, &name, &store, kind, common)?,
         };
+        let held = Profile::lock(&name)?;
+        // Now, and not before: another login may have been made while this one waited for its person.
+        let before = Profile::load(&name).unwrap_or_default();
         made.profile.save(&name)?;
         if let Some(before) = before {
             remove_other(&before, &name, &made.key, kind);
         }
+        drop(held);
         interrupts::release();
         store.tell_notices();
         self.tell(common, &name, &made, &store.place(&made.key))
@@ -202,10 +206,12 @@ impl Login {
             Ok(user) => format!("as {}", shown(user)),
             Err(failure) => format!("; Coze did not say as whom ({})", failure.message()),
         };
-        eprintln!("Logged in {who}. Profile {name} is kept in {place}.");
+        output::tell(format_args!(
+            "Logged in {who}. Profile {name} is kept in {place}."
+        ));
         if credential::is_token_in_variable() {
-            eprintln!(
-                "COZE_API_TOKEN is set, and commands use it before profile default: unset it, or name the profile with --profile."
+            output::tell(
+                "COZE_API_TOKEN is set, and commands use it before profile default: unset it, or name the profile with --profile.",
             );
         }
         Ok(())
@@ -230,10 +236,10 @@ fn remove_other(before: &Profile, name: &ProfileName, key: &GrantKey, kind: Stor
         }
     });
     if let Err(failure) = removed {
-        eprintln!(
+        output::tell(format_args!(
             "coze-auth: the tokens of the login before are still there: {}",
             failure.message()
-        );
+        ));
     }
 }
 

@@ -25,6 +25,9 @@ struct Json<'a> {
 impl Logout {
     pub(crate) fn run(&self, common: &Common) -> Result<(), Failure> {
         let name = ProfileName::chosen(common.profile.as_ref())?.unwrap_or_default();
+        // Nothing is made where nobody is signed in.
+        let is_there = Profile::load(&name)?.is_some();
+        let _held = is_there.then(|| Profile::lock(&name)).transpose()?;
         let profile = Profile::load(&name)?;
         if let Some(profile) = &profile {
             let store = Store::open(profile.store, &name)?;
@@ -37,11 +40,13 @@ impl Logout {
                 profile: name.as_str(),
                 removed: profile.is_some(),
             }))?,
-            (false, Some(_)) => eprintln!("Logged out of profile {name}."),
-            (false, None) => eprintln!("Nobody was signed in with profile {name}."),
+            (false, Some(_)) => output::tell(format_args!("Logged out of profile {name}.")),
+            (false, None) => {
+                output::tell(format_args!("Nobody was signed in with profile {name}."))
+            }
         }
         if credential::is_token_in_variable() && !common.json {
-            eprintln!("COZE_API_TOKEN is still set, and commands use it.");
+            output::tell("COZE_API_TOKEN is still set, and commands use it.");
         }
         Ok(())
     }

@@ -5,14 +5,22 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use coze_auth::error::is_invisible;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind};
 
-/// Prints a line on standard output.
+/// Prints a line on standard output. What a terminal would obey is escaped.
 pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
+    let text = Zeroizing::new(plain(&text.to_string()));
     let mut out = io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    let written = writeln!(out, "{}", *text).and_then(|()| out.flush());
     written.map_err(failed)
+}
+
+/// Tells the person something on standard error. What a terminal would obey is escaped, and where nobody reads nothing happens:
+/// `eprintln!` panics there, and a login would be lost.
+pub(crate) fn tell(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{}", plain(&text.to_string()));
 }
 
 /// Prints bytes on standard output as they are.

@@ -14,6 +14,8 @@ use crate::store::StoreKind;
 
 /// The form of a profile's file that is known here.
 const VERSION: u32 = 1;
+/// More than any profile has, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// A profile's name, which is a file's name as well.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -127,7 +129,7 @@ impl Profile {
     /// Reads it; none if nobody has saved a profile of this name.
     pub(crate) fn load(name: &ProfileName) -> Result<Option<Self>, Failure> {
         let path = file(name)?;
-        let text = match fs::read_to_string(&path) {
+        let text = match folders::read(&path, LONGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read", &path, &error)),
@@ -152,6 +154,20 @@ impl Profile {
         }
     }
 
+    /// The right to change it, until that is dropped: a login and a logout at once would leave tokens behind that no profile names.
+    pub(crate) fn lock(name: &ProfileName) -> Result<fs::File, Failure> {
+        let path = file(name)?.with_extension("lock");
+        let folder = path.parent().unwrap_or(&path);
+        folders::make(folder).map_err(|error| failed("make", folder, &error))?;
+        let mut options = folders::owners_file();
+        let opened = options.write(true).create(true).open(&path);
+        let locked = opened.and_then(|file| {
+            file.lock()?;
+            Ok(file)
+        });
+        locked.map_err(|error| failed("lock", &path, &error))
+    }
+
     /// Writes it in the place of what there is, whole.
     pub(crate) fn save(&self, name: &ProfileName) -> Result<(), Failure> {
         let path = file(name)?;
@@ -160,11 +176,11 @@ impl Profile {
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(&beside).and_then(|mut new| {
+        // What a process left that was killed, or what another put there to be written through.
+        let _ = fs::remove_file(&beside);
+        let mut options = folders::owners_file();
+        let opened = options.write(true).create_new(true).open(&beside);
+        let written = opened.and_then(|mut new| {
             new.write_all(text.as_bytes())?;
             new.sync_all()?;
             fs::rename(&beside, &path)

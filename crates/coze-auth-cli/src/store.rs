@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 #[cfg(not(feature = "keyring"))]
 use crate::failure::Kind;
-use crate::folders;
 use crate::profile::ProfileName;
+use crate::{folders, output};
 
 /// How long a process waits for another one that changes the same grant. It is more than a renewal takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
@@ -94,7 +94,7 @@ impl Store {
     /// Tells what the file store has set right.
     pub(crate) fn tell_notices(&self) {
         for notice in self.files.notices() {
-            eprintln!("coze-auth: {notice}");
+            output::tell(format_args!("coze-auth: {notice}"));
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn log_in(
                     expires_in: WITHIN.as_secs(),
                 }));
             }
-            notice => eprintln!("{notice}"),
+            notice => output::tell(notice),
         }
         if !may_browser_have_terminal() {
             *drawn = Some(wait_from_now());

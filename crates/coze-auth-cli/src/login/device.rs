@@ -1,5 +1,6 @@
 //! The device login: a code and a link on the terminal, and a wait for the person.
 
+use std::io::{Write as _, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,17 +66,17 @@ fn show(started: &DeviceAuthorization) {
             .light_color(Dense1x2::Dark)
             .build();
         for line in drawn.lines() {
-            eprintln!("  \x1b[97;40m{line}\x1b[0m");
+            let _ = writeln!(stderr(), "  \x1b[97;40m{line}\x1b[0m");
         }
-        eprintln!();
+        output::tell("");
     }
-    eprintln!("Open   {}", started.verification_uri);
-    eprintln!("enter  {}", started.user_code);
-    eprintln!("or open the link with the code in it:  {link}");
-    eprintln!(
-        "The code is good for {} minutes.\n",
-        clock(started.expires_in)
-    );
+    output::tell(format_args!("Open   {}", started.verification_uri));
+    output::tell(format_args!("enter  {}", started.user_code));
+    output::tell(format_args!(
+        "or open the link with the code in it:  {link}"
+    ));
+    let life = clock(started.expires_in);
+    output::tell(format_args!("The code is good for {life} minutes.\n"));
 }
 
 /// What the line of the wait is made of.

@@ -65,3 +65,99 @@ fn the_order_of_credentials() {
     assert_eq!(token(&[], "", "pat_v"), "pat_v\n");
     assert_eq!(token(&[], "", ""), "pat_mock_alice\n");
 }
+
+/// The program has the process id of the command, so whoever signals that, signals the program.
+#[cfg(unix)]
+#[test]
+fn signals_are_the_programs_and_its_status_is_the_commands() {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let home = Home::new();
+    home.sign_in();
+    for (signal, trapped) in [
+        (Signal::INT, "INT"),
+        (Signal::TERM, "TERM"),
+        (Signal::HUP, "HUP"),
+        (Signal::USR1, "USR1"),
+    ] {
+        for is_trapped in [true, false] {
+            let trap = match is_trapped {
+                true => format!("trap 'exit 42' {trapped};"),
+                false => String::new(),
+            };
+            let wait = format!("{trap} echo $$; while :; do sleep 0.05; done");
+            let mut child =
+                crate::support::piped(&mut home.command(&["exec", "--", "sh", "-c", &wait]));
+            let mut line = String::new();
+            let mut out = BufReader::new(child.stdout.take().expect("piped"));
+            out.read_line(&mut line).expect("UTF-8");
+            assert_eq!(line.trim(), child.id().to_string());
+            let id = i32::try_from(child.id()).expect("an id");
+            kill_process(Pid::from_raw(id).expect("an id"), signal).expect("sent");
+            let ended = child.wait().expect("it ends");
+            match is_trapped {
+                true => assert_eq!(ended.code(), Some(42), "{trapped}"),
+                false => assert_eq!(ended.signal(), Some(signal.as_raw()), "{trapped}"),
+            }
+        }
+    }
+    for status in [0, 1, 3, 7, 125, 127, 255] {
+        let run = home.run(&["exec", "--", "sh", "-c", &format!("exit {status}")]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(status), ""));
+    }
+}
+
+/// As `nohup` and a shell's background have it: what is ignored stays ignored, for the program as well.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_stays_so() {
+    use std::process::Command;
+
+    let home = Home::new();
+    home.sign_in();
+    for signal in ["HUP", "INT", "TERM"] {
+        let program = format!("kill -{signal} $$; echo alive");
+        let run = r#"trap "" "$1"; exec "$0" exec -- sh -c "$2""#;
+        let mut sh = Command::new("sh");
+        sh.args(["-c", run, env!("CARGO_BIN_EXE_coze-auth"), signal, &program])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &home.path);
+        let run = crate::support::Run::of(sh.output().expect("it runs"));
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(0), "alive\n"),
+            "{signal}"
+        );
+    }
+}
+
+/// The program has the environment as it is, and the three variables: no other value of ours.
+#[cfg(unix)]
+#[test]
+fn the_program_has_three_variables_more() {
+    let home = Home::new();
+    home.sign_in();
+    let variables = |run: crate::support::Run| -> Vec<String> {
+        let mut lines: Vec<String> = run.stdout.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let mut env = std::process::Command::new("env");
+    let own = home.command(&[]);
+    env.env_clear().envs(
+        own.get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let before = variables(crate::support::Run::of(env.output().expect("it runs")));
+    let after = variables(home.run(&["exec", "--", "env"]));
+    let added: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert_eq!(
+        added,
+        ["COZE_API_TOKEN=pat_mock_alice", "COZE_AUTH_PROFILE=default"]
+    );
+    assert!(before.iter().all(|line| after.contains(line)), "{after:?}");
+}

@@ -128,7 +128,7 @@ fn folders_are_0700_and_files_0600() {
     ends.sort_unstable();
     assert_eq!(
         ends,
-        ["json", "json", "lock"],
-        "a profile, and a grant with its lock"
+        ["json", "json", "lock", "lock"],
+        "a profile and a grant, and their locks"
     );
 }

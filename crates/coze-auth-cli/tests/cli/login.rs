@@ -283,3 +283,56 @@ fn a_configuration_stays_where_it_is_and_has_to_stay_the_same() {
         "{run:?}"
     );
 }
+
+/// Two people, or a person and a job, log in with one profile at once. The later login is the profile's, and what the other one
+/// had brought is gone from this machine: no token is left that no profile names.
+#[test]
+fn of_two_logins_of_one_profile_at_once_the_later_one_is_kept() {
+    let home = Home::with("[ttl]\ndevice_interval = 1\n");
+    let files = |end: &str| {
+        let grants = home.path.join(".local/state/coze-auth/grants");
+        let all = std::fs::read_dir(grants).expect("the folder");
+        let ends = |path: &std::path::PathBuf| path.extension().is_some_and(|own| own == end);
+        let all = all.map(|file| file.expect("a file").path());
+        all.filter(ends).count()
+    };
+    // It waits for its person when the other one begins and ends.
+    let (child, mut out, shown) = waiting_login(&home);
+    home.sign_in();
+    assert_eq!(home.run(&["token"]).stdout, "pat_mock_alice\n");
+    let code = shown["user_code"].as_str().expect("a code");
+    home.mock
+        .decide_device(code, DeviceAction::Approve)
+        .expect("it waits");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("UTF-8");
+    let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let status = home.run(&["status", "--json"]).json();
+    assert_eq!(
+        (&status["app"], &status["renewable"]),
+        (&json!("device"), &json!(true))
+    );
+    assert_eq!((files("json"), files("tmp")), (1, 0));
+
+    // With the same app, both waiting: each person's login is whole, and one grant is kept.
+    let both = [waiting_login(&home), waiting_login(&home)];
+    for (_, _, shown) in &both {
+        let code = shown["user_code"].as_str().expect("a code");
+        home.mock
+            .decide_device(code, DeviceAction::Approve)
+            .expect("it waits");
+    }
+    for (child, mut out, _) in both {
+        out.read_to_string(&mut rest).expect("UTF-8");
+        let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    assert_eq!((files("json"), files("tmp")), (1, 0));
+    assert_eq!(home.run(&["whoami"]).code, Some(0));
+    // With it the right to renew is whole, too.
+    let run = home.run(&["token", "--min-life", "1h"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(home.run(&["logout"]).code, Some(0));
+    assert_eq!((files("json"), files("tmp")), (0, 0));
+}

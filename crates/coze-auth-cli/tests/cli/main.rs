@@ -5,7 +5,9 @@ mod completions;
 mod errors;
 mod exec;
 mod files;
+mod hostile;
 mod login;
+mod pages;
 mod renewal;
 mod support;
 #[cfg(unix)]

@@ -80,7 +80,11 @@ fn a_renewal_is_not_broken_off_by_ctrl_c() {
     assert!(told.contains("the renewal is finished first"), "{told}");
     gate.open();
     let ended = child.wait_with_output().expect("it ends");
-    assert_eq!(ended.status.signal(), Some(2), "it ends by the signal");
+    assert_eq!(
+        ended.status.signal(),
+        Some(2),
+        "it ends by the signal: {ended:?}"
+    );
     assert_eq!(renewals(&home), 1);
     // The new grant is there: no login is lost, and nothing is asked.
     let run = home.run(&["token"]);

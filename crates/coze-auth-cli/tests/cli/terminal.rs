@@ -127,3 +127,20 @@ fn a_name_steers_no_terminal() {
         );
     }
 }
+
+/// A body arrives in pieces that end wherever they end, also within a character.
+#[test]
+fn a_long_body_on_a_terminal_is_whole() {
+    let home = Home::new();
+    let text = format!("x{}", "扣子".repeat(20_000));
+    let fault = Fault::status(200).header("content-type", "text/plain");
+    let _fault = home
+        .mock
+        .fault(On::endpoint("users_me"), fault.body(text.clone()));
+    let mut command = home.command(&["api", "GET", "/v1/users/me"]);
+    let (mut child, mut terminal) = at_terminal(command.env("COZE_API_TOKEN", "pat_mock_alice"));
+    let mut said = String::new();
+    read_until(&mut terminal, &mut said, "");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(said.trim_end(), text);
+}
