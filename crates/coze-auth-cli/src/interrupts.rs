@@ -52,7 +52,7 @@ mod system {
         });
     }
 
-    /// The signals that whoever started this process has it ignore, such as `nohup`, a bit for each: they stay so, for the program of
+    /// The signals that this process was started to ignore, by `nohup` say, a bit for each: they stay so, for the program of
     /// `exec`, too, where a handler of ours would end as the default. It is told on Linux.
     fn ignored() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
