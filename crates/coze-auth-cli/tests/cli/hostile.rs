@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use coze_auth_mock::{Fault, On};
+use coze_auth_mock::{AppKind, Fault, On};
 
 use crate::support::{Home, RawApi, Run, json_answer};
 
@@ -74,7 +74,7 @@ fn no_device_code_steers_a_terminal() {
         .mock
         .fault(On::endpoint("device_code"), fault.body(body));
     for json in [&[][..], &["--json"]] {
-        let run = home.run(&[&["login", "--client-id", &home.app("device")], json].concat());
+        let run = home.run(&[&["login", "--client-id", &home.app(AppKind::Device)], json].concat());
         assert_ne!(run.code, Some(0), "{run:?}");
         is_clean(&run);
     }
@@ -393,7 +393,7 @@ fn another_program_at_the_port_of_a_login_changes_nothing() {
     let port = free.local_addr().expect("an address").port();
     drop(free);
     let redirect = format!("http://127.0.0.1:{port}/callback");
-    let id = home.app("pkce");
+    let id = home.app(AppKind::Pkce);
     let app = ["--client-id", &id, "--redirect-uri", &redirect];
     let mut command = home.command(&[&["login", "--pkce", "--json"], &app[..]].concat());
     let mut child = crate::support::piped(&mut command);
