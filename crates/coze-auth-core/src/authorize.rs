@@ -46,6 +46,11 @@ impl RedirectUri {
         pasted::refuse(WHAT, &uri, Setting::Url)?;
         let uri = Self(identifier(WHAT, uri)?);
         let bad = |problem| Err(ConfigError::new(WHAT, problem));
+        if uri.0.contains('\\') {
+            return bad(Problem::Looks(
+                "has a backslash, which a browser reads as / and others do not; write / or %5C",
+            ));
+        }
         let Some(url) = absolute(&uri.0) else {
             return bad(not_a_url(&uri.0));
         };

@@ -593,6 +593,24 @@ fn redirect_uris_that_coze_cannot_register() {
             "https://%61pp.example/cb",
             Problem::Host("is read as another one; write it as it is read"),
         ),
+        (
+            r"https://app.example\cb",
+            Problem::Looks(
+                "has a backslash, which a browser reads as / and others do not; write / or %5C",
+            ),
+        ),
+        (
+            r"http://127.0.0.1:8414/cb?next=a\b",
+            Problem::Looks(
+                "has a backslash, which a browser reads as / and others do not; write / or %5C",
+            ),
+        ),
+        (
+            r"http://localhost\@evil.example/",
+            Problem::Looks(
+                "has a backslash, which a browser reads as / and others do not; write / or %5C",
+            ),
+        ),
     ] {
         assert_eq!(
             RedirectUri::new(uri).expect_err(uri).problem(),

@@ -121,7 +121,6 @@ fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<S
                 let origin = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
                 (origin != fixed).then_some("has more than scheme and host before :*/*")
             }
-            Ok(url) if url.fragment().is_some() => Some("has a fragment"),
             Ok(_) => None,
         };
         if let Some(problem) = problem {

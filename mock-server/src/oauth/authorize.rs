@@ -113,7 +113,10 @@ fn check_redirect_uri(ctx: &mut Context<'_>, app: AppIndex, uri: &str) -> Result
     ctx.require(Rule::AuthorizeRedirectUriForm, parsed.is_ok(), || {
         let why = parsed.as_ref().err().copied().unwrap_or_default();
         let actual = format!("{why}: {}", redact::redirect_uri(uri));
-        ("an absolute http or https URL without user info", actual)
+        (
+            "an absolute http or https URL without user info, fragment and backslash",
+            actual,
+        )
     })?;
     let Ok(url) = parsed else { return Ok(()) };
     let app = ctx.state.app(app);

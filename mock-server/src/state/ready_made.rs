@@ -9,9 +9,10 @@ use rustls_pki_types::pem::PemObject as _;
 use super::app::{App, Key, Kind};
 use super::user::{ConsoleToken, User};
 
-const REDIRECT_URIS: [&str; 3] = [
+const REDIRECT_URIS: [&str; 4] = [
     "http://localhost:*/*",
     "http://127.0.0.1:*/*",
+    "http://[::1]:*/*",
     "https://app.example/callback",
 ];
 

@@ -12,7 +12,7 @@ fn init_writes_what_check_accepts_and_never_over_a_file() {
     for line in [
         "  listen                     127.0.0.1:9777",
         "  public_url                 none",
-        "  web                        11111111111111111111111111111111.app.coze, to http://localhost:*/*, http://127.0.0.1:*/*, https://app.example/callback",
+        "  web                        11111111111111111111111111111111.app.coze, to http://localhost:*/*, http://127.0.0.1:*/*, http://[::1]:*/*, https://app.example/callback",
         "  jwt                        100000000001, kid mock-jwt-key-1",
         "  accounts                   any",
         "All rules are as Coze has them",

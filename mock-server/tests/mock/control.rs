@@ -30,6 +30,7 @@ fn info_lists_the_ready_made_apps_and_tokens() {
         let uris = json!([
             "http://localhost:*/*",
             "http://127.0.0.1:*/*",
+            "http://[::1]:*/*",
             "https://app.example/callback"
         ]);
         assert_eq!(named(kind)["redirect_uris"], uris);

@@ -53,6 +53,34 @@ fn bodies_that_are_not_json_objects_are_refused() {
 }
 
 #[test]
+fn a_body_may_have_its_members_in_any_order_and_65536_bytes() {
+    let m = Mock::new();
+    let json = Some("application/json");
+    let refresh = |m: &Mock| m.web_tokens().1;
+    for order in [
+        format!(
+            r#"{{"grant_type":"refresh_token","client_id":"{WEB}","refresh_token":"{}"}}"#,
+            refresh(&m)
+        ),
+        format!(
+            r#"{{"refresh_token":"{}","client_id":"{WEB}","grant_type":"refresh_token"}}"#,
+            refresh(&m)
+        ),
+    ] {
+        let request = Request::post(TOKEN)
+            .header("Content-Type", "application/json")
+            .header("Authorization", format!("Bearer {SECRET}"));
+        let reply = m.send(request.body(order.into()).expect("a request"));
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+    let start = format!(r#"{{"client_id":"{DEVICE}","grant_type":"x","#);
+    let of = |length: usize| format!("{start}{:>1$}", "\"a\":1}", length - start.len());
+    assert_eq!(of(65_536).len(), 65_536);
+    assert_eq!(body(&m, json, of(65_536)).rule(), Some("grant.supported"));
+    assert_eq!(body(&m, json, of(65_537)).rule(), Some("body.limit"));
+}
+
+#[test]
 fn a_missing_parameter_is_named() {
     let m = Mock::new();
     for value in [
@@ -235,6 +263,27 @@ fn a_refused_authorize_request_never_redirects() {
                 .rule()
                 .is_some_and(|rule| rule.starts_with("authorize.redirect_uri"))
         );
+    }
+    for (uri, why) in [
+        ("http://localhost:8080/callback#", "a URL with a fragment"),
+        ("http://localhost:8080/#/callback", "a URL with a fragment"),
+        ("http://[::1]:8080#callback", "a URL with a fragment"),
+        ("http://localhost:8080\\callback", "a URL with a backslash"),
+        ("http://localhost:8080/a\\b", "a URL with a backslash"),
+        ("http://localhost\\@evil.example/", "a URL with a backslash"),
+    ] {
+        let reply = m.get(target(&authorize_url(&[("redirect_uri", uri)])), None);
+        let refused = (reply.status, reply.rule());
+        assert_eq!(refused, (400, Some("authorize.redirect_uri_form")), "{uri}");
+        let actual = reply.explanation.and_then(|explanation| explanation.actual);
+        assert!(
+            actual.is_some_and(|actual| actual.starts_with(why)),
+            "{uri}"
+        );
+    }
+    for uri in ["http://[::1]:8080/callback", "http://127.0.0.1:1/a%5Cb%23c"] {
+        let reply = m.get(target(&authorize_url(&[("redirect_uri", uri)])), None);
+        assert_eq!(reply.status, 302, "{uri}");
     }
     // Even where any URI is let through, it has to be one that a browser can be sent to.
     let m = Mock::with(|builder| builder.rule("authorize.redirect_uri", false));

@@ -102,6 +102,58 @@ fn audiences_that_official_sdks_send_are_accepted() {
     }
 }
 
+/// Word by word, the first of them misspelt as Coze has it (protocol §1.1, §13.2).
+#[test]
+fn what_is_wrong_with_an_assertion_is_said_in_cozes_form() {
+    let m = Mock::new();
+    let message = |reply: Reply| (reply.status, reply.member("error_message"));
+    let said = |text: &str| (401, format!("invalid jwt: {text}"));
+    let kid = m.jwt(|header, _| header["kid"] = json!("another"));
+    assert_eq!(message(kid), said("kid not been registred"));
+    let aud = m.jwt(|_, claims| claims["aud"] = json!("https://api.coze.cn"));
+    assert_eq!(message(aud), said("aud"));
+    let exp = m.jwt(|_, claims| {
+        claims["iat"] = json!(NOW - 600);
+        claims["exp"] = json!(NOW);
+    });
+    assert_eq!(message(exp), said("exp"));
+    let signed = assertion(NOW, |_, _| {});
+    let (signed, _) = signed.rsplit_once('.').expect("a signature");
+    let (_, other) = signed.split_once('.').expect("claims");
+    let forged = format!("{signed}.{other}");
+    let forged = m.post(TOKEN, Some(&forged), &json!({ "grant_type": JWT_GRANT }));
+    assert_eq!(message(forged), said("signature"));
+}
+
+#[test]
+fn an_assertion_in_the_body_is_not_read() {
+    let m = Mock::new();
+    let body = json!({ "grant_type": JWT_GRANT, "assertion": assertion(NOW, |_, _| {}) });
+    let without = m.post(TOKEN, None, &body);
+    assert_eq!(without.rule(), Some("jwt.present"));
+    let body = json!({ "grant_type": JWT_GRANT, "assertion": "not.a.jwt" });
+    let beside = m.post(TOKEN, Some(&assertion(NOW, |_, _| {})), &body);
+    assert_eq!(beside.status, 200, "{}", beside.text);
+}
+
+#[test]
+fn a_scope_limits_nothing() {
+    let m = Mock::new();
+    let scope = json!({
+        "account_permission": { "permission_list": ["Nobody.knows", "Connector.botChat"] },
+        "anything": { "at": { "all": [1] } },
+    });
+    let body = json!({ "grant_type": JWT_GRANT, "scope": scope });
+    let reply = m.post(TOKEN, Some(&assertion(NOW, |_, _| {})), &body);
+    service_token(&reply, NOW + 900);
+    assert_eq!(m.me(&reply.member("access_token")).status, 200);
+    for odd in [json!("account"), json!([]), json!({ "anything": "x" })] {
+        let body = json!({ "grant_type": JWT_GRANT, "scope": odd });
+        let reply = m.post(TOKEN, Some(&assertion(NOW, |_, _| {})), &body);
+        assert_eq!(reply.rule(), Some("jwt.scope"), "{odd}");
+    }
+}
+
 #[test]
 fn a_missing_or_odd_claim_is_named() {
     let m = Mock::new();
