@@ -200,7 +200,7 @@ const WITHOUT_EXAMPLE: &[(&str, &[&str])] = &[
             "ScriptHandle",
             "UnmetExpectation",
             "VerifyError",
-            "WorldNameError",
+            "WorldError",
         ],
     ),
     // The front page has `Subject`; docs/test-your-transport.md, whose blocks are run, has the others.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::{fmt, io};
 
 use crate::protocol::rules::{Rule, RuleError};
-use crate::protocol::world_name::WorldNameError;
+use crate::protocol::world_name::WorldError;
 
 /// Why a mock could not be made.
 #[non_exhaustive]
@@ -29,8 +29,8 @@ pub enum SetupError {
     Tls(String),
     /// The admin token has characters that a header cannot hold.
     AdminToken,
-    /// A world cannot have this name.
-    WorldName(WorldNameError),
+    /// There is no world of this name.
+    World(WorldError),
     /// The socket could not be bound.
     Bind {
         /// The requested address.
@@ -94,7 +94,7 @@ impl fmt::Display for SetupError {
             Self::AdminToken => f.write_str(
                 "the admin token must consist of printable ASCII characters without spaces",
             ),
-            Self::WorldName(problem) => problem.fmt(f),
+            Self::World(problem) => problem.fmt(f),
             Self::Bind { address, source } => write!(
                 f,
                 "cannot listen on {address}: {source}; stop the program that uses it, or use port 0 for a free port"

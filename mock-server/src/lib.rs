@@ -77,7 +77,7 @@ pub use journal::verify::{Expect, UnmetExpectation, VerifyError};
 pub use oauth::headless::AuthorizeError;
 pub use protocol::api::Api;
 pub use protocol::digest::fingerprint;
-pub use protocol::world_name::WorldNameError;
+pub use protocol::world_name::WorldError;
 pub use state::app::{Consent, Kind as AppKind};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;

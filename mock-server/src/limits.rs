@@ -129,12 +129,15 @@ pub(crate) const DEFAULT_WAIT_MS: u64 = 10_000;
 /// Maximum number of clients that wait for requests of a world: each has a thread.
 pub(crate) const MAX_WAITING_CLIENTS: usize = 64;
 
-/// Maximum number of named worlds (the first is not counted). When there are more, the one that was used least
-/// recently is evicted.
+/// Maximum number of named worlds (the first is not counted). When there are more, one that was used once is evicted, else
+/// one that is not in use.
 pub(crate) const MAX_WORLDS: usize = 1_000;
 
 /// How long a world that nobody uses is kept, of the machine's time, unless it was said otherwise.
 pub(crate) const UNUSED_WORLD: Duration = Duration::from_secs(60 * 60);
+
+/// How long a world that was used more than once stays in use, of the machine's time.
+pub(crate) const WORLD_IN_USE: Duration = Duration::from_secs(60);
 
 /// Maximum number of bytes of a world's name.
 pub(crate) const MAX_WORLD_NAME: usize = 64;

@@ -89,6 +89,15 @@ pub(crate) fn document(world: &World, base_url: &str) -> Value {
             &state.settings.rules,
             &document["components"],
         );
+        if !is_of_worlds(path) {
+            let full = json!({ "$ref": "#/components/responses/NoRoom" });
+            add(
+                &mut operation["responses"],
+                "503",
+                full,
+                &document["components"],
+            );
+        }
         if control {
             let names_world = first && !is_of_worlds(path);
             guard(operation, has_token, names_world, &document["components"]);

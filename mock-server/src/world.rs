@@ -135,11 +135,6 @@ impl World {
         self.release_all();
     }
 
-    /// Returns true if a request waits in this world.
-    pub(crate) fn holds(&self) -> bool {
-        self.gates.holds() || self.faults.holds()
-    }
-
     /// By the mock's clock, as a server's date goes by its own; so answers of a frozen clock are the same in every start.
     pub(crate) fn date(&self, response: &mut Response) {
         let now_s = self.clock.unix_ms() / 1000;

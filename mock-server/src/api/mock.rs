@@ -24,7 +24,7 @@ use crate::error::SetupError;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
 use crate::net::connections::{ConnectionLimits, Connections};
-use crate::protocol::world_name::WorldNameError;
+use crate::protocol::world_name::WorldError;
 use crate::server::entrance;
 use crate::server::port_server::PortServer;
 use crate::server::service::MakeConnection;
@@ -142,8 +142,8 @@ impl CozeAuthMock {
     ///
     /// # Errors
     ///
-    /// [`WorldNameError`] if a world cannot have this name.
-    pub fn world(&self, name: &str) -> Result<MockWorld, WorldNameError> {
+    /// [`WorldError`] if a world cannot have this name, or 1,000 other worlds are in use.
+    pub fn world(&self, name: &str) -> Result<MockWorld, WorldError> {
         self.worlds.named(name).map(MockWorld::new)
     }
 
@@ -163,7 +163,7 @@ impl CozeAuthMock {
     ///
     /// # Errors
     ///
-    /// The errors of [`Builder::build`], and [`SetupError::WorldName`] if a world cannot have this name.
+    /// The errors of [`Builder::build`], and [`SetupError::World`] if a world cannot have this name, or 1,000 other worlds are in use.
     pub fn make_world(&self, name: &str, builder: Builder) -> Result<MockWorld, SetupError> {
         let seeded = builder.has_seed();
         let mut settings = builder.options()?.settings()?;
@@ -171,7 +171,7 @@ impl CozeAuthMock {
             settings.seed = self.worlds.settings(name).seed;
         }
         let made = self.worlds.make(name, settings, true, UNUSED_WORLD);
-        made.map(MockWorld::new).map_err(SetupError::WorldName)
+        made.map(MockWorld::new).map_err(SetupError::World)
     }
 
     /// Returns the block that the binary prints at its start.

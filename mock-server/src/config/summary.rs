@@ -131,6 +131,10 @@ fn limits(settings: &Settings, text: &mut String) {
             written(limits::MAX_WAIT_MS / 1000),
         ),
         ("worlds", limits::MAX_WORLDS.to_string()),
+        (
+            "world in use after a use",
+            written(limits::WORLD_IN_USE.as_secs()),
+        ),
         ("world kept unused", written(limits::UNUSED_WORLD.as_secs())),
         ("ports of worlds", limits::MAX_WORLD_PORTS.to_string()),
         (

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{OriginalUri, Path, State};
 use axum::routing::{delete, get};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::config::options::Options;
 use crate::config::target::For;
 use crate::limits::UNUSED_WORLD;
 use crate::net::addressing::Addressing;
+use crate::protocol::world_name::WorldError;
 use crate::time::clock::ClockHandle;
 use crate::web::base_url::base;
 use crate::web::routes::{Route, WORLDS_AT, routed};
@@ -105,7 +106,10 @@ async fn make(
     let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
     let kept = request.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
     let made = worlds.make(&request.name, settings, request.config.is_some(), kept);
-    let world = made.map_err(|problem| Problem::bad(problem.to_string()))?;
+    let world = made.map_err(|problem| match problem {
+        WorldError::Full => Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem.to_string()),
+        WorldError::Name => Problem::bad(problem.to_string()),
+    })?;
     if let Some(port) = request.port
         && let Err(error) = world.open_port(port)
     {

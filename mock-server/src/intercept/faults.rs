@@ -245,11 +245,6 @@ impl Faults {
         self.scripts.end();
     }
 
-    /// Returns true if a request waits in one of them.
-    pub(crate) fn holds(&self) -> bool {
-        self.placed.holds() || self.scripts.holds()
-    }
-
     /// Returns the next step of a script or, if there is none or it passes, a fault at the request.
     pub(crate) fn meet(&self, request: &Incoming) -> Option<Match> {
         self.next_step(request)

@@ -154,12 +154,6 @@ impl Gates {
         (all.len(), all.iter().map(|gate| gate.counts().1).sum())
     }
 
-    /// Returns true if a request waits at one of them.
-    pub(crate) fn holds(&self) -> bool {
-        let state = self.state();
-        state.all.iter().any(|gate| gate.counts().1 > 0)
-    }
-
     pub(crate) fn open_all(&self) {
         for gate in self.state().all.drain(..) {
             gate.open();

@@ -106,13 +106,4 @@ impl<T> Registry<T> {
         }
         taken.len()
     }
-
-    /// Returns true if a request waits for the removal of an item.
-    pub(crate) fn holds(&self) -> bool {
-        let state = self.state();
-        state
-            .all
-            .iter()
-            .any(|registered| registered.removed.receiver_count() > 0)
-    }
 }

@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use crate::control::worlds;
 use crate::net::socket::ConnectionHandle;
 use crate::protocol::response;
-use crate::protocol::world_name::WorldNameError;
+use crate::protocol::world_name::WorldError;
 use crate::web::data;
 use crate::web::in_world::{InWorld, named_in_query};
 use crate::web::routes::{WORLDS_AT, into_response};
@@ -64,10 +64,7 @@ pub(crate) async fn alone(routes: Router, world: Arc<World>, request: Request) -
     let error = format!(
         "this is the own port of the world {name}, and reaches no other one; worlds are made, listed and named at the mock's own address"
     );
-    into_response(response::json_reply(
-        StatusCode::NOT_FOUND,
-        json!({ "error": error }).to_string(),
-    ))
+    refused(StatusCode::NOT_FOUND, &error)
 }
 
 fn answered(response: Result<Response, Infallible>) -> Response {
@@ -92,8 +89,10 @@ async fn enter_by_path(
     name: &str,
     mut request: Request,
 ) -> Response {
-    let Ok(world) = worlds.named(name) else {
-        return unknown(request.uri().path());
+    let world = match worlds.named(name) {
+        Ok(world) => world,
+        Err(WorldError::Full) => return full(),
+        Err(WorldError::Name) => return unknown(request.uri().path()),
     };
     let below = &request.uri().path()[PREFIX.len() + name.len()..];
     let below = if below.is_empty() { "/" } else { below };
@@ -119,11 +118,12 @@ async fn enter_by_query(
     name: &str,
     mut request: Request,
 ) -> Response {
-    let Ok(world) = worlds.named(name) else {
-        return into_response(response::json_reply(
-            StatusCode::BAD_REQUEST,
-            json!({ "error": WorldNameError.to_string() }).to_string(),
-        ));
+    let world = match worlds.named(name) {
+        Ok(world) => world,
+        Err(WorldError::Full) => return full(),
+        Err(error @ WorldError::Name) => {
+            return refused(StatusCode::BAD_REQUEST, &error.to_string());
+        }
     };
     let path = request.uri().path().to_owned();
     let rest = without_world(request.uri().query().unwrap_or_default());
@@ -156,9 +156,24 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 }
 
 fn unknown(path: &str) -> Response {
-    let text = format!("{}: {WorldNameError}", crate::redact::scrub(path));
-    into_response(response::json_reply(
+    let path = crate::redact::scrub(path);
+    refused(
         StatusCode::NOT_FOUND,
-        json!({ "error": text }).to_string(),
+        &format!("{path}: {}", WorldError::Name),
+    )
+}
+
+/// No world is evicted while it is in use, and a request for one more is refused instead.
+fn full() -> Response {
+    refused(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &WorldError::Full.to_string(),
+    )
+}
+
+fn refused(status: StatusCode, error: &str) -> Response {
+    into_response(response::json_reply(
+        status,
+        json!({ "error": error }).to_string(),
     ))
 }

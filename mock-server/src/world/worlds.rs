@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::own_port::{Ports, ServePorts};
 use super::{NOWHERE, World};
 use crate::journal::log_id::LogIds;
-use crate::limits::{MAX_ENDED_WORLDS, MAX_WORLDS, UNUSED_WORLD};
+use crate::limits::{MAX_ENDED_WORLDS, MAX_WORLDS, UNUSED_WORLD, WORLD_IN_USE};
 use crate::net::addressing::{Addressing, reachable};
 use crate::protocol::digest::digest;
-use crate::protocol::world_name::{WorldNameError, check};
+use crate::protocol::world_name::{WorldError, check};
 use crate::state::State;
 use crate::state::capped_map::CappedMap;
 use crate::state::settings::Settings;
@@ -37,9 +37,31 @@ pub(crate) struct Worlds {
 struct Named {
     world: Arc<World>,
     used: Instant,
+    /// How often it was used; a world that was made on purpose counts as used again.
+    uses: u32,
     kept: Duration,
     /// It does not follow those of the mock.
     own_settings: bool,
+}
+
+impl Named {
+    /// Returns true if a request runs or waits in the world, a test has its handle, or it has a port.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.world) > 1
+    }
+
+    fn was_used_once(&self) -> bool {
+        self.uses <= 1
+    }
+
+    fn is_unused_for(&self, time: Duration, now: Instant) -> bool {
+        now.duration_since(self.used) >= time
+    }
+
+    /// Returns true if no test can need the world: it was used once, as by a page that names worlds at random, or not lately.
+    fn is_evictable(&self, now: Instant) -> bool {
+        !self.is_held() && (self.was_used_once() || self.is_unused_for(WORLD_IN_USE, now))
+    }
 }
 
 impl Worlds {
@@ -113,15 +135,17 @@ impl Worlds {
     }
 
     /// The world of this name, made if it is not there.
-    pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, WorldNameError> {
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<World>, WorldError> {
         check(name)?;
         let mut named = self.locked();
         if let Some(found) = named.get_mut(name) {
             found.used = Instant::now();
+            found.uses = found.uses.saturating_add(1);
             return Ok(found.world.clone());
         }
+        self.make_room(&mut named)?;
         let made = self.fresh(name, self.settings(name));
-        Ok(self.put(&mut named, name, made))
+        Ok(Self::put(&mut named, name, made))
     }
 
     /// Makes a world, and removes an earlier one of that name. If `own` is true, a reload does not change it.
@@ -131,12 +155,16 @@ impl Worlds {
         settings: Settings,
         own: bool,
         kept: Duration,
-    ) -> Result<Arc<World>, WorldNameError> {
+    ) -> Result<Arc<World>, WorldError> {
         check(name)?;
-        self.remove(name);
+        let mut named = self.locked();
+        if let Some(before) = named.remove(name) {
+            self.end_one(&before.world);
+        }
+        self.make_room(&mut named)?;
         let mut made = self.fresh(name, settings);
-        (made.kept, made.own_settings) = (kept, own);
-        Ok(self.put(&mut self.locked(), name, made))
+        (made.kept, made.own_settings, made.uses) = (kept, own, 2);
+        Ok(Self::put(&mut named, name, made))
     }
 
     /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
@@ -195,8 +223,7 @@ impl Worlds {
             .collect()
     }
 
-    fn put(&self, named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<World> {
-        self.make_room(named);
+    fn put(named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<World> {
         let world = made.world.clone();
         named.insert(name.to_owned(), made);
         world
@@ -215,36 +242,38 @@ impl Worlds {
         Named {
             world,
             used: Instant::now(),
+            uses: 1,
             kept: UNUSED_WORLD,
             own_settings: false,
         }
     }
 
-    /// Evicts the worlds that were unused for their whole lifetime and, if that is not enough, the least recently used one. A
-    /// world in which requests wait is in use, and so is one that has a port.
-    fn make_room(&self, named: &mut BTreeMap<String, Named>) {
+    /// Makes room for one more world: evicts those that were unused for their whole lifetime and, if that is not enough, the
+    /// oldest that was used once, else the one that was not used for the longest. A world in use is never evicted.
+    fn make_room(&self, named: &mut BTreeMap<String, Named>) -> Result<(), WorldError> {
         let now = Instant::now();
         named.retain(|_, entry| {
-            let kept = now.duration_since(entry.used) < entry.kept
-                || entry.world.holds()
-                || entry.world.port().is_some();
+            let kept = entry.is_held() || !entry.is_unused_for(entry.kept, now);
             if !kept {
                 self.end_one(&entry.world);
             }
             kept
         });
         while named.len() >= MAX_WORLDS {
-            let without_port = named
-                .iter()
-                .filter(|(_, entry)| entry.world.port().is_none());
-            let oldest = without_port.min_by_key(|(_, entry)| entry.used);
-            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
-                return;
-            };
-            if let Some(entry) = named.remove(&oldest) {
-                self.end_one(&entry.world);
+            if !self.evict(named, now) {
+                return Err(WorldError::Full);
             }
         }
+        Ok(())
+    }
+
+    /// Evicts the world that is needed least. Returns false if all are in use.
+    fn evict(&self, named: &mut BTreeMap<String, Named>, now: Instant) -> bool {
+        let evictable = named.iter().filter(|(_, entry)| entry.is_evictable(now));
+        let first = evictable.min_by_key(|(_, entry)| (!entry.was_used_once(), entry.used));
+        let evicted = first.map(|(name, _)| name.clone());
+        let evicted = evicted.and_then(|name| named.remove(&name));
+        evicted.map(|entry| self.end_one(&entry.world)).is_some()
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Named>> {
@@ -266,34 +295,88 @@ mod tests {
         worlds.all().into_iter().map(|(name, _)| name).collect()
     }
 
-    #[test]
-    fn the_one_that_was_not_used_for_the_longest_goes_first() {
-        let worlds = worlds();
-        for number in 0..MAX_WORLDS {
-            worlds.named(&number.to_string()).expect("a name");
+    fn use_at(worlds: &Worlds, name: &str, times: u32, ago: Duration) {
+        for _ in 0..times {
+            worlds.named(name).expect("room");
         }
-        worlds.named("0").expect("a name");
-        worlds.named("one-more").expect("a name");
+        let mut named = worlds.locked();
+        let entry = named.get_mut(name).expect("it was used");
+        entry.used = Instant::now().checked_sub(ago).expect("a running machine");
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Those of a page that names worlds at random go first, then those of tests that have ended; and never one in use.
+    #[test]
+    fn a_world_in_use_is_not_evicted_for_another() {
+        let worlds = worlds();
+        let _held = worlds.named("held").expect("room");
+        use_at(&worlds, "held-long-ago", 1, 2 * WORLD_IN_USE);
+        let _held_long_ago = worlds.known("held-long-ago");
+        use_at(&worlds, "once", 1, SECOND);
+        use_at(&worlds, "once-before", 1, 2 * SECOND);
+        use_at(&worlds, "again", 2, WORLD_IN_USE - 10 * SECOND);
+        use_at(&worlds, "not-lately", 2, WORLD_IN_USE + SECOND);
+        use_at(&worlds, "before-that", 2, WORLD_IN_USE + 2 * SECOND);
+        let settings = worlds.settings("made");
+        let made = worlds.make("made", settings, false, UNUSED_WORLD);
+        drop(made.expect("room"));
+        for number in names(&worlds).len()..MAX_WORLDS {
+            use_at(&worlds, &format!("n{number}"), 2, Duration::ZERO);
+        }
+        let mut gone = Vec::new();
+        for number in 0..4 {
+            let before = names(&worlds);
+            use_at(&worlds, &format!("new{number}"), 2, Duration::ZERO);
+            let after = names(&worlds);
+            assert_eq!(after.len(), MAX_WORLDS);
+            gone.extend(before.into_iter().filter(|name| !after.contains(name)));
+        }
+        assert_eq!(gone, ["once-before", "once", "before-that", "not-lately"]);
+        let full = worlds.named("no-room").expect_err("all are in use");
+        assert_eq!(full, WorldError::Full);
+        assert!(full.to_string().contains("1000 worlds, and all are in use"));
+        let settings = worlds.settings("made");
+        let more = worlds.make("more", settings.clone(), false, UNUSED_WORLD);
+        assert!(more.is_err_and(|error| error == WorldError::Full));
+        let again = worlds.make("made", settings, false, UNUSED_WORLD);
+        assert!(again.is_ok(), "it takes the place of the one before");
+        assert!(worlds.named("again").is_ok(), "those that are there go on");
+    }
+
+    /// The attack of issue 16: it goes through its own worlds, and a test loses none.
+    #[test]
+    fn a_page_that_names_worlds_at_random_evicts_its_own() {
+        let worlds = worlds();
+        for number in 0..100 {
+            use_at(&worlds, &format!("test{number}"), 2, 10 * SECOND);
+        }
+        for number in 0..3_000 {
+            worlds.named(&format!("e{number}")).expect("room");
+        }
         let names = names(&worlds);
-        assert_eq!(names.len(), MAX_WORLDS);
-        let has = |name: &str| names.iter().any(|known| known == name);
-        assert!(has("0") && has("one-more") && !has("1"));
+        let tests = names.iter().filter(|name| name.starts_with("test"));
+        assert_eq!((names.len(), tests.count()), (MAX_WORLDS, 100));
     }
 
     #[test]
     fn one_that_nobody_uses_goes_in_time() {
         let worlds = worlds();
-        let brief = |name| worlds.make(name, worlds.settings(name), false, Duration::ZERO);
-        brief("brief").expect("a name");
+        let brief = |name| {
+            let made = worlds.make(name, worlds.settings(name), false, Duration::ZERO);
+            made.expect("a name")
+        };
+        drop(brief("brief"));
         // In use: somebody would wait for ever.
-        let held = brief("held").expect("a name");
-        let _gate = held.gates.set("gate", On::token(), At::Request);
+        let _held = brief("held");
+        let gate = brief("gate").gates.set("gate", On::token(), At::Request);
         worlds.named("other").expect("a name");
         assert_eq!(
             names(&worlds),
-            ["other"],
+            ["held", "other"],
             "a gate without a request holds nobody"
         );
+        drop(gate);
     }
 
     /// Or each would have a copy of all apps; but what an owner does to an app is done in one world.

@@ -149,6 +149,8 @@ fn a_world_in_which_somebody_waits_is_in_use() {
         let mut stream = connect(server.address());
         stream.write_all(&request).expect("it is taken");
         until("it is held", || !world.requests().is_empty());
+        // Its handle would keep the world as well.
+        drop(world);
         let is_there = || {
             // Room is made for another.
             let other = json!({ "name": "other" });

@@ -16,6 +16,7 @@ mod fault_sockets;
 mod faults;
 mod flows;
 mod foreign;
+mod full;
 mod gate_control;
 mod gate_ends;
 mod gates;
