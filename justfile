@@ -170,12 +170,12 @@ scoreboard:
 model:
     python3 crates/coze-auth-tokens/tests/model/run.py
 
-# `coze-auth login --store keyring` under a real Secret Service, unlocked, locked and without one. Installs gnome-keyring on Debian and Ubuntu if it is missing.
+# `coze-auth login --store keyring` under a real Secret Service, unlocked, locked, with a dialog that nobody answers, and without one. Installs gnome-keyring and Xvfb on Debian and Ubuntu if it is missing.
 keyring:
     #!/usr/bin/env bash
     set -euo pipefail
-    if ! command -v gnome-keyring-daemon > /dev/null || ! command -v secret-tool > /dev/null || ! command -v dbus-run-session > /dev/null; then
-        apt-get install --yes --quiet --no-install-recommends dbus gnome-keyring libsecret-tools
+    if ! command -v gnome-keyring-daemon > /dev/null || ! command -v secret-tool > /dev/null || ! command -v dbus-run-session > /dev/null || ! command -v Xvfb > /dev/null; then
+        apt-get install --yes --quiet --no-install-recommends dbus gnome-keyring libsecret-tools xvfb
     fi
     cargo clippy --quiet --locked --package coze-auth-cli --features keyring --all-targets -- -D warnings
     # Beside the other build, so that tests of the workspace do not build the command anew.

@@ -170,13 +170,19 @@ fn no_argument_of_a_process_has_a_token() {
 fn exec_leaves_nothing_open() {
     let home = Home::new();
     home.sign_in();
-    let list = ["sh", "-c", "echo /proc/$$/fd/* | sed 's,[^ ]*/,,g'"];
+    // Without a pipeline, whose ends the shell has open for a moment.
+    let list = ["sh", "-c", "echo /proc/$$/fd/*"];
+    let open = |run: &Run| -> Vec<String> {
+        let paths = run.stdout.split_whitespace();
+        let names = paths.filter_map(|path| path.rsplit('/').next());
+        names.map(str::to_owned).collect()
+    };
     let run = home.run(&[&["exec", "--"], &list[..]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
     let mut alone = Command::new(list[0]);
     alone.args(&list[1..]).stdin(std::process::Stdio::null());
     let alone = Run::of(alone.output().expect("it runs"));
-    assert_eq!(run.stdout, alone.stdout, "as without the command");
+    assert_eq!(open(&run), open(&alone), "as without the command");
 }
 
 /// A standard error that takes nothing costs neither a login nor its exit status.
@@ -204,7 +210,7 @@ fn a_standard_error_that_takes_nothing_changes_nothing() {
     assert_eq!(home.run(&["token"]).stdout, "pat_mock_alice\n");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod files {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::PathBuf;
@@ -222,6 +228,18 @@ mod files {
         mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("made");
     }
 
+    /// Runs it, and ends it if it waits.
+    fn at_once(home: &Home, arguments: &[&str]) -> Run {
+        let mut command = Command::new("timeout");
+        command
+            .args(["20", env!("CARGO_BIN_EXE_coze-auth")])
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &home.path);
+        Run::of(command.output().expect("it runs"))
+    }
+
     /// Nothing is waited for, and nothing is read without end.
     #[test]
     fn what_is_not_a_file_in_the_place_of_a_profile_is_told_at_once() {
@@ -235,13 +253,13 @@ mod files {
             &["logout"],
             &["exec", "--", "true"],
         ] {
-            let run = home.run(arguments);
+            let run = at_once(&home, arguments);
             assert!(matches!(run.code, Some(7 | 125)), "{run:?}");
             assert!(run.stderr.contains("not a file"), "{run:?}");
         }
         fs::remove_file(&path).expect("removed");
         symlink("/dev/zero", &path).expect("linked");
-        let run = home.run(&["token"]);
+        let run = at_once(&home, &["token"]);
         assert!(
             run.code == Some(7) && run.stderr.contains("not a file"),
             "{run:?}"
@@ -249,7 +267,7 @@ mod files {
         fs::remove_file(&path).expect("removed");
         fs::write(&path, "x".repeat(100_000)).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
-        let run = home.run(&["token"]);
+        let run = at_once(&home, &["token"]);
         assert!(
             run.code == Some(7) && run.stderr.contains("too long"),
             "{run:?}"
@@ -335,12 +353,12 @@ mod files {
         let place = home.run(&["status", "--json"]).json()["place"].clone();
         let place = PathBuf::from(place.as_str().expect("a path"));
         fifo(&place);
-        let run = home.run(&["token"]);
+        let run = at_once(&home, &["token"]);
         assert_eq!(run.code, Some(7), "{run:?}");
         assert!(run.stderr.contains("FIFO"), "{run:?}");
         fs::remove_file(&place).expect("removed");
         symlink("/etc/passwd", &place).expect("linked");
-        let run = home.run(&["token"]);
+        let run = at_once(&home, &["token"]);
         assert_eq!(run.code, Some(7), "{run:?}");
         assert!(
             run.stderr.contains("symbolic link") && !run.stderr.contains("root:"),
@@ -350,7 +368,7 @@ mod files {
         let lock = place.with_extension("lock");
         fs::remove_file(&place).expect("removed");
         fifo(&lock);
-        let run = home.run(&["logout"]);
+        let run = at_once(&home, &["logout"]);
         assert_eq!(run.code, Some(7), "{run:?}");
     }
 }
