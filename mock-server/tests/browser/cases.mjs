@@ -1,7 +1,9 @@
 // The cases; each prints `ok NAME` or `FAIL NAME why`.
 import assert from 'node:assert/strict'
 import { CALLBACK, PKCE, TWO_USERS, WEB, authorizeUrl, exchange, id, login, me, open, poll, post, s256, startBrowser, startDevice, startMock, violations } from './harness.mjs'
+import foreign from './foreign.mjs'
 import loopback from './loopback.mjs'
+import sdk from './sdk.mjs'
 
 const cases = []
 const test = (name, run) => cases.push({ name, run })
@@ -301,6 +303,8 @@ test('narrow', async ({ browser, base, two }) => {
 })
 
 loopback(test)
+/** What they print in the end. */
+const print = [sdk(test), foreign(test)]
 
 const [browser, one, other] = await Promise.all([startBrowser(), startMock(), startMock(TWO_USERS)])
 const only = process.env.ONLY
@@ -322,6 +326,7 @@ async function work() {
   }
 }
 await Promise.all([work(), work(), work()])
+for (const table of print) await table()
 await browser.close()
 one.stop()
 other.stop()

@@ -30,19 +30,26 @@ name = "bob"
 `
 
 export async function startMock(config, ...options) {
-  const args = ['--listen', '127.0.0.1:0', '--print', 'json', ...options]
+  const args = ['--print', 'json', '--log', 'json', ...options]
+  if (!options.includes('--listen')) args.push('--listen', '127.0.0.1:0')
   if (config) {
     const file = join(mkdtempSync(join(tmpdir(), 'mock-')), 'mock.toml')
     writeFileSync(file, config)
     args.push('-c', file)
   }
-  const child = spawn(process.env.MOCK, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn(process.env.MOCK, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines = createInterface({ input: child.stdout })
+  /** Why the guard has refused, in the words of the log. */
+  const refused = []
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    const reason = line.startsWith('{') && JSON.parse(line).refused
+    if (reason) refused.push(reason)
+  })
   const base = await new Promise((good, bad) => {
     lines.once('line', (line) => good(JSON.parse(line).base_url))
     child.once('exit', () => bad(new Error('the mock did not start')))
   })
-  return { base, stop: () => child.kill() }
+  return { base, refused, stop: () => child.kill() }
 }
 
 const LAUNCH = {
@@ -51,7 +58,7 @@ const LAUNCH = {
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 }
 
-export const startBrowser = () => chromium.launch(LAUNCH)
+export const startBrowser = (...more) => chromium.launch({ ...LAUNCH, args: [...LAUNCH.args, ...more] })
 
 /** A browser with a folder for what it remembers, so that a restart can restore its tabs. */
 export async function startProfile(folder, ...more) {

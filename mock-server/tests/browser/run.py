@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2] / "conformance" / "released-sdks"))
-from install import TARGET, WORKSPACE, Trouble, install_npm, without_proxy  # noqa: E402
+from install import TARGET, WORKSPACE, Trouble, coze_api, install_npm, without_proxy  # noqa: E402
 
 SCREENSHOTS = WORKSPACE / "docs" / "screenshots"
 RUN_SECONDS = 300
@@ -57,6 +57,7 @@ def main():
         env["MOCK"] = str(Path(given.mock).resolve() if given.mock else TARGET / "debug" / "coze-auth-mock")
         env["COMMAND"] = str(TARGET / "debug" / "coze-auth")
         env["PACKAGES"] = str(packages)
+        env["RELEASED_SDKS_NPM"] = str(coze_api())
         env["SCREENSHOTS"] = str(SCREENSHOTS)
         env["ONLY"] = given.only or ""
         script = "screenshots.mjs" if given.screenshots else "cases.mjs"
