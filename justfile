@@ -33,6 +33,10 @@ sdks *args:
 breaks:
     python3 mock-server/tests/sdks/run.py --break all
 
+# What `coze-auth-mock env` prints, in each form, run in a shell with the released clients, and flows of coze-go and coze-java: a table.
+env *args:
+    python3 mock-server/tests/env/run.py {{ args }}
+
 # The mock's pages, and the login of the command `coze-auth`, in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
 browser *args:
     python3 mock-server/tests/browser/run.py {{ args }}
@@ -208,7 +212,7 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak")

@@ -54,7 +54,7 @@ def install_npm(folder, lock):
 
 
 def cozepy():
-    """The interpreter of an environment that has cozepy, and what checks shims."""
+    """The interpreter of an environment that has cozepy, cozeloop, and what checks shims."""
     folder, requirements = SDKS / "venv", HERE / "requirements.txt"
     python = folder / ("Scripts" if os.name == "nt" else "bin") / f"python{EXE}"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q", "-r", requirements.name]
@@ -65,3 +65,33 @@ def cozepy():
 def coze_api():
     """The folder that has @coze/api; `coze_api_sdk.mjs` takes it from the variable RELEASED_SDKS_NPM."""
     return install_npm(SDKS / "npm", HERE / "package-lock.json")
+
+
+def go():
+    """The environment for `go build` in the folder that it gives, which has the SDKs for Go."""
+    tool = shutil.which("go")
+    if not tool:
+        raise Trouble("go is needed, for coze-go and cozeloop-go")
+    folder = SDKS / "go"
+    settings = {
+        "GOMODCACHE": str(SDKS / "go-modules"),
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+        # Without it the C compiler builds parts of the standard library.
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+    }
+    inputs = [HERE / "go" / "go.mod", HERE / "go" / "go.sum"]
+    install(folder, inputs)
+    return tool, folder, without_proxy() | settings
+
+
+def java(which):
+    """`java`, `javac`, and a class path with the SDK: `coze` or `loop`."""
+    tools = [shutil.which(name) for name in ("java", "javac", "mvn")]
+    if not all(tools):
+        raise Trouble("java, javac and mvn are needed, for coze-api and cozeloop-core")
+    folder = SDKS / "java" / which
+    maven = [tools[2], "-q", "-B", f"-Dmaven.repo.local={SDKS / 'java' / 'repository'}"]
+    copy = [*maven, "dependency:copy-dependencies", "-DoutputDirectory=lib"]
+    install(folder, [HERE / "java" / which / "pom.xml"], copy)
+    return tools[0], tools[1], str(folder / "lib" / "*")

@@ -5,6 +5,8 @@ mod chosen;
 mod consent;
 pub(crate) mod dashboard;
 mod device;
+mod fault_form;
+mod front;
 mod guard;
 mod journal;
 pub(crate) mod routes;

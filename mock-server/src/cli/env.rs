@@ -212,7 +212,10 @@ fn config(info: &Value, kind: Kind) -> Result<String, Failure> {
 }
 
 pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
-    let info = args.target.info()?;
+    let mut info = args.target.info()?;
+    if args.target.is_named_world() {
+        info["base_url"] = own_port(args)?.unwrap_or_else(|| info["base_url"].take());
+    }
     let base = info["base_url"].as_str().unwrap_or_default();
     if needs_permission(base) && !matches!(args.client, Some(Client::Rust)) {
         eprintln!(
@@ -226,6 +229,30 @@ pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
         (None, None) => {}
     }
     Ok(())
+}
+
+/// The URL of the port of the world's own, which the mock opens if it has none: the Java SDK drops the path of a base URL. None if
+/// the mock opens no more ports, for a client that keeps a path.
+fn own_port(args: &Environment) -> Result<Option<Value>, Failure> {
+    let answer = args
+        .target
+        .send("PUT", "/port", Some(&json!({ "port": 0 })))?;
+    let mut json = answer.json();
+    if answer.ok() {
+        return Ok(Some(json["port_url"].take()));
+    }
+    let why = json["error"].as_str().unwrap_or("refused");
+    match args.client {
+        Some(Client::Java) | None => Err(Failure::Reason(format!(
+            "the world gets no port of its own, without which the Java SDK reaches the first world: {why}"
+        ))),
+        Some(_) => {
+            eprintln!(
+                "coze-auth-mock: the world has no port of its own, so the base has a path: {why}"
+            );
+            Ok(None)
+        }
+    }
 }
 
 fn lines(args: &Environment, client: Client, info: &Value, base: &str) -> Result<String, Failure> {

@@ -71,6 +71,11 @@ impl Target {
         self.trust.ca.as_deref().filter(|_| https)
     }
 
+    /// Returns true if it is not the first world.
+    pub(crate) fn is_named_world(&self) -> bool {
+        self.world.is_some() || self.url.path().contains("/t/")
+    }
+
     /// The answer of `GET /_mock/v1/info`.
     pub(crate) fn info(&self) -> Result<Value, Failure> {
         let answer = self.send("GET", "/info", None)?;

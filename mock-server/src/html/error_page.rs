@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::language::texts;
-use super::page::{Detail, Message, page};
+use super::page::{Detail, Message, Mood, page};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Reply;
 
@@ -23,7 +23,7 @@ pub(crate) fn refused(
         t,
         title: t.oauth_error,
         text: t.refused_text,
-        failed: true,
+        mood: Mood::Failed,
         details: &[
             detail("error", t.error, error),
             detail("message", t.message, &message),
@@ -53,7 +53,7 @@ pub(crate) fn scripted(
         t,
         title: t.oauth_error,
         text: t.scripted_text,
-        failed: true,
+        mood: Mood::Failed,
         details: &[
             detail("error", t.error, error),
             detail("message", t.message, message),

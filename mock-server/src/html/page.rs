@@ -17,10 +17,29 @@ pub(crate) struct Message<'a> {
     pub(crate) t: &'static Texts,
     pub(crate) title: &'a str,
     pub(crate) text: &'a str,
-    pub(crate) failed: bool,
+    pub(crate) mood: Mood,
     pub(crate) details: &'a [Detail<'a>],
     /// Text and address of a link that continues.
     pub(crate) on: Option<(&'a str, &'a str)>,
+}
+
+/// How a message is meant, which its title shows.
+#[derive(Clone, Copy)]
+pub(crate) enum Mood {
+    Done,
+    /// It was done, and it is a refusal.
+    Denied,
+    Failed,
+}
+
+impl Mood {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 pub(crate) struct Detail<'a> {
@@ -58,12 +77,23 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, t: &Texts) {
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(t.lang));
 }
 
+/// The page of something that failed.
 pub(crate) fn message(t: &'static Texts, status: StatusCode, title: &str, text: &str) -> Reply {
+    told(t, status, Mood::Failed, title, text)
+}
+
+pub(crate) fn told(
+    t: &'static Texts,
+    status: StatusCode,
+    mood: Mood,
+    title: &str,
+    text: &str,
+) -> Reply {
     let message = Message {
         t,
         title,
         text,
-        failed: status != StatusCode::OK,
+        mood,
         details: &[],
         on: None,
     };

@@ -19,6 +19,11 @@ texts! {
         "这是用于开发的扣子模拟服务，与真实服务没有任何连接。";
     skip: "Skip to the content", "跳到正文";
 
+    // the root
+    front: "A mock of Coze", "扣子模拟服务";
+    front_text: "This is a mock of Coze's auth server for development. Nothing here reaches the real service.",
+        "这是扣子授权服务的模拟，用于开发，与真实服务没有任何连接。";
+
     // consent
     authorize: "Authorize", "授权";
     asks: "asks for access", "请求授权";

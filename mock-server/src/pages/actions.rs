@@ -6,12 +6,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
-use serde_json::{from_value, json};
 
-use super::routes;
+use super::{fault_form, routes};
 use crate::html::form::Fields;
 use crate::html::language;
-use crate::html::page::{Message, page};
+use crate::html::page::{Detail, Message, Mood, page};
 use crate::html::texts::Texts;
 use crate::intercept::fault_spec::PlacedFaultSpec;
 use crate::limits::MAX_FAULTS;
@@ -22,7 +21,22 @@ use crate::web::routes::into_response;
 use crate::world::World;
 
 /// The reason why a form changed nothing, with the status of the answer.
-type Problem = (StatusCode, &'static str);
+struct Problem {
+    status: StatusCode,
+    text: &'static str,
+    /// What is wrong with a field, in English.
+    why: Option<String>,
+}
+
+impl From<(StatusCode, &'static str)> for Problem {
+    fn from((status, text): (StatusCode, &'static str)) -> Self {
+        Self {
+            status,
+            text,
+            why: None,
+        }
+    }
+}
 
 pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
     let t = language::texts(request.headers());
@@ -40,13 +54,19 @@ pub(super) async fn act(InWorld(world): InWorld, request: Request) -> Response {
             reply.headers_mut().insert(LOCATION, to);
             reply
         }
-        Err((status, text)) => {
+        Err(Problem { status, text, why }) => {
+            let detail = |value| Detail {
+                id: "why",
+                name: t.message,
+                value,
+            };
+            let details: Vec<_> = why.as_deref().map(detail).into_iter().collect();
             let message = Message {
                 t,
                 title: t.not_done,
                 text,
-                failed: true,
-                details: &[],
+                mood: Mood::Failed,
+                details: &details,
                 on: Some((t.back, "./")),
             };
             page(status, t, &message)
@@ -87,14 +107,14 @@ fn done(world: &World, t: &'static Texts, fields: &Fields) -> Result<&'static st
             }
             there(t, gate.is_some())
         }
-        _ => Err((StatusCode::BAD_REQUEST, t.not_understood)),
+        _ => Err((StatusCode::BAD_REQUEST, t.not_understood).into()),
     }
 }
 
 fn there(t: &'static Texts, found: bool) -> Result<&'static str, Problem> {
     match found {
         true => Ok("faults"),
-        false => Err((StatusCode::NOT_FOUND, t.not_there)),
+        false => Err((StatusCode::NOT_FOUND, t.not_there).into()),
     }
 }
 
@@ -117,22 +137,26 @@ fn decide(
 ) -> Result<(), Problem> {
     let mut state = world.state();
     let now = state.now_ms();
-    devices::decide(&mut state, user_code, action, None, now).map_err(|problem| match problem {
-        UserCodeError::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
-        UserCodeError::Expired => (StatusCode::CONFLICT, t.expired_code),
-        UserCodeError::Decided => (StatusCode::CONFLICT, t.used_code),
+    let decided = devices::decide(&mut state, user_code, action, None, now);
+    decided.map_err(|problem| {
+        let problem = match problem {
+            UserCodeError::Unknown => (StatusCode::NOT_FOUND, t.unknown_code),
+            UserCodeError::Expired => (StatusCode::CONFLICT, t.expired_code),
+            UserCodeError::Decided => (StatusCode::CONFLICT, t.used_code),
+        };
+        problem.into()
     })
 }
 
 fn place(world: &World, t: &'static Texts, fields: &Fields) -> Result<(), Problem> {
-    let spec = json!({
-        "on": { "endpoint": fields.get("endpoint") },
-        "fault": { "kind": fields.get("kind") },
-        "times": 1,
-    });
-    let spec: Option<PlacedFaultSpec> = from_value(spec).ok();
-    let placed = spec.and_then(|spec| spec.placed().ok());
-    let (on, fault) = placed.ok_or((StatusCode::BAD_REQUEST, t.not_understood))?;
+    let placed = fault_form::fault(fields).and_then(PlacedFaultSpec::placed);
+    let (on, fault) = placed.map_err(|why| Problem {
+        status: StatusCode::BAD_REQUEST,
+        text: t.not_understood,
+        why: Some(why),
+    })?;
     let placed = world.faults.place(on, fault, MAX_FAULTS);
-    placed.map(|_| ()).ok_or((StatusCode::CONFLICT, t.no_room))
+    placed
+        .map(|_| ())
+        .ok_or_else(|| (StatusCode::CONFLICT, t.no_room).into())
 }

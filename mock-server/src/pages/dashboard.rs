@@ -10,6 +10,7 @@ use axum::{Extension, Router, middleware};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
+use super::fault_form::{self, Field};
 use super::journal::{Row, clock_time};
 use super::{actions, guard, journal};
 use crate::html::form::Fields;
@@ -34,6 +35,7 @@ pub(crate) fn router(addressing: &Arc<Addressing>) -> Router {
     Router::new()
         .route("/_mock", get(|| async { Redirect::permanent("_mock/") }))
         .route("/_mock/", get(dashboard))
+        .route("/_mock/journal-start", get(journal::start))
         .route("/_mock/journal", get(journal::live))
         .route("/_mock/request", get(journal::request))
         .route("/_mock/act", post(actions::act))
@@ -56,6 +58,7 @@ struct Dashboard<'a> {
     tokens: Vec<Node>,
     open_lists: usize,
     kinds: Vec<&'static str>,
+    fields: Vec<Field>,
     endpoints: &'static [&'static str],
     panels: [Panel; 3],
     worlds: Vec<(String, String, bool)>,
@@ -134,8 +137,8 @@ async fn dashboard(
         devices: devices(&state),
         tokens,
         open_lists,
-        // A redirect needs a location, which the form does not have.
-        kinds: kinds.filter(|kind| *kind != "redirect").collect(),
+        kinds: kinds.collect(),
+        fields: fault_form::fields(),
         endpoints: &ENDPOINTS,
         panels,
         worlds: links,

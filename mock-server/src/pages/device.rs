@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::chosen::chosen;
 use crate::html::form::Fields;
 use crate::html::language;
-use crate::html::page::{message, page, undecided};
+use crate::html::page::{Mood, page, told, undecided};
 use crate::html::texts::Texts;
 use crate::protocol::response::Reply;
 use crate::state::devices::{DeviceAction, UserCodeError};
@@ -94,8 +94,8 @@ pub(crate) fn decide_device(state: &mut State, headers: &HeaderMap, form: &[u8])
     match devices::decide(state, user_code, action, Some(user), now) {
         Err(problem) => not_waiting(t, user_code, problem),
         Ok(()) if action == DeviceAction::Approve => {
-            message(t, StatusCode::OK, t.connected, t.connected_text)
+            told(t, StatusCode::OK, Mood::Done, t.connected, t.connected_text)
         }
-        Ok(()) => message(t, StatusCode::OK, t.denied, t.denied_text),
+        Ok(()) => told(t, StatusCode::OK, Mood::Denied, t.denied, t.denied_text),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use std::fmt::Write as _;
 
 use crate::html::form::Fields;
-use crate::html::page::{Detail, Message, page, set_headers};
+use crate::html::page::{Detail, Message, Mood, page, set_headers};
 use crate::html::texts::Texts;
 use crate::html::{language, texts};
 use crate::journal::entry::{Explanation, JournalEntry};
@@ -22,9 +22,18 @@ use crate::world::World;
 /// Maximum number of requests that are shown at first, the newest ones.
 const SHOWN: u64 = 100;
 
+/// The policy of what the dashboard has in a frame.
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'";
+
 #[derive(Template)]
 #[template(path = "live.html")]
 struct Live {
+    t: &'static Texts,
+}
+
+#[derive(Template)]
+#[template(path = "live_start.html")]
+struct LiveStart {
     t: &'static Texts,
 }
 
@@ -106,6 +115,16 @@ pub(super) fn newest(world: &World) -> Vec<Row> {
     rows
 }
 
+/// What the frame of the dashboard loads first. It ends, so the dashboard's `load` fires; a moment later it goes on to the
+/// stream, which would hold `load` back for ever if the frame came into view before.
+pub(super) async fn start(headers: HeaderMap) -> Response {
+    let t = language::texts(&headers);
+    let mut reply = page(StatusCode::OK, t, &LiveStart { t });
+    let policy = HeaderValue::from_static(FRAME_POLICY);
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    into_response(reply)
+}
+
 /// A table that grows by a row with each request until the browser leaves. It needs neither a script nor a reload, so
 /// focus and the position of a screen reader are kept.
 pub(super) async fn live(InWorld(world): InWorld, headers: HeaderMap) -> Response {
@@ -126,8 +145,7 @@ pub(super) async fn live(InWorld(world): InWorld, headers: HeaderMap) -> Respons
         Response::new(Body::new(events))
     };
     set_headers(response.headers_mut(), t);
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'";
-    let policy = HeaderValue::from_static(policy);
+    let policy = HeaderValue::from_static(FRAME_POLICY);
     response
         .headers_mut()
         .insert(CONTENT_SECURITY_POLICY, policy);
@@ -171,7 +189,7 @@ pub(super) async fn request(InWorld(world): InWorld, headers: HeaderMap, uri: Ur
                 t,
                 title: t.unknown_request,
                 text: t.unknown_request_text,
-                failed: true,
+                mood: Mood::Failed,
                 details: &[],
                 on: Some((t.back, "./")),
             };

@@ -5,7 +5,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::{consent, device};
+use super::{consent, device, front};
 use crate::redact;
 use crate::web::body::form;
 use crate::web::in_world::InWorld;
@@ -25,6 +25,7 @@ pub(crate) fn log(world: &World, method: &http::Method, path: &str, status: Stat
 /// The routes for people.
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
+        ("/", get(front::front)),
         ("/oauth/consent", get(consent).post(decide_consent)),
         ("/oauth/device-activation", get(device).post(decide_device)),
     ]

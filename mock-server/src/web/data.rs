@@ -15,7 +15,7 @@ use crate::world::{World, pipeline};
 
 /// Returns true if this path is of the data plane, so that the router is not needed.
 pub(crate) fn is_data(path: &str) -> bool {
-    !path.starts_with("/_mock") && !path.starts_with("/oauth/")
+    path != "/" && !path.starts_with("/_mock") && !path.starts_with("/oauth/")
 }
 
 /// Answers a request to the data plane of this world. `connection` is its connection, if it is one of the mock's own

@@ -15,7 +15,7 @@ use super::in_world::named_in_query;
 use super::picture;
 use super::routes::{CONTROL_AT, into_response};
 use crate::html::language;
-use crate::html::page::{Detail, Message, page};
+use crate::html::page::{Detail, Message, Mood, page};
 use crate::html::texts::{EN, Texts};
 use crate::net::addressing::Addressing;
 use crate::protocol::endpoint::{Endpoint, PICTURE};
@@ -439,7 +439,7 @@ fn as_page(headers: &HeaderMap, status: StatusCode, refusal: Refusal, sent: &str
         t,
         title: t.guard_title,
         text,
-        failed: true,
+        mood: Mood::Failed,
         details: &details[..shown],
         on: None,
     };

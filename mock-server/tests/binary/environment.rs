@@ -91,7 +91,7 @@ fn each_client_but_the_shell_gets_a_program_that_uses_the_base() {
         ("python", "base_url=base"),
         ("js", "baseURL,"),
         ("go", "coze.WithBaseURL(base)"),
-        ("java", ".baseURL(System.getenv(\"COZE_API_BASE\"))"),
+        ("java", ".baseURL(base)"),
         ("rust", "coze_auth::blocking"),
         ("loop-python", "cozeloop.new_client()"),
         ("loop-go", "cozeloop.NewClient()"),
@@ -233,4 +233,35 @@ fn a_shell_reads_every_value_back() {
         !set.contains_key("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH"),
         "no JWT app"
     );
+}
+
+/// The Java SDK drops the path of a base URL, and lands in the first world then.
+#[test]
+fn a_world_is_named_by_a_port_of_its_own() {
+    let (_server, info) = serve(&[]);
+    let url = base_url(&info);
+    let base = |arguments: &[&str]| {
+        let text = out(&[&["env", "--url", &url], arguments].concat());
+        let (_, base) = text.split_once("API_BASE").expect("a base");
+        base.split('\'').nth(1).expect("a value").to_owned()
+    };
+    let own = base(&["--world", "w", "--for", "java"]);
+    assert_eq!(own.matches('/').count(), 2, "{own} has no path");
+    assert_ne!(own, url);
+    assert_eq!(base(&["--world", "w", "--for", "loop-go"]), own, "it stays");
+    assert_eq!(base(&["--for", "java"]), url, "the first world needs none");
+    let config = out(&["env", "--url", &format!("{url}/t/w"), "--config", "web"]);
+    let config: Value = serde_json::from_str(&config).expect("JSON");
+    assert_eq!(config["coze_api_base"], own);
+    let me = ask(
+        &own,
+        "/v1/users/me",
+        &["Host: localhost", "Authorization: Bearer pat_mock_alice"],
+    );
+    assert!(me.starts_with("HTTP/1.1 200"), "{me}");
+    let count = |more: &[&str]| {
+        let text = out(&[&["ctl", "--url", &url], more, &["requests"]].concat());
+        text.matches("/v1/users/me").count()
+    };
+    assert_eq!((count(&["--world", "w"]), count(&[])), (1, 0));
 }

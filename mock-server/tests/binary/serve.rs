@@ -153,3 +153,18 @@ fn a_mock_ends_when_its_standard_input_does() {
     drop(stdin);
     assert_eq!(mock.0.wait().expect("its end").code(), Some(0));
 }
+
+#[test]
+fn the_text_at_the_start_names_the_dashboard() {
+    let mut mock = command(&["--listen", "127.0.0.1:0"]);
+    let mut mock = Server(mock.spawn().expect("the command starts"));
+    let lines = Lines::of(mock.0.stdout.take().expect("its output"));
+    let base = lines.after("is listening on ");
+    assert_eq!(lines.after("Its dashboard is "), format!("{base}/_mock/"));
+    let page = ask(
+        &base,
+        "/_mock/?paused=1",
+        &[&format!("Host: {}", &base[7..])],
+    );
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+}

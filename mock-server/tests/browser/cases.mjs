@@ -132,6 +132,37 @@ for (const javaScriptEnabled of [true, false]) {
     await id(page, 'live').click()
     await frame.locator('[data-testid="entry"]').nth(2).waitFor()
   })
+  test_('dashboard.denied-device', async ({ page, base }) => {
+    const device = await startDevice(base)
+    await page.goto(`${device.verification_uri}?user_code=${device.user_code}`)
+    const colour = (name) => page.evaluate((one) => getComputedStyle(document.querySelector(one)).color, name)
+    await id(page, 'deny').click()
+    assert.equal(await id(page, 'title').innerText(), 'Device denied')
+    const denied = await colour('h1')
+    const other = await startDevice(base)
+    await page.goto(`${other.verification_uri}?user_code=${other.user_code}`)
+    await id(page, 'approve').click()
+    assert.equal(await id(page, 'title').innerText(), 'Device connected')
+    assert.notEqual(denied, await colour('h1'), 'a refusal is not green')
+  })
+  test_('dashboard.fault-fields', async ({ page, base }) => {
+    const at = `${base}/t/fields-${how}`
+    await page.goto(`${at}/_mock/?paused=1`)
+    const shown = async (kind) => {
+      await id(page, 'kind').selectOption(kind)
+      const all = await page.locator('[data-testid^="fault-"]:visible').all()
+      return Promise.all(all.map(async (one) => (await one.getAttribute('data-testid')).slice(6)))
+    }
+    assert.deepEqual(await shown('reset'), [])
+    assert.deepEqual(await shown('delay'), ['ms'])
+    assert.deepEqual(await shown('redirect'), ['status', 'header', 'location'])
+    await id(page, 'endpoint').selectOption('users_me')
+    await id(page, 'fault-location').fill('https://sso.example/')
+    await id(page, 'add-fault').click()
+    await id(page, 'fault_off').waitFor()
+    const reply = await fetch(`${at}/v1/users/me`, { redirect: 'manual' })
+    assert.deepEqual([reply.status, reply.headers.get('location')], [302, 'https://sso.example/'])
+  })
   test_('dashboard.clock', async ({ page, base }) => {
     const at = `${base}/t/clock-${how}`
     await page.goto(`${at}/_mock/?paused=1`)
@@ -290,15 +321,64 @@ for (const [colorScheme, locale] of [
   })
 }
 
-test('narrow', async ({ browser, base, two }) => {
-  const visit = await open(browser, { viewport: { width: 360, height: 740 } })
-  await login(two)
-  for (const at of [authorizeUrl(two, WEB), `${base}/oauth/device-activation`, `${two}/_mock/?paused=1`]) {
-    await visit.page.goto(at)
-    const wide = await visit.page.evaluate(() => document.documentElement.scrollWidth)
-    const which = await visit.page.evaluate(() => [...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > 360 && !one.closest('.scroll > *')).map((one) => one.outerHTML.slice(0, 80)))
-    assert.ok(wide <= 360, `${at} is ${wide} wide: ${which}`)
+/** What is cut, or leaves its card: everything that is seen has to be within what it stands in, without scrolling to the side. */
+const outside = () => {
+  const found = []
+  for (const one of document.querySelectorAll('main *, header *')) {
+    const { left, right, width, height } = one.getBoundingClientRect()
+    const hidden = one.closest('.hidden, thead, .skip') || !width || !height
+    const card = (one.closest('section') ?? document.documentElement).getBoundingClientRect()
+    if (!hidden && (left < card.left - 1 || right > card.right + 1)) found.push(one.outerHTML.slice(0, 80))
   }
+  const wide = document.documentElement.scrollWidth
+  if (wide > document.documentElement.clientWidth) found.push(`the page is ${wide} wide`)
+  return found
+}
+for (const [width, locale] of [[360, 'en-US'], [360, 'zh-CN'], [768, 'en-US'], [768, 'zh-CN'], [1280, 'en-US'], [1280, 'zh-CN']]) {
+  test(`wide.${width}.${locale}`, async ({ browser, two }) => {
+    const visit = await open(browser, { locale, viewport: { width, height: 740 } })
+    const at = `${two}/t/wide-${width}-${locale}`
+    await login(at)
+    await me(at, 'nobody-knows-this-token')
+    const device = await startDevice(at)
+    await post(at, '/_mock/v1/faults', { on: { endpoint: 'unknown' }, fault: { kind: 'close_before_body' } })
+    await post(at, '/_mock/v1/gates/a-gate-of-a-test', { on: { endpoint: 'unknown' }, at: 'request' })
+    const { page } = visit
+    for (const path of [authorizeUrl(at, WEB), `${device.verification_uri}?user_code=${device.user_code}`, `${at}/`, `${at}/_mock/?paused=1`, `${at}/_mock/`]) {
+      await page.goto(path.startsWith('http') ? path : at + path, { waitUntil: 'load' })
+      assert.deepEqual(await page.evaluate(outside), [], path)
+    }
+    // The live journal is a page in a frame.
+    const frame = page.frames().find((one) => one !== page.mainFrame())
+    await page.frameLocator('iframe').locator('[data-testid="entry"]').nth(3).waitFor()
+    assert.deepEqual(await frame.evaluate(outside), [], 'the live journal')
+    for (const name of ['approve', 'deny', 'expire', 'release', 'remove', 'add-fault']) {
+      assert.ok(await id(page, name).first().isVisible(), name)
+    }
+    await visit.context.close()
+  })
+}
+
+test('dashboard.load', async ({ browser, base }) => {
+  // A processor that is twenty times slower brings the frame into view before the rest is there.
+  const visit = await open(browser)
+  const at = `${base}/t/load`
+  for (let n = 0; n < 8; n += 1) await login(at)
+  const session = await visit.context.newCDPSession(visit.page)
+  for (const rate of [1, 4, 20]) {
+    await session.send('Emulation.setCPUThrottlingRate', { rate })
+    for (let n = 0; n < 3; n += 1) await visit.page.goto(`${at}/_mock/`, { waitUntil: 'load', timeout: 10_000 })
+  }
+  await session.send('Emulation.setCPUThrottlingRate', { rate: 1 })
+  await visit.page.frameLocator('iframe').locator('[data-testid="entry"]').nth(5).waitFor()
+  await visit.context.close()
+})
+
+test('front', async ({ browser, base }) => {
+  const visit = await open(browser)
+  await visit.page.goto(`${base}/t/front`)
+  await id(visit.page, 'dashboard').click()
+  await visit.page.waitForURL(`${base}/t/front/_mock/`)
   await visit.context.close()
 })
 

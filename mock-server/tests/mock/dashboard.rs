@@ -61,7 +61,13 @@ fn behind_a_public_url_its_own_origin_counts() {
 #[test]
 fn a_browser_brings_the_admin_token_as_a_password() {
     let m = Mock::with(|builder| builder.admin_token("let-me-in"));
-    for path in ["/_mock/", "/_mock/journal", "/_mock/request", "/t/w/_mock/"] {
+    for path in [
+        "/_mock/",
+        "/_mock/journal-start",
+        "/_mock/journal",
+        "/_mock/request",
+        "/t/w/_mock/",
+    ] {
         let without = ask(&m, "GET", path, &[HERE], "");
         assert_eq!(without.status, 401, "{path}");
         assert!(
@@ -182,4 +188,118 @@ fn a_world_links_the_others() {
     assert!(alpha.text.contains(r#"href="../../../_mock/""#));
     let there = ask(&m, "GET", "/t/alpha/_mock", &[HERE], "");
     assert_eq!((there.status, there.header("location")), (308, "_mock/"));
+}
+
+/// `load` waits for what a page has in it, so nothing in it may be endless.
+#[test]
+fn the_frame_of_the_dashboard_begins_with_a_page_that_ends() {
+    let m = Mock::new();
+    let html = |path: &str| {
+        let reply = ask(&m, "GET", path, &[HERE], "");
+        assert_eq!(reply.status, 200, "{path}");
+        reply.text.clone()
+    };
+    assert!(html("/_mock/").contains("<iframe src=\"journal-start\""));
+    // `ask` returns when the body has ended.
+    let start = html("/_mock/journal-start");
+    assert!(start.contains("http-equiv=\"refresh\" content=\"1; url=journal\""));
+    assert!(
+        start.ends_with("</html>\n") || start.ends_with("</html>"),
+        "{start}"
+    );
+}
+
+#[test]
+fn the_form_of_faults_has_what_each_kind_takes() {
+    let add = |m: &Mock, form: &'static str| {
+        let reply = ask(m, "POST", "/_mock/act", &[HERE], form);
+        let text = reply.text.clone();
+        (reply.status, text)
+    };
+    let m = Mock::new();
+    // A field that the page hides is not looked at.
+    let redirect = "do=fault&endpoint=users_me&kind=redirect&location=https%3A%2F%2Fsso.example%2F&status=307&header=x-a%3A+b&ms=soon&body=x";
+    assert_eq!(add(&m, redirect).0, 303);
+    let reply = m.get("/v1/users/me", Some("pat_mock_alice"));
+    assert_eq!(reply.status, 307);
+    assert_eq!(reply.header("location"), "https://sso.example/");
+    assert_eq!(reply.header("x-a"), "b");
+    assert_eq!(
+        m.get("/v1/users/me", Some("pat_mock_alice")).status,
+        200,
+        "once"
+    );
+    let status = "do=fault&endpoint=users_me&kind=status&status=503&body=busy&location=";
+    assert_eq!(add(&m, status).0, 303);
+    let reply = m.get("/v1/users/me", Some("pat_mock_alice"));
+    assert_eq!((reply.status, &*reply.text), (503, "busy"));
+    for (form, why) in [
+        (
+            "do=fault&endpoint=token&kind=redirect",
+            "redirect needs a location",
+        ),
+        (
+            "do=fault&endpoint=token&kind=redirect&location=%0A",
+            "location",
+        ),
+        (
+            "do=fault&endpoint=token&kind=status&status=many",
+            "status is a number",
+        ),
+        (
+            "do=fault&endpoint=token&kind=status&header=none",
+            "header is name: value",
+        ),
+        (
+            "do=fault&endpoint=token&kind=delay&ms=0",
+            "ms is 1 to 60000",
+        ),
+        (
+            "do=fault&endpoint=token&kind=earthquake",
+            "unknown kind earthquake",
+        ),
+    ] {
+        let (status, text) = add(&m, form);
+        assert_eq!(status, 400, "{form}");
+        assert!(text.contains(why), "{form}: {text}");
+    }
+    let page = ask(&m, "GET", "/_mock/", &[HERE], "");
+    let page = page.text;
+    for member in ["status", "ms", "at_byte", "body", "header", "location"] {
+        assert!(page.contains(&format!("name=\"{member}\"")), "{member}");
+    }
+    assert!(
+        page.contains("<option value=\"redirect\">"),
+        "as any other kind"
+    );
+}
+
+#[test]
+fn the_root_says_what_this_is() {
+    let m = Mock::new();
+    let at = |path: &str, headers: &[(&str, &str)]| ask(&m, "GET", path, headers, "");
+    let text = |reply: &Reply| reply.text.clone();
+    let browser = at("/", &[HERE, ("Accept", "text/html,*/*;q=0.8")]);
+    assert_eq!(browser.status, 200);
+    assert_eq!(browser.header("content-type"), "text/html; charset=utf-8");
+    assert!(text(&browser).contains("href=\"http://127.0.0.1:9777/_mock/\""));
+    let chinese = [HERE, ("Accept", "text/html"), ("Accept-Language", "zh-CN")];
+    assert!(text(&at("/", &chinese)).contains("扣子模拟服务"));
+    let curl = at("/", &[HERE, ("Accept", "*/*")]);
+    assert_eq!(curl.header("content-type"), "text/plain; charset=utf-8");
+    assert!(text(&curl).contains("dashboard      http://127.0.0.1:9777/_mock/\n"));
+    for path in ["/t/w", "/t/w/"] {
+        let world = text(&at(path, &[HERE]));
+        assert!(
+            world.contains("http://127.0.0.1:9777/t/w/_mock/\n"),
+            "{path}: {world}"
+        );
+    }
+    assert!(m.mock.requests().is_empty(), "a person is not a client");
+    // What a client sends to a wrong base is in the journal as before.
+    let token = [HERE, ("Authorization", "Bearer pat_mock_alice")];
+    for reply in [at("/", &token), at("/?code=x", &[HERE])] {
+        assert_eq!(reply.rule(), Some("path.known"));
+    }
+    assert_eq!(m.mock.requests().len(), 2);
 }

@@ -208,7 +208,7 @@ fn a_gate_holds_all_of_its_endpoint_and_nothing_else() {
         ("token", post(TOKEN, None, &body)),
         ("device_code", post(DEVICE_CODE, None, &body)),
         ("users_me", me()),
-        ("unknown", get("/")),
+        ("unknown", get("/elsewhere")),
     ];
     for (name, on) in [
         ("authorize", On::endpoint("authorize")),

@@ -241,6 +241,8 @@ fn a_person_connects_a_device() {
     );
     assert_is_page(&done, 200);
     assert_eq!(element(&done, "title"), "Device connected");
+    let html = &done.text;
+    assert!(html.contains("<h1 class=\"done\""), "{html}");
     assert_eq!(m.poll(&device_code).status, 200);
     let again = form(&m, path, &[("user_code", &user_code), ("action", "deny")]);
     assert_is_page(&again, 410);
@@ -256,6 +258,11 @@ fn a_person_denies_a_device_or_comes_too_late() {
     assert_is_page(&nothing, 400);
     let done = form(&m, path, &[("user_code", &user_code), ("action", "deny")]);
     assert_eq!(element(&done, "title"), "Device denied");
+    let html = &done.text;
+    assert!(
+        html.contains("<h1 class=\"denied\""),
+        "not the green of success: {html}"
+    );
     assert_eq!(m.poll(&device_code).rule(), Some("device.denied"));
 
     let (_, user_code) = m.device();

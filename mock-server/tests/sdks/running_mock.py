@@ -22,12 +22,14 @@ def find_mock(given):
 
 
 @contextmanager
-def running_mock(binary, *options):
-    """The mock on a free port; always stopped. Gives its first line."""
-    command = [str(binary), "--listen", "127.0.0.1:0", "--print", "json", *options]
+def running_mock(binary, *options, listen="127.0.0.1:0"):
+    """The mock, by default on a free port; always stopped, also when this process is killed. Gives its first line."""
+    command = [str(binary), "--listen", listen, "--print", "json", "--until-stdin-closes", *options]
+    SDKS.mkdir(parents=True, exist_ok=True)
     log = SDKS / "mock.log"
     with log.open("wb") as stderr:
-        mock = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=without_proxy())
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        mock = subprocess.Popen(command, **pipes, stderr=stderr, env=without_proxy())
         # A mock that says nothing must not hang the run.
         alarm = threading.Timer(START_SECONDS, mock.kill)
         alarm.start()
@@ -40,6 +42,7 @@ def running_mock(binary, *options):
             yield line
         finally:
             alarm.cancel()
+            mock.stdin.close()
             mock.terminate()
             try:
                 mock.wait(10)
