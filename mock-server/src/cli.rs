@@ -11,10 +11,11 @@ mod output;
 mod reload;
 pub(crate) mod serve;
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use coze_auth_mock::{ConfigErrors, SetupError};
+use coze_auth_mock::{ConfigErrors, SetupError, without_keys};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -36,12 +37,12 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Reason(text) => {
-                eprintln!("coze-auth-mock: {text}");
+                eprintln!("coze-auth-mock: {}", shown(text));
                 ExitCode::FAILURE
             }
             // Editors jump to lines that begin with a file's name.
             Self::Config(errors) => {
-                eprintln!("{errors}");
+                eprintln!("{}", shown(&errors.to_string()));
                 ExitCode::from(2)
             }
         }
@@ -64,6 +65,13 @@ impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self::Config(errors)
     }
+}
+
+/// A message without pieces of a key: the text of one may stand among the arguments, where its file's path is expected.
+pub(crate) fn shown(message: &str) -> String {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let arguments = arguments.join(OsStr::new("\n"));
+    without_keys(message, &arguments.to_string_lossy()).into_owned()
 }
 
 /// Prints a line. An error is ignored: the reader has closed standard output.

@@ -24,6 +24,7 @@ use toml::de::{DeTable, DeValue};
 use crate::error::SetupError;
 use crate::limits::MAX_TTL_S;
 use crate::net::addressing::{self, Origins};
+use crate::net::connections::ConnectionLimits;
 use crate::protocol::rules::{Rule, RuleError};
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
@@ -43,6 +44,7 @@ const TOP: &[&str] = &[
     "allowed_origins",
     "allowed_hosts",
     "tls",
+    "tls_names",
     "consent",
     "accounts",
     "enterprises",
@@ -94,7 +96,19 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
         read_ttl(&mut reader, &table, &mut options);
     }
     if let Some(table) = reader.table(&top, "limits", "[limits]") {
-        reader.keys(&table, &["grants", "journal"]);
+        let of_a_world = ["grants", "journal"];
+        let of_the_mock = ["connections", "handshake", "head", "body", "idle"];
+        reader.keys(&table, &[&of_a_world[..], &of_the_mock].concat());
+        for key in of_the_mock {
+            if let (For::World, Some(value)) = (&reader.whom, table.value(key)) {
+                let at = value.span().start;
+                reader.wrong(
+                    at,
+                    format!("{key} is a limit of the whole mock, not of a world; remove this line"),
+                );
+            }
+        }
+        read_connections(&mut reader, &table, &mut options.connections);
         let settings = &mut options.settings;
         for (key, most, limit) in [
             ("grants", 10_000_000, &mut settings.cap),
@@ -115,6 +129,22 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
     }
 }
 
+/// Of the mock's sockets.
+fn read_connections(reader: &mut Reader<'_>, table: &Table<'_, '_>, limits: &mut ConnectionLimits) {
+    let connections = reader.number(table, "connections", 1, 100_000);
+    let connections = connections.and_then(|number| usize::try_from(number).ok());
+    limits.connections = connections.unwrap_or(limits.connections);
+    for (key, limit) in [
+        ("handshake", &mut limits.handshake),
+        ("head", &mut limits.head),
+        ("body", &mut limits.body),
+        ("idle", &mut limits.idle),
+    ] {
+        let seconds = reader.seconds(table, key, MAX_TTL_S);
+        *limit = seconds.map_or(*limit, Duration::from_secs);
+    }
+}
+
 fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options) {
     if let Some(seed) = reader.number(top, "seed", 0, u64::MAX) {
         options.set_seed(seed);
@@ -125,6 +155,7 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
         "allowed_origins",
         "allowed_hosts",
         "tls",
+        "tls_names",
     ] {
         if let (For::World, Some(value)) = (&reader.whom, top.value(key)) {
             let at = value.span().start;
@@ -149,6 +180,9 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     }
     read_allowed(reader, top, options);
     read_tls(reader, top, options);
+    if let Some(names) = reader.list(top, "tls_names", "[\"api.mock.example\"]") {
+        options.tls_names = names.into_iter().map(|(name, _)| name).collect();
+    }
     if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
         options.settings.consent = consent;
     }

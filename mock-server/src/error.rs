@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use crate::protocol::rules::{Rule, RuleError};
 use crate::protocol::world_name::WorldError;
+use crate::redact::without_keys;
 
 /// Why a mock could not be made.
 #[non_exhaustive]
@@ -77,18 +78,24 @@ impl fmt::Display for SetupError {
                 f,
                 "{address} can be reached from other machines; the mock issues tokens to every client, so listen on 127.0.0.1, [::1] or localhost, or allow it explicitly: --i-know-this-mints-tokens, in Rust allow_other_machines()"
             ),
-            Self::ListenAddress(address, why) => write!(f, "cannot listen on {address:?}: {why}"),
+            Self::ListenAddress(address, why) => {
+                let shown = without_keys(address, address);
+                write!(f, "cannot listen on {shown:?}: {why}")
+            }
             Self::PublicUrl(url, why) => write!(
                 f,
-                "{url:?} cannot be the public URL: {why}; expected one such as http://mock:9777"
+                "{:?} cannot be the public URL: {why}; expected one such as http://mock:9777",
+                without_user_info(url)
             ),
             Self::AllowedOrigin(origin, why) => write!(
                 f,
-                "{origin:?} cannot be an allowed origin: {why}; expected one such as https://app.example, \"loopback\" for every port of this machine, or \"null\""
+                "{:?} cannot be an allowed origin: {why}; expected one such as https://app.example, \"loopback\" for every port of this machine, or \"null\"",
+                without_user_info(origin)
             ),
             Self::AllowedHost(host) => write!(
                 f,
-                "{host:?} cannot be an allowed host; expected a name such as mock or mock.test"
+                "{:?} cannot be an allowed host; expected a name such as mock or mock.test",
+                without_keys(host, host)
             ),
             Self::Tls(why) => write!(f, "cannot use TLS: {why}"),
             Self::AdminToken => f.write_str(
@@ -107,6 +114,15 @@ impl fmt::Display for SetupError {
                 )
             }
         }
+    }
+}
+
+/// The URL without a password.
+fn without_user_info(url: &str) -> String {
+    let shown = without_keys(url, url);
+    match shown.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => shown.into_owned(),
     }
 }
 

@@ -32,7 +32,7 @@
 //!
 //! A mock listens on loopback addresses unless [`Builder::allow_other_machines`] is called, and it redacts journals and logs.
 
-// The rooms from the ground up: limits, time, protocol, error, redact, intercept, journal, state, net, html, oauth,
+// The rooms from the ground up: limits, time, protocol, redact, error, intercept, journal, state, net, html, oauth,
 // world, web, openapi, config, control, pages, server, api. Each uses only rooms before it, by `crate::room::file`;
 // docs/design.md says what each is for, and conformance/tests/house.rs holds it. The binary uses only what is exported here.
 mod api;
@@ -78,6 +78,7 @@ pub use oauth::headless::AuthorizeError;
 pub use protocol::api::Api;
 pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldError;
+pub use redact::without_keys;
 pub use state::app::{Consent, Kind as AppKind};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;

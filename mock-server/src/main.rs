@@ -36,7 +36,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.to_string();
+            let shown = cli::shown(&text);
+            if shown == text {
+                error.exit();
+            }
+            eprint!("{shown}");
+            return ExitCode::from(2);
+        }
+    };
     let done = match cli.command {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Init(init)) => init::init(&init),

@@ -4,7 +4,10 @@
 //! a client may have put a token into the wrong place).
 
 pub(crate) mod json;
+mod keys;
 mod words;
+
+pub use keys::without_keys;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -82,6 +85,7 @@ fn scrubbed(text: &str) -> Cow<'_, str> {
     }
     match decoded(text) {
         None => Cow::Borrowed("***"),
+        Some(plain) if keys::is_key(&plain) => Cow::Borrowed("***"),
         Some(plain) if has_credential(&plain) => Cow::Owned(show(&plain)),
         Some(Cow::Borrowed(_)) if text.len() <= LONGEST && text.bytes().all(is_harmless) => {
             Cow::Borrowed(text)

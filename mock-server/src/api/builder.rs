@@ -175,11 +175,19 @@ impl Builder {
     }
 
     /// Serves https with a certificate of a new CA, made at each start. The certificate is for this machine, the host of
-    /// [`listen_on`](Self::listen_on) and that of the [`public_url`](Self::public_url). Clients have to trust
-    /// [`ca_pem`](CozeAuthMock::ca_pem).
+    /// [`listen_on`](Self::listen_on), that of the [`public_url`](Self::public_url), each [`tls_name`](Self::tls_name), and
+    /// for each of these that begins with `api.` also the one with `www.`, which SDKs derive from it. Clients have to
+    /// trust [`ca_pem`](CozeAuthMock::ca_pem).
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.options.tls = WantedTls::OwnCa;
+        self
+    }
+
+    /// Adds a host name or IP address to the certificate of [`tls`](Self::tls).
+    #[must_use]
+    pub fn tls_name(mut self, name: &str) -> Self {
+        self.options.tls_names.push(name.to_owned());
         self
     }
 
@@ -257,6 +265,11 @@ impl Builder {
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
         let mut options = self.options()?;
         let addressing = Arc::new(std::mem::take(&mut options.addressing));
-        Ok(CozeAuthMock::new(options.settings()?, addressing))
+        let connections = options.connections;
+        Ok(CozeAuthMock::new(
+            options.settings()?,
+            addressing,
+            connections,
+        ))
     }
 }

@@ -95,7 +95,11 @@ impl CozeAuthMock {
         Builder::new()
     }
 
-    pub(super) fn new(settings: Settings, addressing: Arc<Addressing>) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        addressing: Arc<Addressing>,
+        connections: ConnectionLimits,
+    ) -> Self {
         let worlds = Worlds::new(settings, addressing);
         let routes = router::router(worlds.addressing());
         Self {
@@ -104,7 +108,7 @@ impl CozeAuthMock {
             routes,
             worlds,
             ports: None,
-            connections: Arc::new(Connections::new(ConnectionLimits::default())),
+            connections: Arc::new(Connections::new(connections)),
             listening: None,
             bound: None,
         }

@@ -60,7 +60,8 @@ impl Builder {
                 let public = public.and_then(Result::ok);
                 let public = public.as_ref().and_then(Url::host_str).map(str::to_owned);
                 let hosts = [named, public, Some(address.ip().to_string())];
-                let hosts: Vec<_> = hosts.iter().flatten().map(String::as_str).collect();
+                let hosts = hosts.iter().flatten().chain(&self.options.tls_names);
+                let hosts: Vec<_> = hosts.map(String::as_str).collect();
                 Tls::of_own_ca(&hosts)
             }
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use url::Url;
@@ -206,8 +206,15 @@ impl Trust {
         };
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-        let certificates: Vec<_> = certificates
-            .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
+        // In our words: those of the reader quote the file, which may be a private key.
+        let certificates: Vec<_> = certificates.map_err(|error| {
+            let why = match &error {
+                pem::Error::Io(error) => error.to_string(),
+                _ => "this is not a certificate in PEM; serve --tls-ca FILE writes the right one"
+                    .to_owned(),
+            };
+            io::Error::other(format!("{}: {why}", file.display()))
+        })?;
         roots.add_parsable_certificates(certificates);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)

@@ -40,6 +40,9 @@ pub(crate) struct Serve {
     /// Serve https: self makes a CA, and a certificate for this machine and the public URL's host
     #[arg(long, value_enum, value_name = "self|off")]
     tls: Option<TlsChoice>,
+    /// A further host name or IP address for the certificate of that CA; can be given several times
+    #[arg(long = "tls-name", value_name = "HOST")]
+    tls_names: Vec<String>,
     /// Write the certificate of that CA to a file, for clients that have to trust it
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -59,7 +62,8 @@ pub(crate) struct Serve {
         long,
         value_name = "TOKEN",
         env = "COZE_AUTH_MOCK_ADMIN_TOKEN",
-        hide_env_values = true
+        hide_env_values = true,
+        allow_hyphen_values = true
     )]
     admin_token: Option<String>,
     /// Who decides about authorize requests and device codes [default: page]
@@ -189,6 +193,9 @@ impl Serve {
             Some(TlsChoice::Off) => builder.no_tls(),
             None => builder,
         };
+        for name in &self.tls_names {
+            builder = builder.tls_name(name);
+        }
         if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
             builder = builder.tls_files(certificate, key);
         }

@@ -160,6 +160,9 @@ fn keys(
     keys
 }
 
+/// Of a path, in bytes; longer ones may be a key.
+const LONGEST_NAME: usize = 255;
+
 fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedPublicKey, bool)> {
     let sources = ["public_pem", "public_pem_file", "development"];
     let given: Vec<_> = sources
@@ -193,9 +196,12 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
             match fs::read_to_string(folder.join(text)) {
                 Ok(pem) => pem,
                 Err(error) => {
-                    let text = format!(
-                        "cannot read {text:?}: {error}; expected a file in the folder of the configuration, or an absolute path"
-                    );
+                    let text = match text.len() > LONGEST_NAME || text.contains('\n') {
+                        true => "public_pem_file is not the name of a file; a key itself is written as public_pem = \"…\"".to_owned(),
+                        false => format!(
+                            "cannot read {text:?}: {error}; expected a file in the folder of the configuration, or an absolute path"
+                        ),
+                    };
                     reader.wrong(at, text);
                     return None;
                 }

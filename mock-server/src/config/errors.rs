@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::redact::without_keys;
+
 /// One mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,7 +61,7 @@ impl fmt::Display for ConfigErrors {
             }
             let ConfigError { line, column, .. } = error;
             match &self.file {
-                Some(file) if *line == 0 => write!(f, "{file}: ")?,
+                Some(file) if *line == 0 => write!(f, "{}: ", without_keys(file, file))?,
                 Some(file) => write!(f, "{file}:{line}:{column}: ")?,
                 None => write!(f, "line {line}, column {column}: ")?,
             }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::SetupError;
 use crate::net::addressing::Addressing;
+use crate::net::connections::ConnectionLimits;
 use crate::state::ids::Ids;
 use crate::state::settings::Settings;
 
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// Other machines may reach the mock.
     pub(crate) anywhere: bool,
     pub(crate) tls: WantedTls,
+    /// More hosts for which the certificate of the mock's own CA is.
+    pub(crate) tls_names: Vec<String>,
+    pub(crate) connections: ConnectionLimits,
     pub(crate) addressing: Addressing,
 }
 
@@ -55,6 +59,8 @@ impl Options {
             listen: Listen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             anywhere: false,
             tls: WantedTls::Off,
+            tls_names: Vec::new(),
+            connections: ConnectionLimits::default(),
             addressing: Addressing::default(),
         }
     }

@@ -9,6 +9,7 @@ use super::suggest::did_you_mean;
 use super::table::{Table, Value, as_table, kind_of};
 use super::target::For;
 use super::time::parse_duration;
+use crate::redact;
 
 pub(super) struct Reader<'t> {
     text: &'t str,
@@ -30,10 +31,13 @@ impl<'t> Reader<'t> {
     pub(super) fn wrong(&mut self, at: usize, message: impl Into<String>) {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        // A file that is not a configuration may be a key.
+        let message = message.into();
+        let message = redact::without_keys(&message, self.text).into_owned();
         self.errors.push(ConfigError {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            message: message.into(),
+            message,
         });
     }
 

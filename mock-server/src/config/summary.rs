@@ -9,6 +9,7 @@ use crate::limits::{
     self, CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY,
     MAX_HEADERS, MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
 };
+use crate::net::connections::ConnectionLimits;
 use crate::state::app::Consent;
 use crate::state::settings::Settings;
 
@@ -92,11 +93,11 @@ pub(crate) fn summary(options: &Options) -> String {
     for api in &settings.apis {
         let _ = writeln!(text, "API call {} {}", api.method, api.path);
     }
-    limits(settings, &mut text);
+    limits(settings, &options.connections, &mut text);
     text
 }
 
-fn limits(settings: &Settings, text: &mut String) {
+fn limits(settings: &Settings, connections: &ConnectionLimits, text: &mut String) {
     let ttl = settings.ttl;
     text.push_str("Limits\n");
     for (name, value) in [
@@ -145,6 +146,14 @@ fn limits(settings: &Settings, text: &mut String) {
         ("body of a control", format!("{MAX_CONTROL_BODY} bytes")),
         ("body read and dropped", format!("{MAX_DRAINED_BODY} bytes")),
         ("parameter kept", format!("{MAX_PARAMETER} bytes")),
+        ("head of a request", format!("{} bytes", limits::MAX_HEAD)),
+        ("connections", connections.connections.to_string()),
+        ("TLS handshake", written(connections.handshake.as_secs())),
+        ("wait for a head", written(connections.head.as_secs())),
+        ("wait for a body", written(connections.body.as_secs())),
+        ("idle connection", written(connections.idle.as_secs())),
+        ("bodies under way", format!("{} bytes", limits::MAX_BODIES)),
+        ("HTTP/2 streams at once", limits::MAX_STREAMS.to_string()),
     ] {
         let _ = writeln!(text, "  {name:<26} {value}");
     }

@@ -138,6 +138,8 @@ impl Shared {
     }
 
     fn watch(&self) {
+        let step = self.limits.step();
+        let mut next = Instant::now() + step;
         let mut table = self.table();
         while !table.ended {
             if table.open.is_empty() && table.without_room == 0 {
@@ -145,10 +147,16 @@ impl Shared {
                     .work
                     .wait(table)
                     .unwrap_or_else(PoisonError::into_inner);
+                next = Instant::now() + step;
                 continue;
             }
-            let waited = self.work.wait_timeout(table, self.limits.step());
-            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let left = next.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                let waited = self.work.wait_timeout(table, left);
+                table = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            next = Instant::now() + step;
             let now = self.look_at_the_clock();
             table.end_late(&self.limits, now);
             if table.without_room > 0 {
@@ -176,11 +184,24 @@ impl Table {
         }
     }
 
-    /// Ends the connection that has kept the mock waiting for longest; first those without any request so far.
+    /// Ends the connection that has kept the mock waiting for longest. While most have had no request so far, it is one of
+    /// those, so that the others are kept; else it is one of the others, since what is new is about to have its first.
     fn evict(&self) -> bool {
-        let candidates = self.open.values().filter(|one| one.can_be_evicted());
-        let oldest = candidates.min_by_key(|one| one.state());
-        if let Some(oldest) = oldest {
+        let silent = || self.open.iter().filter(|(_, one)| one.can_be_evicted());
+        let is_new = |one: &Connection| one.state().0 <= Phase::First;
+        let most_are_new = silent().filter(|(_, one)| is_new(one)).count() > silent().count() / 2;
+        let oldest = silent().min_by_key(|(id, one)| {
+            // Those of the same millisecond in their order.
+            (is_new(one) != most_are_new, one.state().1, **id)
+        });
+        eprintln!(
+            "EVICT new {} silent {} open {} -> {:?}",
+            silent().filter(|(_, one)| is_new(one)).count(),
+            silent().count(),
+            self.open.len(),
+            oldest.map(|(id, one)| (id, one.state(), one.task.get().is_some()))
+        );
+        if let Some((_, oldest)) = oldest {
             oldest.end(oldest.state().0);
         }
         oldest.is_some()
@@ -255,6 +276,7 @@ impl Connections {
             table.without_room += 1;
             table.evict()
         };
+        // No effect on a thread that knows when to look next.
         self.0.work.notify_all();
         let waiting = WithoutRoom(&self.0);
         changed.await;

@@ -1,6 +1,7 @@
 //! TLS on the mock's sockets, with a certificate of its own CA or one from files.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+
+use crate::redact;
 use tokio_rustls::server::TlsStream;
 
 /// The lifetime of certificates; some clients refuse more than 825 days.
@@ -46,7 +49,8 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Makes a CA, and its certificate for this machine and `hosts`.
+    /// Makes a CA, and its certificate for this machine and `hosts`; for a host `api.…` also for `www.…`, where SDKs look for
+    /// pages (protocol §1).
     pub(crate) fn of_own_ca(hosts: &[&str]) -> Result<Self, Wrong> {
         let mut params = validity(CertificateParams::default());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -64,9 +68,24 @@ impl Tls {
             "::1",
         ];
         let all = here.iter().chain(hosts);
-        let names: BTreeSet<_> = all
-            .map(|host| host.trim_matches(['[', ']']).to_owned())
-            .collect();
+        let mut names = BTreeSet::new();
+        for host in all {
+            let host = host.trim_matches(['[', ']']);
+            if host.is_empty()
+                || host.contains(|c: char| !c.is_ascii_graphic() || "/:@?#".contains(c))
+                    && host.parse::<IpAddr>().is_err()
+            {
+                return Err(format!(
+                    "the certificate cannot be for {:?}; expected a host name or an IP address, such as api.mock.example",
+                    redact::scrub(host)
+                )
+                .into());
+            }
+            if let Some(domain) = host.strip_prefix("api.") {
+                names.insert(format!("www.{domain}"));
+            }
+            names.insert(host.to_owned());
+        }
         let names: Vec<_> = names.into_iter().collect();
         let mut params = validity(CertificateParams::new(names)?);
         params
@@ -82,13 +101,20 @@ impl Tls {
 
     /// Reads a certificate, followed by its intermediate certificates, and its key.
     pub(crate) fn of_files(certificate: &Path, key: &Path) -> Result<Self, Wrong> {
-        let about = |path: &Path, error: rustls_pki_types::pem::Error| {
-            Wrong::from(format!("{}: {error}", path.display()))
-        };
         let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-        let chain: Vec<_> = chain.map_err(|error| about(certificate, error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| about(key, error))?;
-        Self::new(chain, key, None)
+        let chain: Vec<_> = chain
+            .map_err(|error| unreadable(certificate, &error, "a certificate", "CERTIFICATE"))?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| unreadable(key, &error, "a private key", "PRIVATE KEY"))?;
+        if chain.is_empty() {
+            return Err(unreadable(
+                certificate,
+                &pem::Error::NoItemsFound,
+                "a certificate",
+                "CERTIFICATE",
+            ));
+        }
+        Self::new(chain, private, None)
     }
 
     fn new(
@@ -105,6 +131,27 @@ impl Tls {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         Ok(Self { acceptor, ca_pem })
     }
+}
+
+/// Why a file cannot be read, in our words: those of the reader quote the file, which may be a private key.
+fn unreadable(path: &Path, error: &pem::Error, what: &str, label: &str) -> Wrong {
+    let why = match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::IllegalSectionStart { .. } => format!(
+            "not {what} in PEM: the line with BEGIN {label} has more than that; each line of the file has to end where it ended when the file was made"
+        ),
+        pem::Error::MissingSectionEnd { .. } => {
+            format!(
+                "not {what} in PEM: the line with END {label} is missing; was the file cut off?"
+            )
+        }
+        pem::Error::Base64Decode(_) => {
+            format!("not {what} in PEM: what stands between BEGIN and END is not base64")
+        }
+        _ => format!("not {what} in PEM: it has no line with BEGIN {label}"),
+    };
+    let path = path.to_string_lossy();
+    format!("{}: {why}", redact::without_keys(&path, &path)).into()
 }
 
 fn validity(mut params: CertificateParams) -> CertificateParams {

@@ -90,6 +90,7 @@ impl<'a> Context<'a> {
                 let actual = "an incomplete body".to_owned();
                 return Err(refuse(Rule::BodyJson, expected, actual));
             }
+            Body::Late(why) => return Err(refuse(Rule::BodyJson, expected, why.clone())),
         };
         let mut types = request.headers.get_all(CONTENT_TYPE).iter();
         let kind = match (types.next(), types.next()) {

@@ -27,6 +27,8 @@ pub(crate) enum Body {
     Whole(Bytes),
     TooLong,
     Broken,
+    /// The mock stopped waiting for it, for this reason.
+    Late(String),
 }
 
 /// The credential of a request.

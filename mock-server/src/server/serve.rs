@@ -32,11 +32,13 @@ pub(crate) async fn serve(
     let mut trouble = Trouble::default();
     loop {
         let accepted = async {
-            if make.connections.room().await {
-                trouble.tell("there are too many connections");
-            }
             match port.accept().await {
-                Ok(stream) => Some(stream),
+                Ok(stream) => {
+                    if make.connections.room().await {
+                        trouble.tell("there are too many connections");
+                    }
+                    Some(stream)
+                }
                 // The process, or the machine, has as many open files as it may have.
                 Err(error) => {
                     trouble.tell(&error.to_string());

@@ -37,7 +37,7 @@ fn the_sample_is_the_ready_made_set() {
             _ => line,
         })
         .collect();
-    assert_eq!(shown, 20);
+    assert_eq!(shown, 21);
     if let Err(errors) = CozeAuthMock::builder().toml(&uncommented.join("\n")) {
         panic!("{errors}");
     }

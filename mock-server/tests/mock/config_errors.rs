@@ -24,7 +24,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "\n  proxy = 1".into(),
-            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, allowed_origins, allowed_hosts, tls, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault, api"#,
+            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, allowed_origins, allowed_hosts, tls, tls_names, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault, api"#,
         ),
         (
             "[[fault]]\non = { endpoint = \"token\" }\nfault = { kind = \"delay\", status = 500 }"

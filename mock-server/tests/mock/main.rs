@@ -41,6 +41,7 @@ mod schema;
 mod scripts;
 mod seeing;
 mod seeing_faults;
+mod silence;
 mod sockets;
 mod support;
 mod tls;

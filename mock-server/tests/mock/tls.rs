@@ -42,7 +42,7 @@ pub(crate) fn client_config(ca_pem: &str, protocols: &[&[u8]]) -> ClientConfig {
     config
 }
 
-const ME: &[u8] =
+pub(crate) const ME: &[u8] =
     b"GET /v1/users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\n\r\n";
 
 /// The error of the handshake.
@@ -85,6 +85,68 @@ fn the_public_urls_host_is_in_the_certificate() {
     let mut stream = named(connect_to_port_of(&mock), pem, "mock.example");
     assert_eq!(ask(&mut stream, ME, true).status(), 200);
     assert_eq!(mock.base_url(), "https://mock.example:9777");
+}
+
+/// SDKs send people from `api.` to `www.` (protocol §1), on the same port.
+#[test]
+fn the_certificate_is_for_the_www_host_and_for_each_name_that_is_added() {
+    let public_url = "https://api.mock.example:9777";
+    let named_mock = || {
+        let builder = builder().0.tls().public_url(public_url);
+        builder
+            .tls_name("api.other.example")
+            .tls_name("10.1.2.3")
+            .toml("tls_names = [\"third.example\"]")
+            .expect("a configuration")
+            .tls_name("fd00::7")
+    };
+    let mock = named_mock().start_blocking().expect("a mock");
+    let pem = mock.ca_pem().expect("a CA");
+    for (host, expected) in [
+        ("api.mock.example", true),
+        ("www.mock.example", true),
+        ("third.example", true),
+        ("fd00::7", true),
+        ("localhost", true),
+        ("www.third.example", false),
+        ("mock.example", false),
+        ("other.example", false),
+    ] {
+        let mut stream = named(connect_to_port_of(&mock), pem, host);
+        let sent = stream.write_all(ME);
+        assert_eq!(sent.is_ok(), expected, "{host}: {sent:?}");
+    }
+    for name in [
+        "",
+        "a b",
+        "https://api.mock.example",
+        "api.mock.example:443",
+        "é.example",
+    ] {
+        let error = builder().0.tls().tls_name(name).start_blocking();
+        let error = error.expect_err("a refusal").to_string();
+        assert!(
+            error.starts_with("cannot use TLS: the certificate cannot be for"),
+            "{error}"
+        );
+        assert!(error.contains(name), "{error}");
+    }
+    let world = builder().0.start_blocking().expect("a mock");
+    let body =
+        serde_json::json!({ "name": "w", "config": "tls_names = [\"a\"]\n[limits]\nhead = 1" });
+    let body = body.to_string();
+    let request = format!(
+        "POST /_mock/v1/worlds HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let refused = ask(&mut connect(address(&world)), request.as_bytes(), true);
+    let text = String::from_utf8_lossy(refused.body());
+    assert_eq!(refused.status(), 400, "{text}");
+    assert!(
+        text.contains("tls_names is a setting of the whole mock"),
+        "{text}"
+    );
+    assert!(text.contains("head is a limit of the whole mock"), "{text}");
 }
 
 /// The base URL is the public one; the banner has the address.
