@@ -65,6 +65,6 @@ fn is_piece(run: &str) -> bool {
 
 /// Names are in one case, and base64 is not.
 fn is_piece_of_base64(run: &str) -> bool {
-    let count = |is: fn(&u8) -> bool| run.bytes().filter(|byte| is(byte)).count();
+    let count = |is: fn(&u8) -> bool| run.bytes().filter(is).count();
     count(u8::is_ascii_uppercase) >= 2 && count(u8::is_ascii_lowercase) >= 2
 }

@@ -447,7 +447,7 @@ fn a_stream_comes_event_by_event() {
     let (world, _) = server.world_with_request("stream", "users_me");
     let events = [("a", "1"), ("b", "2"), ("", "[DONE]")];
     world.add_api(Api::events("POST", "/v3/chat", events));
-    let request = b"POST /t/stream/v3/chat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let request = b"POST /t/stream/v3/chat HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let received = ask(&mut server.connect(), request, false);
     let text = String::from_utf8_lossy(received.body()).into_owned();
     assert_eq!((received.status(), received.end), (200, End::Fin));
