@@ -139,6 +139,10 @@ mock-before:
 soak:
     cargo bench --quiet --locked --package coze-auth-mock --bench mock -- soak
 
+# A million hostile requests over both planes of the mock: its memory must stay below what its README says, and other clients be answered.
+hostile requests="1000000":
+    HOSTILE={{ requests }} cargo test --release --quiet --locked --package coze-auth-mock --test binary hostile -- --nocapture
+
 # How long a stopped process and a store that blocks keep callers waiting, in real time: CI's rows, and those that take longer.
 stopped:
     STOPPED=all cargo test --quiet --locked --package coze-auth-conformance --test stopped -- --nocapture
@@ -215,7 +219,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak")
+nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -4,6 +4,7 @@ mod addresses;
 mod ctl;
 mod environment;
 mod files;
+mod hostile;
 mod keys;
 mod serve;
 mod support;
