@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::SetupError;
-use crate::limits::MAX_TTL_S;
+use crate::limits::{MAX_TTL_S, MEGABYTE, MIN_MEMORY_MB};
 use crate::net::addressing::{self, Origins};
 use crate::net::connections::ConnectionLimits;
 use crate::protocol::rules::{Rule, RuleError};
@@ -97,7 +97,14 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
     }
     if let Some(table) = reader.table(&top, "limits", "[limits]") {
         let of_a_world = ["grants", "journal"];
-        let of_the_mock = ["connections", "handshake", "head", "body", "idle"];
+        let of_the_mock = [
+            "connections",
+            "handshake",
+            "head",
+            "body",
+            "idle",
+            "memory_mb",
+        ];
         reader.keys(&table, &[&of_a_world[..], &of_the_mock].concat());
         for key in of_the_mock {
             if let (For::World, Some(value)) = (&reader.whom, table.value(key)) {
@@ -109,6 +116,11 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
             }
         }
         read_connections(&mut reader, &table, &mut options.connections);
+        let megabytes = reader.number(&table, "memory_mb", MIN_MEMORY_MB, u32::MAX.into());
+        if let Some(megabytes) = megabytes {
+            let megabytes = usize::try_from(megabytes).unwrap_or(usize::MAX);
+            options.max_memory = megabytes.saturating_mul(MEGABYTE);
+        }
         let settings = &mut options.settings;
         for (key, most, limit) in [
             ("grants", 10_000_000, &mut settings.cap),

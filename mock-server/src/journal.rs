@@ -14,6 +14,7 @@ pub(crate) mod verify;
 use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
+use crate::limits::{JOURNAL_BYTES_PER_REQUEST, MIN_JOURNAL_BYTES};
 use entry::JournalEntry;
 use filter::RequestFilter;
 use log_id::LogIds;
@@ -25,6 +26,8 @@ use record::Record;
 pub(crate) struct Journal {
     capacity: usize,
     entries: VecDeque<Record>,
+    /// Number of bytes that those hold on the heap.
+    heap: usize,
     begun: u64,
     evicted: u64,
     pub(crate) log_ids: LogIds,
@@ -37,6 +40,7 @@ impl Journal {
         Self {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
+            heap: 0,
             begun: 0,
             evicted: 0,
             log_ids,
@@ -68,15 +72,45 @@ impl Journal {
         if let Some(at) = self.at(entry.seq) {
             let waited = &mut self.entries[at];
             entry.taken = waited.taken;
+            self.heap = self.heap - waited.heap() + entry.heap();
             *waited = entry;
             return;
         }
         if self.entries.len() == self.capacity {
-            self.entries.pop_front();
+            self.evict();
+        }
+        self.heap += entry.heap();
+        self.entries.push_back(entry);
+        // The newest one stays, whatever its size.
+        while self.memory() > self.max_memory() && self.entries.len() > 1 {
+            self.evict();
+        }
+        self.notifier.notify();
+    }
+
+    fn evict(&mut self) {
+        if let Some(evicted) = self.entries.pop_front() {
+            self.heap -= evicted.heap();
             self.evicted += 1;
         }
-        self.entries.push_back(entry);
-        self.notifier.notify();
+    }
+
+    fn max_memory(&self) -> usize {
+        let all = self.capacity.saturating_mul(JOURNAL_BYTES_PER_REQUEST);
+        all.max(MIN_JOURNAL_BYTES)
+    }
+
+    /// Number of bytes that the entries hold.
+    pub(crate) fn memory(&self) -> usize {
+        self.heap + self.entries.capacity() * size_of::<Record>()
+    }
+
+    /// Evicts the older half of the entries, and gives their memory back.
+    pub(crate) fn halve(&mut self) {
+        for _ in 0..self.entries.len().div_ceil(2) {
+            self.evict();
+        }
+        self.entries.shrink_to_fit();
     }
 
     pub(crate) fn numbered(&self, seq: u64) -> Option<&Record> {
@@ -89,8 +123,13 @@ impl Journal {
         (self.entries[at].seq == seq).then_some(at)
     }
 
-    pub(crate) fn newest_mut(&mut self) -> Option<&mut Record> {
-        self.entries.back_mut()
+    /// Changes the newest entry.
+    pub(crate) fn amend_newest(&mut self, amend: impl FnOnce(&mut Record)) {
+        if let Some(entry) = self.entries.back_mut() {
+            self.heap -= entry.heap();
+            amend(entry);
+            self.heap += entry.heap();
+        }
     }
 
     /// Returns true if the entry with this log id is one that `fault` delays.
@@ -106,6 +145,7 @@ impl Journal {
 
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
+        self.heap = 0;
         self.evicted = 0;
     }
 

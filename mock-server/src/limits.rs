@@ -147,3 +147,20 @@ pub(crate) const MAX_WORLD_PORTS: usize = 256;
 
 /// Maximum number of names of ended worlds that a mock remembers, so that another world of that name has other log ids.
 pub(crate) const MAX_ENDED_WORLDS: usize = 10_000;
+
+/// Maximum number of bytes that all worlds together hold, unless the settings of the mock say otherwise. They are counted by
+/// what was allocated.
+pub(crate) const DEFAULT_MEMORY: usize = 256 * MEGABYTE;
+
+/// The least that can be set for it: enough for the tables of one world that is used.
+pub(crate) const MIN_MEMORY_MB: u64 = 16;
+
+/// A million bytes.
+pub(crate) const MEGABYTE: usize = 1_000_000;
+
+/// Maximum number of bytes of a journal for each request that it may keep; a journal of few requests may have
+/// [`MIN_JOURNAL_BYTES`].
+pub(crate) const JOURNAL_BYTES_PER_REQUEST: usize = 4 * 1_024;
+
+/// See [`JOURNAL_BYTES_PER_REQUEST`].
+pub(crate) const MIN_JOURNAL_BYTES: usize = 8 * 1_024 * 1_024;

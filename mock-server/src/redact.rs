@@ -225,6 +225,9 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
     if let more @ 1.. = headers.len().saturating_sub(MAX_HEADERS) {
         line("…", &format!("{more} more"));
     }
+    if head.len() < head.capacity() / 2 {
+        head.shrink_to_fit();
+    }
     head
 }
 

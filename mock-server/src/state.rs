@@ -20,7 +20,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::journal::Journal;
-use crate::journal::counters::Counts;
+use crate::journal::counters::{Counts, Key};
 use crate::journal::leak::Leaks;
 use crate::journal::log_id::LogIds;
 use crate::limits::MAX_CONSENT_PAGES;
@@ -103,6 +103,49 @@ impl State {
         let mut journal = std::mem::replace(&mut self.journal, none);
         journal.restart();
         *self = Self::with(self.settings.clone(), journal);
+    }
+
+    /// Number of bytes that the state holds.
+    pub(crate) fn memory(&self) -> usize {
+        let own_apps = match Arc::ptr_eq(&self.apps, &self.settings.apps) {
+            true => 0,
+            false => self.apps.len() * size_of::<App>() * 2,
+        };
+        own_apps
+            + self.tables()
+            + self.journal.memory()
+            + self.leaks.memory()
+            + self.counts.0.capacity() * size_of::<(Key, u64)>()
+    }
+
+    fn tables(&self) -> usize {
+        self.authorizations.memory()
+            + self.codes.memory()
+            + self.devices.memory()
+            + self.user_codes.memory()
+            + self.console_tokens.memory()
+            + self.access_tokens.memory()
+            + self.refresh_tokens.memory()
+            + self.challenges.memory()
+            + self.jtis.memory()
+    }
+
+    /// Evicts the older half of the journal; also that of all tables, if the journal is less than half of all. The
+    /// memory is given back.
+    pub(crate) fn halve(&mut self) {
+        let tables = self.tables() > self.journal.memory() + self.leaks.memory();
+        self.journal.halve();
+        self.leaks.halve();
+        if tables {
+            self.authorizations.halve();
+            self.codes.halve();
+            self.devices.halve();
+            self.user_codes.halve();
+            self.access_tokens.halve();
+            self.refresh_tokens.halve();
+            self.challenges.halve();
+            self.jtis.halve();
+        }
     }
 
     /// Applies the settings that can change while a mock runs. Issued codes and tokens stay, and so do changes that an owner

@@ -1,11 +1,13 @@
 //! One world, the registry of all worlds, and the pipeline of a request.
 
+pub(crate) mod memory;
 pub(crate) mod own_port;
 pub(crate) mod pipeline;
 pub(crate) mod wait;
 pub(crate) mod worlds;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::response::Response;
 use http::HeaderValue;
@@ -23,6 +25,7 @@ use crate::net::addressing::Addressing;
 use crate::state::State;
 use crate::state::settings::Settings;
 use crate::time::clock::ClockHandle;
+use memory::{Home, Locked};
 use own_port::Slot;
 use worlds::{PREFIX, Worlds};
 
@@ -43,8 +46,11 @@ pub(crate) struct World {
     pub(crate) apis: Apis,
     /// The journal's.
     pub(crate) notifier: Arc<Notifier>,
-    /// All worlds of the mock, itself included.
-    pub(crate) worlds: OnceLock<Weak<Worlds>>,
+    home: OnceLock<Home>,
+    /// Number of bytes that are counted for it.
+    counted: AtomicUsize,
+    /// Those of them that are for its configuration.
+    configured: AtomicUsize,
     port: Mutex<Slot>,
     /// Where it is below the mock's root: empty, or `/t/{name}`.
     pub(crate) mount: String,
@@ -71,7 +77,9 @@ impl World {
             date: Mutex::default(),
             state: Mutex::new(state),
             gates: Arc::default(),
-            worlds: OnceLock::new(),
+            home: OnceLock::new(),
+            counted: AtomicUsize::new(0),
+            configured: AtomicUsize::new(0),
             port: Mutex::default(),
             mount,
         })
@@ -92,7 +100,7 @@ impl World {
         if of == self.name() {
             return self.state().journal.find(logid).map(found);
         }
-        let worlds = self.worlds.get()?.upgrade()?;
+        let worlds = self.worlds()?;
         let other = match of {
             None => worlds.first(),
             Some(name) => worlds.known(name)?,
@@ -100,8 +108,13 @@ impl World {
         other.state().journal.find(logid).map(found)
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> Locked<'_> {
+        Locked::new(self)
+    }
+
+    /// All worlds of the mock, itself included; none if there is no mock any more.
+    pub(crate) fn worlds(&self) -> Option<Arc<Worlds>> {
+        self.home.get()?.worlds.upgrade()
     }
 
     /// Resets the world. Requests that wait are released last, so that they act on the new state.
@@ -111,6 +124,8 @@ impl World {
         let state = self.state();
         self.faults.configure(&state.settings.faults);
         self.apis.reset(&state.settings.apis);
+        drop(state);
+        self.recount();
     }
 
     /// See [`State::reload`].
@@ -149,7 +164,7 @@ impl World {
 
     /// Another world of the mock, if it is there.
     pub(crate) fn other(&self, name: &str) -> Option<Arc<Self>> {
-        self.worlds.get()?.upgrade()?.known(name)
+        self.worlds()?.known(name)
     }
 
     pub(crate) fn base_url(&self) -> &str {

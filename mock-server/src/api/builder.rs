@@ -10,6 +10,7 @@ use crate::config::options::{Listen, Options, WantedTls};
 use crate::config::target::For;
 use crate::config::{self, summary};
 use crate::error::SetupError;
+use crate::limits::{MEGABYTE, MIN_MEMORY_MB};
 use crate::net::addressing::{self, Origins};
 use crate::protocol::api::Api;
 use crate::state::app::Consent;
@@ -97,6 +98,16 @@ impl Builder {
         let apis = &mut self.options.settings.apis;
         apis.retain(|earlier| !earlier.same_call(&api));
         apis.push(Arc::new(api));
+        self
+    }
+
+    /// Maximum number of megabytes (of a million bytes) that all worlds together hold, at least 16; the default is 256. At the
+    /// bound worlds that were used once are evicted, and then the largest worlds drop the older half of their journals and tokens.
+    #[must_use]
+    pub fn max_memory_mb(mut self, megabytes: usize) -> Self {
+        let least = usize::try_from(MIN_MEMORY_MB).unwrap_or(usize::MAX);
+        let megabytes = megabytes.max(least);
+        self.options.max_memory = megabytes.saturating_mul(MEGABYTE);
         self
     }
 
@@ -265,11 +276,12 @@ impl Builder {
     pub fn build(self) -> Result<CozeAuthMock, SetupError> {
         let mut options = self.options()?;
         let addressing = Arc::new(std::mem::take(&mut options.addressing));
-        let connections = options.connections;
+        let (connections, max_memory) = (options.connections, options.max_memory);
         Ok(CozeAuthMock::new(
             options.settings()?,
             addressing,
             connections,
+            max_memory,
         ))
     }
 }

@@ -99,8 +99,9 @@ impl CozeAuthMock {
         settings: Settings,
         addressing: Arc<Addressing>,
         connections: ConnectionLimits,
+        max_memory: usize,
     ) -> Self {
-        let worlds = Worlds::new(settings, addressing);
+        let worlds = Worlds::new(settings, addressing, max_memory);
         let routes = router::router(worlds.addressing());
         Self {
             first: MockWorld::new(worlds.first()),
@@ -174,7 +175,7 @@ impl CozeAuthMock {
         if !seeded {
             settings.seed = self.worlds.settings(name).seed;
         }
-        let made = self.worlds.make(name, settings, true, UNUSED_WORLD);
+        let made = self.worlds.make(name, settings, true, UNUSED_WORLD, 0);
         made.map(MockWorld::new).map_err(SetupError::World)
     }
 

@@ -75,6 +75,9 @@ pub(crate) struct Serve {
     /// Answer violations of a rule differently, such as refresh.rotate=401:invalid_client
     #[arg(long = "answer", value_name = "ID=STATUS[:CODE]", value_parser = parse_answer)]
     answers: Vec<(String, u16, Option<String>)>,
+    /// Maximum number of megabytes that all worlds together hold [default: 256]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(16..))]
+    max_memory: Option<u32>,
     /// Seed of all codes and tokens, which are then the same in every run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -216,6 +219,9 @@ impl Serve {
         }
         for (id, status, error) in &self.answers {
             builder = builder.answer(id, *status, error.as_deref());
+        }
+        if let Some(megabytes) = self.max_memory {
+            builder = builder.max_memory_mb(usize::try_from(megabytes).unwrap_or(usize::MAX));
         }
         if let Some(seed) = self.seed {
             builder = builder.seed(seed);

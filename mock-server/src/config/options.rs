@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::SetupError;
+use crate::limits::DEFAULT_MEMORY;
 use crate::net::addressing::Addressing;
 use crate::net::connections::ConnectionLimits;
 use crate::state::ids::Ids;
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) tls_names: Vec<String>,
     pub(crate) connections: ConnectionLimits,
     pub(crate) addressing: Addressing,
+    /// Maximum number of bytes that all worlds together hold.
+    pub(crate) max_memory: usize,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,7 @@ impl Options {
             tls_names: Vec::new(),
             connections: ConnectionLimits::default(),
             addressing: Addressing::default(),
+            max_memory: DEFAULT_MEMORY,
         }
     }
 

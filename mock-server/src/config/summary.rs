@@ -9,9 +9,7 @@ use crate::limits::{
     self, CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY,
     MAX_HEADERS, MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
 };
-use crate::net::connections::ConnectionLimits;
 use crate::state::app::Consent;
-use crate::state::settings::Settings;
 
 pub(crate) fn summary(options: &Options) -> String {
     let (listen, settings) = (options.listen.to_string(), &options.settings);
@@ -93,11 +91,12 @@ pub(crate) fn summary(options: &Options) -> String {
     for api in &settings.apis {
         let _ = writeln!(text, "API call {} {}", api.method, api.path);
     }
-    limits(settings, &options.connections, &mut text);
+    limits(options, &mut text);
     text
 }
 
-fn limits(settings: &Settings, connections: &ConnectionLimits, text: &mut String) {
+fn limits(options: &Options, text: &mut String) {
+    let (settings, connections) = (&options.settings, &options.connections);
     let ttl = settings.ttl;
     text.push_str("Limits\n");
     for (name, value) in [
@@ -132,6 +131,10 @@ fn limits(settings: &Settings, connections: &ConnectionLimits, text: &mut String
             written(limits::MAX_WAIT_MS / 1000),
         ),
         ("worlds", limits::MAX_WORLDS.to_string()),
+        (
+            "memory of all worlds",
+            format!("{} MB", options.max_memory / limits::MEGABYTE),
+        ),
         (
             "world in use after a use",
             written(limits::WORLD_IN_USE.as_secs()),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
+use super::faults::room_for;
 use super::reply::{Handled, Json, Problem, done, parse};
 use crate::intercept::api_spec::{ApiSpec, SHAPE};
 use crate::limits::MAX_APIS;
@@ -15,6 +16,7 @@ use crate::web::in_world::InWorld;
 pub(super) async fn add(InWorld(world): InWorld, body: Bytes) -> Handled {
     let spec: ApiSpec = parse(&body, SHAPE)?;
     let api = spec.api().map_err(|(_, why)| Problem::bad(why))?;
+    room_for(&world, body.len())?;
     let id = world.apis.put(Arc::new(api), MAX_APIS).ok_or_else(|| {
         let text =
             format!("there are already {MAX_APIS} API calls; DELETE one of them, or POST /reset");

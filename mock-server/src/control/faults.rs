@@ -12,14 +12,33 @@ use crate::intercept::script::{ScriptEnd, ScriptStep};
 use crate::intercept::selector::SelectorSpec;
 use crate::limits::{MAX_FAULTS, MAX_SCRIPT_STEPS};
 use crate::web::in_world::InWorld;
+use crate::world::World;
 
 pub(super) async fn place(InWorld(world): InWorld, body: Bytes) -> Handled {
     let spec: PlacedFaultSpec = parse(&body, &PlacedFaultSpec::shape())?;
     let (on, fault) = spec.placed().map_err(Problem::bad)?;
+    room_for(&world, body.len())?;
     let placed = world.faults.place(on, fault, MAX_FAULTS);
     placed
         .map(|placed| Json(json!({ "id": placed.id })))
         .ok_or_else(|| full("faults"))
+}
+
+/// Refuses what nobody evicts if the worlds hold as much as they may.
+pub(super) fn room_for(world: &World, bytes: usize) -> Result<(), Problem> {
+    // Counts what was placed before.
+    world.recount();
+    let Some(worlds) = world.worlds() else {
+        return Ok(());
+    };
+    if worlds.makes_room_for(bytes) {
+        return Ok(());
+    }
+    let max = worlds.memory().max();
+    let text = format!(
+        "the worlds of this mock hold {max} bytes, and that is the maximum; remove worlds, faults or scripts, or start it with more: --max-memory MB"
+    );
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 fn full(what: &str) -> Problem {
@@ -136,6 +155,7 @@ pub(super) async fn run(InWorld(world): InWorld, body: Bytes) -> Handled {
             "then has 1 to {MAX_SCRIPT_STEPS} steps"
         )));
     }
+    room_for(&world, body.len())?;
     let steps: Result<Vec<_>, _> = spec.then.into_iter().map(StepSpec::step).collect();
     let script = world.faults.run(on, steps?, after, MAX_FAULTS);
     script

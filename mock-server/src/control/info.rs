@@ -45,6 +45,9 @@ pub(crate) fn describe(world: &World, base_url: &str) -> Value {
     if world.addressing.ca_pem().is_some() {
         info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
     }
+    if let Some(worlds) = world.worlds() {
+        info["max_memory_bytes"] = worlds.memory().max().into();
+    }
     port::describe(&mut info, world, base_url);
     info
 }

@@ -1,7 +1,6 @@
 //! Counters for Prometheus, in its text format 0.0.4.
 
 use std::fmt::Write as _;
-use std::sync::Weak;
 
 use axum::response::Response;
 
@@ -46,18 +45,42 @@ pub(crate) fn text(world: &World) -> String {
     let n = state.journal.iter().len();
     let help = "Requests that the journal keeps.";
     single(&mut text, "journal_entries", "gauge", help, n);
+    let help = "Bytes of the requests that the journal keeps.";
+    single(
+        &mut text,
+        "journal_bytes",
+        "gauge",
+        help,
+        state.journal.memory(),
+    );
     drop(state);
     let (gates, held) = world.gates.counts();
     single(&mut text, "gates", "gauge", "Gates that are set.", gates);
     let help = "Requests that wait at a gate.";
     single(&mut text, "gates_waiting", "gauge", help, held);
     // Of the first world alone, so that what a world answers does not depend on the others.
-    let worlds = world.worlds.get().filter(|_| world.name().is_none());
-    if let Some(worlds) = worlds.and_then(Weak::upgrade) {
+    let worlds = world.worlds().filter(|_| world.name().is_none());
+    if let Some(worlds) = worlds {
         let help = "Worlds of this mock, the first included.";
         single(&mut text, "worlds", "gauge", help, worlds.count());
         let help = "Worlds that have a port of their own.";
         single(&mut text, "world_ports", "gauge", help, worlds.ports());
+        let help = "Bytes that all worlds together hold.";
+        single(
+            &mut text,
+            "memory_bytes",
+            "gauge",
+            help,
+            worlds.memory().used(),
+        );
+        let help = "Maximum of those bytes.";
+        single(
+            &mut text,
+            "memory_max_bytes",
+            "gauge",
+            help,
+            worlds.memory().max(),
+        );
     }
     text
 }

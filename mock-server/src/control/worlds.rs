@@ -105,7 +105,13 @@ async fn make(
     let settings = options.settings();
     let settings = settings.map_err(|problem| Problem::bad(problem.to_string()))?;
     let kept = request.ttl_s.map_or(UNUSED_WORLD, Duration::from_secs);
-    let made = worlds.make(&request.name, settings, request.config.is_some(), kept);
+    let made = worlds.make(
+        &request.name,
+        settings,
+        request.config.is_some(),
+        kept,
+        request.config.as_ref().map_or(0, String::len),
+    );
     let world = made.map_err(|problem| match problem {
         WorldError::Full => Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem.to_string()),
         WorldError::Name => Problem::bad(problem.to_string()),

@@ -83,6 +83,16 @@ impl Apis {
         self.configure(apis);
     }
 
+    /// Number of bytes that the calls hold, without those of the settings, which worlds share.
+    pub(crate) fn bytes(&self) -> usize {
+        if !self.any.load(Ordering::Acquire) {
+            return 0;
+        }
+        let state = self.state();
+        let own = state.all.iter().filter(|named| !named.configured);
+        own.map(|named| named.api.bytes()).sum()
+    }
+
     pub(crate) fn all(&self) -> Vec<Named> {
         self.state().all.clone()
     }

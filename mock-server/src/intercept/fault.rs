@@ -48,6 +48,13 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Number of bytes that it holds, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 64);
+        size_of::<Self>() + headers.sum::<usize>() + self.body.as_ref().map_or(0, Bytes::len)
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             at: kind.row().at,

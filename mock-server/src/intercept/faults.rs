@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::fault::Fault;
 use super::fault_kind::Kind;
 use super::phase::At;
-use super::registry::{Registered, Registry};
+use super::registry::{Item, Registered, Registry};
 use super::script::{ErrorStep, Meets, Script, ScriptEnd, ScriptStep};
 use super::selector::On;
 use crate::protocol::request::Incoming;
@@ -98,6 +98,12 @@ pub(crate) struct Counts {
     pub(crate) fired: u64,
 }
 
+impl Item for Placed {
+    fn bytes(&self) -> usize {
+        self.fault.bytes()
+    }
+}
+
 impl Placed {
     pub(crate) fn counts(&self) -> Counts {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,6 +184,11 @@ impl Faults {
     }
 
     /// Adds a fault. Returns none if there are `most` already.
+    /// Number of bytes that faults and scripts hold, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.placed.bytes() + self.scripts.bytes()
+    }
+
     pub(crate) fn place(
         &self,
         on: On,

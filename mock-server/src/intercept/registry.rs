@@ -1,13 +1,22 @@
 //! A registry of faults or scripts: each has an id, in the order in which they were added.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+
+/// What a registry holds.
+pub(crate) trait Item {
+    /// Number of bytes that it holds, roughly.
+    fn bytes(&self) -> usize;
+}
 
 /// The faults or the scripts of one world.
 #[derive(Debug)]
 pub(crate) struct Registry<T> {
     letter: char,
+    /// Number of bytes that the items hold.
+    bytes: AtomicUsize,
     state: Mutex<State<T>>,
 }
 
@@ -33,7 +42,7 @@ impl<T> Registered<T> {
     }
 }
 
-impl<T> Registry<T> {
+impl<T: Item> Registry<T> {
     pub(crate) const fn new(letter: char) -> Self {
         let state = State {
             made: 0,
@@ -42,8 +51,14 @@ impl<T> Registry<T> {
         };
         Self {
             letter,
+            bytes: AtomicUsize::new(0),
             state: Mutex::new(state),
         }
+    }
+
+    /// Number of bytes that the items hold, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -62,6 +77,8 @@ impl<T> Registry<T> {
             item,
             removed: watch::Sender::new(state.ended),
         });
+        self.bytes
+            .fetch_add(registered.item.bytes(), Ordering::Relaxed);
         state.all.push(registered.clone());
         Some(registered)
     }
@@ -102,6 +119,8 @@ impl<T> Registry<T> {
             .extract_if(.., |registered| is(registered))
             .collect();
         for registered in &taken {
+            self.bytes
+                .fetch_sub(registered.item.bytes(), Ordering::Relaxed);
             registered.removed.send_replace(true);
         }
         taken.len()

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use http::StatusCode;
 
 use super::fault::{Fault, sendable};
+use super::registry::Item;
 use super::selector::On;
 use crate::protocol::rules::Rule;
 
@@ -118,6 +119,17 @@ pub(crate) struct Script {
     steps: Vec<ScriptStep>,
     after: ScriptEnd,
     matched: Mutex<u64>,
+}
+
+impl Item for Script {
+    fn bytes(&self) -> usize {
+        let steps = self.steps.iter().map(|ScriptStep(meets)| match meets {
+            Meets::Rules => 0,
+            Meets::Error(step) => step.error.len() + step.message.len(),
+            Meets::Fault(fault) => fault.bytes(),
+        });
+        steps.sum::<usize>() + self.steps.capacity() * size_of::<ScriptStep>()
+    }
 }
 
 impl Script {

@@ -25,10 +25,28 @@ pub struct Leak {
     pub logid: String,
 }
 
+impl Leak {
+    /// Number of bytes that it holds on the heap.
+    pub(super) fn heap(&self) -> usize {
+        let texts = [
+            Some(&self.logid),
+            self.name.as_ref(),
+            self.fingerprint.as_ref(),
+        ];
+        texts
+            .into_iter()
+            .flatten()
+            .map(|text| text.capacity() + 16)
+            .sum()
+    }
+}
+
 /// The leaks of a world. The journal may have evicted their requests.
 #[derive(Debug, Default)]
 pub(crate) struct Leaks {
     kept: VecDeque<Leak>,
+    /// Number of bytes that those hold on the heap.
+    heap: usize,
     pub(crate) total: u64,
 }
 
@@ -38,10 +56,29 @@ impl Leaks {
             logid.clone_into(&mut leak.logid);
             self.total += 1;
             if self.kept.len() == MAX_LEAKS {
-                self.kept.pop_front();
+                self.evict();
             }
-            self.kept.push_back(leak.clone());
+            let leak = leak.clone();
+            self.heap += leak.heap();
+            self.kept.push_back(leak);
         }
+    }
+
+    fn evict(&mut self) {
+        let evicted = self.kept.pop_front();
+        self.heap -= evicted.as_ref().map_or(0, Leak::heap);
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.heap + self.kept.capacity() * size_of::<Leak>()
+    }
+
+    /// Evicts the older half, and gives its memory back.
+    pub(crate) fn halve(&mut self) {
+        for _ in 0..self.kept.len().div_ceil(2) {
+            self.evict();
+        }
+        self.kept.shrink_to_fit();
     }
 
     /// Oldest first.

@@ -56,7 +56,39 @@ fn joined(lines: &str) -> BTreeMap<String, String> {
     headers
 }
 
+/// Number of bytes that count for an allocation beside its contents.
+const ALLOCATION: usize = 16;
+
+fn bytes(text: &String) -> usize {
+    text.capacity() + ALLOCATION
+}
+
 impl Record {
+    /// Number of bytes that it holds on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        let json = |json: &Vec<u8>| json.capacity() + ALLOCATION;
+        let outcome = &self.outcome;
+        let texts = [&self.client, &outcome.error, &self.script];
+        let texts = texts.into_iter().flatten().map(bytes);
+        let jsons = self.json.iter().chain(self.jwt.iter().flatten()).map(json);
+        let leaks = self.leaks.iter().map(Leak::heap);
+        let leaks = self.leaks.capacity() * size_of::<Leak>() + leaks.sum::<usize>();
+        let refusal = self.refusal.as_ref().map(|refusal| {
+            size_of::<Refusal>()
+                + 3 * ALLOCATION
+                + refusal.expected.capacity()
+                + refusal.actual.capacity()
+        });
+        bytes(&self.head)
+            + bytes(&outcome.logid)
+            + outcome.relaxed.capacity() * size_of::<&str>()
+            + self.method.len()
+            + texts.sum::<usize>()
+            + jsons.sum::<usize>()
+            + leaks
+            + refusal.unwrap_or_default()
+    }
+
     /// The path without its query, redacted.
     pub(crate) fn path(&self) -> &str {
         let end = self.head.find(['?', '\n']);

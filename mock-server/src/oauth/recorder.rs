@@ -196,14 +196,16 @@ pub(super) fn write(
 
 /// Amends the newest entry, after a fault has changed its answer.
 pub(crate) fn amend_newest(state: &mut State, status: u16, interference: Interference) {
-    let Some(entry) = state.journal.newest_mut() else {
-        return;
-    };
-    state.counts.undo(Key::of(entry));
-    entry.outcome.status = status;
-    entry.fault = interference.fault;
-    entry.script = interference.script;
-    state.counts.count(Key::of(entry));
+    let State {
+        journal, counts, ..
+    } = state;
+    journal.amend_newest(|entry| {
+        counts.undo(Key::of(entry));
+        entry.outcome.status = status;
+        entry.fault = interference.fault;
+        entry.script = interference.script;
+        counts.count(Key::of(entry));
+    });
 }
 
 pub(super) fn method(request: &Incoming) -> Cow<'static, str> {

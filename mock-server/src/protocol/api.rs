@@ -64,6 +64,12 @@ pub(crate) struct EventStream {
 pub(crate) type Wrong = (&'static str, String);
 
 impl Api {
+    /// Number of bytes that it holds, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let events = self.stream.as_ref().map_or(0, |stream| stream.ends.len());
+        size_of::<Self>() + self.path.len() + self.body.len() + events * size_of::<usize>()
+    }
+
     /// Answers with this JSON.
     ///
     /// # Panics

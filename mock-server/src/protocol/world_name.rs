@@ -10,7 +10,7 @@ use crate::limits::{MAX_WORLD_NAME, MAX_WORLDS, WORLD_IN_USE};
 pub enum WorldError {
     /// A world cannot have this name: it does not fit in a path.
     Name,
-    /// The maximum number of worlds are in use.
+    /// The maximum number of worlds are in use, or the worlds hold as much memory as they may.
     Full,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for WorldError {
             ),
             Self::Full => write!(
                 f,
-                "this mock has {MAX_WORLDS} worlds, and all are in use: held, or used again within {} seconds; remove one (DELETE /_mock/v1/worlds/{{name}}), or try again later",
+                "this mock has no room for another world: it has {MAX_WORLDS}, or as many as its memory is for, and all are in use (held, or used again within {} seconds); remove one (DELETE /_mock/v1/worlds/{{name}}), or try again later",
                 WORLD_IN_USE.as_secs()
             ),
         }

@@ -6,6 +6,20 @@ use hashbrown::HashTable;
 
 use crate::protocol::digest::Digest;
 
+/// Memory that a value holds on the heap.
+pub(crate) trait Heap {
+    /// Number of bytes. It does not change while the value is in a map.
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Heap for () {}
+
+impl Heap for u16 {}
+
+impl Heap for Digest {}
+
 /// A map that evicts its oldest entry when it is full. The hash table, which is half empty, holds only places; the entries
 /// are dense.
 #[derive(Debug)]
@@ -14,8 +28,10 @@ pub(crate) struct CappedMap<T> {
     entries: VecDeque<(Digest, T)>,
     /// The place of the first entry. Places are consecutive and may wrap.
     first: u32,
-    cap: usize,
+    cap: u32,
     evicted: u64,
+    /// Number of bytes that the values hold on the heap.
+    heap: usize,
 }
 
 /// The hash of a key. A digest is distributed as evenly as any hash of it.
@@ -37,30 +53,56 @@ fn index(place: u32, first: u32) -> Option<usize> {
     usize::try_from(place.wrapping_sub(first)).ok()
 }
 
-impl<T> CappedMap<T> {
+impl<T: Heap> CappedMap<T> {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
             places: HashTable::new(),
             entries: VecDeque::new(),
             first: 0,
-            cap,
+            // Settings have far smaller ones.
+            cap: u32::try_from(cap).unwrap_or(u32::MAX),
             evicted: 0,
+            heap: 0,
         }
     }
 
+    fn cap(&self) -> usize {
+        usize::try_from(self.cap).unwrap_or(usize::MAX)
+    }
+
+    /// Number of bytes that the map holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.heap
+            + self.entries.capacity() * size_of::<(Digest, T)>()
+            + self.places.allocation_size()
+    }
+
+    /// Evicts the older half, and gives its memory back.
+    pub(crate) fn halve(&mut self) {
+        for _ in 0..self.entries.len().div_ceil(2) {
+            self.drop_oldest();
+        }
+        self.entries.shrink_to_fit();
+        self.places = HashTable::new();
+        self.place_all();
+    }
+
     pub(crate) fn insert(&mut self, key: Digest, value: T) {
+        let heap = value.heap();
         if let Some(known) = self.get_mut(&key) {
-            *known = value;
+            let before = std::mem::replace(known, value).heap();
+            self.heap = self.heap - before + heap;
             return;
         }
-        if self.entries.len() >= self.cap && !self.evict() {
+        if self.entries.len() >= self.cap() && !self.evict() {
             return;
         }
         let length = self.entries.len();
         // The last doubling would take more than it can ever fill.
-        if length == self.entries.capacity() && length > self.cap / 2 {
-            self.entries.reserve_exact(self.cap - length);
+        if length == self.entries.capacity() && length > self.cap() / 2 {
+            self.entries.reserve_exact(self.cap() - length);
         }
+        self.heap += heap;
         let length = u32::try_from(length).expect("caps are far below");
         let place = self.first.wrapping_add(length);
         self.entries.push_back((key, value));
@@ -74,23 +116,37 @@ impl<T> CappedMap<T> {
         if self.evicted == 0 {
             // Room for as many places without an entry as there are with one.
             let rehash = rehash(&self.entries, self.first);
-            self.places.reserve(self.cap, rehash);
+            self.places.reserve(self.entries.len(), rehash);
         }
-        if self.entries.pop_front().is_none() {
+        if !self.drop_oldest() {
             return false;
         }
-        self.first = self.first.wrapping_add(1);
-        self.evicted += 1;
         if self.places.len() == self.places.capacity() {
             self.places.clear();
-            let rehash = rehash(&self.entries, self.first);
-            let mut place = self.first;
-            for (key, _) in &self.entries {
-                self.places.insert_unique(hash(key), place, &rehash);
-                place = place.wrapping_add(1);
-            }
+            self.place_all();
         }
         true
+    }
+
+    /// Evicts the oldest entry, whose place stays in the table.
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, evicted)) = self.entries.pop_front() else {
+            return false;
+        };
+        self.heap -= evicted.heap();
+        self.first = self.first.wrapping_add(1);
+        self.evicted += 1;
+        true
+    }
+
+    /// Fills the empty table.
+    fn place_all(&mut self) {
+        let rehash = rehash(&self.entries, self.first);
+        let mut place = self.first;
+        for (key, _) in &self.entries {
+            self.places.insert_unique(hash(key), place, &rehash);
+            place = place.wrapping_add(1);
+        }
     }
 
     fn at(&self, key: &Digest) -> Option<usize> {
@@ -146,6 +202,45 @@ impl<T> CappedMap<T> {
 mod tests {
     use super::*;
     use crate::protocol::digest::digest;
+
+    impl Heap for u32 {}
+
+    /// A text holds what it is long.
+    impl Heap for &str {
+        fn heap(&self) -> usize {
+            self.len()
+        }
+    }
+
+    #[test]
+    fn what_is_evicted_is_not_held_any_more() {
+        let mut map = CappedMap::new(1_000);
+        let key = |n: usize| digest(&n.to_string());
+        for n in 0..1_500 {
+            map.insert(key(n), "1234567890");
+        }
+        map.insert(key(1_499), "12345");
+        let full = map.memory();
+        assert_eq!(map.heap, 9_995);
+        map.halve();
+        assert_eq!(
+            (map.entries.len(), map.heap, map.evicted()),
+            (500, 4_995, 1_000)
+        );
+        assert!(
+            map.memory() < full * 6 / 10,
+            "{full}, then {}",
+            map.memory()
+        );
+        for n in 1_000..1_500 {
+            assert!(map.get(&key(n)).is_some() && map.get(&key(n - 1_000)).is_none());
+        }
+        for n in 1_500..3_000 {
+            map.insert(key(n), "1234567890");
+        }
+        assert_eq!((map.entries.len(), map.heap), (1_000, 10_000));
+        assert!(map.get(&key(2_000)).is_some() && map.get(&key(1_999)).is_none());
+    }
 
     #[test]
     fn places_without_an_entry_are_removed_before_the_table_grows() {

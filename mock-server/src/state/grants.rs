@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::capped_map::Heap;
 use super::provenance::{Mark, Origin};
 use super::user::User;
 use crate::protocol::digest::Digest;
@@ -31,6 +32,48 @@ pub(crate) struct Challenge {
     pub(crate) value: String,
     pub(crate) s256: bool,
 }
+
+impl Challenge {
+    fn heap(&self) -> usize {
+        self.value.capacity()
+    }
+}
+
+/// Number of bytes of a text that may not be there, with what its allocation takes.
+fn bytes(text: Option<&String>) -> usize {
+    text.map_or(0, |text| text.capacity() + 16)
+}
+
+impl Heap for Authorization {
+    fn heap(&self) -> usize {
+        let challenge = self.challenge.as_ref().map_or(0, Challenge::heap);
+        let texts = [
+            Some(&self.redirect_uri),
+            self.state.as_ref(),
+            self.workspace.as_ref(),
+        ];
+        texts.into_iter().map(bytes).sum::<usize>() + challenge
+    }
+}
+
+/// The redirect URI counts for each code, although most codes share one.
+impl Heap for Code {
+    fn heap(&self) -> usize {
+        let challenge = self.challenge.as_ref();
+        let challenge = challenge.map_or(0, |challenge| challenge.heap() + size_of::<Challenge>());
+        self.redirect_uri.len() + challenge
+    }
+}
+
+impl Heap for Device {
+    fn heap(&self) -> usize {
+        bytes(Some(&self.user_code)) + bytes(self.workspace.as_ref())
+    }
+}
+
+impl Heap for AccessToken {}
+
+impl Heap for RefreshToken {}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Code {

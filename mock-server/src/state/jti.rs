@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::digest::Digest;
 
-/// The `jti` values of used assertions. None is evicted before its assertion expires.
+/// The `jti` values of used assertions. None is evicted before its assertion expires, unless the mock has no memory left.
 #[derive(Debug)]
 pub(crate) struct SeenJtis {
     seen: BTreeSet<(u64, Digest)>,
@@ -45,6 +45,20 @@ impl SeenJtis {
             Jti::Full
         } else {
             Jti::New
+        }
+    }
+
+    /// Number of bytes that the memory holds: two trees, whose nodes are two thirds full on average.
+    pub(crate) fn memory(&self) -> usize {
+        self.expiry.len() * (size_of::<(u64, Digest)>() * 2 * 3 / 2 + 16)
+    }
+
+    /// Evicts the half that expires first. Only a mock that has no memory left does that.
+    pub(crate) fn halve(&mut self) {
+        for _ in 0..self.seen.len().div_ceil(2) {
+            if let Some((_, jti)) = self.seen.pop_first() {
+                self.expiry.remove(&jti);
+            }
         }
     }
 

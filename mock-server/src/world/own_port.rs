@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::World;
-use super::worlds::Worlds;
 use crate::limits::MAX_WORLD_PORTS;
 use crate::net::port::Port;
 
@@ -163,8 +162,7 @@ impl World {
     /// Opens a port of the world's own; 0 is a free one, or the one that the world has. Returns its number. If the world has
     /// another port, that one is closed.
     pub(crate) fn open_port(self: &Arc<Self>, port: u16) -> Result<u16, PortError> {
-        let worlds = self.worlds.get().and_then(Weak::<Worlds>::upgrade);
-        let worlds = worlds.ok_or(PortError::NotListening)?;
+        let worlds = self.worlds().ok_or(PortError::NotListening)?;
         let mut slot = self.slot();
         match &*slot {
             Slot::Ended => return Err(PortError::Ended),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::memory::{Home, Locked, Memory, WORLD};
 use super::own_port::{Ports, ServePorts};
 use super::{NOWHERE, World};
 use crate::journal::log_id::LogIds;
@@ -30,6 +31,7 @@ pub(crate) struct Worlds {
     pub(super) ports: Ports,
     /// By the digest of a name: how many worlds of that name have given log ids and ended.
     rounds: Mutex<CappedMap<u16>>,
+    memory: Arc<Memory>,
     this: Weak<Self>,
 }
 
@@ -65,12 +67,24 @@ impl Named {
 }
 
 impl Worlds {
-    pub(crate) fn new(settings: Settings, addressing: Arc<Addressing>) -> Arc<Self> {
+    /// `max_memory` is the maximum number of bytes that all worlds together hold.
+    pub(crate) fn new(
+        settings: Settings,
+        addressing: Arc<Addressing>,
+        max_memory: usize,
+    ) -> Arc<Self> {
         let state = State::new(settings, LogIds::new("", 0));
         let first = World::new(state, String::new(), addressing);
         Arc::new_cyclic(|this| {
-            first.worlds.get_or_init(|| this.clone());
+            let memory = Memory::new(max_memory);
+            first.home.get_or_init(|| Home {
+                worlds: this.clone(),
+                memory: memory.clone(),
+            });
+            // So that it is counted.
+            first.recount();
             Self {
+                memory,
                 first,
                 root_url: OnceLock::new(),
                 named: Mutex::default(),
@@ -143,26 +157,31 @@ impl Worlds {
             found.uses = found.uses.saturating_add(1);
             return Ok(found.world.clone());
         }
-        self.make_room(&mut named)?;
+        self.make_room(&mut named, 0)?;
         let made = self.fresh(name, self.settings(name));
         Ok(Self::put(&mut named, name, made))
     }
 
     /// Makes a world, and removes an earlier one of that name. If `own` is true, a reload does not change it.
+    /// `configured` is the number of bytes of a configuration of its own.
     pub(crate) fn make(
         &self,
         name: &str,
         settings: Settings,
         own: bool,
         kept: Duration,
+        configured: usize,
     ) -> Result<Arc<World>, WorldError> {
         check(name)?;
         let mut named = self.locked();
         if let Some(before) = named.remove(name) {
             self.end_one(&before.world);
         }
-        self.make_room(&mut named)?;
+        // What is read from a configuration takes some times its text.
+        let configured = configured.saturating_mul(4);
+        self.make_room(&mut named, configured)?;
         let mut made = self.fresh(name, settings);
+        made.world.configured(configured);
         (made.kept, made.own_settings, made.uses) = (kept, own, 2);
         Ok(Self::put(&mut named, name, made))
     }
@@ -206,6 +225,66 @@ impl Worlds {
         }
     }
 
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Returns true if the worlds may hold so many bytes more, after they have dropped what can be dropped.
+    pub(crate) fn makes_room_for(&self, bytes: usize) -> bool {
+        if !self.memory.has_room_for(bytes) {
+            self.relieve();
+        }
+        self.memory.has_room_for(bytes)
+    }
+
+    /// Frees memory, until an eighth of it is free: worlds that were used once and are not in use are evicted, oldest first.
+    /// Then the largest world drops the older half of its journal or, if the journal is less than half of it, of all that it
+    /// keeps, and so on. What somebody else has locked is left for the next time.
+    pub(crate) fn relieve(&self) {
+        let Ok(mut named) = self.named.try_lock() else {
+            return;
+        };
+        self.relieve_among(&mut named);
+    }
+
+    fn relieve_among(&self, named: &mut BTreeMap<String, Named>) {
+        let mut once: Vec<_> = named
+            .iter()
+            .filter(|(_, entry)| entry.was_used_once() && !entry.is_held())
+            .map(|(name, entry)| (entry.used, name.clone()))
+            .collect();
+        once.sort_unstable();
+        for (_, name) in once {
+            if self.memory.is_relieved() {
+                return;
+            }
+            if let Some(entry) = named.remove(&name) {
+                self.end_one(&entry.world);
+            }
+        }
+        while !self.memory.is_relieved() {
+            let all = named.values().map(|entry| &entry.world);
+            let all = all.chain(std::iter::once(&self.first));
+            let Some(largest) = all.max_by_key(|world| world.freeable()) else {
+                return;
+            };
+            let before = self.memory.used();
+            let Some(mut state) = Locked::at_once(largest) else {
+                return;
+            };
+            tracing::warn!(
+                world = largest.name(),
+                "the worlds hold {before} bytes, and may hold {}: this one drops the older half of its requests or tokens",
+                self.memory.max()
+            );
+            state.halve();
+            drop(state);
+            if self.memory.used() >= before {
+                return;
+            }
+        }
+    }
+
     /// Number of worlds, the first included.
     pub(crate) fn count(&self) -> usize {
         self.locked().len() + 1
@@ -236,7 +315,11 @@ impl Worlds {
             mount.clone(),
             self.addressing().clone(),
         );
-        world.worlds.get_or_init(|| self.this.clone());
+        world.home.get_or_init(|| Home {
+            worlds: self.this.clone(),
+            memory: self.memory.clone(),
+        });
+        world.recount();
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
         world.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {
@@ -248,9 +331,13 @@ impl Worlds {
         }
     }
 
-    /// Makes room for one more world: evicts those that were unused for their whole lifetime and, if that is not enough, the
+    /// Makes room for one more world, which has so many bytes of a configuration: evicts those that were unused for their whole lifetime and, if that is not enough, the
     /// oldest that was used once, else the one that was not used for the longest. A world in use is never evicted.
-    fn make_room(&self, named: &mut BTreeMap<String, Named>) -> Result<(), WorldError> {
+    fn make_room(
+        &self,
+        named: &mut BTreeMap<String, Named>,
+        configured: usize,
+    ) -> Result<(), WorldError> {
         let now = Instant::now();
         named.retain(|_, entry| {
             let kept = entry.is_held() || !entry.is_unused_for(entry.kept, now);
@@ -264,7 +351,13 @@ impl Worlds {
                 return Err(WorldError::Full);
             }
         }
-        Ok(())
+        if !self.memory.has_room_for(WORLD + configured) {
+            self.relieve_among(named);
+        }
+        match self.memory.has_room_for(WORLD + configured) {
+            true => Ok(()),
+            false => Err(WorldError::Full),
+        }
     }
 
     /// Evicts the world that is needed least. Returns false if all are in use.
@@ -286,9 +379,10 @@ mod tests {
     use super::*;
     use crate::intercept::phase::At;
     use crate::intercept::selector::On;
+    use crate::limits::DEFAULT_MEMORY;
 
     fn worlds() -> Arc<Worlds> {
-        Worlds::new(Settings::standard([1; 32]), Arc::default())
+        Worlds::new(Settings::standard([1; 32]), Arc::default(), DEFAULT_MEMORY)
     }
 
     fn names(worlds: &Worlds) -> Vec<String> {
@@ -319,7 +413,7 @@ mod tests {
         use_at(&worlds, "not-lately", 2, WORLD_IN_USE + SECOND);
         use_at(&worlds, "before-that", 2, WORLD_IN_USE + 2 * SECOND);
         let settings = worlds.settings("made");
-        let made = worlds.make("made", settings, false, UNUSED_WORLD);
+        let made = worlds.make("made", settings, false, UNUSED_WORLD, 0);
         drop(made.expect("room"));
         for number in names(&worlds).len()..MAX_WORLDS {
             use_at(&worlds, &format!("n{number}"), 2, Duration::ZERO);
@@ -335,11 +429,11 @@ mod tests {
         assert_eq!(gone, ["once-before", "once", "before-that", "not-lately"]);
         let full = worlds.named("no-room").expect_err("all are in use");
         assert_eq!(full, WorldError::Full);
-        assert!(full.to_string().contains("1000 worlds, and all are in use"));
+        assert!(full.to_string().contains("all are in use"));
         let settings = worlds.settings("made");
-        let more = worlds.make("more", settings.clone(), false, UNUSED_WORLD);
+        let more = worlds.make("more", settings.clone(), false, UNUSED_WORLD, 0);
         assert!(more.is_err_and(|error| error == WorldError::Full));
-        let again = worlds.make("made", settings, false, UNUSED_WORLD);
+        let again = worlds.make("made", settings, false, UNUSED_WORLD, 0);
         assert!(again.is_ok(), "it takes the place of the one before");
         assert!(worlds.named("again").is_ok(), "those that are there go on");
     }
@@ -363,7 +457,7 @@ mod tests {
     fn one_that_nobody_uses_goes_in_time() {
         let worlds = worlds();
         let brief = |name| {
-            let made = worlds.make(name, worlds.settings(name), false, Duration::ZERO);
+            let made = worlds.make(name, worlds.settings(name), false, Duration::ZERO, 0);
             made.expect("a name")
         };
         drop(brief("brief"));

@@ -29,6 +29,7 @@ mod library;
 mod lineage;
 mod log_ids;
 mod logs;
+mod memory;
 mod month;
 mod openapi;
 mod pages;
