@@ -214,7 +214,8 @@ impl CozeAuthMock {
         Ok(())
     }
 
-    /// Returns the same mock as a router, to nest in another axum app.
+    /// Returns the same mock as a router, to nest in another axum app. Requests for names that are neither loopback nor those of
+    /// [`Builder::public_url`] and [`Builder::allowed_hosts`] are refused there as well.
     pub fn router(&self) -> Router {
         entrance::guarded(self.router.clone(), self.worlds.first())
     }

@@ -100,7 +100,7 @@ struct Sender<'a> {
     mode: &'a str,
     dest: &'a str,
     referer: &'a str,
-    has_credential: bool,
+    has_bearer: bool,
     has_browser_name: bool,
     takes_html: bool,
     /// `Access-Control-Request-Method`.
@@ -119,7 +119,7 @@ impl<'a> Sender<'a> {
                 "sec-fetch-mode" => sender.mode = text(value),
                 "sec-fetch-dest" => sender.dest = text(value),
                 "referer" => sender.referer = text(value),
-                "authorization" => sender.has_credential = true,
+                "authorization" => sender.has_bearer = is_bearer(value),
                 "user-agent" => sender.has_browser_name = value.as_bytes().starts_with(b"Mozilla/"),
                 "accept" => sender.takes_html = takes_html(value),
                 "access-control-request-method" => sender.asks_beforehand = true,
@@ -131,11 +131,9 @@ impl<'a> Sender<'a> {
 
     /// Returns true if a browser sent it that does not say for which site: an old one, or one that does not trust the connection,
     /// as is plain http to a name that is not of this machine. It leaves `Origin` out of these methods, and no page makes it send a
-    /// credential without `Origin`.
+    /// Bearer credential without `Origin`. A password that a person has typed it sends by itself.
     fn is_silent_browser(&self, method: &Method) -> bool {
-        self.has_browser_name
-            && !self.has_credential
-            && matches!(*method, Method::GET | Method::HEAD)
+        self.has_browser_name && !self.has_bearer && matches!(*method, Method::GET | Method::HEAD)
     }
 
     /// What it says of itself, for people.
@@ -366,8 +364,7 @@ fn judge(
         (How::Opened, Place::Authorize | Place::Page) => Ok(()),
         (How::Opened, Place::Control) if matches!(sender.site, Some("none") | None) => Ok(()),
         (How::Opened, _) => Err(Refusal::Opened),
-        // A browser asks for the icon of a tab by itself.
-        (How::Embedded, _) if reads && (path == PICTURE || path == "/favicon.ico") => Ok(()),
+        (How::Embedded, _) if reads && path == PICTURE => Ok(()),
         (How::Embedded, _) => Err(Refusal::Embedded),
     }
 }
@@ -384,6 +381,11 @@ fn origin_of(url: &str) -> &str {
     };
     let end = url[at + 3..].find(['/', '?', '#']);
     end.map_or(url, |end| &url[..at + 3 + end])
+}
+
+fn is_bearer(authorization: &HeaderValue) -> bool {
+    let scheme = authorization.as_bytes().get(..7);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 fn takes_html(accept: &HeaderValue) -> bool {

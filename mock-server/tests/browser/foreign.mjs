@@ -126,8 +126,13 @@ async function tryAll(browser, title, from, at, base, mock) {
     else assert.match(answer, /^refused: /, name)
     rows.push([name, answer, said])
   }
-  await pages.close()
   assert.deepEqual(await state(base), before, 'a foreign page has changed something')
+  // As every login begins: a page asks the person, and until then nothing is given.
+  const [shown] = await pages.tell(mock, at, (at, { authorize }) => void window.open(`${at}${authorize}`), given)
+  const { requests, ...after } = await state(base)
+  assert.deepEqual([shown, requests, after.tokens], ['200', before.requests + 1, before.tokens])
+  rows.push(['tab on authorize', shown, 'the consent page; the request is in the journal'])
+  await pages.close()
   tables.push([title, rows])
 }
 
@@ -202,7 +207,7 @@ export default function (test) {
 
   return async () => {
     for (const [title, rows] of tables.sort()) {
-      console.log(`\nA page ${title}; nothing of it changed anything:`)
+      console.log(`\nA page ${title}, and what the mock said; it changed nothing:`)
       for (const [name, answer, said] of rows) console.log(`  ${name.padEnd(38)} ${answer}${said ? ` (${said})` : ''}`)
     }
     await (await browser)?.close()

@@ -101,6 +101,7 @@ fn a_preflight_uses_nothing_up() {
         assert_eq!(m.control("/faults", &fault).status, 200);
         assert_eq!(m.control("/script", &script).status, 200);
     }
+    assert_eq!(preflight(&m, TOKEN, PAGE).status, 204);
     let gate = m.mock.gate("g", On::token(), At::Request);
     for _ in 0..3 {
         assert_eq!(preflight(&m, TOKEN, PAGE).status, 204, "no gate holds it");
@@ -255,6 +256,8 @@ fn the_control_plane_and_the_pages_stay_closed() {
         assert_is_closed(&ask(&m, "GET", path, &[("Origin", PAGE)]));
         let listed = ask(&m, "GET", path, &[("Origin", "https://app.example")]);
         assert_eq!(listed.status, 403, "{path}: the list is the data plane's");
+        // Before a world is made for it.
+        assert_eq!(listed.header("x-mock-guard"), "origin", "{path}");
         assert_is_closed(&listed);
     }
     for path in ["/oauth/consent", "/oauth/device-activation", "/_mock/"] {

@@ -215,6 +215,7 @@ fn an_image_a_script_a_frame_and_a_beacon_get_nothing() {
         "/t/evil/_mock/",
         "/t/evil/_mock/v1/info",
         "/_mock/v1/info?world=evil",
+        "/favicon.ico",
     ] {
         for site in ["cross-site", "same-site"] {
             for (mode, dest) in [
@@ -385,8 +386,12 @@ fn a_decision_is_taken_from_our_own_form_alone() {
     // A page of plain http to a name such as `mock` sends its origin and nothing else.
     let taken = decide(&[HERE, own]);
     assert_eq!(taken.status, 200, "{}", taken.text);
-    let pages = [ask(&m, "GET", "/oauth/device-activation", &[HERE])];
-    for page in pages {
+    for page in [
+        target(&authorize_url(&[("client_id", "x")])),
+        "/oauth/device-activation",
+        "/oauth/consent",
+    ] {
+        let page = ask(&m, "GET", page, &[HERE]);
         assert_eq!(
             page.header("referrer-policy"),
             "same-origin",
@@ -462,6 +467,10 @@ fn behind_a_public_url_a_silent_browser_is_known() {
         "/t/evil/_mock/v1/info",
         TOKEN,
     ] {
+        // With the password of the dashboard, which a browser sends by itself.
+        let password = ("Authorization", "Basic bWU6bGV0LW1lLWlu");
+        let image = ask(&m, "GET", path, &[host, BROWSER, AS_IMAGE, password]);
+        assert_refused(&image, "embedded");
         let image = ask(&m, "GET", path, &[host, BROWSER, AS_IMAGE]);
         assert_refused(&image, "embedded");
         let script = ask(&m, "GET", path, &[host, BROWSER, ("Accept", "*/*")]);
