@@ -79,6 +79,8 @@ impl Login {
         let remembered = remembered.map(|profile| profile.store);
         let kind = self.store.or(remembered).unwrap_or_default();
         let store = Store::open(kind, &name)?;
+        // Before a person logs in for a profile that cannot be written.
+        drop(Profile::lock(&name)?);
         let client = Client::new()?;
         let made = match self.with_token {
             true => self.take_token(&client, &name, &store, kind)?,

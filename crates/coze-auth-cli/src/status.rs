@@ -1,10 +1,11 @@
 //! `status`: tells which credential commands use, without asking Coze.
 
-use coze_auth::UnixTime;
 use coze_auth::tokens::system_now;
+use coze_auth::{Endpoints, Region, UnixTime, environment};
 use serde::Serialize;
 
 use crate::Common;
+use crate::app;
 use crate::credential::{self, Chosen, NEVER};
 use crate::failure::Failure;
 use crate::output;
@@ -41,15 +42,17 @@ impl Status {
         let profiles: Vec<&str> = all.iter().map(ProfileName::as_str).collect();
         match Chosen::by(common.profile.as_ref())? {
             Chosen::Variable => {
-                let base = std::env::var("COZE_API_BASE").ok();
-                let base = base.filter(|base| !base.is_empty());
+                // It is refused as by the other commands: it may have a password in it.
+                let endpoints = || environment(Region::Cn).endpoints();
+                let endpoints = app::is_set("COZE_API_BASE").then(endpoints).transpose()?;
+                let base = endpoints.as_ref().map(Endpoints::api_base);
                 match common.json {
                     true => output::line(output::json(&Json {
                         profile: None,
                         signed_in: true,
                         app: Some(AppKind::Token),
                         client_id: None,
-                        api_base: base.as_deref(),
+                        api_base: base,
                         store: None,
                         place: Some("COZE_API_TOKEN"),
                         expires_at: None,
@@ -57,12 +60,9 @@ impl Status {
                         profiles,
                     })),
                     false => {
-                        let base = base.unwrap_or_else(|| {
-                            "an API that COZE_API_BASE does not name".to_owned()
-                        });
+                        let base = base.unwrap_or("an API that COZE_API_BASE does not name");
                         output::line(format_args!(
-                            "The token in the variable COZE_API_TOKEN, for {}",
-                            output::plain(&base)
+                            "The token in the variable COZE_API_TOKEN, for {base}"
                         ))?;
                         tell_profiles(&profiles)
                     }

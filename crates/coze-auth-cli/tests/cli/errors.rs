@@ -221,3 +221,21 @@ fn the_exit_statuses_are_the_same_on_both_pages() {
     });
     assert_eq!(rows, [""; 0], "not in the help");
 }
+
+/// Nobody logs in for nothing, and no token is left that no profile names.
+#[test]
+fn a_profile_that_cannot_be_written_is_told_before_anybody_logs_in() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path.join(".config/coze-auth")).expect("made");
+    std::fs::write(home.path.join(".config/coze-auth/profiles"), "").expect("written");
+    let id = home.app(coze_auth_mock::AppKind::Device);
+    for arguments in [
+        &["login", "--with-token"][..],
+        &["login", "--client-id", &id],
+    ] {
+        let run = home.run_with(arguments, "pat_mock_alice");
+        assert_eq!(run.code, Some(7), "{run:?}");
+        assert!(run.stderr.contains("profiles"), "{run:?}");
+        assert_eq!(home.mock.requests().len(), 0);
+    }
+}

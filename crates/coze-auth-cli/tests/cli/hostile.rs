@@ -330,16 +330,20 @@ mod files {
         let run = home.run_with(&["login", "--with-token"], "pat_mock_alice\n");
         assert_eq!(run.code, Some(7), "{run:?}");
         fs::remove_file(&lock).expect("removed");
-        // The next process ids: one of them will be the login's.
-        let login = r#"for next in $(seq 1 300); do ln -s "$HOME/victim" "$1.$(($$ + next)).tmp"; done; printf pat_mock_alice | "$0" login --with-token"#;
+        // The file beside has the process's id in its name.
+        fs::write(home.path.join("token"), "pat_mock_alice").expect("written");
+        let login = r#"read go; exec "$0" login --with-token < "$HOME/token""#;
         let mut sh = Command::new("sh");
         sh.args(["-c", login, env!("CARGO_BIN_EXE_coze-auth")])
-            .arg(path.with_extension(""))
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &home.path)
             .env("COZE_API_BASE", home.mock.base_url());
-        let run = Run::of(sh.output().expect("it runs"));
+        let mut child = crate::support::piped(&mut sh);
+        let beside = path.with_extension(format!("{}.tmp", child.id()));
+        symlink(&victim, beside).expect("linked");
+        let mut stdin = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut stdin, b"go\n").expect("sent");
+        let run = Run::of(child.wait_with_output().expect("it ends"));
         assert_eq!(run.code, Some(0), "{run:?}");
         assert_eq!(fs::read_to_string(&victim).expect("a file"), "mine");
         assert_eq!(home.run(&["token"]).code, Some(0));
@@ -463,4 +467,35 @@ fn another_program_at_the_port_of_a_login_changes_nothing() {
         "{run:?}"
     );
     drop(silent);
+}
+
+/// An address of an API is refused by every command in the same way, and its password is not repeated.
+#[test]
+fn the_password_in_an_address_is_not_told() {
+    let home = Home::new();
+    for base in [
+        "http://user:S3CR3T@127.0.0.1:1",
+        "http://127.0.0.1:1/?key=S3CR3T",
+        "http://127.0.0.1:1/#S3CR3T",
+    ] {
+        for arguments in [
+            &["whoami"][..],
+            &["token"],
+            &["status"],
+            &["status", "--json"],
+            &["exec", "--", "true"],
+            &["api", "GET", "/v1/x"],
+            &["login", "--client-id", "1"],
+        ] {
+            let mut command = home.command(arguments);
+            command
+                .env("COZE_API_BASE", base)
+                .env("COZE_API_TOKEN", "pat_T0K3N");
+            let run = Run::of(command.output().expect("it runs"));
+            assert!(matches!(run.code, Some(7 | 125)), "{base}: {run:?}");
+            let all = format!("{}{}", run.stdout, run.stderr);
+            assert!(all.contains("COZE_API_BASE"), "{run:?}");
+            assert!(!all.contains("S3CR3T") && !all.contains("pat_"), "{run:?}");
+        }
+    }
 }
