@@ -32,11 +32,15 @@ impl Builder {
             self.options.addressing.admin_token = Some(random_token()?);
             self.options.addressing.made_token = true;
         }
-        if let Listen::Named(name) = &self.options.listen
-            && name.parse::<SocketAddr>().is_err()
-            && let Ok(host) = addressing::allowed_host(name)
-        {
-            self.options.addressing.allowed_hosts.push(host);
+        // What the mock listens on, and what its certificate is for, are its names.
+        let listen = match &self.options.listen {
+            Listen::Named(name) if name.parse::<SocketAddr>().is_err() => Some(name),
+            _ => None,
+        };
+        for name in listen.into_iter().chain(&self.options.tls_names) {
+            if let Ok(host) = addressing::allowed_host(name) {
+                self.options.addressing.allowed_hosts.push(host);
+            }
         }
         self.options.addressing.tls = self.make_tls(address)?.map(Arc::new);
         Ok((address, self.build()?))

@@ -64,12 +64,12 @@ impl Addressing {
     }
 
     /// Returns true if `authority` names this machine or the mock: a loopback name or address, the host to which the socket
-    /// is bound, that of the public URL, or a configured name.
+    /// is bound, that of the public URL, or a configured name; for a name `api.…` also `www.…`, which SDKs derive from it.
     pub(crate) fn is_own(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else {
             return false;
         };
-        let own = |own: &str| own.eq_ignore_ascii_case(host);
+        let own = |own: &str| own.eq_ignore_ascii_case(host) || is_www_of(host, own);
         is_loopback_host(host)
             || self.public_authority().and_then(host_of).is_some_and(own)
             || self.bound.get().is_some_and(|bound| own(bound))
@@ -150,6 +150,17 @@ fn host_of(authority: &str) -> Option<&str> {
     let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
     fits.then_some(host)
+}
+
+/// Returns true if the host is `www.…` and the name `api.…` of the same domain.
+fn is_www_of(host: &str, name: &str) -> bool {
+    let (Some((www, of)), Some((api, domain))) = (host.split_once('.'), name.split_once('.'))
+    else {
+        return false;
+    };
+    www.eq_ignore_ascii_case("www")
+        && api.eq_ignore_ascii_case("api")
+        && of.eq_ignore_ascii_case(domain)
 }
 
 /// Returns true if the host always leads to this machine (RFC 6761 §6.3).

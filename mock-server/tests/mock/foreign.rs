@@ -137,6 +137,9 @@ fn a_name_of_another_site_is_refused() {
     named("mock:9777", &|builder| {
         builder.public_url("http://mock:9777")
     });
+    named("WWW.mock.test:443", &|builder| {
+        builder.public_url("https://api.mock.test")
+    });
     named("mock.test", &|builder| {
         builder.allowed_hosts(["Mock.Test:80"])
     });
@@ -157,6 +160,23 @@ fn a_name_of_another_site_is_refused() {
         let error = builder().0.allowed_hosts([wrong]).build().err();
         let error = error.expect("a refusal").to_string();
         assert!(error.contains("cannot be an allowed host"), "{error}");
+    }
+}
+
+#[test]
+fn the_names_of_the_certificate_are_names_of_the_mock() {
+    let server = builder().0.tls().tls_name("mock.test").start_blocking();
+    let server = server.expect("a mock");
+    let pem = server.ca_pem().expect("a CA");
+    for (host, status) in [
+        ("mock.test", 401),
+        ("localhost", 401),
+        ("evil.example", 403),
+    ] {
+        let mut stream = crate::tls::secured(connect(address(&server)), pem);
+        let request = format!("GET /v1/users/me HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        assert_eq!(read(&mut stream, true).status(), status, "{host}");
     }
 }
 
