@@ -11,9 +11,9 @@ mod process;
 mod soak;
 
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::http::{Connection, log_in};
+use crate::http::{Connection, log_in, member};
 use crate::load::{Load, Run};
 use crate::process::{BARE, BEFORE, Kind, MOCK, PEER, Process, before, peer_modules};
 
@@ -21,6 +21,8 @@ const ROUNDS: usize = 11;
 const STARTS: usize = 21;
 const PEER_STARTS: usize = 5;
 const GRANTS: usize = 100_000;
+/// How many worlds get a port of their own.
+const PORTS: u64 = 201;
 const MB: f64 = 1024.0 * 1024.0;
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn figures() -> ExitCode {
     throughput(&mut verdicts, peer);
     starts(&mut verdicts, peer);
     memory(&mut verdicts, peer);
+    ports(&mut verdicts);
     match verdicts.0 {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -206,4 +209,44 @@ fn memory(verdicts: &mut Verdicts, peer: bool) {
     let full = mb(mock.memory());
     let what = format!("mock: resident, {GRANTS} live grants");
     verdicts.tell(&what, &format!("{full:.1} MB"), "< 40 MB", full < 40.0);
+}
+
+/// What a port of a world's own costs: from the request for it to the first answer there, and resident.
+fn ports(verdicts: &mut Verdicts) {
+    let mock = Process::start(&MOCK, None);
+    let mut connection = Connection::new(mock.to).expect("a connection");
+    let me = |mount: &str| {
+        format!("GET {mount}/v1/users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer pat_mock_alice\r\n\r\n").into_bytes()
+    };
+    for n in 0..PORTS {
+        connection.ok(&me(&format!("/t/w{n}")));
+    }
+    let without = mock.memory();
+    let mut times = Vec::new();
+    for n in 0..PORTS {
+        let open = format!(
+            "PUT /_mock/v1/port?world=w{n} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{{\"port\":0}}"
+        );
+        let begun = Instant::now();
+        let opened = connection.ok(open.as_bytes());
+        let (_, port) = member(opened, "port_url").rsplit_once(':').expect("a port");
+        let to = (mock.to.ip(), port.parse::<u16>().expect("a number")).into();
+        let mut there = Connection::new(to).expect("it listens");
+        there.ok(&me(""));
+        times.push(begun.elapsed());
+    }
+    let bytes = mock.memory().saturating_sub(without) / PORTS;
+    let time = ms(median(times));
+    verdicts.tell(
+        "a world's own port, with its first answer",
+        &format!("{time:.2} ms"),
+        "≤ 2 ms",
+        time <= 2.0,
+    );
+    verdicts.tell(
+        "a world's own port, resident",
+        &format!("{bytes} bytes"),
+        "≤ 20 kB",
+        bytes <= 20_000,
+    );
 }
