@@ -9,7 +9,8 @@ use coze_auth_conformance::{Fixture, Subject};
 use coze_auth_core::error::{Oddity, SigningError};
 use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, Signer};
 use coze_auth_core::pkce::PkceApp;
-use coze_auth_core::{Body, Endpoints, Error, RefreshToken, Retry, TransportFailure};
+use coze_auth_core::{Body, Endpoints, Error, RefreshToken, Retry, TokenGrant, TransportFailure};
+use coze_auth_mock::{Consent, Fault, MemberChange, On, fingerprint};
 
 #[path = "subjects/clocks.rs"]
 mod clocks;
@@ -131,12 +132,149 @@ fn cut_within_the_head<S: Subject>() {
     }
 }
 
+/// Each member of each good answer, changed in each way. A client must not misread one: what it returns is what the server meant,
+/// or it is an error that a person can act on.
+fn changed_members<S: Subject>() {
+    const CHANGES: [(&str, MemberChange); 7] = [
+        ("absent", MemberChange::Absent),
+        ("null", MemberChange::Null),
+        ("string", MemberChange::String),
+        ("float", MemberChange::Float),
+        ("milliseconds", MemberChange::Milliseconds),
+        ("too_large", MemberChange::TooLarge),
+        ("other_type", MemberChange::OtherType),
+    ];
+    let fixture = Fixture::<S>::with(|builder| builder.consent(Consent::Approve));
+    let mut tried = 0;
+    let mut each = |on: On,
+                    member: &str,
+                    refused: &[&str],
+                    read: &dyn Fn() -> Result<String, Error>| {
+        let meant = read().expect("a good answer");
+        for (name, change) in CHANGES {
+            let fault = fixture
+                .mock
+                .fault(on.clone(), Fault::member(member, change).times(1));
+            let result = read();
+            let what = format!("{member}: {name}");
+            if fault.fired() == 0 {
+                assert_eq!(result.expect(&what), meant, "{what} changes nothing");
+                continue;
+            }
+            tried += 1;
+            match result {
+                Err(Error::Unexpected(_)) => assert!(refused.contains(&name), "{what} is refused"),
+                Err(other) => panic!("{what}: {other:?}"),
+                Ok(read) => {
+                    assert!(!refused.contains(&name), "{what} is taken for {read}");
+                    assert_eq!(read, meant, "{what} is misread");
+                }
+            }
+        }
+    };
+    let token = |result: Result<TokenGrant, Error>| {
+        let grant = result?;
+        // That the tokens are the server's own is shown by the journal.
+        let issued = fixture.last().issued.expect("tokens were issued");
+        assert_eq!(fingerprint(grant.access_token.expose()), issued.access);
+        let refresh = grant.refresh_token.map(|token| fingerprint(token.expose()));
+        assert!(
+            refresh.is_none() || refresh == issued.refresh,
+            "a refresh token of the server's"
+        );
+        Ok(format!("until {}", grant.expires_at.as_secs()))
+    };
+    let jwt = || token(fixture.run(fixture.jwt().grant(&JwtGrant::new(), fixture.entropy())));
+    let login = || {
+        let (url, pending) = fixture
+            .web()
+            .authorize(&fixture.redirect(), fixture.entropy())
+            .expect("a URL");
+        let callback = fixture.browser(&url, true);
+        token(
+            fixture.run(
+                fixture
+                    .web()
+                    .exchange(pending, &callback)
+                    .expect("our state"),
+            ),
+        )
+    };
+    let device = || {
+        let started = fixture.run(fixture.device().start())?;
+        let shown = &started.verification_uri_complete;
+        assert!(shown.ends_with(&started.user_code), "{shown}");
+        Ok(format!(
+            "{} s, every {} s, at {}",
+            started.expires_in.as_secs(),
+            started.interval.as_secs(),
+            started.verification_uri
+        ))
+    };
+    let me = || {
+        let user = fixture.whoami(&fixture.token("pat"))?;
+        Ok(user.user_id)
+    };
+    let not_a_text = ["absent", "null", "float", "other_type"];
+    let not_a_number = ["absent", "null", "milliseconds", "too_large", "other_type"];
+    for (grant, read) in [
+        ("jwt_bearer", &jwt as &dyn Fn() -> _),
+        ("authorization_code", &login),
+    ] {
+        let on = || On::grant(grant);
+        each(on(), "access_token", &not_a_text, read);
+        each(on(), "expires_in", &not_a_number, read);
+        each(on(), "token_type", &[], read);
+    }
+    each(
+        On::grant("authorization_code"),
+        "refresh_token",
+        &["float", "other_type"],
+        &login,
+    );
+    let on = || On::endpoint("device_code");
+    each(on(), "device_code", &not_a_text, &device);
+    each(
+        on(),
+        "user_code",
+        &["absent", "null", "other_type"],
+        &device,
+    );
+    each(
+        on(),
+        "verification_uri",
+        &["absent", "null", "float", "too_large", "other_type"],
+        &device,
+    );
+    each(on(), "expires_in", &not_a_number, &device);
+    each(on(), "interval", &["too_large", "other_type"], &device);
+    let on = || On::endpoint("users_me");
+    each(on(), "data.user_id", &["absent", "null", "other_type"], &me);
+    for other in [
+        "code",
+        "msg",
+        "data.user_name",
+        "data.nick_name",
+        "data.avatar_url",
+        "detail",
+        "detail.logid",
+    ] {
+        each(on(), other, &[], &me);
+    }
+    each(on(), "data", &["absent", "null", "other_type"], &me);
+    println!("{tried} changes");
+}
+
 macro_rules! over {
     ($($name:ident: $subject:ty,)+) => {
         $(mod $name {
             #[test]
             fn endless_answer() {
                 super::endless_answer::<$subject>();
+            }
+            #[test]
+            fn changed_members() {
+                super::changed_members::<$subject>();
             }
             #[test]
             fn cut_within_the_head() {

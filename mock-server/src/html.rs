@@ -1,5 +1,6 @@
 //! What all pages share: their frame, their texts in two languages, the error page.
 
+pub(crate) mod callback;
 pub(crate) mod error_page;
 pub(crate) mod form;
 pub(crate) mod language;

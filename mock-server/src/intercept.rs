@@ -9,6 +9,7 @@ pub(crate) mod fault_spec;
 pub(crate) mod faults;
 pub(crate) mod gate;
 pub(crate) mod gates;
+pub(crate) mod member;
 pub(crate) mod phase;
 mod registry;
 pub(crate) mod script;

@@ -67,6 +67,7 @@ pub use error::SetupError;
 pub use intercept::fault::Fault;
 pub use intercept::faults::{FaultHandle, ScriptHandle};
 pub use intercept::gates::Gate;
+pub use intercept::member::MemberChange;
 pub use intercept::phase::At;
 pub use intercept::script::{ScriptEnd, ScriptStep};
 pub use intercept::selector::On;

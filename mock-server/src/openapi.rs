@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::intercept::fault_kind::KINDS;
+use crate::intercept::member::MemberChange;
 use crate::limits::{self, MAX_JWT_TOKEN_S};
 use crate::protocol::endpoint::ENDPOINTS;
 use crate::protocol::grant::GRANTS;
@@ -291,6 +292,17 @@ fn kinds_of_fault(schemas: &mut Value) {
             required.push("location");
             let status = json!({ "type": ["integer", "null"], "minimum": 300, "maximum": 399 });
             properties.insert("status".to_owned(), status);
+        }
+        if kind.name == "member" {
+            required.push("member");
+            properties["to"]["enum"] = json!(MemberChange::NAMES);
+            return json!({
+                "type": "object",
+                "required": required,
+                "oneOf": [{ "required": ["to"] }, { "required": ["value"] }],
+                "additionalProperties": false,
+                "properties": properties,
+            });
         }
         json!({
             "type": "object",

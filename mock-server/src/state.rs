@@ -340,6 +340,7 @@ mod tests {
                 expires_ms: 0,
                 decided: false,
                 made: Mark::new(0, 1),
+                fault: None,
             };
             state.authorizations.insert(digest(&n.to_string()), waiting);
         }

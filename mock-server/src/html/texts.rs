@@ -36,6 +36,8 @@ texts! {
     workspace: "Workspace", "工作空间";
     all_workspaces: "all of the user's", "该用户的全部空间";
     returns_to: "Returns to", "返回地址";
+    twice: "A fault of the test: this page has already requested the address once, as a picture, and goes there now.",
+        "测试故障：本页已以图片方式请求过该地址一次，现在将再次前往。";
     approve: "Approve", "同意";
     deny: "Deny", "拒绝";
     cope: "See how the app copes", "测试应用如何应对异常";

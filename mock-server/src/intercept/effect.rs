@@ -104,6 +104,14 @@ impl Fault {
                 self.double_headers(&mut reply);
                 None
             }
+            Kind::Member(member) => {
+                if let Some(body) = member.changed(&reply) {
+                    *reply.body_mut() = body.into();
+                }
+                None
+            }
+            // The state of the world has the consent page; see `pipeline`.
+            Kind::Callback(_) => None,
             Kind::Reset => Some(SocketFault::Reset),
             Kind::Garbage => Some(SocketFault::Garbage(self.body.clone().unwrap_or_default())),
             Kind::CloseBeforeBody => Some(self.cut(&mut reply, Some(0), method)),

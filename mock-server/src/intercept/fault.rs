@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::fault_kind::Kind;
+use super::fault_kind::{CallbackFault, Kind};
+use super::member::{Member, MemberChange};
 use super::phase::At;
 use crate::limits::MAX_FAULT_TIME;
+use crate::protocol::response::Reply;
 
 /// Bytes that are not HTTP, nor the start of another protocol.
 const GARBAGE: &[u8] = b"\x00\xff\xfe not HTTP \x01\r\n\x00";
@@ -157,6 +159,40 @@ impl Fault {
         Self::new(Kind::DupHeader)
     }
 
+    /// Changes one member of a good answer: a name such as `expires_in`, or names with stops between them, such as
+    /// `data.user_id`. It does not act on a refusal, nor on an answer without this member.
+    ///
+    /// # Panics
+    ///
+    /// If the name is empty or has more than 2,048 bytes.
+    pub fn member(member: &str, change: MemberChange) -> Self {
+        or_panic(Self::try_member(member, change))
+    }
+
+    pub(crate) fn try_member(member: &str, change: MemberChange) -> Result<Self, String> {
+        Ok(Self::new(Kind::Member(Box::new(Member::new(
+            member, change,
+        )?))))
+    }
+
+    /// Serves the consent page with `form-action 'self'` in its policy. A browser then stops the redirect to the app after the
+    /// decision: the code was issued, and nobody gets it. It acts on authorize requests that lead to the consent page.
+    pub fn consent_policy() -> Self {
+        Self::new(Kind::Callback(CallbackFault::Policy))
+    }
+
+    /// Redirects to the app with 307 instead of 302, so that a browser sends the form of the consent page to the app (RFC 9700
+    /// §4.12). It acts on authorize requests.
+    pub fn callback_307() -> Self {
+        Self::new(Kind::Callback(CallbackFault::Status307))
+    }
+
+    /// Makes a browser request the callback twice, as a prefetch or a second click does: the answer is a page that loads it as a
+    /// picture, and then goes there. It acts on authorize requests.
+    pub fn callback_twice() -> Self {
+        Self::new(Kind::Callback(CallbackFault::Twice))
+    }
+
     /// Sets the body, instead of the fault's own or that of the answer.
     ///
     /// # Panics
@@ -250,10 +286,48 @@ impl Fault {
         self.kind.row().name
     }
 
+    /// Returns true if there is something in the answer that the fault can change. Most kinds change any.
+    pub(crate) fn fits(&self, reply: &Reply) -> bool {
+        match &self.kind {
+            Kind::Member(member) => member.changed(reply).is_some(),
+            Kind::Callback(how) => {
+                let to = reply
+                    .headers()
+                    .get(LOCATION)
+                    .and_then(|to| to.to_str().ok());
+                let to = to.filter(|_| reply.status() == StatusCode::FOUND);
+                let policy = *how == CallbackFault::Policy;
+                to.is_some_and(|to| !policy || consent_key(to).is_some())
+            }
+            _ => true,
+        }
+    }
+
+    pub(crate) const fn callback(&self) -> Option<CallbackFault> {
+        match self.kind {
+            Kind::Callback(how) => Some(how),
+            _ => None,
+        }
+    }
+
+    /// The change of a member, for explanations.
+    pub(crate) fn change(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Member(member) => Some(member.describe()),
+            _ => None,
+        }
+    }
+
     /// Returns true if the fault delays a request and then lets it pass.
     pub(crate) const fn waits(&self) -> bool {
         matches!(self.kind, Kind::Delay(_) | Kind::Hold)
     }
+}
+
+/// The key of the consent page to which an authorize request is redirected.
+pub(crate) fn consent_key(location: &str) -> Option<&str> {
+    let (_, key) = location.split_once("/oauth/consent?authorize_key=")?;
+    Some(key)
 }
 
 /// Returns the status if an answer can have it: 200 to 599.

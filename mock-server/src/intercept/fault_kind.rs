@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use super::member::Member;
 use super::phase::At;
 
 pub(crate) const DELAY: Duration = Duration::from_millis(300);
@@ -32,7 +33,7 @@ const fn row(name: &'static str, at: At, socket: bool, takes: &'static [&'static
 }
 
 /// All kinds. One that replaces the answer acts at the request, one that changes the answer acts at the answer.
-pub(crate) const KINDS: [Row; 12] = [
+pub(crate) const KINDS: [Row; 16] = [
     row("status", At::Request, false, &["status", "body", "header"]),
     row("delay", At::Answer, false, &["ms"]),
     row("hold", At::Answer, false, &[]),
@@ -50,6 +51,10 @@ pub(crate) const KINDS: [Row; 12] = [
     row("wrong_content_type", At::Answer, false, &["body", "header"]),
     row("empty_200", At::Request, false, &[]),
     row("dup_header", At::Answer, false, &["header"]),
+    row("member", At::Answer, false, &["member", "to", "value"]),
+    row("consent_policy", At::Answer, false, &[]),
+    row("callback_307", At::Answer, false, &[]),
+    row("callback_twice", At::Answer, false, &[]),
 ];
 
 #[derive(Clone, Debug)]
@@ -66,6 +71,25 @@ pub(crate) enum Kind {
     WrongContentType,
     Empty200,
     DupHeader,
+    Member(Box<Member>),
+    Callback(CallbackFault),
+}
+
+/// What goes wrong in the browser between the consent page and the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallbackFault {
+    /// The policy of the consent page has `form-action 'self'`.
+    Policy,
+    /// The redirect is a 307, with which a browser sends the form of the page to the app.
+    Status307,
+    /// The browser requests the callback twice.
+    Twice,
+}
+
+impl CallbackFault {
+    pub(crate) fn name(self) -> &'static str {
+        Kind::Callback(self).row().name
+    }
 }
 
 impl Kind {
@@ -83,6 +107,10 @@ impl Kind {
             Self::WrongContentType => 9,
             Self::Empty200 => 10,
             Self::DupHeader => 11,
+            Self::Member(_) => 12,
+            Self::Callback(CallbackFault::Policy) => 13,
+            Self::Callback(CallbackFault::Status307) => 14,
+            Self::Callback(CallbackFault::Twice) => 15,
         }]
     }
 }

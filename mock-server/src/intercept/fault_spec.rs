@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::fault::Fault;
 use super::fault_kind::{DELAY, DRIP};
+use super::member::MemberChange;
 use super::phase::At;
 use super::selector::{On, SelectorSpec};
 use crate::limits::{MAX_FAULT_BODY, MAX_FAULT_TIME};
 
-const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"}}"#;
+const FAULT: &str = r#"{"kind":"status|delay|hold|reset|close_before_body|truncate|garbage|slow_drip|redirect|wrong_content_type|empty_200|dup_header|member|consent_policy|callback_307|callback_twice", and what the kind takes of "status":502,"ms":300,"at_byte":12,"body":"…","location":"…","header":{"name":"value"},"member":"expires_in","to":"absent|null|string|float|milliseconds|too_large|other_type","value":…}"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,15 @@ pub(crate) struct FaultSpec {
     body: Option<String>,
     location: Option<String>,
     header: Option<BTreeMap<String, String>>,
+    member: Option<String>,
+    to: Option<String>,
+    /// In a pair of options, since null is a value, too.
+    #[serde(default, deserialize_with = "given")]
+    value: Option<Value>,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
 }
 
 impl FaultSpec {
@@ -33,6 +44,9 @@ impl FaultSpec {
             ("ms", self.ms.is_some()),
             ("at_byte", self.at_byte.is_some()),
             ("location", self.location.is_some()),
+            ("member", self.member.is_some()),
+            ("to", self.to.is_some()),
+            ("value", self.value.is_some()),
         ] {
             if given {
                 fault.takes(name)?;
@@ -81,6 +95,18 @@ impl FaultSpec {
             "wrong_content_type" => Fault::wrong_content_type(),
             "empty_200" => Fault::empty_200(),
             "dup_header" => Fault::dup_header(),
+            "member" => {
+                let member = self.member.as_deref().ok_or("member needs a member")?;
+                let change = match (&self.to, &self.value) {
+                    (Some(to), None) => MemberChange::named(to)?,
+                    (None, Some(value)) => MemberChange::Value(value.clone()),
+                    _ => return Err("member needs one of to and value".to_owned()),
+                };
+                Fault::try_member(member, change)?
+            }
+            "consent_policy" => Fault::consent_policy(),
+            "callback_307" => Fault::callback_307(),
+            "callback_twice" => Fault::callback_twice(),
             _ => return Err(format!("expected a fault: {FAULT}")),
         })
     }
@@ -109,6 +135,12 @@ impl PlacedFaultSpec {
     pub(crate) fn placed(self) -> Result<(On, Fault), String> {
         let on = self.on.on()?;
         let mut fault = self.fault.fault(self.at.as_deref())?;
+        if fault.callback().is_some() && on.endpoint != "authorize" {
+            let name = fault.name();
+            return Err(format!(
+                "the fault {name} acts on the endpoint authorize alone"
+            ));
+        }
         if let Some(times) = self.times {
             fault = fault.times(times);
         }

@@ -13,6 +13,7 @@ use super::registry::{Item, Registered, Registry};
 use super::script::{ErrorStep, Meets, Script, ScriptEnd, ScriptStep};
 use super::selector::On;
 use crate::protocol::request::Incoming;
+use crate::protocol::response::Reply;
 use crate::time::ticker::Ticker;
 
 /// The handle of a fault. Dropping it removes the fault, and releases the requests that the fault holds or delays.
@@ -110,7 +111,7 @@ impl Placed {
     }
 
     /// Counts a matching request, and returns true if the fault acts on it. `roll` gets the number of the request.
-    fn fires(&self, roll: impl FnOnce(u64) -> f64) -> bool {
+    fn fires(&self, fits: bool, roll: impl FnOnce(u64) -> f64) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.matched += 1;
         let Fault {
@@ -119,7 +120,7 @@ impl Placed {
             probability,
             ..
         } = self.fault;
-        let may = counts.matched > skip && counts.fired < times;
+        let may = fits && counts.matched > skip && counts.fired < times;
         let fires = may && roll(counts.matched) < probability;
         counts.fired += u64::from(fires);
         fires
@@ -259,7 +260,7 @@ impl Faults {
     /// Returns the next step of a script or, if there is none or it passes, a fault at the request.
     pub(crate) fn meet(&self, request: &Incoming) -> Option<Match> {
         self.next_step(request)
-            .or_else(|| self.fires(request, At::Request).map(Match::Fault))
+            .or_else(|| self.fires(request, At::Request, None).map(Match::Fault))
     }
 
     fn next_step(&self, request: &Incoming) -> Option<Match> {
@@ -285,14 +286,24 @@ impl Faults {
         None
     }
 
-    /// Returns the first fault that matches this request and acts. Later ones do not count the request.
-    pub(crate) fn fires(&self, request: &Incoming, at: At) -> Option<Firing> {
+    /// Returns the first fault that matches this request and acts. Later ones do not count the request. At the answer, a fault
+    /// that finds nothing to change in `reply` does not act.
+    pub(crate) fn fires(
+        &self,
+        request: &Incoming,
+        at: At,
+        reply: Option<&Reply>,
+    ) -> Option<Firing> {
         let all = self.placed.all();
         let here = all.iter().filter(|registered| {
             registered.item.fault.at == at && registered.item.on.matches(request)
         });
         for registered in here {
-            if registered.item.fires(|n| self.roll(&registered.id, n)) {
+            let fits = reply.is_none_or(|reply| registered.item.fault.fits(reply));
+            if registered
+                .item
+                .fires(fits, |n| self.roll(&registered.id, n))
+            {
                 return Some(Firing {
                     fault: registered.item.fault.clone(),
                     script: None,

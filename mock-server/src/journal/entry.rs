@@ -48,6 +48,9 @@ pub struct JournalEntry {
     /// The id of the script that acted on the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// The member that a fault of the kind `member` has changed, and how: `expires_in: milliseconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// Time that the answer took, in microseconds of the machine's clock.
     pub elapsed_us: u64,
 }
@@ -57,6 +60,23 @@ pub struct JournalEntry {
 pub(crate) struct Interference {
     pub(crate) fault: Option<&'static str>,
     pub(crate) script: Option<String>,
+    pub(crate) change: Option<String>,
+}
+
+impl Interference {
+    /// The script and the change, in little room, since few requests have one.
+    pub(crate) fn details(self) -> Option<Box<Details>> {
+        let Self { script, change, .. } = self;
+        let some = script.is_some() || change.is_some();
+        some.then(|| Box::new(Details { script, change }))
+    }
+}
+
+/// The id of the script that acted on a request, and the change of a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    pub(crate) script: Option<String>,
+    pub(crate) change: Option<String>,
 }
 
 /// A decoded assertion, without its signature.

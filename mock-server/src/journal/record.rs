@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::entry::{Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
+use super::entry::{Details, Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
 use super::leak::Leak;
 use super::log_id::world_of;
 use crate::protocol::digest::{Fingerprint, hex};
@@ -32,7 +32,7 @@ pub(crate) struct Record {
     pub(crate) leaks: Vec<Leak>,
     pub(crate) outcome: Outcome,
     pub(crate) fault: Option<&'static str>,
-    pub(crate) script: Option<String>,
+    pub(crate) details: Option<Box<Details>>,
     pub(crate) elapsed_us: u64,
     pub(crate) refusal: Option<Box<Refusal>>,
     /// True if the rules have looked at it.
@@ -119,7 +119,8 @@ impl Record {
             leaks: self.leaks.clone(),
             outcome: self.outcome.clone(),
             fault: self.fault,
-            script: self.script.clone(),
+            script: self.details.as_ref().and_then(|more| more.script.clone()),
+            change: self.details.as_ref().and_then(|more| more.change.clone()),
             elapsed_us: self.elapsed_us,
         }
     }
@@ -161,8 +162,9 @@ impl Record {
         if let Some(intervention) = self.intervention() {
             explanation.text = match self.judged {
                 true => format!(
-                    "{} Then {intervention} acted on the answer.",
-                    explanation.text
+                    "{} Then {intervention} acted on the answer.{}",
+                    explanation.text,
+                    self.consequence()
                 ),
                 false => format!("{intervention} answered: no rule has looked at this request."),
             };
@@ -171,13 +173,40 @@ impl Record {
     }
 
     fn intervention(&self) -> Option<String> {
-        match (self.fault, &self.script) {
+        let more = self.details.as_deref();
+        let script = more.and_then(|more| more.script.as_deref());
+        let fault = self.fault.map(|fault| {
+            let change = more.and_then(|more| more.change.as_deref());
+            let change = change.map(|change| format!(" ({change})"));
+            format!("the fault {fault}{}", change.unwrap_or_default())
+        });
+        match (fault, script) {
             (None, None) => None,
             (None, Some(script)) => Some(format!("the script {script}")),
-            (Some(fault), None) => Some(format!("the fault {fault}")),
-            (Some(fault), Some(script)) => {
-                Some(format!("the fault {fault} of the script {script}"))
+            (Some(fault), None) => Some(fault),
+            (Some(fault), Some(script)) => Some(format!("{fault} of the script {script}")),
+        }
+    }
+
+    /// What a fault at the answer means for who reads why a client goes wrong.
+    fn consequence(&self) -> &'static str {
+        match self.fault {
+            Some("consent_policy") => {
+                " The consent page has form-action 'self' in its policy: a browser stops the redirect to the app after the decision, so the code was issued and nobody gets it."
             }
+            Some("callback_307") => {
+                " The redirect to the app is a 307: a browser sends the form of the consent page with it, as a POST."
+            }
+            Some("callback_twice") => {
+                " The answer to the decision is a page that requests the callback twice, with the same code and state."
+            }
+            Some(
+                "status" | "reset" | "close_before_body" | "truncate" | "garbage" | "redirect"
+                | "empty_200",
+            ) if self.refusal.is_none() => {
+                " The mock had acted: what the request spends is spent, and what was issued did not arrive."
+            }
+            _ => "",
         }
     }
 }

@@ -90,6 +90,7 @@ fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization
         expires_ms: ctx.now_ms + CONSENT_PAGE_S * 1000,
         decided: false,
         made: ctx.mark(),
+        fault: None,
     })
 }
 

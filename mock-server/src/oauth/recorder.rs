@@ -80,6 +80,7 @@ pub(crate) fn scripted(
     let interference = Interference {
         fault: None,
         script: Some(script),
+        change: None,
     };
     write_unjudged(state, request, in_flight, recorded, interference);
     reply
@@ -183,7 +184,7 @@ pub(super) fn write(
         },
         elapsed_us: u64::try_from(in_flight.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         fault: interference.fault,
-        script: interference.script,
+        details: interference.details(),
         refusal: recorded.refusal.map(Box::new),
         judged: recorded.judged,
         taken: false,
@@ -203,7 +204,7 @@ pub(crate) fn amend_newest(state: &mut State, status: u16, interference: Interfe
         counts.undo(Key::of(entry));
         entry.outcome.status = status;
         entry.fault = interference.fault;
-        entry.script = interference.script;
+        entry.details = interference.details();
         counts.count(Key::of(entry));
     });
 }

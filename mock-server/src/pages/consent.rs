@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use askama::Template;
-use http::{HeaderMap, StatusCode};
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::chosen::chosen;
+use crate::html::callback;
 use crate::html::form::Fields;
 use crate::html::language;
 use crate::html::page::{message, page, undecided};
 use crate::html::texts::Texts;
+use crate::intercept::fault_kind::CallbackFault;
 use crate::protocol::digest::digest;
-use crate::protocol::response::{self, Reply};
+use crate::protocol::response::{Reply, marked};
 use crate::state::grants::Authorization;
 use crate::state::user::User;
 use crate::state::{State, authorizations};
@@ -83,7 +86,14 @@ pub(crate) fn consent(state: &State, headers: &HeaderMap, query: &str) -> Reply 
         errors: &ERRORS,
         authorize_key: key,
     };
-    page(StatusCode::OK, t, &consent_page)
+    let mut reply = page(StatusCode::OK, t, &consent_page);
+    if authorization.fault == Some(CallbackFault::Policy) {
+        // A second policy beside the page's: a browser applies both (CSP 3 §8.1).
+        let own = HeaderValue::from_static("form-action 'self'");
+        reply.headers_mut().append(CONTENT_SECURITY_POLICY, own);
+        reply = marked(reply, Some(CallbackFault::Policy.name()));
+    }
+    reply
 }
 
 pub(crate) fn decide_consent(state: &mut State, headers: &HeaderMap, form: &[u8]) -> Reply {
@@ -121,5 +131,10 @@ pub(crate) fn decide_consent(state: &mut State, headers: &HeaderMap, form: &[u8]
     if let Some(found) = state.authorizations.get_mut(&digest(key)) {
         found.decided = true;
     }
-    response::redirect(&location)
+    let fault = authorization.fault;
+    callback::redirect(
+        headers,
+        &location,
+        fault.filter(|how| *how != CallbackFault::Policy),
+    )
 }

@@ -34,6 +34,9 @@ fn example(name: &str) -> &'static str {
         "body" => "<h1>502</h1>",
         "header" => "retry-after: 3",
         "location" => "https://sso.example/",
+        "member" => "expires_in",
+        "to" => "milliseconds",
+        "value" => "\"soon\"",
         _ => "",
     }
 }
@@ -85,6 +88,7 @@ fn value(member: &str, text: &str) -> Result<Value, String> {
             Some((name, value)) => Ok(json!({ (name.trim()): value.trim() })),
             None => Err("header is name: value".to_owned()),
         },
+        "value" => serde_json::from_str(text).map_err(|_| "value is JSON".to_owned()),
         _ => Ok(text.into()),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::capped_map::Heap;
 use super::provenance::{Mark, Origin};
 use super::user::User;
+use crate::intercept::fault_kind::CallbackFault;
 use crate::protocol::digest::Digest;
 
 /// Index into `State::apps`, which only ever grows.
@@ -25,6 +26,8 @@ pub(crate) struct Authorization {
     pub(crate) expires_ms: u64,
     pub(crate) decided: bool,
     pub(crate) made: Mark,
+    /// What a fault does to the way back to the app.
+    pub(crate) fault: Option<CallbackFault>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,20 +1,28 @@
 //! The pipeline of a request to the data plane: gates, scripts and faults, and the rules between them.
 
+use http::header::LOCATION;
+
 use super::World;
+use crate::html::callback;
 use crate::intercept::effect::{FaultedReply, placeholder};
+use crate::intercept::fault::consent_key;
+use crate::intercept::fault_kind::CallbackFault;
 use crate::intercept::faults::{Firing, Match};
 use crate::intercept::phase::At;
 use crate::journal::entry::Interference;
 use crate::net::socket::ConnectionHandle;
 use crate::oauth::{dispatch, recorder};
+use crate::protocol::digest::digest;
 use crate::protocol::request::Incoming;
-use crate::protocol::response::{self, Reply};
+use crate::protocol::response::{self, LOGID, Reply};
+use crate::state::State;
 
 impl Firing {
     fn interference(&self) -> Interference {
         Interference {
             fault: Some(self.fault.name()),
             script: self.script.clone(),
+            change: self.fault.change(),
         }
     }
 }
@@ -94,6 +102,30 @@ async fn at_request(
     FaultedReply::plain(response::marked(reply, interference.fault))
 }
 
+/// Changes the way back to the app: notes it for the consent page or, if nobody is to decide, acts at once.
+fn at_callback(state: &mut State, request: &Incoming, reply: Reply, how: CallbackFault) -> Reply {
+    let to = reply
+        .headers()
+        .get(LOCATION)
+        .and_then(|to| to.to_str().ok());
+    let to = to.unwrap_or_default();
+    let waiting = consent_key(to).and_then(|key| state.authorizations.get_mut(&digest(key)));
+    match waiting {
+        Some(authorization) => {
+            authorization.fault = Some(how);
+            reply
+        }
+        None => {
+            let mut changed = callback::redirect(&request.headers, to, Some(how));
+            let logid = reply.headers().get(LOGID).cloned();
+            changed
+                .headers_mut()
+                .extend(logid.map(|logid| (LOGID, logid)));
+            changed
+        }
+    }
+}
+
 /// Answers by the rules, and applies a fault to the answer. Both happen under one lock, so that the journal has the order of
 /// the answers. Also returns the fault if it delays the answer.
 fn at_answer(
@@ -104,9 +136,14 @@ fn at_answer(
 ) -> (FaultedReply, Option<Firing>) {
     let mut state = world.state();
     let reply = dispatch::serve(&mut state, request, None);
-    let firing = scripted.or_else(|| world.faults.fires(request, At::Answer));
+    let firing = scripted.filter(|firing| firing.fault.fits(&reply));
+    let firing = firing.or_else(|| world.faults.fires(request, At::Answer, Some(&reply)));
     let Some(firing) = firing else {
         return (FaultedReply::plain(reply), None);
+    };
+    let reply = match firing.fault.callback() {
+        Some(how) => at_callback(&mut state, request, reply, how),
+        None => reply,
     };
     let faulted = firing.fault.apply(reply, &request.method, socket);
     let status = faulted.status();

@@ -140,6 +140,8 @@ fn a_form_that_is_not_understood_changes_nothing() {
         ("do=device&action=maybe", 400),
         ("do=fault&kind=none&endpoint=token", 400),
         ("do=fault&kind=redirect&endpoint=token", 400),
+        ("do=fault&kind=member&endpoint=token&member=&to=null", 400),
+        ("do=fault&kind=callback_twice&endpoint=token", 400),
         ("do=fault_off&action=remove&id=f9", 404),
         ("do=gate&action=release&id=g", 404),
     ] {
@@ -150,6 +152,33 @@ fn a_form_that_is_not_understood_changes_nothing() {
         );
     }
     assert_eq!(m.clock.unix().as_secs(), NOW);
+}
+
+#[test]
+fn a_member_is_changed_by_the_form() {
+    let m = Mock::new();
+    let page = ask(&m, "GET", "/_mock/?paused=1", &[HERE], "");
+    for kind in ["member", "consent_policy", "callback_307", "callback_twice"] {
+        assert!(
+            page.text.contains(&format!("<option>{kind}</option>")),
+            "{kind}"
+        );
+    }
+    let form = "do=fault&kind=member&endpoint=users_me&member=data.user_name&to=absent";
+    assert_eq!(ask(&m, "POST", "/_mock/act", &[HERE], form).status, 303);
+    assert_eq!(m.me("pat_mock_alice").json["data"].get("user_name"), None);
+    assert_eq!(
+        m.me("pat_mock_alice").json["data"]["user_name"],
+        "alice",
+        "once"
+    );
+    let form = "do=fault&kind=member&endpoint=users_me&member=code&value=%7B%7D";
+    assert_eq!(ask(&m, "POST", "/_mock/act", &[HERE], form).status, 303);
+    assert_eq!(m.me("pat_mock_alice").json["code"], serde_json::json!({}));
+    // Other kinds leave the members of the form alone.
+    let form = "do=fault&kind=empty_200&endpoint=users_me&member=expires_in&to=absent";
+    assert_eq!(ask(&m, "POST", "/_mock/act", &[HERE], form).status, 303);
+    assert_eq!(m.me("pat_mock_alice").text, "");
 }
 
 #[test]

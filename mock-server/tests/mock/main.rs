@@ -12,6 +12,7 @@ mod documented;
 mod events;
 mod fault_control;
 mod fault_holds;
+mod fault_members;
 mod fault_sockets;
 mod faults;
 mod flows;

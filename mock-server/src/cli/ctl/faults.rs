@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::requests::RequestFilter;
-use super::{Send, given, part};
+use super::{Send, given, part, read_json};
 use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +50,19 @@ pub(super) struct Add {
     /// Target of a redirect
     #[arg(long)]
     location: Option<String>,
+    /// Member of a good answer that is changed, such as expires_in or data.user_id, for member
+    #[arg(long)]
+    member: Option<String>,
+    /// What becomes of it: absent, null, string, float, milliseconds, too_large or other_type
+    #[arg(long)]
+    to: Option<String>,
+    /// Its new value, in JSON
+    #[arg(long, value_parser = read_json, conflicts_with = "to")]
+    value: Option<Value>,
 }
+
+/// Kinds that act on authorize requests alone.
+const CALLBACK: [&str; 3] = ["consent_policy", "callback_307", "callback_twice"];
 
 impl Add {
     fn spec(&self) -> Value {
@@ -64,7 +76,13 @@ impl Add {
             ("at_byte", json!(self.at_byte)),
             ("body", json!(self.body)),
             ("location", json!(self.location)),
+            ("member", json!(self.member)),
+            ("to", json!(self.to)),
+            ("value", json!(self.value)),
         ]);
+        if self.on.members()[0].1.is_none() && CALLBACK.contains(&&*self.kind) {
+            on["endpoint"] = json!("authorize");
+        }
         fault["kind"] = json!(self.kind);
         let mut spec = given([
             ("times", json!(self.times)),
