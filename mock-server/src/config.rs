@@ -1,7 +1,7 @@
 //! The configuration in TOML. All of its mistakes are reported at once, each with line, column and what to do.
 
 mod api;
-mod apps;
+pub(crate) mod apps;
 pub(crate) mod errors;
 mod faults;
 pub(crate) mod options;

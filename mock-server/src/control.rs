@@ -81,6 +81,11 @@ pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
         ("/api/{id}", delete(api::remove)),
         ("/apps/{client_id}", post(apps::change_app)),
         (
+            "/apps/{client_id}/keys",
+            get(apps::list_keys).post(apps::add_key),
+        ),
+        ("/apps/{client_id}/keys/{kid}", delete(apps::remove_key)),
+        (
             "/gates/{name}",
             post(gates::set).get(gates::watch).delete(gates::open),
         ),

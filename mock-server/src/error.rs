@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
+use crate::limits::MAX_KEYS;
 use crate::protocol::rules::{Rule, RuleError};
 use crate::protocol::world_name::WorldError;
 use crate::redact::without_keys;
@@ -32,6 +33,8 @@ pub enum SetupError {
     AdminToken,
     /// There is no world of this name.
     World(WorldError),
+    /// A key cannot be added to a JWT app.
+    Key(KeyError),
     /// The socket could not be bound.
     Bind {
         /// The requested address.
@@ -44,6 +47,52 @@ pub enum SetupError {
     /// The operating system could not supply a random seed.
     Randomness(getrandom::Error),
 }
+
+/// Why a key of a JWT app cannot be added or removed.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// None of the apps has this client id.
+    UnknownApp,
+    /// The app is not a JWT app, which alone has keys.
+    NotJwt,
+    /// The text is not a public key; the reason says what it is instead, or what is missing.
+    NotAKey(&'static str),
+    /// The key id is empty, longer than 256 bytes, or has a character that is not visible ASCII.
+    BadKid,
+    /// Another app has a key of this key id.
+    Taken,
+    /// The app has 16 keys already.
+    Full,
+    /// None of the app's keys has this key id.
+    UnknownKey,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownApp => f.write_str("unknown client id"),
+            Self::NotJwt => f.write_str("the app is not a JWT app, which alone has keys"),
+            Self::NotAKey(why) => write!(
+                f,
+                "public_pem is not a public key: {why}; make one with: openssl rsa -in key.pem -pubout"
+            ),
+            Self::BadKid => f.write_str("kid is 1 to 256 characters of visible ASCII"),
+            Self::Taken => f.write_str("another app has a key of this kid; each must have its own"),
+            Self::Full => write!(f, "the app has {MAX_KEYS} keys already; remove one of them"),
+            Self::UnknownKey => f.write_str("none of the keys of this app has this kid"),
+        }
+    }
+}
+
+/// The same as `Display`, since people read what `main` and `unwrap` print.
+impl fmt::Debug for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for KeyError {}
 
 impl From<RuleError> for SetupError {
     fn from(error: RuleError) -> Self {
@@ -58,6 +107,7 @@ impl From<RuleError> for SetupError {
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Key(error) => error.fmt(f),
             Self::UnknownRule(id) => {
                 let switches = Rule::ALL.iter().filter(|rule| rule.text().switch);
                 let ids: Vec<_> = switches.map(|rule| rule.id()).collect();

@@ -63,7 +63,7 @@ pub use api::world::MockWorld;
 pub use config::SAMPLE_CONFIG;
 pub use config::errors::{ConfigError, ConfigErrors};
 pub use config::time::parse_duration;
-pub use error::SetupError;
+pub use error::{KeyError, SetupError};
 pub use intercept::fault::Fault;
 pub use intercept::faults::{FaultHandle, ScriptHandle};
 pub use intercept::gates::Gate;

@@ -114,6 +114,9 @@ pub(crate) const MAX_API_EVENTS: usize = 1_000;
 /// Maximum number of workspaces of a page of `GET /v1/workspaces` (protocol §10.1).
 pub(crate) const MAX_PAGE: u64 = 50;
 
+/// Maximum number of keys that a JWT app has while a mock runs.
+pub(crate) const MAX_KEYS: usize = 16;
+
 /// Maximum number of gates that the control plane sets in a world: nobody drops them.
 pub(crate) const MAX_GATES: usize = 64;
 

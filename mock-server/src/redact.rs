@@ -1,10 +1,11 @@
 //! Redaction of what journals, logs and explanations show of a request.
 //!
-//! Secrets are masked by position (`mask`: this place holds a secret) and, in places that hold no secret, by shape (`scrub`:
-//! a client may have put a token into the wrong place).
+//! Secrets are masked by position (`mask`: this place holds a secret; `places`: this place holds known words, and this is none of
+//! them) and, in places that may hold anything, by shape (`scrub`: a client may have put a token into the wrong place).
 
 pub(crate) mod json;
 mod keys;
+pub(crate) mod places;
 mod words;
 
 pub use keys::without_keys;
@@ -79,9 +80,14 @@ pub(crate) fn scrub(text: &str) -> String {
 /// Does the same as [`scrub`] without copying most texts.
 fn scrubbed(text: &str) -> Cow<'_, str> {
     // Most texts of a request have none of the characters that a short credential must have.
-    let marked = |byte| matches!(byte, b'%' | b'-' | b'_' | b'J') || !is_harmless(byte);
+    let marked = |byte| matches!(byte, b'%' | b'-' | b'_' | b'J' | b'@') || !is_harmless(byte);
     if text.len() < SECRET_LENGTH && !has_any(text, marked) || is_client_id(text) {
         return Cow::Borrowed(text);
+    }
+    if let Cow::Owned(masked) = places::without_user_info(text)
+        && masked != text
+    {
+        return Cow::Owned(scrub(&masked));
     }
     match decoded(text) {
         None => Cow::Borrowed("***"),
@@ -184,26 +190,37 @@ fn is_client_id(word: &str) -> bool {
     digits.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// As names, which are compared by their numbers.
-static OPEN_HEADERS: [HeaderName; 8] = [
-    ACCEPT,
-    ACCEPT_ENCODING,
-    CONNECTION,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    USER_AGENT,
-    HeaderName::from_static("x-coze-client-user-agent"),
+type Show = for<'a> fn(&'a str) -> Cow<'a, str>;
+
+/// As names, which are compared by their numbers, each with how its value is shown.
+static OPEN_HEADERS: [(HeaderName, Show); 9] = [
+    (ACCEPT, places::structure),
+    (ACCEPT_ENCODING, places::structure),
+    (AUTHORIZATION, |value| Cow::Owned(authorization(value))),
+    (CONNECTION, places::structure),
+    (CONTENT_LENGTH, places::structure),
+    (CONTENT_TYPE, places::structure),
+    (HOST, scrubbed),
+    (USER_AGENT, places::free),
+    (
+        HeaderName::from_static("x-coze-client-user-agent"),
+        places::free,
+    ),
 ];
 
 /// The head of a request, redacted: path and query, then a line for each header, `name: value`. Headers after the first 64
 /// are only counted.
-pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> String {
+pub(crate) fn head(
+    path: &str,
+    own: Option<&str>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> String {
     let lengths = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 3);
     let mut head = String::with_capacity(path.len() + 1 + lengths.sum::<usize>());
-    target(&mut head, path, query);
+    target(&mut head, path, own, query);
     head.push('\n');
     let mut line = |name: &str, value: &str| {
         for part in [name, ": ", value, "\n"] {
@@ -211,15 +228,14 @@ pub(crate) fn head(path: &str, query: Option<&str>, headers: &HeaderMap) -> Stri
         }
     };
     for (name, value) in headers.iter().take(MAX_HEADERS) {
-        let open = OPEN_HEADERS.contains(name);
-        let shown = match value.to_str() {
-            Ok(text) if name == AUTHORIZATION => Cow::Owned(authorization(text)),
-            Ok(text) if open => scrubbed(text),
+        let known = OPEN_HEADERS.iter().find(|(known, _)| known == name);
+        let shown = match (known, value.to_str()) {
+            (Some((_, show)), Ok(text)) => show(text),
             _ => Cow::Borrowed("***"),
         };
-        match open || name == AUTHORIZATION {
-            true => line(name.as_str(), &shown),
-            false => line(&scrubbed(name.as_str()), &shown),
+        match known {
+            Some(_) => line(name.as_str(), &shown),
+            None => line(places::header_name(name.as_str()), &shown),
         }
     }
     if let more @ 1.. = headers.len().saturating_sub(MAX_HEADERS) {
@@ -243,26 +259,31 @@ pub(crate) fn authorization(value: &str) -> String {
     }
 }
 
-/// Query parameters of an authorize request that are not secrets. `state` binds a browser to a login, and a plain
-/// `code_challenge` is the verifier itself.
-const OPEN_PARAMETERS: &[&str] = &[
-    "response_type",
-    "client_id",
-    "redirect_uri",
-    "code_challenge_method",
-];
-
-/// Path and query as the journal shows them.
-fn target(shown: &mut String, path: &str, query: Option<&str>) {
-    shown.push_str(&scrubbed(path));
+/// Path and query as the journal shows them. Of the parameters only some are not secrets: `state` binds a browser to a login,
+/// and a plain `code_challenge` is the verifier itself.
+fn target(shown: &mut String, path: &str, own: Option<&str>, query: Option<&str>) {
+    shown.push_str(&places::path(path, own));
     let Some(query) = query else { return };
     let mut separator = '?';
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(32) {
-        let value = match OPEN_PARAMETERS.contains(&name.as_ref()) {
-            true if name == "redirect_uri" => redirect_uri(&value),
-            true => scrub(&value),
-            false if value.is_empty() => String::new(),
-            false => mask(&value).into_owned(),
+    for pair in query.split('&').filter(|pair| !pair.is_empty()).take(32) {
+        // A word alone may be anything.
+        if !pair.contains('=') {
+            shown.push(separator);
+            shown.push_str("***");
+            separator = '&';
+            continue;
+        }
+        let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
+            continue;
+        };
+        let value = match &*name {
+            "redirect_uri" => redirect_uri(&value),
+            "client_id" => scrub(&value),
+            "response_type" | "code_challenge_method" | "page_num" | "page_size" => {
+                places::value(&value)
+            }
+            _ if value.is_empty() => String::new(),
+            _ => mask(&value).into_owned(),
         };
         shown.push(separator);
         shown.push_str(member_name(&name));
@@ -275,6 +296,7 @@ fn target(shown: &mut String, path: &str, query: Option<&str>) {
 /// Redacts a redirect URI: without its query, which belongs to the app. A percent-encoded `?` may be one that was encoded
 /// twice.
 pub(crate) fn redirect_uri(uri: &str) -> String {
+    let uri = &*places::without_user_info(uri);
     let marks = ['?', '#'];
     let start = uri.split(marks).next().unwrap_or("");
     let plain = decoded(start).unwrap_or(Cow::Borrowed("***"));
@@ -323,7 +345,7 @@ mod tests {
     fn the_target_hides_state_and_code() {
         let query = "client_id=c&state=tell-no-one&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F%3Fa%3Dsecret&x-y=1";
         let mut shown = String::new();
-        target(&mut shown, "/authorize", Some(query));
+        target(&mut shown, "/authorize", None, Some(query));
         assert_eq!(
             shown,
             "/authorize?client_id=c&state=***&redirect_uri=http://localhost:1/?***&***=***"

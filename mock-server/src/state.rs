@@ -8,6 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod grants;
 pub(crate) mod ids;
 pub(crate) mod jti;
+pub(crate) mod keys;
 pub(crate) mod leak_scanner;
 pub(crate) mod provenance;
 pub(crate) mod ready_made;

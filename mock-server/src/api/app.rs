@@ -1,6 +1,6 @@
 //! An app of a mock, as a test sees it.
 
-use crate::state::app::{App, Kind};
+use crate::state::app::{App, Kind, key_id};
 
 /// An app that a world knows, as its owner has registered it.
 ///
@@ -41,10 +41,15 @@ impl MockApp {
         self.app.client_secret.as_deref()
     }
 
-    /// Id of the first public key of a JWT app, which is the `kid` of its assertions.
+    /// Key id of a JWT app, for the `kid` of its assertions: that of the [`private_key`](Self::private_key), else the first one.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
-        self.app.keys.first().map(|key| key.kid.as_str())
+        key_id(&self.app.keys)
+    }
+
+    /// Key ids of all keys of a JWT app, of which the `kid` of an assertion names one.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.app.keys.iter().map(|key| key.kid.as_str())
     }
 
     /// Private key of a JWT app in PEM. None if the configuration has only its public key.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::control::info;
-use crate::state::app::Consent;
+use crate::state::app::{Consent, key_id};
 use crate::world::World;
 
 /// The variable from which the commands read the admin token.
@@ -83,11 +83,11 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
     let _ = writeln!(text, "  Its dashboard is {base_url}/_mock/");
     text.push_str("\n  Apps\n");
     for app in state.known_apps() {
-        let credential = match (&app.client_secret, app.keys.first(), app.private_key) {
+        let credential = match (&app.client_secret, key_id(&app.keys), app.private_key) {
             (Some(secret), ..) => format!("secret {secret}"),
-            (_, Some(key), None) => format!("kid {}", key.kid),
-            (_, Some(key), Some(_)) => {
-                format!("kid {}, private key at {base_url}/_mock/v1/key", key.kid)
+            (_, Some(kid), None) => format!("kid {kid}"),
+            (_, Some(kid), Some(_)) => {
+                format!("kid {kid}, private key at {base_url}/_mock/v1/key")
             }
             _ => String::new(),
         };

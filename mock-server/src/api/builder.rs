@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::mock::CozeAuthMock;
+use crate::config::apps::parse_public_key;
 use crate::config::errors::ConfigErrors;
 use crate::config::options::{Listen, Options, WantedTls};
 use crate::config::target::For;
 use crate::config::{self, summary};
-use crate::error::SetupError;
+use crate::error::{KeyError, SetupError};
 use crate::limits::{MEGABYTE, MIN_MEMORY_MB};
 use crate::net::addressing::{self, Origins};
 use crate::protocol::api::Api;
-use crate::state::app::Consent;
+use crate::state::app::{Consent, Key};
+use crate::state::keys;
 use crate::time::clock::ClockHandle;
 
 /// The settings of a mock. [`start`](Self::start), [`start_blocking`](Self::start_blocking) and [`build`](Self::build)
@@ -90,6 +92,15 @@ impl Builder {
     pub fn journal_capacity(mut self, capacity: usize) -> Self {
         self.options.settings.journal = capacity;
         self
+    }
+
+    /// Adds a public key in PEM to a JWT app, in place of an earlier one of this `kid`. The `kid` of an assertion says which of
+    /// the app's keys has signed it.
+    #[must_use]
+    pub fn key(mut self, client_id: &str, kid: &str, public_pem: &str) -> Self {
+        let apps = &mut self.options.settings.apps;
+        let added = key_of(kid, public_pem).and_then(|key| keys::add(apps, client_id, key));
+        self.note(added.map_err(SetupError::Key))
     }
 
     /// Adds an API call of your own, with which every world starts. One of the same method and path replaces an earlier one.
@@ -284,4 +295,14 @@ impl Builder {
             max_memory,
         ))
     }
+}
+
+/// A key of the user's own, in PEM.
+pub(super) fn key_of(kid: &str, public_pem: &str) -> Result<Key, KeyError> {
+    let public = parse_public_key(public_pem).map_err(KeyError::NotAKey)?;
+    Ok(Key {
+        kid: kid.to_owned(),
+        public,
+        development: false,
+    })
 }

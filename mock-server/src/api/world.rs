@@ -7,7 +7,9 @@ use url::Url;
 
 use super::app::MockApp;
 use super::banner;
+use super::builder::key_of;
 use crate::control::info;
+use crate::error::KeyError;
 use crate::intercept::fault::Fault;
 use crate::intercept::faults::{FaultHandle, ScriptHandle};
 use crate::intercept::gates::Gate;
@@ -26,7 +28,7 @@ use crate::openapi;
 use crate::protocol::api::Api;
 use crate::state::app::{Consent, Kind as AppKind};
 use crate::state::devices::{DeviceAction, UserCodeError};
-use crate::state::{State, devices, leak_scanner};
+use crate::state::{State, devices, keys, leak_scanner};
 use crate::time::clock::ClockHandle;
 use crate::world::World;
 use crate::world::own_port::PortError;
@@ -300,6 +302,29 @@ impl MockWorld {
     /// Revokes an access token, refresh token, PAT or SAT. Returns false if the token is unknown.
     pub fn revoke(&self, token: &str) -> bool {
         self.world.state().revoke(token)
+    }
+
+    /// Adds a public key in PEM to a JWT app, in place of an earlier one of this `kid`, as its owner does to change keys: the
+    /// `kid` of an assertion says which of them has signed it. A reset, and a reload, give back the keys of the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if the app is unknown or is not a JWT app, if the text is not a public key, if another app has the `kid`, or if
+    /// the app has 16 keys.
+    pub fn add_key(&self, client_id: &str, kid: &str, public_pem: &str) -> Result<(), KeyError> {
+        let key = key_of(kid, public_pem)?;
+        let mut state = self.world.state();
+        keys::add(&mut state.apps, client_id, key)
+    }
+
+    /// Removes a key of a JWT app. Its assertions are refused from then on; tokens that they were traded for stay.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if the app is unknown or is not a JWT app, or if none of its keys has this `kid`.
+    pub fn remove_key(&self, client_id: &str, kid: &str) -> Result<(), KeyError> {
+        let mut state = self.world.state();
+        keys::remove(&mut state.apps, client_id, kid)
     }
 
     /// Adds an API call of your own, in place of an earlier one of the same method and path. It stays until it is removed or

@@ -2,6 +2,7 @@
 
 mod api;
 mod faults;
+mod keys;
 mod requests;
 mod worlds;
 
@@ -16,6 +17,7 @@ use super::http::{Answer, Target};
 use super::{Failure, output, print};
 use api::Api;
 use faults::Fault;
+use keys::Key;
 use requests::Requests;
 use worlds::World;
 
@@ -69,6 +71,11 @@ enum Control {
     Fault {
         #[command(subcommand)]
         change: Option<Fault>,
+    },
+    /// Show or change the keys of a JWT app
+    Key {
+        #[command(subcommand)]
+        change: Key,
     },
     /// Show or change the API calls of your own
     Api {
@@ -222,6 +229,7 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
         Control::Fault {
             change: Some(change),
         } => change.carry_out(&send)?,
+        Control::Key { change } => change.carry_out(&send)?,
         Control::Api { change: None } => output::apis(&send("GET", "/api", None)?),
         Control::Api {
             change: Some(change),

@@ -90,6 +90,15 @@ pub(crate) fn leaks(answer: &Value) -> String {
     or(lines.collect(), "no leaks")
 }
 
+pub(crate) fn keys(answer: &Value) -> String {
+    let keys = entries(answer, "keys").iter();
+    let lines = keys.map(|key| match key["development"] == true {
+        true => format!("{}  the development key", text(&key["kid"])),
+        false => text(&key["kid"]).to_owned(),
+    });
+    or(lines.collect(), "no keys")
+}
+
 pub(crate) fn apis(answer: &Value) -> String {
     let lines = entries(answer, "api").iter().map(|api| {
         format!(

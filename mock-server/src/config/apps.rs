@@ -67,9 +67,9 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
             },
             private_key: keys
                 .iter()
-                .any(|(_, development)| *development)
+                .any(|key| key.development)
                 .then(ready_made::private_key),
-            keys: keys.into_iter().map(|(key, _)| key).collect(),
+            keys,
             ..App::named(kind, &name, &client_id)
         });
     }
@@ -138,12 +138,8 @@ fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<S
     Some(uris.into_iter().map(|(uri, _)| uri).collect())
 }
 
-/// The keys of a JWT app, and which of them is the development key.
-fn keys(
-    reader: &mut Reader<'_>,
-    table: &Table<'_, '_>,
-    kids: &mut HashSet<String>,
-) -> Vec<(Key, bool)> {
+/// The keys of a JWT app.
+fn keys(reader: &mut Reader<'_>, table: &Table<'_, '_>, kids: &mut HashSet<String>) -> Vec<Key> {
     let tables = reader.tables(table, "keys", "keys = [{ kid = …, … }]");
     let mut keys = Vec::new();
     for table in tables.iter().flatten() {
@@ -154,7 +150,11 @@ fn keys(
         let kid = id(reader, table, "kid", "\"k1\"", kids, false);
         let key = public_key(reader, table);
         if let (Some(kid), Some((public, development))) = (kid, key) {
-            keys.push((Key { kid, public }, development));
+            keys.push(Key {
+                kid,
+                public,
+                development,
+            });
         }
     }
     keys
@@ -208,24 +208,24 @@ fn public_key(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<(ParsedP
             }
         }
     };
-    let problem = match laid_out(&pem) {
+    let problem = match parse_public_key(&pem) {
+        Ok(key) => return Some((key, false)),
         Err(problem) => problem,
-        Ok(pem) => {
-            let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok();
-            let key =
-                der.map(|der| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()));
-            match key {
-                Some(Ok(key)) => return Some((key, false)),
-                Some(Err(_)) => "it is not an RSA key of 2048 bits or more",
-                None => "the text between BEGIN and END is not base64",
-            }
-        }
     };
     let text = format!(
         "{source} is not a public key: {problem}; make one with: openssl rsa -in key.pem -pubout"
     );
     reader.wrong(at, text);
     None
+}
+
+/// Parses a public key in PEM, however it was copied. The error says what the text is instead.
+pub(crate) fn parse_public_key(pem: &str) -> Result<ParsedPublicKey, &'static str> {
+    let pem = laid_out(pem)?;
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes());
+    let der = der.map_err(|_| "the text between BEGIN and END is not base64")?;
+    let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref());
+    key.map_err(|_| "it is not an RSA key of 2048 bits or more")
 }
 
 /// Returns the block of the public key with line breaks as PEM has them. The text may have been copied onto one line, with

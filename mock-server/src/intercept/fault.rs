@@ -54,7 +54,12 @@ impl Fault {
     pub(super) fn bytes(&self) -> usize {
         let headers = self.headers.iter();
         let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 64);
-        size_of::<Self>() + headers.sum::<usize>() + self.body.as_ref().map_or(0, Bytes::len)
+        let member = match &self.kind {
+            Kind::Member(member) => member.bytes(),
+            _ => 0,
+        };
+        let body = self.body.as_ref().map_or(0, Bytes::len);
+        size_of::<Self>() + headers.sum::<usize>() + body + member
     }
 
     pub(crate) fn new(kind: Kind) -> Self {

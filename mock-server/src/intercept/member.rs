@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::MAX_PARAMETER;
+use crate::limits::{MAX_FAULT_BODY, MAX_PARAMETER};
 use crate::protocol::response::Reply;
 
 /// What a fault puts in the place of one member of a good answer. A change that makes no sense of the member's value, such as
@@ -117,6 +117,11 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(path: &str, change: MemberChange) -> Result<Self, String> {
+        if let MemberChange::Value(value) = &change
+            && value.to_string().len() > MAX_FAULT_BODY
+        {
+            return Err(format!("value has at most {MAX_FAULT_BODY} bytes"));
+        }
         match path.is_empty() || path.len() > MAX_PARAMETER {
             true => Err(
                 "member is a name such as expires_in, or names with stops such as data.user_id"
@@ -127,6 +132,15 @@ impl Member {
                 change,
             }),
         }
+    }
+
+    /// Number of bytes that it takes, about: a value in memory is larger than its text.
+    pub(crate) fn bytes(&self) -> usize {
+        let value = match &self.change {
+            MemberChange::Value(value) => 8 * value.to_string().len(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.path.len() + value
     }
 
     /// For explanations: `expires_in: milliseconds`.

@@ -68,8 +68,11 @@ impl Record {
     pub(crate) fn heap(&self) -> usize {
         let json = |json: &Vec<u8>| json.capacity() + ALLOCATION;
         let outcome = &self.outcome;
-        let texts = [&self.client, &outcome.error, &self.script];
-        let texts = texts.into_iter().flatten().map(bytes);
+        let texts = [&self.client, &outcome.error].into_iter().flatten();
+        let more = self.details.iter();
+        let more = more.flat_map(|more| [&more.script, &more.change].into_iter().flatten());
+        let details = self.details.as_ref().map_or(0, |_| size_of::<Details>());
+        let texts = texts.chain(more).map(bytes);
         let jsons = self.json.iter().chain(self.jwt.iter().flatten()).map(json);
         let leaks = self.leaks.iter().map(Leak::heap);
         let leaks = self.leaks.capacity() * size_of::<Leak>() + leaks.sum::<usize>();
@@ -84,6 +87,7 @@ impl Record {
             + outcome.relaxed.capacity() * size_of::<&str>()
             + self.method.len()
             + texts.sum::<usize>()
+            + details
             + jsons.sum::<usize>()
             + leaks
             + refusal.unwrap_or_default()

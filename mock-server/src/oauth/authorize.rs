@@ -71,7 +71,7 @@ fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization
 
     let response_type = required("response_type")?;
     ctx.require(Rule::AuthorizeResponseType, response_type == "code", || {
-        ("response_type code", redact::scrub(response_type))
+        ("response_type code", redact::places::value(response_type))
     })?;
     ctx.require(Rule::AuthorizeState, get("state").is_some(), || {
         ("a state that is not empty", "none")
@@ -152,7 +152,7 @@ fn challenge<'a>(
             Err(refuse(
                 "code_challenge_method",
                 expected,
-                redact::scrub(method),
+                redact::places::value(method),
             ))
         }
         Some(value) => Ok(Some(Challenge {

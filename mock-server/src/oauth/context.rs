@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
         };
         let essence = kind.split(';').next().unwrap_or("").trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let actual = format!("{} bytes, {}", body.len(), redact::scrub(kind));
+            let actual = format!("{} bytes, {}", body.len(), redact::places::structure(kind));
             return Err(refuse(Rule::BodyJson, expected, actual));
         }
         let members: JsonObject<'a> = serde_json::from_slice(body).map_err(|error| {
@@ -121,7 +121,7 @@ impl<'a> Context<'a> {
             None => Ok(members),
             Some(name) => Err(Refusal::parameter(
                 Rule::ParamOnce,
-                &redact::scrub(name),
+                json::member_name(name),
                 "twice",
             )),
         }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::context::{Context, Decider};
-use super::recorder::{self, InFlight, Recorded, begin, method, write};
+use super::recorder::{self, InFlight, Recorded, begin, method, path, write};
 use super::{access_token, authorize, device_authorization, token, users_me, workspaces};
 use crate::html::error_page;
 use crate::journal::draft::Draft;
@@ -15,7 +15,7 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::request::Incoming;
 use crate::protocol::response::{self, Answer, Reply};
 use crate::protocol::rules::Rule;
-use crate::redact;
+use crate::redact::places;
 use crate::state::State;
 
 /// Answers `request` and records it in the journal. `decider`, if any, decides about an authorize request.
@@ -89,15 +89,15 @@ pub(crate) fn answer(
 }
 
 /// Checks the id in a JWT path. Any id is accepted unless the settings list some.
-fn listed(path: JwtPath<'_>, ctx: &mut Context<'_>) -> Result<(), Refusal> {
+fn listed(named: JwtPath<'_>, ctx: &mut Context<'_>) -> Result<(), Refusal> {
     let settings = &ctx.state.settings;
-    let (what, id, listed) = match path {
+    let (what, id, listed) = match named {
         JwtPath::Account(id) => ("accounts", id, &settings.accounts),
         JwtPath::Enterprise(id) => ("enterprises", id, &settings.enterprises),
     };
     let known = listed.is_empty() || listed.iter().any(|known| known == id);
     let expected = format!("one of the {what} {}", listed.join(", "));
-    ctx.require(Rule::PathKnown, known, || (expected, redact::scrub(id)))
+    ctx.require(Rule::PathKnown, known, || (expected, places::segment(id)))
 }
 
 fn handle(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refusal> {
@@ -107,8 +107,8 @@ fn handle(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refus
     let request = ctx.request;
     known(endpoint != Endpoint::Unknown, ctx)?;
     method_of(request.method.as_str() == endpoint.method(), ctx)?;
-    if let Endpoint::Token { only: Some(path) } = endpoint {
-        listed(path, ctx)?;
+    if let Endpoint::Token { only: Some(named) } = endpoint {
+        listed(named, ctx)?;
     }
     if let Endpoint::Authorize { workspace } | Endpoint::DeviceCode { workspace } = endpoint {
         Refusal::limit_length("workspace_id", workspace.unwrap_or(""))?;
@@ -161,15 +161,15 @@ fn not_here(request: &Incoming) -> Refusal {
         actual: format!(
             "{} {}, which is Coze's ({source}) and which the mock does not have",
             method(request),
-            redact::scrub(&request.path)
+            path(request)
         ),
     }
 }
 
 fn known(is_known: bool, ctx: &mut Context<'_>) -> Result<(), Refusal> {
-    let path = &ctx.request.path;
+    let request = ctx.request;
     ctx.require(Rule::PathKnown, is_known, || {
-        ("a path that Coze serves", redact::scrub(path))
+        ("a path that Coze serves", path(request))
     })
 }
 

@@ -73,7 +73,7 @@ fn check_key(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Ref
     ctx.require(Rule::JwtAlg, alg == Some("RS256"), || {
         (
             "alg RS256",
-            format!("alg {}", redact::scrub(alg.unwrap_or("missing"))),
+            format!("alg {}", redact::places::value(alg.unwrap_or("missing"))),
         )
     })?;
     let kid = jwt.header.get("kid").and_then(Value::as_str);
@@ -231,7 +231,7 @@ fn check_scope(scope: Part<'_>) -> Result<(), Refusal> {
     match wrong {
         None => Ok(()),
         Some((name, part)) => {
-            let actual = format!("{}: {}", redact::scrub(name), kind_of(part));
+            let actual = format!("{}: {}", redact::json::member_name(name), kind_of(part));
             Err(refuse(Rule::JwtScope, expected, actual))
         }
     }

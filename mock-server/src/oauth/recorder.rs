@@ -11,6 +11,7 @@ use crate::journal::counters::Key;
 use crate::journal::draft::Draft;
 use crate::journal::entry::{Interference, Outcome};
 use crate::journal::record::Record;
+use crate::protocol::api::Called;
 use crate::protocol::client_id::{client_of, members};
 use crate::protocol::digest::fingerprint_of;
 use crate::protocol::endpoint::Endpoint;
@@ -19,7 +20,7 @@ use crate::protocol::request::{Credential, Incoming};
 use crate::protocol::response::Reply;
 use crate::protocol::rules::Rule;
 use crate::protocol::{grant, response};
-use crate::redact::{self, json};
+use crate::redact::{self, json, places};
 use crate::state::{State, leak_scanner};
 
 /// A request that has its number and log id.
@@ -167,7 +168,12 @@ pub(super) fn write(
         at_ms: in_flight.at_ms,
         endpoint: endpoint.name(),
         method: method(request),
-        head: redact::head(&request.path, request.query.as_deref(), &request.headers),
+        head: redact::head(
+            &request.path,
+            own_path(request),
+            request.query.as_deref(),
+            &request.headers,
+        ),
         json: draft.json,
         jwt: draft.jwt,
         client: draft.client,
@@ -209,11 +215,32 @@ pub(crate) fn amend_newest(state: &mut State, status: u16, interference: Interfe
     });
 }
 
+/// The path of the API call of the user's own that the request fits.
+fn own_path(request: &Incoming) -> Option<&str> {
+    match &request.call {
+        Some(Called::Answer(api)) => Some(&api.path),
+        _ => None,
+    }
+}
+
+/// The path of the request, redacted.
+pub(super) fn path(request: &Incoming) -> Cow<'_, str> {
+    places::path(&request.path, own_path(request))
+}
+
 pub(super) fn method(request: &Incoming) -> Cow<'static, str> {
     match request.method {
         Method::GET => Cow::Borrowed("GET"),
         Method::POST => Cow::Borrowed("POST"),
-        ref other => Cow::Owned(redact::scrub(other.as_str())),
+        Method::PUT => Cow::Borrowed("PUT"),
+        Method::PATCH => Cow::Borrowed("PATCH"),
+        Method::DELETE => Cow::Borrowed("DELETE"),
+        Method::HEAD => Cow::Borrowed("HEAD"),
+        Method::OPTIONS => Cow::Borrowed("OPTIONS"),
+        Method::TRACE => Cow::Borrowed("TRACE"),
+        Method::CONNECT => Cow::Borrowed("CONNECT"),
+        // A method of the client's own may be anything.
+        _ => Cow::Borrowed("***"),
     }
 }
 
@@ -229,7 +256,7 @@ fn log(
     tracing::info!(
         world,
         method = &*method(request),
-        path = redact::scrub(&request.path),
+        path = &*path(request),
         status,
         rule = rule.map(Rule::id),
         fault,

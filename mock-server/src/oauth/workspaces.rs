@@ -65,7 +65,7 @@ fn page(query: &str) -> Result<(u64, u64), Refusal> {
                 "page_num" => "page_num, a whole number from 1".to_owned(),
                 _ => format!("page_size, a whole number from 1 to {MAX_PAGE}"),
             },
-            actual: format!("{name}: {}", redact::scrub(&value)),
+            actual: format!("{name}: {}", redact::places::value(&value)),
         })?);
     }
     Ok((number.unwrap_or(1), size.unwrap_or(PAGE_SIZE)))

@@ -2,10 +2,12 @@
 //!
 //! The result is JSON text, which takes less time and memory than a tree.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::words::has_any;
-use super::{holds_credential, mask, scrubbed};
+use super::{holds_credential, mask, places, redirect_uri, scrubbed};
 use crate::protocol::json_body::Part;
 
 /// Members of token and device bodies that are not secrets (protocol §2.4, §6).
@@ -33,6 +35,31 @@ const OPEN_CLAIMS: &[&str] = &[
     "session_context",
 ];
 
+/// Members of a scope, and of a session context (protocol §5, §6).
+const NAMES_BELOW: &[&str] = &[
+    "account_permission",
+    "permission_list",
+    "attribute_constraint",
+    "connector_bot_chat_attribute",
+    "bot_id_list",
+    "workspace_permission",
+    "workspace_id_list",
+    "workflow_permission",
+    "workflow_id_list",
+    "device_info",
+    "device_id",
+    "custom_consumer",
+];
+
+/// What is shown of the texts of a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Texts,
+    /// Names of permissions, and ids.
+    Names,
+    Nothing,
+}
+
 /// Maximum number of items of an array or object.
 const MOST_ITEMS: usize = 32;
 
@@ -44,16 +71,32 @@ const COST_OF_VALUE: usize = 16;
 const COST_OF_CONTAINER: usize = 128;
 
 pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
-    shortened(OPEN_MEMBERS, members)
+    shortened(OPEN_MEMBERS, members, |copy, name, value| {
+        match (name, value) {
+            ("scope", value) => copy.open(value, Shows::Names),
+            ("redirect_uri", Part::Text(uri)) => copy.string(&redirect_uri(uri)),
+            ("client_id", value) => copy.flat(value, scrubbed),
+            (_, value) => copy.flat(value, |text| places::value(text).into()),
+        }
+    })
 }
 
 pub(crate) fn claims(claims: &Map<String, Value>) -> Vec<u8> {
     let members = claims.iter();
     let members = members.map(|(name, value)| (name.as_str(), Part::from(value)));
-    shortened(OPEN_CLAIMS, members)
+    shortened(OPEN_CLAIMS, members, |copy, name, value| match name {
+        "session_context" | "aud" => copy.open(value, Shows::Texts),
+        "alg" | "typ" | "iat" | "exp" => copy.flat(value, |text| places::value(text).into()),
+        _ => copy.flat(value, scrubbed),
+    })
 }
 
-fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, Part<'a>)>) -> Vec<u8> {
+/// `show` writes the value of an open member.
+fn shortened<'a>(
+    open: &[&str],
+    members: impl Iterator<Item = (&'a str, Part<'a>)>,
+    show: impl Fn(&mut Shortened, &str, Part<'a>),
+) -> Vec<u8> {
     let mut copy = Shortened {
         room: ROOM,
         json: Vec::with_capacity(256),
@@ -64,7 +107,7 @@ fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, Part<'a>
         copy.plain(name);
         copy.json.push(b':');
         match open {
-            true => copy.open(value),
+            true => show(copy, name, value),
             false => copy.hide(value),
         }
     });
@@ -73,7 +116,7 @@ fn shortened<'a>(open: &[&str], members: impl Iterator<Item = (&'a str, Part<'a>
 
 pub(crate) fn member_name(name: &str) -> &str {
     let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    match plain && !holds_credential(name) {
+    match plain && !holds_credential(name) && !places::is_mixed(name) {
         true => name,
         false => "***",
     }
@@ -115,33 +158,48 @@ impl Shortened {
         }
     }
 
-    /// Writes a value from a place that holds no secret.
-    fn open(&mut self, value: Part<'_>) {
+    /// Writes a value that is not a list or an object, from a place that holds no secret.
+    fn flat(&mut self, value: Part<'_>, show: impl Fn(&str) -> Cow<'_, str>) {
         match value {
-            Part::Text(text) => self.text(text),
-            Part::Other(Value::Array(items)) => self.array(items),
-            Part::Other(Value::Object(members)) => {
-                let members = members.iter();
-                let members = members.map(|(name, value)| (name.as_str(), value.into()));
-                self.object(members, |copy, name, value| {
-                    copy.text(name);
-                    copy.json.push(b':');
-                    copy.open(value);
-                });
+            Part::Text(text) => {
+                let shown = show(text);
+                self.spend(shown.len());
+                self.string(&shown);
             }
+            Part::Other(Value::Array(_) | Value::Object(_)) => self.string("***"),
             Part::Other(other) => {
                 serde_json::to_writer(&mut self.json, other).expect("it has no keys")
             }
         }
     }
 
-    fn text(&mut self, text: &str) {
-        let shown = scrubbed(text);
-        self.spend(shown.len());
-        self.string(&shown);
+    /// Writes a value from a place that holds no secret. What is below a member of an unknown name is masked.
+    fn open(&mut self, value: Part<'_>, shows: Shows) {
+        match value {
+            Part::Text(text) => self.flat(Part::Text(text), |text| match shows {
+                Shows::Texts => scrubbed(text),
+                Shows::Names => places::permission(text),
+                Shows::Nothing => mask(text),
+            }),
+            Part::Other(Value::Array(items)) => self.array(items, shows),
+            Part::Other(Value::Object(members)) => {
+                let members = members.iter();
+                let members = members.map(|(name, value)| (name.as_str(), value.into()));
+                self.object(members, |copy, name, value| {
+                    let known = NAMES_BELOW.contains(&name);
+                    copy.plain(if known { name } else { member_name(name) });
+                    copy.json.push(b':');
+                    copy.open(value, if known { shows } else { Shows::Nothing });
+                });
+            }
+            Part::Other(Value::Number(_)) if shows == Shows::Nothing => self.string("***"),
+            Part::Other(other) => {
+                serde_json::to_writer(&mut self.json, other).expect("it has no keys")
+            }
+        }
     }
 
-    fn array(&mut self, items: &[Value]) {
+    fn array(&mut self, items: &[Value], shows: Shows) {
         self.spend(COST_OF_CONTAINER);
         self.json.push(b'[');
         for (taken, item) in items.iter().enumerate() {
@@ -154,7 +212,7 @@ impl Shortened {
                 break;
             }
             self.spend(COST_OF_VALUE);
-            self.open(item.into());
+            self.open(item.into(), shows);
         }
         self.json.push(b']');
     }
@@ -207,8 +265,45 @@ mod tests {
 
     #[test]
     fn a_small_body_is_kept_whole() {
-        let value = json!({ "a": { "b": [1, "x", null, true] }, "c": vec![0; MOST_ITEMS] });
+        let value = json!({
+            "account_permission": { "permission_list": ["Connector.botChat", null, true] },
+            "bot_id_list": vec!["7300000000000000001"; MOST_ITEMS],
+        });
         assert_eq!(scope(value.clone()), value);
+    }
+
+    /// The shape of what is below an unknown name is shown, and nothing else.
+    #[test]
+    fn what_a_scope_does_not_have_is_masked() {
+        let value = json!({
+            "password": "short", "pin": 1234, "s3cret": null,
+            "permission_list": ["hunter2", { "token": ["short"] }],
+        });
+        let shown = json!({
+            "password": "***", "pin": "***", "***": null,
+            "permission_list": ["***", { "token": ["***"] }],
+        });
+        assert_eq!(scope(value), shown);
+    }
+
+    #[test]
+    fn open_members_show_what_belongs_there() {
+        let body = json!({
+            "grant_type": "hunter2", "client_id": "app_web", "duration_seconds": "s3cret", "account_id": { "a": "short" },
+            "redirect_uri": "http://u:short@localhost/cb?token=short#short", "enterprise_id": "volcano_21",
+        });
+        let body = body.as_object().expect("an object");
+        let shown = read(&members(
+            body.iter()
+                .map(|(name, value)| (name.as_str(), value.into())),
+        ));
+        assert_eq!(
+            shown,
+            json!({
+                "grant_type": "***", "client_id": "app_web", "duration_seconds": "***", "account_id": "***",
+                "redirect_uri": "http://***@localhost/cb?***", "enterprise_id": "volcano_21",
+            })
+        );
     }
 
     #[test]

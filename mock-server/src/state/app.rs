@@ -64,10 +64,18 @@ pub(crate) struct App {
 pub(crate) struct Key {
     pub(crate) kid: String,
     pub(crate) public: ParsedPublicKey,
+    /// True for the development key, whose private half the mock publishes.
+    pub(crate) development: bool,
+}
+
+/// The key id that goes with the private key, which is that of the development key; else the first one.
+pub(crate) fn key_id(keys: &[Key]) -> Option<&str> {
+    let development = keys.iter().find(|key| key.development);
+    development.or_else(|| keys.first()).map(|key| &*key.kid)
 }
 
 fn first_kid<S: Serializer>(keys: &[Key], serializer: S) -> Result<S::Ok, S::Error> {
-    keys.first().map(|key| &key.kid).serialize(serializer)
+    key_id(keys).serialize(serializer)
 }
 
 impl App {

@@ -153,7 +153,7 @@ impl<'a> Scan<'a> {
             Place::Query(name) | Place::Member(name) if !name.is_empty() => {
                 Some(json::member_name(name).to_owned())
             }
-            Place::Header(name) => Some(redact::scrub(name)),
+            Place::Header(name) => Some(redact::places::header_name(name).to_owned()),
             _ => None,
         };
         // Other secrets may be short enough to be guessed from their fingerprint.

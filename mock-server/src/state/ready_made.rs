@@ -37,6 +37,7 @@ pub(crate) fn apps() -> Vec<App> {
             keys: vec![Key {
                 kid: "mock-jwt-key-1".to_owned(),
                 public: public_key(),
+                development: true,
             }],
             private_key: Some(private_key()),
             ..App::named(Kind::Jwt, "Mock JWT App", "100000000001")

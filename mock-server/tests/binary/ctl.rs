@@ -254,6 +254,17 @@ fn faults_worlds_and_expectations_from_a_shell() {
     let leaks = ctl(&["leaks"]);
     assert!(leaks.starts_with("pat in query token "), "{leaks}");
     assert_eq!(ctl(&["call", "get", "faults"]), "{\"faults\":[]}\n");
+    assert_eq!(
+        ctl(&["key", "list", "100000000001"]),
+        "mock-jwt-key-1  the development key\n"
+    );
+    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/dev-key.pub.pem");
+    assert_eq!(ctl(&["key", "add", "100000000001", "k2", pem]), "added\n");
+    assert_eq!(
+        ctl(&["key", "remove", "100000000001", "mock-jwt-key-1"]),
+        "removed\n"
+    );
+    assert_eq!(ctl(&["key", "list", "100000000001"]), "k2\n");
     assert_eq!(ctl(&["api"]), "no API calls of your own\n");
     assert_eq!(
         ctl(&["api", "add", "get", "/v1/bots/{id}", r#"{"code":0}"#]),

@@ -143,6 +143,10 @@ fn a_change_is_placed_over_http_and_leaves_refusals_alone() {
             "to is one of absent, null, string",
         ),
         (
+            json!({ "kind": "member", "member": "x", "value": "s3cret".repeat(11_000) }),
+            "value has at most 65536 bytes",
+        ),
+        (
             json!({ "kind": "member", "member": "", "to": "null" }),
             "a name such as expires_in",
         ),

@@ -80,7 +80,7 @@ fn an_entry_stays_small_whatever_was_sent() {
     let json = entry.json.as_ref().expect("a body");
     assert_eq!(json["scope"][32], "… 14968 more");
     let jwt = entry.jwt.as_ref().expect("an assertion");
-    assert_eq!(jwt.header["typ"][32], "… 14968 more");
+    assert_eq!(jwt.header["typ"], "***", "a type is a text");
     assert_eq!(jwt.payload["session_context"]["…"], "3968 more");
     assert_eq!(entry.headers["…"], "938 more");
     let size = serde_json::to_vec(&entry).expect("JSON").len();

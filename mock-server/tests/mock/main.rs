@@ -25,6 +25,7 @@ mod http2;
 mod http_edges;
 mod journal;
 mod jwt;
+mod keys;
 mod leaks;
 mod library;
 mod lineage;

@@ -323,3 +323,147 @@ fn a_text_without_secrets_is_shown_unchanged() {
     assert_eq!(output.expected.as_deref(), Some(uri));
     assert_eq!(output.actual.as_deref(), Some("http://localhost:8080/a/b"));
 }
+
+/// Of another server, of few letters, and without the shape of any credential: the place tells that they do not belong there.
+#[test]
+fn short_secrets_of_others_are_masked_in_every_place() {
+    for secret in [
+        "hunter2",
+        "s3cret",
+        "p4ssw0rd",
+        "S3NT1NEL-tell-no-one",
+        "a1b2c3d4e5f6a7b8",
+    ] {
+        let encoded = percent_encoded(secret);
+        let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, secret);
+        let output = output(|m| {
+            let authorize = "/api/permission/oauth2/authorize?response_type=code";
+            for path in [
+                format!("/v1/{secret}/x"),
+                format!("/{secret}"),
+                format!("/v3/chat/{encoded}"),
+                format!("/api/permission/oauth2/account/{secret}/token"),
+                format!("/v1/users/me?token={secret}"),
+                format!("/v1/users/me?client_secret={encoded}&CLIENT_SECRET={secret}"),
+                format!("/v1/users/me?{secret}"),
+                format!("/v1/users/me?{secret}="),
+                format!("/v1/users/me?a=1&{secret}=2"),
+                format!("/v1/workspaces?page_size={secret}"),
+                format!(
+                    "{authorize}&state={secret}&code_challenge={secret}&code_challenge_method={secret}"
+                ),
+                format!("{authorize}&response_type={secret}"),
+                format!(
+                    "/api/permission/oauth2/authorize?response_type={secret}&client_id={WEB}&redirect_uri=http://localhost:1/"
+                ),
+                format!(
+                    "{authorize}&client_id={WEB}&redirect_uri=http://user:{secret}@localhost:1/"
+                ),
+                format!(
+                    "{authorize}&client_id={WEB}&redirect_uri=http://localhost:1/%3Fa={secret}%23{secret}"
+                ),
+            ] {
+                m.get(&path, Some("pat_mock_alice"));
+            }
+            for (name, value) in [
+                ("Authorization", secret.to_owned()),
+                ("Authorization", format!("Basic {basic}")),
+                ("authorization", format!("bearer {secret}")),
+                ("Authorization", format!("Token {secret}")),
+                ("X-Api-Key", secret.to_owned()),
+                ("Cookie", format!("session={secret}")),
+                ("Referer", format!("http://localhost/?token={secret}")),
+                ("User-Agent", format!("app/1.0 (token={secret})")),
+                ("User-Agent", format!("app Bearer {secret}")),
+                ("User-Agent", format!("app {encoded}")),
+                (
+                    "X-Coze-Client-User-Agent",
+                    format!("{{\"access_token\": \"{secret}\"}}"),
+                ),
+                ("Accept", format!("text/{secret}")),
+                (
+                    "Content-Type",
+                    format!("multipart/form-data; boundary={secret}"),
+                ),
+                ("Host", format!("user:{secret}@127.0.0.1")),
+            ] {
+                let request = Request::get("/v1/users/me").header(name, value);
+                let _ = m
+                    .mock
+                    .call_blocking(request.body(Bytes::new()).expect("a request"));
+            }
+            let named = Request::get("/v1/users/me").header(secret, "1");
+            m.send(named.body(Bytes::new()).expect("a request"));
+            if !secret.contains('-') {
+                let method = http::Method::from_bytes(secret.as_bytes()).expect("a token");
+                let request = Request::builder().method(method).uri("/v1/users/me");
+                m.send(request.body(Bytes::new()).expect("a request"));
+            }
+            for body in [
+                json!({ "grant_type": secret }),
+                json!({ "grant_type": { "a": secret } }),
+                json!({ "grant_type": "refresh_token", "client_secret": secret, secret: 1 }),
+                json!({ "grant_type": JWT_GRANT, "duration_seconds": secret, "account_id": secret, "enterprise_id": [secret] }),
+                json!({ "grant_type": JWT_GRANT, "scope": { "password": secret, "permission_list": [secret, { secret: secret }] } }),
+                json!({ "redirect_uri": format!("http://u:{secret}@localhost/?token={secret}") }),
+            ] {
+                m.post(TOKEN, None, &body);
+            }
+            m.post(
+                "/v3/chat",
+                Some("pat_mock_alice"),
+                &json!({ "bot_id": secret, "deep": { "x": [secret] } }),
+            );
+            let twice = format!(
+                r#"{{"grant_type":"{secret}","grant_type":"{secret}","{secret}":1,"{secret}":2}}"#
+            );
+            let form =
+                format!("grant_type=refresh_token&refresh_token={secret}&client_secret={secret}");
+            for (kind, body) in [
+                ("application/json", twice),
+                ("application/x-www-form-urlencoded", form),
+            ] {
+                let request = Request::post(TOKEN).header("Content-Type", kind);
+                m.send(request.body(Bytes::from(body)).expect("a request"));
+            }
+            m.jwt(|header, claims| {
+                header["typ"] = json!(secret);
+                claims["session_context"] =
+                    json!({ "token": secret, "device_info": { secret: secret } });
+            });
+        });
+        assert_kept(&output, secret);
+        assert_kept(&output, &encoded);
+    }
+}
+
+/// What a reader needs stays.
+#[test]
+fn what_belongs_to_its_place_is_shown() {
+    let output = output(|m| {
+        m.get(
+            target(&authorize_url(&[("response_type", "id_token token")])),
+            None,
+        );
+        m.get("//v1/users/me/?page_num=2", None);
+        m.get("/coze/api/permission/oauth2/token", None);
+        m.get(
+            "/v1/bots/7300000000000000001/publish",
+            Some("pat_mock_alice"),
+        );
+        m.post(TOKEN, None, &json!({ "grant_type": "client_credentials", "client_id": "app_web", "redirect_uri": "http://localhost:1/oauth2callback" }));
+    });
+    for shown in [
+        "id_token token",
+        "//v1/users/me/?page_num=2",
+        "/coze/api/permission/oauth2/token",
+        "/v1/bots/7300000000000000001/publish",
+        "client_credentials",
+        "app_web",
+        "http://localhost:1/oauth2callback",
+        "http://localhost:8080/callback",
+        "application/json",
+    ] {
+        assert!(output.contains(shown), "{shown}");
+    }
+}

@@ -260,6 +260,16 @@ static JTI: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 /// A signed assertion; `change` gets header and claims before they are signed.
 pub(crate) fn assertion(now: u64, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+    assertion_by(None, now, change)
+}
+
+/// The same, signed by another key than the development key.
+pub(crate) fn assertion_by(
+    key: Option<&RsaKeyPair>,
+    now: u64,
+    change: impl FnOnce(&mut Value, &mut Value),
+) -> String {
+    let key = key.unwrap_or_else(|| &*KEY);
     let jti = JTI.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut header = json!({ "alg": "RS256", "typ": "JWT", "kid": "mock-jwt-key-1" });
     let mut claims = json!({
@@ -272,8 +282,8 @@ pub(crate) fn assertion(now: u64, change: impl FnOnce(&mut Value, &mut Value)) -
     change(&mut header, &mut claims);
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&header), part(&claims));
-    let mut signature = vec![0; KEY.public_modulus_len()];
-    KEY.sign(
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(
         &RSA_PKCS1_SHA256,
         &SystemRandom::new(),
         signed.as_bytes(),

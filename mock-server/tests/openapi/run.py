@@ -40,6 +40,7 @@ OUT_OF_REACH = {
     "GET /v1/users/me: 403": "its token is not restricted",
     "GET /v1/workspaces: 403": "its token is not restricted",
     "POST /_mock/v1/api: 409": "it sets too few",
+    "POST /_mock/v1/apps/{client_id}/keys: 409": "it adds too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 403": "the JWT app is switched on",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 403": "the JWT app is switched on",
     "POST /_mock/v1/gates/{name}: 409": "it sets too few",
