@@ -146,7 +146,7 @@ fn changed_members<S: Subject>() {
     ];
     let fixture = Fixture::<S>::with(|builder| builder.consent(Consent::Approve));
     let tried = std::cell::Cell::new(0);
-    // `refused` are errors; `literal` are read as they stand, since nothing shows that they are wrong.
+    // `refused` are errors; `literal` are read as they stand, since nothing shows that they are wrong, or to the safe side.
     let each = |on: On, member: &str, refused: &[&str], literal: &[&str], read: &Read<'_>| {
         let meant = read().expect("a good answer");
         for (name, change) in CHANGES {
@@ -235,7 +235,7 @@ fn changed_members<S: Subject>() {
         on(),
         "interval",
         &["too_large", "other_type"],
-        &["milliseconds"],
+        &["float", "milliseconds"],
         &device,
     );
     let on = || On::endpoint("users_me");
@@ -247,7 +247,13 @@ fn changed_members<S: Subject>() {
         &[],
         &me,
     );
-    each(on(), "code", &["float", "too_large"], &[], &me);
+    each(
+        on(),
+        "code",
+        &["float", "too_large", "other_type"],
+        &[],
+        &me,
+    );
     for other in [
         "msg",
         "data.user_name",
