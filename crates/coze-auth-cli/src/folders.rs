@@ -49,6 +49,7 @@ pub(crate) fn make(folder: &Path) -> io::Result<()> {
 
 /// How a file is opened that its owner alone can read and write. No link is followed, and a FIFO is not waited for.
 pub(crate) fn owners_file() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
