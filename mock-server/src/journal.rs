@@ -80,6 +80,10 @@ impl Journal {
             self.evict();
         }
         self.heap += entry.heap();
+        if self.entries.is_empty() {
+            // A list begins with room for four, which is a third of a world that is used once.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back(entry);
         // The newest one stays, whatever its size.
         while self.memory() > self.max_memory() && self.entries.len() > 1 {
