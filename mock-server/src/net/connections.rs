@@ -184,27 +184,29 @@ impl Table {
         }
     }
 
-    /// Ends the connection that has kept the mock waiting for longest. While most have had no request so far, it is one of
+    /// Ends the connection that has kept the mock waiting for longest. While most have had no request so far, it is some of
     /// those, so that the others are kept; else it is one of the others, since what is new is about to have its first.
     fn evict(&self) -> bool {
-        let silent = || self.open.iter().filter(|(_, one)| one.can_be_evicted());
-        let is_new = |one: &Connection| one.state().0 <= Phase::First;
-        let most_are_new = silent().filter(|(_, one)| is_new(one)).count() > silent().count() / 2;
-        let oldest = silent().min_by_key(|(id, one)| {
-            // Those of the same millisecond in their order.
-            (is_new(one) != most_are_new, one.state().1, **id)
-        });
-        eprintln!(
-            "EVICT new {} silent {} open {} -> {:?}",
-            silent().filter(|(_, one)| is_new(one)).count(),
-            silent().count(),
-            self.open.len(),
-            oldest.map(|(id, one)| (id, one.state(), one.task.get().is_some()))
-        );
-        if let Some((_, oldest)) = oldest {
-            oldest.end(oldest.state().0);
+        if self.open.values().any(|one| one.is_ending()) {
+            // They are about to make room.
+            return true;
         }
-        oldest.is_some()
+        let silent = self.open.iter().filter(|(_, one)| one.can_be_evicted());
+        // Those of the same millisecond in their order.
+        let silent = silent.map(|(id, one)| (one.state(), *id, one));
+        let (mut new, mut others): (Vec<_>, Vec<_>) =
+            silent.partition(|((phase, _), ..)| *phase <= Phase::First);
+        let (oldest, most) = match new.len() > others.len() {
+            // Looking for each alone would be most of the work when thousands come.
+            true => (&mut new, self.open.len() / 16 + 1),
+            false if others.is_empty() => (&mut new, 1),
+            false => (&mut others, 1),
+        };
+        oldest.sort_unstable_by_key(|((_, since), id, _)| (*since, *id));
+        for ((phase, _), _, one) in oldest.iter().take(most) {
+            one.end(*phase);
+        }
+        !oldest.is_empty()
     }
 
     fn hold(&mut self, bytes: usize) {
@@ -351,9 +353,12 @@ impl Connection {
         self.requests.load(Ordering::Acquire)
     }
 
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
     fn can_be_evicted(&self) -> bool {
-        let ending = self.ending.load(Ordering::Relaxed);
-        !ending && self.requests() == self.incomplete.load(Ordering::Relaxed)
+        self.requests() == self.incomplete.load(Ordering::Relaxed)
     }
 
     fn end(&self, phase: Phase) {

@@ -315,7 +315,7 @@ impl Client {
     }
 }
 
-fn resident(process: u32) -> usize {
+pub(crate) fn resident(process: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kb = line.and_then(|line| line.trim().split(' ').next()?.parse::<usize>().ok());

@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod keys;
 mod serve;
+mod silent;
 mod support;
 mod tls;
 mod watch;

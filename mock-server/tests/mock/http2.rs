@@ -3,8 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use coze_auth_mock::{At, Fault, On};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -13,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use crate::raw::{ENDPOINTS, Server, Stream, ask, twice};
+use crate::raw::{ENDPOINTS, Server, Stream, ask, connect, twice, until};
 use crate::support::*;
 use crate::tls::client_config;
 
@@ -68,6 +70,24 @@ impl Client {
         })
     }
 
+    /// What arrives of a body, and how it ends.
+    fn body(&self, answer: Response<Incoming>) -> (Vec<u8>, Result<(), String>) {
+        let mut body = answer.into_body();
+        let mut bytes = Vec::new();
+        self.runtime.block_on(async {
+            loop {
+                match tokio::time::timeout(GUARD, body.frame())
+                    .await
+                    .expect("in time")
+                {
+                    None => return (bytes, Ok(())),
+                    Some(Err(error)) => return (bytes, Err(format!("{error:?}"))),
+                    Some(Ok(frame)) => bytes.extend(frame.into_data().unwrap_or_default()),
+                }
+            }
+        })
+    }
+
     fn answer(&self, request: Request<Bytes>) -> hyper::Result<Response<Incoming>> {
         let started = self.start(request);
         self.runtime.block_on(async {
@@ -109,6 +129,19 @@ impl Translated {
             .body(Bytes::from(body.to_owned()))
             .expect("a request")
     }
+}
+
+fn me() -> Request<Bytes> {
+    let request = Request::get("https://localhost/v1/users/me");
+    let request = request.header("authorization", "Bearer pat_mock_alice");
+    request.body(Bytes::new()).expect("a request")
+}
+
+fn device_code() -> Request<Bytes> {
+    let body = format!(r#"{{"client_id":"{DEVICE}"}}"#);
+    let request = Request::post(format!("https://localhost{DEVICE_CODE}"));
+    let request = request.header("content-type", "application/json");
+    request.body(Bytes::from(body)).expect("a request")
 }
 
 /// Of the connection, which all errors of its streams have.
@@ -208,4 +241,323 @@ fn every_flow_works_over_http2() {
     }
     let foreign = b"GET /_mock/v1/info HTTP/1.1\r\nHost: evil.example\r\n\r\n";
     assert_eq!(ask(&mut stream, foreign, false).status(), 403);
+}
+
+/// A fault of the socket is one of the whole connection.
+#[test]
+fn a_fault_of_the_socket_ends_the_connection_for_all_its_streams() {
+    let server = Server::tls();
+    let mock = &server.0.mock;
+    for (fault, own_head) in [
+        (Fault::reset(), false),
+        (
+            Fault::garbage().body("no frames at all, and more than nine bytes"),
+            false,
+        ),
+        (Fault::close_before_body(), true),
+        (Fault::truncate_at(3), true),
+    ] {
+        let what = format!("{fault:?}");
+        let client = server.http2();
+        let gate = mock.gate("others", On::endpoint("device_code"), At::Request);
+        let others: Vec<_> = (0..3).map(|_| client.start(device_code())).collect();
+        until("the others wait", || gate.waiting() == 3);
+        let fault = mock.fault(On::endpoint("users_me"), fault);
+        let answer = client.answer(me());
+        assert_eq!(answer.is_ok(), own_head, "{what}: {answer:?}");
+        if let Ok(answer) = answer {
+            assert_eq!(answer.status(), 200);
+            let promised = answer.headers()["content-length"]
+                .to_str()
+                .expect("text")
+                .to_owned();
+            let (bytes, ended) = client.body(answer);
+            assert!(ended.is_err(), "{what}: it looks whole");
+            let expected = if what.contains("runcate") { 3 } else { 0 };
+            assert_eq!(bytes.len(), expected, "{what}");
+            assert!(promised.parse::<usize>().expect("a number") > 3);
+        }
+        for other in others {
+            let other = client.runtime.block_on(async {
+                tokio::time::timeout(GUARD, other)
+                    .await
+                    .expect("in time")
+                    .expect("no panic")
+            });
+            assert!(other.is_err(), "{what}: {other:?}");
+        }
+        // Their requests are gone from the gate, too: nobody waits for them.
+        until("the mock has seen the end", || gate.waiting() == 0);
+        gate.open();
+        drop(fault);
+        assert_eq!(
+            server.http2().answer(me()).expect("an answer").status(),
+            200
+        );
+    }
+}
+
+#[test]
+fn a_slow_answer_is_slow_for_all_streams_and_the_last_of_its_connection() {
+    let server = Server::tls();
+    let mock = &server.0.mock;
+    let client = server.http2();
+    assert_eq!(client.answer(me()).expect("an answer").status(), 200);
+    let gate = mock.gate("other", On::endpoint("device_code"), At::Request);
+    let other = client.start(device_code());
+    until("the other waits", || gate.waiting() == 1);
+    let fault = mock.fault(
+        On::endpoint("users_me"),
+        Fault::slow_drip(Duration::from_millis(2)).times(1),
+    );
+    let begun = Instant::now();
+    let answer = client.answer(me()).expect("an answer");
+    let (bytes, ended) = client.body(answer);
+    assert_eq!(ended, Ok(()));
+    assert!(bytes.starts_with(b"{\"code\":0"), "{bytes:?}");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(2 * bytes.len() as u64),
+        "{:?}",
+        begun.elapsed()
+    );
+    gate.open();
+    let other = client.runtime.block_on(async {
+        tokio::time::timeout(GUARD, other)
+            .await
+            .expect("in time")
+            .expect("no panic")
+    });
+    assert_eq!(other.expect("it is answered all the same").status(), 200);
+    // No other request begins on it.
+    until("the connection ends", || client.answer(me()).is_err());
+    assert_eq!(fault.fired(), 1);
+}
+
+/// A raw client: hyper's keeps to the settings.
+struct Frames(crate::tls::Secured);
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+impl Frames {
+    fn new(server: &Server) -> Self {
+        let pem = server.0.mock.ca_pem().expect("a CA");
+        let mut stream = crate::tls::speaking(connect(server.address()), pem, &[b"h2"]);
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .expect("a preface");
+        let mut frames = Self(stream);
+        frames.send(4, 0, 0, b"").expect("settings");
+        frames
+    }
+
+    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        let mut frame = u32::try_from(payload.len())
+            .expect("a length")
+            .to_be_bytes()[1..]
+            .to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame)
+    }
+
+    /// GET /v1/users/me, in static entries and literals of HPACK (RFC 7541). END_STREAM, and END_HEADERS if `ends`.
+    fn get(&mut self, stream: u32, ends: bool) -> io::Result<()> {
+        let mut head = vec![0x82, 0x87, 0x01, 9];
+        head.extend(b"localhost");
+        head.extend([0x04, 12]);
+        head.extend(b"/v1/users/me");
+        self.send(HEADERS, if ends { 5 } else { 1 }, stream, &head)
+    }
+
+    /// Frames until the connection ends, or until one `is` what is looked for: kind, stream and payload.
+    fn until(&mut self, is: impl Fn(u8, u32, &[u8]) -> bool) -> Vec<(u8, u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        let mut head = [0; 9];
+        while self.0.read_exact(&mut head).is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            if self.0.read_exact(&mut payload).is_err() {
+                break;
+            }
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            let found = is(head[3], stream, &payload);
+            all.push((head[3], stream, payload));
+            if found {
+                break;
+            }
+        }
+        all
+    }
+}
+
+/// The error code of the frame that ends the connection.
+fn code_of_go_away(frames: &[(u8, u32, Vec<u8>)]) -> Option<u8> {
+    let last = frames.iter().rfind(|(kind, ..)| *kind == GO_AWAY)?;
+    last.2.get(7).copied()
+}
+
+const ENHANCE_YOUR_CALM: Option<u8> = Some(11);
+
+/// CVE-2023-44487, and what is like it.
+#[test]
+fn streams_that_are_reset_at_once_end_the_connection() {
+    let server = Server::tls();
+    let mut frames = Frames::new(&server);
+    let mut sent = 0;
+    for n in 0..100_000_u32 {
+        let id = 2 * n + 1;
+        if frames
+            .get(id, true)
+            .and_then(|()| frames.send(RST_STREAM, 0, id, &8_u32.to_be_bytes()))
+            .is_err()
+        {
+            break;
+        }
+        sent = n;
+    }
+    assert!(sent < 99_999, "the connection goes on after {sent} streams");
+    let all = frames.until(|kind, _, _| kind == GO_AWAY);
+    // The mock may have closed before the reason was read.
+    assert!(
+        matches!(code_of_go_away(&all), ENHANCE_YOUR_CALM | None),
+        "{all:?}"
+    );
+    assert_eq!(
+        server
+            .http2()
+            .answer(me())
+            .expect("others are answered")
+            .status(),
+        200
+    );
+}
+
+#[test]
+fn a_client_learns_how_many_streams_there_can_be_and_gets_no_more() {
+    let server = Server::tls();
+    let gate = server
+        .0
+        .mock
+        .gate("all", On::endpoint("users_me"), At::Request);
+    let mut frames = Frames::new(&server);
+    let settings = frames.until(|kind, _, _| kind == 4);
+    let (.., settings) = settings.last().expect("settings");
+    let values: Vec<_> = settings
+        .chunks(6)
+        .map(|one| (one[1], u32::from_be_bytes([one[2], one[3], one[4], one[5]])))
+        .collect();
+    assert!(values.contains(&(3, 100)), "{values:?}");
+    assert!(values.contains(&(6, 32 * 1024)), "{values:?}");
+    for n in 0..110 {
+        frames.get(2 * n + 1, true).expect("it is taken");
+    }
+    let refused = frames.until(|kind, id, _| kind == RST_STREAM && id == 219);
+    let refused = refused
+        .iter()
+        .filter(|(kind, _, code)| *kind == RST_STREAM && code[3] == 7);
+    assert_eq!(refused.count(), 10, "REFUSED_STREAM");
+    until("a hundred wait", || gate.waiting() == 100);
+    assert_eq!(server.0.mock.requests().len(), 0);
+}
+
+/// CONTINUATION frames without an end.
+#[test]
+fn a_head_of_frames_without_an_end_is_refused() {
+    let server = Server::tls();
+    let mut frames = Frames::new(&server);
+    frames.get(1, false).expect("it is taken");
+    let mut large = vec![0x00, 1, b'x', 0x7f, 0x81, 0x7f];
+    large.extend(vec![b'a'; 16_000]);
+    let mut sent = 0;
+    while sent < 1_000 && frames.send(CONTINUATION, 0, 1, &large).is_ok() {
+        sent += 1;
+    }
+    assert!(sent < 1_000, "16 MB of a head are taken");
+    assert_eq!(
+        server
+            .http2()
+            .answer(me())
+            .expect("others are answered")
+            .status(),
+        200
+    );
+    // A head of one frame that is too large, too, and the connection goes on.
+    let client = server.http2();
+    let request =
+        Request::get("https://localhost/v1/users/me").header("x-large", "x".repeat(40_000));
+    let answer = client.answer(request.body(Bytes::new()).expect("a request"));
+    assert_eq!(answer.expect("an answer").status(), 431);
+    assert_eq!(client.answer(me()).expect("an answer").status(), 200);
+}
+
+#[test]
+fn time_limits_are_those_of_a_stream_over_http2() {
+    let builder = builder()
+        .0
+        .tls()
+        .toml("[limits]\nbody = 1\nidle = 2\nhead = 2");
+    let mock = builder.expect("limits").start_blocking().expect("a mock");
+    let server = Server(
+        Mock {
+            mock,
+            clock: coze_auth_mock::ClockHandle::real(),
+        },
+        None,
+    );
+    let mut frames = Frames::new(&server);
+    // POST, without END_STREAM: its body never comes.
+    let mut head = vec![0x83, 0x87, 0x01, 9];
+    head.extend(b"localhost");
+    head.extend([0x04, 28]);
+    head.extend(b"/api/permission/oauth2/token");
+    frames.send(HEADERS, 4, 1, &head).expect("it is taken");
+    let begun = Instant::now();
+    let answered = frames.until(|kind, id, _| kind == HEADERS && id == 1);
+    assert!(
+        answered.iter().any(|(kind, ..)| *kind == HEADERS),
+        "{answered:?}"
+    );
+    let waited = begun.elapsed();
+    assert!(
+        waited >= Duration::from_millis(800) && waited < Duration::from_secs(8),
+        "{waited:?}"
+    );
+    let entry = &server.0.mock.requests()[0];
+    assert_eq!(entry.outcome.rule, Some("body.json"));
+    // The others of the connection go on; without any, it ends.
+    frames.get(3, true).expect("the connection goes on");
+    let answered = frames.until(|kind, id, _| kind == HEADERS && id == 3);
+    assert!(
+        answered
+            .iter()
+            .any(|(kind, id, _)| *kind == HEADERS && *id == 3)
+    );
+    let begun = Instant::now();
+    frames.until(|_, _, _| false);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1_500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// Without TLS there is no choice.
+#[test]
+fn http2_without_tls_is_not_spoken() {
+    let server = Server::thread();
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .expect("it is taken");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+        "{answer}"
+    );
 }

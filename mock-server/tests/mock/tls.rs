@@ -21,7 +21,15 @@ pub(crate) fn secured(stream: TcpStream, ca_pem: &str) -> Secured {
 
 /// For who believes this CA, and expects this host.
 fn named(stream: TcpStream, ca_pem: &str, host: &str) -> Secured {
-    let config = client_config(ca_pem, &[b"http/1.1"]);
+    secured_as(stream, client_config(ca_pem, &[b"http/1.1"]), host)
+}
+
+/// For who offers these protocols.
+pub(crate) fn speaking(stream: TcpStream, ca_pem: &str, protocols: &[&[u8]]) -> Secured {
+    secured_as(stream, client_config(ca_pem, protocols), "127.0.0.1")
+}
+
+fn secured_as(stream: TcpStream, config: ClientConfig, host: &str) -> Secured {
     let host = ServerName::try_from(host.to_owned()).expect("a name");
     let connection = ClientConnection::new(Arc::new(config), host).expect("a connection");
     StreamOwned::new(connection, stream)
