@@ -80,7 +80,7 @@ pub use protocol::api::Api;
 pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldError;
 pub use redact::without_keys;
-pub use state::app::{Consent, Kind as AppKind};
+pub use state::app::{AppKind, Consent};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;
 pub use world::own_port::PortError;

@@ -1,6 +1,6 @@
 //! An app of a mock, as a test sees it.
 
-use crate::state::app::{App, Kind, key_id};
+use crate::state::app::{App, AppKind, key_id};
 
 /// An app that a world knows, as its owner has registered it.
 ///
@@ -25,7 +25,7 @@ impl MockApp {
 
     /// What the app is.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> AppKind {
         self.app.kind
     }
 

@@ -26,7 +26,7 @@ use crate::oauth::context::Decider;
 use crate::oauth::headless::{self, AuthorizeError};
 use crate::openapi;
 use crate::protocol::api::Api;
-use crate::state::app::{Consent, Kind as AppKind};
+use crate::state::app::{AppKind, Consent};
 use crate::state::devices::{DeviceAction, UserCodeError};
 use crate::state::{State, devices, keys, leak_scanner};
 use crate::time::clock::ClockHandle;

@@ -13,14 +13,14 @@ use super::table::Table;
 use super::target::{CONSENTS, For};
 use crate::limits::MAX_APPS;
 use crate::protocol::redirect_uri;
-use crate::state::app::{App, Key, Kind};
+use crate::state::app::{App, AppKind, Key};
 use crate::state::ready_made;
 
-const KINDS: &[(&str, Kind)] = &[
-    ("web", Kind::Web),
-    ("pkce", Kind::Pkce),
-    ("device", Kind::Device),
-    ("jwt", Kind::Jwt),
+const KINDS: &[(&str, AppKind)] = &[
+    ("web", AppKind::Web),
+    ("pkce", AppKind::Pkce),
+    ("device", AppKind::Device),
+    ("jwt", AppKind::Jwt),
 ];
 
 pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<App> {
@@ -46,7 +46,7 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
         let Some(kind) = kind else { continue };
         fitting(reader, table, kind);
         let client_secret = match kind {
-            Kind::Web => id(
+            AppKind::Web => id(
                 reader,
                 table,
                 "client_secret",
@@ -62,8 +62,10 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
             client_secret,
             consent,
             redirect_uris: match kind {
-                Kind::Web | Kind::Pkce => redirect_uris.unwrap_or_else(ready_made::redirect_uris),
-                Kind::Device | Kind::Jwt => Vec::new(),
+                AppKind::Web | AppKind::Pkce => {
+                    redirect_uris.unwrap_or_else(ready_made::redirect_uris)
+                }
+                AppKind::Device | AppKind::Jwt => Vec::new(),
             },
             private_key: keys
                 .iter()
@@ -81,12 +83,12 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
 }
 
 /// Reports keys that an app of this kind does not have, and a missing one that it needs.
-fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: Kind) {
+fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: AppKind) {
     for (key, kinds) in [
-        ("client_secret", &[Kind::Web][..]),
-        ("redirect_uris", &[Kind::Web, Kind::Pkce]),
-        ("consent", &[Kind::Web, Kind::Pkce, Kind::Device]),
-        ("keys", &[Kind::Jwt]),
+        ("client_secret", &[AppKind::Web][..]),
+        ("redirect_uris", &[AppKind::Web, AppKind::Pkce]),
+        ("consent", &[AppKind::Web, AppKind::Pkce, AppKind::Device]),
+        ("keys", &[AppKind::Jwt]),
     ] {
         let Some(at) = table.key_at(key).filter(|_| !kinds.contains(&kind)) else {
             continue;
@@ -99,7 +101,7 @@ fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: Kind) {
         );
         reader.wrong(at, text);
     }
-    if kind == Kind::Jwt && table.key_at("keys").is_none() {
+    if kind == AppKind::Jwt && table.key_at("keys").is_none() {
         let text = "an app of kind \"jwt\" without keys; expected keys = [{ kid = \"k1\", public_pem_file = \"k1.pub.pem\" }]";
         reader.wrong(table.at, text);
     }

@@ -13,11 +13,11 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::Kind;
+use crate::state::app::AppKind;
 use crate::state::grants::{AppIndex, Challenge, Code};
 
 pub(super) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
-    let app = ctx.client(body.text("client_id")?, &[Kind::Web, Kind::Pkce])?;
+    let app = ctx.client(body.text("client_id")?, &[AppKind::Web, AppKind::Pkce])?;
     authenticate(ctx, app)?;
     let secret = body.text("code")?;
     let redirect_uri = body.text("redirect_uri")?;

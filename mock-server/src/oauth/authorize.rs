@@ -12,7 +12,7 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::{Consent, Kind};
+use crate::state::app::{AppKind, Consent};
 use crate::state::authorizations::{approve, deny};
 use crate::state::challenges;
 use crate::state::grants::{AppIndex, Authorization, Challenge};
@@ -65,7 +65,7 @@ fn check(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Authorization
     };
 
     let client_id = required("client_id")?;
-    let app = ctx.client(client_id, &[Kind::Web, Kind::Pkce])?;
+    let app = ctx.client(client_id, &[AppKind::Web, AppKind::Pkce])?;
     let redirect_uri = required("redirect_uri")?;
     check_redirect_uri(ctx, app, redirect_uri)?;
 
@@ -142,7 +142,7 @@ fn challenge<'a>(
     };
     let method = get("code_challenge_method").unwrap_or("plain");
     match get("code_challenge") {
-        None if ctx.state.app(app).kind == Kind::Pkce => {
+        None if ctx.state.app(app).kind == AppKind::Pkce => {
             let actual = "no code_challenge".to_owned();
             Err(refuse("code_challenge", "a code challenge", actual))
         }

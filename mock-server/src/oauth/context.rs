@@ -131,7 +131,7 @@ impl<'a> Context<'a> {
     pub(crate) fn client(
         &mut self,
         client_id: &str,
-        kinds: &[crate::state::app::Kind],
+        kinds: &[crate::state::app::AppKind],
     ) -> Result<AppIndex, Refusal> {
         self.draft.client = Some(redact::scrub(client_id));
         let index = self.state.app_named(client_id);
@@ -147,7 +147,7 @@ impl<'a> Context<'a> {
     pub(crate) fn usable(
         &mut self,
         index: AppIndex,
-        kinds: &[crate::state::app::Kind],
+        kinds: &[crate::state::app::AppKind],
     ) -> Result<(), Refusal> {
         let app = self.state.app(index);
         let (kind, enabled) = (app.kind, app.enabled);

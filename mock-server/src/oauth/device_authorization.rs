@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::protocol::digest::digest;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
-use crate::state::app::Kind;
+use crate::state::app::AppKind;
 use crate::state::devices::{canonical, find};
 use crate::state::grants::{Decision, Device};
 
@@ -22,7 +22,7 @@ struct DeviceAnswer {
 
 pub(crate) fn start(ctx: &mut Context<'_>, workspace: Option<&str>) -> Result<Answer, Refusal> {
     let body = ctx.json_body()?;
-    let app = ctx.client(body.text("client_id")?, &[Kind::Device])?;
+    let app = ctx.client(body.text("client_id")?, &[AppKind::Device])?;
     let made = ctx.mark();
     let state = &mut *ctx.state;
     let ttl = state.settings.ttl;

@@ -10,11 +10,11 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::{Consent, Kind};
+use crate::state::app::{AppKind, Consent};
 use crate::state::grants::{AppIndex, Decision, Device};
 
 pub(crate) fn poll(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
-    let app = ctx.client(body.text("client_id")?, &[Kind::Device])?;
+    let app = ctx.client(body.text("client_id")?, &[AppKind::Device])?;
     let secret = body.text("device_code")?;
     magic_values::check("device_code", secret)?;
     let key = ctx.key(secret);

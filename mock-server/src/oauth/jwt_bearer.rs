@@ -14,7 +14,7 @@ use crate::protocol::request::Credential;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact::{self, json};
-use crate::state::app::Kind;
+use crate::state::app::AppKind;
 use crate::state::grants::AppIndex;
 use crate::state::jti::Jti;
 
@@ -91,7 +91,7 @@ fn check_key(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Ref
     let iss = jwt.text("iss")?;
     let named = ctx.state.app_named(iss);
     if let Some(app) = named {
-        ctx.usable(app, &[Kind::Jwt])?;
+        ctx.usable(app, &[AppKind::Jwt])?;
     }
     let owns = named.is_some() && named.map(usize::from) == owner;
     ctx.require(Rule::JwtIss, owns, || {

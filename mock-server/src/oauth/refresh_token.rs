@@ -8,11 +8,11 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
-use crate::state::app::Kind;
+use crate::state::app::AppKind;
 use crate::state::grants::{AppIndex, RefreshToken};
 
 pub(super) fn refresh(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
-    let kinds = [Kind::Web, Kind::Pkce, Kind::Device];
+    let kinds = [AppKind::Web, AppKind::Pkce, AppKind::Device];
     let app = ctx.client(body.text("client_id")?, &kinds)?;
     authenticate(ctx, app)?;
     let secret = body.text("refresh_token")?;

@@ -115,8 +115,8 @@ pub(super) fn newest(world: &World) -> Vec<Row> {
     rows
 }
 
-/// What the frame of the dashboard loads first. It ends, so the dashboard's `load` fires; a moment later it goes on to the
-/// stream, which would hold `load` back for ever if the frame came into view before.
+/// The page that the frame of the dashboard loads first. It ends, so the dashboard's `load` fires; a moment later it goes on to
+/// the stream, which would hold `load` back for ever if the frame was in view by then.
 pub(super) async fn start(headers: HeaderMap) -> Response {
     let t = language::texts(&headers);
     let mut reply = page(StatusCode::OK, t, &LiveStart { t });

@@ -8,7 +8,7 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum AppKind {
     /// Authorization code, with a client secret.
     Web,
     /// Authorization code with a challenge (PKCE), without a secret.
@@ -19,7 +19,7 @@ pub enum Kind {
     Jwt,
 }
 
-impl Kind {
+impl AppKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Web => "web",
@@ -33,7 +33,7 @@ impl Kind {
 /// An app, as its owner has registered it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct App {
-    pub(crate) kind: Kind,
+    pub(crate) kind: AppKind,
     #[serde(skip)]
     pub(crate) name: String,
     pub(crate) client_id: String,
@@ -80,7 +80,7 @@ fn first_kid<S: Serializer>(keys: &[Key], serializer: S) -> Result<S::Ok, S::Err
 
 impl App {
     /// An app that has only a kind, a name and a client id.
-    pub(crate) fn named(kind: Kind, name: &str, client_id: &str) -> Self {
+    pub(crate) fn named(kind: AppKind, name: &str, client_id: &str) -> Self {
         Self {
             kind,
             name: name.to_owned(),

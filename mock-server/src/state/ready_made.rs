@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::app::{App, Key, Kind};
+use super::app::{App, AppKind, Key};
 use super::user::{ConsoleToken, User};
 
 const REDIRECT_URIS: [&str; 4] = [
@@ -26,13 +26,13 @@ pub(crate) fn apps() -> Vec<App> {
         App {
             client_secret: Some("mock-web-secret".to_owned()),
             redirect_uris: redirect_uris(),
-            ..App::named(Kind::Web, "Mock Web App", &id("1"))
+            ..App::named(AppKind::Web, "Mock Web App", &id("1"))
         },
         App {
             redirect_uris: redirect_uris(),
-            ..App::named(Kind::Pkce, "Mock PKCE App", &id("2"))
+            ..App::named(AppKind::Pkce, "Mock PKCE App", &id("2"))
         },
-        App::named(Kind::Device, "Mock Device App", &id("3")),
+        App::named(AppKind::Device, "Mock Device App", &id("3")),
         App {
             keys: vec![Key {
                 kid: "mock-jwt-key-1".to_owned(),
@@ -40,7 +40,7 @@ pub(crate) fn apps() -> Vec<App> {
                 development: true,
             }],
             private_key: Some(private_key()),
-            ..App::named(Kind::Jwt, "Mock JWT App", "100000000001")
+            ..App::named(AppKind::Jwt, "Mock JWT App", "100000000001")
         },
     ]
 }

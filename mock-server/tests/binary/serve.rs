@@ -146,11 +146,15 @@ fn a_mock_ends_when_its_standard_input_does() {
         "--until-stdin-closes",
     ];
     let mut mock = command(&arguments);
-    let (mut mock, info) = start(mock.stdin(Stdio::piped()));
+    let mut mock = Server(mock.stdin(Stdio::piped()).spawn().expect("it starts"));
+    let lines = Lines::of(mock.0.stdout.take().expect("its output"));
+    let base = lines.after("\"base_url\":\"");
+    let (base, _) = base.split_once('"').expect("a URL");
     let mut stdin = mock.0.stdin.take().expect("its input");
     std::io::Write::write_all(&mut stdin, b"what it is told means nothing\n").expect("a line");
-    assert_eq!(run(&["health", &base_url(&info)]).status.code(), Some(0));
+    assert_eq!(run(&["health", base]).status.code(), Some(0));
     drop(stdin);
+    assert!(lines.end_within(20_000), "it lives on");
     assert_eq!(mock.0.wait().expect("its end").code(), Some(0));
 }
 
