@@ -11,7 +11,7 @@ use serde_json::json;
 use super::reply::{Handled, Json, Problem, done, parse};
 use crate::config::apps::parse_public_key;
 use crate::error::KeyError;
-use crate::state::app::{Key, Kind};
+use crate::state::app::{AppKind, Key};
 use crate::state::{keys, ready_made};
 use crate::web::in_world::InWorld;
 
@@ -48,7 +48,7 @@ pub(super) async fn list_keys(InWorld(world): InWorld, Path(client_id): Path<Str
     let state = world.state();
     let app = state.app_named(&client_id).map(|app| state.app(app));
     let app = app.ok_or_else(|| refused(&KeyError::UnknownApp))?;
-    if app.kind != Kind::Jwt {
+    if app.kind != AppKind::Jwt {
         return Err(refused(&KeyError::NotJwt));
     }
     let keys = app.keys.iter();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::app::{App, Key, Kind};
+use super::app::{App, AppKind, Key};
 use super::ready_made;
 use crate::error::KeyError;
 use crate::limits::MAX_KEYS;
@@ -14,7 +14,7 @@ fn jwt_app<'a>(apps: &'a mut [App], client_id: &str) -> Result<&'a mut App, KeyE
     let app = all.find(|app| app.client_id == client_id);
     let app = app.ok_or(KeyError::UnknownApp)?;
     match app.kind {
-        Kind::Jwt => Ok(app),
+        AppKind::Jwt => Ok(app),
         _ => Err(KeyError::NotJwt),
     }
 }
