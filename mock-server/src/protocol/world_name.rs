@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::limits::{MAX_WORLD_NAME, MAX_WORLDS, WORLD_IN_USE};
 
-/// Why a name has no world.
+/// Why there is no world of a name.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WorldError {

@@ -16,7 +16,7 @@ const STEP: usize = 100_000;
 const MB: usize = 1024 * 1024;
 
 /// What all worlds may hold: less than by default, so that a run reaches it and then has to be flat.
-const WORLDS_MB: usize = 64;
+const WORLDS_MB: usize = 32;
 /// What the README gives as bounds, together: all worlds, bodies under way, and a head for each connection.
 const BOUND: usize = (WORLDS_MB + 64 + 64) * MB;
 /// After this share of the requests the memory does not grow any more, but for the allocator's places.
