@@ -31,7 +31,7 @@ pub enum SetupError {
     Tls(String),
     /// The admin token has characters that a header cannot hold.
     AdminToken,
-    /// There is no world of this name.
+    /// This name has no world.
     World(WorldError),
     /// A key cannot be added to a JWT app.
     Key(KeyError),

@@ -112,7 +112,7 @@ impl World {
         Locked::new(self)
     }
 
-    /// All worlds of the mock, itself included; none if there is no mock any more.
+    /// All worlds of the mock, itself included; none once the mock has ended.
     pub(crate) fn worlds(&self) -> Option<Arc<Worlds>> {
         self.home.get()?.worlds.upgrade()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::limits::{MAX_WORLD_NAME, MAX_WORLDS, WORLD_IN_USE};
 
-/// Why there is no world of a name.
+/// Why a name has no world.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WorldError {
