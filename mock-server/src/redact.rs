@@ -307,6 +307,22 @@ pub(crate) fn redirect_uri(uri: &str) -> String {
     }
 }
 
+/// Redacts the redirect URI of a body, which is shown with its query: the one of an address is seen by more people.
+pub(crate) fn sent_redirect_uri(uri: &str) -> String {
+    let without = &*places::without_user_info(uri);
+    match without.split_once('?') {
+        Some((start, query)) if decoded(start).is_some_and(|plain| !plain.contains(['?', '#'])) => {
+            let (query, fragment) = match query.split_once('#') {
+                Some((query, _)) => (query, "#***"),
+                None => (query, ""),
+            };
+            let query = places::redirect_query(query);
+            format!("{}?{query}{fragment}", scrub(start))
+        }
+        _ => redirect_uri(uri),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,8 @@ impl Fixture {
         let builder = CozeAuthMock::builder()
             .seed(1)
             .clock(clock.handle())
-            .journal_capacity(10_000);
+            .journal_capacity(10_000)
+            .allowed_hosts([HOST]);
         let mock = serve(builder, &ca, false);
         Self {
             network: Network::new(address(&mock)),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::words::has_any;
-use super::{holds_credential, mask, places, redirect_uri, scrubbed};
+use super::{holds_credential, mask, places, scrubbed, sent_redirect_uri};
 use crate::protocol::json_body::Part;
 
 /// Members of token and device bodies that are not secrets (protocol §2.4, §6).
@@ -74,7 +74,7 @@ pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) ->
     shortened(OPEN_MEMBERS, members, |copy, name, value| {
         match (name, value) {
             ("scope", value) => copy.open(value, Shows::Names),
-            ("redirect_uri", Part::Text(uri)) => copy.string(&redirect_uri(uri)),
+            ("redirect_uri", Part::Text(uri)) => copy.string(&sent_redirect_uri(uri)),
             ("client_id", value) => copy.flat(value, scrubbed),
             (_, value) => copy.flat(value, |text| places::value(text).into()),
         }
@@ -301,7 +301,7 @@ mod tests {
             shown,
             json!({
                 "grant_type": "***", "client_id": "app_web", "duration_seconds": "***", "account_id": "***",
-                "redirect_uri": "http://***@localhost/cb?***", "enterprise_id": "volcano_21",
+                "redirect_uri": "http://***@localhost/cb?token=***#***", "enterprise_id": "volcano_21",
             })
         );
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::words::{has_any, in_word, words_from};
-use super::{decoded_once, holds_credential, mask, scrub, scrubbed};
+use super::{decoded, decoded_once, holds_credential, mask, scrub, scrubbed};
 
 /// Paths that are shown without looking at their segments: those of nearly every request.
 const KNOWN_PATHS: [&str; 5] = [
@@ -197,6 +197,28 @@ fn by_word<'a>(text: &'a str, show: impl Fn(&'a str, &'a str) -> Cow<'a, str>) -
     shown
 }
 
+/// The query of a redirect URI in a body: names, and values of which neither the name nor the look tells a secret. Coze compares it
+/// as text (protocol §2.2), so whoever looks for a difference has to see it as it was sent.
+pub(super) fn redirect_query(query: &str) -> String {
+    let pairs = query.split('&').take(32).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        let (Some(name_said), Some(said)) = (decoded(name), decoded(value)) else {
+            return "***".to_owned();
+        };
+        let is_secret = tells_secret(&format!("{name_said}="))
+            || name_said.eq_ignore_ascii_case("state")
+            || words_from(MIXED, &said).any(is_odd)
+            || holds_credential(&said);
+        let named = words_from(MIXED, &name_said).any(is_odd);
+        match (pair.contains('='), named, is_secret) {
+            (false, _, false) | (true, false, false) => pair.to_owned(),
+            (true, false, true) => format!("{name}=***"),
+            _ => "***".to_owned(),
+        }
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 /// The name of a header.
 pub(crate) fn header_name(name: &str) -> &str {
     match is_plain(name) {
@@ -316,6 +338,34 @@ mod tests {
             "CLIENT_SECRET=short",
         ] {
             assert!(!free(told).contains("short"), "{}", free(told));
+        }
+    }
+
+    /// A client that encodes it anew sends another text, and only the text tells.
+    #[test]
+    fn the_query_of_a_redirect_uri_is_shown_as_it_was_sent_but_for_its_secrets() {
+        for shown in [
+            "from=coze",
+            "a=%20b&name=%E4%BD%A0%2B&x=1;2",
+            "a=+b&&x=",
+            "word",
+        ] {
+            assert_eq!(redirect_query(shown), shown);
+        }
+        for (sent, shown) in [
+            ("token=short&a=1", "token=***&a=1"),
+            ("to%6ben=short", "to%6ben=***"),
+            ("state=short", "state=***"),
+            ("client_secret=", "client_secret=***"),
+            ("s3cret-1a2b3c=x", "***"),
+        ] {
+            assert_eq!(redirect_query(sent), shown);
+        }
+        for secret in SECRETS {
+            if is_mixed(secret) {
+                assert_eq!(redirect_query(&format!("a={secret}")), "a=***");
+                assert_eq!(redirect_query(secret), "***");
+            }
         }
     }
 

@@ -418,7 +418,8 @@ fn refused(request: &Request, refusal: Refusal, sent: &str) -> Entry {
             let body = match place {
                 Place::Control => json!({ "error": text }),
                 _ if below.starts_with("/api/permission/") => {
-                    response::error_body("access_deny", &text, "")
+                    // Not a code of Coze's, whose meaning would be a wrong reason here.
+                    response::error_body("foreign_request", &text, "")
                 }
                 _ => response::error_body("4000", &text, ""),
             };
