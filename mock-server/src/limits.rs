@@ -139,8 +139,9 @@ pub(crate) const MAX_WORLDS: usize = 1_000;
 /// How long a world that nobody uses is kept, of the machine's time, unless it was said otherwise.
 pub(crate) const UNUSED_WORLD: Duration = Duration::from_secs(60 * 60);
 
-/// How long a world that was used more than once stays in use, of the machine's time.
-pub(crate) const WORLD_IN_USE: Duration = Duration::from_secs(60);
+/// How long a world that was used more than once stays in use, of the machine's time. A minute would refuse fast tests that
+/// remove none of their worlds.
+pub(crate) const WORLD_IN_USE: Duration = Duration::from_secs(10);
 
 /// Maximum number of bytes of a world's name.
 pub(crate) const MAX_WORLD_NAME: usize = 64;

@@ -35,6 +35,7 @@ pub(super) struct ServerSide {
     pub(super) controls: Controls,
     world: MockWorld,
     elsewhere: Option<MockWorld>,
+    elsewhere_mock: Arc<CozeAuthMock>,
     /// How many requests to each server are in the log.
     logged: [usize; 2],
 }
@@ -66,6 +67,7 @@ impl ServerSide {
             },
             world: world(&mocks.mock, &settings(case))?,
             elsewhere,
+            elsewhere_mock: mocks.elsewhere.clone(),
             logged: [0; 2],
         })
     }
@@ -126,6 +128,14 @@ impl ServerSide {
     /// Releases every request that is still held.
     pub(super) fn close(&self) {
         drop(self.controls.call("DELETE /faults", &Map::new()));
+    }
+}
+
+/// A mock has room for so many worlds, and nobody looks at this one again.
+impl Drop for ServerSide {
+    fn drop(&mut self) {
+        self.controls.mock.remove_world(&self.controls.name);
+        self.elsewhere_mock.remove_world(&self.controls.name);
     }
 }
 

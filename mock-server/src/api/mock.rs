@@ -179,6 +179,22 @@ impl CozeAuthMock {
         made.map(MockWorld::new).map_err(SetupError::World)
     }
 
+    /// Removes the world at `/t/{name}` and ends it: what waits in it goes on, and its memory is free. Returns false if there is
+    /// none. A world that is not removed is evicted when others need its place.
+    ///
+    /// ```
+    /// use coze_auth_mock::CozeAuthMock;
+    ///
+    /// let mock = CozeAuthMock::builder().build()?;
+    /// mock.world("alpha")?;
+    /// assert!(mock.remove_world("alpha"));
+    /// assert!(!mock.remove_world("alpha"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove_world(&self, name: &str) -> bool {
+        self.worlds.remove(name)
+    }
+
     /// Returns the block that the binary prints at its start.
     #[must_use]
     pub fn banner(&self) -> String {

@@ -198,7 +198,7 @@ fn by_word<'a>(text: &'a str, show: impl Fn(&'a str, &'a str) -> Cow<'a, str>) -
 }
 
 /// The query of a redirect URI in a body: names, and values of which neither the name nor the look tells a secret. Coze compares it
-/// as text (protocol §2.2), so whoever looks for a difference has to see it as it was sent.
+/// as text (protocol §2.2), so a person who looks for a difference has to see it as it was sent.
 pub(super) fn redirect_query(query: &str) -> String {
     let pairs = query.split('&').take(32).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or(("", pair));

@@ -409,7 +409,7 @@ mod tests {
         let _held_long_ago = worlds.known("held-long-ago");
         use_at(&worlds, "once", 1, SECOND);
         use_at(&worlds, "once-before", 1, 2 * SECOND);
-        use_at(&worlds, "again", 2, WORLD_IN_USE - 10 * SECOND);
+        use_at(&worlds, "again", 2, WORLD_IN_USE - 5 * SECOND);
         use_at(&worlds, "not-lately", 2, WORLD_IN_USE + SECOND);
         use_at(&worlds, "before-that", 2, WORLD_IN_USE + 2 * SECOND);
         let settings = worlds.settings("made");
