@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::protocol::api::{Api, Event, Wrong};
@@ -20,12 +20,22 @@ pub(crate) const SHAPE: &str = r#"{"method":"GET","path":"/v1/bots/{bot_id}", on
 pub(crate) struct ApiSpec {
     method: String,
     path: String,
+    #[serde(default, deserialize_with = "present")]
     json: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
     text: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     events: Option<Vec<EventSpec>>,
     status: Option<u16>,
     header: Option<BTreeMap<String, String>>,
     pause_ms: Option<u64>,
+}
+
+/// Null is a value here: JSON's as `json`, and else of another type.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    reader: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(reader).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::keys::is_key;
 use super::words::{has_any, in_word, words_from};
 use super::{decoded, decoded_once, holds_credential, mask, scrub, scrubbed};
 
@@ -171,7 +172,7 @@ fn tells_secret(before: &str) -> bool {
 /// Shows each word as `show` says, which also gets what stands before it.
 fn by_word<'a>(text: &'a str, show: impl Fn(&'a str, &'a str) -> Cow<'a, str>) -> String {
     // What is encoded could be read by who decodes it.
-    if text.contains('%') {
+    if text.contains('%') || is_key(text) {
         return "***".to_owned();
     }
     let mut shown = String::with_capacity(text.len().min(super::LONGEST));
@@ -208,7 +209,8 @@ pub(super) fn redirect_query(query: &str) -> String {
         let is_secret = tells_secret(&format!("{name_said}="))
             || name_said.eq_ignore_ascii_case("state")
             || words_from(MIXED, &said).any(is_odd)
-            || holds_credential(&said);
+            || holds_credential(&said)
+            || is_key(&said);
         let named = words_from(MIXED, &name_said).any(is_odd);
         match (pair.contains('='), named, is_secret) {
             (false, _, false) | (true, false, false) => pair.to_owned(),

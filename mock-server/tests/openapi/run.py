@@ -40,6 +40,8 @@ OUT_OF_REACH = {
     "GET /v1/users/me: 403": "its token is not restricted",
     "GET /v1/workspaces: 403": "its token is not restricted",
     "POST /_mock/v1/api: 409": "it sets too few",
+    "POST /_mock/v1/worlds: 501": "the mock has a socket",
+    "PUT /_mock/v1/port: 501": "the mock has a socket",
     "POST /_mock/v1/apps/{client_id}/keys: 409": "it adds too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 403": "the JWT app is switched on",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 403": "the JWT app is switched on",
@@ -155,6 +157,7 @@ def run_flows(mock):
     refresh = {"grant_type": "refresh_token", "client_id": web, "refresh_token": pair["refresh_token"]}
     pair = mock.json(token, refresh, secret)
     mock.ask("/v1/users/me", None, pair["access_token"])
+    mock.ask("/?a=b", None, None)  # not the page
     mock.ask(f"/v1/users/me?access_token={pair['access_token']}", None, None)  # leaks it
     codes = [mock.json("/api/permission/oauth2/device/code", {"client_id": device}, None) for _ in range(40)]
     poll = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "client_id": device}
