@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::routes;
 use crate::html::language;
@@ -26,7 +26,7 @@ struct Front<'a> {
     base: &'a str,
 }
 
-/// Answers a person who has opened the address of the mock. A request with a query or a credential is a client's, and belongs to
+/// Answers a person who has opened the address of the mock. A request with a body, a query or a credential is a client's, and belongs to
 /// the data plane, in whose journal it is looked for.
 pub(super) async fn front(
     InWorld(world): InWorld,
@@ -34,7 +34,8 @@ pub(super) async fn front(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Infallible> {
-    if request.uri().query().is_some() || headers.contains_key(AUTHORIZATION) {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads || request.uri().query().is_some() || headers.contains_key(AUTHORIZATION) {
         let connection = ConnectionHandle::of(request.extensions());
         return data(world, request, connection).await;
     }

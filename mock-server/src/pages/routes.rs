@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::{consent, device, front};
@@ -25,7 +25,7 @@ pub(crate) fn log(world: &World, method: &http::Method, path: &str, status: Stat
 /// The routes for people.
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
-        ("/", get(front::front)),
+        ("/", any(front::front)),
         ("/oauth/consent", get(consent).post(decide_consent)),
         ("/oauth/device-activation", get(device).post(decide_device)),
     ]

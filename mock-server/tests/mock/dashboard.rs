@@ -325,8 +325,9 @@ fn the_root_says_what_this_is() {
     assert!(m.mock.requests().is_empty(), "a person is not a client");
     // What a client sends to a wrong base is in the journal as before.
     let token = [HERE, ("Authorization", "Bearer pat_mock_alice")];
-    for reply in [at("/", &token), at("/?code=x", &[HERE])] {
+    let posted = ask(&m, "POST", "/", &[HERE], "{}");
+    for reply in [at("/", &token), at("/?code=x", &[HERE]), posted] {
         assert_eq!(reply.rule(), Some("path.known"));
     }
-    assert_eq!(m.mock.requests().len(), 2);
+    assert_eq!(m.mock.requests().len(), 3);
 }
