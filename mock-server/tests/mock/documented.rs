@@ -38,7 +38,8 @@ pub(crate) fn fits(
     }
     let call = format!("{method} {template}: {}", reply.status);
     let Some(operation) = methods.get(method.as_str().to_lowercase()) else {
-        let known = reply.status == 405;
+        // At the root a client's request is one to an unknown path.
+        let known = reply.status == 405 || template == "/" && on_data_plane;
         return known
             .then_some(())
             .ok_or_else(|| format!("{call} for another method"));
