@@ -136,9 +136,17 @@ pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn show(text: &str) -> String {
+    by_word(text, |word, _| match holds_credential(word) {
+        true => mask(word),
+        false => Cow::Borrowed(word),
+    })
+}
+
+/// Shortens a text and escapes its control characters, and shows each word as `show` says, which also gets what stands before it.
+fn by_word<'a>(text: &'a str, show: impl Fn(&'a str, &'a str) -> Cow<'a, str>) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
         if shown.len() >= LONGEST {
             shown.push('…');
             break;
@@ -148,17 +156,13 @@ fn show(text: &str) -> String {
                 true => shown.extend(first.escape_default()),
                 false => shown.push(first),
             }
-            rest = &rest[first.len_utf8()..];
+            at += first.len_utf8();
             continue;
         }
+        let rest = &text[at..];
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(end);
-        if holds_credential(word) {
-            shown.push_str(&mask(word));
-        } else {
-            shown.push_str(word);
-        }
-        rest = tail;
+        shown.push_str(&show(&rest[..end], &text[..at]));
+        at += end;
     }
     shown
 }

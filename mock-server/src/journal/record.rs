@@ -1,6 +1,5 @@
 //! A request as the journal keeps it: redacted, and smaller than the entry that is shown.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -17,7 +16,7 @@ pub(crate) struct Record {
     pub(crate) seq: u64,
     pub(crate) at_ms: u64,
     pub(crate) endpoint: &'static str,
-    pub(crate) method: Cow<'static, str>,
+    pub(crate) method: &'static str,
     /// Path and query, then a line for each header: `name: value`.
     pub(crate) head: String,
     /// JSON.
@@ -105,7 +104,7 @@ impl Record {
             seq: self.seq,
             at_ms: self.at_ms,
             endpoint: self.endpoint,
-            method: self.method.clone().into_owned(),
+            method: self.method.to_owned(),
             path: path.to_owned(),
             headers: joined(headers),
             json: self.json.as_deref().map(read),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::context::{Context, Decider};
-use super::recorder::{self, InFlight, Recorded, begin, method, path, write};
+use super::recorder::{self, InFlight, Recorded, begin, path, write};
 use super::{access_token, authorize, device_authorization, token, users_me, workspaces};
 use crate::html::error_page;
 use crate::journal::draft::Draft;
@@ -160,7 +160,7 @@ fn not_here(request: &Incoming) -> Refusal {
         expected: "a path of Coze's API that the mock answers: /v1/users/me, /v1/workspaces, or one of an [[api]]".to_owned(),
         actual: format!(
             "{} {}, which is Coze's ({source}) and which the mock does not have",
-            method(request),
+            places::method(&request.method),
             path(request)
         ),
     }
@@ -176,6 +176,9 @@ fn known(is_known: bool, ctx: &mut Context<'_>) -> Result<(), Refusal> {
 fn method_of(is_right: bool, ctx: &mut Context<'_>) -> Result<(), Refusal> {
     let request = ctx.request;
     ctx.require(Rule::PathMethod, is_right, || {
-        (request.methods().to_owned(), method(request))
+        (
+            request.methods().to_owned(),
+            places::method(&request.method),
+        )
     })
 }

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::Method;
-
 use crate::html::error_page;
 use crate::intercept::script::ErrorStep;
 use crate::journal::counters::Key;
@@ -167,7 +165,7 @@ pub(super) fn write(
         seq: in_flight.seq,
         at_ms: in_flight.at_ms,
         endpoint: endpoint.name(),
-        method: method(request),
+        method: places::method(&request.method),
         head: redact::head(
             &request.path,
             own_path(request),
@@ -228,22 +226,6 @@ pub(super) fn path(request: &Incoming) -> Cow<'_, str> {
     places::path(&request.path, own_path(request))
 }
 
-pub(super) fn method(request: &Incoming) -> Cow<'static, str> {
-    match request.method {
-        Method::GET => Cow::Borrowed("GET"),
-        Method::POST => Cow::Borrowed("POST"),
-        Method::PUT => Cow::Borrowed("PUT"),
-        Method::PATCH => Cow::Borrowed("PATCH"),
-        Method::DELETE => Cow::Borrowed("DELETE"),
-        Method::HEAD => Cow::Borrowed("HEAD"),
-        Method::OPTIONS => Cow::Borrowed("OPTIONS"),
-        Method::TRACE => Cow::Borrowed("TRACE"),
-        Method::CONNECT => Cow::Borrowed("CONNECT"),
-        // A method of the client's own may be anything.
-        _ => Cow::Borrowed("***"),
-    }
-}
-
 /// Logs one line per request, without its query, which holds states and challenges.
 fn log(
     request: &Incoming,
@@ -255,7 +237,7 @@ fn log(
 ) {
     tracing::info!(
         world,
-        method = &*method(request),
+        method = places::method(&request.method),
         path = &*path(request),
         status,
         rule = rule.map(Rule::id),
@@ -268,8 +250,8 @@ fn log(
 fn log_waiting(request: &Incoming, world: Option<&str>, fault: Option<&str>, seq: u64) {
     tracing::info!(
         world,
-        method = &*method(request),
-        path = redact::scrub(&request.path),
+        method = places::method(&request.method),
+        path = &*path(request),
         waits = true,
         fault,
         seq,

@@ -6,7 +6,7 @@ use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::{consent, device, front};
-use crate::redact;
+use crate::redact::places;
 use crate::web::body::form;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, into_response};
@@ -16,8 +16,8 @@ use crate::world::World;
 pub(crate) fn log(world: &World, method: &http::Method, path: &str, status: StatusCode) {
     tracing::info!(
         world = world.name(),
-        method = redact::scrub(method.as_str()),
-        path = redact::scrub(path),
+        method = places::method(method),
+        path = &*places::path(path, None),
         status = status.as_u16(),
     );
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use http::Method;
+
 use super::keys::is_key;
 use super::words::{has_any, in_word, words_from};
 use super::{decoded, decoded_once, holds_credential, mask, scrub, scrubbed};
@@ -99,6 +101,22 @@ pub(crate) fn path<'a>(path: &'a str, own: Option<&str>) -> Cow<'a, str> {
     Cow::Owned(shown)
 }
 
+/// The method of a request. One of the client's own may be anything.
+pub(crate) fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "***",
+    }
+}
+
 /// A segment of a path.
 pub(crate) fn segment(segment: &str) -> Cow<'_, str> {
     let plain = decoded_once(segment);
@@ -169,33 +187,13 @@ fn tells_secret(before: &str) -> bool {
     named && (between.contains([':', '=']) || scheme && !between.is_empty())
 }
 
-/// Shows each word as `show` says, which also gets what stands before it.
+/// Shows each word as `show` says, which also gets what stands before it, unless the whole could be read otherwise.
 fn by_word<'a>(text: &'a str, show: impl Fn(&'a str, &'a str) -> Cow<'a, str>) -> String {
     // What is encoded could be read by who decodes it.
-    if text.contains('%') || is_key(text) {
-        return "***".to_owned();
+    match text.contains('%') || is_key(text) {
+        true => "***".to_owned(),
+        false => super::by_word(text, show),
     }
-    let mut shown = String::with_capacity(text.len().min(super::LONGEST));
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        if shown.len() >= super::LONGEST {
-            shown.push('…');
-            break;
-        }
-        if !in_word(first) {
-            match first.is_control() {
-                true => shown.extend(first.escape_default()),
-                false => shown.push(first),
-            }
-            at += first.len_utf8();
-            continue;
-        }
-        let rest = &text[at..];
-        let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
-        shown.push_str(&show(&rest[..end], &text[..at]));
-        at += end;
-    }
-    shown
 }
 
 /// The query of a redirect URI in a body: names, and values of which neither the name nor the look tells a secret. Coze compares it

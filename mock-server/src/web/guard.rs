@@ -20,7 +20,7 @@ use crate::html::texts::{EN, Texts};
 use crate::net::addressing::Addressing;
 use crate::protocol::endpoint::{Endpoint, PICTURE};
 use crate::protocol::response::{self, Reply, json_reply};
-use crate::redact;
+use crate::redact::{self, places};
 use crate::world::World;
 use crate::world::worlds::PREFIX;
 
@@ -394,37 +394,36 @@ fn takes_html(accept: &HeaderValue) -> bool {
 
 /// Refuses a request, as a page if a browser opened it, and says so in the log: a page of another origin is not shown the answer.
 fn refused(request: &Request, refusal: Refusal, sent: &str) -> Entry {
-    let (headers, path) = (request.headers(), request.uri().path());
+    let headers = request.headers();
+    let (world, below) = split(request.uri().path());
     let status = refusal.status();
     let sent = redact::scrub(sent);
     let (text, fix) = refusal.texts(&EN);
     tracing::warn!(
-        method = redact::scrub(request.method().as_str()),
-        path = redact::scrub(path),
+        world = world.map(redact::scrub),
+        method = places::method(request.method()),
+        path = &*places::path(below, None),
         status = status.as_u16(),
         refused = refusal.name(),
         sent,
         "{text} {fix}"
     );
-    let html = headers.get(ACCEPT).is_some_and(takes_html);
-    let below = split(path).1;
-    let mut response = match (html, Place::of(below)) {
-        (true, _) => into_response(as_page(headers, status, refusal, &sent)),
-        (false, place) => {
-            let text = match sent.as_str() {
-                "" => format!("{text} {fix}"),
-                sent => format!("{text} {fix} ({sent})"),
-            };
-            let body = match place {
-                Place::Control => json!({ "error": text }),
-                _ if below.starts_with("/api/permission/") => {
-                    // Not a code of Coze's, whose meaning would be a wrong reason here.
-                    response::error_body("foreign_request", &text, "")
-                }
-                _ => response::error_body("4000", &text, ""),
-            };
-            into_response(json_reply(status, body.to_string()))
-        }
+    let mut response = if headers.get(ACCEPT).is_some_and(takes_html) {
+        into_response(as_page(headers, status, refusal, &sent))
+    } else {
+        let text = match sent.as_str() {
+            "" => format!("{text} {fix}"),
+            sent => format!("{text} {fix} ({sent})"),
+        };
+        let body = match Place::of(below) {
+            Place::Control => json!({ "error": text }),
+            // Not a code of Coze's, whose meaning would be a wrong reason here.
+            _ if below.starts_with("/api/permission/") => {
+                response::error_body("foreign_request", &text, "")
+            }
+            _ => response::error_body("4000", &text, ""),
+        };
+        into_response(json_reply(status, body.to_string()))
     };
     response
         .headers_mut()

@@ -580,4 +580,11 @@ fn a_refusal_says_why_and_what_to_do() {
     let masked = ask(&m, "GET", "/v1/users/me", &[HERE, ("Origin", secret)]);
     assert!(!masked.text.contains("alice_and_more"), "{}", masked.text);
     assert!(!logs::of_this_thread().contains("alice_and_more"));
+    ask(&m, "GET", "/t/w/v1/hunter2", &[("Host", "mock.test")]);
+    let log = logs::of_this_thread();
+    assert!(
+        log.contains("world=\"w\" method=\"GET\" path=\"/v1/***\""),
+        "{log}"
+    );
+    assert!(!log.contains("hunter2"), "{log}");
 }

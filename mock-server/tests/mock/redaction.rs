@@ -1,6 +1,7 @@
 //! No secret leaves the mock through its journal, explanations, control plane, pages or log.
 
 use bytes::Bytes;
+use coze_auth_mock::{At, Fault, On};
 use http::Request;
 use serde_json::json;
 
@@ -466,4 +467,16 @@ fn what_belongs_to_its_place_is_shown() {
     ] {
         assert!(output.contains(shown), "{shown}");
     }
+}
+
+/// It is on two lines of the log.
+#[test]
+fn the_path_of_a_request_that_waits_is_masked_in_the_log() {
+    let m = Mock::new();
+    let delay = Fault::delay(std::time::Duration::ZERO).at(At::Request);
+    let _delay = m.mock.fault(On::endpoint("api"), delay);
+    m.get("/v1/bots/hunter2", Some("pat_mock_alice"));
+    let log = crate::logs::of_this_thread();
+    assert!(log.contains("path=\"/v1/bots/***\" waits=true"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }
