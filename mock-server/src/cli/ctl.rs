@@ -262,6 +262,18 @@ pub(crate) fn run(args: &Ctl) -> Result<(), Failure> {
 
 type Send<'a> = dyn Fn(&str, &str, Option<Value>) -> Result<Value, Failure> + 'a;
 
+/// Adds one to a list of the control plane, and tells its id.
+fn add(send: &Send<'_>, list: &str, spec: Value) -> Result<String, Failure> {
+    let answer = send("POST", list, Some(spec))?;
+    Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Removes one from a list of the control plane.
+fn remove(send: &Send<'_>, list: &str, id: &str) -> Result<String, Failure> {
+    send("DELETE", &format!("{list}/{}", part(id)), None)?;
+    Ok("removed".to_owned())
+}
+
 /// An object of the members that are not null.
 fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
     let members = members.into_iter().filter(|(_, value)| !value.is_null());

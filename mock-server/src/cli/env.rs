@@ -103,15 +103,13 @@ impl Client {
                 "JAVA",
                 include_str!("../../programs/coze-java.txt"),
             ),
-            Self::Rust if needs_permission(base) => program(
-                "the crate coze-auth with the feature ureq",
-                "RUST",
-                include_str!("../../programs/coze-rust-http.txt"),
-            ),
             Self::Rust => program(
                 "the crate coze-auth with the feature ureq",
                 "RUST",
-                include_str!("../../programs/coze-rust.txt"),
+                match needs_permission(base) {
+                    true => include_str!("../../programs/coze-rust-http.txt"),
+                    false => include_str!("../../programs/coze-rust.txt"),
+                },
             ),
             Self::LoopPython => program(
                 "pip install cozeloop",

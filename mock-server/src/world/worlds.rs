@@ -158,7 +158,7 @@ impl Worlds {
             return Ok(found.world.clone());
         }
         self.make_room(&mut named, 0)?;
-        let made = self.fresh(name, self.settings(name));
+        let made = self.fresh(name, self.settings(name), 0);
         Ok(Self::put(&mut named, name, made))
     }
 
@@ -180,8 +180,7 @@ impl Worlds {
         // What is read from a configuration takes some times its text.
         let configured = configured.saturating_mul(4);
         self.make_room(&mut named, configured)?;
-        let mut made = self.fresh(name, settings);
-        made.world.configured(configured);
+        let mut made = self.fresh(name, settings, configured);
         (made.kept, made.own_settings, made.uses) = (kept, own, 2);
         Ok(Self::put(&mut named, name, made))
     }
@@ -308,7 +307,7 @@ impl Worlds {
         world
     }
 
-    fn fresh(&self, name: &str, settings: Settings) -> Named {
+    fn fresh(&self, name: &str, settings: Settings, configured: usize) -> Named {
         let mount = format!("{PREFIX}{name}");
         let world = World::new(
             State::new(settings, LogIds::new(name, self.round(name))),
@@ -319,7 +318,7 @@ impl Worlds {
             worlds: self.this.clone(),
             memory: self.memory.clone(),
         });
-        world.recount();
+        world.configured(configured);
         let root = self.root_url.get().map_or(NOWHERE, String::as_str);
         world.base_url.get_or_init(|| format!("{root}{mount}"));
         Named {

@@ -145,7 +145,10 @@ fn damaged(pem: &str) -> Vec<(String, Vec<u8>)> {
             "seed",
             "listen",
             "public_url",
+            "allowed_origins",
+            "allowed_hosts",
             "tls",
+            "tls_names",
             "consent",
             "accounts",
             "enterprises",
@@ -158,6 +161,7 @@ fn damaged(pem: &str) -> Vec<(String, Vec<u8>)> {
             "app",
             "token",
             "fault",
+            "api",
         ]
         .map(|key| format!("{key} = '{body}'\n"))
         .concat()

@@ -426,14 +426,12 @@ fn streams_that_are_reset_at_once_end_the_connection() {
         matches!(code_of_go_away(&all), ENHANCE_YOUR_CALM | None),
         "{all:?}"
     );
-    assert_eq!(
-        server
-            .http2()
-            .answer(me())
-            .expect("others are answered")
-            .status(),
-        200
-    );
+    others_are_answered(&server);
+}
+
+fn others_are_answered(server: &Server) {
+    let answer = server.http2().answer(me());
+    assert_eq!(answer.expect("others are answered").status(), 200);
 }
 
 #[test]
@@ -477,14 +475,7 @@ fn a_head_of_frames_without_an_end_is_refused() {
         sent += 1;
     }
     assert!(sent < 1_000, "16 MB of a head are taken");
-    assert_eq!(
-        server
-            .http2()
-            .answer(me())
-            .expect("others are answered")
-            .status(),
-        200
-    );
+    others_are_answered(&server);
     // A head of one frame that is too large, too, and the connection goes on.
     let client = server.http2();
     let request =

@@ -1,7 +1,6 @@
 //! Each way in, and what the other commands make of it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, ChildStdout};
 
 use coze_auth_mock::{AppKind, DeviceAction, Fault, On};
 use serde_json::{Value, json};
@@ -66,20 +65,10 @@ fn a_token_that_coze_refuses_is_not_stored() {
     assert_eq!(home.run(&["status"]).code, Some(3));
 }
 
-/// A device login that waits for the person: the process, the rest of what it prints, and what it has shown.
-fn waiting_login(home: &Home) -> (Child, BufReader<ChildStdout>, Value) {
-    let id = home.app(AppKind::Device);
-    let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("UTF-8");
-    (child, out, serde_json::from_str(&line).expect("JSON"))
-}
-
 #[test]
 fn a_device_login_waits_for_the_person_and_is_kept() {
     let home = Home::with("[ttl]\ndevice_interval = 1\n");
-    let (mut child, mut out, shown) = waiting_login(&home);
+    let (mut child, mut out, shown) = home.waiting_login();
     assert_eq!(shown["expires_in"], 300);
     let code = shown["user_code"].as_str().expect("a code");
     home.mock
@@ -106,7 +95,7 @@ fn a_person_who_says_no_and_a_code_that_expires_are_told_apart() {
         (DeviceAction::Expire, 5, "expired"),
     ] {
         let home = Home::with("[ttl]\ndevice_interval = 1\n");
-        let (child, _out, shown) = waiting_login(&home);
+        let (child, _out, shown) = home.waiting_login();
         let code = shown["user_code"].as_str().expect("a code");
         home.mock.decide_device(code, action).expect("it waits");
         let run = crate::support::Run::of(child.wait_with_output().expect("it ends"));
@@ -297,7 +286,7 @@ fn of_two_logins_of_one_profile_at_once_the_later_one_is_kept() {
         all.filter(ends).count()
     };
     // It waits for its person when the other one begins and ends.
-    let (child, mut out, shown) = waiting_login(&home);
+    let (child, mut out, shown) = home.waiting_login();
     home.sign_in();
     assert_eq!(home.run(&["token"]).stdout, "pat_mock_alice\n");
     let code = shown["user_code"].as_str().expect("a code");
@@ -316,7 +305,7 @@ fn of_two_logins_of_one_profile_at_once_the_later_one_is_kept() {
     assert_eq!((files("json"), files("tmp")), (1, 0));
 
     // With the same app, both waiting: each person's login is whole, and one grant is kept.
-    let both = [waiting_login(&home), waiting_login(&home)];
+    let both = [home.waiting_login(), home.waiting_login()];
     for (_, _, shown) in &both {
         let code = shown["user_code"].as_str().expect("a code");
         home.mock

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
-use coze_auth_mock::{AppKind, At, DeviceAction, On};
+use coze_auth_mock::{At, DeviceAction, On};
 
 use crate::support::{Home, Run, piped};
 
@@ -15,12 +15,7 @@ fn with_stale_login() -> Home {
     let clock = home.mock.clock();
     let now = clock.unix();
     clock.set(now - Duration::from_secs(1000));
-    let id = home.app(AppKind::Device);
-    let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("UTF-8");
-    let shown: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let (child, _out, shown) = home.waiting_login();
     let code = shown["user_code"].as_str().expect("a code");
     home.mock
         .decide_device(code, DeviceAction::Approve)
@@ -100,11 +95,7 @@ fn a_login_is_called_off_by_ctrl_c() {
 
     use rustix::process::{Signal, kill_process};
     let home = Home::new();
-    let id = home.app(AppKind::Device);
-    let mut child = piped(&mut home.command(&["login", "--json", "--client-id", &id]));
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("UTF-8");
+    let (child, _out, _) = home.waiting_login();
     kill_process(pid_of(&child), Signal::INT).expect("sent");
     let ended = child.wait_with_output().expect("it ends");
     assert_eq!(ended.status.signal(), Some(2));

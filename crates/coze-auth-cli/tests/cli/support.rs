@@ -1,10 +1,10 @@
 //! A mock, and a home of its own for each test.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
@@ -120,6 +120,16 @@ impl Home {
     pub(crate) fn sign_in(&self) {
         let run = self.run_with(&["login", "--with-token"], "pat_mock_alice\n");
         assert_eq!(run.code, Some(0), "{}", run.stderr);
+    }
+
+    /// A device login that waits for the person: the process, the rest of what it prints, and what it has shown.
+    pub(crate) fn waiting_login(&self) -> (Child, BufReader<ChildStdout>, Value) {
+        let id = self.app(AppKind::Device);
+        let mut child = piped(&mut self.command(&["login", "--json", "--client-id", &id]));
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("UTF-8");
+        (child, out, serde_json::from_str(&line).expect("JSON"))
     }
 
     /// The id of an app of the mock.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Send, given, part};
+use super::{Send, add, given, remove};
 use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -64,14 +64,8 @@ impl Add {
 impl Api {
     pub(super) fn carry_out(&self, send: &Send<'_>) -> Result<String, Failure> {
         match self {
-            Self::Add(add) => {
-                let answer = send("POST", "/api", Some(add.spec()))?;
-                Ok(answer["id"].as_str().unwrap_or_default().to_owned())
-            }
-            Self::Remove { id } => {
-                send("DELETE", &format!("/api/{}", part(id)), None)?;
-                Ok("removed".to_owned())
-            }
+            Self::Add(one) => add(send, "/api", one.spec()),
+            Self::Remove { id } => remove(send, "/api", id),
             Self::Clear => {
                 send("DELETE", "/api", None)?;
                 Ok("removed all API calls".to_owned())

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::requests::RequestFilter;
-use super::{Send, given, part, read_json};
+use super::{Send, add, given, read_json, remove};
 use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -98,14 +98,8 @@ impl Add {
 impl Fault {
     pub(super) fn carry_out(&self, send: &Send<'_>) -> Result<String, Failure> {
         match self {
-            Self::Add(add) => {
-                let answer = send("POST", "/faults", Some(add.spec()))?;
-                Ok(answer["id"].as_str().unwrap_or_default().to_owned())
-            }
-            Self::Remove { id } => {
-                send("DELETE", &format!("/faults/{}", part(id)), None)?;
-                Ok("removed".to_owned())
-            }
+            Self::Add(one) => add(send, "/faults", one.spec()),
+            Self::Remove { id } => remove(send, "/faults", id),
             Self::Clear => {
                 send("DELETE", "/faults", None)?;
                 Ok("removed all faults".to_owned())

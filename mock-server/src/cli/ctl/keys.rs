@@ -5,7 +5,7 @@ use std::fs;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Send, output, part};
+use super::{Send, output, part, remove};
 use crate::cli::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -50,11 +50,7 @@ impl Key {
                 send("POST", &keys(client_id), Some(body))?;
                 Ok("added".to_owned())
             }
-            Self::Remove { client_id, kid } => {
-                let path = format!("{}/{}", keys(client_id), part(kid));
-                send("DELETE", &path, None)?;
-                Ok("removed".to_owned())
-            }
+            Self::Remove { client_id, kid } => remove(send, &keys(client_id), kid),
         }
     }
 }
