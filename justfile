@@ -27,7 +27,12 @@ mutants *args:
 # The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
     python3 conformance/released-sdks/check_page.py
+    python3 conformance/tests/captures/record.py --check
     python3 mock-server/tests/sdks/run.py {{ args }}
+
+# Records anew what coze-go, coze-java and Coze Loop's clients send, in conformance/tests/captures; `just sdks` compares.
+captures:
+    python3 conformance/tests/captures/record.py
 
 # Switches each rule of the mock off in turn: the official SDKs must turn red.
 breaks:

@@ -9,8 +9,8 @@ use std::time::Duration;
 use common::part;
 use coze_auth_core::authorize::{Callback, RedirectUri};
 use coze_auth_core::device::DeviceApp;
-use coze_auth_core::endpoint::{AccountId, WorkspaceId};
-use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, Signer};
+use coze_auth_core::endpoint::{AccountId, EnterpriseId, WorkspaceId};
+use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, SessionContext, Signer};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::scope::Scope;
 use coze_auth_core::web::WebApp;
@@ -19,43 +19,51 @@ use coze_auth_core::{
     Response, SteadyTime, Step, UnixTime, http, whoami,
 };
 use coze_auth_mock::{AppKind, ClockHandle, Consent, CozeAuthMock};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-const COZEPY: &str = include_str!("captures/cozepy.jsonl");
-const COZE_API: &str = include_str!("captures/cozejs.jsonl");
+const FILES: [&str; 5] = [
+    include_str!("captures/cozepy.jsonl"),
+    include_str!("captures/cozejs.jsonl"),
+    include_str!("captures/cozego.jsonl"),
+    include_str!("captures/cozejava.jsonl"),
+    include_str!("captures/cozeloop.jsonl"),
+];
 
 const WEB: &str = "11111111111111111111111111111111.app.coze";
 const PKCE: &str = "22222222222222222222222222222222.app.coze";
 const DEVICE: &str = "33333333333333333333333333333333.app.coze";
+const JWT: &str = "100000000001";
 const REDIRECT: &str = "https://app.example/callback";
 
 fn captures() -> impl Iterator<Item = Value> {
-    COZEPY
-        .lines()
-        .chain(COZE_API.lines())
-        .map(|line| serde_json::from_str(line).expect("a capture"))
+    let lines = FILES.iter().flat_map(|file| file.lines());
+    lines.map(|line| serde_json::from_str(line).expect("a capture"))
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
-/// What a capture is a request for: `cozepy refresh cidp`, `@coze/api jwt account/123`.
-fn name(capture: &Value) -> String {
-    let sdk = text(capture, "sdk").split(' ').next().unwrap_or_default();
+/// The first word of `sdk`.
+fn sdk(capture: &Value) -> &str {
+    text(capture, "sdk").split(' ').next().unwrap_or_default()
+}
+
+/// What a capture is a request for, and by which app: `refresh cidp`, `jwt`.
+fn call(capture: &Value) -> String {
     let (body, target) = (&capture["body"], text(capture, "target"));
-    let what = match text(body, "grant_type")
-        .rsplit(':')
-        .next()
-        .unwrap_or_default()
-    {
-        "" if target.ends_with("/device/code") => "device start",
-        "" => "users/me",
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let grant = text(body, "grant_type").rsplit(':').next();
+    let what = match grant.unwrap_or_default() {
+        "" if path.ends_with("/device/code") => "device start",
+        "" if path.ends_with("/authorize") && query.contains("code_challenge=") => "authorize cidp",
+        "" if path.ends_with("/authorize") => "authorize cid w",
+        "" => path.trim_start_matches("/v1/"),
         "authorization_code" => "code",
         "refresh_token" => "refresh",
         "device_code" => "device poll",
-        "jwt-bearer" if body["scope"].is_object() => "jwt with scope",
-        "jwt-bearer" => "jwt",
+        // The assertion names the app.
+        "jwt-bearer" => return "jwt".to_owned(),
         other => panic!("an unknown grant {other}"),
     };
     let workspace = if target.contains("/workspace_id/") {
@@ -63,9 +71,21 @@ fn name(capture: &Value) -> String {
     } else {
         ""
     };
-    format!("{sdk} {what}{workspace} {}", text(body, "client_id"))
+    format!("{what}{workspace} {}", text(body, "client_id"))
         .trim_end()
         .to_owned()
+}
+
+/// A recorded request's headers by lower-case name: all of them, or the two that were kept.
+fn headers(capture: &Value) -> BTreeMap<String, String> {
+    let Some(head) = capture["head"].as_array() else {
+        return serde_json::from_value(capture["headers"].clone()).expect("headers");
+    };
+    let lines = head.iter().filter_map(Value::as_str);
+    let pairs = lines.map(|line| line.split_once(": ").expect("a header"));
+    pairs
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect()
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -92,11 +112,27 @@ impl Server {
     }
 
     fn post(&self, path: &str, authorization: Option<&str>, body: &Value) -> (u16, Value) {
-        let mut request = http::Request::post(path).header("content-type", "application/json");
-        if let Some(authorization) = authorization {
-            request = request.header("authorization", authorization);
+        let json = ("content-type", "application/json");
+        let credential = authorization.map(|credential| ("authorization", credential));
+        self.request("POST", path, credential.into_iter().chain([json]), body)
+    }
+
+    fn request<'a>(
+        &self,
+        method: &str,
+        target: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        body: &Value,
+    ) -> (u16, Value) {
+        let mut request = http::Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
-        self.send(request.body(body.to_string().into()).expect("a request"))
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        self.send(request.body(body.into()).expect("a request"))
     }
 
     fn send(&self, request: http::Request<bytes::Bytes>) -> (u16, Value) {
@@ -115,15 +151,14 @@ impl Server {
         if !verifier.is_empty() {
             query += &format!("&code_challenge={verifier}&code_challenge_method=plain");
         }
-        let url = format!(
-            "{}/api/permission/oauth2/authorize?{query}",
-            self.mock.base_url()
-        );
-        let back = self
-            .mock
-            .authorize(&url, true)
-            .unwrap_or_else(|refused| panic!("{refused}"));
-        part(&back, "code")
+        self.approved(&format!("/api/permission/oauth2/authorize?{query}"))
+    }
+
+    /// The code that a person's yes on this page brings.
+    fn approved(&self, target: &str) -> String {
+        let url = format!("{}{target}", self.mock.base_url());
+        let back = self.mock.authorize(&url, true);
+        part(&back.unwrap_or_else(|refused| panic!("{refused}")), "code")
     }
 
     fn device_code(&self) -> String {
@@ -153,13 +188,31 @@ impl Server {
         text(&granted, "refresh_token").to_owned()
     }
 
+    /// An access token of the JWT grant.
+    fn jwt_token(&self) -> String {
+        let claims =
+            json!({ "aud": "api.example", "iat": RECORDED, "exp": RECORDED + 900, "jti": "own" });
+        let header = json!({ "alg": "RS256", "typ": "JWT" });
+        let assertion = self.sign(&json!({ "header": header, "claims": claims }));
+        let body = json!({ "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer" });
+        let credential = format!("Bearer {assertion}");
+        let (status, granted) = self.post("/api/permission/oauth2/token", Some(&credential), &body);
+        assert_eq!(status, 200, "{granted}");
+        text(&granted, "access_token").to_owned()
+    }
+
     /// The recorded header and claims under the mock's key; only what names the app is replaced.
     fn sign(&self, assertion: &Value) -> String {
         let (mut header, mut claims) = (assertion["header"].clone(), assertion["claims"].clone());
         header["kid"] = "mock-jwt-key-1".into();
-        claims["iss"] = "100000000001".into();
-        if claims["aud"] == "api.example:8080" {
-            claims["aud"] = self.mock.base_url().trim_start_matches("http://").into();
+        claims["iss"] = JWT.into();
+        let here = self.mock.base_url().trim_start_matches("http://");
+        match text(&claims, "aud") {
+            "api.example:8080" => claims["aud"] = here.into(),
+            "api.example" => {
+                claims["aud"] = here.split(':').next().unwrap_or_default().into();
+            }
+            _ => {}
         }
         common::assertion(&header, &claims, |input| {
             self.key.sign_rs256(input).expect("a signature")
@@ -167,68 +220,90 @@ impl Server {
     }
 }
 
-/// Client id, secret, redirect URI, code and tokens become this server's; every other member stays as
-/// it was recorded, the verifier of three characters and the empty Bearer included.
+/// A time at which every SDK's recorded assertion is fresh.
+const RECORDED: u64 = 1_795_391_251;
+
+/// Client id, secret, redirect URI, code and tokens become this server's; every other member and header
+/// stays as it was recorded, the verifier of three characters and the empty Bearer included.
 #[test]
 fn the_mock_accepts_what_the_sdks_send() {
-    let mut accepted = BTreeSet::new();
+    let mut accepted = BTreeMap::new();
     for capture in captures() {
-        let recorded_at = capture["assertion"]["claims"]["iat"]
-            .as_u64()
-            .unwrap_or(1_795_391_250);
-        let server = Server::at(recorded_at + 1);
-        let mut authorization = capture["headers"]["authorization"]
-            .as_str()
-            .map(str::to_owned);
-        match authorization.as_deref() {
-            Some("Bearer sec") => authorization = Some("Bearer mock-web-secret".into()),
-            Some("Bearer pat_x") => authorization = Some("Bearer pat_mock_alice".into()),
-            Some("Bearer <jwt>") => {
-                authorization = Some(format!("Bearer {}", server.sign(&capture["assertion"])))
-            }
-            None | Some("Bearer") => {}
-            Some(other) => panic!("an unknown credential {other}"),
+        let at = format!("{} {}", sdk(&capture), call(&capture));
+        let server = Server::at(RECORDED + 1);
+        *accepted.entry(sdk(&capture).to_owned()).or_insert(0) += 1;
+        if call(&capture).starts_with("authorize") {
+            let target = text(&capture, "target")
+                .replace("client_id=cid+w", &format!("client_id={WEB}"))
+                .replace("client_id=cidp", &format!("client_id={PKCE}"))
+                .replace(
+                    "https%3A%2F%2Fapp.example%2Fcb",
+                    "https%3A%2F%2Fapp.example%2Fcallback",
+                );
+            assert!(!server.approved(&target).is_empty(), "{at}");
+            continue;
         }
+        let mut headers = headers(&capture);
+        headers.remove("host");
+        headers.remove("content-length");
+        if let Some(credential) = headers.get_mut("authorization") {
+            *credential = match credential.as_str() {
+                "Bearer sec" => "Bearer mock-web-secret".into(),
+                "Bearer pat_x" => "Bearer pat_mock_alice".into(),
+                "Bearer <jwt>" => format!("Bearer {}", server.sign(&capture["assertion"])),
+                "Bearer czs_x" => format!("Bearer {}", server.jwt_token()),
+                "Bearer" => "Bearer".into(), // as public clients send it
+                other => panic!("an unknown credential {other}"),
+            };
+        }
+        let authorization = headers.get("authorization").map(String::as_str);
         let mut body = capture["body"].clone();
         let client_id = match text(&body, "client_id") {
             "cid w" => WEB,
             "cidp" => PKCE,
             "cidd" => DEVICE,
+            "cidj" => JWT,
             "" => "",
             other => panic!("an unknown client {other}"),
         };
         let verifier = text(&body, "code_verifier").to_owned();
-        let members = body.as_object_mut().map_or_else(Map::new, std::mem::take);
-        let replaced = members.into_iter().map(|(member, recorded)| {
-            let value = match member.as_str() {
+        for (member, value) in body.as_object_mut().into_iter().flatten() {
+            *value = match member.as_str() {
                 "client_id" => client_id.into(),
                 "redirect_uri" => REDIRECT.into(),
                 "code" => server.code(client_id, &verifier).into(),
-                "refresh_token" => server
-                    .refresh_token(client_id, authorization.as_deref())
-                    .into(),
+                "refresh_token" => server.refresh_token(client_id, authorization).into(),
                 "device_code" => server.device_code().into(),
-                _ => recorded,
+                _ => continue,
             };
-            (member, value)
-        });
-        let body = Value::Object(replaced.collect());
-        let (status, answer) = match text(&capture, "method") {
-            "POST" => server.post(text(&capture, "target"), authorization.as_deref(), &body),
-            _ => {
-                let request = http::Request::get(text(&capture, "target"));
-                let request = request.header("authorization", authorization.expect("a token"));
-                server.send(request.body(bytes::Bytes::new()).expect("a request"))
-            }
-        };
-        assert_eq!(status, 200, "{}: {answer} to {body}", name(&capture));
+        }
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let (method, target) = (text(&capture, "method"), text(&capture, "target"));
+        let (status, answer) = server.request(method, target, pairs, &body);
+        assert_eq!(status, 200, "{at}: {answer} to {body}");
         let got = ["access_token", "device_code", "data"]
             .iter()
             .find(|member| !answer[**member].is_null());
-        assert!(got.is_some(), "{}: {answer}", name(&capture));
-        accepted.insert(name(&capture));
+        assert!(got.is_some(), "{at}: {answer}");
     }
-    assert_eq!(accepted.len(), 21, "{accepted:?}");
+    let counts: Vec<(&str, i32)> = accepted
+        .iter()
+        .map(|(sdk, count)| (sdk.as_str(), *count))
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            ("@coze/api", 10),
+            ("coze-api", 23),
+            ("coze-go", 26),
+            ("cozeloop", 1),
+            ("cozeloop-core", 1),
+            ("cozeloop-go", 1),
+            ("cozepy", 11),
+        ]
+    );
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -244,7 +319,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "*",
         "header accept-encoding: ours only",
-        "the captures leave out what the SDKs' HTTP clients add; a gateway should compress nothing",
+        "what the SDKs' HTTP clients add is not compared; a gateway should compress nothing",
     ),
     (
         "@coze/api",
@@ -252,19 +327,52 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "an empty Bearer is no credential (protocol §2.3, §11)",
     ),
     (
+        "coze-go",
+        "header authorization: theirs only",
+        "as @coze/api, but none at the device flow's first two requests",
+    ),
+    (
+        "coze-go",
+        "header content-type: other value",
+        "JSON has no charset (RFC 8259 §11)",
+    ),
+    (
+        "cozeloop-core",
+        "header content-type: other value",
+        "as coze-go",
+    ),
+    (
         "*",
         "body code_verifier: other value",
-        "the recorded one has 3 characters; RFC 7636 §4.1 asks for 43 (protocol §11)",
+        "the recorded ones have 3 or 16 characters; RFC 7636 §4.1 asks for 43 (protocol §11)",
     ),
     (
         "cozepy",
         "body scope: theirs only",
         "null says nothing; what is not asked for is not sent (protocol §2.4)",
     ),
+    ("cozeloop", "body scope: theirs only", "as cozepy"),
+    (
+        "coze-go",
+        "body client_id: theirs only",
+        "the assertion says whose it is (protocol §2.4)",
+    ),
+    ("cozeloop-go", "body client_id: theirs only", "as coze-go"),
+    ("cozeloop-core", "body client_id: theirs only", "as coze-go"),
+    (
+        "coze-go",
+        "body account_id: theirs only",
+        "the path says it (protocol §2.1)",
+    ),
+    (
+        "coze-go",
+        "body enterprise_id: theirs only",
+        "the path says it, if no account is named (protocol §2.1)",
+    ),
     (
         "*",
         "claim exp: other value",
-        "the assertion lives 600 s, not 3600: it is sent at once (protocol §5)",
+        "the assertion lives 600 s, not 900 to 3600: it is sent at once (protocol §5)",
     ),
     (
         "*",
@@ -276,9 +384,26 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "claim aud: other value",
         "the SDK leaves it to the caller, we say the host we call (protocol §1.3)",
     ),
+    (
+        "coze-api",
+        "claim aud: other value",
+        "the host without its port (protocol §1.3)",
+    ),
+    ("cozeloop-core", "claim aud: other value", "as coze-api"),
+    (
+        "coze-api",
+        "claim session_context: other value",
+        "null for the one of the two that is not named (protocol §5)",
+    ),
+    ("*", "query state: other value", "ours is made, and random"),
+    (
+        "*",
+        "query code_challenge: other value",
+        "that of another verifier",
+    ),
 ];
 
-/// The members of a request by name: `method`, `header accept`, `body code`, `claim iss`.
+/// The members of a request by name: `method`, `header accept`, `query state`, `body code`, `claim iss`.
 fn members(
     method: &str,
     target: &str,
@@ -286,10 +411,15 @@ fn members(
     body: &Value,
     claims: &Value,
 ) -> BTreeMap<String, Value> {
+    let base = url::Url::parse("https://api.example").expect("a URL");
+    let url = base.join(target).expect("a target");
     let mut all = BTreeMap::from([
         ("method".to_owned(), method.into()),
-        ("target".to_owned(), target.into()),
+        ("path".to_owned(), url.path().into()),
     ]);
+    for (name, value) in url.query_pairs() {
+        all.insert(format!("query {name}"), value.as_ref().into());
+    }
     for (kind, object) in [("body", body), ("claim", claims)] {
         for (member, value) in object.as_object().into_iter().flatten() {
             all.insert(format!("{kind} {member}"), value.clone());
@@ -304,6 +434,7 @@ fn members(
 }
 
 fn recorded(capture: &Value) -> BTreeMap<String, Value> {
+    // These two, of any file.
     let headers = serde_json::from_value(capture["headers"].clone()).expect("headers");
     let claims = &capture["assertion"]["claims"];
     members(
@@ -315,10 +446,16 @@ fn recorded(capture: &Value) -> BTreeMap<String, Value> {
     )
 }
 
+/// The link of a login as a request without headers.
+fn link(url: &coze_auth_core::authorize::AuthorizeUrl) -> BTreeMap<String, Value> {
+    let none = BTreeMap::new();
+    members("GET", url.as_str(), &none, &Value::Null, &Value::Null)
+}
+
 fn ours(request: &Request) -> BTreeMap<String, Value> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in request.headers() {
-        // The captures leave the User-Agent out.
+        // The User-Agent is each client's own.
         if name != "user-agent" {
             headers.insert(name.to_string(), value.to_str().expect("ASCII").to_owned());
         }
@@ -341,9 +478,73 @@ fn ours(request: &Request) -> BTreeMap<String, Value> {
     )
 }
 
-/// The core's request for the same call, with the same values.
-fn same_call(capture: &Value) -> Request {
-    let endpoints = || Endpoints::custom("https://api.example:8080").expect("a base");
+/// The same permissions.
+fn scope_of(scope: &Value) -> Scope {
+    let list = |object: &Value, member: &str| -> Vec<String> {
+        serde_json::from_value(object[member].clone()).unwrap_or_default()
+    };
+    let mut ours = Scope::new().account(list(&scope["account_permission"], "permission_list"));
+    let bots = &scope["attribute_constraint"]["connector_bot_chat_attribute"];
+    if !bots.is_null() {
+        ours = ours.bots(list(bots, "bot_id_list"));
+    }
+    let part = &scope["workspace_permission"];
+    if !part.is_null() {
+        ours = ours.workspaces(
+            list(part, "workspace_id_list"),
+            list(part, "permission_list"),
+        );
+    }
+    let part = &scope["workflow_permission"];
+    if !part.is_null() {
+        ours = ours.workflows(
+            list(part, "workflow_id_list"),
+            list(part, "permission_list"),
+        );
+    }
+    ours
+}
+
+/// A JWT grant with what the recorded one asks for.
+fn grant_of(capture: &Value) -> JwtGrant {
+    let (body, claims) = (&capture["body"], &capture["assertion"]["claims"]);
+    let mut grant = JwtGrant::new();
+    if let Some(seconds) = body["duration_seconds"].as_u64() {
+        grant = grant.ttl(Duration::from_secs(seconds)).expect("a ttl");
+    }
+    if body["scope"].is_object() {
+        grant = grant.scope(scope_of(&body["scope"]));
+    }
+    if let Some(name) = claims["session_name"].as_str() {
+        grant = grant.session_name(name).expect("a name");
+    }
+    let info = &claims["session_context"]["device_info"];
+    for (member, context) in [
+        (
+            "device_id",
+            SessionContext::Device as fn(String) -> SessionContext,
+        ),
+        ("custom_consumer", SessionContext::Consumer),
+    ] {
+        if let Some(id) = info[member].as_str() {
+            grant = grant.session_context(context(id.into())).expect("an id");
+        }
+    }
+    let mut path = text(capture, "target").split('/').skip(4);
+    match (path.next(), path.next()) {
+        (Some("account"), Some(id)) => grant.account(AccountId::new(id).expect("an id")),
+        (Some("enterprise_id"), Some(id)) => {
+            grant.enterprise(EnterpriseId::new(id).expect("an id"))
+        }
+        _ => grant,
+    }
+}
+
+/// What the core sends for the same call with the same values; none if it has no such call.
+fn same_call(capture: &Value) -> Option<BTreeMap<String, Value>> {
+    let host = headers(capture).remove("host");
+    let base = format!("https://{}", host.as_deref().unwrap_or("api.example:8080"));
+    let endpoints = || Endpoints::custom(&base).expect("a base");
     let redirect = RedirectUri::new("https://app.example/cb").expect("a URL");
     let entropy = || Entropy::from_bytes([7; 32]);
     let web = WebApp::new(
@@ -352,16 +553,35 @@ fn same_call(capture: &Value) -> Request {
         ClientSecret::new("sec").expect("a secret"),
     )
     .expect("an app");
-    let pkce = PkceApp::new(endpoints(), "cidp").expect("an app");
+    let mut pkce = PkceApp::new(endpoints(), "cidp").expect("an app");
+    if text(capture, "target").contains("code_challenge_method=plain") {
+        pkce = pkce.with_plain_challenge();
+    }
     let device = DeviceApp::new(endpoints(), "cidd").expect("an app");
     let callback = |url: &coze_auth_core::authorize::AuthorizeUrl| {
         Callback::parse(&format!("code=code1&state={}", part(url.as_str(), "state")))
             .expect("a callback")
     };
     let refresh = RefreshToken::new("rt1").expect("a token");
-    let call = name(capture);
-    let (_, call) = call.split_once(' ').expect("an SDK and a call");
-    match call {
+    let workspace = WorkspaceId::new("ws1").expect("an id");
+    let request = match call(capture).as_str() {
+        "workspaces" => return None,
+        "authorize cid w" => {
+            return Some(link(&web.authorize(&redirect, entropy()).expect("a URL").0));
+        }
+        "authorize cid w in a workspace" => {
+            let started = web.authorize_in(&workspace, &redirect, entropy());
+            return Some(link(&started.expect("a URL").0));
+        }
+        "authorize cidp" => {
+            return Some(link(
+                &pkce.authorize(&redirect, entropy()).expect("a URL").0,
+            ));
+        }
+        "authorize cidp in a workspace" => {
+            let started = pkce.authorize_in(&workspace, &redirect, entropy());
+            return Some(link(&started.expect("a URL").0));
+        }
         "code cid w" => {
             let (url, pending) = web.authorize(&redirect, entropy()).expect("a URL");
             sent(
@@ -380,9 +600,7 @@ fn same_call(capture: &Value) -> Request {
         "refresh cidp" => sent(pkce.refresh(&refresh), 0),
         "refresh cidd" => sent(device.refresh(&refresh), 0),
         "device start cidd" => sent(device.start(), 0),
-        "device start in a workspace cidd" => {
-            sent(device.start_in(&WorkspaceId::new("ws1").expect("an id")), 0)
-        }
+        "device start in a workspace cidd" => sent(device.start_in(&workspace), 0),
         "device poll cidd" => {
             let mut start = device.start();
             let _ = start.step(now(0));
@@ -393,32 +611,20 @@ fn same_call(capture: &Value) -> Request {
             };
             sent(device.poll(&started), 5)
         }
-        "jwt" | "jwt with scope" => {
-            let mut grant = JwtGrant::new()
-                .ttl(Duration::from_secs(900))
-                .expect("a ttl");
-            if call == "jwt with scope" {
-                grant = grant
-                    .scope(Scope::bot_chat(["b1"]))
-                    .session_name("s1")
-                    .expect("a name");
-            }
-            if text(capture, "target").contains("/account/123/") {
-                grant = grant.account(AccountId::new("123").expect("an id"));
-            }
+        "jwt" => {
             let issued_at = capture["assertion"]["claims"]["iat"].as_u64().expect("iat");
             let issuer = JwtIssuer::new(endpoints(), "cidj", "kid1").expect("an issuer");
-            sent(
-                JwtApp::from_issuer(issuer, Unsigned).grant(&grant, entropy()),
-                issued_at,
-            )
+            let app = JwtApp::from_issuer(issuer, Unsigned);
+            sent(app.grant(&grant_of(capture), entropy()), issued_at)
         }
-        "users/me" => sent(
-            whoami(&endpoints(), &AccessToken::new("pat_x").expect("a token")),
-            0,
-        ),
+        "users/me" => {
+            let credential = text(&capture["headers"], "authorization");
+            let token = AccessToken::new(credential.trim_start_matches("Bearer "));
+            sent(whoami(&endpoints(), &token.expect("a token")), 0)
+        }
         other => panic!("no call of ours for {other}"),
-    }
+    };
+    Some(ours(&request))
 }
 
 /// The signature is not what is compared.
@@ -448,7 +654,10 @@ fn sent(mut flow: impl Flow, at: u64) -> Request {
 fn the_core_sends_what_the_sdks_send_but_for_named_differences() {
     let mut used = BTreeSet::new();
     for capture in captures() {
-        let (ours, theirs) = (ours(&same_call(&capture)), recorded(&capture));
+        let Some(ours) = same_call(&capture) else {
+            continue;
+        };
+        let theirs = recorded(&capture);
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         for member in names {
             let difference = match (ours.get(member), theirs.get(member)) {
@@ -457,13 +666,14 @@ fn the_core_sends_what_the_sdks_send_but_for_named_differences() {
                 (Some(_), None) => format!("{member}: ours only"),
                 (None, _) => format!("{member}: theirs only"),
             };
-            let sdk = name(&capture);
             let named = DIFFERENCES.iter().position(|(whose, what, _)| {
-                (*whose == "*" || sdk.starts_with(whose)) && *what == difference
+                (*whose == "*" || *whose == sdk(&capture)) && *what == difference
             });
             let Some(named) = named else {
                 panic!(
-                    "{sdk}: {difference}: ours {:?}, theirs {:?}",
+                    "{} {}: {difference}: ours {:?}, theirs {:?}",
+                    sdk(&capture),
+                    call(&capture),
                     ours.get(member),
                     theirs.get(member)
                 );
