@@ -24,11 +24,11 @@ def without_proxy(**more):
     return {**kept, **more}
 
 
-def install(folder, inputs, *commands):
+def install(folder, inputs, *commands, env=None, tools=""):
     """Runs the commands unless the folder was filled from the same inputs before. Says so on standard error."""
     stamp = folder / "installed-from"
     # Scripts of an environment name its path, so one whose folder was moved is filled anew.
-    known = [f"{sys.version}\n{folder}\n".encode(), *(path.read_bytes() for path in inputs)]
+    known = [f"{sys.version}\n{folder}\n{tools}".encode(), *(path.read_bytes() for path in inputs)]
     wanted = hashlib.sha256(b"".join(known)).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
@@ -38,8 +38,8 @@ def install(folder, inputs, *commands):
         shutil.copy(path, folder)
     for command in commands:
         print("installing:", *command, file=sys.stderr, flush=True)
-        if subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode:
-            raise Trouble(f"could not install: {' '.join(command)}")
+        if subprocess.run(command, cwd=folder, stdout=sys.stderr, env=env).returncode:
+            raise Trouble(f"could not install: {' '.join(map(str, command))}")
     stamp.write_text(wanted)
 
 
@@ -85,8 +85,19 @@ def go():
     return tool, folder, without_proxy() | settings
 
 
+def go_program(name, sources, *before, flags=()):
+    """A program over the SDKs for Go, built from these files and after these commands, unless it was before; gives its path."""
+    tool, module, environment = go()
+    folder = SDKS / "go-programs" / name
+    release = subprocess.run([tool, "version"], stdout=subprocess.PIPE, env=environment, text=True).stdout
+    inputs = [module / "go.mod", module / "go.sum", *sources]
+    build = [tool, "build", *flags, "-o", f"{name}{EXE}", "."]
+    install(folder, inputs, *before, build, env=environment, tools=release)
+    return folder / f"{name}{EXE}"
+
+
 def java(which):
-    """`java`, `javac`, and a class path with the SDK: `coze` or `loop`."""
+    """`java`, `javac`, and a class path with the SDK, `coze` or `loop`, or with what the shims need besides it, `shims`."""
     tools = [shutil.which(name) for name in ("java", "javac", "mvn")]
     if not all(tools):
         raise Trouble("java, javac and mvn are needed, for coze-api and cozeloop-core")
@@ -95,3 +106,13 @@ def java(which):
     copy = [*maven, "dependency:copy-dependencies", "-DoutputDirectory=lib"]
     install(folder, [HERE / "java" / which / "pom.xml"], copy)
     return tools[0], tools[1], str(folder / "lib" / "*")
+
+
+def java_program(name, sources, *libraries):
+    """`java`, and a class path with these files, compiled unless they were before, and with these libraries (see `java`)."""
+    tools = [java(which) for which in libraries]
+    path = os.pathsep.join(path for _, _, path in tools)
+    tool, compiler, _ = tools[0]
+    folder = SDKS / "java-programs" / name
+    install(folder, sources, [compiler, "-cp", path, "-d", ".", *(source.name for source in sources)])
+    return tool, f"{folder}{os.pathsep}{path}"

@@ -8,15 +8,23 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
-from install import Trouble, coze_api, cozepy, without_proxy  # noqa: E402
+from install import Trouble, coze_api, cozepy, go_program, without_proxy  # noqa: E402
 
-SHIMS = ["cozepy", "cozepy-async", "coze-api", "example", "first"]
+SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "example", "first"]
+
+
+def coze_go():
+    sources = [HERE / name for name in ("coze_go_shim.go", "shim_wire.go", "go_clock.py")]
+    clock = [sys.executable, "-B", "go_clock.py", "github.com/coze-dev/coze-go", "auth.go", "auth_token.go", "request.go"]
+    return go_program("coze-go-shim", sources, clock, flags=["-overlay", "overlay.json"])
 
 
 def command(name):
     """What starts the shim, and its environment; installs its SDK if it is not there."""
     if name == "coze-api":
         return ["node", str(HERE / "coze_api_shim.mjs")], without_proxy(RELEASED_SDKS_NPM=str(coze_api()))
+    if name == "coze-go":
+        return [str(coze_go())], without_proxy()
     if name in ("example", "first"):
         return [sys.executable, "-B", str(HERE / f"{name}_shim.py")], without_proxy()
     more = ["--async"] if name == "cozepy-async" else []
