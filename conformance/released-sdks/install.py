@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -16,6 +17,10 @@ EXE = ".exe" if os.name == "nt" else ""
 
 class Trouble(Exception):
     """The run could not be made: there is no verdict."""
+
+
+class Missing(Trouble):
+    """A toolchain is not on this machine: what needs it may be skipped by name, but not where CI is set."""
 
 
 def without_proxy(**more):
@@ -47,7 +52,7 @@ def install_npm(folder, lock):
     """The packages of this package-lock.json; gives the folder, in which `node_modules` is."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if not npm or not node:
-        raise Trouble("node and npm are needed, for @coze/api and for the browser")
+        raise Missing("node and npm are needed, for @coze/api and for the browser")
     inputs = [lock.with_name("package.json"), lock]
     install(folder, inputs, [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
     return folder
@@ -71,7 +76,7 @@ def go():
     """The environment for `go build` in the folder that it gives, which has the SDKs for Go."""
     tool = shutil.which("go")
     if not tool:
-        raise Trouble("go is needed, for coze-go and cozeloop-go")
+        raise Missing("go is needed, for coze-go and cozeloop-go")
     folder = SDKS / "go"
     settings = {
         "GOMODCACHE": str(SDKS / "go-modules"),
@@ -100,7 +105,7 @@ def java(which):
     """`java`, `javac`, and a class path with the SDK, `coze` or `loop`, or with what the shims need besides it, `shims`."""
     tools = [shutil.which(name) for name in ("java", "javac", "mvn")]
     if not all(tools):
-        raise Trouble("java, javac and mvn are needed, for coze-api and cozeloop-core")
+        raise Missing("java, javac and mvn are needed, for the SDKs of Java, coze-api and cozeloop-core")
     folder = SDKS / "java" / which
     maven = [tools[2], "-q", "-B", f"-Dmaven.repo.local={SDKS / 'java' / 'repository'}"]
     copy = [*maven, "dependency:copy-dependencies", "-DoutputDirectory=lib"]
@@ -108,11 +113,19 @@ def java(which):
     return tools[0], tools[1], str(folder / "lib" / "*")
 
 
-def java_program(name, sources, *libraries):
-    """`java`, and a class path with these files, compiled unless they were before, and with these libraries (see `java`)."""
+def java_program(name, sources, *libraries, agent=None):
+    """What starts Java with these files, compiled unless they were before, over these libraries (see `java`). With an agent of theirs."""
     tools = [java(which) for which in libraries]
     path = os.pathsep.join(path for _, _, path in tools)
     tool, compiler, _ = tools[0]
     folder = SDKS / "java-programs" / name
     install(folder, sources, [compiler, "-cp", path, "-d", ".", *(source.name for source in sources)])
-    return tool, f"{folder}{os.pathsep}{path}"
+    # A short life is not worth the second compiler.
+    line = [tool, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{folder}{os.pathsep}{path}"]
+    if agent:
+        jar, (of, argument) = folder / "agent.jar", agent
+        if not jar.exists():
+            with zipfile.ZipFile(jar, "w") as file:  # the class itself is on the class path
+                file.writestr("META-INF/MANIFEST.MF", f"Premain-Class: {of}\n")
+        line.append(f"-javaagent:{jar}={argument}")
+    return line

@@ -8,9 +8,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
-from install import Trouble, coze_api, cozepy, go_program, without_proxy  # noqa: E402
+from install import Trouble, coze_api, cozepy, go_program, java_program, without_proxy  # noqa: E402
 
-SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "example", "first"]
+SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "example", "first"]
 
 
 def coze_go():
@@ -19,12 +19,19 @@ def coze_go():
     return go_program("coze-go-shim", sources, clock, flags=["-overlay", "overlay.json"])
 
 
+def coze_java(on_our_clock="com/coze/"):
+    sources = [HERE / f"{name}.java" for name in ("CozeJavaShim", "ShimWire", "ShimClock")]
+    return [*java_program("coze-java-shim", sources, "coze", "shims", agent=("ShimClock", on_our_clock)), "CozeJavaShim"]
+
+
 def command(name):
     """What starts the shim, and its environment; installs its SDK if it is not there."""
     if name == "coze-api":
         return ["node", str(HERE / "coze_api_shim.mjs")], without_proxy(RELEASED_SDKS_NPM=str(coze_api()))
     if name == "coze-go":
         return [str(coze_go())], without_proxy()
+    if name == "coze-java":
+        return coze_java(), without_proxy()
     if name in ("example", "first"):
         return [sys.executable, "-B", str(HERE / f"{name}_shim.py")], without_proxy()
     more = ["--async"] if name == "cozepy-async" else []
