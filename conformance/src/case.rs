@@ -89,6 +89,8 @@ pub struct Step {
     pub r#as: Option<String>,
     /// What happens while the operation sleeps.
     pub during: Vec<During>,
+    /// It is done so many times, one after the other; the last one counts.
+    pub times: Option<u32>,
     /// Time passes.
     pub advance_s: Option<f64>,
     /// Both calendars are set, forward or back; steady time is not.

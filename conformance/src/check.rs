@@ -24,7 +24,7 @@ pub(crate) fn problem(check: &Check) -> Option<String> {
     let fits = match operator.as_str() {
         "eq" | "ne" => true,
         "exists" | "absent" | "ok" | "unique" => *operand == Value::Bool(true),
-        "contains" | "lacks" => operand.is_string(),
+        "contains" | "lacks" => operand.is_string() || operand.is_i64(),
         "matches" => operand
             .as_str()
             .is_some_and(|text| Regex::new(text).is_ok()),
@@ -111,11 +111,10 @@ fn holds(operator: &str, value: &Value, operand: &Value) -> Result<bool, String>
         }
         "one_of" => list(operand)?.contains(value),
         "contains" | "lacks" => {
-            let wanted = operand.as_str().unwrap_or_default();
-            let has = match value {
-                Value::String(text) => text.contains(wanted),
-                Value::Array(items) => items.iter().any(|item| item == operand),
-                _ => return Err("it is neither text nor list".to_owned()),
+            let has = match (value, operand) {
+                (Value::String(text), Value::String(wanted)) => text.contains(wanted),
+                (Value::Array(items), _) => items.iter().any(|item| item == operand),
+                _ => return Err("it is neither text, beside a text, nor list".to_owned()),
             };
             has == (operator == "contains")
         }

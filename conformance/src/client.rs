@@ -77,6 +77,8 @@ pub struct Opening {
     pub clock: SharedClock,
     /// The server; none if it is the real service.
     pub mock: Option<Arc<CozeAuthMock>>,
+    /// The CA of the server in PEM, if it is https and has one of its own. For the capability `https`.
+    pub ca_pem: Option<Arc<str>>,
     /// It is to log all that it can.
     pub log: bool,
     /// Real time that an operation may take.
@@ -124,6 +126,9 @@ pub struct Failure {
     /// The library's name of the error.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
+    /// It is of a type that the library documents as what its calls end with. For the capability `documented`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documented: Option<bool>,
     /// What the library says of it.
     pub message: String,
 }

@@ -3,6 +3,7 @@
 mod applicable;
 mod case_run;
 mod controls;
+mod relay;
 mod server_side;
 mod wire_log;
 

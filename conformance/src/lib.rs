@@ -57,6 +57,7 @@ pub mod client;
 mod clock;
 pub mod command;
 mod fixture;
+mod folder;
 mod harness;
 mod live;
 mod observe;
@@ -81,7 +82,7 @@ pub use live::Service;
 pub use reference::{Reference, failure};
 pub use runner::{Plan, run};
 pub use shim::Shim;
-pub use subject::{Provider, Renewed, Stop, Subject, TestContext};
+pub use subject::{Provider, Renewed, Stop, Subject, TestContext, in_threads};
 pub use suite::{CASE_SCHEMA, Requirements, Spec, cases, requirements, specs};
 pub use url_mode::UrlMode;
 
@@ -90,7 +91,7 @@ pub use url_mode::UrlMode;
 /// # Panics
 ///
 /// If a check of the case fails; the text tells the exchange.
-pub fn test_case<S: Subject + Send>(id: &str) {
+pub fn test_case<S: Subject + Send + 'static>(id: &str) {
     let cases = cases().unwrap_or_else(|problem| panic!("{problem}"));
     let case = cases.iter().find(|case| case.id == id);
     let case = case.unwrap_or_else(|| panic!("unknown case {id}"));

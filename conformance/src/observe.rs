@@ -80,7 +80,10 @@ pub(crate) fn holes(value: &Value) -> Vec<String> {
 /// Whether only the server's records have what is there.
 pub(crate) fn is_of_server(path: &str) -> bool {
     let top = path.split('.').next().unwrap_or_default();
-    matches!(top, "wire" | "rules" | "gaps_ms" | "elsewhere") || path.starts_with("leaks.wire")
+    matches!(
+        top,
+        "wire" | "rules" | "gaps_ms" | "elsewhere" | "connections"
+    ) || path.starts_with("leaks.wire")
 }
 
 pub(crate) fn fill_members(

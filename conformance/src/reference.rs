@@ -6,11 +6,12 @@ mod guarded;
 mod operations;
 
 use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
 
 use coze_auth_core::authorize::PendingAuthorization;
 use coze_auth_core::device::DeviceAuthorization;
 use coze_auth_core::{Entropy, Error};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
 use crate::subject::{Provider, Subject, TestContext};
@@ -36,8 +37,15 @@ const CAPABILITIES: &[&str] = &[
     "jwt.session_context",
     "jwt.account",
     "jwt.enterprise",
+    "provider.scope",
+    "provider.session_name",
+    "provider.session_context",
+    "provider.account",
+    "provider.enterprise",
+    "documented",
     "clock",
     "logs",
+    "end",
 ];
 
 /// The flows of the core over one transport.
@@ -45,7 +53,29 @@ const CAPABILITIES: &[&str] = &[
 pub struct Reference<S> {
     about: About,
     case: Option<Underway<S>>,
+    draws: Draws,
+}
+
+/// Entropy for what is random.
+#[derive(Debug, Default)]
+struct Draws {
+    /// It comes from the system, and is not the same in every run.
+    real: bool,
     drawn: u64,
+}
+
+impl Draws {
+    fn next(&mut self) -> Result<Entropy, Broken> {
+        let mut bytes = [0x5a; 32];
+        self.drawn += 1;
+        match self.real {
+            false => bytes[..8].copy_from_slice(&self.drawn.to_be_bytes()),
+            true => {
+                getrandom::fill(&mut bytes).map_err(|error| Broken::Harness(error.to_string()))?;
+            }
+        }
+        Ok(Entropy::from_bytes(bytes))
+    }
 }
 
 /// What a case has made so far, by handle.
@@ -81,6 +111,12 @@ impl From<Failure> for Halt {
     }
 }
 
+impl From<Broken> for Halt {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
 impl From<coze_auth_core::error::ConfigError> for Halt {
     fn from(error: coze_auth_core::error::ConfigError) -> Self {
         Error::from(error).into()
@@ -110,18 +146,19 @@ impl<S: Subject> Reference<S> {
                 ..About::default()
             },
             case: None,
-            drawn: 0,
+            draws: Draws::default(),
         }
     }
 }
 
-impl<S: Subject + Send> Client for Reference<S> {
+impl<S: Subject + Send + 'static> Client for Reference<S> {
     fn about(&self) -> &About {
         &self.about
     }
 
     fn begin(&mut self, case: &Opening) -> Result<(), Broken> {
-        let context = TestContext::new(case.clock.clone(), case.mock.clone());
+        let context = TestContext::of(case);
+        self.draws.real = case.mock.is_none();
         self.case = Some(Underway {
             subject: S::new(&context),
             context,
@@ -136,20 +173,11 @@ impl<S: Subject + Send> Client for Reference<S> {
     }
 
     fn call(&mut self, op: &str, args: &Map<String, Value>) -> Result<Answer, Broken> {
-        let case = self
-            .case
-            .as_mut()
-            .ok_or_else(|| Broken::Harness("no case has begun".to_owned()))?;
-        let mut bytes = [0x5a; 32];
-        self.drawn += 1;
-        match case.opening.mock {
-            // The same in every run.
-            Some(_) => bytes[..8].copy_from_slice(&self.drawn.to_be_bytes()),
-            None => {
-                getrandom::fill(&mut bytes).map_err(|error| Broken::Harness(error.to_string()))?;
-            }
+        if op == "process.end" {
+            return self.end();
         }
-        let result = match case.call(op, args, Entropy::from_bytes(bytes)) {
+        let case = self.case.as_mut().ok_or_else(not_begun)?;
+        let result = match case.call(op, args, &mut self.draws) {
             Ok(value) => Outcome::Ok(value),
             Err(Halt::Failed(_)) if case.context.clock.is_abandoned() => {
                 Outcome::Err(Failure::new(
@@ -157,13 +185,44 @@ impl<S: Subject + Send> Client for Reference<S> {
                     "it would have slept longer than the case allows",
                 ))
             }
-            Err(Halt::Failed(failure)) => Outcome::Err(*failure),
+            // The signature of each call names its error: Rust has no other way out.
+            Err(Halt::Failed(failure)) => Outcome::Err(Failure {
+                documented: Some(true),
+                ..*failure
+            }),
             Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
             Err(Halt::Broken(broken)) => return Err(broken),
         };
         let logs = std::mem::take(&mut case.logs);
         Ok(Answer { result, logs })
     }
+}
+
+impl<S: Send + 'static> Reference<S> {
+    /// In Rust a process ends when its main function returns, whatever threads there are: what can hold it is the drop of
+    /// what was made.
+    fn end(&mut self) -> Result<Answer, Broken> {
+        let case = self.case.take().ok_or_else(not_begun)?;
+        let patience = case.opening.patience;
+        let (dropped, is_dropped) = sync_channel(1);
+        std::thread::spawn(move || {
+            drop(case);
+            let _ = dropped.send(());
+        });
+        let ended = is_dropped.recv_timeout(patience).is_ok();
+        let mut result = json!({ "ended": ended });
+        if ended {
+            result["exit_code"] = 0.into();
+        }
+        Ok(Answer {
+            result: Outcome::Ok(result),
+            logs: Vec::new(),
+        })
+    }
+}
+
+fn not_begun() -> Broken {
+    Broken::Harness("no case has begun".to_owned())
 }
 
 fn broken(why: String) -> Halt {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{About, Answer, Broken, Client, Failure, Opening, Outcome};
 use crate::clock::SharedClock;
+use crate::folder::Folder;
 use crate::schema;
 use process::Process;
 
@@ -17,6 +18,8 @@ use process::Process;
 const SCHEMA: &str = include_str!("../clients/shims/shim.schema.json");
 /// Until `hello` is answered: an interpreter and an SDK are loaded, perhaps installed.
 const TO_START: Duration = Duration::from_secs(120);
+/// After it the process ends by itself.
+const END: &str = "process.end";
 /// So often it is started again.
 const MOST_STARTS: usize = 4;
 
@@ -28,6 +31,8 @@ pub struct Shim {
     process: Option<Process>,
     starts: usize,
     case: Option<Opening>,
+    /// Of the case's server.
+    ca: Option<Folder>,
     next_id: u64,
     /// Lines are held against it, if that was asked for.
     schema: Option<Value>,
@@ -61,6 +66,7 @@ impl Shim {
             process: None,
             starts: 0,
             case: None,
+            ca: None,
             next_id: 0,
             schema,
         };
@@ -230,7 +236,15 @@ impl Client for Shim {
             self.hello()?;
         }
         let log = if case.log { "debug" } else { "default" };
-        let args = json!({ "id": case.id, "base_url": case.base_url, "log": log });
+        let mut args = json!({ "id": case.id, "base_url": case.base_url, "log": log });
+        if let Some(pem) = &case.ca_pem {
+            let folder = Folder::new()?;
+            let file = folder.path().join("ca.pem");
+            std::fs::write(&file, pem.as_bytes())
+                .map_err(|error| Broken::Harness(format!("{}: {error}", file.display())))?;
+            args["ca_file"] = file.display().to_string().into();
+            self.ca = Some(folder);
+        }
         let args = args.as_object().cloned().unwrap_or_default();
         self.case = Some(case.clone());
         match self.ask("case", &args, &case.clock, case.patience)?.result {
@@ -245,7 +259,27 @@ impl Client for Shim {
         let case = self.case.as_ref();
         let case = case.ok_or_else(|| Broken::Harness("no case has begun".to_owned()))?;
         let (clock, patience) = (case.clock.clone(), case.patience);
-        self.ask(op, args, &clock, patience)
+        let mut answer = self.ask(op, args, &clock, patience)?;
+        if let (END, Outcome::Ok(told)) = (op, &mut answer.result) {
+            *told = self.ended(patience)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Shim {
+    /// Whether its process ends by itself, and how.
+    fn ended(&mut self, patience: Duration) -> Result<Value, Broken> {
+        let mut process = self.process.take().ok_or_else(dead)?;
+        // It was asked to, and will be started again for the next case.
+        self.starts -= 1;
+        let code = process.ended(patience);
+        let code = code.map_err(|error| Broken::Harness(error.to_string()))?;
+        Ok(match code {
+            None => json!({ "ended": false }),
+            // None if a signal ended it.
+            Some(code) => json!({ "ended": true, "exit_code": code }),
+        })
     }
 }
 

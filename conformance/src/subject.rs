@@ -11,7 +11,7 @@ use coze_auth_core::web::WebApp;
 use coze_auth_core::{AccessToken, Error, Flow, TokenGrant};
 use coze_auth_mock::CozeAuthMock;
 
-use crate::client::Failure;
+use crate::client::{Failure, Opening};
 use crate::clock::SharedClock;
 
 /// What a subject is made from, for one case.
@@ -23,12 +23,44 @@ pub struct TestContext {
     /// The server, for a transport that needs no socket; none if it is the real service, where no case is for such
     /// a transport.
     pub mock: Option<Arc<CozeAuthMock>>,
+    /// The CA of the server in PEM, if it is https and has one of its own. For the capability `https`.
+    pub ca_pem: Option<Arc<str>>,
 }
 
 impl TestContext {
     pub(crate) const fn new(clock: SharedClock, mock: Option<Arc<CozeAuthMock>>) -> Self {
-        Self { clock, mock }
+        Self {
+            clock,
+            mock,
+            ca_pem: None,
+        }
     }
+
+    pub(crate) fn of(case: &Opening) -> Self {
+        Self {
+            ca_pem: case.ca_pem.clone(),
+            ..Self::new(case.clock.clone(), case.mock.clone())
+        }
+    }
+}
+
+/// Drives each flow by a thread of its own, all at once: [`Subject::run_all`] of a transport that threads can share.
+pub fn in_threads<S, F>(subject: &S, flows: Vec<F>) -> Vec<Result<F::Output, Error>>
+where
+    S: Subject + Sync,
+    F: Flow<Output: Send> + Send + 'static,
+{
+    std::thread::scope(|scope| {
+        let running: Vec<_> = flows
+            .into_iter()
+            .map(|flow| scope.spawn(|| subject.run(flow)))
+            .collect();
+        let results = running.into_iter().map(|running| match running.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect()
+    })
 }
 
 /// A transport under test.
@@ -56,6 +88,15 @@ pub trait Subject: Sized {
         _stop: Stop,
     ) -> Option<Result<F::Output, Error>> {
         Some(self.run(flow))
+    }
+
+    /// Drives flows at once, for as many callers, and gives their results in the same order; [`in_threads`] does it. For
+    /// the capability `client.parallel`.
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        flows.into_iter().map(|flow| self.run(flow)).collect()
     }
 
     /// The same with this time for a whole HTTP exchange. For the capability `timeout`.

@@ -2,7 +2,6 @@
 //! and is judged by its requests. `clients/url-mode/README.md` describes its environment.
 
 mod cases;
-mod folder;
 mod program;
 
 use std::collections::HashMap;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::cases::{hollow, is_asked, is_on_the_wire, why_not};
-use self::folder::Folder;
 use crate::client::{About, Answer, Broken, Client, Opening, Outcome};
+use crate::folder::Folder;
 use crate::reference::Reference;
 use crate::subject::{Subject, TestContext};
 use coze_auth_core::{Error, Flow};

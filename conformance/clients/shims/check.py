@@ -53,6 +53,12 @@ def life(start, mock):
     expect("exit code at the end of input, asleep", 0, shim.end(by_exit=False))
     shim = start()
     shim.hello()
+    shim.case("life.end")
+    device(shim)
+    if shim.ok("process.end") is not None:
+        expect("exit code after process.end", 0, shim.process.wait(timeout=5))
+        shim = start()
+        shim.hello()
     shim.kill()
     shim = start()
     shim.hello()

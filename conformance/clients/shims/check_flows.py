@@ -116,6 +116,28 @@ def _(shim):
             expect(f"{name} on the wire", True, seen(token_requests(shim)[0]))
 
 
+@case("client.ttl")
+def _(shim):
+    shim.case("client.ttl")
+    if client(shim, "jwt", ttl_s=600) is not None:
+        good(shim, shim.ok("jwt.token", client="c"), 600)
+
+
+@case("client.parallel")
+def _(shim):
+    shim.case("client.parallel")
+    client(shim, "jwt")
+    each = [{"client": "c", "ttl_s": 600 + number} for number in range(8)]
+    answer = shim.ok("client.parallel", call="jwt.token", each=each)
+    if answer:
+        ends = [result["ok"]["expires_at"] - shim.mock.now() for result in answer["results"]]
+        expect("each has its own answer", [args["ttl_s"] for args in each], ends)
+    each = [{"client": "c", "refresh_token": f"no-refresh-token-{number}"} for number in range(2)]
+    answer = client(shim, "web") is not None and shim.ok("client.parallel", call="refresh", each=each)
+    if answer:
+        expect("each is refused", [True, True], ["err" in result for result in answer["results"]])
+
+
 @case("jwt.refused")
 def _(shim):
     shim.case("jwt.refused")
@@ -149,6 +171,23 @@ def _(shim):
     expect("grants", 1, len(token_requests(shim)))
     shim.mock.advance(601)
     expect("renewed", True, first["access_token"] != shim.ok("provider.token", provider="p")["access_token"])
+
+
+@case("provider.options")
+def _(shim):
+    shim.case("provider.options")
+    client(shim, "jwt")
+    scope = {"account_permission": {"permission_list": ["Connector.botChat"]}}
+    context = {"device_info": {"device_id": "d1"}}
+    for args in (
+        {"scope": scope},
+        {"session_name": "user-1"},
+        {"session_context": context},
+        {"account_id": "73"},
+        {"enterprise_id": "e1"},
+    ):
+        if shim.ok("provider.new", as_="p", client="c", ttl_s=600, **args) is not None:
+            expect("token", True, bool(shim.ok("provider.token", provider="p")))
 
 
 @case("provider.parallel")

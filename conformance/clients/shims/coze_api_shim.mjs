@@ -1,4 +1,6 @@
 // The released @coze/api behind `coze-auth-shim/1` (README.md).
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
 import { Handles, Unsupported, serve, sleepsOf } from './shim_wire.mjs'; // before the SDK
 import { sdk, version } from '../../released-sdks/coze_api_sdk.mjs';
 
@@ -14,6 +16,7 @@ const about = {
   caps: [
     ...['web', 'pkce', 'device', 'jwt', 'refresh', 'api', 'workspace', 'timeout', 'pkce.verifier', 'pkce.plain'],
     ...['device.poll_once', 'jwt.scope', 'jwt.session_name', 'jwt.account', 'cancel', 'clock', 'logs'],
+    ...['client.parallel', 'documented', 'https', 'end'],
   ],
 };
 
@@ -32,12 +35,14 @@ const grant = (token) => ({
 
 /** One case: its handles, and a method for each operation. */
 class Case {
-  constructor({ base_url: base, log }) {
+  constructor({ base_url: base, log, ca_file: ca }) {
     this.base = base;
+    if (ca) https.globalAgent.options.ca = readFileSync(ca);
     this.debug = log === 'debug' ? true : undefined;
     this.clients = new Handles();
     this.attempts = new Handles();
     this.devices = new Handles();
+    this.apis = new Map();
   }
 
   options(signal, client) {
@@ -46,12 +51,18 @@ class Case {
 
   'client.new'(args) {
     if (args.www_base_url) throw new Unsupported('the www base is always made from baseURL');
+    if (args.ttl_s) throw new Unsupported('getJWTToken alone takes a ttl');
     const app = {
       baseURL: args.base_url ?? this.base,
       clientId: args.client_id,
       clientSecret: args.client_secret,
     };
     this.clients.set(args.as, { ...args, app: given(app) });
+  }
+
+  async 'client.parallel'({ call, each }, signal, { failed }) {
+    const ended = await Promise.allSettled(each.map((args) => this[call](args, signal)));
+    return { results: ended.map(({ value, reason }) => (value ? { ok: value } : failed(reason))) };
   }
 
   'config.load'() {
@@ -160,8 +171,8 @@ class Case {
 
   async 'api.call'({ token, provider }, signal) {
     if (provider) throw new Unsupported('nothing keeps and renews tokens');
-    const coze = new sdk.CozeAPI({ baseURL: this.base, token });
-    const user = await coze.users.me(this.options(signal));
+    if (!this.apis.has(token)) this.apis.set(token, new sdk.CozeAPI({ baseURL: this.base, token }));
+    const user = await this.apis.get(token).users.me(this.options(signal));
     return { user_id: text(user?.user_id), ...given({ user_name: text(user?.user_name) ?? undefined }) };
   }
 }
@@ -182,6 +193,7 @@ function errorOf(why) {
   const logid = typeof why.logid === 'string' ? why.logid : undefined;
   return {
     kind: known ?? refused,
+    documented: why instanceof sdk.CozeAPI.APIError, // what the SDK's sample of errors asks for
     ...given({ code: code === undefined ? undefined : String(code), http_status: why.status, logid }),
   };
 }

@@ -20,6 +20,7 @@ ARGUMENTS = {
     "workspace_id": "workspace",
     "www_base_url": "www_base",
     "timeout_ms": "timeout",
+    "ca_file": "https",
     "scope": "jwt.scope",
     "session_name": "jwt.session_name",
     "session_context": "jwt.session_context",
@@ -122,6 +123,9 @@ class Shim:
         answer = self.answer(self.request(op, **args), on_sleep)
         if "ok" in answer:
             hold(f"ok of {op}", RESULTS[op], answer["ok"])
+        own = answer.get("err", {}).get("kind") not in (None, "protocol", "abandoned")
+        if own and ("documented" in answer["err"]) != ("documented" in self.caps):
+            raise Mismatch(f"`documented` is said with that capability, and only with it: {answer['err']}")
         missing = needs(op, args) - self.caps
         if op != "hello" and missing and "unsupported" not in answer:
             raise Mismatch(f"{op} is not unsupported although {sorted(missing)} is not declared: {answer}")
@@ -169,9 +173,15 @@ class Shim:
 def needs(op, args):
     """The capabilities without which the answer is `unsupported`."""
     caps = {ARGUMENTS[name] for name in args if name in ARGUMENTS}
+    if op == "provider.new":
+        caps = {cap.replace("jwt.", "provider.") for cap in caps}
     area = op.split(".")[0]
     if op == "client.new":
-        caps.add(args["kind"])
+        caps |= {args["kind"], *(["client.ttl"] if "ttl_s" in args else [])}
+    elif op == "client.parallel":
+        caps |= {op, args["call"].split(".")[0]}
+    elif op == "process.end":
+        caps.add("end")
     elif op in ("device.poll_once", "provider.parallel"):
         caps |= {op}
     elif op == "provider.new":

@@ -62,7 +62,8 @@ export class Handles extends Map {
 
 /**
  * `about` answers hello; `errorOf` makes what was thrown the protocol's; `Case` has a method for each operation, named
- * as the operation is, which gets its arguments and an `AbortSignal`.
+ * as the operation is, which gets its arguments, an `AbortSignal`, and `failed`, which makes what one of many callers got an
+ * answer.
  */
 export function serve({ about, Case, errorOf }) {
   let current;
@@ -81,7 +82,7 @@ export function serve({ about, Case, errorOf }) {
     const known = (op === 'refresh' || op.includes('.')) && Object.hasOwn(Case.prototype, op);
     if (!known) throw new Unsupported(`unknown operation ${op}`);
     if (!current) throw new Misused('no case yet');
-    return current[op](args, signal);
+    return current[op](args, signal, { failed: toRunner });
   }
 
   function toRunner(why) {
@@ -120,12 +121,23 @@ export function serve({ about, Case, errorOf }) {
       if (message.wake !== undefined) wake();
       else for (const { abandon } of running.values()) abandon(new Abandoned());
     } else if (message.op === 'exit') process.exit(0);
+    else if (message.op === 'process.end') end(message);
     else if (message.op === 'cancel') cancel(message);
     else if (message.op && message.args && message.id !== undefined) request(message);
     else throw new Misused('neither a request nor a wake');
   }
 
-  readline
+  /** Nothing of the shim's keeps the process from here on. */
+  function end({ id }) {
+    current = undefined;
+    lines.off('close', exit);
+    lines.close();
+    process.stdin.destroy();
+    send({ id, ok: {} });
+  }
+
+  const exit = () => process.exit(0);
+  const lines = readline
     .createInterface({ input: process.stdin, crlfDelay: Infinity })
     .on('line', (line) => {
       let id = null;
@@ -137,5 +149,5 @@ export function serve({ about, Case, errorOf }) {
         send({ id, err: { kind: 'protocol', message: `${why.name}: ${why.message}` } });
       }
     })
-    .on('close', () => process.exit(0));
+    .on('close', exit);
 }

@@ -97,7 +97,9 @@ class Shim:
             raise Misused("this shim speaks version 1")
         return {"protocol": 1, **self.about}
 
-    def op_case(self, id, base_url, log="default"):
+    def op_case(self, id, base_url, log="default", ca_file=None):
+        if ca_file:  # until the next case that has one
+            os.environ["SSL_CERT_FILE"] = ca_file
         self.current = self.case(base_url, log == "debug")
 
     def operate(self, op, args):
@@ -125,13 +127,42 @@ class Shim:
         except Abandoned:
             return {"err": {"kind": "abandoned", "message": "a sleep did not return"}}
         except Exception as why:
-            return {"err": {"type": type(why).__name__, "message": str(why)[:LONGEST_TEXT], **self.error(why)}}
+            return self.failed(why)
+
+    def failed(self, why):
+        return {"err": {"type": type(why).__name__, "message": str(why)[:LONGEST_TEXT], **self.error(why)}}
+
+    def results(self, ended):
+        """What became of callers who are all done: of each the answer, or what was thrown."""
+        return {"results": [self.failed(end) if isinstance(end, Exception) else {"ok": end} for end in ended]}
+
+    def in_threads(self, calls):
+        """Each call by a thread of its own, all at once."""
+        ended, start = [None] * len(calls), threading.Barrier(len(calls))
+
+        def caller(number, call):
+            start.wait()
+            try:
+                ended[number] = call()
+            except Exception as why:
+                ended[number] = why
+
+        threads = [threading.Thread(target=caller, args=call) for call in enumerate(calls)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.results(ended)
 
     def serve(self):
+        """Returns after `process.end`: then the process has to end by itself."""
         requests = queue.Queue()
         threading.Thread(target=read, args=[requests], daemon=True).start()
         while True:
             number, CLOCK.now, op, args = requests.get()
+            if op == "process.end":
+                self.current = None
+                return send({"id": number, "ok": {}})
             send({"id": number, **self.outcome(self.operate, op, args)})
 
 
@@ -153,6 +184,8 @@ def read(requests):
                 send({"id": number, "unsupported": "no call of the library can be stopped"})
             else:
                 requests.put((number, message["unix_ms"] / 1000, message["op"], {**message["args"]}))
+                if message["op"] == "process.end":
+                    return
         except Exception as why:
             send({"id": number, "err": {"kind": "protocol", "message": f"{type(why).__name__}: {why}"}})
     os._exit(0)  # a library that sleeps would keep the process

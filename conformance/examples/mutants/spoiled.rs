@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext};
+use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext, in_threads};
 use coze_auth_core::{Error, Flow, Now, Request, Response, SteadyTime, Step, TransportFailure};
 use serde_json::Value;
 
@@ -98,6 +98,13 @@ impl Subject for Spoiled {
                 result
             }
         }
+    }
+
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        in_threads(self, flows)
     }
 
     fn with_timeout(mut self, timeout: Duration) -> Self {

@@ -2,6 +2,7 @@
 
 mod steps;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_mock::Consent;
@@ -61,7 +62,12 @@ impl CaseRun {
                 };
                 let server_side = ServerSide::open(mocks, name, case, &clock, consent)?;
                 let document = server_side.document();
-                (clock, Some(server_side), Some(mocks.mock.clone()), document)
+                (
+                    clock,
+                    Some(server_side),
+                    Some(mocks.of(case).clone()),
+                    document,
+                )
             }
             Server::Live(service) => (SharedClock::real(), None, None, service.document()),
         };
@@ -86,6 +92,7 @@ impl CaseRun {
                 id: case.id.clone(),
                 base_url: document["base"].as_str().unwrap_or_default().to_owned(),
                 clock: clock.clone(),
+                ca_pem: mock.as_ref().and_then(|mock| mock.ca_pem()).map(Arc::from),
                 mock,
                 log: case.log,
                 patience: Duration::from_millis(case.limits.real_ms),

@@ -1,20 +1,26 @@
 //! The server's side of a case: the worlds of the mock servers, their controls, and the requests that reached them.
 
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock};
 
 use coze_auth_mock::{Consent, CozeAuthMock, MockWorld};
 use serde_json::{Map, Value, json};
 
+use url::Url;
+
 use super::controls::Controls;
+use super::relay::Relay;
 use super::wire_log;
 use crate::case::Case;
 use crate::clock::SharedClock;
 
-/// Two mock servers: the second is another origin, where no credential has any business.
+/// Two mock servers: the second is another origin, where no credential has any business. A third one is https, for cases
+/// that need it.
 #[derive(Debug)]
 pub(super) struct Mocks {
-    pub(super) mock: Arc<CozeAuthMock>,
+    mock: Arc<CozeAuthMock>,
     elsewhere: Arc<CozeAuthMock>,
+    https: LazyLock<Arc<CozeAuthMock>>,
 }
 
 impl Mocks {
@@ -26,6 +32,18 @@ impl Mocks {
         Self {
             mock: start(),
             elsewhere: start(),
+            https: LazyLock::new(|| {
+                let mock = CozeAuthMock::builder().seed(1).tls().start_blocking();
+                Arc::new(mock.expect("a free port on 127.0.0.1"))
+            }),
+        }
+    }
+
+    /// The one on which a case runs.
+    pub(super) fn of(&self, case: &Case) -> &Arc<CozeAuthMock> {
+        match case.needs.iter().any(|need| need == "https") {
+            true => &self.https,
+            false => &self.mock,
         }
     }
 }
@@ -36,6 +54,8 @@ pub(super) struct ServerSide {
     world: MockWorld,
     elsewhere: Option<MockWorld>,
     elsewhere_mock: Arc<CozeAuthMock>,
+    /// For a case that asks for connections.
+    relay: Option<Relay>,
     /// How many requests to each server are in the log.
     logged: [usize; 2],
 }
@@ -60,12 +80,19 @@ impl ServerSide {
             true => Some(world(&mocks.elsewhere, "")?),
             false => None,
         };
+        let mock = mocks.of(case);
+        let world_of_case = world(mock, &settings(case))?;
+        let relay = match asks_for_connections(case) {
+            true => Some(Relay::to(address(&world_of_case)?).map_err(|error| error.to_string())?),
+            false => None,
+        };
         Ok(Self {
             controls: Controls {
-                mock: mocks.mock.clone(),
+                mock: mock.clone(),
                 name: name.to_owned(),
             },
-            world: world(&mocks.mock, &settings(case))?,
+            world: world_of_case,
+            relay,
             elsewhere,
             elsewhere_mock: mocks.elsewhere.clone(),
             logged: [0; 2],
@@ -75,7 +102,7 @@ impl ServerSide {
     /// What steps may name of it before anything is done.
     pub(super) fn document(&self) -> Value {
         let info = self.world.info();
-        let mut document = json!({ "base": self.world.base_url(), "app": {} });
+        let mut document = json!({ "base": self.base_url(), "app": {} });
         for app in info["apps"].as_array().into_iter().flatten() {
             let kind = app["kind"].as_str().unwrap_or_default();
             document["app"][kind] = app.clone();
@@ -90,6 +117,17 @@ impl ServerSide {
         document
     }
 
+    fn base_url(&self) -> String {
+        let base = self.world.base_url();
+        match (&self.relay, Url::parse(base)) {
+            (Some(relay), Ok(mut url)) => {
+                let _ = url.set_port(Some(relay.address().port()));
+                url.as_str().trim_end_matches('/').to_owned()
+            }
+            _ => base.to_owned(),
+        }
+    }
+
     /// Puts the requests, and the secrets in them, into the document.
     pub(super) fn look(&self, document: &mut Value) {
         let requests = self.world.requests();
@@ -101,6 +139,9 @@ impl ServerSide {
             document["elsewhere"]["requests"] = json!(elsewhere.requests());
         }
         document["leaks"]["wire"] = json!(self.world.leaks());
+        if let Some(relay) = &self.relay {
+            document["connections"] = json!({ "open": relay.open() });
+        }
     }
 
     /// Which of the secrets that it knows a text shows.
@@ -149,6 +190,18 @@ fn settings(case: &Case) -> String {
         }
     }
     text
+}
+
+fn asks_for_connections(case: &Case) -> bool {
+    let mut checks = case.checks.iter();
+    checks.any(|check| check.at.starts_with("connections."))
+}
+
+fn address(world: &MockWorld) -> Result<SocketAddr, String> {
+    let base = world.base_url();
+    let url = Url::parse(base).map_err(|error| error.to_string())?;
+    let port = url.port().ok_or_else(|| format!("{base} has no port"))?;
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 fn uses_elsewhere(case: &Case) -> bool {

@@ -6,28 +6,34 @@ use std::time::Duration;
 
 use coze_auth_core::authorize::{Callback, RedirectUri};
 use coze_auth_core::endpoint::WorkspaceId;
-use coze_auth_core::{
-    AccessToken, Endpoints, Entropy, Error, Flow, RefreshToken, TokenGrant, whoami,
-};
+use coze_auth_core::jwt::JwtCall;
+use coze_auth_core::{AccessToken, Call, Endpoints, Error, Flow, RefreshToken, TokenGrant, whoami};
 use serde_json::{Map, Value, json};
 
 use super::apps::{self, App};
 use super::guarded::Guarded;
-use super::{Done, Halt, Underway, broken, optional, text};
+use super::{Done, Draws, Halt, Underway, broken, failure, optional, text};
 use crate::client::Failure;
 use crate::subject::{Provider, Renewed, Stop, Subject};
 
 impl<S: Subject> Underway<S> {
-    pub(super) fn call(&mut self, op: &str, args: &Map<String, Value>, entropy: Entropy) -> Done {
+    pub(super) fn call(&mut self, op: &str, args: &Map<String, Value>, draws: &mut Draws) -> Done {
         match op {
             "client.new" => self.client(args),
             "config.load" => self.config(args),
-            "web.authorize_url" | "pkce.authorize_url" => self.authorize(args, entropy),
+            "web.authorize_url" | "pkce.authorize_url" => self.authorize(args, draws),
             "web.token" | "pkce.token" => self.exchange(args),
             "device.start" => self.start(args),
             "device.poll" => self.poll(args),
-            "jwt.token" => self.jwt(args, entropy),
-            "refresh" => self.refresh(args),
+            "jwt.token" => {
+                let call = self.jwt(args, draws)?;
+                self.run(call).map(|grant| granted(&grant))
+            }
+            "refresh" => {
+                let call = self.refresh(args)?;
+                self.run(call).map(|grant| granted(&grant))
+            }
+            "client.parallel" => self.at_once(args, draws),
             "provider.new" => self.provide(args),
             "provider.token" => self
                 .provider(args)?
@@ -96,12 +102,13 @@ impl<S: Subject> Underway<S> {
         known(&self.apps, name)
     }
 
-    fn authorize(&mut self, args: &Map<String, Value>, entropy: Entropy) -> Done {
+    fn authorize(&mut self, args: &Map<String, Value>, draws: &mut Draws) -> Done {
         let client = text(args, "client")?;
         let redirect = RedirectUri::new(text(args, "redirect_uri")?)?;
         let workspace = workspace(args)?;
         let plain = optional(args, "method") == Some("plain");
         let app = self.app(client)?;
+        let entropy = draws.next()?;
         let (url, pending) = app.authorize(workspace.as_ref(), &redirect, plain, entropy)?;
         let saved: Value = serde_json::from_str(pending.to_secret_json().expose())
             .map_err(|error| broken(error.to_string()))?;
@@ -152,21 +159,44 @@ impl<S: Subject> Underway<S> {
         Ok(granted(&grant))
     }
 
-    fn jwt(&mut self, args: &Map<String, Value>, entropy: Entropy) -> Done {
+    fn jwt(&self, args: &Map<String, Value>, draws: &mut Draws) -> Result<JwtCall, Halt> {
         let request = apps::jwt_grant(args)?;
-        let call = self
-            .app(text(args, "client")?)?
-            .jwt()?
-            .grant(&request, entropy);
-        let grant = self.run(call)?;
-        Ok(granted(&grant))
+        let app = self.app(text(args, "client")?)?.jwt()?;
+        Ok(app.grant(&request, draws.next()?))
     }
 
-    fn refresh(&mut self, args: &Map<String, Value>) -> Done {
+    fn refresh(&self, args: &Map<String, Value>) -> Result<Call<TokenGrant>, Halt> {
         let token = RefreshToken::new(text(args, "refresh_token")?)?;
-        let call = self.app(text(args, "client")?)?.refresh(&token)?;
-        let grant = self.run(call)?;
-        Ok(granted(&grant))
+        self.app(text(args, "client")?)?.refresh(&token)
+    }
+
+    fn at_once(&self, args: &Map<String, Value>, draws: &mut Draws) -> Done {
+        let each = args.get("each").and_then(Value::as_array);
+        let each = each.into_iter().flatten().filter_map(Value::as_object);
+        match text(args, "call")? {
+            "jwt.token" => {
+                let flows = each.map(|args| self.jwt(args, draws));
+                Ok(self.run_all(flows.collect::<Result<_, _>>()?))
+            }
+            "refresh" => {
+                let flows = each.map(|args| self.refresh(args));
+                Ok(self.run_all(flows.collect::<Result<_, _>>()?))
+            }
+            other => Err(broken(format!("{other} is not for many callers at once"))),
+        }
+    }
+
+    fn run_all<F: Flow<Output = TokenGrant> + Send + 'static>(&self, flows: Vec<F>) -> Value {
+        let clock = &self.context.clock;
+        let flows = flows
+            .into_iter()
+            .map(|flow| Guarded::new(flow, clock.clone()));
+        let results = self.subject.run_all(flows.collect()).into_iter();
+        let results = results.map(|result| match result {
+            Ok(grant) => json!({ "ok": granted(&grant) }),
+            Err(error) => json!({ "err": failure(&error) }),
+        });
+        json!({ "results": results.collect::<Vec<_>>() })
     }
 
     fn provide(&mut self, args: &Map<String, Value>) -> Done {

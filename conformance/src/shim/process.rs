@@ -1,9 +1,9 @@
 //! The process of a shim, and the lines that it says.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Broken;
 use crate::shell;
@@ -32,6 +32,21 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// Its exit code once it has ended, None within if a signal ended it; None if it has not ended by itself so far.
+    pub(super) fn ended(&mut self, patience: Duration) -> io::Result<Option<Option<i32>>> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status.code()));
+            }
+            if started.elapsed() > patience {
+                self.child.kill()?;
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     pub(super) fn start(command: &str) -> Result<Self, Broken> {
         let mut shell = shell::command(command);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -37,6 +37,9 @@ pub(crate) fn why_not(case: &Case) -> Option<String> {
     if case.steps.iter().any(moves) {
         return Some("a program lives in real time".to_owned());
     }
+    if case.steps.iter().any(|step| step.times.is_some()) {
+        return Some("each operation is a process of its own".to_owned());
+    }
     let mut ops = case.steps.iter().filter_map(|step| step.r#do.as_deref());
     if let Some(other) = ops.find(|op| !is_run(op) && !is_prepared(op)) {
         return Some(format!("a program is not asked for {other}"));

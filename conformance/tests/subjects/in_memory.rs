@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coze_auth_conformance::{SharedClock, Subject, TestContext};
+use coze_auth_conformance::{SharedClock, Subject, TestContext, in_threads};
 use coze_auth_core::{Body, Error, Flow, Request, Response, Step, http};
 use coze_auth_mock::CozeAuthMock;
 
@@ -13,7 +13,7 @@ pub(crate) struct InMemory {
 }
 
 impl Subject for InMemory {
-    const CAPABILITIES: &'static [&'static str] = &[];
+    const CAPABILITIES: &'static [&'static str] = &["client.parallel"];
 
     fn new(context: &TestContext) -> Self {
         Self {
@@ -30,6 +30,13 @@ impl Subject for InMemory {
                 Step::Done(result) => return result,
             }
         }
+    }
+
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        in_threads(self, flows)
     }
 }
 

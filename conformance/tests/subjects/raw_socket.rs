@@ -3,12 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use coze_auth_conformance::{SharedClock, Subject, TestContext};
+use coze_auth_conformance::{SharedClock, Subject, TestContext, in_threads};
 use coze_auth_core::{Body, Error, Flow, Request, Response, Step, TransportFailure, http};
 
 pub(crate) struct RawSocket(SharedClock);
 
 impl Subject for RawSocket {
+    const CAPABILITIES: &'static [&'static str] = &["network", "client.parallel"];
+
     fn new(context: &TestContext) -> Self {
         Self(context.clock.clone())
     }
@@ -21,6 +23,13 @@ impl Subject for RawSocket {
                 Step::Done(result) => return result,
             }
         }
+    }
+
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        in_threads(self, flows)
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
-use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext};
+use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext, in_threads};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_reqwest::{Client, TokenSource};
 
@@ -27,6 +27,8 @@ impl Subject for Reqwest {
         "provider.jwt",
         "provider.user",
         "provider.parallel",
+        "client.parallel",
+        "https",
     ];
 
     fn new(context: &TestContext) -> Self {
@@ -34,12 +36,19 @@ impl Subject for Reqwest {
             .worker_threads(2)
             .enable_all()
             .build();
-        let client = Client::new()
-            .expect("a client")
-            .with_time(AsyncClock(context.clock.clone()));
+        let client = match &context.ca_pem {
+            None => Client::new(),
+            Some(pem) => {
+                let ca = reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+                Client::with_builder(move || {
+                    reqwest::Client::builder().tls_certs_only([ca.clone()])
+                })
+            }
+        };
+        let client = client.expect("a client");
         Self {
             runtime: Arc::new(runtime.expect("a runtime")),
-            client,
+            client: client.with_time(AsyncClock(context.clock.clone())),
         }
     }
 
@@ -66,6 +75,13 @@ impl Subject for Reqwest {
             })
             .await
         })
+    }
+
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        in_threads(self, flows)
     }
 
     fn with_timeout(mut self, timeout: Duration) -> Self {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
-use coze_auth_conformance::{Provider, Renewed, Subject, TestContext};
+use coze_auth_conformance::{Provider, Renewed, Subject, TestContext, in_threads};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_ureq::{Client, TokenSource};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::sources::{SUBJECT, login, of_source};
 use crate::clocks::BlockingClock;
@@ -19,14 +20,21 @@ impl Subject for Ureq {
         "provider.jwt",
         "provider.user",
         "provider.parallel",
+        "client.parallel",
+        "https",
     ];
 
     fn new(context: &TestContext) -> Self {
-        Self(
-            Client::new()
-                .expect("a client")
-                .with_time(BlockingClock(context.clock.clone())),
-        )
+        let client = match &context.ca_pem {
+            None => Client::new().expect("a client"),
+            Some(pem) => {
+                let ca = Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+                let tls = TlsConfig::builder().root_certs(RootCerts::from([ca]));
+                let config = ureq::Agent::config_builder().tls_config(tls.build());
+                Client::with_agent(config.build().new_agent())
+            }
+        };
+        Self(client.with_time(BlockingClock(context.clock.clone())))
     }
 
     fn run<F: Flow<Output: Send> + Send + 'static>(&self, flow: F) -> Result<F::Output, Error> {
@@ -34,6 +42,13 @@ impl Subject for Ureq {
             coze_auth_ureq::Error::Core { error, .. } => error,
             other => panic!("the adapter itself failed: {other}"),
         })
+    }
+
+    fn run_all<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        flows: Vec<F>,
+    ) -> Vec<Result<F::Output, Error>> {
+        in_threads(self, flows)
     }
 
     fn with_timeout(self, timeout: Duration) -> Self {

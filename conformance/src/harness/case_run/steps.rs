@@ -26,7 +26,7 @@ impl CaseRun {
                 .as_deref()
                 .or(step.mock.as_deref())
                 .unwrap_or("time");
-            match self.step(client, step) {
+            match self.repeated(client, step) {
                 Ok(None) if self.stopped_at.is_some() => return Ended::Completed,
                 Ok(None) => {}
                 Ok(Some(ended)) => return ended,
@@ -41,6 +41,16 @@ impl CaseRun {
             }
         }
         Ended::Completed
+    }
+
+    fn repeated(&mut self, client: &mut dyn Client, step: &Step) -> Result<Option<Ended>, Missing> {
+        for _ in 1..step.times.unwrap_or(1) {
+            let ended = self.step(client, step)?;
+            if ended.is_some() || self.stopped_at.is_some() {
+                return Ok(ended);
+            }
+        }
+        self.step(client, step)
     }
 
     fn step(&mut self, client: &mut dyn Client, step: &Step) -> Result<Option<Ended>, Missing> {

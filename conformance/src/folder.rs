@@ -1,4 +1,4 @@
-//! A folder of a case's own, in which a program keeps its login from one operation to the next.
+//! A folder of a case's own: a program keeps its login there from one operation to the next, a shim reads a CA.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::client::Broken;
 
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> Result<Self, Broken> {
+    pub(crate) fn new() -> Result<Self, Broken> {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("coze-auth-url-mode-{}-{number}", std::process::id());
+        let name = format!("coze-auth-conformance-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let mut builder = fs::DirBuilder::new();
-        // Live tokens rest there, and programs differ in whom they let read them.
+        // Live tokens may rest there, and programs differ in whom they let read them.
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder
@@ -25,7 +25,7 @@ impl Folder {
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
