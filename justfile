@@ -24,7 +24,7 @@ conformance *args:
 mutants *args:
     cargo run --quiet --locked --package coze-auth-conformance --example mutants -- {{ args }}
 
-# The official SDKs (cozepy, @coze/api) judge the mock. `just sdks --break RULE` must turn red; `--break all` tries each.
+# Coze's released SDKs for Python, JavaScript, Go and Java, and Coze Loop's three clients, judge the mock: a table. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
     python3 conformance/released-sdks/check_page.py
     python3 conformance/tests/captures/record.py --check
@@ -34,7 +34,7 @@ sdks *args:
 captures:
     python3 conformance/tests/captures/record.py
 
-# Switches each rule of the mock off in turn: the official SDKs must turn red.
+# Switches each rule of the mock off, each in worlds of its own: the released SDKs must turn red. A table.
 breaks:
     python3 mock-server/tests/sdks/run.py --break all
 

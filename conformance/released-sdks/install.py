@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def go():
     folder = SDKS / "go"
     settings = {
         "GOMODCACHE": str(SDKS / "go-modules"),
+        "GOCACHE": str(SDKS / "go-cache"),
         "GOFLAGS": "-modcacherw -buildvcs=false",
         # Without it the C compiler builds parts of the standard library.
         "CGO_ENABLED": "0",
@@ -90,13 +92,13 @@ def go():
     return tool, folder, without_proxy() | settings
 
 
-def go_program(name, sources, *before, flags=()):
+def go_program(name, sources, *before, verb=("build",), flags=()):
     """A program over the SDKs for Go, built from these files and after these commands, unless it was before; gives its path."""
     tool, module, environment = go()
     folder = SDKS / "go-programs" / name
     release = subprocess.run([tool, "version"], stdout=subprocess.PIPE, env=environment, text=True).stdout
     inputs = [module / "go.mod", module / "go.sum", *sources]
-    build = [tool, "build", *flags, "-o", f"{name}{EXE}", "."]
+    build = [tool, *verb, *flags, "-o", f"{name}{EXE}", "."]
     install(folder, inputs, *before, build, env=environment, tools=release)
     return folder / f"{name}{EXE}"
 
@@ -108,8 +110,13 @@ def java(which):
         raise Missing("java, javac and mvn are needed, for the SDKs of Java, coze-api and cozeloop-core")
     folder = SDKS / "java" / which
     maven = [tools[2], "-q", "-B", f"-Dmaven.repo.local={SDKS / 'java' / 'repository'}"]
-    copy = [*maven, "dependency:copy-dependencies", "-DoutputDirectory=lib"]
-    install(folder, [HERE / "java" / which / "pom.xml"], copy)
+    pom = HERE / "java" / which / "pom.xml"
+    copy = [*maven, "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory=lib"]
+    install(folder, [pom], copy)
+    # What the pom does not name could be another one tomorrow.
+    named = {f"{name}-{version}.jar" for name, version in re.findall(r"<artifactId>(.*)</artifactId><version>(.*)</version>", pom.read_text())}
+    if {jar.name for jar in (folder / "lib").iterdir()} != named:
+        raise Trouble(f"{pom} does not name exactly what Maven copied to {folder / 'lib'}")
     return tools[0], tools[1], str(folder / "lib" / "*")
 
 
@@ -119,7 +126,8 @@ def java_program(name, sources, *libraries, agent=None):
     path = os.pathsep.join(path for _, _, path in tools)
     tool, compiler, _ = tools[0]
     folder = SDKS / "java-programs" / name
-    install(folder, sources, [compiler, "-cp", path, "-d", ".", *(source.name for source in sources)])
+    versions = "".join((HERE / "java" / which / "pom.xml").read_text() for which in libraries)
+    install(folder, sources, [compiler, "-cp", path, "-d", ".", *(source.name for source in sources)], tools=versions)
     # A short life is not worth the second compiler.
     line = [tool, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{folder}{os.pathsep}{path}"]
     if agent:

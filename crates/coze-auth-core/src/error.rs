@@ -16,7 +16,6 @@ use std::time::Duration;
 pub(crate) use answer::Origin;
 pub use answer::{ErrorCode, Oddity, Refused, Unexpected};
 pub use config::{ConfigError, Problem};
-use kind::Step;
 pub use kind::{ErrorKind, GrantType};
 pub use report::report;
 pub(crate) use text::ServerText;
@@ -136,17 +135,6 @@ impl Error {
         }
     }
 
-    /// What the request would have traded for a token, if it asked for one: of a workload's two requests it tells which one
-    /// failed.
-    pub fn grant_type(&self) -> Option<GrantType> {
-        match self {
-            Self::Refused(refused) => refused.origin.grant,
-            Self::Unexpected(unexpected) => unexpected.origin.grant,
-            Self::Transport { grant, .. } => *grant,
-            _ => None,
-        }
-    }
-
     /// Writes what `Display` does, with the reason that only the transport knows in the place of general advice.
     ///
     /// # Errors
@@ -161,7 +149,7 @@ impl Error {
             Self::Transport {
                 failure, grant, to, ..
             } => {
-                write!(f, "{to}{}: {failure}: {reason}", Step(*grant))?;
+                write!(f, "{to}: {failure}: {reason}")?;
                 write_maybe_spent(f, self.retry(), *grant)
             }
             _ => fmt::Display::fmt(self, f),
@@ -204,7 +192,7 @@ impl fmt::Display for Error {
                 ..
             } => self.fmt_because(&"check the address, the network and TLS", f),
             Self::Transport { failure, grant, to } => {
-                write!(f, "{to}{}: {failure}", Step(*grant))?;
+                write!(f, "{to}: {failure}")?;
                 write_maybe_spent(f, self.retry(), *grant)
             }
             Self::DeviceExpired { log_id } => {

@@ -29,6 +29,7 @@ import {
 
 const ELSEWHERE = 'https://elsewhere.example/callback'; // no ready-made app allows it
 const UNKNOWN = '99999999999999999999999999999999.app.coze';
+const { privateKey: otherKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }); // no app has it
 const OTHER_VERIFIER = 'b'.repeat(43);
 /** Two assertions with one jti: the SDK makes it of 32 bytes from node's crypto. */
 async function withPinnedJti(body) {
@@ -143,7 +144,7 @@ addCase('code.web-app-without-secret', async (mock) => {
   );
 });
 
-addCase('pkce.wrong-verifier', async (mock) => {
+addCase('pkce.wrong-verifier-s256', async (mock) => {
   const { code } = await pkceLogin(mock);
   await badGrant(
     mock,
@@ -235,6 +236,13 @@ addCase('device.code-used-twice', async (mock) => {
   await badGrant(mock, once, 'device.single_use', 'device_code');
 });
 
+addCase('device.of-another-client', async (mock) => {
+  const device = await deviceStart(mock);
+  await mock.user(device.user_code, 'approve');
+  const thief = publicApp(mock, 'other_device', { deviceCode: device.device_code });
+  await badGrant(mock, () => sdk.getDeviceToken(thief), 'device.client', 'device_code');
+});
+
 addCase('device.wrong-kind', (mock) =>
   refused(mock, () => sdk.getDeviceCode(publicApp(mock, 'pkce')), 403, 'access_deny', 'client.kind', {
     endpoint: 'device_code',
@@ -248,15 +256,14 @@ addCase('jwt.unknown-kid', (mock) =>
   jwtRefused(mock, { keyid: 'no-such-key' }, 'jwt.kid', 'invalid jwt: kid not been registred'),
 );
 
-addCase('jwt.wrong-key', (mock) => {
-  const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return jwtRefused(
+addCase('jwt.wrong-key', (mock) =>
+  jwtRefused(
     mock,
-    { privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) },
+    { privateKey: otherKey.export({ type: 'pkcs8', format: 'pem' }) },
     'jwt.signature',
     'invalid jwt: signature',
-  );
-});
+  ),
+);
 
 addCase('jwt.wrong-aud', (mock) => jwtRefused(mock, { aud: 'api.elsewhere.example' }, 'jwt.aud', 'invalid jwt: aud'));
 

@@ -1,17 +1,15 @@
-"""cozepy judges the mock: `python cozepy_cases.py < info.json`, info being the mock's first line."""
+"""cozepy judges the mock: `run.py` starts it, and says on standard input what the mock and its worlds are."""
 
 import json
-import logging
 import sys
 from importlib.metadata import version
 
 import cozepy_async
 import cozepy_flows
 import cozepy_refusals
-from mock_case import Mock, run_cases
+from mock_case import judge
 
 if __name__ == "__main__":
-    logging.disable(logging.WARNING)  # the SDK logs each refusal; the cases judge them
     cases = cozepy_flows.CASES + cozepy_async.CASES + cozepy_refusals.CASES
-    failed = run_cases(cases, Mock(json.load(sys.stdin)), f"cozepy {version('cozepy')}")
+    failed = judge(cases, json.load(sys.stdin), f"cozepy {version('cozepy')}")
     sys.exit(1 if failed else 0)

@@ -30,6 +30,11 @@ def jwt_app(mock, kind=cozepy.JWTOAuthApp, **changed):
     return kind(**{**given, "base_url": mock.base, **changed})
 
 
+def loaded(mock, kind):
+    """The app of a `coze_oauth_config.json` (protocol §9)."""
+    return cozepy.load_oauth_app_from_config(mock.config_file(kind))
+
+
 def verifier():
     return secrets.token_urlsafe(48)
 
@@ -134,17 +139,7 @@ def _(mock):
 
 @case("web.config-file")
 def _(mock):
-    app = mock.apps["web"]
-    loaded = cozepy.load_oauth_app_from_config(
-        {
-            "client_type": "web",
-            "client_id": app.client_id,
-            "client_secret": app.client_secret,
-            "coze_api_base": mock.base,
-            "coze_www_base": mock.base,
-        }
-    )
-    prove(mock, web_token(mock, loaded).access_token)
+    prove(mock, web_token(mock, loaded(mock, "web")).access_token)
 
 
 @case("web.refreshed-after-expiry")
@@ -188,6 +183,11 @@ def _(mock):
     prove(mock, token.access_token)
 
 
+@case("pkce.config-file")
+def _(mock):
+    prove(mock, pkce_token(mock, loaded(mock, "pkce")).access_token)
+
+
 # --- device --------------------------------------------------------------------------------------
 
 
@@ -229,6 +229,14 @@ def _(mock):
     prove(mock, token.access_token)
 
 
+@case("device.config-file")
+def _(mock):
+    app = loaded(mock, "device")
+    token, _ = poll(mock, app, device_start(mock, app), "approve")
+    check_polls(mock, token, PENDING)
+    prove(mock, token.access_token)
+
+
 # --- JWT -----------------------------------------------------------------------------------------
 
 
@@ -258,6 +266,13 @@ def _(mock):
     token = jwt_app(mock).get_access_token(scope=scope)
     entry = check_token(mock, token, "jwt_bearer", "jwt", refreshable=False)
     expect("scope in the body", scope.model_dump(), entry["json"]["scope"])
+    prove(mock, token.access_token)
+
+
+@case("jwt.config-file")
+def _(mock):
+    token = loaded(mock, "jwt").get_access_token()
+    check_token(mock, token, "jwt_bearer", "jwt", refreshable=False)
     prove(mock, token.access_token)
 
 

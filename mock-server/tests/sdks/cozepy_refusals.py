@@ -6,8 +6,6 @@ from unittest.mock import patch
 
 import cozepy
 from cozepy import auth as sdk_auth
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cozepy_flows import (
     ACCESS_SECONDS,
@@ -32,7 +30,7 @@ from cozepy_refused import (
     refused,
     token_refused,
 )
-from mock_case import CALLBACK, SdkTime, case_list, expect
+from mock_case import CALLBACK, SdkTime, case_list, expect, other_key
 
 CASES, case = case_list()
 ELSEWHERE = "https://elsewhere.example/callback"  # no ready-made app allows it
@@ -228,6 +226,14 @@ def _(mock):
     bad_grant(mock, lambda: app.get_access_token(device.device_code), "device.single_use", "device_code")
 
 
+@case("device.of-another-client")
+def _(mock):
+    device = device_start(mock, public_app(mock, cozepy.DeviceOAuthApp, "device"))
+    mock.user(device.user_code, "approve")
+    thief = public_app(mock, cozepy.DeviceOAuthApp, "other_device")
+    bad_grant(mock, lambda: thief.get_access_token(device.device_code), "device.client", "device_code")
+
+
 @case("device.wrong-kind")
 def _(mock):
     app = public_app(mock, cozepy.DeviceOAuthApp, "pkce")
@@ -248,12 +254,7 @@ def _(mock):
 
 @case("jwt.wrong-key")
 def _(mock):
-    pem = (
-        rsa.generate_private_key(65537, 2048)
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        .decode()
-    )
-    jwt_refused(mock, jwt_app(mock, private_key=pem), "jwt.signature", "invalid jwt: signature")
+    jwt_refused(mock, jwt_app(mock, private_key=other_key()), "jwt.signature", "invalid jwt: signature")
 
 
 @case("jwt.wrong-aud")

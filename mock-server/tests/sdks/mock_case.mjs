@@ -1,4 +1,4 @@
-// A case against the mock: start clean, act, and account for every journal entry.
+// A case against a world of the mock that nobody else uses: act, and account for every journal entry.
 import http from 'node:http';
 import { isDeepStrictEqual, inspect } from 'node:util';
 
@@ -39,30 +39,36 @@ function send(method, url, body) {
   });
 }
 
-/** The running mock as a case sees it: the control plane and the journal. */
+async function control(base, method, path, body) {
+  const reply = await send(method, `${base}/_mock/v1${path}`, body);
+  if (reply.status >= 300) throw new Error(`control plane: ${method} ${path} answered ${reply.status}: ${reply.text}`);
+  return reply.text.trim() ? JSON.parse(reply.text) : undefined;
+}
+
+/** Runs `body` in a new world of the mock. Its clock stands still until it is told to move. */
+async function inWorld(info, name, config, body) {
+  const made = await control(info.base_url, 'POST', '/worlds', { name, config });
+  try {
+    await body(new Mock(info, made.base_url));
+  } finally {
+    await control(info.base_url, 'DELETE', `/worlds/${name}`);
+  }
+}
+
+/** A world of the mock as a case sees it: the control plane and the journal. */
 export class Mock {
-  constructor(info) {
-    this.base = info.base_url.replace(/\/+$/, '');
-    this.host = new URL(this.base).host;
-    this.apps = Object.fromEntries(info.apps.map((app) => [app.kind, app]));
+  constructor(info, base) {
+    this.base = base;
+    this.host = new URL(base).host;
+    // The first of its kind; the second device app is another one.
+    this.apps = Object.fromEntries([...info.apps].reverse().map((app) => [app.kind, app]));
+    this.apps.other_device = info.apps.filter((app) => app.kind === 'device')[1];
     this.tokens = Object.fromEntries(info.tokens.map((token) => [token.kind, token.value]));
     this.lookedAt = 0;
   }
 
-  async control(method, path, body) {
-    const reply = await send(method, `${this.base}/_mock/v1${path}`, body);
-    if (reply.status >= 300)
-      throw new Error(`control plane: ${method} ${path} answered ${reply.status}: ${reply.text}`);
-    return reply.text.trim() ? JSON.parse(reply.text) : undefined;
-  }
-
-  /** Clean state, journal and clock: no case sees another's. The clock then stands still until it is told to move. */
-  async reset() {
-    await this.control('POST', '/reset', {});
-    await this.control('POST', '/clock', { mode: 'real' });
-    await this.control('POST', '/clock', { mode: 'frozen' });
-    this.lookedAt = 0;
-    expect('journal after reset', [], await this.newEntries());
+  control(method, path, body) {
+    return control(this.base, method, path, body);
   }
 
   advance(seconds) {
@@ -175,14 +181,21 @@ export async function atOffset(seconds, body) {
   }
 }
 
-/** One line per case and the closing line; the number of failures. */
-export async function runCases(cases, mock, title) {
+/** Runs all cases in each of the worlds of `info`: one line per case, then the closing line. The number of failures. */
+export async function judge(cases, info, title) {
   let failed = 0;
-  for (const [name, body] of cases) {
+  for (const world of info.worlds) failed += await judgeWorld(cases, info, world, title);
+  return failed;
+}
+
+async function judgeWorld(cases, info, world, title) {
+  let failed = 0;
+  for (const [number, [name, body]] of cases.entries()) {
     try {
-      await mock.reset();
-      await body(mock);
-      expect('journal entries that the case does not account for', [], await mock.newEntries());
+      await inWorld(info, `${world.name}.${number}`, world.config, async (mock) => {
+        await body(mock);
+        expect('journal entries that the case does not account for', [], await mock.newEntries());
+      });
       console.log(`ok   ${name}`);
     } catch (why) {
       // a case may fail in any way; the run goes on

@@ -1,10 +1,15 @@
-"""A case against the mock: start clean, act, and account for every journal entry."""
+"""A case against a world of the mock that nobody else uses: act, and account for every journal entry."""
 
 import json
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
+from functools import cache
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 CALLBACK = "https://app.example/callback"  # allowed by the ready-made web and PKCE apps
 # Loopback never goes through a proxy, whatever the environment says.
@@ -30,31 +35,49 @@ def expect(what, expected, got):
         raise Mismatch(f"{what}: expected {expected!r}, came {got!r}")
 
 
-class Mock:
-    """The running mock as a case sees it: the control plane and the journal."""
+def _control(base, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{base}/_mock/v1{path}", data, method=method)
+    request.add_header("content-type", "application/json")
+    with _OPENER.open(request, timeout=30) as reply:
+        text = reply.read()
+    return json.loads(text) if text.strip() else None
 
-    def __init__(self, info):
-        self.base = info["base_url"].rstrip("/")
-        self.host = urlsplit(self.base).netloc
-        self.apps = {app["kind"]: SimpleNamespace(**app) for app in info["apps"]}
+
+@contextmanager
+def world_of(info, name, config):
+    """A new world of the mock for one case. Its clock stands still until it is told to move."""
+    made = _control(info["base_url"], "POST", "/worlds", {"name": name, "config": config})
+    try:
+        yield Mock(info, made["base_url"])
+    finally:
+        _control(info["base_url"], "DELETE", f"/worlds/{name}")
+
+
+class Mock:
+    """A world of the mock as a case sees it: the control plane and the journal."""
+
+    def __init__(self, info, base):
+        self.base = base
+        self.host = urlsplit(base).netloc
+        # The first of its kind; the second device app is another one.
+        self.apps = {app["kind"]: SimpleNamespace(**app) for app in reversed(info["apps"])}
+        self.apps["other_device"] = SimpleNamespace(**[app for app in info["apps"] if app["kind"] == "device"][1])
         self.tokens = {token["kind"]: token["value"] for token in info["tokens"]}
         self._looked_at = 0
 
     def control(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.base}/_mock/v1{path}", data, method=method)
-        request.add_header("content-type", "application/json")
-        with _OPENER.open(request, timeout=30) as reply:
-            text = reply.read()
-        return json.loads(text) if text.strip() else None
+        return _control(self.base, method, path, body)
 
-    def reset(self):
-        """Clean state, journal and clock: no case sees another's. The clock stands still until it is told to move."""
-        self.control("POST", "/reset", {})
-        self.control("POST", "/clock", {"mode": "real"})
-        self.control("POST", "/clock", {"mode": "frozen"})
-        self._looked_at = 0
-        expect("journal after reset", [], self.new_entries())
+    def config_file(self, kind):
+        """What Coze's console gives for this app as `coze_oauth_config.json` (protocol §9)."""
+        app = self.apps[kind]
+        config = {"client_type": kind, "client_id": app.client_id, "coze_api_base": self.base, "coze_www_base": self.base}
+        if kind == "web":
+            config["client_secret"] = app.client_secret
+        if kind == "jwt":
+            config.update(private_key=app.private_key, public_key_id=app.key_id)
+        return config
 
     def advance(self, seconds):
         self.control("POST", "/clock", {"advance_ms": int(seconds * 1000)})
@@ -135,6 +158,14 @@ class Mock:
         expect("rule that /explain names", rule, self.control("GET", f"/explain/{logid}")["rule"])
 
 
+@cache
+def other_key():
+    """A private key that no app has."""
+    key = rsa.generate_private_key(65537, 2048)
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
 class SdkTime:
     """Stands in for `time` inside the SDK: a sleep moves the mock's clock instead of waiting."""
 
@@ -157,14 +188,18 @@ class SdkTime:
         self._during_sleep(len(self.sleeps))
 
 
-def run_cases(cases, mock, title):
-    """One line per case and the closing line; the number of failures."""
+def judge(cases, info, title):
+    """Runs all cases in each of the worlds of `info`: one line per case, then the closing line. The number of failures."""
+    return sum(_judge_world(cases, info, world, title) for world in info["worlds"])
+
+
+def _judge_world(cases, info, world, title):
     failed = 0
-    for name, body in cases:
+    for number, (name, body) in enumerate(cases):
         try:
-            mock.reset()
-            body(mock)
-            expect("journal entries that the case does not account for", [], mock.new_entries())
+            with world_of(info, f"{world['name']}.{number}", world["config"]) as mock:
+                body(mock)
+                expect("journal entries that the case does not account for", [], mock.new_entries())
         except Exception as why:  # a case may fail in any way; the run goes on
             failed += 1
             text = " ".join(str(why).split())
