@@ -14,6 +14,7 @@ use coze_auth_core::jwt::{JwtApp, JwtGrant, JwtIssuer, RsaKey, SessionContext, S
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::scope::Scope;
 use coze_auth_core::web::WebApp;
+use coze_auth_core::workload::{Lane, WorkloadApp, WorkloadEndpoints};
 use coze_auth_core::{
     AccessToken, Body, ClientSecret, Endpoints, Entropy, Flow, Now, RefreshToken, Request,
     Response, SteadyTime, Step, UnixTime, http, whoami,
@@ -28,6 +29,8 @@ const FILES: [&str; 5] = [
     include_str!("captures/cozejava.jsonl"),
     include_str!("captures/cozeloop.jsonl"),
 ];
+
+const WORKLOAD: &str = include_str!("captures/workload.jsonl");
 
 const WEB: &str = "11111111111111111111111111111111.app.coze";
 const PKCE: &str = "22222222222222222222222222222222.app.coze";
@@ -687,4 +690,81 @@ fn the_core_sends_what_the_sdks_send_but_for_named_differences() {
             "{whose}: {what} is no difference any more"
         );
     }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Workload identity.
+
+/// The four requests of a workload, as they go out with the values of the recording.
+fn of_workload(lane: &str, integration: &str) -> [Request; 4] {
+    let endpoints = WorkloadEndpoints::custom(
+        "https://api.example:8080/id/token",
+        "https://api.example:8080/access/token",
+    );
+    let endpoints = endpoints.and_then(|it| it.with_outbound("https://api.example:8080/secret"));
+    let secret = ClientSecret::new("PLACEHOLDER_CLIENT_SECRET").expect("a secret");
+    let app = WorkloadApp::new(
+        endpoints.expect("endpoints"),
+        "PLACEHOLDER_CLIENT_ID",
+        secret,
+    );
+    let app = app
+        .expect("an app")
+        .with_lane(Lane::new(lane).expect("a lane"));
+    let mut grant = app.grant();
+    let mut send = |answer: &str| {
+        let Step::Send(request) = grant.step(now(0)) else {
+            panic!("it sends two requests")
+        };
+        grant.receive(Ok(Response::new(Body::new(answer.into()))), now(0));
+        request
+    };
+    let id = send(r#"{"access_token":"eyPLACEHOLDER_ID_TOKEN.eyJzdWIiOiJ3b3JrbG9hZCJ9.sig"}"#);
+    let access = send(r#"{"access_token":"PLACEHOLDER_ACCESS_TOKEN_1","expires_in":3600}"#);
+    let Step::Done(Ok(granted)) = grant.step(now(0)) else {
+        panic!("no token")
+    };
+    let integration = app.integration(&granted.access_token, integration);
+    let env = app.project_env(&granted.access_token);
+    [
+        id,
+        access,
+        sent(integration.expect("a call"), 0),
+        sent(env.expect("a call"), 0),
+    ]
+}
+
+/// Members in their order, and headers: but for those that its HTTP client adds and the captures leave out.
+#[test]
+fn the_core_sends_what_the_workload_client_sends() {
+    let mut compared = 0;
+    for capture in WORKLOAD.lines() {
+        let capture: Value = serde_json::from_str(capture).expect("a capture");
+        let lane = text(&capture["headers"], "x-tt-env");
+        let integration = &capture["body"]["integration_name"];
+        let ours = of_workload(lane, integration.as_str().unwrap_or("x"));
+        let ours = ours
+            .iter()
+            .find(|ours| ours.uri().path() == capture["target"]);
+        let ours = ours.expect("a request to the same endpoint");
+        assert_eq!(ours.method().as_str(), capture["method"]);
+        let mut headers: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, value) in ours.headers() {
+            if !["user-agent", "accept", "accept-encoding"].contains(&name.as_str()) {
+                headers.insert(name.as_str(), value.to_str().expect("ASCII"));
+            }
+        }
+        assert_eq!(json!(headers), capture["headers"], "{capture}");
+        let body = ours.body().as_bytes();
+        if let Some(form) = capture["form"].as_array() {
+            let members = url::form_urlencoded::parse(body);
+            let members: Vec<_> = members.map(|(name, value)| json!([name, value])).collect();
+            assert_eq!(&members, form);
+        } else {
+            let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+            assert_eq!(json, capture["body"]);
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 16);
 }

@@ -19,6 +19,7 @@ use crate::jwt::JwtIssuer;
 use crate::pkce::PkceApp;
 use crate::secret::ClientSecret;
 use crate::web::WebApp;
+use crate::workload::{Lane, WorkloadApp, WorkloadEndpoints};
 
 /// `coze_oauth_config.json`, which Coze's console gives with a sample and the official SDKs load.
 ///
@@ -329,7 +330,8 @@ impl<'a> Environment<'a> {
 
     /// `COZE_JWT_OAUTH_CLIENT_ID`, `COZE_JWT_OAUTH_PUBLIC_KEY_ID`, and the key from
     /// `COZE_JWT_OAUTH_PRIVATE_KEY` or from the file that `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH` names,
-    /// read with `read_file`.
+    /// read with `read_file`. If none of these is set: `COZELOOP_JWT_OAUTH_CLIENT_ID`, `_PUBLIC_KEY_ID` and `_PRIVATE_KEY`, as
+    /// Coze Loop's SDKs have them, all or none of the three.
     ///
     /// # Errors
     ///
@@ -342,6 +344,24 @@ impl<'a> Environment<'a> {
         const KEY_ID: &str = "COZE_JWT_OAUTH_PUBLIC_KEY_ID";
         const KEY: &str = "COZE_JWT_OAUTH_PRIVATE_KEY";
         const FILE: &str = "COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH";
+        const OF_LOOP: [&str; 3] = [
+            "COZELOOP_JWT_OAUTH_CLIENT_ID",
+            "COZELOOP_JWT_OAUTH_PUBLIC_KEY_ID",
+            "COZELOOP_JWT_OAUTH_PRIVATE_KEY",
+        ];
+        let is_set = |name: &&str| self.optional(name).is_some();
+        if ![ID, KEY_ID, KEY, FILE].iter().any(is_set) && OF_LOOP.iter().any(is_set) {
+            let [id, key_id, key] = OF_LOOP;
+            self.all_of(&OF_LOOP)?;
+            let (id_set, key_id_set) = (self.required(id)?, self.required(key_id)?);
+            let issuer = issuer(self.endpoints()?, (id, &id_set), (key_id, &key_id_set))?;
+            let key = PrivateKeyPem {
+                text: self.required(key)?,
+                setting: key,
+                file: None,
+            };
+            return Ok((issuer, key));
+        }
         let (id, key_id) = (self.required(ID)?, self.required(KEY_ID)?);
         let issuer = issuer(self.endpoints()?, (ID, &id), (KEY_ID, &key_id))?;
         let key = match (self.optional(KEY), self.optional(FILE)) {
@@ -379,6 +399,49 @@ impl<'a> Environment<'a> {
             }
         };
         Ok((issuer, key))
+    }
+
+    /// The workload of `COZE_WORKLOAD_IDENTITY_CLIENT_ID`, `COZE_WORKLOAD_IDENTITY_CLIENT_SECRET`,
+    /// `COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT` and `COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT`, and, where they are set,
+    /// `COZE_OUTBOUND_AUTH_ENDPOINT` and the lane of `COZE_SERVER_ENV`: as Coze's coding platform sets them. The endpoints are
+    /// whole URLs, so neither the region nor `COZE_API_BASE` counts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the variable, or all that are missing.
+    pub fn workload_app(&self) -> Result<WorkloadApp, ConfigError> {
+        const ID: &str = "COZE_WORKLOAD_IDENTITY_CLIENT_ID";
+        const SECRET: &str = "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET";
+        const IDENTITY: &str = "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT";
+        const ACCESS: &str = "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT";
+        const OUTBOUND: &str = "COZE_OUTBOUND_AUTH_ENDPOINT";
+        const LANE: &str = "COZE_SERVER_ENV";
+        self.all_of(&[ID, SECRET, IDENTITY, ACCESS])?;
+        let secret =
+            ClientSecret::new(&**self.required(SECRET)?).map_err(|error| error.named(SECRET))?;
+        let (identity, access) = (self.required(IDENTITY)?, self.required(ACCESS)?);
+        let mut endpoints =
+            WorkloadEndpoints::named((IDENTITY, &identity), (ACCESS, &access), false)?;
+        if let Some(outbound) = self.optional(OUTBOUND) {
+            let named = endpoints.with_outbound(&outbound);
+            endpoints = named.map_err(|error| error.named(OUTBOUND))?;
+        }
+        let lane = self.optional(LANE).unwrap_or_default();
+        let lane = Lane::new(&lane).map_err(|error| error.named(LANE))?;
+        let app = WorkloadApp::new(endpoints, &**self.required(ID)?, secret);
+        Ok(app.map_err(|error| error.named(ID))?.with_lane(lane))
+    }
+
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming those that are missing.
+    fn all_of(&self, names: &[&'static str]) -> Result<(), ConfigError> {
+        let missing = |name: &&&str| self.optional(name).is_none();
+        let missing: Vec<_> = names.iter().filter(missing).copied().collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError::new(missing.join(", "), Problem::Missing)),
+        }
     }
 
     fn redirect(&self, names: &[&'static str]) -> Result<RedirectUri, ConfigError> {

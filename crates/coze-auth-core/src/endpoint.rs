@@ -80,7 +80,7 @@ impl Endpoints {
         Self::new(url(api), Some(url(www)), false)
     }
 
-    fn new(api: Url, www: Option<Url>, insecure: bool) -> Self {
+    pub(crate) fn new(api: Url, www: Option<Url>, insecure: bool) -> Self {
         let token = uri(&api, format_args!("/api/permission/oauth2/token"));
         Self {
             api,
@@ -266,6 +266,17 @@ enum For {
     Pages,
     /// An origin to which a token may be sent, which need not be Coze's.
     Tokens,
+    /// A whole URL that a request is sent to, or that names are added to.
+    Endpoint,
+}
+
+/// The whole URL of an endpoint, checked as a base is. A slash at its end is a part of it.
+pub(crate) fn endpoint(
+    what: &'static str,
+    given: &str,
+    insecure: bool,
+) -> Result<Url, ConfigError> {
+    base(what, given, insecure, For::Endpoint)
 }
 
 /// A base URL: http or https, with a host, and with nothing that a request would carry along unseen.
@@ -294,7 +305,7 @@ fn base(what: &'static str, given: &str, insecure: bool, is_for: For) -> Result<
     };
     let another = match is_for {
         For::Tokens => another_site(text, &url),
-        For::Api | For::Pages => another_host(text, &url),
+        For::Api | For::Pages | For::Endpoint => another_host(text, &url),
     };
     if let Some(problem) = another {
         return bad(problem);
@@ -312,10 +323,12 @@ fn base(what: &'static str, given: &str, insecure: bool, is_for: For) -> Result<
         return bad(Problem::Insecure);
     }
     // A slash too many makes `//api/…`, which is another path (protocol §1.4).
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
+    if is_for != For::Endpoint {
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+    }
     // Two parsers, and requests are built with the other one.
-    match trimmed(&url).parse::<Uri>() {
+    match url.as_str().parse::<Uri>() {
         Ok(_) => Ok(url),
         Err(_) => bad(Problem::NotAUrl),
     }
@@ -433,6 +446,13 @@ fn of_coze(url: &Url, is_for: For) -> Option<Problem> {
     }
     match (is_for, sub, domain) {
         (For::Tokens, ..) => None,
+        (For::Endpoint, ..) if is_coze && !has_path => Some(Problem::Looks(
+            "is a host of Coze's alone; the whole URL is asked for, as the platform sets it",
+        )),
+        (For::Endpoint, ..) if is_of_other_grants(url.path()) => Some(Problem::Path(
+            "of the endpoint for logins and JWT apps, which is not one for workloads",
+        )),
+        (For::Endpoint, ..) => None,
         (For::Api, "www" | "", "coze.cn") => Some(Problem::Host(
             "is Coze's website and not its API, which is https://api.coze.cn",
         )),
@@ -465,6 +485,11 @@ fn region(url: &Url) -> Option<Region> {
         "api.coze.com" | "www.coze.com" | "coze.com" => Some(Region::Com),
         _ => None,
     }
+}
+
+/// Whether a path is below that of OAuth's endpoints but those of workloads.
+fn is_of_other_grants(path: &str) -> bool {
+    path.contains("/permission/oauth2/")
 }
 
 /// Whether a path has one of the API in it. A gateway may have any other, `/v1` as well.
@@ -525,11 +550,11 @@ fn has_user(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-fn trimmed(url: &Url) -> &str {
+pub(crate) fn trimmed(url: &Url) -> &str {
     url.as_str().trim_end_matches('/')
 }
 
-fn uri(base: &Url, path: fmt::Arguments<'_>) -> Uri {
+pub(crate) fn uri(base: &Url, path: fmt::Arguments<'_>) -> Uri {
     format!("{}{path}", trimmed(base))
         .parse()
         .expect("a checked base and checked segments make a URI")

@@ -9,8 +9,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::coding;
-use crate::error::{Error, ErrorCode, Oddity, Origin, Refused, ServerText, Unexpected};
+use crate::error::{
+    Error, ErrorCode, Oddity, Origin, Refused, ServerText, TransportFailure, Unexpected,
+};
 use crate::json::{self, Json, Object, Repeated, Text};
+use crate::secret::Hidden;
 use crate::time::{ClockSkew, Now, UnixTime};
 use crate::wire::{Body, Outgoing, Response};
 
@@ -23,6 +26,19 @@ pub(crate) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
+    /// What comes of a request: [`read`](Self::read), unless the transport failed.
+    pub(crate) fn of<T>(
+        sent: &Outgoing,
+        reply: Result<Response, TransportFailure>,
+        now: Now,
+        then: impl FnOnce(Answer<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match reply {
+            Ok(response) => Self::read(sent, &response, now, then),
+            Err(failure) => Err(sent.failed(failure)),
+        }
+    }
+
     /// Reads the answer to a request, which arrived `now`.
     ///
     /// # Errors
@@ -181,28 +197,24 @@ impl<'a> Answer<'a> {
             clock_skew: self.clock_skew(),
             retry_after: self.retry_after(),
             grant: self.sent.grant,
+            is_of_integration: self.sent.is_of_integration,
         })
     }
 
     /// What the server may repeat of what it was sent, and must not be quoted with.
     fn server_text(&self) -> ServerText {
-        let mut sent = Vec::new();
-        if let Some(bearer) = self
-            .sent
-            .bearer
-            .as_ref()
-            .and_then(|value| value.to_str().ok())
-        {
-            let credential = bearer.trim_start_matches("Bearer ");
-            sent.push(Zeroizing::new(credential.to_owned()));
-            // An assertion in parts: all of it first, for the longest match.
-            sent.extend(
-                credential
-                    .split('.')
-                    .filter(|part| part.len() > 16)
-                    .map(|part| Zeroizing::new(part.to_owned())),
-            );
-        }
+        let bearer = self.sent.bearer.as_ref();
+        let bearer = bearer.and_then(|value| value.to_str().ok());
+        let bearer = bearer.map(|bearer| bearer.trim_start_matches("Bearer "));
+        let known = self.sent.known.iter().map(Hidden::expose);
+        // An assertion in parts, too.
+        let parts = |text: &'a str| text.split('.').filter(|part| part.len() > 16).chain([text]);
+        let mut sent: Vec<_> = bearer
+            .into_iter()
+            .chain(known)
+            .flat_map(parts)
+            .map(|secret| Zeroizing::new(secret.to_owned()))
+            .collect();
         Object::read(self.sent.body.as_bytes(), |body| {
             let body = body.unwrap_or_default();
             for name in ["code", "code_verifier", "device_code", "refresh_token"] {
@@ -237,6 +249,33 @@ impl<'a> Answer<'a> {
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.odd(Oddity::WrongType(name))),
         }
+    }
+
+    /// A member that must be a text, and may be empty.
+    pub(crate) fn text_or_nothing(&self, name: &'static str) -> Result<Text<'a>, Error> {
+        match self.members.member(name) {
+            Err(Repeated) => Err(self.odd(Oddity::Repeated(name))),
+            Ok(None) => Err(self.odd(Oddity::Missing(name))),
+            Ok(Some(Json::Text(text))) if text.is_whole() => Ok(text),
+            Ok(Some(Json::Text(_))) => Err(self.bad(name)),
+            Ok(Some(_)) => Err(self.odd(Oddity::WrongType(name))),
+        }
+    }
+
+    /// A member that must be a list of objects.
+    pub(crate) fn list(&self, name: &'static str) -> Result<Vec<Self>, Error> {
+        let wrong = || self.odd(Oddity::WrongType(name));
+        let list = self.find(name)?;
+        let list = list.ok_or_else(|| self.odd(Oddity::Missing(name)))?;
+        let elements = list.elements().ok_or_else(wrong)?;
+        let object = |element| match element {
+            Json::Object(raw) => Ok(Self {
+                members: Object::of(raw),
+                ..*self
+            }),
+            _ => Err(wrong()),
+        };
+        elements.into_iter().map(object).collect()
     }
 
     /// A member that must be a text or a whole number, as text: Coze's own table and sample of

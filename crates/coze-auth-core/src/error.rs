@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) use answer::Origin;
 pub use answer::{ErrorCode, Oddity, Refused, Unexpected};
 pub use config::{ConfigError, Problem};
+use kind::Step;
 pub use kind::{ErrorKind, GrantType};
 pub use report::report;
 pub(crate) use text::ServerText;
@@ -135,6 +136,17 @@ impl Error {
         }
     }
 
+    /// What the request would have traded for a token, if it asked for one: of a workload's two requests it tells which one
+    /// failed.
+    pub fn grant_type(&self) -> Option<GrantType> {
+        match self {
+            Self::Refused(refused) => refused.origin.grant,
+            Self::Unexpected(unexpected) => unexpected.origin.grant,
+            Self::Transport { grant, .. } => *grant,
+            _ => None,
+        }
+    }
+
     /// Writes what `Display` does, with the reason that only the transport knows in the place of general advice.
     ///
     /// # Errors
@@ -149,7 +161,7 @@ impl Error {
             Self::Transport {
                 failure, grant, to, ..
             } => {
-                write!(f, "{to}: {failure}: {reason}")?;
+                write!(f, "{to}{}: {failure}: {reason}", Step(*grant))?;
                 write_maybe_spent(f, self.retry(), *grant)
             }
             _ => fmt::Display::fmt(self, f),
@@ -192,7 +204,7 @@ impl fmt::Display for Error {
                 ..
             } => self.fmt_because(&"check the address, the network and TLS", f),
             Self::Transport { failure, grant, to } => {
-                write!(f, "{to}: {failure}")?;
+                write!(f, "{to}{}: {failure}", Step(*grant))?;
                 write_maybe_spent(f, self.retry(), *grant)
             }
             Self::DeviceExpired { log_id } => {

@@ -126,13 +126,8 @@ impl<T> Flow for Call<T> {
         if !matches!(self.state, State::Sending) {
             return;
         }
-        let result = match reply {
-            Ok(response) => Answer::read(&self.request, &response, now, |answer| {
-                (self.read)(answer, now)
-            }),
-            Err(failure) => Err(self.request.failed(failure)),
-        };
-        self.state = State::Answered(result);
+        let read = |answer: Answer<'_>| (self.read)(answer, now);
+        self.state = State::Answered(Answer::of(&self.request, reply, now, read));
     }
 }
 

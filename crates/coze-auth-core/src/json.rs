@@ -17,6 +17,7 @@ const READ: &[&str] = &[
     "avatar_url",
     "code",
     "code_verifier",
+    "credential",
     "data",
     "detail",
     "device_code",
@@ -26,13 +27,16 @@ const READ: &[&str] = &[
     "error_message",
     "expires_in",
     "interval",
+    "key",
     "logid",
     "msg",
     "nick_name",
     "refresh_token",
+    "secrets",
     "user_code",
     "user_id",
     "user_name",
+    "value",
     "verification_uri",
     "verification_uri_complete",
 ];
@@ -183,7 +187,9 @@ pub(crate) enum Json<'a> {
     False,
     /// As it is written.
     Object(&'a str),
-    /// `true`, or an array: nothing that we read.
+    /// As it is written.
+    Array(&'a str),
+    /// `true`: nothing that we read.
     Other,
 }
 
@@ -194,9 +200,22 @@ impl<'a> Json<'a> {
             b'"' => Self::Text(Text::of(raw)),
             b'-' | b'0'..=b'9' => Self::Number(raw),
             b'{' => Self::Object(raw),
+            b'[' => Self::Array(raw),
             b'f' => Self::False,
             _ => Self::Other,
         })
+    }
+
+    /// The elements of an array, as they are written; none of anything else.
+    pub(crate) fn elements(&self) -> Option<Vec<Self>> {
+        let Self::Array(raw) = self else {
+            return None;
+        };
+        let elements: Vec<&'a RawValue> = serde_json::from_str(raw).unwrap_or_default();
+        elements
+            .into_iter()
+            .map(|element| Self::of(element.get()))
+            .collect()
     }
 
     /// A number, also one that is written as a text.

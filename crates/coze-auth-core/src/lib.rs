@@ -12,6 +12,7 @@
 //! | a program without a secret, people in browsers | [`pkce::PkceApp`] |
 //! | a program without a browser | [`device::DeviceApp`] |
 //! | a server with a private key, no people | [`jwt::JwtApp`] |
+//! | a project on Coze's coding platform (扣子编程) | [`workload::WorkloadApp`] |
 //!
 //! For wasm, and where a C compiler is missing, take it with `default-features = false`: what is left out is `jwt::RsaKey`, which is built
 //! on aws-lc, and a JWT app then has a [`jwt::Signer`] of yours.
@@ -80,6 +81,7 @@ pub mod token;
 pub mod web;
 pub mod whoami;
 pub mod wire;
+pub mod workload;
 
 pub use http;
 

@@ -30,11 +30,11 @@ use crate::time::{ClockSkew, Now, UnixTime};
 pub struct TokenGrant {
     /// Opens the API until `expires_at`.
     pub access_token: AccessToken,
-    /// Renews the grant, once: Coze rotates it. None from the JWT flow, which just asks again (protocol §3.1).
+    /// Renews the grant, once: Coze rotates it. None for JWT apps and workloads, which just ask again (protocol §3.1).
     pub refresh_token: Option<RefreshToken>,
     /// When the answer arrived, by the caller's clock.
     pub issued_at: UnixTime,
-    /// When the access token ends, by Coze's clock.
+    /// When the access token ends, by Coze's clock; by the caller's, if the answer said how long it lives.
     pub expires_at: UnixTime,
     /// How far our clock was from the server's when the answer arrived, if that is more than a minute: then
     /// `expires_at` comes too early or too late for us. None if the answer did not say, and in a stored grant.
@@ -77,8 +77,13 @@ impl IssuedToken {
 }
 
 /// What `expires_in` can mean as a moment: from 2001 to 5138. Below it is a duration, which the token
-/// endpoint never sends (protocol §3.1); above it are milliseconds.
+/// endpoint of logins and JWT apps never sends (protocol §3.1); above it are milliseconds.
 const MOMENTS: std::ops::Range<f64> = 1e9..1e11;
+/// What it can mean as a duration, which that of workloads sends, as far as is known (protocol §15.3).
+const DURATIONS: std::ops::Range<f64> = 1.0..1e9;
+/// The life of a workload's token of which the answer says nothing. A wrong short one costs two requests, a wrong long one
+/// an outage.
+const UNSAID: Duration = Duration::from_secs(300);
 
 impl TokenGrant {
     /// The access token and its end, without the refresh token.
@@ -126,8 +131,7 @@ impl TokenGrant {
 
     /// Reads a token answer (protocol §3.1).
     pub(crate) fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
-        let access_token = AccessToken::received(&*answer.text("access_token")?)
-            .map_err(|_| answer.bad("access_token"))?;
+        let access_token = access_token(answer)?;
         let refresh_token = answer
             .optional_text("refresh_token")?
             .map(|token| RefreshToken::new(&*token))
@@ -145,6 +149,32 @@ impl TokenGrant {
             clock_skew: answer.clock_skew(),
         })
     }
+
+    /// Reads the answer to a workload's second request, whose `expires_in` may be either (protocol §15.3).
+    pub(crate) fn of_workload(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {
+        let access_token = access_token(answer)?;
+        // However far the clocks are apart, a duration ends by our own.
+        let from_now = |life| (now.unix.plus(life), None);
+        let (expires_at, clock_skew) = match answer.optional_number("expires_in")? {
+            None => from_now(UNSAID),
+            Some(life) if DURATIONS.contains(&life) => from_now(Duration::from_secs(life as u64)),
+            Some(end) if MOMENTS.contains(&end) => {
+                (UnixTime::from_secs(end as u64), answer.clock_skew())
+            }
+            Some(_) => return Err(answer.bad("expires_in")),
+        };
+        Ok(Self {
+            access_token,
+            refresh_token: None,
+            issued_at: now.unix,
+            expires_at,
+            clock_skew,
+        })
+    }
+}
+
+fn access_token(answer: &Answer<'_>) -> Result<AccessToken, Error> {
+    AccessToken::received(&*answer.text("access_token")?).map_err(|_| answer.bad("access_token"))
 }
 
 #[derive(Deserialize, Serialize)]

@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
+use url::form_urlencoded;
 use zeroize::Zeroize as _;
 
 use crate::error::{Error, GrantType, TransportFailure};
+use crate::secret::Hidden;
 
 /// A request to send as it is: method, absolute URL, headers, body.
 pub type Request = http::Request<Body>;
@@ -55,6 +57,11 @@ impl Body {
         &self.0.0
     }
 
+    #[cfg(test)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The number of bytes.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
@@ -81,7 +88,8 @@ impl fmt::Debug for Body {
 /// Who we say we are. Coze asks for no User-Agent (protocol §2.3), but its support does.
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("coze-auth/", env!("CARGO_PKG_VERSION")));
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// Without it any coding of the body would do (RFC 9110 §12.5.3), and HTTP clients add those that they know.
 const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
 
@@ -95,6 +103,12 @@ pub(crate) struct Outgoing {
     pub(crate) body: Body,
     /// What it trades for a token, if it asks for one.
     pub(crate) grant: Option<GrantType>,
+    /// It asks for the credential of an integration.
+    pub(crate) is_of_integration: bool,
+    /// Beside those that every request has, or in their place.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Secrets that the server has, and may quote.
+    pub(crate) known: Vec<Hidden>,
 }
 
 impl Outgoing {
@@ -103,13 +117,44 @@ impl Outgoing {
         // Our bodies are flat and small: with room for one, no half-written copy is left behind.
         let mut bytes = Vec::with_capacity(1024);
         serde_json::to_writer(&mut bytes, body).expect("a struct of strings serialises");
+        Self::new(Method::POST, uri, bearer, Body::new(bytes))
+    }
+
+    /// A `POST` of a form, as the token endpoint of workloads alone has it (protocol §15.2).
+    pub(crate) fn form(uri: Uri, members: &[(&str, &str)]) -> Self {
+        // Three characters for a byte at most: with room for all of them, no half-written copy is left behind.
+        let room = members
+            .iter()
+            .map(|(name, value)| 3 * value.len() + name.len() + 2);
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room.sum()));
+        form.extend_pairs(members);
+        let body = Body::new(form.finish().into_bytes());
+        Self::new(Method::POST, uri, None, body).with(CONTENT_TYPE, FORM)
+    }
+
+    fn new(method: Method, uri: Uri, bearer: Option<HeaderValue>, body: Body) -> Self {
         Self {
-            method: Method::POST,
+            method,
             uri,
             bearer,
-            body: Body::new(bytes),
+            body,
             grant: None,
+            is_of_integration: false,
+            headers: Vec::new(),
+            known: Vec::new(),
         }
+    }
+
+    /// With one more header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// These secrets are not quoted, if the server does.
+    pub(crate) fn knowing(mut self, secrets: impl IntoIterator<Item = Hidden>) -> Self {
+        self.known.extend(secrets);
+        self
     }
 
     /// Trades this for a token.
@@ -122,13 +167,7 @@ impl Outgoing {
 
     /// A `GET` with a Bearer.
     pub(crate) fn get(uri: Uri, bearer: HeaderValue) -> Self {
-        Self {
-            method: Method::GET,
-            uri,
-            bearer: Some(bearer),
-            body: Body::default(),
-            grant: None,
-        }
+        Self::new(Method::GET, uri, Some(bearer), Body::default())
     }
 
     /// Where it goes: scheme, host and port.
@@ -156,7 +195,7 @@ impl Outgoing {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.reserve(5);
+        headers.reserve(5 + self.headers.len());
         headers.insert(ACCEPT, JSON);
         headers.insert(ACCEPT_ENCODING, AS_IT_IS);
         headers.insert(USER_AGENT, AGENT);
@@ -165,6 +204,9 @@ impl Outgoing {
         }
         if let Some(bearer) = &self.bearer {
             headers.insert(AUTHORIZATION, bearer.clone());
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
         }
         request
     }

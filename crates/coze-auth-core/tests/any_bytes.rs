@@ -7,14 +7,19 @@ use coze_auth_core::authorize::{Callback, PendingAuthorization, RedirectUri};
 use coze_auth_core::config::OAuthConfig;
 use coze_auth_core::endpoint::WorkspaceId;
 use coze_auth_core::error::ErrorCode;
-use coze_auth_core::{AccessToken, Endpoints, Flow, RefreshToken, Step, TokenGrant, whoami};
+use coze_auth_core::workload::{WorkloadApp, WorkloadEndpoints};
+use coze_auth_core::{
+    AccessToken, ClientSecret, Endpoints, Flow, RefreshToken, Step, TokenGrant, whoami,
+};
 use proptest::prelude::*;
 
 /// JSON objects with the members that Coze knows and values of any kind.
 fn answer() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
         "access_token",
+        "credential",
         "refresh_token",
+        "secrets",
         "expires_in",
         "error",
         "error_code",
@@ -39,6 +44,8 @@ fn answer() -> impl Strategy<Value = String> {
             .prop_map(|number| number.to_string()),
         any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
         Just(r#"{"logid":"l","user_id":"u"}"#.to_owned()),
+        Just(r#"{"credential":"c","secrets":[{"key":"k","value":"v"}]}"#.to_owned()),
+        Just(r#"{"secrets":[{"key":1},null]}"#.to_owned()),
         Just(r#"[1,{"a":[]}]"#.to_owned()),
         Just("1750003600".to_owned()),
     ];
@@ -77,6 +84,22 @@ fn everywhere(status: u16, body: &[u8]) -> Result<(), TestCaseError> {
     )
     .map_err(|e| e.to_string());
     let _ = answered(device().start(), reply(status, body)).map_err(|error| error.to_string());
+    let endpoints = WorkloadEndpoints::cn();
+    let app = WorkloadApp::new(endpoints, "1", ClientSecret::new("s").unwrap()).unwrap();
+    let mut grant = app.grant();
+    request_of(&mut grant, at(0));
+    grant.receive(Ok(reply(200, r#"{"access_token":"i"}"#)), at(0));
+    if let Ok(grant) = answered(grant, reply(status, body)) {
+        prop_assert!((200..300).contains(&status), "{status} taken for a success");
+        prop_assert!(grant.refresh_token.is_none());
+    }
+    let token = AccessToken::new("t").unwrap();
+    let credential = answered(app.integration(&token, "x").unwrap(), reply(status, body));
+    let variables = answered(app.project_env(&token).unwrap(), reply(status, body));
+    let _ = (
+        credential.map_err(|error| error.to_string()),
+        variables.map_err(|error| error.to_string()),
+    );
     let mut poll = device().poll(&started(300, Some(5)));
     request_of(&mut poll, at(5));
     poll.receive(Ok(reply(status, body)), at(5));

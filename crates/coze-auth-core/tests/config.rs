@@ -250,6 +250,200 @@ fn a_key_can_be_in_a_file() {
     }
 }
 
+const WORKLOAD: [(&str, &str); 4] = [
+    ("COZE_WORKLOAD_IDENTITY_CLIENT_ID", "workload-id"),
+    ("COZE_WORKLOAD_IDENTITY_CLIENT_SECRET", "SENTINEL"),
+    (
+        "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+        "https://a.example/id",
+    ),
+    (
+        "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT",
+        "https://b.example/access",
+    ),
+];
+
+/// All endpoints are whole URLs, so the base and the region play no part.
+#[test]
+fn a_workload_is_what_the_platform_sets() {
+    let app = environment(&WORKLOAD).workload_app().unwrap();
+    assert_eq!(app.client_id(), "workload-id");
+    assert_eq!(app.endpoints().identity(), "https://a.example/id");
+    assert_eq!(app.endpoints().access(), "https://b.example/access");
+    assert_eq!(app.endpoints().outbound(), None);
+    assert_eq!(app.lane().as_str(), None);
+    let more = [
+        ("COZE_OUTBOUND_AUTH_ENDPOINT", "https://c.example/secret/"),
+        ("COZE_SERVER_ENV", "ppe_x"),
+        ("COZE_API_BASE", "not a base"),
+    ];
+    let app = environment(&[&WORKLOAD[..], &more].concat())
+        .workload_app()
+        .unwrap();
+    assert_eq!(app.endpoints().outbound(), Some("https://c.example/secret"));
+    assert_eq!(app.lane().as_str(), Some("ppe_x"));
+    for no_lane in ["", "NONE"] {
+        let vars = [&WORKLOAD[..], &[("COZE_SERVER_ENV", no_lane)]].concat();
+        let app = environment(&vars).workload_app().unwrap();
+        assert_eq!(app.lane().as_str(), None, "{no_lane:?}");
+    }
+}
+
+#[test]
+fn each_missing_variable_of_a_workload_is_named() {
+    let names = WORKLOAD.map(|(name, _)| name);
+    for missing in 1..16_u32 {
+        let is_missing = |at: usize| missing & (1 << at) != 0;
+        for absent in [None, Some("")] {
+            let set = WORKLOAD.iter().enumerate();
+            let vars: Vec<_> = set
+                .filter_map(|(at, &(name, value))| match is_missing(at) {
+                    true => absent.map(|empty| (name, empty)),
+                    false => Some((name, value)),
+                })
+                .collect();
+            let error = environment(&vars).workload_app().unwrap_err();
+            let expected: Vec<_> = (0..4)
+                .filter(|at| is_missing(*at))
+                .map(|at| names[at])
+                .collect();
+            assert_eq!(error.problem(), &Problem::Missing);
+            assert_eq!(error.what(), expected.join(", "));
+        }
+    }
+    // The key beside them is the pair in base64, and is not taken in its place.
+    let api_key = ("COZE_WORKLOAD_IDENTITY_API_KEY", "d29ya2xvYWQtaWQ6c2VjcmV0");
+    let error = environment(&[api_key]).workload_app().unwrap_err();
+    assert_eq!(error.what(), names.join(", "));
+}
+
+#[test]
+fn a_variable_of_a_workload_that_cannot_work_is_named() {
+    for (name, value, reason) in [
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_ID",
+            "id\u{200b}",
+            "has an invisible character at byte 2",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_ID",
+            "<client_id>",
+            "is a placeholder",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET",
+            "SENTINEL\n",
+            "has a line break at byte 8",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET",
+            "\"SENTINEL\"",
+            "is in quotes",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+            "a.example/id",
+            "has no https:// in front",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+            "http://a.example/id",
+            "is http, which",
+        ),
+        (
+            "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT",
+            "https://SENTINEL@b.example/",
+            "has a user name",
+        ),
+        (
+            "COZE_OUTBOUND_AUTH_ENDPOINT",
+            "https://c.example/?x=1",
+            "has a query",
+        ),
+        ("COZE_SERVER_ENV", " ppe_x", "has a space at byte 0"),
+        (
+            "COZE_SERVER_ENV",
+            "泳道",
+            "has a character that is not ASCII at byte 0",
+        ),
+    ] {
+        let mut vars = WORKLOAD.to_vec();
+        vars.retain(|(other, _)| *other != name);
+        vars.push((name, value));
+        let error = environment(&vars).workload_app().unwrap_err();
+        let begin = format!("{name}: {reason}");
+        assert!(error.to_string().starts_with(&begin), "{error}");
+        assert!(!format!("{error:?}").contains("SENTINEL"), "{error:?}");
+    }
+}
+
+const LOOP: [(&str, &str); 3] = [
+    ("COZELOOP_JWT_OAUTH_CLIENT_ID", "loop-id"),
+    ("COZELOOP_JWT_OAUTH_PUBLIC_KEY_ID", "loop-kid"),
+    ("COZELOOP_JWT_OAUTH_PRIVATE_KEY", "LOOP PEM"),
+];
+
+#[test]
+fn a_jwt_app_may_stand_under_the_names_of_coze_loop() {
+    let (issuer, key) = environment(&LOOP).jwt_issuer(|_| unreachable!()).unwrap();
+    assert_eq!(
+        (issuer.client_id(), issuer.key_id()),
+        ("loop-id", "loop-kid")
+    );
+    assert_eq!(key.expose(), "LOOP PEM");
+    assert_eq!(
+        key.error(Problem::Empty).what(),
+        "COZELOOP_JWT_OAUTH_PRIVATE_KEY"
+    );
+    // All three, and the missing ones are named.
+    for missing in 1..7_u32 {
+        let is_missing = |at: &usize| missing & (1 << at) != 0;
+        let left = (0..3).map(|at| (LOOP[at].0, if is_missing(&at) { "" } else { LOOP[at].1 }));
+        let vars: Vec<_> = left.collect();
+        let error = environment(&vars)
+            .jwt_issuer(|_| unreachable!())
+            .unwrap_err();
+        let expected: Vec<_> = (0..3).filter(is_missing).map(|at| LOOP[at].0).collect();
+        assert_eq!(
+            (error.what(), error.problem()),
+            (&*expected.join(", "), &Problem::Missing)
+        );
+    }
+    let odd = environment(&[LOOP[0], (LOOP[1].0, "kid\u{fffd}"), LOOP[2]]);
+    let error = odd.jwt_issuer(|_| unreachable!()).unwrap_err();
+    assert_eq!(error.what(), LOOP[1].0);
+}
+
+/// Two halves of two apps are not one.
+#[test]
+fn the_names_of_coze_loop_count_only_where_none_of_the_others_is_set() {
+    let coze = [
+        ("COZE_JWT_OAUTH_CLIENT_ID", "id"),
+        ("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "kid"),
+        ("COZE_JWT_OAUTH_PRIVATE_KEY", "PEM"),
+    ];
+    let both = [&LOOP[..], &coze].concat();
+    let (issuer, key) = environment(&both).jwt_issuer(|_| unreachable!()).unwrap();
+    assert_eq!((issuer.client_id(), key.expose()), ("id", "PEM"));
+    for (one, missing) in [
+        (coze[0], "COZE_JWT_OAUTH_PUBLIC_KEY_ID"),
+        (coze[1], "COZE_JWT_OAUTH_CLIENT_ID"),
+        (coze[2], "COZE_JWT_OAUTH_CLIENT_ID"),
+        (
+            ("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH", "key.pem"),
+            "COZE_JWT_OAUTH_CLIENT_ID",
+        ),
+    ] {
+        let vars = [&LOOP[..], &[one]].concat();
+        let error = environment(&vars)
+            .jwt_issuer(|_| unreachable!())
+            .unwrap_err();
+        assert_eq!(error.what(), missing, "{one:?}");
+    }
+    let none = environment(&[]).jwt_issuer(|_| unreachable!()).unwrap_err();
+    assert_eq!(none.what(), "COZE_JWT_OAUTH_CLIENT_ID");
+}
+
 /// A program that listens for the callback itself has no URI before it listens.
 #[test]
 fn an_app_needs_no_redirect_uri_of_the_environment() {
@@ -992,6 +1186,9 @@ proptest! {
         quiet(coze_auth_core::AccessToken::new(&*text).err())?;
         quiet(coze_auth_core::ClientSecret::new(&*text).err())?;
         quiet(coze_auth_core::Endpoints::custom(&text).err())?;
+        quiet(coze_auth_core::workload::WorkloadEndpoints::custom(&format!("https://{text}"), &text).err())?;
+        quiet(coze_auth_core::workload::WorkloadEndpoints::cn().with_outbound(&format!("https://{file}")).err())?;
+        quiet(coze_auth_core::workload::Lane::new(&text).err())?;
         quiet(coze_auth_core::Endpoints::custom(&format!("https://{text}")).err())?;
         quiet(coze_auth_core::authorize::RedirectUri::new(format!("https://{text}")).err())?;
         quiet(coze_auth_core::jwt::JwtIssuer::new(coze_auth_core::Endpoints::cn(), &*text, &*file).err())?;

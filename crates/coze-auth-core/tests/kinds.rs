@@ -8,7 +8,10 @@ use common::*;
 use coze_auth_core::authorize::Callback;
 use coze_auth_core::error::{CallbackError, Error, ErrorCode, ErrorKind, SigningError};
 use coze_auth_core::jwt::{JwtGrant, JwtIssuer};
-use coze_auth_core::{AccessToken, Flow, RefreshToken, Response, TransportFailure, whoami};
+use coze_auth_core::workload::{WorkloadApp, WorkloadEndpoints};
+use coze_auth_core::{
+    AccessToken, ClientSecret, Flow, RefreshToken, Response, TransportFailure, whoami,
+};
 
 use ErrorKind::{CodeExpired, Denied, LoginNeeded, Other, Settings, Wait};
 
@@ -16,12 +19,14 @@ type Reply = Result<Response, TransportFailure>;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What a request can send, each in a flow of its own.
-const SENT: [&str; 5] = [
+const SENT: [&str; 7] = [
     "code",
     "refresh token",
     "device code",
     "assertion",
     "no grant",
+    "client credentials",
+    "id token",
 ];
 
 /// How the flow that sends this ends when this comes back.
@@ -48,8 +53,29 @@ fn ended(sent: &str, reply: Reply) -> Error {
             let unsigned = issuer.assertion(&JwtGrant::new(), entropy(), at(5));
             end(unsigned.signed(b"signature", at(0)).unwrap(), reply)
         }
+        "client credentials" => end(workload().grant(), reply),
+        "id token" => {
+            let mut grant = workload().grant();
+            request_of(&mut grant, at(0));
+            grant.receive(
+                Ok(crate::reply(200, r#"{"access_token":"id.to.ken"}"#)),
+                at(0),
+            );
+            end(grant, reply)
+        }
         _ => end(whoami(&base(), &AccessToken::new("pat_x").unwrap()), reply),
     }
+}
+
+fn workload() -> WorkloadApp {
+    let endpoints =
+        WorkloadEndpoints::custom("https://api.example/id", "https://api.example/access");
+    WorkloadApp::new(
+        endpoints.unwrap(),
+        "workload-id",
+        ClientSecret::new("s").unwrap(),
+    )
+    .unwrap()
 }
 
 fn refused(sent: &str, code: &str) -> Error {
@@ -65,45 +91,125 @@ fn a_refusal_is_of_the_kind_that_what_was_sent_makes_it() {
     for (code, kinds) in [
         (
             "invalid_grant",
-            [LoginNeeded, LoginNeeded, CodeExpired, Settings, Other],
+            [
+                LoginNeeded,
+                LoginNeeded,
+                CodeExpired,
+                Settings,
+                Other,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "access_denied",
-            [Denied, LoginNeeded, Denied, Settings, Other],
+            [
+                Denied,
+                LoginNeeded,
+                Denied,
+                Settings,
+                Other,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "expired_token",
-            [LoginNeeded, LoginNeeded, CodeExpired, Other, Other],
+            [
+                LoginNeeded,
+                LoginNeeded,
+                CodeExpired,
+                Other,
+                Other,
+                Other,
+                Other,
+            ],
         ),
         (
             "invalid_client",
-            [Settings, LoginNeeded, Settings, Settings, Settings],
+            [
+                Settings,
+                LoginNeeded,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "access_deny",
-            [Settings, LoginNeeded, Settings, Settings, Settings],
+            [
+                Settings,
+                LoginNeeded,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "unsupported_grant_type",
-            [Settings, LoginNeeded, Settings, Settings, Settings],
+            [
+                Settings,
+                LoginNeeded,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "invalid_request",
-            [LoginNeeded, LoginNeeded, LoginNeeded, Settings, Settings],
+            [
+                LoginNeeded,
+                LoginNeeded,
+                LoginNeeded,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "unheard_of",
-            [LoginNeeded, LoginNeeded, LoginNeeded, Other, Other],
+            [
+                LoginNeeded,
+                LoginNeeded,
+                LoginNeeded,
+                Other,
+                Other,
+                Other,
+                Other,
+            ],
         ),
         (
             "4101",
-            [Settings, LoginNeeded, Settings, Settings, Settings],
+            [
+                Settings,
+                LoginNeeded,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+                Settings,
+            ],
         ),
         (
             "4100",
-            [LoginNeeded, LoginNeeded, LoginNeeded, Other, Other],
+            [
+                LoginNeeded,
+                LoginNeeded,
+                LoginNeeded,
+                Other,
+                Other,
+                Other,
+                Other,
+            ],
         ),
-        ("4009", [Wait(SECOND); 5]),
+        ("4009", [Wait(SECOND); 7]),
     ] {
         for (sent, kind) in SENT.into_iter().zip(kinds) {
             let error = refused(sent, code);
@@ -116,7 +222,7 @@ fn a_refusal_is_of_the_kind_that_what_was_sent_makes_it() {
     }
 }
 
-/// Who reads "log in again" can ask for it, and nobody logs in to a JWT app.
+/// Who reads "log in again" can ask for it, and nobody logs in to a JWT app or a workload.
 #[test]
 fn the_words_and_the_kind_agree() {
     for code in [
@@ -131,8 +237,8 @@ fn the_words_and_the_kind_agree() {
             if shown.contains("log in") || shown.contains("start again") {
                 assert!(error.needs_login(), "{sent}: {shown}");
             }
-            let is_jwt = sent == "assertion";
-            assert!(!(is_jwt && shown.contains("log in")), "{shown}");
+            let is_nobodys = ["assertion", "client credentials", "id token"].contains(&sent);
+            assert!(!(is_nobodys && shown.contains("log in")), "{shown}");
         }
     }
     let shown = refused("assertion", "invalid_grant").to_string();
@@ -175,7 +281,7 @@ fn what_passes_is_waited_for() {
         let headers = [("retry-after", seconds)];
         Ok(reply_with(503, &headers, "<html>"))
     };
-    for sent in ["refresh token", "device code", "assertion", "no grant"] {
+    for sent in SENT.into_iter().skip(1) {
         for (came, pause) in [
             (Err(TransportFailure::NotSent), SECOND),
             (Err(TransportFailure::NoAnswer), SECOND),

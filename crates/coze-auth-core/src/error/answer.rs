@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::kind::{ErrorKind, GrantType};
+use super::kind::{ErrorKind, GrantType, Step};
 use super::report::report;
 use super::text::{MASK, ServerText, write_log_id};
 use super::{Retry, write_maybe_spent};
@@ -82,9 +82,33 @@ impl ErrorCode {
 
     /// What the person who gets this error can do about it, by what was sent.
     fn advice(&self, sent: Option<GrantType>) -> &'static str {
-        use GrantType::{Assertion, AuthorizationCode, DeviceCode, RefreshToken};
+        use GrantType::{
+            Assertion, AuthorizationCode, ClientCredentials, DeviceCode, RefreshToken,
+            TokenExchange,
+        };
         match (self, sent) {
-            (Self::InvalidRequest, Some(Assertion)) => "a parameter is wrong",
+            (Self::InvalidRequest, Some(Assertion | ClientCredentials | TokenExchange)) => {
+                "a parameter is wrong"
+            }
+            (Self::UnsupportedGrantType, Some(ClientCredentials | TokenExchange)) => {
+                "check the URL: it is not an endpoint for workloads, as it seems"
+            }
+            (
+                Self::InvalidClient | Self::InvalidGrant | Self::AccessDenied,
+                Some(ClientCredentials),
+            ) => {
+                "check the client id and the client secret, and that the endpoint is of the same environment"
+            }
+            (
+                Self::InvalidClient | Self::InvalidGrant | Self::AccessDenied,
+                Some(TokenExchange),
+            ) => {
+                "the id token was new: check the client id, and that both token endpoints are of the same environment"
+            }
+            // No access token was sent, so none is wrong.
+            (code, Some(ClientCredentials | TokenExchange)) if code.rejects_token() => {
+                "check the client id and the client secret, and that both token endpoints are of the same environment"
+            }
             (Self::InvalidRequest, _) => {
                 "a parameter is wrong or spent; if it is client_secret, a web app was used as a PKCE app"
             }
@@ -155,12 +179,31 @@ pub(crate) struct Origin {
     pub(crate) clock_skew: Option<ClockSkew>,
     /// What was traded for a token, if one was asked for.
     pub(crate) grant: Option<GrantType>,
+    /// The credential of an integration was asked for.
+    pub(crate) is_of_integration: bool,
 }
 
 impl Origin {
     /// Whether the status alone speaks of trouble that passes.
     fn passes(&self) -> bool {
-        self.status == 408 || self.status == 429 || self.status >= 500
+        !self.is_of_disabled_integration()
+            && (self.status == 408 || self.status == 429 || self.status >= 500)
+    }
+
+    /// Coze answers 500 for an integration that it does not give, each time (protocol §15.4).
+    fn is_of_disabled_integration(&self) -> bool {
+        self.is_of_integration && self.status == 500
+    }
+
+    /// Writes what may be wrong with an integration.
+    fn write_integration(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_of_disabled_integration() {
+            true => f.write_str(
+                "; its name may be wrong, or it is not enabled for this project: look at the project's integrations, since trying \
+                 again does not enable one",
+            ),
+            false => Ok(()),
+        }
     }
 
     fn retry_passing(&self) -> Retry {
@@ -215,7 +258,11 @@ impl Refused {
             ErrorCode::Number(4008 | 4009 | 4020) => {
                 Retry::passing(None, false, self.origin.retry_after)
             }
-            ErrorCode::InternalError | ErrorCode::Number(5000) => self.origin.retry_passing(),
+            ErrorCode::InternalError | ErrorCode::Number(5000)
+                if !self.origin.is_of_disabled_integration() =>
+            {
+                self.origin.retry_passing()
+            }
             _ if self.origin.passes() => self.origin.retry_passing(),
             _ => Retry::Never,
         }
@@ -227,9 +274,15 @@ impl Refused {
             AccessDenied, AccessDeny, ExpiredToken, InvalidClient, InvalidGrant, InvalidRequest,
             Number, UnsupportedGrantType,
         };
-        use GrantType::{Assertion, AuthorizationCode, DeviceCode, RefreshToken};
+        use GrantType::{
+            Assertion, AuthorizationCode, ClientCredentials, DeviceCode, RefreshToken,
+            TokenExchange,
+        };
         if let Some(kind) = self.origin.kind_passing(self.retry()) {
             return kind;
+        }
+        if self.origin.is_of_disabled_integration() {
+            return ErrorKind::Settings;
         }
         match (self.origin.grant, &self.code) {
             (Some(DeviceCode | AuthorizationCode), AccessDenied) => ErrorKind::Denied,
@@ -239,9 +292,16 @@ impl Refused {
             (_, InvalidClient | UnsupportedGrantType | AccessDeny | Number(4000 | 4101)) => {
                 ErrorKind::Settings
             }
-            // Nobody logs in to a JWT app; what it sends comes from its settings.
-            (Some(Assertion), InvalidGrant | InvalidRequest | AccessDenied)
+            // Nobody logs in to a JWT app or a workload; what it sends comes from its settings.
+            (
+                Some(Assertion | ClientCredentials | TokenExchange),
+                InvalidGrant | InvalidRequest | AccessDenied,
+            )
             | (None, InvalidRequest) => ErrorKind::Settings,
+            // With which codes Coze refuses them is not known (protocol §14).
+            (Some(ClientCredentials | TokenExchange), _) if self.status() == 401 => {
+                ErrorKind::Settings
+            }
             // Nor is it known what Coze says to a spent code (protocol §14).
             (Some(DeviceCode | AuthorizationCode), _) => ErrorKind::LoginNeeded,
             _ => ErrorKind::Other,
@@ -259,7 +319,8 @@ impl Refused {
         self.origin
             .clock_skew
             .filter(|skew| match self.code.rejects_token() {
-                true => skew.as_secs() < 0,
+                // A workload's requests have no time in them.
+                true => skew.as_secs() < 0 && !self.is_of_workload(),
                 false => self.is_of_assertion(),
             })
     }
@@ -275,6 +336,10 @@ impl Refused {
             )
     }
 
+    fn is_of_workload(&self) -> bool {
+        self.origin.grant.is_some_and(GrantType::is_of_workload)
+    }
+
     /// An assertion was refused for good.
     fn is_of_assertion(&self) -> bool {
         self.origin.grant == Some(GrantType::Assertion) && self.retry() == Retry::Never
@@ -283,7 +348,13 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Coze refused: {} (HTTP {})", self.code, self.status())?;
+        let step = Step(self.origin.grant);
+        write!(
+            f,
+            "Coze refused{step}: {} (HTTP {})",
+            self.code,
+            self.status()
+        )?;
         if !self.message.is_empty() {
             write!(f, ": {}", self.message)?;
         }
@@ -291,6 +362,7 @@ impl fmt::Display for Refused {
         if !advice.is_empty() {
             write!(f, "; {advice}")?;
         }
+        self.origin.write_integration(f)?;
         write_maybe_spent(f, self.retry(), self.origin.grant)?;
         match self.clock_skew() {
             Some(skew) => write!(f, "; {skew}: set it")?,
@@ -394,7 +466,8 @@ impl Unexpected {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         let kind = self.origin.kind_passing(self.retry());
-        kind.unwrap_or(match self.oddity {
+        kind.unwrap_or_else(|| match self.oddity {
+            _ if self.origin.is_of_disabled_integration() => ErrorKind::Settings,
             Oddity::Redirect | Oddity::TooLong => ErrorKind::Settings,
             _ => ErrorKind::Other,
         })
@@ -413,8 +486,9 @@ impl fmt::Display for Unexpected {
         } = self;
         write!(
             f,
-            "the answer of {} cannot be read (HTTP {}, {body_len} bytes): ",
+            "the answer of {}{} cannot be read (HTTP {}, {body_len} bytes): ",
             self.origin.of,
+            Step(self.origin.grant),
             self.status()
         )?;
         match oddity {
@@ -448,6 +522,7 @@ impl fmt::Display for Unexpected {
             Oddity::WrongType(member) => write!(f, "its {member} is of the wrong type"),
             Oddity::BadValue(member) => write!(f, "its {member} has a value that cannot be meant"),
         }?;
+        self.origin.write_integration(f)?;
         write_maybe_spent(f, self.retry(), self.origin.grant)?;
         write_log_id(f, self.log_id())
     }

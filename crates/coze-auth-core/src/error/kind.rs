@@ -1,5 +1,6 @@
 //! What applications branch on.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Retry;
@@ -45,7 +46,7 @@ impl ErrorKind {
     }
 }
 
-/// What a token request trades for a token (RFC 6749 §1.3, RFC 7523 §2.1, RFC 8628 §3.4).
+/// What a token request trades for a token (RFC 6749 §1.3, RFC 7523 §2.1, RFC 8628 §3.4, RFC 8693 §2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GrantType {
@@ -57,11 +58,33 @@ pub enum GrantType {
     DeviceCode,
     /// The assertion of a JWT app. Each attempt makes its own.
     Assertion,
+    /// The client id and secret of a workload, for an id token: step 1 of its grant.
+    ClientCredentials,
+    /// The id token of a workload, for an access token: step 2 of its grant.
+    TokenExchange,
 }
 
 impl GrantType {
     /// Whether the server may refuse a second use of it, and no other can be made without a person.
     pub(crate) const fn is_single_use(self) -> bool {
         matches!(self, Self::AuthorizationCode | Self::RefreshToken)
+    }
+
+    /// Whether it is a step of a workload's grant.
+    pub(crate) const fn is_of_workload(self) -> bool {
+        matches!(self, Self::ClientCredentials | Self::TokenExchange)
+    }
+}
+
+/// Which step it was, behind what an error speaks of, for a grant that has more than one.
+pub(super) struct Step(pub(super) Option<GrantType>);
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Some(GrantType::ClientCredentials) => " (step 1 of 2, client credentials)",
+            Some(GrantType::TokenExchange) => " (step 2 of 2, token exchange)",
+            _ => "",
+        })
     }
 }
