@@ -23,8 +23,8 @@ pub(crate) fn redirect(headers: &HeaderMap, to: &str, fault: Option<CallbackFaul
         Some(CallbackFault::Twice) => {
             let t = texts(headers);
             let mut reply = page(StatusCode::OK, t, &Twice { t, to });
-            // The picture is the app's callback.
-            let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src *; frame-ancestors 'none'; base-uri 'none'";
+            // The picture is the app's callback; `*` does not allow the icon of the page.
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src * data:; frame-ancestors 'none'; base-uri 'none'";
             let policy = HeaderValue::from_static(policy);
             reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
             reply

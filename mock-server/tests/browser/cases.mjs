@@ -1,6 +1,7 @@
 // The cases; each prints `ok NAME` or `FAIL NAME why`.
 import assert from 'node:assert/strict'
 import { CALLBACK, PKCE, TWO_USERS, WEB, authorizeUrl, exchange, id, login, me, open, poll, post, s256, startBrowser, startDevice, startMock, violations } from './harness.mjs'
+import callbacks from './callbacks.mjs'
 import foreign from './foreign.mjs'
 import loopback from './loopback.mjs'
 import sdk from './sdk.mjs'
@@ -382,6 +383,7 @@ test('front', async ({ browser, base }) => {
   await visit.context.close()
 })
 
+callbacks(test)
 loopback(test)
 /** What they print in the end. */
 const print = [sdk(test), foreign(test)]

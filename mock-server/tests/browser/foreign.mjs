@@ -1,19 +1,11 @@
 // Pages of a foreign origin: what of all that they can send gets through, and that nothing of it changes anything.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:net'
 import { PKCE, WEB, authorizeUrl, id, open, post, startBrowser, startDevice, startMock } from './harness.mjs'
+import { freePort } from './loopback.mjs'
 import { EVERYWHERE, PORT } from './pages.mjs'
 
 const FOREIGN = `http://evil.example:${PORT}`
 const tables = []
-
-const freePort = () =>
-  new Promise((good) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => good(port))
-    })
-  })
 
 /** All that a page could have changed; `base` is where the test reaches the mock. */
 async function state(base) {

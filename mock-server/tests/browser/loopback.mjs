@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { PKCE, WEB, id, startProfile, violations } from './harness.mjs'
 
 /** A port that nobody has: the redirect URI is registered, so each login has to come back to the same. */
-const freePort = () =>
+export const freePort = () =>
   new Promise((good) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address()
@@ -18,7 +18,7 @@ const freePort = () =>
   })
 
 /** `coze-auth login`, in a home of its own, up to the address that its browser is started with. */
-async function startLogin(home, base, redirect, how = '--pkce') {
+export async function startLogin(home, base, redirect, how = '--pkce') {
   const opened = join(home, 'opened')
   rmSync(opened, { force: true })
   const browser = join(home, 'browser')
@@ -59,7 +59,7 @@ async function startLogin(home, base, redirect, how = '--pkce') {
 }
 
 /** The exchanges of codes that the mock has answered, as status. */
-async function exchanges(base) {
+export async function exchanges(base) {
   const { requests } = await (await fetch(`${base}/_mock/v1/requests?endpoint=token`)).json()
   return requests.filter(({ grant }) => grant === 'authorization_code').map(({ outcome }) => outcome.status)
 }
