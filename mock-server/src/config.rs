@@ -102,6 +102,7 @@ pub(crate) fn apply(mut options: Options, text: &str, whom: For) -> Result<Optio
             "handshake",
             "head",
             "body",
+            "answer",
             "idle",
             "memory_mb",
         ];
@@ -150,6 +151,7 @@ fn read_connections(reader: &mut Reader<'_>, table: &Table<'_, '_>, limits: &mut
         ("handshake", &mut limits.handshake),
         ("head", &mut limits.head),
         ("body", &mut limits.body),
+        ("answer", &mut limits.answer),
         ("idle", &mut limits.idle),
     ] {
         let seconds = reader.seconds(table, key, MAX_TTL_S);

@@ -32,6 +32,9 @@ pub(crate) const MAX_HEAD_TIME: Duration = Duration::from_secs(30);
 /// Maximum time for the body of a request, unless the configuration says otherwise.
 pub(crate) const MAX_BODY_TIME: Duration = Duration::from_secs(60);
 
+/// Maximum time for which a client takes nothing of an answer that is there for it, unless the configuration says otherwise.
+pub(crate) const MAX_ANSWER_TIME: Duration = Duration::from_secs(60);
+
 /// Maximum time between the requests of a connection, unless the configuration says otherwise. The pools of many clients
 /// keep a connection for 90 seconds, and one that ends just when a request is sent fails that request.
 pub(crate) const MAX_IDLE_TIME: Duration = Duration::from_secs(5 * 60);
@@ -129,8 +132,9 @@ pub(crate) const MAX_WAIT_MS: u64 = 60_000;
 /// How long such a client waits unless it says otherwise.
 pub(crate) const DEFAULT_WAIT_MS: u64 = 10_000;
 
-/// Maximum number of clients that wait for requests of a world: each has a thread.
-pub(crate) const MAX_WAITING_CLIENTS: usize = 64;
+/// Maximum number of clients of the control plane that wait, over all worlds: for requests, for events, at gates. Each may
+/// have a thread.
+pub(crate) const MAX_WAITING_CLIENTS: usize = 256;
 
 /// Maximum number of named worlds (the first is not counted). When there are more, one that was used once is evicted, else
 /// one that is not in use.

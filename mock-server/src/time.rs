@@ -1,4 +1,5 @@
-//! The clock of a world, and a ticker that needs no runtime.
+//! The clock of a world, and ticks and waits that need no runtime.
 
 pub(crate) mod clock;
 pub(crate) mod ticker;
+pub(crate) mod waiting_thread;

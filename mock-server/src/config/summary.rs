@@ -130,6 +130,7 @@ fn limits(options: &Options, text: &mut String) {
             "wait at GET /gates/{name}",
             written(limits::MAX_WAIT_MS / 1000),
         ),
+        ("clients that wait", limits::MAX_WAITING_CLIENTS.to_string()),
         ("worlds", limits::MAX_WORLDS.to_string()),
         (
             "memory of all worlds",
@@ -154,6 +155,10 @@ fn limits(options: &Options, text: &mut String) {
         ("TLS handshake", written(connections.handshake.as_secs())),
         ("wait for a head", written(connections.head.as_secs())),
         ("wait for a body", written(connections.body.as_secs())),
+        (
+            "answer that is not taken",
+            written(connections.answer.as_secs()),
+        ),
         ("idle connection", written(connections.idle.as_secs())),
         ("bodies under way", format!("{} bytes", limits::MAX_BODIES)),
         ("HTTP/2 streams at once", limits::MAX_STREAMS.to_string()),

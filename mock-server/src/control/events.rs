@@ -8,7 +8,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::reply::Problem;
-use super::requests::not_too_many_wait;
+use super::requests::waiting_client;
 use crate::journal::Journal;
 use crate::web::in_world::InWorld;
 use crate::web::journal_stream::{JournalStream, StreamEvent};
@@ -26,7 +26,7 @@ pub(super) async fn events(
             _ => return Err(Problem::bad("expected after=SEQ and limit=N")),
         }
     }
-    not_too_many_wait(&world)?;
+    let client = waiting_client(&world)?;
     let epoch = world.notifier.epoch();
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
@@ -38,7 +38,7 @@ pub(super) async fn events(
         known(journal).unwrap_or(oldest - 1)
     };
     let mut response = Response::new(Body::new(JournalStream::new(
-        world, epoch, after, left, render,
+        client, world, epoch, after, left, render,
     )));
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("text/event-stream");

@@ -11,6 +11,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::reply::{Handled, Json, Problem, done, parse};
+use super::requests::waiting_client;
 use crate::intercept::gate::GateState;
 use crate::intercept::phase::At;
 use crate::intercept::selector::SelectorSpec;
@@ -64,6 +65,7 @@ pub(super) async fn watch(InWorld(world): InWorld, Path(name): Path<String>, uri
         }
     }
     let gate = find(&world, &name)?;
+    let _client = waiting_client(&world)?;
     let n = usize::try_from(wanted).unwrap_or(usize::MAX);
     let reached = gate.arrived(n, Duration::from_millis(wait_ms)).await;
     let (arrived, waiting) = gate.counts();

@@ -16,18 +16,17 @@ use crate::journal::record::Record;
 use crate::limits::{DEFAULT_WAIT_MS, MAX_WAIT_MS, MAX_WAITING_CLIENTS};
 use crate::web::base_url::seen;
 use crate::web::in_world::InWorld;
-use crate::web::journal_stream::full;
 use crate::world::World;
-use crate::world::wait::Waited;
+use crate::world::wait::{Waited, WaitingClient};
 
-pub(super) fn not_too_many_wait(world: &World) -> Result<(), Problem> {
-    if !full(world) {
-        return Ok(());
-    }
-    let text = format!(
-        "{MAX_WAITING_CLIENTS} clients are already waiting for requests; try again when one has its answer"
-    );
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
+/// A client that is about to wait.
+pub(super) fn waiting_client(world: &World) -> Result<WaitingClient, Problem> {
+    world.waiting_client().ok_or_else(|| {
+        let text = format!(
+            "{MAX_WAITING_CLIENTS} clients already wait for requests, events and gates of all worlds together: end some (GET /events, /requests/next, /gates/{{name}}, open dashboards), or try again when one has its answer"
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    })
 }
 
 #[derive(Default)]
@@ -119,7 +118,7 @@ pub(super) async fn jsonl(InWorld(world): InWorld, uri: Uri) -> Result<Response,
 
 pub(super) async fn next(InWorld(world): InWorld, uri: Uri) -> Handled {
     let filter = filter(&uri, &["after", "timeout_ms"])?;
-    not_too_many_wait(&world)?;
+    let _client = waiting_client(&world)?;
     let timeout = Duration::from_millis(filter.wait_ms.unwrap_or(DEFAULT_WAIT_MS));
     let epoch = world.notifier.epoch();
     let look = move |state: &crate::state::State| {

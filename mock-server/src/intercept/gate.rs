@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::phase::At;
 use super::selector::On;
+use crate::time::waiting_thread::on_thread;
 
 #[derive(Debug)]
 pub(crate) struct GateState {
@@ -108,7 +108,12 @@ impl GateState {
     }
 
     pub(crate) fn arrived_blocking(&self, n: usize, timeout: Duration) -> bool {
-        let coming = |state: &mut State| state.arrived < n && !state.open;
+        self.arrived_unless(n, timeout, &|| false)
+    }
+
+    /// Waits for `n` arrivals, or until `given_up` returns true.
+    fn arrived_unless(&self, n: usize, timeout: Duration, given_up: &dyn Fn() -> bool) -> bool {
+        let coming = |state: &mut State| state.arrived < n && !state.open && !given_up();
         let waited = self
             .changed
             .wait_timeout_while(self.state(), timeout, coming);
@@ -116,15 +121,20 @@ impl GateState {
         state.arrived >= n
     }
 
-    /// Waits for `n` arrivals. A thread keeps the time, since the caller's runtime may have no timer or a paused one. The
-    /// thread ends with the gate at the latest.
+    /// Waits for `n` arrivals, on a thread that ends when nobody waits any more.
     pub(crate) async fn arrived(self: &Arc<Self>, n: usize, timeout: Duration) -> bool {
         if self.counts().0 >= n {
             return true;
         }
-        let (sender, arrived) = oneshot::channel();
-        let gate = self.clone();
-        thread::spawn(move || sender.send(gate.arrived_blocking(n, timeout)));
+        let (gate, woken) = (self.clone(), self.clone());
+        let arrived = on_thread(
+            move || {
+                // Under the lock, so that the thread does not look before this and sleep after it.
+                let _locked = woken.state();
+                woken.changed.notify_all();
+            },
+            move |given_up| gate.arrived_unless(n, timeout, given_up),
+        );
         arrived.await.unwrap_or(false)
     }
 }
@@ -132,6 +142,7 @@ impl GateState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
     use std::time::Instant;
 
     #[test]
@@ -163,6 +174,24 @@ mod tests {
             }
             assert_eq!(waiter.join().ok(), Some(!opened));
             assert!(since.elapsed() < guard, "by the end of its time alone");
+        }
+    }
+
+    /// Otherwise threads of disconnected clients would accumulate.
+    #[test]
+    fn the_thread_ends_when_nobody_waits_for_arrivals() {
+        let guard = Duration::from_secs(20);
+        let gate = GateState::new("refreshes", On::token(), At::Request);
+        {
+            let mut waiting = Box::pin(gate.arrived(1, guard));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(waiting.as_mut().poll(&mut context).is_pending());
+            assert!(Arc::strong_count(&gate) > 1, "the thread has it");
+        }
+        let since = Instant::now();
+        while Arc::strong_count(&gate) > 1 {
+            assert!(since.elapsed() < guard / 2, "by the end of its time alone");
+            thread::yield_now();
         }
     }
 }

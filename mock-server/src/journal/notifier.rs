@@ -63,6 +63,7 @@ impl Notifier {
     }
 
     /// Number of threads that wait.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.progress().waiting
     }

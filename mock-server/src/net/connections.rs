@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::limits::{
-    FAREWELL, MAX_BODIES, MAX_BODY_TIME, MAX_CONNECTIONS, MAX_HANDSHAKE_TIME, MAX_HEAD,
-    MAX_HEAD_TIME, MAX_IDLE_TIME,
+    FAREWELL, MAX_ANSWER_TIME, MAX_BODIES, MAX_BODY_TIME, MAX_CONNECTIONS, MAX_HANDSHAKE_TIME,
+    MAX_HEAD, MAX_HEAD_TIME, MAX_IDLE_TIME,
 };
 
 /// How many connections a mock has, and how long it waits for what.
@@ -29,6 +29,8 @@ pub(crate) struct ConnectionLimits {
     pub(crate) head: Duration,
     /// For the body of a request.
     pub(crate) body: Duration,
+    /// For the client to take something of an answer that is there for it.
+    pub(crate) answer: Duration,
     /// For the next request of a connection.
     pub(crate) idle: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for ConnectionLimits {
             handshake: MAX_HANDSHAKE_TIME,
             head: MAX_HEAD_TIME,
             body: MAX_BODY_TIME,
+            answer: MAX_ANSWER_TIME,
             idle: MAX_IDLE_TIME,
         }
     }
@@ -52,18 +55,19 @@ impl ConnectionLimits {
             Phase::First | Phase::Head => self.head,
             Phase::Idle => self.idle,
             Phase::Farewell => FAREWELL,
+            Phase::Answer => self.answer,
         }
     }
 
     /// How often the thread looks.
     fn step(&self) -> Duration {
-        let all = [self.handshake, self.head, self.body, self.idle];
+        let all = [self.handshake, self.head, self.body, self.answer, self.idle];
         let least = all.into_iter().min().unwrap_or_default();
         (least / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
 }
 
-/// What the mock waits for, if none of the connection's requests is under way.
+/// What the mock waits for; all but [`Answer`](Self::Answer) while none of the connection's requests is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Handshake,
@@ -75,14 +79,17 @@ enum Phase {
     Idle,
     /// The client's end of a connection whose own end a fault has closed.
     Farewell,
+    /// The client, which takes nothing of an answer that is there for it.
+    Answer,
 }
 
-const PHASES: [Phase; 5] = [
+const PHASES: [Phase; 6] = [
     Phase::Handshake,
     Phase::First,
     Phase::Head,
     Phase::Idle,
     Phase::Farewell,
+    Phase::Answer,
 ];
 
 #[derive(Debug)]
@@ -177,6 +184,10 @@ impl Table {
             if is_silent && is_over(since, limits.of(phase)) {
                 connection.end(phase);
             }
+            let untaken = connection.untaken_since();
+            if untaken.is_some_and(|since| is_over(since, limits.answer)) {
+                connection.end(Phase::Answer);
+            }
         }
         for body in self.bodies.values() {
             if is_over(body.since, limits.body) {
@@ -243,6 +254,9 @@ impl Connections {
             state: AtomicU64::new(packed(Phase::First, now)),
             requests: AtomicU32::new(0),
             incomplete: AtomicU32::new(0),
+            blocked: AtomicU64::new(NEVER),
+            answers: Mutex::default(),
+            slow_until: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             task: OnceLock::new(),
         });
@@ -324,9 +338,18 @@ pub(crate) struct Connection {
     requests: AtomicU32,
     /// How many of them wait for the rest of their body.
     incomplete: AtomicU32,
+    /// Since when its socket takes nothing of what is written, or [`NEVER`].
+    blocked: AtomicU64,
+    /// Those that HTTP/2 sends as the client's windows allow.
+    answers: Mutex<Vec<Weak<OfferedAnswer>>>,
+    /// Until when a fault makes it slow, at most.
+    slow_until: AtomicU64,
     ending: AtomicBool,
     task: OnceLock<AbortHandle>,
 }
+
+/// A time that has not come.
+const NEVER: u64 = u64::MAX;
 
 fn packed(phase: Phase, since: u64) -> u64 {
     (since << 3) | phase as u64
@@ -386,6 +409,36 @@ impl Connection {
         }
     }
 
+    /// The socket has taken something, or not, of what is written.
+    pub(crate) fn writes(&self, blocked: bool) {
+        if (self.blocked.load(Ordering::Relaxed) != NEVER) != blocked {
+            let since = if blocked { self.shared.now() } else { NEVER };
+            self.blocked.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// A fault sends its answer slowly from now on.
+    pub(crate) fn slows(&self, at_most: Duration) {
+        let at_most = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+        let until = self.shared.now().saturating_add(at_most);
+        self.slow_until.store(until, Ordering::Relaxed);
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Vec<Weak<OfferedAnswer>>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the client has taken nothing of what is there for it: of one of its answers, or of all.
+    fn untaken_since(&self) -> Option<u64> {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        let blocked = (blocked != NEVER).then_some(blocked);
+        // Dropped after the lock, since an answer removes itself from the list.
+        let answers: Vec<_> = self.answers().iter().filter_map(Weak::upgrade).collect();
+        let answers = answers.iter().filter_map(|answer| answer.untaken_since());
+        let since = answers.chain(blocked).min()?;
+        Some(since.max(self.slow_until.load(Ordering::Relaxed)))
+    }
+
     pub(crate) fn says_farewell(&self) {
         self.enter(Phase::Farewell);
     }
@@ -429,6 +482,88 @@ impl Drop for RequestUnderWay {
             this.enter(Phase::Idle);
         }
         this.requests.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl RequestUnderWay {
+    /// Its answer over HTTP/2, which is there for the client from now on.
+    pub(crate) fn offered(self) -> Arc<OfferedAnswer> {
+        let connection = self.0.clone();
+        let taking = Taking {
+            since: connection.shared.now(),
+            parts: 0,
+            waits: false,
+        };
+        let answer = Arc::new(OfferedAnswer {
+            taking: Mutex::new(taking),
+            request: self,
+        });
+        connection.answers().push(Arc::downgrade(&answer));
+        answer
+    }
+}
+
+/// An answer over HTTP/2, until the client has taken all of it.
+#[derive(Debug)]
+pub(crate) struct OfferedAnswer {
+    taking: Mutex<Taking>,
+    request: RequestUnderWay,
+}
+
+#[derive(Debug)]
+struct Taking {
+    /// When the client took something, or when there was something for it again.
+    since: u64,
+    /// How many parts are not taken.
+    parts: usize,
+    /// The answer itself has nothing more for now.
+    waits: bool,
+}
+
+impl OfferedAnswer {
+    fn taking(&self) -> MutexGuard<'_, Taking> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn untaken_since(&self) -> Option<u64> {
+        let taking = self.taking();
+        (taking.parts > 0 || !taking.waits).then_some(taking.since)
+    }
+
+    /// There is another part for the client.
+    pub(crate) fn gives(&self) {
+        let mut taking = self.taking();
+        // Behind a part that is not taken it changes nothing.
+        if taking.parts == 0 {
+            taking.since = self.request.0.shared.now();
+        }
+        taking.parts += 1;
+        taking.waits = false;
+    }
+
+    /// The client has taken something.
+    pub(crate) fn is_taken(&self) {
+        self.taking().since = self.request.0.shared.now();
+    }
+
+    /// The client has taken a part, or will never do so.
+    pub(crate) fn is_over(&self) {
+        let mut taking = self.taking();
+        taking.since = self.request.0.shared.now();
+        taking.parts -= 1;
+    }
+
+    /// There is nothing more for now.
+    pub(crate) fn waits(&self) {
+        self.taking().waits = true;
+    }
+}
+
+impl Drop for OfferedAnswer {
+    fn drop(&mut self) {
+        let this: *const Self = self;
+        let mut answers = self.request.0.answers();
+        answers.retain(|answer| !std::ptr::eq(answer.as_ptr(), this));
     }
 }
 
@@ -519,5 +654,44 @@ impl Drop for BodyUnderWay {
         let mut table = self.connection.shared.table();
         table.bodies.remove(&self.id);
         table.held -= self.held;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_behind_a_part_that_is_not_taken_changes_nothing() {
+        let entry = Connections::new(ConnectionLimits::default()).enter();
+        let at = |now: u64| entry.connection.shared.now.store(now, Ordering::Relaxed);
+        let since = || entry.connection.untaken_since();
+        assert_eq!(since(), None);
+        at(10);
+        let answer = entry.connection.begin().offered();
+        assert_eq!(since(), Some(10), "it is there");
+        at(20);
+        answer.gives();
+        answer.waits();
+        at(30);
+        answer.gives();
+        answer.waits();
+        assert_eq!(since(), Some(20));
+        at(40);
+        answer.is_taken();
+        assert_eq!(since(), Some(40), "a piece of the first");
+        at(50);
+        answer.is_over();
+        assert_eq!(since(), Some(50), "the second is left");
+        answer.is_over();
+        assert_eq!(since(), None, "all is taken, and there is no more for now");
+        drop(answer);
+        assert!(entry.connection.answers().is_empty());
+        entry.connection.writes(true);
+        at(60);
+        entry.connection.writes(true);
+        assert_eq!(since(), Some(50));
+        entry.connection.writes(false);
+        assert_eq!(since(), None);
     }
 }

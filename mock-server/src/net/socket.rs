@@ -171,6 +171,7 @@ impl FaultStream {
             },
             SocketFault::Garbage(bytes) => Now::Garbage(bytes),
             SocketFault::Drip(period) => {
+                self.connection.slows(MAX_FAULT_TIME);
                 // Otherwise the system gathers the bytes until the first is acknowledged.
                 self.stream.set_nodelay();
                 Now::Drip {
@@ -325,6 +326,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use crate::net::connections::Connections;
+    use crate::net::tls::Socket;
 
     /// A whole answer of a byte a minute would take hours.
     #[test]
@@ -338,7 +340,8 @@ mod tests {
             let _client = TcpStream::connect(to).await.expect("a connection");
             let (stream, _) = listener.accept().await.expect("a connection");
             let entry = Connections::new(Default::default()).enter();
-            let stream = Stream::new(stream, None).await.expect("no handshake");
+            let socket = Socket::new(stream, entry.connection.clone());
+            let stream = Stream::new(socket, None).await.expect("no handshake");
             let mut stream = FaultStream::new(stream, entry.connection.clone());
             stream.handle.inject(SocketFault::Drip(MAX_FAULT_TIME));
             let first = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"answer")).await;

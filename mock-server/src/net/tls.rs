@@ -1,6 +1,7 @@
 //! TLS on the mock's sockets, with a certificate of its own CA or one from files.
 
 use std::collections::BTreeSet;
+use std::io::IoSlice;
 use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -19,9 +20,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-
-use crate::redact;
 use tokio_rustls::server::TlsStream;
+
+use super::connections::Connection;
+use crate::redact;
 
 /// The lifetime of certificates; some clients refuse more than 825 days.
 const VALID: Duration = Duration::from_secs(800 * 24 * 3600);
@@ -161,10 +163,69 @@ fn validity(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
+/// The socket of a connection, which tells the connection whether the client takes what is written.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl Socket {
+    pub(crate) const fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection }
+    }
+
+    fn written<T>(&self, polled: Poll<T>) -> Poll<T> {
+        self.connection.writes(polled.is_pending());
+        polled
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// A connection.
 pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl fmt::Debug for Stream {
@@ -178,10 +239,10 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     /// Shakes hands, if there is TLS.
-    pub(crate) async fn new(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+    pub(crate) async fn new(socket: Socket, tls: Option<&Tls>) -> io::Result<Self> {
         match tls {
-            None => Ok(Self::Plain(stream)),
-            Some(tls) => Ok(Self::Tls(Box::new(tls.acceptor.accept(stream).await?))),
+            None => Ok(Self::Plain(socket)),
+            Some(tls) => Ok(Self::Tls(Box::new(tls.acceptor.accept(socket).await?))),
         }
     }
 
@@ -195,8 +256,8 @@ impl Stream {
 
     fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Plain(socket) => &socket.stream,
+            Self::Tls(stream) => &stream.get_ref().0.stream,
         }
     }
 

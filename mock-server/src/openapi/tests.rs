@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{controls, document, read};
+use crate::intercept::fault_kind::KINDS;
 use crate::journal::log_id::LogIds;
 use crate::net::addressing::Addressing;
 use crate::openapi;
@@ -33,6 +34,32 @@ fn standard() -> Value {
 fn paths(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().expect("an object");
     paths.keys().cloned().collect()
+}
+
+/// Of each; `http2.rs` of the tests has them as clients see them.
+#[test]
+fn it_says_what_a_fault_of_the_socket_is_over_http2() {
+    let document = standard();
+    let text = document["info"]["description"].as_str().expect("a text");
+    let (_, text) = text
+        .split_once("A fault of the socket (")
+        .expect("it is named");
+    let (named, text) = text
+        .split_once(") is then one of the whole connection")
+        .expect("whose it is");
+    let kinds: Vec<_> = KINDS
+        .iter()
+        .filter(|kind| kind.socket)
+        .map(|kind| kind.name)
+        .collect();
+    assert_eq!(named.replace('`', ""), kinds.join(", "));
+    for kind in kinds {
+        assert!(
+            text.contains(&format!("`{kind}`")),
+            "what others see of {kind}"
+        );
+    }
+    assert!(text.contains("other streams"));
 }
 
 /// Its paths of the data plane are those of the protocol's table, E1 to E8.

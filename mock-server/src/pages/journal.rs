@@ -15,7 +15,7 @@ use crate::html::texts::Texts;
 use crate::html::{language, texts};
 use crate::journal::entry::{Explanation, JournalEntry};
 use crate::web::in_world::InWorld;
-use crate::web::journal_stream::{JournalStream, StreamEvent, full};
+use crate::web::journal_stream::{JournalStream, StreamEvent};
 use crate::web::routes::into_response;
 use crate::world::World;
 
@@ -130,19 +130,21 @@ pub(super) async fn start(headers: HeaderMap) -> Response {
 pub(super) async fn live(InWorld(world): InWorld, headers: HeaderMap) -> Response {
     let t = language::texts(&headers);
     let head = Live { t }.render().expect("our templates render");
-    let busy = full(&world);
     let epoch = world.notifier.epoch();
     let after = world.state().journal.newest().saturating_sub(SHOWN);
     let render = match t.lang {
         "en" => |what: &StreamEvent<'_>| render_row(&texts::EN, what),
         _ => |what: &StreamEvent<'_>| render_row(&texts::ZH, what),
     };
-    let mut response = if busy {
-        let row = format!("<tr><td colspan=5>{}</td></tr>", t.busy);
-        Response::new(Body::from(head + &row))
-    } else {
-        let events = JournalStream::new(world, epoch, after, u64::MAX, render).after_text(head);
-        Response::new(Body::new(events))
+    let mut response = match world.waiting_client() {
+        None => {
+            let row = format!("<tr><td colspan=5>{}</td></tr>", t.busy);
+            Response::new(Body::from(head + &row))
+        }
+        Some(client) => {
+            let events = JournalStream::new(client, world, epoch, after, u64::MAX, render);
+            Response::new(Body::new(events.after_text(head)))
+        }
     };
     set_headers(response.headers_mut(), t);
     let policy = HeaderValue::from_static(FRAME_POLICY);

@@ -17,7 +17,7 @@ use crate::limits::{
 use crate::net::connections::Entry;
 use crate::net::port::Port;
 use crate::net::socket::FaultStream;
-use crate::net::tls::{Stream, Tls};
+use crate::net::tls::{Socket, Stream, Tls};
 
 /// Answers the connections of `port` until `stopped`, and returns when the requests that are under way then have ended.
 pub(crate) async fn serve(
@@ -99,8 +99,9 @@ async fn one(
     if tls.is_some() {
         connection.shakes_hands();
     }
+    let socket = Socket::new(stream, connection.clone());
     let stream = tokio::select! {
-        stream = Stream::new(stream, tls.as_deref()) => stream,
+        stream = Stream::new(socket, tls.as_deref()) => stream,
         _ = stops.changed() => return,
     };
     let stream = match stream {

@@ -53,7 +53,8 @@ impl Service<Request<Incoming>> for Connection {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let under_way = self.connection.begin();
-        let handle = match request.version() {
+        let version = request.version();
+        let handle = match version {
             http::Version::HTTP_2 => self.handle.of_one_stream(),
             _ => self.handle.clone(),
         };
@@ -65,23 +66,23 @@ impl Service<Request<Incoming>> for Connection {
             Entry::PassesFor(page) => Some(page),
             Entry::Answered(response) => {
                 let answering = ready(Ok(*response));
-                return Box::pin(answered(answering, None, handle, under_way));
+                return Box::pin(answered(answering, None, handle, (under_way, version)));
             }
         };
         let path = request.uri().path();
         if data::is_data(path) && (*alone || !world_routing::is_named(path)) {
             let answering = data::data(root.clone(), request, Some(handle.clone()));
-            return Box::pin(answered(answering, page, handle, under_way));
+            return Box::pin(answered(answering, page, handle, (under_way, version)));
         }
         request.extensions_mut().insert(ConnectInfo(handle.clone()));
         let mut routes = self.made_by.router.clone();
         if *alone {
             let answering = world_routing::alone(routes, root.clone(), request);
             let answering = async { Ok(answering.await) };
-            return Box::pin(answered(answering, page, handle, under_way));
+            return Box::pin(answered(answering, page, handle, (under_way, version)));
         }
         let answering = routes.call(request);
-        Box::pin(answered(answering, page, handle, under_way))
+        Box::pin(answered(answering, page, handle, (under_way, version)))
     }
 }
 
@@ -89,12 +90,12 @@ async fn answered(
     answering: impl Future<Output = Result<Response, Infallible>>,
     page: Option<Page>,
     handle: ConnectionHandle,
-    under_way: RequestUnderWay,
+    (under_way, version): (RequestUnderWay, http::Version),
 ) -> Result<http::Response<Answer>, Infallible> {
     let mut response = answering.await?;
     if let Some(page) = page {
         page.open(&mut response);
     }
     let fault = handle.answer_fault().map(|fault| (fault, handle));
-    Ok(response.map(|body| Answer::new(body, fault, under_way)))
+    Ok(response.map(|body| Answer::new(body, fault, under_way, version)))
 }

@@ -13,14 +13,8 @@ use http_body::Frame;
 use crate::journal::Journal;
 use crate::journal::entry::JournalEntry;
 use crate::journal::filter::RequestFilter;
-use crate::limits::MAX_WAITING_CLIENTS;
 use crate::world::World;
-use crate::world::wait::Waited;
-
-/// Returns true if the maximum number of clients wait for requests.
-pub(crate) fn full(world: &World) -> bool {
-    world.notifier.waiting() >= MAX_WAITING_CLIENTS
-}
+use crate::world::wait::{Waited, WaitingClient};
 
 /// Maximum silence of the stream; proxies close connections that are silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -44,6 +38,7 @@ type Waiting = Pin<Box<dyn Future<Output = Waited<()>> + Send>>;
 
 /// A reader's position in the journal. Nothing else is kept for it, so a slow reader may lose evicted requests.
 pub(crate) struct JournalStream {
+    _client: WaitingClient,
     world: Arc<World>,
     epoch: u64,
     after: u64,
@@ -60,6 +55,7 @@ impl JournalStream {
     /// Makes a stream of the requests after `after`, at most `left`, as `render` writes them. `epoch` is that of the notifier,
     /// read before `after`.
     pub(crate) fn new(
+        client: WaitingClient,
         world: Arc<World>,
         epoch: u64,
         after: u64,
@@ -67,6 +63,7 @@ impl JournalStream {
         render: Render,
     ) -> Self {
         Self {
+            _client: client,
             world,
             epoch,
             after,

@@ -1,14 +1,13 @@
 //! Waiting for a request that a world has not received yet.
 
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use super::World;
-use crate::journal::notifier::Notifier;
+use crate::limits::MAX_WAITING_CLIENTS;
 use crate::state::State;
+use crate::time::waiting_thread::on_thread;
 
 /// The result of waiting.
 #[derive(Debug)]
@@ -19,20 +18,39 @@ pub(crate) enum Waited<T> {
     Closed,
 }
 
-/// Wakes the waiting thread when nobody wants its result any more.
-struct Listener<T> {
-    receiver: oneshot::Receiver<Waited<T>>,
-    notifier: Arc<Notifier>,
+/// The clients of the control plane that wait, over all worlds of a mock.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingClients(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct WaitingClient(Arc<AtomicUsize>);
+
+impl WaitingClients {
+    /// None if there are as many as there may be.
+    fn enter(&self) -> Option<WaitingClient> {
+        let one = WaitingClient(self.0.clone());
+        // The new one is dropped if there are too many before it.
+        (self.0.fetch_add(1, Ordering::Relaxed) < MAX_WAITING_CLIENTS).then_some(one)
+    }
 }
 
-impl<T> Drop for Listener<T> {
+impl Drop for WaitingClient {
     fn drop(&mut self) {
-        self.receiver.close();
-        self.notifier.wake();
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl World {
+    /// A client of the control plane that is about to wait; none if there are as many as there may be.
+    pub(crate) fn waiting_client(&self) -> Option<WaitingClient> {
+        match self.worlds() {
+            Some(worlds) => worlds.waiting.enter(),
+            // The mock has ended, so nobody waits for long.
+            None => WaitingClients::default().enter(),
+        }
+    }
+
     /// Asks `look` now and after every request, until it finds something. [`Waited::Closed`] if
     /// the notifier has another epoch than `epoch`.
     pub(crate) fn wait_blocking<T>(
@@ -62,8 +80,7 @@ impl World {
         }
     }
 
-    /// As [`wait_blocking`](Self::wait_blocking). A thread keeps the time: the caller's
-    /// runtime may have no timer, a paused one, or not be there at all.
+    /// As [`wait_blocking`](Self::wait_blocking), on a thread of its own.
     pub(crate) async fn wait<T: Send + 'static>(
         self: &Arc<Self>,
         epoch: u64,
@@ -73,24 +90,21 @@ impl World {
         if let Some(found) = look(&self.state()) {
             return Waited::Found(found);
         }
-        let (sender, receiver) = oneshot::channel();
-        let mut listener = Listener {
-            receiver,
-            notifier: self.notifier.clone(),
-        };
+        let notifier = self.notifier.clone();
         let world = self.clone();
-        thread::spawn(move || {
-            let waited = world.wait_blocking(epoch, timeout, look, || sender.is_closed());
-            // An error means that the listener was dropped.
-            let _ = sender.send(waited);
-        });
-        (&mut listener.receiver).await.unwrap_or(Waited::Closed)
+        let waited = on_thread(
+            move || notifier.wake(),
+            move |given_up| world.wait_blocking(epoch, timeout, look, given_up),
+        );
+        waited.await.unwrap_or(Waited::Closed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
+
     use crate::journal::filter::RequestFilter;
     use crate::journal::log_id::LogIds;
     use crate::oauth::dispatch;

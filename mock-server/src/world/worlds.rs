@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::memory::{Home, Locked, Memory, WORLD};
 use super::own_port::{Ports, ServePorts};
+use super::wait::WaitingClients;
 use super::{NOWHERE, World};
 use crate::journal::log_id::LogIds;
 use crate::limits::{MAX_ENDED_WORLDS, MAX_WORLDS, UNUSED_WORLD, WORLD_IN_USE};
@@ -29,6 +30,7 @@ pub(crate) struct Worlds {
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
     pub(super) ports: Ports,
+    pub(super) waiting: WaitingClients,
     /// By the digest of a name: how many worlds of that name have given log ids and ended.
     rounds: Mutex<CappedMap<u16>>,
     memory: Arc<Memory>,
@@ -89,6 +91,7 @@ impl Worlds {
                 root_url: OnceLock::new(),
                 named: Mutex::default(),
                 ports: Ports::default(),
+                waiting: WaitingClients::default(),
                 rounds: Mutex::new(CappedMap::new(MAX_ENDED_WORLDS)),
                 this: this.clone(),
             }

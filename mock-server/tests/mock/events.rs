@@ -10,7 +10,7 @@ use coze_auth_mock::CozeAuthMock;
 use http::Request;
 use serde_json::Value;
 
-use crate::sockets::address;
+use crate::sockets::{address, talk};
 use crate::support::*;
 
 /// A reader in memory, moved on by hand.
@@ -137,27 +137,78 @@ fn a_reset_ends_the_stream() {
     assert_eq!(slow.wait().as_deref(), Ok("event: reset\ndata: {}\n\n"));
 }
 
+/// Over all worlds together, whatever they wait for, and whether they read or not.
 #[test]
 fn so_many_may_wait() {
-    let m = Mock::new();
-    let mut readers: Vec<_> = (0..64).map(|_| Reader::open(&m, None)).collect();
-    for reader in &mut readers {
-        assert_eq!(reader.read(), Ok(None));
+    let (builder, _) = builder();
+    let mock = builder.start_blocking().expect("a mock");
+    let to = address(&mock);
+    let worlds = ["", "/t/one", "/t/two", "/t/three"];
+    for world in worlds {
+        let gate = "{\"on\":{\"endpoint\":\"users_me\"},\"at\":\"request\"}";
+        let set = format!(
+            "POST {world}/_mock/v1/gates/g HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{gate}",
+            gate.len()
+        );
+        assert!(talk(to, set.as_bytes()).starts_with("HTTP/1.1 200 "));
     }
+    let waits = [
+        "/_mock/v1/events",
+        "/_mock/v1/requests/next?timeout_ms=60000",
+        "/_mock/v1/gates/g?arrived=1&timeout_ms=60000",
+        "/_mock/journal",
+    ];
+    let open = |n: usize| {
+        let (world, wait) = (worlds[n / 4 % 4], waits[n % 4]);
+        let mut stream = TcpStream::connect(to).expect("a connection");
+        let request = format!("GET {world}{wait} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        stream
+    };
+    let ask = |path: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        talk(to, request.as_bytes())
+    };
+    let none = "/t/four/_mock/v1/requests/next?timeout_ms=0";
+    let clients: Vec<_> = (0..255).map(open).collect();
+    // The last place, as often as it is free again.
+    for _ in 0..3 {
+        assert!(ask(none).starts_with("HTTP/1.1 200 "), "{}", ask(none));
+    }
+    let last = open(0);
     let since = std::time::Instant::now();
-    while m.get("/_mock/v1/events?limit=0", None).status != 503 {
-        assert!(since.elapsed() < GUARD);
-        std::thread::yield_now();
+    while !ask(none).starts_with("HTTP/1.1 503 ") {
+        assert!(since.elapsed() < GUARD, "nobody is refused");
     }
-    assert_eq!(
-        m.get("/_mock/v1/requests/next?timeout_ms=0", None).status,
-        503
-    );
-    drop(readers);
-    while m.get("/_mock/v1/events?limit=0", None).status != 200 {
-        assert!(since.elapsed() < GUARD);
-        std::thread::yield_now();
+    for refused in [
+        none,
+        "/_mock/v1/events?limit=0",
+        "/t/one/_mock/v1/gates/g?arrived=1",
+    ] {
+        let answer = ask(refused);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{refused}: {answer}");
+        assert!(
+            answer.contains("256 clients already wait for requests, events and gates of all worlds together: end some"),
+            "{answer}"
+        );
     }
+    let journal = ask("/_mock/journal");
+    assert!(journal.starts_with("HTTP/1.1 200 ") && journal.contains("Too many pages are live"));
+    // What does not wait is answered, also about gates and requests.
+    for other in ["/_mock/v1/requests", "/_mock/v1/info", "/_mock/?paused=1"] {
+        assert!(ask(other).starts_with("HTTP/1.1 200 "), "{other}");
+    }
+    // Those who leave make room, and their threads end.
+    drop((clients, last));
+    while !ask(none).starts_with("HTTP/1.1 200 ") {
+        assert!(since.elapsed() < GUARD, "there is no room again");
+    }
+    let again: Vec<_> = (0..255).map(open).collect();
+    while ask("/t/five/_mock/v1/events?limit=0").starts_with("HTTP/1.1 503 ") {
+        assert!(since.elapsed() < GUARD, "there is no room for the last");
+    }
+    drop(again);
 }
 
 /// The mock's own thread has no timer, and whoever reads must not keep it alive.

@@ -10,7 +10,7 @@ use coze_auth_mock::{At, Fault, On};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
@@ -27,6 +27,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(to: SocketAddr, ca_pem: &str) -> Self {
+        Self::with_window(to, ca_pem, None)
+    }
+
+    /// `window` is how many bytes of an answer it takes before it has read them.
+    fn with_window(to: SocketAddr, ca_pem: &str, window: Option<u32>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -41,7 +46,10 @@ impl Client {
                 .await
                 .expect("a handshake");
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            let made = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+            let made = Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(window)
+                .handshake(TokioIo::new(stream))
+                .await;
             let (sender, connection) = made.expect("settings");
             tokio::spawn(connection);
             sender
@@ -534,6 +542,135 @@ fn time_limits_are_those_of_a_stream_over_http2() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// A mock that waits for a second for its client to take something of an answer.
+fn impatient() -> Server {
+    let builder = builder().0.tls().toml("[limits]\nanswer = 1");
+    let mock = builder.expect("limits").start_blocking().expect("a mock");
+    let clock = coze_auth_mock::ClockHandle::real();
+    Server(Mock { mock, clock }, None)
+}
+
+fn get(target: &str) -> Request<Bytes> {
+    let request = Request::get(format!("https://localhost{target}"));
+    request.body(Bytes::new()).expect("a request")
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Its window is closed from the beginning, or as soon as it has some bytes.
+#[test]
+fn an_answer_that_is_not_taken_ends_the_connection() {
+    let server = impatient();
+    let pem = server.0.mock.ca_pem().expect("a CA");
+    for (target, window) in [
+        ("/_mock/v1/info", 0),
+        ("/_mock/v1/info", 10),
+        ("/_mock/v1/openapi.json", 0),
+        ("/_mock/v1/openapi.json", 20_000),
+        ("/_mock/", 100),
+        ("/_mock/journal", 100),
+        ("/_mock/v1/events", 100),
+    ] {
+        let client = Client::with_window(server.address(), pem, Some(window));
+        let begun = Instant::now();
+        let answer = client
+            .answer(get(target))
+            .expect("its head is no part of the window");
+        assert_eq!(answer.status(), 200);
+        // Other requests of the connection do not count for it, nor do events that come behind it.
+        until("the connection ends", || {
+            std::thread::sleep(Duration::from_millis(50));
+            client.answer(me()).is_err()
+        });
+        let lived = begun.elapsed();
+        assert!(
+            lived >= SECOND.mul_f32(0.8) && lived < SECOND * 8,
+            "{target} {window}: {lived:?}"
+        );
+        let (body, ended) = client.body(answer);
+        assert!(
+            body.len() <= window as usize && ended.is_err(),
+            "{target} {window}: {ended:?}"
+        );
+    }
+    others_are_answered(&server);
+}
+
+/// Frames of the connection itself are no part of an answer.
+#[test]
+fn pings_are_not_taken_for_an_answer() {
+    let server = impatient();
+    let mut frames = Frames::new(&server);
+    frames
+        .send(4, 0, 0, &[0, 4, 0, 0, 0, 0])
+        .expect("a window of nothing");
+    frames.get(1, true).expect("it is taken");
+    let begun = Instant::now();
+    let ended = loop {
+        std::thread::sleep(Duration::from_millis(50));
+        let sent = frames.send(6, 0, 0, b"12345678");
+        if sent.is_err() || begun.elapsed() > SECOND * 8 {
+            break begun.elapsed();
+        }
+    };
+    assert!(
+        ended >= SECOND.mul_f32(0.8) && ended < SECOND * 8,
+        "{ended:?}"
+    );
+}
+
+/// Each of these lasts longer than the limit.
+#[test]
+fn who_takes_slowly_and_who_is_made_to_wait_is_not_cut() {
+    let server = impatient();
+    let mock = &server.0.mock;
+    let pem = mock.ca_pem().expect("a CA");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = Client::with_window(server.address(), pem, Some(20_000));
+            let answer = client
+                .answer(get("/_mock/v1/openapi.json"))
+                .expect("an answer");
+            let mut body = answer.into_body();
+            let begun = Instant::now();
+            let mut length = 0;
+            while let Some(frame) = client.runtime.block_on(body.frame()) {
+                length += frame.expect("it goes on").data_ref().map_or(0, Bytes::len);
+                std::thread::sleep(Duration::from_millis(400));
+            }
+            assert!(begun.elapsed() > SECOND * 2 && length > 50_000, "{length}");
+        });
+        scope.spawn(|| {
+            let client = server.http2();
+            let answer = client
+                .answer(get("/t/quiet/_mock/v1/events"))
+                .expect("an answer");
+            let mut body = answer.into_body();
+            let next = async { tokio::time::timeout(SECOND * 3, body.frame()).await };
+            let nothing = client.runtime.block_on(next);
+            assert!(nothing.is_err(), "{nothing:?}");
+            assert!(!client.sender.is_closed(), "silence is not cut");
+        });
+        scope.spawn(|| {
+            let gate = mock.gate("held", On::endpoint("device_code"), At::Request);
+            let client = server.http2();
+            let held = client.start(device_code());
+            std::thread::sleep(SECOND * 3);
+            gate.open();
+            let held = client.runtime.block_on(held).expect("no panic");
+            assert_eq!(held.expect("an answer").status(), 200);
+        });
+        scope.spawn(|| {
+            let slow = Fault::slow_drip(SECOND * 2).body("x".repeat(2_000));
+            let _slow = mock.fault(On::endpoint("users_me"), slow);
+            let client = server.http2();
+            let _slow = client.start(me());
+            std::thread::sleep(SECOND * 4);
+            assert!(!client.sender.is_closed(), "the mock itself is slow");
+        });
+    });
 }
 
 /// Without TLS there is no choice.

@@ -12,7 +12,7 @@ use crate::sockets::address;
 use crate::support::*;
 use crate::tls::{ME, secured};
 
-const LIMITS: &str = "[limits]\nhandshake = 1\nhead = 1\nbody = 1\nidle = 1";
+const LIMITS: &str = "[limits]\nhandshake = 1\nhead = 1\nbody = 1\nanswer = 1\nidle = 1";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn limited(limits: &str) -> CozeAuthMock {
@@ -133,6 +133,32 @@ fn a_handshake_is_not_waited_for() {
     }
     let mut stream = secured(connect(to), mock.ca_pem().expect("a CA"));
     assert_eq!(ask(&mut stream, ME, true).status(), 200);
+}
+
+/// Over HTTP/1.1 it is the socket that takes nothing.
+#[test]
+fn an_answer_that_is_not_read_ends_the_connection() {
+    let mock = limited("[limits]\nanswer = 1");
+    let to = address(&mock);
+    let asks = "GET /_mock/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
+    let mut silent = connect(to);
+    let begun = Instant::now();
+    silent.write_all(asks.as_bytes()).expect("it is taken");
+    // While another reads slowly, for longer than the limit in all.
+    let mut slow = connect(to);
+    slow.write_all(asks.as_bytes()).expect("it is taken");
+    let mut buffer = vec![0; 64 * 1024];
+    let ended = loop {
+        thread::sleep(Duration::from_millis(50));
+        if slow.read(&mut buffer).expect("it goes on") == 0 || begun.elapsed() > SECOND * 8 {
+            panic!("the slow one was cut, or the silent one was not");
+        }
+        if silent.write_all(b"\r").is_err() {
+            break begun.elapsed();
+        }
+    };
+    assert!(ended >= SECOND.mul_f32(0.8), "{ended:?}");
+    assert_eq!(ask(&mut connect(to), ME, true).status(), 200);
 }
 
 /// Each of these waits for longer than any limit.
