@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use coze_auth::blocking::ureq::tls::{RootCerts, TlsConfig};
 use coze_auth::blocking::ureq::{Agent, Proxy};
+use coze_auth::error::holds_key;
 use coze_auth::http::header::{CONTENT_TYPE, HeaderMap};
 use coze_auth::http::{Method, Request, Uri};
 use coze_auth::rejection::is_json;
@@ -93,7 +94,10 @@ impl Api {
             false => fs::read(path),
         };
         let body = read.map_err(|error| {
-            let told = format!("{} cannot be read: {error}", path.display());
+            let told = match holds_key(&path.to_string_lossy()) {
+                true => format!("what --input names is not a file: {error}"),
+                false => format!("{} cannot be read: {error}", path.display()),
+            };
             Failure::new(Kind::Usage, told)
         })?;
         Ok(Some(body))

@@ -25,6 +25,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Usage;
 use clap::{Parser, Subcommand};
 
+use coze_auth::error::holds_key;
+
 use crate::failure::{Failure, Kind};
 use crate::profile::ProfileName;
 
@@ -126,7 +128,7 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
         let _ = usage.print();
         return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
     }
-    let text = without_tokens(usage.render().to_string());
+    let text = without_secrets(usage.render().to_string());
     let text = text.trim();
     if is_json {
         return Failure::new(Kind::Usage, text.trim_start_matches("error: ")).report(true);
@@ -135,11 +137,19 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// clap repeats what it does not know: a token that somebody has put there would stand in the log of a job as well.
-fn without_tokens(mut text: String) -> String {
+/// clap repeats what it does not know: a token or key that somebody has put there would stand in the log of a job as well.
+fn without_secrets(mut text: String) -> String {
     const BEGINNINGS: [&str; 5] = ["pat_", "sat_", "czu_", "czs_", "cztei_"];
     for argument in std::env::args_os().skip(1) {
         let argument = argument.to_string_lossy();
+        if holds_key(&argument) {
+            // clap shows the whole, or what stands before or behind a `=`.
+            let (name, value) = argument.split_once('=').unwrap_or_default();
+            let parts = [&argument, value, name].map(str::trim);
+            for part in parts.into_iter().filter(|part| holds_key(part)) {
+                text = text.replace(part, "***");
+            }
+        }
         let found = BEGINNINGS.iter().filter_map(|with| argument.find(with));
         if let Some(at) = found.min() {
             text = text.replace(&argument[at..], "***");

@@ -1,12 +1,16 @@
 //! Profiles: for whom and as which app somebody is signed in, and where the grant rests. They hold no secret.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use coze_auth::error::holds_key;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::failure::{Failure, Kind};
 use crate::folders;
@@ -135,7 +139,16 @@ impl Profile {
             Err(error) => return Err(failed("read", &path, &error)),
         };
         match serde_json::from_str::<Self>(&text) {
-            Ok(profile) if profile.version == VERSION => Ok(Some(profile)),
+            Ok(profile) if profile.version == VERSION => match profile.misplaced_key() {
+                None => Ok(Some(profile)),
+                Some(name) => Err(Failure::new(
+                    Kind::Settings,
+                    format!(
+                        "{} is not a profile (the value of {name} seems to be a key, which does not belong there): run coze-auth login to write it anew",
+                        path.display()
+                    ),
+                )),
+            },
             Ok(profile) => Err(Failure::new(
                 Kind::Settings,
                 format!(
@@ -147,11 +160,29 @@ impl Profile {
             Err(error) => Err(Failure::new(
                 Kind::Settings,
                 format!(
-                    "{} is not a profile ({error}): run coze-auth login to write it anew",
-                    path.display()
+                    "{} is not a profile ({}): run coze-auth login to write it anew",
+                    path.display(),
+                    why_not(&text, &error)
                 ),
             )),
         }
+    }
+
+    /// The member that holds a key instead of what belongs there. Other members are shown, by `status` and in errors.
+    fn misplaced_key(&self) -> Option<&'static str> {
+        let shown = |path: &Option<PathBuf>| {
+            let path = path.as_deref().map(Path::to_string_lossy);
+            path.map_or_else(String::new, |path| path.into_owned())
+        };
+        let members = [
+            ("client_id", self.client_id.clone()),
+            ("api_base", self.api_base.clone()),
+            ("config", shown(&self.config)),
+            ("key_id", self.key_id.clone().unwrap_or_default()),
+            ("key_file", shown(&self.key_file)),
+        ];
+        let found = members.into_iter().find(|(_, value)| holds_key(value));
+        found.map(|(name, _)| name)
     }
 
     /// The right to change it, until that is dropped: a login and a logout at once would leave tokens behind that no profile names.
@@ -216,6 +247,45 @@ impl Profile {
         let mut names: Vec<ProfileName> = names.collect();
         names.sort();
         Ok(names)
+    }
+}
+
+/// Why a text is not a profile: line, column and names, and never what stands there, which may be a secret in a wrong place.
+fn why_not(text: &str, error: &serde_json::Error) -> String {
+    const REQUIRED: [&str; 5] = ["version", "app", "client_id", "api_base", "store"];
+    let place =
+        |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
+    let members = match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        Ok(members) => members,
+        Err(error) if error.is_data() => return "it is not an object".to_owned(),
+        Err(error) => return format!("{}: it is not JSON", place(&error)),
+    };
+    let place = place(error);
+    if let Some(name) = REQUIRED.iter().find(|name| !members.contains_key(**name)) {
+        return format!("{name} is missing");
+    }
+    // Each alone, in a profile that is right otherwise.
+    let good = Profile::new(AppKind::Device, "1", "https://api.coze.cn", StoreKind::File);
+    let good = serde_json::to_value(good).unwrap_or_default();
+    let is_wrong = |name: &&str| {
+        let value = members
+            .get(*name)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        value.is_some_and(|value: Value| {
+            let mut one = good.clone();
+            one[*name] = value;
+            serde_json::from_value::<Profile>(one).is_err()
+        })
+    };
+    let others = ["config", "key_id", "key_file"];
+    match REQUIRED
+        .iter()
+        .chain(&others)
+        .copied()
+        .find(|name| is_wrong(name))
+    {
+        Some(name) => format!("{place}: the value of {name} is not one that a profile has"),
+        None => format!("{place}: a name stands there twice"),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::access_token::AccessToken;
 use crate::authorize::RedirectUri;
 use crate::device::DeviceApp;
 use crate::endpoint::{Endpoints, Region, copied};
-use crate::error::{ConfigError, Problem};
+use crate::error::{ConfigError, Problem, holds_key};
 use crate::jwt::JwtIssuer;
 use crate::pkce::PkceApp;
 use crate::secret::ClientSecret;
@@ -96,9 +96,6 @@ impl std::fmt::Debug for PrivateKeyPem {
         f.write_str("PrivateKeyPem(***)")
     }
 }
-
-/// In bytes. A key in base64 is longer than any path that people have.
-const LONGEST_PATH: usize = 512;
 
 /// The members of the file. Those that are read are taken out.
 struct File(Vec<(Zeroizing<String>, Value)>);
@@ -373,10 +370,7 @@ impl<'a> Environment<'a> {
             (None, Some(path)) => {
                 let bad = |problem| ConfigError::new(FILE, problem);
                 // Such a value must not be shown, which a path is.
-                if path.contains("BEGIN")
-                    || path.trim().contains(['\n', '\r'])
-                    || path.len() > LONGEST_PATH
-                {
+                if holds_key(&path) {
                     return Err(bad(Problem::Looks(
                         "is not a path but the key itself, as it seems; that belongs into COZE_JWT_OAUTH_PRIVATE_KEY",
                     )));

@@ -20,7 +20,7 @@ use kind::Step;
 pub use kind::{ErrorKind, GrantType};
 pub use report::report;
 pub(crate) use text::ServerText;
-pub use text::is_invisible;
+pub use text::{holds_key, is_invisible};
 
 /// Why a flow ended without its result.
 ///

@@ -9,6 +9,7 @@ mod hostile;
 mod login;
 mod pages;
 mod renewal;
+mod secrets;
 mod support;
 #[cfg(unix)]
 mod terminal;

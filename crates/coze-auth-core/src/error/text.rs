@@ -73,6 +73,39 @@ pub fn is_invisible(character: char) -> bool {
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// In bytes. A key in base64 is longer than any path, name or id that people have.
+const LONGEST_NAME: usize = 512;
+
+/// A line of PEM has 64 characters, or 76.
+const LINE: usize = 60;
+
+/// Returns true if a text that is to be a path, a name or an id is a private key instead, a piece of one, or a configuration that
+/// may hold one. An error must not show it then.
+///
+/// ```
+/// use coze_auth_core::error::holds_key;
+///
+/// assert!(holds_key("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN"));
+/// assert!(holds_key("VT4elrV3gUMU1JaJJACnDrb0ww6DsGODjcmFQ8kcCFmqw96qlCb9EB6yS8e0obN3"));
+/// assert!(!holds_key("/home/me/MyCompany/coze-auth-experiments/2026/keys/private_key.pem"));
+/// ```
+pub fn holds_key(text: &str) -> bool {
+    let in_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let is_key = |run: &str| {
+        let count = |is: fn(&u8) -> bool| run.bytes().filter(is).count();
+        let digits = count(u8::is_ascii_digit);
+        // Of 60 letters of base64 some 24 are of each case, and some are digits. Paths have other proportions.
+        let mixed = count(u8::is_ascii_uppercase) >= 8 && count(u8::is_ascii_lowercase) >= 8;
+        let hex = run.len() >= 2 * LINE && count(u8::is_ascii_hexdigit) == run.len();
+        run.len() >= LINE && digits >= 2 && (mixed || hex)
+    };
+    text.len() > LONGEST_NAME
+        || text.contains("BEGIN")
+        || text.trim().contains(['\n', '\r'])
+        || text.trim_start().starts_with('{')
+        || text.split(|c| !in_base64(c)).any(is_key)
+}
+
 pub(super) fn write_log_id(f: &mut fmt::Formatter<'_>, log_id: Option<&str>) -> fmt::Result {
     match log_id {
         Some(log_id) => write!(f, " [log id {log_id}]"),
