@@ -94,7 +94,7 @@ impl Harness {
             return result;
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let case_run = CaseRun::open(&self.server, &format!("c{number}"), case, client.tells());
+        let case_run = CaseRun::open(&self.server, &format!("c{number}"), case, client);
         let mut case_run = match case_run {
             Ok(case_run) => case_run,
             Err(why) => {

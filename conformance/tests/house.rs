@@ -557,6 +557,8 @@ fn no_package_contains_drivers_in_other_languages() {
     let foreign = [
         ".py",
         ".mjs",
+        ".go",
+        ".java",
         "package.json",
         "package-lock.json",
         "requirements.txt",

@@ -301,7 +301,7 @@ fn the_requirements_of_2026_12_are_frozen() {
 #[test]
 fn known_failures_of_the_sdks_are_findings() {
     let findings = read("docs/sdk-findings.md");
-    for file in ["cozepy", "coze-api"] {
+    for file in ["cozepy", "coze-api", "coze-go", "coze-java"] {
         let known: toml::Table = read(&format!("conformance/suite/known-failures/{file}.toml"))
             .parse()
             .expect("TOML");

@@ -47,7 +47,7 @@ public final class CozeJavaShim implements ShimWire.Library {
   // CozeAPI has no call of the user's own page, so there is no `api`.
   private static final String CAPS =
       "web pkce device jwt refresh workspace www_base timeout config pkce.verifier pkce.plain device.poll_once jwt.scope"
-          + " jwt.session_name jwt.session_context jwt.account jwt.enterprise provider.jwt provider.parallel cancel clock logs";
+          + " jwt.session_name jwt.session_context jwt.account jwt.enterprise provider.jwt provider.parallel cancel clock logs base.origin";
 
   public static void main(String[] args) throws IOException {
     ShimWire.serve(new CozeJavaShim());

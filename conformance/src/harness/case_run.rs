@@ -51,8 +51,9 @@ impl CaseRun {
         server: &Server,
         name: &str,
         case: &Case,
-        tells: bool,
+        client: &dyn Client,
     ) -> Result<Self, String> {
+        let tells = client.tells();
         let (clock, server_side, mock, mut document) = match server {
             Server::Mocks(mocks) => {
                 // Who tells nothing lives in real time, and may open the authorize page by itself.
@@ -60,7 +61,8 @@ impl CaseRun {
                     true => (SharedClock::new(), Consent::Page),
                     false => (SharedClock::real(), Consent::Approve),
                 };
-                let server_side = ServerSide::open(mocks, name, case, &clock, consent)?;
+                let origin = client.about().can("base.origin");
+                let server_side = ServerSide::open(mocks, name, case, &clock, consent, origin)?;
                 let document = server_side.document();
                 (
                     clock,

@@ -52,6 +52,8 @@ impl Mocks {
 pub(super) struct ServerSide {
     pub(super) controls: Controls,
     world: MockWorld,
+    /// The URL of the world for this client, without the relay.
+    base: String,
     elsewhere: Option<MockWorld>,
     elsewhere_mock: Arc<CozeAuthMock>,
     /// For a case that asks for connections.
@@ -61,12 +63,14 @@ pub(super) struct ServerSide {
 }
 
 impl ServerSide {
+    /// `origin`: the client knows hosts, and no paths behind them.
     pub(super) fn open(
         mocks: &Mocks,
         name: &str,
         case: &Case,
         clock: &SharedClock,
         consent: Consent,
+        origin: bool,
     ) -> Result<Self, String> {
         // The same seed for every case: what it sees does not depend on the cases before.
         let world = |mock: &CozeAuthMock, settings: &str| {
@@ -81,9 +85,13 @@ impl ServerSide {
             false => None,
         };
         let mock = mocks.of(case);
-        let world_of_case = world(mock, &settings(case))?;
+        let world = world(mock, &settings(case))?;
+        let base = match origin {
+            true => world.open_port(0).map_err(|error| error.to_string())?,
+            false => world.base_url().to_owned(),
+        };
         let relay = match asks_for_connections(case) {
-            true => Some(Relay::to(address(&world_of_case)?).map_err(|error| error.to_string())?),
+            true => Some(Relay::to(address(&base)?).map_err(|error| error.to_string())?),
             false => None,
         };
         Ok(Self {
@@ -91,7 +99,8 @@ impl ServerSide {
                 mock: mock.clone(),
                 name: name.to_owned(),
             },
-            world: world_of_case,
+            world,
+            base,
             relay,
             elsewhere,
             elsewhere_mock: mocks.elsewhere.clone(),
@@ -102,7 +111,11 @@ impl ServerSide {
     /// What steps may name of it before anything is done.
     pub(super) fn document(&self) -> Value {
         let info = self.world.info();
-        let mut document = json!({ "base": self.base_url(), "app": {} });
+        let mut document = json!({
+            "base": self.base_url(),
+            "base_with_path": self.world.base_url(),
+            "app": {},
+        });
         for app in info["apps"].as_array().into_iter().flatten() {
             let kind = app["kind"].as_str().unwrap_or_default();
             document["app"][kind] = app.clone();
@@ -118,13 +131,12 @@ impl ServerSide {
     }
 
     fn base_url(&self) -> String {
-        let base = self.world.base_url();
-        match (&self.relay, Url::parse(base)) {
+        match (&self.relay, Url::parse(&self.base)) {
             (Some(relay), Ok(mut url)) => {
                 let _ = url.set_port(Some(relay.address().port()));
                 url.as_str().trim_end_matches('/').to_owned()
             }
-            _ => base.to_owned(),
+            _ => self.base.clone(),
         }
     }
 
@@ -197,8 +209,7 @@ fn asks_for_connections(case: &Case) -> bool {
     checks.any(|check| check.at.starts_with("connections."))
 }
 
-fn address(world: &MockWorld) -> Result<SocketAddr, String> {
-    let base = world.base_url();
+fn address(base: &str) -> Result<SocketAddr, String> {
     let url = Url::parse(base).map_err(|error| error.to_string())?;
     let port = url.port().ok_or_else(|| format!("{base} has no port"))?;
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
