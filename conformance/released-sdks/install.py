@@ -99,6 +99,8 @@ def go_program(name, sources, *before, verb=("build",), flags=()):
     release = subprocess.run([tool, "version"], stdout=subprocess.PIPE, env=environment, text=True).stdout
     inputs = [module / "go.mod", module / "go.sum", *sources]
     build = [tool, *verb, *flags, "-o", f"{name}{EXE}", "."]
+    if "-race" in flags:  # the detector is a library of C
+        environment["CGO_ENABLED"] = "1"
     install(folder, inputs, *before, build, env=environment, tools=release)
     return folder / f"{name}{EXE}"
 

@@ -34,20 +34,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.concurrent.Callable;
 import retrofit2.HttpException;
 
 public final class CozeJavaShim implements ShimWire.Library {
   // CozeAPI has no call of the user's own page, so there is no `api`.
   private static final String CAPS =
       "web pkce device jwt refresh workspace www_base timeout config pkce.verifier pkce.plain device.poll_once jwt.scope"
-          + " jwt.session_name jwt.session_context jwt.account jwt.enterprise provider.jwt provider.parallel cancel clock logs base.origin";
+          + " jwt.session_name jwt.session_context jwt.account jwt.enterprise provider.jwt provider.parallel provider.scope"
+          + " provider.session_name provider.session_context provider.account provider.enterprise client.ttl client.parallel"
+          + " documented cancel clock logs https end base.origin";
 
   public static void main(String[] args) throws IOException {
     ShimWire.serve(new CozeJavaShim());
@@ -64,11 +64,21 @@ public final class CozeJavaShim implements ShimWire.Library {
     return about;
   }
 
+  private Case kept = new Case("");
+
+  @Override
+  public void end() {
+    for (OAuthClient client : kept.clients.values()) client.shutdownExecutor();
+    kept = new Case("");
+  }
+
   @Override
   public Map<String, ShimWire.Operation> newCase(String base) {
     Case kept = new Case(base);
+    this.kept = kept;
     Map<String, ShimWire.Operation> all = new HashMap<>();
     all.put("client.new", kept::clientNew);
+    all.put("client.parallel", kept::clientParallel);
     all.put("config.load", kept::configLoad);
     all.put("web.authorize_url", kept::webUrl);
     all.put("pkce.authorize_url", kept::pkceUrl);
@@ -146,6 +156,7 @@ public final class CozeJavaShim implements ShimWire.Library {
           break;
         default:
           JWTOAuthClient.JWTOAuthBuilder jwt = common(new JWTOAuthClient.JWTOAuthBuilder(), args);
+          if (args.has("ttl_s")) jwt.ttl(args.get("ttl_s").asInt());
           client = jwt.privateKey(args.get("private_key").asText()).publicKey(args.get("key_id").asText()).build();
       }
       clients.put(args.get("as").asText(), client);
@@ -228,11 +239,7 @@ public final class CozeJavaShim implements ShimWire.Library {
       if (args.has("ttl_s")) asked.ttl(args.get("ttl_s").asInt());
       if (args.has("account_id")) asked.accountID(Long.valueOf(args.get("account_id").asText())); // the type of the SDK's member
       if (args.has("scope")) asked.scope(scope(args.get("scope")));
-      if (args.has("session_context")) {
-        JsonNode device = args.get("session_context").path("device_info");
-        DeviceInfo info = DeviceInfo.builder().deviceID(text(device, "device_id")).customConsumer(text(device, "custom_consumer")).build();
-        asked.sessionContext(SessionContext.builder().deviceInfo(info).build());
-      }
+      if (args.has("session_context")) asked.sessionContext(sessionContext(args.get("session_context")));
       asked.sessionName(text(args, "session_name")).enterpriseID(text(args, "enterprise_id"));
       return grant(client.getAccessToken(asked.build()));
     }
@@ -246,28 +253,24 @@ public final class CozeJavaShim implements ShimWire.Library {
       JWTOAuthClient client = (JWTOAuthClient) clients.get(args.get("client").asText());
       JWTOAuth.OAuthJWTBuilder auth = JWTOAuth.builder().jwtClient(client);
       if (args.has("ttl_s")) auth.ttl(args.get("ttl_s").asInt());
+      if (args.has("account_id")) auth.accountID(Long.valueOf(args.get("account_id").asText()));
+      if (args.has("scope")) auth.scope(scope(args.get("scope")));
+      if (args.has("session_context")) auth.sessionContext(sessionContext(args.get("session_context")));
+      auth.sessionName(text(args, "session_name")).enterpriseID(text(args, "enterprise_id"));
       providers.put(args.get("as").asText(), auth.build());
       return null;
     }
 
     ObjectNode providerParallel(JsonNode args) throws Exception {
       Auth auth = providers.get(args.get("provider").asText());
-      int callers = args.get("callers").asInt();
-      ExecutorService threads = Executors.newFixedThreadPool(callers);
-      CountDownLatch start = new CountDownLatch(callers);
-      List<Future<ObjectNode>> asked = new ArrayList<>();
-      for (int caller = 0; caller < callers; caller++)
-        asked.add(
-            threads.submit(
-                () -> {
-                  start.countDown();
-                  start.await();
-                  return ShimWire.outcome(CozeJavaShim.this, none -> provided(auth), null);
-                }));
-      List<ObjectNode> results = new ArrayList<>();
-      for (Future<ObjectNode> one : asked) results.add(one.get());
-      threads.shutdown();
-      return ShimWire.object("results", results);
+      return ShimWire.together(CozeJavaShim.this, Collections.nCopies(args.get("callers").asInt(), () -> provided(auth)));
+    }
+
+    ObjectNode clientParallel(JsonNode args) throws Exception {
+      boolean refresh = args.get("call").asText().equals("refresh");
+      List<Callable<ObjectNode>> calls = new ArrayList<>();
+      for (JsonNode each : args.get("each")) calls.add(() -> refresh ? refresh(each) : jwtToken(each));
+      return ShimWire.together(CozeJavaShim.this, calls);
     }
   }
 
@@ -292,6 +295,12 @@ public final class CozeJavaShim implements ShimWire.Library {
     return new Scope(new ScopeAccountPermission(texts(of.path("account_permission").path("permission_list"))), constraint);
   }
 
+  private static SessionContext sessionContext(JsonNode of) {
+    JsonNode device = of.path("device_info");
+    DeviceInfo info = DeviceInfo.builder().deviceID(text(device, "device_id")).customConsumer(text(device, "custom_consumer")).build();
+    return SessionContext.builder().deviceInfo(info).build();
+  }
+
   private static List<String> texts(JsonNode of) {
     List<String> texts = new ArrayList<>();
     for (JsonNode one : of) texts.add(one.asText());
@@ -313,6 +322,12 @@ public final class CozeJavaShim implements ShimWire.Library {
   /** What a caller can tell by public members, of the exception or of one that it was caused by: the SDK wraps nearly all of them. */
   @Override
   public ObjectNode tell(Throwable thrown) {
+    // The samples catch these two, and not what they are the cause of.
+    boolean documented = thrown instanceof CozeAuthException || thrown instanceof CozeApiException;
+    return kind(thrown).put("documented", documented);
+  }
+
+  private static ObjectNode kind(Throwable thrown) {
     for (Throwable why = thrown; why != null; why = why.getCause()) {
       if (why instanceof CozeAuthException) {
         CozeAuthException refused = (CozeAuthException) why;

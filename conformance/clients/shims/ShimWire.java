@@ -7,15 +7,26 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.LogManager;
@@ -24,6 +35,7 @@ import java.util.logging.Logger;
 
 final class ShimWire {
   private static final int LONGEST_TEXT = 65536;
+  private static final String PASSWORD = "not-a-secret";
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final PrintStream WIRE = System.out;
 
@@ -52,6 +64,9 @@ final class ShimWire {
 
     /** Starts a case, and gives its operations by name. */
     Map<String, Operation> newCase(String baseUrl);
+
+    /** What the library's pages say is to be called at the end. */
+    void end();
 
     /** The protocol's members of what the library threw, but for `type` and `message`. */
     ObjectNode tell(Throwable why);
@@ -136,16 +151,69 @@ final class ShimWire {
         });
   }
 
+  /** Makes this certificate what the process trusts, until the next one. */
+  private static void trust(String file) throws Exception {
+    KeyStore store = KeyStore.getInstance("PKCS12");
+    store.load(null, null);
+    try (InputStream pem = Files.newInputStream(Path.of(file))) {
+      store.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(pem));
+    }
+    Path kept = Path.of(file).resolveSibling("ca.p12");
+    try (OutputStream out = Files.newOutputStream(kept)) {
+      store.store(out, PASSWORD.toCharArray());
+    }
+    System.setProperty("javax.net.ssl.trustStore", kept.toString());
+    System.setProperty("javax.net.ssl.trustStorePassword", PASSWORD);
+  }
+
   // --- answers ---
 
   private final Library library;
   private Map<String, Operation> current;
-  private final ExecutorService worker = Executors.newSingleThreadExecutor();
+  private final ExecutorService worker =
+      Executors.newSingleThreadExecutor(
+          work -> {
+            Thread thread = new Thread(work);
+            thread.setDaemon(true);
+            return thread;
+          });
   private Thread working;
   private long workingOn;
 
   private ShimWire(Library library) {
     this.library = library;
+  }
+
+  /** Does all the calls at once, each in a thread of its own, and gives their answers in this order. What an exception says is read when
+   * all are done: a library may have changed it. */
+  static ObjectNode together(Library library, List<Callable<ObjectNode>> calls) throws InterruptedException {
+    ExecutorService threads = Executors.newFixedThreadPool(calls.size());
+    CountDownLatch start = new CountDownLatch(calls.size());
+    List<Future<ObjectNode>> all = new ArrayList<>();
+    for (Callable<ObjectNode> call : calls)
+      all.add(
+          threads.submit(
+              () -> {
+                start.countDown();
+                start.await();
+                return call.call();
+              }));
+    threads.shutdown();
+    threads.awaitTermination(1, TimeUnit.MINUTES);
+    List<ObjectNode> results = new ArrayList<>();
+    for (Future<ObjectNode> one : all)
+      results.add(
+          outcome(
+              library,
+              none -> {
+                try {
+                  return one.get();
+                } catch (ExecutionException why) {
+                  throw why.getCause() instanceof Exception ? (Exception) why.getCause() : why;
+                }
+              },
+              null));
+    return object("results", results);
   }
 
   /** Does an operation and gives its answer. */
@@ -173,6 +241,7 @@ final class ShimWire {
     if (op.equals("case")) {
       if (!args.has("base_url")) throw new Misused("a case has a base_url");
       logs(args.path("log").asText().equals("debug"));
+      if (args.has("ca_file")) trust(args.get("ca_file").asText());
       current = library.newCase(args.get("base_url").asText());
       return null;
     }
@@ -182,7 +251,8 @@ final class ShimWire {
     return operation.call(args);
   }
 
-  private void take(JsonNode said, long id) {
+  /** True if the process is to end by itself. */
+  private boolean take(JsonNode said, long id) {
     if (said.has("unix_ms")) ShimClock.set(said.get("unix_ms").asLong());
     if (said.has("wake") || said.has("abandon")) {
       int sleep = said.path("wake").asInt(said.path("abandon").asInt());
@@ -193,9 +263,15 @@ final class ShimWire {
       throw new Misused("neither a request nor a wake");
     } else if (said.get("op").asText().equals("cancel")) {
       cancel(id, said.get("args").path("id").asLong());
+    } else if (said.get("op").asText().equals("process.end")) {
+      current = null;
+      library.end();
+      send(object("id", id, "ok", object()));
+      return true;
     } else {
       worker.execute(() -> request(id, said.get("op").asText(), said.get("args")));
     }
+    return false;
   }
 
   private void request(long id, String op, JsonNode args) {
@@ -217,7 +293,7 @@ final class ShimWire {
     working.interrupt();
   }
 
-  /** Answers every line of standard input until it ends. */
+  /** Answers every line of standard input until it ends. Returns after process.end: then the process has to end by itself. */
   static void serve(Library library) throws IOException {
     System.setOut(printed("info")); // it is the protocol's alone
     System.setErr(printed("warning"));
@@ -228,7 +304,7 @@ final class ShimWire {
       try {
         JsonNode said = JSON.readTree(line);
         id = said.path("id").asLong();
-        shim.take(said, id);
+        if (shim.take(said, id)) return;
       } catch (IOException | RuntimeException why) {
         ObjectNode wrong = object("kind", "protocol", "message", String.valueOf(why.getMessage()));
         send(object("id", id == 0 ? null : id, "err", wrong));

@@ -13,7 +13,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coze-dev/coze-go"
@@ -38,7 +37,8 @@ func about() object {
 		"homepage": "https://github.com/coze-dev/coze-go", "issues": "https://github.com/coze-dev/coze-go/issues",
 		"caps": strings.Fields("web pkce device jwt refresh api workspace www_base timeout config pkce.verifier pkce.plain " +
 			"device.poll_once jwt.scope jwt.session_name jwt.session_context jwt.account jwt.enterprise " +
-			"provider.jwt provider.parallel cancel clock logs"),
+			"provider.jwt provider.parallel provider.scope provider.session_name provider.session_context provider.account " +
+			"provider.enterprise client.ttl client.parallel documented cancel clock logs https end race"),
 	}
 }
 
@@ -81,12 +81,14 @@ type kept struct {
 	attempts  map[string]attempt
 	devices   map[string]device
 	providers map[string]coze.Auth
+	apis      map[string]coze.CozeAPI
 }
 
 func newCase(asked request) (operations, error) {
 	c := kept{
 		base: asked.BaseURL, logging: []coze.CozeAPIOption{coze.WithLogger(toRunner{})},
 		clients: map[string]any{}, attempts: map[string]attempt{}, devices: map[string]device{}, providers: map[string]coze.Auth{},
+		apis: map[string]coze.CozeAPI{},
 	}
 	if asked.Log == "debug" {
 		c.logging = append(c.logging, coze.WithLogLevel(coze.LogLevelDebug))
@@ -94,6 +96,7 @@ func newCase(asked request) (operations, error) {
 	coze.NewCozeAPI(coze.NewTokenAuth(""), c.logging...) // it alone sets the logger and the level of the OAuth clients
 	return operations{
 		"client.new":         c.clientNew,
+		"client.parallel":    c.clientParallel,
 		"config.load":        c.configLoad,
 		"web.authorize_url":  c.authorizeURL,
 		"pkce.authorize_url": c.authorizeURL,
@@ -155,7 +158,7 @@ func (c kept) clientNew(_ context.Context, a request) (object, error) {
 	case "device":
 		client, err = config(coze.NewDeviceOAuthClient(a.ClientID, options...))
 	case "jwt":
-		app := coze.NewJWTOAuthClientParam{ClientID: a.ClientID, PublicKey: a.KeyID, PrivateKeyPEM: a.PrivateKey}
+		app := coze.NewJWTOAuthClientParam{ClientID: a.ClientID, PublicKey: a.KeyID, PrivateKeyPEM: a.PrivateKey, TTL: a.TTLSeconds}
 		client, err = config(coze.NewJWTOAuthClient(app, options...))
 	default:
 		return nil, misused("no such kind: " + a.Kind)
@@ -276,7 +279,16 @@ func (c kept) jwtToken(ctx context.Context, a request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := &coze.GetJWTAccessTokenReq{SessionName: a.SessionName, EnterpriseID: a.EnterpriseID}
+	asked, err := jwtOptions(a)
+	if err != nil {
+		return nil, err
+	}
+	return grant(client.GetAccessToken(ctx, asked))
+}
+
+// jwtOptions are those of a grant and of what renews it; nil if none is given.
+func jwtOptions(a request) (asked *coze.GetJWTAccessTokenReq, err error) {
+	asked = &coze.GetJWTAccessTokenReq{SessionName: a.SessionName, EnterpriseID: a.EnterpriseID}
 	if a.TTLSeconds != nil {
 		asked.TTL = *a.TTLSeconds
 	}
@@ -293,7 +305,22 @@ func (c kept) jwtToken(ctx context.Context, a request) (object, error) {
 	if asked.SessionContext, err = parsed[coze.SessionContext](a.SessionContext); err != nil {
 		return nil, err
 	}
-	return grant(client.GetAccessToken(ctx, asked))
+	if *asked == (coze.GetJWTAccessTokenReq{}) {
+		return nil, nil
+	}
+	return asked, nil
+}
+
+func (c kept) clientParallel(ctx context.Context, a request) (object, error) {
+	operation, known := map[string]func(context.Context, request) (object, error){"jwt.token": c.jwtToken, "refresh": c.refresh}[a.Call]
+	if !known {
+		return nil, misused("no such call: " + a.Call)
+	}
+	calls := make([]func() (object, error), len(a.Each))
+	for i, each := range a.Each {
+		calls[i] = func() (object, error) { return operation(ctx, each) }
+	}
+	return self.together(calls), nil
 }
 
 func (c kept) refresh(ctx context.Context, a request) (object, error) {
@@ -315,9 +342,9 @@ func (c kept) providerNew(_ context.Context, a request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	var asked *coze.GetJWTAccessTokenReq
-	if a.TTLSeconds != nil {
-		asked = &coze.GetJWTAccessTokenReq{TTL: *a.TTLSeconds}
+	asked, err := jwtOptions(a)
+	if err != nil {
+		return nil, err
 	}
 	c.providers[a.As] = coze.NewJWTAuth(client, asked)
 	return nil, nil
@@ -341,20 +368,11 @@ func (c kept) providerParallel(ctx context.Context, a request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	results := make([]object, a.Callers)
-	start := make(chan struct{})
-	var callers sync.WaitGroup
-	for i := range results {
-		callers.Add(1)
-		go func() {
-			defer callers.Done()
-			<-start
-			results[i] = self.outcome(func() (object, error) { return provided(ctx, auth) })
-		}()
+	calls := make([]func() (object, error), a.Callers)
+	for i := range calls {
+		calls[i] = func() (object, error) { return provided(ctx, auth) }
 	}
-	close(start)
-	callers.Wait()
-	return object{"results": results}, nil
+	return self.together(calls), nil
 }
 
 func (c kept) apiCall(ctx context.Context, a request) (object, error) {
@@ -365,7 +383,11 @@ func (c kept) apiCall(ctx context.Context, a request) (object, error) {
 			return nil, err
 		}
 	}
-	client := coze.NewCozeAPI(auth, append([]coze.CozeAPIOption{coze.WithBaseURL(c.base)}, c.logging...)...)
+	client, known := c.apis[a.Token+" "+a.Provider]
+	if !known {
+		client = coze.NewCozeAPI(auth, append([]coze.CozeAPIOption{coze.WithBaseURL(c.base)}, c.logging...)...)
+		c.apis[a.Token+" "+a.Provider] = client
+	}
 	user, err := client.Users.Me(ctx)
 	if err != nil {
 		return nil, err
@@ -395,7 +417,10 @@ func grant(token *coze.OAuthToken, err error) (object, error) {
 
 // tell has what a caller can tell by the SDK's own functions, and by the types of the standard library.
 func tell(err error) object {
-	told := object{"kind": "other", "type": fmt.Sprintf("%T", err)}
+	_, isAuth := coze.AsAuthError(err)
+	_, isCoze := coze.AsCozeError(err)
+	// The samples know the errors by these two functions.
+	told := object{"kind": "other", "type": fmt.Sprintf("%T", err), "documented": isAuth || isCoze}
 	var setting badSetting
 	var request *url.Error
 	var network net.Error

@@ -42,6 +42,7 @@ type request struct {
 	ClientSecret   string          `json:"client_secret"`
 	KeyID          string          `json:"key_id"`
 	PrivateKey     string          `json:"private_key"`
+	CAFile         string          `json:"ca_file"`
 	RefreshToken   string          `json:"refresh_token"`
 	RedirectURI    string          `json:"redirect_uri"`
 	TimeoutMS      *int64          `json:"timeout_ms"`
@@ -59,6 +60,8 @@ type request struct {
 	Grant          json.RawMessage `json:"grant"`
 	Protocol       []int           `json:"protocol"`
 	Callers        int             `json:"callers"`
+	Call           string          `json:"call"`
+	Each           []request       `json:"each"`
 }
 
 // unsupported: the library has no such feature. misused: the runner's fault, or the shim's.
@@ -68,7 +71,10 @@ type misused string
 func (e unsupported) Error() string { return string(e) }
 func (e misused) Error() string     { return string(e) }
 
-var errAbandoned = errors.New("a sleep did not return")
+var (
+	errAbandoned = errors.New("a sleep did not return")
+	errEnded     = errors.New("process.end")
+)
 
 // A handle is looked up by its name.
 func handle[T any](kept map[string]T, name string) (T, error) {
@@ -186,6 +192,38 @@ func (c *runnersClock) end(sleep int, wakes bool) error {
 
 // --- answers ---
 
+// together does all the calls at once, each in a goroutine of its own, and gives their answers in this order. What an error says is
+// read when all are done: a library may have changed it.
+func (s shim) together(calls []func() (object, error)) object {
+	type ended struct {
+		result object
+		err    error
+	}
+	all := make([]ended, len(calls))
+	start := make(chan struct{})
+	var callers sync.WaitGroup
+	for i, call := range calls {
+		callers.Add(1)
+		go func() {
+			defer callers.Done()
+			defer func() {
+				if died := recover(); died != nil {
+					all[i].err = panicked(fmt.Sprint(died))
+				}
+			}()
+			<-start
+			all[i].result, all[i].err = call()
+		}()
+	}
+	close(start)
+	callers.Wait()
+	results := make([]object, len(calls))
+	for i, one := range all {
+		results[i] = s.answer(one.result, one.err)
+	}
+	return object{"results": results}
+}
+
 // outcome does an operation and gives its answer. It runs in a goroutine of its own, which an abandoned sleep ends.
 func (s shim) outcome(call func() (object, error)) object {
 	answer := make(chan object, 1)
@@ -217,7 +255,9 @@ func (s shim) answer(result object, err error) object {
 	case errors.As(err, &wrong):
 		return object{"err": object{"kind": "protocol", "message": string(wrong)}}
 	case errors.As(err, &died):
-		return object{"err": object{"kind": "other", "type": "panic", "message": cut(string(died))}}
+		told := s.tell(err)
+		told["kind"], told["type"], told["message"] = "other", "panic", cut(string(died))
+		return object{"err": told}
 	case errors.Is(err, errAbandoned):
 		return object{"err": object{"kind": "abandoned", "message": err.Error()}}
 	case err != nil:
@@ -239,7 +279,7 @@ type line struct {
 	Abandon *int
 }
 
-// serve answers every line of standard input until it ends.
+// serve answers every line of standard input until it ends. It returns after process.end: then the process has to end by itself.
 func (s shim) serve() {
 	clock.rule(s.library)
 	var current operations
@@ -260,6 +300,9 @@ func (s shim) serve() {
 		case "case":
 			if asked.BaseURL == "" {
 				return nil, misused("a case has a base_url")
+			}
+			if asked.CAFile != "" { // read once in the life of a process
+				os.Setenv("SSL_CERT_FILE", asked.CAFile)
 			}
 			begun, err := s.newCase(asked)
 			current = begun
@@ -312,6 +355,11 @@ func (s shim) serve() {
 		if err := json.Unmarshal(said.Args, &asked); err != nil {
 			return id, misused(err.Error())
 		}
+		if said.Op == "process.end" {
+			current = nil
+			send(object{"id": id, "ok": object{}})
+			return id, errEnded
+		}
 		asked.Op = said.Op
 		ctx, stop := context.WithCancel(context.Background())
 		running.Lock()
@@ -320,9 +368,8 @@ func (s shim) serve() {
 		go func() { // a wake for it may come
 			answer := s.outcome(func() (object, error) { return operate(ctx, asked) })
 			running.Lock()
-			running.stop = nil
+			running.stop = nil // and is not called: it would give back a connection that the library keeps
 			running.Unlock()
-			stop()
 			answer["id"] = id
 			send(answer)
 		}()
@@ -334,7 +381,9 @@ func (s shim) serve() {
 		if err != nil {
 			os.Exit(0)
 		}
-		if id, err := take(text); err != nil {
+		if id, err := take(text); err == errEnded {
+			return
+		} else if err != nil {
 			answer := s.answer(nil, err)
 			answer["id"] = id
 			send(answer)

@@ -16,7 +16,7 @@ SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "example"
 def coze_go():
     sources = [HERE / name for name in ("coze_go_shim.go", "shim_wire.go", "go_clock.py")]
     clock = [sys.executable, "-B", "go_clock.py", "github.com/coze-dev/coze-go", "auth.go", "auth_token.go", "request.go"]
-    return go_program("coze-go-shim", sources, clock, flags=["-overlay", "overlay.json"])
+    return go_program("coze-go-shim", sources, clock, flags=["-race", "-overlay", "overlay.json"])
 
 
 def coze_java(on_our_clock="com/coze/"):
@@ -29,7 +29,9 @@ def command(name):
     if name == "coze-api":
         return ["node", str(HERE / "coze_api_shim.mjs")], without_proxy(RELEASED_SDKS_NPM=str(coze_api()))
     if name == "coze-go":
-        return [str(coze_go())], without_proxy()
+        program = coze_go()
+        # What the detector of races has seen is in files, one a process; it need not wait for more at the end.
+        return [str(program)], without_proxy(GORACE=f"atexit_sleep_ms=0 log_path={program.with_name('race')}")
     if name == "coze-java":
         return coze_java(), without_proxy()
     if name in ("example", "first"):
