@@ -30,8 +30,8 @@ import check_clocks  # noqa: E402
 import check_flows  # noqa: E402
 import check_wire  # noqa: E402
 from check_steps import device  # noqa: E402
-from mock_case import Mismatch, Mock, expect  # noqa: E402
-from runner import OPERATIONS, Shim  # noqa: E402
+from mock_case import Mismatch, expect  # noqa: E402
+from runner import OPERATIONS, CleanMock, Shim  # noqa: E402
 from start import SHIMS, command  # noqa: E402
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -130,7 +130,8 @@ def main():
                 chosen = {"yours": (shlex.split(given.command), without_proxy())}
             else:
                 chosen = found(given.shims)
-            failed = sum([check(name, *start, Mock(json.loads(info))) for name, start in chosen.items()])
+            mock = CleanMock(json.loads(info))
+            failed = sum([check(name, *start, mock) for name, start in chosen.items()])
     except (Trouble, Mismatch, OSError) as why:  # a shim that cannot say hello has no verdict either
         print(f"no verdict: {why}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 from jsonschema.exceptions import best_match
 
-from mock_case import Mismatch, expect
+from mock_case import Mismatch, Mock, expect
 
 DEFINITIONS = json.loads((Path(__file__).parent / "shim.schema.json").read_text(encoding="utf-8"))["$defs"]
 OPERATIONS = set(DEFINITIONS["args"]["properties"])
@@ -41,6 +41,21 @@ def hold(what, checker, value):
     wrong = best_match(checker.iter_errors(value))
     if wrong:
         raise Mismatch(f"{what} against the schema: {wrong.message} in {json.dumps(value)}")
+
+
+class CleanMock(Mock):
+    """The whole mock, which a case has for itself."""
+
+    def __init__(self, info):
+        super().__init__(info, info["base_url"].rstrip("/"))
+
+    def reset(self):
+        """Clean state, journal and clock: no case sees another's. The clock stands still until it is told to move."""
+        self.control("POST", "/reset", {})
+        self.control("POST", "/clock", {"mode": "real"})
+        self.control("POST", "/clock", {"mode": "frozen"})
+        self._looked_at = 0
+        expect("journal after reset", [], self.new_entries())
 
 
 class Shim:

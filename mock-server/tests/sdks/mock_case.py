@@ -62,7 +62,8 @@ class Mock:
         self.host = urlsplit(base).netloc
         # The first of its kind; the second device app is another one.
         self.apps = {app["kind"]: SimpleNamespace(**app) for app in reversed(info["apps"])}
-        self.apps["other_device"] = SimpleNamespace(**[app for app in info["apps"] if app["kind"] == "device"][1])
+        for other in [app for app in info["apps"] if app["kind"] == "device"][1:]:
+            self.apps["other_device"] = SimpleNamespace(**other)
         self.tokens = {token["kind"]: token["value"] for token in info["tokens"]}
         self._looked_at = 0
 
