@@ -17,6 +17,9 @@ use coze_auth_mock::{CozeAuthMock, DeviceAction, Fault, On};
 use coze_auth_store::{GrantKey, GrantStore as _, MemoryStore};
 use coze_auth_tokens::trace;
 use coze_auth_ureq::{Client, TokenSource};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -50,10 +53,13 @@ impl Log {
 fn a_log_tells_all_but_secrets() {
     let log = Log::default();
     let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter("coze_auth_tokens=trace")
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(move || writer.clone())
+        .with_writer(move || writer.clone());
+    let filter = Targets::new().with_target("coze_auth_tokens", LevelFilter::TRACE);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
         .init();
 
     let clock = SharedClock::new();

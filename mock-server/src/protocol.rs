@@ -14,4 +14,5 @@ pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rules;
+mod tables;
 pub(crate) mod world_name;

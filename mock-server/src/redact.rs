@@ -284,7 +284,7 @@ fn target(shown: &mut String, path: &str, own: Option<&str>, query: Option<&str>
             "redirect_uri" => redirect_uri(&value),
             "client_id" => scrub(&value),
             "response_type" | "code_challenge_method" | "page_num" | "page_size" => {
-                places::value(&value)
+                places::value(&value).into_owned()
             }
             _ if value.is_empty() => String::new(),
             _ => mask(&value).into_owned(),

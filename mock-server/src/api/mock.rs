@@ -12,7 +12,6 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tower::ServiceExt as _;
 
 use super::banner;
 use super::block_on::block_on;
@@ -248,7 +247,8 @@ impl CozeAuthMock {
     /// Answers a request in memory, with the same code as over a socket.
     pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request.map(axum::body::Body::from);
-        let Ok(response) = self.router().oneshot(request).await;
+        let (router, first) = (self.router.clone(), self.worlds.first());
+        let response = entrance::answer(router, &first, request).await;
         let (parts, body) = response.into_parts();
         // Our bodies are whole in memory, so reading them cannot fail.
         let body = body.collect().await.map(|body| body.to_bytes());

@@ -152,7 +152,7 @@ fn challenge<'a>(
             Err(refuse(
                 "code_challenge_method",
                 expected,
-                redact::places::value(method),
+                redact::places::value(method).into_owned(),
             ))
         }
         Some(value) => Ok(Some(Challenge {

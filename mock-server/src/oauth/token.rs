@@ -29,7 +29,7 @@ pub(crate) fn token(ctx: &mut Context<'_>, jwt_only: bool) -> Result<Answer, Ref
 }
 
 fn unsupported(grant: &str, jwt_only: bool) -> Refusal {
-    let actual = redact::places::value(grant);
+    let actual = redact::places::value(grant).into_owned();
     Refusal {
         rule: Rule::GrantSupported,
         detail: actual.clone(),

@@ -1,8 +1,8 @@
 //! The parts of Coze's API that the mock does not have, by the start of their paths.
 
-use std::sync::LazyLock;
-
 use serde::Deserialize;
+
+use super::tables::TABLES;
 
 /// One row of `rules.toml`.
 #[derive(Debug, Deserialize)]
@@ -14,25 +14,13 @@ pub(crate) struct CozeApi {
     pub(crate) reference: String,
 }
 
-#[derive(Deserialize)]
-struct Table {
-    coze_api: Vec<CozeApi>,
-}
-
-/// A test shows that it can be parsed.
-static TABLE: LazyLock<Vec<CozeApi>> = LazyLock::new(|| {
-    let table: Table = toml::from_str(include_str!("../../rules.toml"))
-        .expect("rules.toml is part of this program and tested");
-    table.coze_api
-});
-
 /// The part of Coze's API to which this path belongs. A path with an empty segment belongs to none of them: a base URL with
 /// a slash at its end makes one.
 pub(crate) fn part_of(path: &str) -> Option<&'static CozeApi> {
     if path.contains("//") || path.ends_with('/') {
         return None;
     }
-    TABLE.iter().find(|row| {
+    TABLES.coze_api.iter().find(|row| {
         let rest = path.strip_prefix(&row.path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
@@ -45,7 +33,7 @@ mod tests {
 
     #[test]
     fn each_part_has_a_source_and_is_found() {
-        for row in TABLE.iter() {
+        for row in TABLES.coze_api.iter() {
             assert!(!row.reference.is_empty(), "{}", row.path);
             let below = format!("{}/x", row.path);
             let found = part_of(&below).map(|row| &*row.path);

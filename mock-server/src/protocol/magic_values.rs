@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
+use super::tables::TABLES;
 
 /// One row of `rules.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Magic {
+pub(super) struct Magic {
     /// The member, or `access_token` for a Bearer credential.
     place: String,
     value: String,
@@ -19,16 +20,9 @@ struct Magic {
     text: String,
 }
 
-#[derive(Deserialize)]
-struct Table {
-    magic: Vec<Magic>,
-}
-
-/// A test shows that it can be parsed and that it names rules.
-static TABLE: LazyLock<Vec<(Magic, Rule)>> = LazyLock::new(|| {
-    let table: Table = toml::from_str(include_str!("../../rules.toml"))
-        .expect("rules.toml is part of this program and tested");
-    let rows = table.magic.into_iter();
+/// A test shows that it names rules.
+static TABLE: LazyLock<Vec<(&Magic, Rule)>> = LazyLock::new(|| {
+    let rows = TABLES.magic.iter();
     rows.map(|row| {
         let rule = Rule::ALL.iter().find(|rule| rule.id() == row.rule);
         (row, *rule.expect("a rule, as a test shows"))

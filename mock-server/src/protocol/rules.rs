@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::tables::TABLES;
+
 macro_rules! rules {
     ($($name:ident = $id:literal,)*) => {
         /// A rule of `rules.toml`.
@@ -127,27 +129,16 @@ const fn on() -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct Table {
-    rule: Vec<RuleText>,
-}
-
-/// The table, in the order of `Rule::ALL`. A test shows that it can be parsed and is complete.
-static TABLE: LazyLock<Vec<RuleText>> = LazyLock::new(|| {
-    let mut rows = read_table();
-    rows.sort_by_key(|row| Rule::ALL.iter().position(|rule| rule.id() == row.id));
+/// The table, in the order of `Rule::ALL`. A test shows that it is complete.
+static TABLE: LazyLock<Vec<&RuleText>> = LazyLock::new(|| {
+    let mut rows: Vec<_> = TABLES.rule.iter().collect();
+    rows.sort_by_cached_key(|row| Rule::ALL.iter().position(|rule| rule.id() == row.id));
     rows
 });
 
-fn read_table() -> Vec<RuleText> {
-    toml::from_str::<Table>(include_str!("../../rules.toml"))
-        .expect("rules.toml is part of this program and tested")
-        .rule
-}
-
 impl Rule {
     pub(crate) fn text(self) -> &'static RuleText {
-        &TABLE[self as usize]
+        TABLE[self as usize]
     }
 
     fn named(id: &str) -> Result<Self, RuleError> {
@@ -264,8 +255,8 @@ mod tests {
 
     #[test]
     fn the_table_and_the_code_name_the_same_rules() {
-        let mut table: Vec<_> = read_table().into_iter().map(|row| row.id).collect();
-        let mut code: Vec<_> = Rule::ALL.iter().map(|rule| rule.id().to_owned()).collect();
+        let mut table: Vec<_> = TABLES.rule.iter().map(|row| &*row.id).collect();
+        let mut code: Vec<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
         table.sort();
         code.sort();
         assert_eq!(table, code);

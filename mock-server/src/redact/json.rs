@@ -76,7 +76,7 @@ pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) ->
             ("scope", value) => copy.open(value, Shows::Names),
             ("redirect_uri", Part::Text(uri)) => copy.string(&sent_redirect_uri(uri)),
             ("client_id", value) => copy.flat(value, scrubbed),
-            (_, value) => copy.flat(value, |text| places::value(text).into()),
+            (_, value) => copy.flat(value, places::value),
         }
     })
 }
@@ -86,7 +86,7 @@ pub(crate) fn claims(claims: &Map<String, Value>) -> Vec<u8> {
     let members = members.map(|(name, value)| (name.as_str(), Part::from(value)));
     shortened(OPEN_CLAIMS, members, |copy, name, value| match name {
         "session_context" | "aud" => copy.open(value, Shows::Texts),
-        "alg" | "typ" | "iat" | "exp" => copy.flat(value, |text| places::value(text).into()),
+        "alg" | "typ" | "iat" | "exp" => copy.flat(value, places::value),
         _ => copy.flat(value, scrubbed),
     })
 }

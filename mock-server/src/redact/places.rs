@@ -17,6 +17,15 @@ const KNOWN_PATHS: [&str; 5] = [
     "/v1/workspaces",
 ];
 
+/// Values that are shown without looking at their words, for the same reason.
+const KNOWN_VALUES: [&str; 5] = [
+    "application/json",
+    "authorization_code",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+];
+
 /// Words of letters and digits that are names of something.
 const NAMES: [&str; 7] = [
     "oauth2", "python3", "aarch64", "linux2", "base64", "sha256", "openapi3",
@@ -63,6 +72,10 @@ fn is_plain(word: &str) -> bool {
 
 /// Returns true if a part of the word has letters and digits mixed, as secrets have and words have not.
 pub(super) fn is_mixed(word: &str) -> bool {
+    // Most words have none.
+    if !has_any(word, |byte| byte.is_ascii_digit()) {
+        return false;
+    }
     word.split(['-', '.', '_', '~']).any(|atom| {
         let letter = atom.bytes().any(|byte| byte.is_ascii_alphabetic());
         let digit = atom.bytes().any(|byte| byte.is_ascii_digit());
@@ -129,8 +142,11 @@ pub(crate) fn segment(segment: &str) -> Cow<'_, str> {
 }
 
 /// A value from a table, such as a grant type or a response type: known words, and what stands between them.
-pub(crate) fn value(text: &str) -> String {
-    by_word(text, |word, _| plain_or_mask(word))
+pub(crate) fn value(text: &str) -> Cow<'_, str> {
+    match KNOWN_VALUES.contains(&text) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(by_word(text, |word, _| plain_or_mask(word))),
+    }
 }
 
 /// The name of a permission, or an id: letters with full stops between them, or what a path could have.
@@ -147,6 +163,9 @@ pub(super) fn permission(text: &str) -> Cow<'_, str> {
 
 /// A header whose value is made of known words, such as a media type.
 pub(crate) fn structure(text: &str) -> Cow<'_, str> {
+    if KNOWN_VALUES.contains(&text) {
+        return Cow::Borrowed(text);
+    }
     if !text.contains('%') && !words_from(MIXED, text).any(is_odd) {
         return scrubbed(text);
     }
@@ -255,6 +274,19 @@ mod tests {
         "a1b2c3d4e5f6",
         "Zm9vYmFy",
     ];
+
+    #[test]
+    fn known_values_are_shown_as_those_that_are_looked_at() {
+        for known in KNOWN_VALUES {
+            assert_eq!(by_word(known, |word, _| plain_or_mask(word)), known);
+            assert_eq!(scrubbed(known), known);
+            assert!(!words_from(MIXED, known).any(is_odd), "{known}");
+            assert_eq!(
+                (value(known), structure(known)),
+                (known.into(), known.into())
+            );
+        }
+    }
 
     #[test]
     fn a_path_shows_what_belongs_to_one() {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use tower::ServiceExt as _;
 
 use crate::web::guard::{self, Entry};
 use crate::world::World;
@@ -17,10 +18,28 @@ pub(crate) fn guarded(router: Router, root: Arc<World>) -> Router {
 }
 
 async fn pass(State(root): State<Arc<World>>, request: Request, next: Next) -> Response {
-    match guard::enter(&root, false, &request) {
-        Entry::Passes => next.run(request).await,
+    enter(&root, request, |request| next.run(request)).await
+}
+
+/// Answers one request as the router with the guard does. To put the guard in front of a router copies all of its routes.
+pub(crate) async fn answer(router: Router, root: &Arc<World>, request: Request) -> Response {
+    let routed = async |request| {
+        let Ok(response) = router.oneshot(request).await;
+        response
+    };
+    enter(root, request, routed).await
+}
+
+/// Answers a request by `routed`, if the guard lets it pass.
+async fn enter<F: Future<Output = Response>>(
+    root: &Arc<World>,
+    request: Request,
+    routed: impl FnOnce(Request) -> F,
+) -> Response {
+    match guard::enter(root, false, &request) {
+        Entry::Passes => routed(request).await,
         Entry::PassesFor(page) => {
-            let mut response = next.run(request).await;
+            let mut response = routed(request).await;
             page.open(&mut response);
             response
         }

@@ -29,6 +29,9 @@ pub(crate) struct Worlds {
     /// Without the address: it is known when the mock listens.
     root_url: OnceLock<String>,
     named: Mutex<BTreeMap<String, Named>>,
+    /// Before then no world has been unused for its whole lifetime; none if that is never. It is changed under the lock of
+    /// `named`.
+    next_end: Mutex<Option<Instant>>,
     pub(super) ports: Ports,
     pub(super) waiting: WaitingClients,
     /// By the digest of a name: how many worlds of that name have given log ids and ended.
@@ -58,13 +61,18 @@ impl Named {
         self.uses <= 1
     }
 
+    /// When it is unused for its whole lifetime, unless it is used before; none if that is never.
+    fn end(&self) -> Option<Instant> {
+        self.used.checked_add(self.kept)
+    }
+
     fn is_unused_for(&self, time: Duration, now: Instant) -> bool {
         now.duration_since(self.used) >= time
     }
 
     /// Returns true if no test can need the world: it was used once, as by a page that names worlds at random, or not lately.
     fn is_evictable(&self, now: Instant) -> bool {
-        !self.is_held() && (self.was_used_once() || self.is_unused_for(WORLD_IN_USE, now))
+        (self.was_used_once() || self.is_unused_for(WORLD_IN_USE, now)) && !self.is_held()
     }
 }
 
@@ -90,6 +98,7 @@ impl Worlds {
                 first,
                 root_url: OnceLock::new(),
                 named: Mutex::default(),
+                next_end: Mutex::default(),
                 ports: Ports::default(),
                 waiting: WaitingClients::default(),
                 rounds: Mutex::new(CappedMap::new(MAX_ENDED_WORLDS)),
@@ -162,7 +171,7 @@ impl Worlds {
         }
         self.make_room(&mut named, 0)?;
         let made = self.fresh(name, self.settings(name), 0);
-        Ok(Self::put(&mut named, name, made))
+        Ok(self.put(&mut named, name, made))
     }
 
     /// Makes a world, and removes an earlier one of that name. If `own` is true, a reload does not change it.
@@ -185,7 +194,7 @@ impl Worlds {
         self.make_room(&mut named, configured)?;
         let mut made = self.fresh(name, settings, configured);
         (made.kept, made.own_settings, made.uses) = (kept, own, 2);
-        Ok(Self::put(&mut named, name, made))
+        Ok(self.put(&mut named, name, made))
     }
 
     /// Those of a world of this name if nothing else is said: the mock's, at its time, with a seed made of its seed and the name.
@@ -304,7 +313,9 @@ impl Worlds {
             .collect()
     }
 
-    fn put(named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<World> {
+    fn put(&self, named: &mut BTreeMap<String, Named>, name: &str, made: Named) -> Arc<World> {
+        let next_end = &mut *self.next_end();
+        *next_end = earlier(*next_end, made.end());
         let world = made.world.clone();
         named.insert(name.to_owned(), made);
         world
@@ -341,13 +352,7 @@ impl Worlds {
         configured: usize,
     ) -> Result<(), WorldError> {
         let now = Instant::now();
-        named.retain(|_, entry| {
-            let kept = entry.is_held() || !entry.is_unused_for(entry.kept, now);
-            if !kept {
-                self.end_one(&entry.world);
-            }
-            kept
-        });
+        self.evict_unused(named, now);
         while named.len() >= MAX_WORLDS {
             if !self.evict(named, now) {
                 return Err(WorldError::Full);
@@ -362,6 +367,28 @@ impl Worlds {
         }
     }
 
+    /// Evicts the worlds that were unused for their whole lifetime. It looks at them only if there may be one: to look at all
+    /// for each new world would be most of what a world costs.
+    fn evict_unused(&self, named: &mut BTreeMap<String, Named>, now: Instant) {
+        let next_end = &mut *self.next_end();
+        if next_end.is_none_or(|end| now < end) {
+            return;
+        }
+        *next_end = None;
+        named.retain(|_, entry| {
+            let kept = !entry.is_unused_for(entry.kept, now) || entry.is_held();
+            match kept {
+                true => *next_end = earlier(*next_end, entry.end()),
+                false => self.end_one(&entry.world),
+            }
+            kept
+        });
+    }
+
+    fn next_end(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Evicts the world that is needed least. Returns false if all are in use.
     fn evict(&self, named: &mut BTreeMap<String, Named>, now: Instant) -> bool {
         let evictable = named.iter().filter(|(_, entry)| entry.is_evictable(now));
@@ -374,6 +401,11 @@ impl Worlds {
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Named>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The earlier of two times, where none is never.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
@@ -473,6 +505,28 @@ mod tests {
             "a gate without a request holds nobody"
         );
         drop(gate);
+    }
+
+    /// Looking is due when the first may have ended, and one that was used since then goes on.
+    #[test]
+    fn a_world_ends_with_its_lifetime_and_not_before() {
+        let worlds = worlds();
+        use_at(&worlds, "one", 1, Duration::ZERO);
+        use_at(&worlds, "again", 1, Duration::ZERO);
+        let settings = worlds.settings("long");
+        let made = worlds.make("long", settings, false, 2 * UNUSED_WORLD, 0);
+        drop(made.expect("room"));
+        let from = Instant::now();
+        worlds.locked().get_mut("again").expect("it is there").used = from + 5 * SECOND;
+        let left_at = |later| {
+            worlds.evict_unused(&mut worlds.locked(), from + later);
+            names(&worlds)
+        };
+        assert_eq!(left_at(UNUSED_WORLD - SECOND), ["again", "long", "one"]);
+        assert_eq!(left_at(UNUSED_WORLD), ["again", "long"]);
+        assert_eq!(left_at(UNUSED_WORLD + 4 * SECOND), ["again", "long"]);
+        assert_eq!(left_at(UNUSED_WORLD + 5 * SECOND), ["long"]);
+        assert_eq!(left_at(2 * UNUSED_WORLD), [""; 0]);
     }
 
     /// Or each would have a copy of all apps; but what an owner does to an app is done in one world.

@@ -73,6 +73,24 @@ fn the_log_has_one_line_per_request_on_standard_error() {
 }
 
 #[test]
+fn rust_log_chooses_what_is_logged() {
+    for (wanted, lines) in [
+        ("off", 0),
+        ("warn", 0),
+        ("coze_auth_mock=warn,info", 0),
+        ("hyper=off,coze_auth_mock=info", 1),
+        ("hyper=loud", 1),
+    ] {
+        let mut mock = command(&["--listen", "127.0.0.1:0", "--print", "json"]);
+        let (mut server, info) = start(mock.env("RUST_LOG", wanted));
+        ask(&base_url(&info), "/v1/users/me", &["Host: localhost"]);
+        let log = Lines::of(server.0.stderr.take().expect("its standard error"));
+        drop(server);
+        assert_eq!(log.rest().len(), lines, "{wanted}");
+    }
+}
+
+#[test]
 fn invalid_settings_are_reported_on_standard_error() {
     for (arguments, said) in [
         (

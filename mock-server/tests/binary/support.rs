@@ -114,6 +114,11 @@ impl Lines {
         Self(receive)
     }
 
+    /// The lines that have not been read, once the stream has ended.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        self.0.iter().collect()
+    }
+
     /// Returns true if the stream ends within this time, and false if the time ends first.
     pub(crate) fn end_within(&self, ms: u64) -> bool {
         loop {
