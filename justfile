@@ -42,6 +42,10 @@ breaks:
 env *args:
     python3 mock-server/tests/env/run.py {{ args }}
 
+# Each file of docs/official-sdks.md with the released SDK: without it the fault must show, with it not. A table.
+living-with *args:
+    python3 conformance/released-sdks/living-with/run.py {{ args }}
+
 # The mock's pages, and the login of the command `coze-auth`, in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
 browser *args:
     python3 mock-server/tests/browser/run.py {{ args }}
@@ -210,7 +214,7 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile")
