@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,10 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "docs" / "official-sdks.md"
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "mock-server" / "tests" / "sdks")]
 import install  # noqa: E402
-from install import TARGET, WORKSPACE, Trouble, without_proxy  # noqa: E402
+from install import TARGET, WORKSPACE, Missing, Trouble, without_proxy  # noqa: E402
 from running_mock import find_mock, running_mock  # noqa: E402
 
 BUILT = TARGET / "living-with"
-SECONDS = 300  # a first build of Go's standard library, on a busy machine
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 DEV_KEY = (WORKSPACE / "mock-server" / "dev-key.pem").read_text(encoding="utf-8")
 PEM = "-----BEGIN" + DEV_KEY.partition("-----BEGIN")[2]
@@ -54,41 +54,31 @@ def files(language):
 
 
 def written(folder, language, driver):
+    """The page's files and the driver; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files(language).items():
+    texts = {**files(language), driver: (HERE / driver).read_text(encoding="utf-8")}
+    for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / driver).write_text((HERE / driver).read_text(encoding="utf-8"), encoding="utf-8")
-    return folder
-
-
-def built(command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, **options)
-    if done.returncode:
-        raise Wrong(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}")
+    return [folder / name for name in sorted(texts)]
 
 
 def python():
-    return [str(install.cozepy()), "-B", str(written(BUILT / "python", "python", "drive.py") / "drive.py")]
+    written(BUILT / "python", "python", "drive.py")
+    return [str(install.cozepy()), "-B", str(BUILT / "python" / "drive.py")]
 
 
 def js():
-    folder = written(install.coze_api() / "living-with", "js", "drive.mjs")  # node finds packages above the file
+    folder = install.coze_api() / "living-with"  # node finds packages above the file
+    written(folder, "js", "drive.mjs")
     return ["node", str(folder / "drive.mjs")]
 
 
 def go():
-    tool, folder, environment = install.go()
-    written(folder / "living-with", "go", "drive.go")
-    program = BUILT / "go"
-    built([tool, "build", "-o", str(program), "./living-with"], cwd=folder, env=environment)
-    return [str(program)]
+    return [str(install.go_program("living-with", written(BUILT / "go", "go", "drive.go")))]
 
 
 def java():
-    tool, compiler, libraries = install.java("coze")
-    folder = written(BUILT / "java", "java", "Drive.java")
-    built([compiler, "-cp", libraries, "-d", str(folder), *map(str, sorted(folder.glob("*.java")))])
-    return [tool, "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}{os.pathsep}{folder}"]
+    return [*install.java_program("living-with", written(BUILT / "java", "java", "Drive.java"), "coze"), "Drive"]
 
 
 LANGUAGES = {"python": python, "js": js, "go": go, "java": java}
@@ -454,21 +444,22 @@ def _(mock, program, language, how):
     expect("token" not in said and "another login" in said["text"] and "access_denied" in denied["text"], [said, denied])
 
 
+ENDS = "a process that does not end"
+
+
 def ends(binary, command, how):
     """Whether a Java program ends with its main, over TLS with HTTP/2."""
     with running_mock(binary, "--tls", "self") as info:
         base = json.loads(info)["base_url"]
         authority = BUILT / "ca.pem"
         store = BUILT / "ca.p12"
-        import ssl
-
         with urllib.request.urlopen(f"{base}/_mock/v1/ca.pem", context=ssl._create_unverified_context()) as reply:
             authority.write_bytes(reply.read())
         store.unlink(missing_ok=True)
         tool = ["keytool", "-importcert", "-noprompt", "-alias", "a", "-file", authority, "-keystore", store]
         subprocess.run([*tool, "-storetype", "PKCS12", "-storepass", "changeit"], check=True, capture_output=True)
         trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
-        program = Program([command[0], *trust, *command[1:], "Drive", "stay"])
+        program = Program([command[0], *trust, *command[1:], "stay"])
         said = program.ask(how, base, "refresh", "rt1")
         program.process.stdin.close()
         try:
@@ -514,7 +505,7 @@ def main():
         for language, build in LANGUAGES.items():
             try:
                 commands[language] = build()
-            except Trouble as why:
+            except Missing as why:
                 skipped.append(f"{language} skipped: {why}")
         with running_mock(binary) as info:
             mock = json.loads(info)["base_url"]
@@ -522,7 +513,6 @@ def main():
 
             def of(job):
                 language, cases = job
-                command = commands[language] + (["Drive"] if language == "java" else [])
                 programs, done = {}, []
 
                 for name, red, _, slow, work in cases:
@@ -531,7 +521,7 @@ def main():
                         key = how if slow else ""
                         # Anew after one that had to be ended.
                         if key not in programs or programs[key].process.poll() is not None:
-                            programs[key] = Program(command)
+                            programs[key] = Program(commands[language])
                             programs[key].ask(how, scratch, "refresh", "rt1", within=120)  # it has started
                         work(mock, programs[key], language, how)
 
@@ -552,18 +542,19 @@ def main():
                 mine = [one for one in CASES if language in one[2] and given.only in f"{language} {one[0]}"]
                 jobs += [(language, [one]) for one in mine if one[3]]
                 jobs.append((language, [one for one in mine if not one[3]]))
-            with ThreadPoolExecutor(len(jobs)) as pool:
+            with ThreadPoolExecutor(len(jobs) + 1) as pool:
+                ended = None
+                if "java" in commands and given.only in f"java {ENDS}":
+                    ended = pool.submit(judge, lambda how: ends(binary, commands["java"], how), "lives on")
                 for done in pool.map(of, jobs):
                     rows += done
-        if "java" in commands and given.only in "java a process that does not end":
-            verdict = judge(lambda how: ends(binary, commands["java"], how), "lives on")
-            rows.append(("a process that does not end", "java", *verdict))
+                rows += [(ENDS, "java", *ended.result())] if ended else []
     except (Trouble, Wrong, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2
     print("| case | SDK | | without the page's lines |\n|---|---|---|---|")
-    order = [name for name, *_ in CASES]
-    for name, language, verdict, seen in sorted(rows, key=lambda row: (order.index(row[0]) if row[0] in order else 99, list(LANGUAGES).index(row[1]))):
+    order = [*(name for name, *_ in CASES), ENDS]
+    for name, language, verdict, seen in sorted(rows, key=lambda row: (order.index(row[0]), list(LANGUAGES).index(row[1]))):
         print(f"| {name} | {language} | {verdict} | {seen} |".replace("\n", " "))
     wrong = sum(row[2] == "FAIL" for row in rows)
     skipped += [f"{name}, {language} skipped: {seen}" for name, language, verdict, seen in rows if verdict == "skipped"]
