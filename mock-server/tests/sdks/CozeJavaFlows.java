@@ -5,6 +5,8 @@ import com.coze.openapi.client.auth.GetJWTAccessTokenReq;
 import com.coze.openapi.client.auth.GetPKCEAuthURLResp;
 import com.coze.openapi.client.auth.LoadAuthConfig;
 import com.coze.openapi.client.auth.OAuthToken;
+import com.coze.openapi.client.auth.model.DeviceInfo;
+import com.coze.openapi.client.auth.model.SessionContext;
 import com.coze.openapi.client.auth.scope.Scope;
 import com.coze.openapi.client.common.pagination.PageResp;
 import com.coze.openapi.client.workspace.ListWorkspaceReq;
@@ -258,6 +260,14 @@ final class CozeJavaFlows {
       JsonNode entry = checkToken(mock, token, "jwt_bearer", "jwt", false, 7200, null);
       Mock.expect("scope in the body", Mock.plain(scope), entry.get("json").get("scope"));
       Mock.expect("session_name in the assertion", "user-1", Mock.claim(entry, "session_name"));
+      prove(mock, token.getAccessToken());
+    });
+    cases.put("jwt.session-context", mock -> {
+      DeviceInfo device = DeviceInfo.builder().deviceID("device-1").customConsumer("consumer-1").build();
+      SessionContext context = SessionContext.builder().deviceInfo(device).build();
+      OAuthToken token = jwt(mock).getAccessToken(GetJWTAccessTokenReq.builder().sessionContext(context).build());
+      JsonNode came = checkJwt(mock, token).get("jwt").get("payload").get("session_context");
+      Mock.expect("session_context in the assertion", Mock.plain(context), came);
       prove(mock, token.getAccessToken());
     });
     cases.put("jwt.account", mock -> {

@@ -10,6 +10,8 @@ final class SdkTime {
   /** Called while the SDK sleeps, with the number of the sleep. */
   static Person duringSleep;
   static DoubleUnaryOperator mockAdvances;
+  /** Why the last sleep does not return; null if it does. */
+  static Exception wrong;
   private static Mock mock;
   private static long now;
 
@@ -24,6 +26,7 @@ final class SdkTime {
     sleeps = new ArrayList<>();
     duringSleep = number -> {};
     mockAdvances = seconds -> seconds;
+    wrong = null;
     now = mock.nowMs();
     ShimClock.set(now);
   }
@@ -42,19 +45,16 @@ final class SdkTime {
 
   static void slept(int sleep, double seconds) {
     sleeps.add(seconds);
-    // The SDKs poll without an end of their own (protocol §11); a broken mock must not hang the run.
-    boolean ends = sleeps.size() > 100;
     try {
-      if (!ends) {
-        offset((long) seconds);
-        mock.advance(mockAdvances.applyAsDouble(seconds));
-        duringSleep.act(sleeps.size());
-      }
+      // The SDKs poll without an end of their own (protocol §11); a broken mock must not hang the run.
+      if (sleeps.size() > 100) throw new Mock.Mismatch("polling never ended: more than 100 sleeps");
+      offset((long) seconds);
+      mock.advance(mockAdvances.applyAsDouble(seconds));
+      duringSleep.act(sleeps.size());
     } catch (Exception why) {
-      System.err.println("while the SDK slept: " + why);
-      ends = true;
+      wrong = why;
     }
-    ShimClock.end(sleep, !ends);
+    ShimClock.end(sleep, wrong == null);
   }
 }
 

@@ -283,6 +283,13 @@ var flows = []testCase{
 		expect("session_name in the assertion", "user-1", entry.payload("session_name"))
 		prove(m, token.AccessToken)
 	}},
+	{"jwt.session-context", func(m *Mock) {
+		device, consumer := "device-1", "consumer-1"
+		context := &coze.SessionContext{DeviceInfo: &coze.DeviceInfo{DeviceID: &device, CustomConsumer: &consumer}}
+		token := must(jwtApp(m).GetAccessToken(ctx, &coze.GetJWTAccessTokenReq{SessionContext: context}))
+		expect("session_context in the assertion", plain(context), checkJWT(m, token).payload("session_context"))
+		prove(m, token.AccessToken)
+	}},
 	{"jwt.account", func(m *Mock) {
 		account := int64(123)
 		token := must(jwtApp(m).GetAccessToken(ctx, &coze.GetJWTAccessTokenReq{AccountID: &account}))

@@ -11,7 +11,7 @@ import (
 func authError(token *coze.OAuthToken, err error) *coze.AuthError {
 	why, is := coze.AsAuthError(err)
 	if !is {
-		fail("expected an AuthError, the SDK returned %v and %v", token != nil, err)
+		fail("expected an AuthError, the SDK returned an error %v and a token %t", err, token != nil)
 	}
 	return why
 }

@@ -131,25 +131,24 @@ def world(sdk, rule):
 Verdict = namedtuple("Verdict", "cases red closing")
 
 
+_drivers = []  # all that were started
+
+
 def judge(sdk, info, rules):
     """One start of an SDK, which runs all of its cases for each of these rules, each off in its turn. A verdict for each."""
     given = {**info, "worlds": [world(sdk, rule) for rule in rules]}
     log = install.SDKS / f"{worlds_name(sdk)}.log"  # some SDKs log each refusal there; the cases judge them
-    try:
-        with log.open("wb") as stderr:
-            done = subprocess.run(
-                sdk.command,
-                input=json.dumps(given).encode(),
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                timeout=RUN_SECONDS,
-                env=sdk.environment,
-            )
-    except subprocess.TimeoutExpired as late:
-        said = (late.stdout or b"").decode()
-        raise Trouble(f"{sdk.name}: no end after {RUN_SECONDS} s; it had said:\n{said}") from None
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with log.open("wb") as stderr, subprocess.Popen(sdk.command, **pipes, stderr=stderr, env=sdk.environment) as driver:
+        _drivers.append(driver)
+        try:
+            stdout, _ = driver.communicate(json.dumps(given).encode(), timeout=RUN_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            driver.kill()
+            said = (late.stdout or b"").decode()
+            raise Trouble(f"{sdk.name}: no end after {RUN_SECONDS} s; it had said:\n{said}") from None
     verdicts, cases = [], {}
-    for line in done.stdout.decode().splitlines():
+    for line in stdout.decode().splitlines():
         if line.startswith(("ok ", "FAIL ")):
             cases[line.split()[1]] = line
             continue
@@ -159,9 +158,9 @@ def judge(sdk, info, rules):
             raise Trouble(f"{sdk.name}: this is not a verdict: {line}")
         verdicts.append(Verdict(cases, red, line))
         cases = {}
-    if cases or len(verdicts) != len(rules) or done.returncode != any(verdict.red for verdict in verdicts):
+    if cases or len(verdicts) != len(rules) or driver.returncode != any(verdict.red for verdict in verdicts):
         said = log.read_text(errors="replace")[-2000:]
-        raise Trouble(f"{sdk.name}: the driver ended without a verdict (exit code {done.returncode}); {log} ends:\n{said}")
+        raise Trouble(f"{sdk.name}: the driver ended without a verdict (exit code {driver.returncode}); {log} ends:\n{said}")
     return verdicts
 
 
@@ -169,7 +168,13 @@ def judge_all(sdks, binary, rules):
     """The verdicts of each SDK, in the order of the SDKs."""
     with running_mock(binary, "--config", str(HERE / "mock.toml")) as line, ThreadPoolExecutor(AT_ONCE) as pool:
         info = json.loads(line)
-        return list(pool.map(lambda sdk: judge(sdk, info, rules), sdks))
+        try:
+            return list(pool.map(lambda sdk: judge(sdk, info, rules), sdks))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for driver in _drivers:
+                driver.kill()
+            raise
 
 
 def print_table(heads, rows):
