@@ -13,13 +13,16 @@ import com.coze.openapi.client.auth.scope.ScopeAttributeConstraint;
 import com.coze.openapi.client.auth.scope.ScopeAttributeConstraintConnectorBotChatAttribute;
 import com.coze.openapi.client.exception.CozeApiException;
 import com.coze.openapi.client.exception.CozeAuthException;
+import com.coze.openapi.client.workspace.ListWorkspaceReq;
 import com.coze.openapi.service.auth.Auth;
 import com.coze.openapi.service.auth.DeviceOAuthClient;
 import com.coze.openapi.service.auth.JWTOAuth;
 import com.coze.openapi.service.auth.JWTOAuthClient;
 import com.coze.openapi.service.auth.OAuthClient;
 import com.coze.openapi.service.auth.PKCEOAuthClient;
+import com.coze.openapi.service.auth.TokenAuth;
 import com.coze.openapi.service.auth.WebOAuthClient;
+import com.coze.openapi.service.service.CozeAPI;
 import com.coze.openapi.service.utils.VersionUtils;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -44,7 +47,7 @@ import retrofit2.HttpException;
 public final class CozeJavaShim implements ShimWire.Library {
   // CozeAPI has no call of the user's own page, so there is no `api`.
   private static final String CAPS =
-      "web pkce device jwt refresh workspace www_base timeout config pkce.verifier pkce.plain device.poll_once jwt.scope"
+      "web pkce device jwt refresh api.workspaces workspace www_base timeout config pkce.verifier pkce.plain device.poll_once jwt.scope"
           + " jwt.session_name jwt.session_context jwt.account jwt.enterprise provider.jwt provider.parallel provider.scope"
           + " provider.session_name provider.session_context provider.account provider.enterprise client.ttl client.parallel"
           + " documented cancel clock logs https end base.origin";
@@ -69,6 +72,7 @@ public final class CozeJavaShim implements ShimWire.Library {
   @Override
   public void end() {
     for (OAuthClient client : kept.clients.values()) client.shutdownExecutor();
+    for (CozeAPI api : kept.apis.values()) api.shutdownExecutor();
     kept = new Case("");
   }
 
@@ -92,6 +96,7 @@ public final class CozeJavaShim implements ShimWire.Library {
     all.put("provider.new", kept::providerNew);
     all.put("provider.token", args -> provided(kept.providers.get(args.get("provider").asText())));
     all.put("provider.parallel", kept::providerParallel);
+    all.put("api.workspaces", kept::apiWorkspaces);
     all.put("api.call", args -> { throw new ShimWire.Unsupported("CozeAPI has no call that tells whose a token is"); });
     return all;
   }
@@ -126,6 +131,7 @@ public final class CozeJavaShim implements ShimWire.Library {
     final Map<String, Attempt> attempts = new ShimWire.Handles<>();
     final Map<String, Device> devices = new ShimWire.Handles<>();
     final Map<String, Auth> providers = new ShimWire.Handles<>();
+    final Map<String, CozeAPI> apis = new HashMap<>();
 
     Case(String base) {
       this.base = base;
@@ -271,6 +277,14 @@ public final class CozeJavaShim implements ShimWire.Library {
       List<Callable<ObjectNode>> calls = new ArrayList<>();
       for (JsonNode each : args.get("each")) calls.add(() -> refresh ? refresh(each) : jwtToken(each));
       return ShimWire.together(CozeJavaShim.this, calls);
+    }
+
+    ObjectNode apiWorkspaces(JsonNode args) {
+      String token = text(args, "token"), provider = text(args, "provider");
+      Auth auth = provider == null ? new TokenAuth(token) : providers.get(provider);
+      String name = provider + " " + token;
+      if (!apis.containsKey(name)) apis.put(name, new CozeAPI.Builder().auth(auth).baseURL(base).build());
+      return ShimWire.object("count", apis.get(name).workspaces().list(new ListWorkspaceReq()).getItems().size());
     }
   }
 

@@ -28,6 +28,15 @@ def _(shim):
         expect("code", "4100", shim.err("api.call", token="pat_wrong").get("code"))
 
 
+@case("api.workspaces")
+def _(shim):
+    shim.case("api.workspaces")
+    told = shim.ok("api.workspaces", token=shim.mock.tokens["pat"])
+    if told:
+        expect("workspaces", True, told["count"] > 0)
+        shim.err("api.workspaces", token="pat_wrong")
+
+
 @case("bases")
 def _(shim):
     shim.case("bases")

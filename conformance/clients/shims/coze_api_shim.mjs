@@ -14,7 +14,7 @@ const about = {
   homepage: 'https://github.com/coze-dev/coze-js',
   issues: 'https://github.com/coze-dev/coze-js/issues',
   caps: [
-    ...['web', 'pkce', 'device', 'jwt', 'refresh', 'api', 'workspace', 'timeout', 'pkce.verifier', 'pkce.plain'],
+    ...['web', 'pkce', 'device', 'jwt', 'refresh', 'api', 'api.workspaces', 'workspace', 'timeout', 'pkce.verifier', 'pkce.plain'],
     ...['device.poll_once', 'jwt.scope', 'jwt.session_name', 'jwt.account', 'cancel', 'clock', 'logs'],
     ...['client.parallel', 'documented', 'https', 'end'],
   ],
@@ -169,10 +169,19 @@ class Case {
     throw new Unsupported('nothing keeps and renews tokens');
   }
 
-  async 'api.call'({ token, provider }, signal) {
+  api({ token, provider }) {
     if (provider) throw new Unsupported('nothing keeps and renews tokens');
     if (!this.apis.has(token)) this.apis.set(token, new sdk.CozeAPI({ baseURL: this.base, token }));
-    const user = await this.apis.get(token).users.me(this.options(signal));
+    return this.apis.get(token);
+  }
+
+  async 'api.workspaces'(args, signal) {
+    const { workspaces } = await this.api(args).workspaces.list({}, this.options(signal));
+    return { count: workspaces.length };
+  }
+
+  async 'api.call'(args, signal) {
+    const user = await this.api(args).users.me(this.options(signal));
     return { user_id: text(user?.user_id), ...given({ user_name: text(user?.user_name) ?? undefined }) };
   }
 }

@@ -35,7 +35,7 @@ func about() object {
 		"protocol": 1, "name": "coze-go", "version": version, "language": "go",
 		"runtime":  runtime.Version(),
 		"homepage": "https://github.com/coze-dev/coze-go", "issues": "https://github.com/coze-dev/coze-go/issues",
-		"caps": strings.Fields("web pkce device jwt refresh api workspace www_base timeout config pkce.verifier pkce.plain " +
+		"caps": strings.Fields("web pkce device jwt refresh api api.workspaces workspace www_base timeout config pkce.verifier pkce.plain " +
 			"device.poll_once jwt.scope jwt.session_name jwt.session_context jwt.account jwt.enterprise " +
 			"provider.jwt provider.parallel provider.scope provider.session_name provider.session_context provider.account " +
 			"provider.enterprise client.ttl client.parallel documented cancel clock logs https end race"),
@@ -111,6 +111,7 @@ func newCase(asked request) (operations, error) {
 		"provider.token":     c.providerToken,
 		"provider.parallel":  c.providerParallel,
 		"api.call":           c.apiCall,
+		"api.workspaces":     c.apiWorkspaces,
 	}, nil
 }
 
@@ -375,18 +376,39 @@ func (c kept) providerParallel(ctx context.Context, a request) (object, error) {
 	return self.together(calls), nil
 }
 
-func (c kept) apiCall(ctx context.Context, a request) (object, error) {
+func (c kept) api(a request) (coze.CozeAPI, error) {
+	client, known := c.apis[a.Token+" "+a.Provider]
+	if known {
+		return client, nil
+	}
 	auth := coze.NewTokenAuth(a.Token)
 	if a.Provider != "" {
 		var err error
 		if auth, err = handle(c.providers, a.Provider); err != nil {
-			return nil, err
+			return client, err
 		}
 	}
-	client, known := c.apis[a.Token+" "+a.Provider]
-	if !known {
-		client = coze.NewCozeAPI(auth, append([]coze.CozeAPIOption{coze.WithBaseURL(c.base)}, c.logging...)...)
-		c.apis[a.Token+" "+a.Provider] = client
+	client = coze.NewCozeAPI(auth, append([]coze.CozeAPIOption{coze.WithBaseURL(c.base)}, c.logging...)...)
+	c.apis[a.Token+" "+a.Provider] = client
+	return client, nil
+}
+
+func (c kept) apiWorkspaces(ctx context.Context, a request) (object, error) {
+	client, err := c.api(a)
+	if err != nil {
+		return nil, err
+	}
+	page, err := client.Workspaces.List(ctx, coze.NewListWorkspaceReq())
+	if err != nil {
+		return nil, err
+	}
+	return object{"count": len(page.Items())}, nil
+}
+
+func (c kept) apiCall(ctx context.Context, a request) (object, error) {
+	client, err := c.api(a)
+	if err != nil {
+		return nil, err
 	}
 	user, err := client.Users.Me(ctx)
 	if err != nil {

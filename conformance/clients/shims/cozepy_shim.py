@@ -19,7 +19,7 @@ import pydantic
 ASYNC = "--async" in sys.argv[1:]
 LOOP = asyncio.new_event_loop()
 CAPS = (
-    "web pkce device jwt refresh api workspace www_base pkce.plain device.poll_once jwt.scope jwt.session_name "
+    "web pkce device jwt refresh api api.workspaces workspace www_base pkce.plain device.poll_once jwt.scope jwt.session_name "
     "provider.jwt provider.parallel client.parallel documented https clock logs end"
 ).split()
 ABOUT = {
@@ -171,11 +171,17 @@ class Case:
             return self.in_tasks([later] * callers)
         return SHIM.in_threads([lambda: {"access_token": auth.token}] * callers)
 
-    def api_call(self, token=None, provider=None):
+    def api(self, token=None, provider=None):
         if (token, provider) not in self.apis:
             auth = self.providers[provider] if provider else sdk("TokenAuth")(token)
             self.apis[token, provider] = sdk("Coze")(auth=auth, base_url=self.base)
-        user = done(self.apis[token, provider].users.me())
+        return self.apis[token, provider]
+
+    def api_workspaces(self, **who):
+        return {"count": len(done(self.api(**who).workspaces.list()).items)}
+
+    def api_call(self, **who):
+        user = done(self.api(**who).users.me())
         return {"user_id": user.user_id, "user_name": user.user_name}
 
 

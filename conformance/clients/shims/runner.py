@@ -197,17 +197,17 @@ def needs(op, args):
         caps |= {op, args["call"].split(".")[0]}
     elif op == "process.end":
         caps.add("end")
-    elif op in ("device.poll_once", "provider.parallel"):
+    elif op in ("device.poll_once", "provider.parallel", "api.workspaces"):
         caps |= {op}
     elif op == "provider.new":
         caps.add("provider.user" if "grant" in args else "provider.jwt")
-    elif op == "api.call" and "provider" in args:
+    if area == "api" and "provider" in args:
         caps.add("provider.jwt")
     elif op == "provider.token":
         caps.add("provider.jwt")
     elif op == "config.load":
         caps.add("config")
-    if area in ("web", "pkce", "device", "jwt", "refresh", "api", "cancel"):
+    if area in ("web", "pkce", "device", "jwt", "refresh", "cancel") or op == "api.call":
         caps.add(area)
     if args.get("method") == "plain":
         caps.add("pkce.plain")
