@@ -81,6 +81,8 @@ pub struct Opening {
     pub ca_pem: Option<Arc<str>>,
     /// It is to log all that it can.
     pub log: bool,
+    /// A client that is a process gets a new one, since what happened in the old one would be seen.
+    pub fresh: bool,
     /// Real time that an operation may take.
     pub patience: Duration,
 }

@@ -232,6 +232,9 @@ impl Client for Shim {
     }
 
     fn begin(&mut self, case: &Opening) -> Result<(), Broken> {
+        if case.fresh && self.process.take().is_some() {
+            self.starts -= 1;
+        }
         if self.process.is_none() {
             self.hello()?;
         }

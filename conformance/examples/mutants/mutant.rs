@@ -45,6 +45,10 @@ pub(crate) enum Way {
     Waits(fn(Duration, usize) -> Duration),
     /// It measures time with the calendar.
     Calendar,
+    /// Each request leaves a connection open behind it.
+    Leaks,
+    /// What it made does not end.
+    Stays,
     /// It goes on when nobody wants the result any more.
     Deaf,
     /// The same, but it says that it has stopped.
@@ -103,6 +107,8 @@ pub(crate) enum Keeps {
     OwnPause,
     /// The number of an error of the API to itself.
     Codes,
+    /// Anything, where there is no token.
+    Anything,
 }
 
 impl Mutant {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) struct Recording {
     pub(crate) sent: Vec<String>,
     pub(crate) last: Option<Request>,
     pub(crate) received: Vec<String>,
+    pub(crate) left_open: Vec<TcpStream>,
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,6 +40,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(crate) struct Spoiled {
     inner: subjects::Reqwest,
+    _stays: Option<Stays>,
     mutant: &'static Mutant,
     recording: Arc<Mutex<Recording>>,
 }
@@ -63,14 +66,35 @@ impl Spoiled {
     }
 }
 
+/// Waits for longer than any case does.
+struct Stays;
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_secs(6));
+    }
+}
+
 impl Subject for Spoiled {
-    const CAPABILITIES: &'static [&'static str] = subjects::Reqwest::CAPABILITIES;
+    // As under a detector of races, which has seen none unless a mutant says so.
+    const CAPABILITIES: &'static [&'static str] = &[
+        "network",
+        "cancel",
+        "timeout",
+        "provider.jwt",
+        "provider.user",
+        "provider.parallel",
+        "client.parallel",
+        "https",
+        "race",
+    ];
 
     fn new(context: &TestContext) -> Self {
         let made_for = MADE_FOR.with_borrow(Clone::clone);
         let (mutant, recording) = made_for.expect("a mutant is at work on this thread");
         Self {
             inner: subjects::Reqwest::new(context),
+            _stays: mutant.does(|way| matches!(way, Way::Stays)).then(|| Stays),
             mutant,
             recording,
         }
@@ -153,6 +177,11 @@ impl<F> SpoiledFlow<F> {
     fn send<T>(&mut self, request: Request) -> Step<T> {
         self.sending = Some(request.clone());
         let mut recording = locked(&self.recording);
+        if self.mutant.does(|way| matches!(way, Way::Leaks)) {
+            let server = request.uri().authority().map(|server| server.as_str());
+            let left = server.and_then(|server| TcpStream::connect(server).ok());
+            recording.left_open.extend(left);
+        }
         recording.last = Some(request.clone());
         recording.sent.push(format!(
             "{} {} {:?} {}",

@@ -97,6 +97,7 @@ impl CaseRun {
                 ca_pem: mock.as_ref().and_then(|mock| mock.ca_pem()).map(Arc::from),
                 mock,
                 log: case.log,
+                fresh: case.needs.iter().any(|need| need == "race"),
                 patience: Duration::from_millis(case.limits.real_ms),
             },
             case: case.clone(),

@@ -17,7 +17,7 @@ static DEVELOPMENT_KEY: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(crate) fn all() -> Vec<Mutant> {
-    let forgotten: [(&'static [&'static str], &str); 11] = [
+    let forgotten: [(&'static [&'static str], &str); 17] = [
         (&["client.new"], "www_base_url"),
         (&["pkce.authorize_url"], "method"),
         (&["pkce.authorize_url"], "workspace_id"),
@@ -29,6 +29,12 @@ pub(crate) fn all() -> Vec<Mutant> {
         (&["jwt.token"], "scope"),
         (&["jwt.token"], "account_id"),
         (&["jwt.token"], "enterprise_id"),
+        (&["provider.new"], "ttl_s"),
+        (&["provider.new"], "session_name"),
+        (&["provider.new"], "session_context"),
+        (&["provider.new"], "scope"),
+        (&["provider.new"], "account_id"),
+        (&["provider.new"], "enterprise_id"),
     ];
     let mut all: Vec<Mutant> = forgotten
         .into_iter()

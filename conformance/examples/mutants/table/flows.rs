@@ -53,6 +53,8 @@ pub(crate) fn all() -> Vec<Mutant> {
         ),
         Mutant::new("sent-twice-and-the-first-answer-counts", Way::Twice),
         Mutant::new("grants-remembered", Way::Remembers),
+        Mutant::new("connections-left-open", Way::Leaks),
+        Mutant::new("stays-when-all-is-done", Way::Stays).only(&["process.end"]),
         Mutant::new(
             "failure-not-sent-is-no-answer",
             Way::Fails(|failure| match failure {

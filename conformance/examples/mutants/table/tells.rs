@@ -40,6 +40,21 @@ fn err(outcome: &mut Outcome, spoil: impl FnOnce(&mut Failure)) {
     }
 }
 
+/// Of what many callers of one client got.
+fn of_many(name: &str, spoil: fn(&mut Vec<Value>)) -> Mutant {
+    tells(name, move |told, outcome| {
+        ok(outcome, |value| {
+            if let (true, Some(results)) = (
+                told.op == "client.parallel",
+                value["results"].as_array_mut(),
+            ) {
+                spoil(results);
+            }
+        });
+    })
+    .only(&["client.parallel"])
+}
+
 pub(crate) fn all() -> Vec<Mutant> {
     let mut all = Vec::new();
     // Its caller goes on as if all were well.
@@ -229,6 +244,25 @@ pub(crate) fn all() -> Vec<Mutant> {
         })
         .and(Way::Callback(any_state))
         .only(&["web.token", "pkce.token"]),
+        tells("errors-of-another-type", |_, outcome| {
+            err(outcome, |failure| failure.documented = Some(false));
+        }),
+        of_many("answers-of-callers-mixed-up", |results| {
+            results.rotate_left(1)
+        }),
+        of_many("one-answer-for-all-callers", |results| {
+            if let Some(last) = results.last().cloned() {
+                results.fill(last);
+            }
+        }),
+        tells("races-where-a-detector-looks", |told, outcome| {
+            ok(outcome, |value| {
+                if told.op == "process.end" {
+                    value["exit_code"] = 66.into();
+                }
+            });
+        })
+        .only(&["process.end"]),
         Mutant::new(
             "logs-what-it-sends",
             Way::Logs(|recording| recording.sent.clone()),
