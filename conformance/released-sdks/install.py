@@ -101,6 +101,8 @@ def go_program(name, sources, *before, verb=("build",), flags=()):
     build = [tool, *verb, *flags, "-o", f"{name}{EXE}", "."]
     if "-race" in flags:  # the detector is a library of C
         environment["CGO_ENABLED"] = "1"
+        if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+            raise Missing("a C compiler is needed, for Go's detector of data races")
     install(folder, inputs, *before, build, env=environment, tools=release)
     return folder / f"{name}{EXE}"
 
