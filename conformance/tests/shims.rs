@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A shim that answers operations by what `answers` says: shell in which `$id` is the request's.
 fn script(answers: &str) -> String {
-    let hello = r#"{"protocol":1,"name":"sh","version":"1","language":"sh","runtime":"sh","caps":["device","clock","cancel"]}"#;
+    let hello = r#"{"protocol":1,"name":"sh","version":"1","language":"sh","runtime":"sh","caps":["device","clock","cancel","race"]}"#;
     // Members come sorted: args, id, op, unix_ms.
     format!(
         r#"sh -c 'say() {{ printf "%s\n" "$1"; }}
@@ -203,4 +203,74 @@ fn the_schema_is_held_on_demand() {
 fn one_that_does_not_start_makes_the_run_incomplete() {
     let run = over("false", &[case(&start(), &is_ok("d"), 5_000)], false);
     assert_eq!(run.incomplete.as_deref(), Some("its process ended"));
+}
+
+/// What a process does after it was asked to end by itself is seen from outside.
+#[test]
+fn a_process_that_does_not_end_is_told_from_one_that_does() {
+    let end = [json!({ "do": "process.end", "as": "e" })];
+    let checks = json!([
+        { "id": "ends", "level": "must", "spec": ["x"], "at": "e.ok.ended", "eq": true },
+        { "id": "code", "level": "must", "spec": ["x"], "after": "ends", "at": "e.ok.exit_code", "eq": 0 },
+    ]);
+    let ok = say(r#"{"id":$id,"ok":{}}"#);
+    for (then, expected) in [
+        ("exit 0", [Verdict::Pass, Verdict::Pass]),
+        // As a detector of races does.
+        ("exit 66", [Verdict::Pass, Verdict::Fail]),
+        // A shell that waits for what it has started, as a JVM does for its threads.
+        ("exec sleep 60", [Verdict::Fail, Verdict::NotJudged]),
+    ] {
+        let command = script(&format!("*process.end*) {ok}; {then};;"));
+        let cases = [
+            case(&json!(end), &checks, 400),
+            case(&start(), &is_ok("d"), 5_000),
+        ];
+        let run = over(&command, &cases, false);
+        let told: Vec<Verdict> = verdicts(&run.cases[0]).iter().map(|one| one.0).collect();
+        assert_eq!(told, expected, "{then}: {run:#?}");
+        // The next case has a process of its own.
+        assert_eq!(verdicts(&run.cases[1]), [(Verdict::Pass, "")], "{then}");
+    }
+}
+
+/// An end that was asked for is not a crash, of which there may be few.
+#[test]
+fn a_process_may_be_asked_to_end_often() {
+    let end = json!([{ "do": "process.end", "as": "e" }]);
+    let checks =
+        json!([{ "id": "ends", "level": "must", "spec": ["x"], "at": "e.ok.ended", "eq": true }]);
+    let command = script(&format!(
+        "*process.end*) {}; exit 0;;",
+        say(r#"{"id":$id,"ok":{}}"#)
+    ));
+    let cases: Vec<Case> = (0..8).map(|_| case(&end, &checks, 5_000)).collect();
+    let run = over(&command, &cases, true);
+    let told = run.checks().map(|(_, check)| check.verdict);
+    assert!(
+        told.into_iter().all(|verdict| verdict == Verdict::Pass),
+        "{run:#?}"
+    );
+}
+
+/// What a detector of races has seen in earlier cases is not held against this one.
+#[test]
+fn a_case_about_races_has_a_process_of_its_own() {
+    let counts = say(r#"{"id":$id,"ok":{"kind":"$n"}}"#);
+    let command = script(&format!("*config.load*) n=$((n+1)); {counts};;"));
+    let counted = |needs: &[&str], count: &str| {
+        let checks =
+            json!([{ "id": "n", "level": "must", "spec": ["x"], "at": "d.ok.kind", "eq": count }]);
+        let mut case = case(&start(), &checks, 5_000);
+        case.needs = needs.iter().map(|&need| need.to_owned()).collect();
+        case
+    };
+    let cases = [
+        counted(&["device"], "1"),
+        counted(&["device"], "2"),
+        counted(&["race"], "1"),
+    ];
+    let run = over(&command, &cases, false);
+    let told: Vec<_> = run.cases.iter().flat_map(verdicts).collect();
+    assert_eq!(told, [(Verdict::Pass, ""); 3]);
 }
