@@ -1,7 +1,7 @@
 //! Ten thousand who ask at once, and one request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
@@ -11,7 +11,9 @@ use coze_auth_tokens::tokio::TokenSource;
 use crate::support::{LIFE, Login, PATIENCE, RawSocket};
 use crate::transports::{Attohttpc, Awaited, Hyper, OnThreads, OnTokio, Reqwest, Tokens, Ureq};
 
-const HERD: usize = 10_000;
+pub(crate) const HERD: usize = 10_000;
+/// Of two herds of threads at once, the process would have more mappings than Linux allows.
+pub(crate) static ONE_OF_THREADS: Mutex<()> = Mutex::new(());
 
 fn one_request(fixture: &Fixture<RawSocket>, herd: usize, tokens: &[String]) {
     assert_eq!(tokens.len(), herd);
@@ -54,9 +56,11 @@ fn threads<T: Tokens>(source: T, fixture: &Fixture<RawSocket>) {
     one_request(fixture, HERD, &tokens);
 }
 
-/// One after the other: with two herds of threads the process would have more mappings than Linux allows.
 #[test]
 fn threads_without_a_token() {
+    let _alone = ONE_OF_THREADS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     herds::<OnThreads<Ureq>>();
     herds::<OnThreads<Attohttpc>>();
 }

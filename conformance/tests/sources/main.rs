@@ -8,6 +8,8 @@ mod clocks;
 mod herd;
 mod keys;
 mod logins;
+#[path = "../common/platform.rs"]
+mod platform;
 #[path = "../subjects/raw_socket.rs"]
 mod raw_socket;
 mod redirects;
@@ -16,6 +18,7 @@ mod renewal;
 mod stores;
 mod support;
 mod transports;
+mod workload;
 
 /// Makes a `#[test]` of each case over each transport: both adapters, and two of one's own.
 macro_rules! over_each {

@@ -9,6 +9,7 @@ use coze_auth_conformance::SharedClock;
 use coze_auth_core::http::{HeaderMap, Request};
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::whoami::User;
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv, WorkloadApp};
 use coze_auth_core::{self as core, AccessToken, Endpoints, IssuedToken, RefreshApp, TokenGrant};
 use coze_auth_examples::custom_transport::HyperTransport;
 use coze_auth_examples::custom_transport_blocking::{self, AttohttpcTransport};
@@ -52,11 +53,14 @@ pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
         app: impl Into<RefreshApp>,
         store: impl GrantStore + 'static,
     ) -> Self;
+    fn workload(clock: &SharedClock, app: WorkloadApp) -> Self;
     fn wait_when_stale(self) -> Self;
     fn session(&self, name: &str) -> Result<Self, Error>;
     fn token(&self) -> Result<AccessToken, Error>;
     fn token_valid_for(&self, at_least: Duration) -> Result<IssuedToken, Error>;
     fn whoami(&self) -> Result<User, Error>;
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Error>;
+    fn project_env(&self) -> Result<ProjectEnv, Error>;
     fn invalidate(&self, rejected: &AccessToken);
     fn install(&self, grant: TokenGrant) -> Result<(), Error>;
     fn forget(&self) -> Result<(), Error>;
@@ -371,6 +375,10 @@ impl<T: Awaited> Tokens for OnTokio<T> {
         Self::over(|| TokenSource::stored(&T::on(clock), app, SUBJECT, store).expect("a subject"))
     }
 
+    fn workload(clock: &SharedClock, app: WorkloadApp) -> Self {
+        Self::over(|| TokenSource::workload(&T::on(clock), app))
+    }
+
     fn wait_when_stale(self) -> Self {
         let source = self.source.wait_when_stale();
         Self { source, ..self }
@@ -393,6 +401,14 @@ impl<T: Awaited> Tokens for OnTokio<T> {
 
     fn whoami(&self) -> Result<User, Error> {
         self.runtime.block_on(self.source.whoami())
+    }
+
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Error> {
+        self.runtime.block_on(self.source.integration(name))
+    }
+
+    fn project_env(&self) -> Result<ProjectEnv, Error> {
+        self.runtime.block_on(self.source.project_env())
     }
 
     fn invalidate(&self, rejected: &AccessToken) {
@@ -483,6 +499,10 @@ impl<T: Blocking> Tokens for OnThreads<T> {
         Self(source.expect("a subject"))
     }
 
+    fn workload(clock: &SharedClock, app: WorkloadApp) -> Self {
+        Self(TokenSource::workload(&T::on(clock), app))
+    }
+
     fn wait_when_stale(self) -> Self {
         Self(self.0.wait_when_stale())
     }
@@ -501,6 +521,14 @@ impl<T: Blocking> Tokens for OnThreads<T> {
 
     fn whoami(&self) -> Result<User, Error> {
         self.0.whoami()
+    }
+
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Error> {
+        self.0.integration(name)
+    }
+
+    fn project_env(&self) -> Result<ProjectEnv, Error> {
+        self.0.project_env()
     }
 
     fn invalidate(&self, rejected: &AccessToken) {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use coze_auth_core::http::{self, HeaderMap, StatusCode};
 use coze_auth_core::rejection::is_idempotent;
 use coze_auth_core::whoami::User;
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv};
 use coze_auth_core::{
     AccessToken, Flow, IssuedToken, Now, Request, Response, Step, TokenGrant, UnixTime,
 };
@@ -472,6 +473,29 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Blocking<T>> {
     /// As for [`token`](Self::token), and [`Error::Core`] with what Coze or the transport says.
     pub fn whoami(&self) -> Result<User, Error> {
         ready(self.ask_whoami())
+    }
+
+    /// The credential of an integration (集成) of the workload's project, such as `integration-feishu-base`: a token of its service, or
+    /// JSON with several of its settings. If Coze refuses the token, it is renewed and Coze is asked once more.
+    ///
+    /// Nothing is kept: how long a credential lives is not said, so ask again when its service refuses it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token); [`Error::NotAWorkload`]; [`Error::Core`] with what Coze or the transport says, and if the name
+    /// cannot be meant or the outbound endpoint is not named. An integration that is not enabled for the project is of the
+    /// kind [`Settings`](coze_auth_core::ErrorKind::Settings).
+    pub fn integration(&self, name: &str) -> Result<IntegrationCredential, Error> {
+        ready(self.ask_integration(name))
+    }
+
+    /// The variables of the workload's project. If Coze refuses the token, it is renewed and Coze is asked once more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`integration`](Self::integration).
+    pub fn project_env(&self) -> Result<ProjectEnv, Error> {
+        ready(self.ask_project_env())
     }
 
     /// Puts a valid token on the headers of a request to this URL.

@@ -42,10 +42,12 @@ pub enum Error {
     RefreshRefused(Refused),
     /// The store has no grant for this subject, or none that can be renewed any more: a person must log in.
     LoginNeeded(GrantKey),
-    /// This source has no login to take or to remove: its token is of the console, or of a JWT app.
+    /// This source has no login to take or to remove: its token is of the console, of a JWT app or of a workload.
     NotALogin,
     /// This source is not a JWT app's, so it has no sessions.
     NotAJwtApp,
+    /// This source is not a workload's, so it has no integrations and no project variables.
+    NotAWorkload,
     /// The key is another app's than the one whose key it was to replace.
     OtherApp {
         /// The id of the app that it is of.
@@ -154,6 +156,7 @@ impl Error {
             Self::Request(cause) => cause.kind(),
             Self::NotALogin
             | Self::NotAJwtApp
+            | Self::NotAWorkload
             | Self::OtherOrigin { .. }
             | Self::RefusedElsewhere { .. }
             | Self::NoRuntime
@@ -270,11 +273,14 @@ impl fmt::Display for Error {
                 key.client_id()
             ),
             Self::NotALogin => f.write_str(
-                "this token source has no login: its token is of the console or of a JWT app",
+                "this token source has no login: its token is of the console, of a JWT app or of a workload",
             ),
             Self::NotAJwtApp => {
                 f.write_str("this token source is not a JWT app's, so it has no sessions")
             }
+            Self::NotAWorkload => f.write_str(
+                "this token source is not a workload's, so it has no integrations and no project variables",
+            ),
             Self::OtherApp { client_id, api } => write!(
                 f,
                 "the new key is of app {client_id} at {api}, which is not the app whose key it was to replace, so the key is as \

@@ -53,9 +53,9 @@ pub struct Event<'a> {
     pub at: UnixTime,
     /// The id of the app.
     pub client_id: &'a str,
-    /// By what grant the token is renewed: a refresh token, or the assertion of a JWT app.
+    /// By what grant the token is renewed: a refresh token, the assertion of a JWT app, or the client credentials of a workload.
     pub grant_type: GrantType,
-    /// Whose token it is: the subject of a login, or the name of a session of a JWT app. None if it is the JWT app's own.
+    /// Whose token it is: the subject of a login, or the name of a session of a JWT app. None if it is the app's own.
     pub subject: Option<&'a str>,
     /// Number of the renewal, by which its events are told from those of any other in this process. None if the event
     /// belongs to no renewal.
@@ -79,7 +79,7 @@ pub enum EventKind<'a> {
         expires_at: UnixTime,
         /// Since it began.
         took: Duration,
-        /// Number of requests that were sent. More than one: the first failed.
+        /// Number of requests that were sent. More than one, or more than the two of a workload: the first failed.
         requests: u32,
     },
     /// The store had a token that need not be renewed: another process has renewed it, somebody has logged in, or what

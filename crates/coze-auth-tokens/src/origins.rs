@@ -7,6 +7,7 @@ use coze_auth_core::endpoint::{origin, token_origin};
 use coze_auth_core::error::ConfigError;
 use coze_auth_core::http::Uri;
 use coze_auth_core::http::uri::Scheme;
+use coze_auth_core::workload::WorkloadEndpoints;
 
 use crate::Error;
 use crate::delivery::Refused;
@@ -19,6 +20,12 @@ impl Origins {
     /// The API's own.
     pub fn of(endpoints: &Endpoints) -> Self {
         Self([endpoints.api_origin()].into())
+    }
+
+    /// Those of a workload: of the endpoint of integrations, and of the one that gives the token.
+    pub(crate) fn of_workload(endpoints: &WorkloadEndpoints) -> Self {
+        let urls = endpoints.outbound().into_iter().chain([endpoints.access()]);
+        Self(urls.filter_map(origin).collect())
     }
 
     /// One more: the server that answers there gets the tokens. `insecure` lets it be `http` on any host.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coze_auth_core::cache::RefreshTicket;
-use coze_auth_core::error::ErrorCode;
+use coze_auth_core::error::{ErrorCode, GrantType};
 use coze_auth_core::{self as core, ClockSkew, Now, RefreshToken, Retry, SteadyTime, TokenGrant};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
@@ -136,13 +136,13 @@ impl Refresh {
     pub async fn received(mut self, result: Result<TokenGrant, Error>) -> Next {
         let error = match result {
             Ok(grant) => {
-                self.requests += 1;
+                self.requests += self.source.requests_per_grant();
                 self.note_key();
                 return self.keep(grant).await;
             }
             Err(error) => error,
         };
-        self.requests += u32::from(!is_unsigned(&error));
+        self.requests += requests_until(&error);
         if self.has_other_key(&error) {
             return self.again().await;
         }
@@ -322,6 +322,7 @@ impl Refresh {
                 }
                 _ => Err(Error::LoginNeeded(GrantKey::clone(key))),
             },
+            Kind::Workload(app) => Ok(Renewal::workload(app.grant())),
             Kind::Fixed | Kind::Logins { .. } => Err(Error::NotALogin),
         }
     }
@@ -431,11 +432,27 @@ fn is_unsigned(error: &Error) -> bool {
     matches!(error, core::Error::Signing(_))
 }
 
+/// Number of requests that were sent, the one that failed included.
+fn requests_until(error: &Error) -> u32 {
+    match error {
+        error if is_unsigned(error) => 0,
+        Error::Core { error, .. } if error.grant_type() == Some(GrantType::TokenExchange) => 2,
+        _ => 1,
+    }
+}
+
 fn refresh_token_of(grant: Option<&TokenGrant>) -> Option<RefreshToken> {
     grant.and_then(|grant| grant.refresh_token.clone())
 }
 
 impl Source {
+    fn requests_per_grant(&self) -> u32 {
+        match self.kind {
+            Kind::Workload(_) => 2,
+            _ => 1,
+        }
+    }
+
     /// A damaged grant of a JWT app is replaced by another one: nothing is lost with it.
     fn readable(
         &self,

@@ -1,14 +1,15 @@
-//! The one request of a renewal, whatever the kind of grant.
+//! The requests of a renewal, whatever the kind of grant: one, or a workload's two.
 
 use std::mem;
 
+use coze_auth_core::workload::WorkloadCall;
 use coze_auth_core::{self as core, Call, Flow, Now, Response, Step, TokenGrant, TransportFailure};
 
 use crate::Error;
 use crate::driver::Driver;
 use crate::signing::Signing;
 
-/// The flow of a renewal: one request.
+/// The flow of a renewal.
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is driven"]
 pub struct Renewal(Inner);
@@ -20,6 +21,10 @@ impl Renewal {
 
     pub(crate) fn refresh(call: Call<TokenGrant>) -> Self {
         Self(Inner::Call(Box::new(call)))
+    }
+
+    pub(crate) fn workload(call: WorkloadCall) -> Self {
+        Self(Inner::Workload(Box::new(call)))
     }
 
     /// Has its assertion signed, if it has one: by a signer that may hang or panic, or has to be awaited.
@@ -42,6 +47,7 @@ impl Renewal {
 enum Inner {
     Unsigned(Box<Signing>),
     Call(Box<Call<TokenGrant>>),
+    Workload(Box<WorkloadCall>),
     /// It could not be signed.
     Finished,
 }
@@ -53,6 +59,11 @@ impl Flow for Renewal {
     fn step(&mut self, now: Now) -> Step<TokenGrant> {
         let mut call = match mem::replace(&mut self.0, Inner::Finished) {
             Inner::Call(call) => call,
+            Inner::Workload(mut call) => {
+                let step = call.step(now);
+                self.0 = Inner::Workload(call);
+                return step;
+            }
             Inner::Unsigned(signing) => match signing.here(now) {
                 Ok(call) => Box::new(call),
                 Err(error) => return Step::Done(Err(error.into())),
@@ -65,8 +76,10 @@ impl Flow for Renewal {
     }
 
     fn receive(&mut self, reply: Result<Response, TransportFailure>, now: Now) {
-        if let Inner::Call(call) = &mut self.0 {
-            call.receive(reply, now);
+        match &mut self.0 {
+            Inner::Call(call) => call.receive(reply, now),
+            Inner::Workload(call) => call.receive(reply, now),
+            Inner::Unsigned(_) | Inner::Finished => {}
         }
     }
 }

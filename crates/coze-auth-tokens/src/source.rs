@@ -7,6 +7,7 @@ use std::time::Duration;
 use coze_auth_core::cache::RefreshPolicy;
 use coze_auth_core::error::{ConfigError, GrantType};
 use coze_auth_core::jwt::JwtGrant;
+use coze_auth_core::workload::WorkloadApp;
 use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
@@ -73,6 +74,7 @@ pub struct Source {
 pub(crate) enum Kind {
     Fixed,
     Jwt(Jwt),
+    Workload(Box<WorkloadApp>),
     /// An app and its store, of which [`Source::login_of`] makes the sources of its users. It gives no token itself.
     Logins {
         app: Arc<RefreshApp>,
@@ -186,6 +188,13 @@ impl Source {
         Self::new(kind, Slot::hot(), turns, timeout, clock)
     }
 
+    /// A workload's tokens.
+    pub fn workload(app: WorkloadApp, timeout: Duration, clock: Clock) -> Self {
+        let turns = Self::turns(timeout, &clock);
+        let kind = Kind::Workload(Box::new(app));
+        Self::new(kind, Slot::hot(), turns, timeout, clock)
+    }
+
     /// The tokens of a login, which rests in the store.
     ///
     /// # Errors
@@ -251,6 +260,7 @@ impl Source {
                 GrantType::Assertion,
                 jwt.session.as_deref(),
             ),
+            Kind::Workload(app) => (app.client_id(), GrantType::ClientCredentials, None),
             Kind::Stored { key, .. } => (
                 key.client_id(),
                 GrantType::RefreshToken,
@@ -395,7 +405,9 @@ impl Source {
     fn login(&self) -> Result<(&GrantKey, &Store), Error> {
         match &self.kind {
             Kind::Stored { key, store, .. } => Ok((key, store)),
-            Kind::Fixed | Kind::Jwt(_) | Kind::Logins { .. } => Err(Error::NotALogin),
+            Kind::Fixed | Kind::Jwt(_) | Kind::Workload(_) | Kind::Logins { .. } => {
+                Err(Error::NotALogin)
+            }
         }
     }
 
@@ -474,7 +486,19 @@ impl Source {
         match &self.kind {
             Kind::Stored { key, store, .. } => Some((key, store)),
             Kind::Jwt(jwt) => jwt.place.as_deref().map(|(key, store)| (key, store)),
-            Kind::Fixed | Kind::Logins { .. } => None,
+            Kind::Fixed | Kind::Workload(_) | Kind::Logins { .. } => None,
+        }
+    }
+
+    /// The workload that its tokens are of.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAWorkload`].
+    pub(crate) fn workload_app(&self) -> Result<&WorkloadApp, Error> {
+        match &self.kind {
+            Kind::Workload(app) => Ok(app),
+            _ => Err(Error::NotAWorkload),
         }
     }
 
@@ -627,7 +651,8 @@ fn longest_hold(timeout: Duration) -> Duration {
     timeout.saturating_mul(3).saturating_add(SLACK)
 }
 
-/// A renewal waits for another's end, then takes as long itself.
+/// A renewal waits for another's end, then takes as long itself. It is long enough for a workload's, too, which waits for
+/// nobody's and sends four requests at most: two, and after trouble that passes two more.
 fn policy(timeout: Duration) -> RefreshPolicy {
     RefreshPolicy::new(longest_hold(timeout).saturating_mul(2))
 }
@@ -648,6 +673,7 @@ impl fmt::Debug for Source {
                 .field(&jwt.of_all.1)
                 .field(&jwt.session)
                 .finish(),
+            Kind::Workload(app) => f.debug_tuple("Workload").field(app).finish(),
             Kind::Logins { .. } => f.write_str("Logins"),
             Kind::Stored { key, .. } => f.debug_tuple("Stored").field(key).finish(),
         }

@@ -11,6 +11,7 @@ use coze_auth_core::http::{HeaderMap, Method};
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::rejection::is_json;
 use coze_auth_core::whoami::User;
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv, WorkloadApp};
 use coze_auth_core::{
     AccessToken, Endpoints, Flow, IssuedToken, Now, RefreshApp, Response, Step, TokenGrant,
     TransportFailure, http, whoami,
@@ -185,6 +186,18 @@ where
         Ok(Self::over(driver, &endpoints, source))
     }
 
+    /// The tokens of a workload: a project on Coze's coding platform (扣子编程). Each is asked for anew, in two requests, and none
+    /// is shared with another source, whatever its identity or lane.
+    ///
+    /// They may be sent to the origins of the outbound endpoint and of the one that gives them, unless
+    /// [another](Self::allow_origin) is allowed.
+    pub fn workload(transport: &D::Transport, app: WorkloadApp) -> Self {
+        let driver = D::over(transport.clone());
+        let (endpoints, origins) = (app.endpoints().api(), Origins::of_workload(app.endpoints()));
+        let source = Source::workload(app, driver.timeout(), clock(&driver));
+        Self::with_origins(driver, &endpoints, source, origins)
+    }
+
     pub(crate) fn of_keys<A>(transport: &D::Transport, keys: JwtKeys<A>, grant: JwtGrant) -> Self {
         let driver = D::over(transport.clone());
         let endpoints = keys.endpoints().clone();
@@ -223,6 +236,10 @@ where
 
 impl<D: Driver> TokenSource<D> {
     fn over(driver: D, endpoints: &Endpoints, source: Source) -> Self {
+        Self::with_origins(driver, endpoints, source, Origins::of(endpoints))
+    }
+
+    fn with_origins(driver: D, endpoints: &Endpoints, source: Source, origins: Origins) -> Self {
         Self {
             handle: Arc::new(Share {
                 handle: Arc::new(Handle {
@@ -230,7 +247,7 @@ impl<D: Driver> TokenSource<D> {
                     source: Arc::new(source),
                     sessions: Sessions::new(),
                     closing: Mutex::new(Vec::new()),
-                    origins: Origins::of(endpoints),
+                    origins,
                     endpoints: endpoints.clone(),
                 }),
                 of_threads: OnceLock::new(),
@@ -448,11 +465,30 @@ impl<D: Driver> TokenSource<D> {
     }
 
     pub(crate) async fn ask_whoami(&self) -> Result<User, Error> {
+        self.ask(|token| Ok(whoami(&self.handle.endpoints, token)))
+            .await
+    }
+
+    pub(crate) async fn ask_integration(&self, name: &str) -> Result<IntegrationCredential, Error> {
+        let app = self.source().workload_app()?;
+        self.ask(|token| Ok(app.integration(token, name)?)).await
+    }
+
+    pub(crate) async fn ask_project_env(&self) -> Result<ProjectEnv, Error> {
+        let app = self.source().workload_app()?;
+        self.ask(|token| Ok(app.project_env(token)?)).await
+    }
+
+    /// Makes a call of Coze's API with a token. If that is refused, it is renewed, and the call is made once more.
+    async fn ask<F: Flow + Send>(
+        &self,
+        call: impl Fn(&AccessToken) -> Result<F, Error>,
+    ) -> Result<F::Output, Error> {
         let mut token = self.obtain().await?;
         let mut again = false;
         loop {
             let mut asked = Judged {
-                flow: whoami(&self.handle.endpoints, &token),
+                flow: call(&token)?,
                 refuses: false,
             };
             let answer = self.handle.driver.run(&mut asked).await;

@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | a personal or service access token (PAT, SAT) | [`AccessToken`](core::AccessToken) | [`TokenSource::fixed`] |
 //! | a server with a private key, no people | [`jwt::JwtApp`](core::jwt::JwtApp) | [`TokenSource::jwt`], and `session(name)` of it for each end user |
+//! | a project on Coze's coding platform (扣子编程) | [`workload::WorkloadApp`](core::workload::WorkloadApp) | [`TokenSource::workload`] |
 //! | a program without a browser, one person | [`device::DeviceApp`](core::device::DeviceApp) | [`TokenSource::stored`], over a [`store::FileStore`] |
 //! | a program without a secret, one person with a browser | [`pkce::PkceApp`](core::pkce::PkceApp) | [`TokenSource::stored`] |
 //! | a server with a client secret, people in browsers | [`web::WebApp`](core::web::WebApp) | [`Logins`], and `of(user)` of it |

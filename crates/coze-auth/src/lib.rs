@@ -37,6 +37,7 @@
 //! |---|---|---|
 //! | a personal or service access token (PAT, SAT) | [`AccessToken`] | `TokenSource::fixed` |
 //! | a server with a private key, no people | [`jwt::JwtApp`] | `TokenSource::jwt`, and `session(name)` of it for each end user |
+//! | a project on Coze's coding platform (扣子编程) | [`workload::WorkloadApp`] | `TokenSource::workload` |
 //! | a program without a browser, one person | [`device::DeviceApp`] | `TokenSource::stored`, over a [`store::FileStore`] |
 //! | a program without a secret, one person with a browser | [`pkce::PkceApp`], with `loopback::Login` | `TokenSource::stored` |
 //! | a server with a client secret, people in browsers | [`web::WebApp`] | `Logins`, and `of(user)` of it |
@@ -96,7 +97,7 @@ pub use coze_auth_tokens as tokens;
 pub use coze_auth_core::{
     AccessToken, ClientSecret, Endpoints, ErrorKind, IssuedToken, RefreshToken, Region, TokenGrant,
     UnixTime, authorize, cache, config, device, endpoint, error, http, jwt, pkce, proxy, rejection,
-    scope, secret, time, token, web, whoami, wire,
+    scope, secret, time, token, web, whoami, wire, workload,
 };
 #[cfg(feature = "reqwest")]
 pub use coze_auth_reqwest::{
