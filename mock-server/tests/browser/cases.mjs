@@ -345,9 +345,15 @@ for (const [width, locale] of [[360, 'en-US'], [360, 'zh-CN'], [768, 'en-US'], [
     await post(at, '/_mock/v1/faults', { on: { endpoint: 'unknown' }, fault: { kind: 'close_before_body' } })
     await post(at, '/_mock/v1/gates/a-gate-of-a-test', { on: { endpoint: 'unknown' }, at: 'request' })
     const { page } = visit
-    for (const path of [authorizeUrl(at, WEB), `${device.verification_uri}?user_code=${device.user_code}`, `${at}/`, `${at}/_mock/?paused=1`, `${at}/_mock/`]) {
+    const { requests } = await (await fetch(`${at}/_mock/v1/requests?rule=token.known`)).json()
+    const request = `${at}/_mock/request?logid=${requests[0].outcome.logid}`
+    for (const path of [request, authorizeUrl(at, WEB), `${device.verification_uri}?user_code=${device.user_code}`, `${at}/`, `${at}/_mock/?paused=1`, `${at}/_mock/`]) {
       await page.goto(path.startsWith('http') ? path : at + path, { waitUntil: 'load' })
       assert.deepEqual(await page.evaluate(outside), [], path)
+      if (path !== request) continue
+      const [time, line] = await Promise.all(['time', 'p:has(time)'].map((one) => page.locator(one).evaluate((of) => [of.getClientRects().length, of.innerText])))
+      assert.equal(time[0], 1, 'a time stands on one line')
+      assert.equal(line[1], `401 token.known · ${time[1]}`)
     }
     // The live journal is a page in a frame.
     const frame = page.frames().find((one) => one !== page.mainFrame())
