@@ -43,6 +43,13 @@ pub(crate) const MAX_IDLE_TIME: Duration = Duration::from_secs(5 * 60);
 /// any longer.
 pub(crate) const MAX_BODIES: usize = 64 * 1024 * 1024;
 
+/// Maximum number of bytes of all answers that their clients do not take: above it, the connections that take nothing for
+/// longest end.
+pub(crate) const MAX_UNTAKEN: usize = 64 * 1024 * 1024;
+
+/// How long a client takes nothing of an answer before it counts for that.
+pub(crate) const UNTAKEN: Duration = Duration::from_secs(1);
+
 /// How long the mock waits for the client's end of a connection that a fault has ended, so that the client reads what was
 /// sent before: a socket that is closed with unread bytes is reset.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(2);

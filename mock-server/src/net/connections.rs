@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::thread;
@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::limits::{
     FAREWELL, MAX_ANSWER_TIME, MAX_BODIES, MAX_BODY_TIME, MAX_CONNECTIONS, MAX_HANDSHAKE_TIME,
-    MAX_HEAD, MAX_HEAD_TIME, MAX_IDLE_TIME,
+    MAX_HEAD, MAX_HEAD_TIME, MAX_IDLE_TIME, MAX_UNTAKEN, UNTAKEN,
 };
 
 /// How many connections a mock has, and how long it waits for what.
@@ -184,8 +184,20 @@ impl Table {
             if is_silent && is_over(since, limits.of(phase)) {
                 connection.end(phase);
             }
-            let untaken = connection.untaken_since();
-            if untaken.is_some_and(|since| is_over(since, limits.answer)) {
+        }
+        let untaken = self.open.values().filter_map(|connection| {
+            let since = connection.untaken_since()?;
+            is_over(since, UNTAKEN.min(limits.answer)).then_some((since, connection))
+        });
+        let mut untaken: Vec<_> = untaken.collect();
+        untaken.sort_unstable_by_key(|(since, _)| *since);
+        let bytes = untaken
+            .iter()
+            .map(|(_, connection)| connection.untaken_bytes());
+        let mut bytes: usize = bytes.sum();
+        for (since, connection) in untaken {
+            if bytes > MAX_UNTAKEN || is_over(since, limits.answer) {
+                bytes -= connection.untaken_bytes().min(bytes);
                 connection.end(Phase::Answer);
             }
         }
@@ -255,6 +267,7 @@ impl Connections {
             requests: AtomicU32::new(0),
             incomplete: AtomicU32::new(0),
             blocked: AtomicU64::new(NEVER),
+            newest: AtomicUsize::new(0),
             answers: Mutex::default(),
             slow_until: AtomicU64::new(0),
             ending: AtomicBool::new(false),
@@ -340,6 +353,8 @@ pub(crate) struct Connection {
     incomplete: AtomicU32,
     /// Since when its socket takes nothing of what is written, or [`NEVER`].
     blocked: AtomicU64,
+    /// Number of bytes of the newest answer over HTTP/1.1.
+    newest: AtomicUsize,
     /// Those that HTTP/2 sends as the client's windows allow.
     answers: Mutex<Vec<Weak<OfferedAnswer>>>,
     /// Until when a fault makes it slow, at most.
@@ -439,6 +454,13 @@ impl Connection {
         Some(since.max(self.slow_until.load(Ordering::Relaxed)))
     }
 
+    /// Number of bytes that wait for the client, while it takes nothing.
+    fn untaken_bytes(&self) -> usize {
+        let answers: Vec<_> = self.answers().iter().filter_map(Weak::upgrade).collect();
+        let over_http2: usize = answers.iter().map(|answer| answer.bytes).sum();
+        over_http2.max(self.newest.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn says_farewell(&self) {
         self.enter(Phase::Farewell);
     }
@@ -486,8 +508,13 @@ impl Drop for RequestUnderWay {
 }
 
 impl RequestUnderWay {
-    /// Its answer over HTTP/2, which is there for the client from now on.
-    pub(crate) fn offered(self) -> Arc<OfferedAnswer> {
+    /// Its answer over HTTP/1.1, of so many bytes.
+    pub(crate) fn answers(&self, bytes: usize) {
+        self.0.newest.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Its answer over HTTP/2, of so many bytes, which is there for the client from now on.
+    pub(crate) fn offered(self, bytes: usize) -> Arc<OfferedAnswer> {
         let connection = self.0.clone();
         let taking = Taking {
             since: connection.shared.now(),
@@ -495,6 +522,7 @@ impl RequestUnderWay {
             waits: false,
         };
         let answer = Arc::new(OfferedAnswer {
+            bytes,
             taking: Mutex::new(taking),
             request: self,
         });
@@ -506,6 +534,7 @@ impl RequestUnderWay {
 /// An answer over HTTP/2, until the client has taken all of it.
 #[derive(Debug)]
 pub(crate) struct OfferedAnswer {
+    bytes: usize,
     taking: Mutex<Taking>,
     request: RequestUnderWay,
 }
@@ -668,7 +697,7 @@ mod tests {
         let since = || entry.connection.untaken_since();
         assert_eq!(since(), None);
         at(10);
-        let answer = entry.connection.begin().offered();
+        let answer = entry.connection.begin().offered(1);
         assert_eq!(since(), Some(10), "it is there");
         at(20);
         answer.gives();

@@ -64,11 +64,15 @@ impl Answer {
         request: RequestUnderWay,
         version: Version,
     ) -> Self {
+        let bytes = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let request = match version {
-            Version::HTTP_2 => Request::OfStream(request.offered()),
-            _ => Request::OfConnection {
-                _under_way: request,
-            },
+            Version::HTTP_2 => Request::OfStream(request.offered(bytes)),
+            _ => {
+                request.answers(bytes);
+                Request::OfConnection {
+                    _under_way: request,
+                }
+            }
         };
         Self {
             body,

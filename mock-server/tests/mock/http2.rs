@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use coze_auth_mock::{At, Fault, On};
+use coze_auth_mock::{Api, At, Fault, On};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -595,6 +595,51 @@ fn an_answer_that_is_not_taken_ends_the_connection() {
             "{target} {window}: {ended:?}"
         );
     }
+    others_are_answered(&server);
+}
+
+/// They are bounded together as well: those that take nothing for longest end, long before their time.
+#[test]
+fn answers_that_nobody_takes_have_one_bound() {
+    let builder = builder().0.tls().toml("[limits]\nanswer = 600");
+    let mock = builder.expect("limits").start_blocking().expect("a mock");
+    let clock = coze_auth_mock::ClockHandle::real();
+    let server = Server(Mock { mock, clock }, None);
+    let mock = &server.0.mock;
+    mock.add_api(Api::text("GET", "/v1/large", &"x".repeat(60_000)));
+    let pem = mock.ca_pem().expect("a CA");
+    let large = || {
+        let request = Request::get("https://localhost/v1/large");
+        let request = request.header("authorization", "Bearer pat_mock_alice");
+        request.body(Bytes::new()).expect("a request")
+    };
+    let mut clients = Vec::new();
+    for _ in 0..14 {
+        let client = Client::with_window(server.address(), pem, Some(0));
+        let answers: Vec<_> = (0..90).map(|_| client.start(large())).collect();
+        let answers: Vec<_> = client.runtime.block_on(async {
+            let mut all = Vec::new();
+            for answer in answers {
+                all.push(answer.await.expect("no panic"));
+            }
+            all
+        });
+        clients.push((client, answers));
+    }
+    // 14 times 90 times 60,000 bytes are 75 million; twelve of them are below 64 MiB.
+    let ended = || {
+        let ended = clients.iter().map(|(client, _)| client.sender.is_closed());
+        ended.collect::<Vec<_>>()
+    };
+    until("the oldest ends", || ended()[0]);
+    std::thread::sleep(SECOND * 2);
+    let ended = ended();
+    assert_eq!(
+        ended.iter().filter(|ended| !**ended).count(),
+        12,
+        "{ended:?}"
+    );
+    assert!(ended[..2].iter().all(|ended| *ended), "{ended:?}");
     others_are_answered(&server);
 }
 
