@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coze_auth::blocking::ureq::tls::{RootCerts, TlsConfig};
 use coze_auth::blocking::ureq::{Agent, Proxy};
-use coze_auth::error::holds_key;
+use coze_auth::error::holds_secret;
 use coze_auth::http::header::{CONTENT_TYPE, HeaderMap};
 use coze_auth::http::{Method, Request, Uri};
 use coze_auth::rejection::is_json;
@@ -94,7 +94,7 @@ impl Api {
             false => fs::read(path),
         };
         let body = read.map_err(|error| {
-            let told = match holds_key(&path.to_string_lossy()) {
+            let told = match holds_secret(&path.to_string_lossy()) {
                 true => format!("what --input names is not a file: {error}"),
                 false => format!("{} cannot be read: {error}", path.display()),
             };

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Usage;
 use clap::{Parser, Subcommand};
 
-use coze_auth::error::holds_key;
+use coze_auth::error::holds_secret;
 
 use crate::failure::{Failure, Kind};
 use crate::profile::ProfileName;
@@ -142,11 +142,11 @@ fn without_secrets(mut text: String) -> String {
     const BEGINNINGS: [&str; 5] = ["pat_", "sat_", "czu_", "czs_", "cztei_"];
     for argument in std::env::args_os().skip(1) {
         let argument = argument.to_string_lossy();
-        if holds_key(&argument) {
+        if holds_secret(&argument) {
             // clap shows the whole, or what stands before or behind a `=`.
             let (name, value) = argument.split_once('=').unwrap_or_default();
             let parts = [&argument, value, name].map(str::trim);
-            for part in parts.into_iter().filter(|part| holds_key(part)) {
+            for part in parts.into_iter().filter(|part| holds_secret(part)) {
                 text = text.replace(part, "***");
             }
         }

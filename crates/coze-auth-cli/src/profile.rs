@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use coze_auth::error::holds_key;
+use coze_auth::error::holds_secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -139,12 +139,12 @@ impl Profile {
             Err(error) => return Err(failed("read", &path, &error)),
         };
         match serde_json::from_str::<Self>(&text) {
-            Ok(profile) if profile.version == VERSION => match profile.misplaced_key() {
+            Ok(profile) if profile.version == VERSION => match profile.misplaced_secret() {
                 None => Ok(Some(profile)),
                 Some(name) => Err(Failure::new(
                     Kind::Settings,
                     format!(
-                        "{} is not a profile (the value of {name} seems to be a key, which does not belong there): run coze-auth login to write it anew",
+                        "{} is not a profile (the value of {name} seems to be a secret, which does not belong there): run coze-auth login to write it anew",
                         path.display()
                     ),
                 )),
@@ -168,8 +168,8 @@ impl Profile {
         }
     }
 
-    /// The member that holds a key instead of what belongs there. Other members are shown, by `status` and in errors.
-    fn misplaced_key(&self) -> Option<&'static str> {
+    /// The member that holds a secret instead of what belongs there. Other members are shown, by `status` and in errors.
+    fn misplaced_secret(&self) -> Option<&'static str> {
         let shown = |path: &Option<PathBuf>| {
             let path = path.as_deref().map(Path::to_string_lossy);
             path.map_or_else(String::new, |path| path.into_owned())
@@ -181,7 +181,7 @@ impl Profile {
             ("key_id", self.key_id.clone().unwrap_or_default()),
             ("key_file", shown(&self.key_file)),
         ];
-        let found = members.into_iter().find(|(_, value)| holds_key(value));
+        let found = members.into_iter().find(|(_, value)| holds_secret(value));
         found.map(|(name, _)| name)
     }
 

@@ -14,7 +14,7 @@ use crate::access_token::AccessToken;
 use crate::authorize::RedirectUri;
 use crate::device::DeviceApp;
 use crate::endpoint::{Endpoints, Region, copied};
-use crate::error::{ConfigError, Problem, holds_key};
+use crate::error::{ConfigError, Problem, holds_secret, is_token};
 use crate::jwt::JwtIssuer;
 use crate::pkce::PkceApp;
 use crate::secret::ClientSecret;
@@ -370,7 +370,12 @@ impl<'a> Environment<'a> {
             (None, Some(path)) => {
                 let bad = |problem| ConfigError::new(FILE, problem);
                 // Such a value must not be shown, which a path is.
-                if holds_key(&path) {
+                if is_token(&path) {
+                    return Err(bad(Problem::Looks(
+                        "is not a path but a token, as it seems; the path of the file with the private key is asked for",
+                    )));
+                }
+                if holds_secret(&path) {
                     return Err(bad(Problem::Looks(
                         "is not a path but the key itself, as it seems; that belongs into COZE_JWT_OAUTH_PRIVATE_KEY",
                     )));

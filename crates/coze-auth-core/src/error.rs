@@ -20,7 +20,8 @@ use kind::Step;
 pub use kind::{ErrorKind, GrantType};
 pub use report::report;
 pub(crate) use text::ServerText;
-pub use text::{holds_key, is_invisible};
+pub(crate) use text::is_token;
+pub use text::{holds_secret, is_invisible};
 
 /// Why a flow ended without its result.
 ///

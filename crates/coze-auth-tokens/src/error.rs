@@ -12,7 +12,7 @@ use coze_auth_core::authorize::CallbackRejected;
 use coze_auth_core::cache::RefreshError;
 use coze_auth_core::endpoint::origin;
 use coze_auth_core::error::{
-    CallbackError, ConfigError, ErrorCode, ErrorKind, Refused, SigningError, holds_key, report,
+    CallbackError, ConfigError, ErrorCode, ErrorKind, Refused, SigningError, holds_secret, report,
 };
 use coze_auth_core::{self as core, Retry};
 use coze_auth_store::{Cause, GrantKey, StoreError};
@@ -357,10 +357,10 @@ impl fmt::Display for Error {
             ),
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
             Self::Thread(_) => f.write_str("the system gave no thread"),
-            Self::File { path, cause } => match holds_key(&path.to_string_lossy()) {
+            Self::File { path, cause } => match holds_secret(&path.to_string_lossy()) {
                 true => write!(
                     f,
-                    "what is named as a file seems to be a key or a configuration itself, and cannot be read as one: {cause}"
+                    "what is named as a file seems to be a key, a token or a configuration itself, and cannot be read: {cause}"
                 ),
                 false => write!(f, "{} cannot be read: {cause}", path.display()),
             },

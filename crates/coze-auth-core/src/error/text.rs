@@ -79,17 +79,22 @@ const LONGEST_NAME: usize = 512;
 /// A line of PEM has 64 characters, or 76.
 const LINE: usize = 60;
 
-/// Returns true if a text that is to be a path, a name or an id is a private key instead, a piece of one, or a configuration that
-/// may hold one. An error must not show it then.
+/// What Coze's tokens begin with (protocol §3.3).
+const TOKENS: [&str; 5] = ["pat_", "sat_", "czu_", "czs_", "cztei_"];
+
+/// Returns true if a text that is to be a path, a name or an id is a private key instead, a piece of one, a configuration that may
+/// hold one, or a token of Coze. An error must not show it then.
 ///
 /// ```
-/// use coze_auth_core::error::holds_key;
+/// use coze_auth_core::error::holds_secret;
 ///
-/// assert!(holds_key("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN"));
-/// assert!(holds_key("VT4elrV3gUMU1JaJJACnDrb0ww6DsGODjcmFQ8kcCFmqw96qlCb9EB6yS8e0obN3"));
-/// assert!(!holds_key("/home/me/MyCompany/coze-auth-experiments/2026/keys/private_key.pem"));
+/// assert!(holds_secret("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN"));
+/// assert!(holds_secret("VT4elrV3gUMU1JaJJACnDrb0ww6DsGODjcmFQ8kcCFmqw96qlCb9EB6yS8e0obN3"));
+/// assert!(holds_secret("pat_0123456789abcdefghij"));
+/// assert!(!holds_secret("/home/me/pat_of_the_console.txt"));
+/// assert!(!holds_secret("/home/me/MyCompany/coze-auth-experiments/2026/keys/private_key.pem"));
 /// ```
-pub fn holds_key(text: &str) -> bool {
+pub fn holds_secret(text: &str) -> bool {
     let in_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     let is_key = |run: &str| {
         let count = |is: fn(&u8) -> bool| run.bytes().filter(is).count();
@@ -100,10 +105,18 @@ pub fn holds_key(text: &str) -> bool {
         run.len() >= LINE && digits >= 2 && (mixed || hex)
     };
     text.len() > LONGEST_NAME
+        || text.split(['/', '\\']).any(is_token)
         || text.contains("BEGIN")
         || text.trim().contains(['\n', '\r'])
         || text.trim_start().starts_with('{')
         || text.split(|c| !in_base64(c)).any(is_key)
+}
+
+/// Returns true if a text that is to be a path, a name or an id is a token of Coze instead. A file's name is shorter, or has a stop.
+pub(crate) fn is_token(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let text = text.trim();
+    TOKENS.iter().any(|with| text.starts_with(with)) && text.len() >= 16 && text.bytes().all(plain)
 }
 
 pub(super) fn write_log_id(f: &mut fmt::Formatter<'_>, log_id: Option<&str>) -> fmt::Result {
