@@ -112,6 +112,8 @@ public class Drive {
         pool.shutdown();
         return said("tokens", tokens);
       }
+      case "token":
+        return said("token", auth.token());
       case "call":
         return call(auth);
       case "api":
@@ -124,7 +126,8 @@ public class Drive {
         String given = page ? Settings.base(base + "/") : base + "/";
         DeviceOAuthClient app =
             new DeviceOAuthClient.DeviceOAuthBuilder().clientID(System.getenv("DEVICE")).baseURL(given).build();
-        return said("token", app.getDeviceCode().getDeviceCode());
+        String url = new WebOAuthClient.WebOAuthBuilder().baseURL(given).build().getOAuthURL(REDIRECT, "s");
+        return url.contains("//api/") ? said("url", url) : said("token", app.getDeviceCode().getDeviceCode());
       }
       case "www": {
         WebOAuthClient.WebOAuthBuilder builder =

@@ -105,6 +105,9 @@ func (d *drive) do(what string, with []json.RawMessage) said {
 		}
 		all.Wait()
 		return said{"tokens": tokens}
+	case "token":
+		held, _ := d.auth.Token(ctx)
+		return said{"token": held}
 	case "call":
 		api := coze.NewCozeAPI(d.auth, coze.WithBaseURL(d.base))
 		used, _ := d.auth.Token(ctx)

@@ -59,6 +59,10 @@ class Drive {
     return { tokens: await Promise.all(Array.from({ length: 8 }, () => this.kept.token())) };
   }
 
+  async token() {
+    return { token: await this.kept.token() };
+  }
+
   async call() {
     const coze = new sdk.CozeAPI({ baseURL: this.base, token: () => this.kept.token() });
     const used = await this.kept.token();

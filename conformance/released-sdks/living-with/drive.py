@@ -82,6 +82,9 @@ class Drive:
         with ThreadPoolExecutor(8) as pool:
             return {"tokens": list(pool.map(lambda _: self.kept.token, range(8)))}
 
+    def token(self):
+        return {"token": self.kept.token}
+
     def call(self):
         """A call of the API, as the page says it."""
         coze = cozepy.Coze(auth=self.kept, base_url=self.base)
