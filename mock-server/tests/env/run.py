@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "sdks"))
-from running_mock import TARGET, WORKSPACE, Trouble, running_mock, without_proxy  # noqa: E402
+from running_mock import TARGET, WORKSPACE, Trouble, clean, running_mock  # noqa: E402
 import install  # noqa: E402
 
 BUILT = TARGET / "env"
@@ -144,12 +144,6 @@ class Site:
 
     def world(self):
         return f"w{next(self._names)}"
-
-
-def clean(**more):
-    """The environment without any variable of Coze's."""
-    kept = {name: value for name, value in without_proxy().items() if not name.startswith("COZE")}
-    return {**kept, **more}
 
 
 def in_shell(printed, command, **options):

@@ -11,9 +11,9 @@ import sys
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-from running_mock import HERE, WORKSPACE, find_mock, running_mock  # first: it says where `install` is
+from running_mock import HERE, WORKSPACE, clean, find_mock, running_mock  # first: it says where `install` is
 import install
-from install import Missing, Trouble, without_proxy
+from install import Missing, Trouble
 
 RULES = WORKSPACE / "mock-server" / "rules.toml"
 # Rules with a switch that no call of these SDKs can break.
@@ -35,7 +35,7 @@ def python(name, cases):
     # Reading the CA certificates, which nothing here needs, would take half of the time.
     none = install.SDKS / "no-certificates"
     none.mkdir(parents=True, exist_ok=True)
-    environment = without_proxy(PYTHONIOENCODING="utf-8", SSL_CERT_FILE="", SSL_CERT_DIR=str(none))
+    environment = clean(PYTHONIOENCODING="utf-8", SSL_CERT_FILE="", SSL_CERT_DIR=str(none))
     return Sdk(name, [str(install.cozepy()), "-B", str(HERE / cases)], environment)
 
 
@@ -45,13 +45,13 @@ def cozepy():
 
 def js():
     npm = str(install.coze_api())
-    return Sdk("@coze/api", ["node", str(HERE / "coze_api_cases.mjs")], without_proxy(RELEASED_SDKS_NPM=npm))
+    return Sdk("@coze/api", ["node", str(HERE / "coze_api_cases.mjs")], clean(RELEASED_SDKS_NPM=npm))
 
 
 def in_go(name, *files):
     sources = [HERE / f"{file}.go" for file in ("mock_case", *files)]
     program = install.go_program(f"judge-{name}", sources, verb=("test", "-c"))
-    return Sdk(name, [str(program)], without_proxy())
+    return Sdk(name, [str(program)], clean())
 
 
 def go():
@@ -61,7 +61,7 @@ def go():
 def in_java(name, library, on_our_clock, *files):
     sources = [*(HERE / f"{file}.java" for file in ("Mock", "SdkTime", *files)), SHIMS / "ShimClock.java"]
     start = install.java_program(f"judge-{name}", sources, library, "shims", agent=("ShimClock", on_our_clock))
-    return Sdk(name, [*start, files[0]], without_proxy())
+    return Sdk(name, [*start, files[0]], clean())
 
 
 def java():

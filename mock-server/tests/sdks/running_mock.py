@@ -13,6 +13,12 @@ from install import EXE, SDKS, TARGET, WORKSPACE, Trouble, without_proxy  # noqa
 START_SECONDS = 20
 
 
+def clean(**more):
+    """The environment without a proxy and without any variable of Coze's."""
+    kept = {name: value for name, value in without_proxy().items() if not name.startswith("COZE")}
+    return {**kept, **more}
+
+
 def find_mock(given):
     if given:
         return Path(given).resolve()
