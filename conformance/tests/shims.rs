@@ -274,3 +274,32 @@ fn a_case_about_races_has_a_process_of_its_own() {
     let told: Vec<_> = run.cases.iter().flat_map(verdicts).collect();
     assert_eq!(told, [(Verdict::Pass, ""); 3]);
 }
+
+/// A library that knows hosts alone. What it makes of a path is for the cases that have one.
+#[test]
+fn one_that_declares_it_has_a_base_without_a_path() {
+    let paths = format!(
+        "*base_url*/t/c*) {};;",
+        say(r#"{"id":$id,"err":{"kind":"config","message":"a path"}}"#),
+    );
+    let of_hosts = script(&paths).replace("cancel", "base.origin");
+    let steps = json!([
+        { "do": "config.load", "with": { "config": { "base_url": "${base}" } }, "as": "d" },
+        { "do": "config.load", "with": { "config": { "base_url": "${base_with_path}" } }, "as": "p" },
+    ]);
+    let checks = json!([
+        { "id": "base", "level": "must", "spec": ["x"], "at": "d", "ok": true },
+        { "id": "path", "level": "must", "spec": ["x"], "at": "p", "err": ["config"] },
+    ]);
+    let cases = [case(&steps, &checks, 5_000)];
+    let run = over(&of_hosts, &cases, false);
+    let passed = |run: &Run| {
+        run.checks()
+            .all(|(_, check)| check.verdict == Verdict::Pass)
+    };
+    assert!(passed(&run), "{run:#?}");
+    assert!(
+        !passed(&over(&script(&paths), &cases, false)),
+        "every client has a base with a path but those that declare it"
+    );
+}

@@ -28,6 +28,7 @@ if Path(sys.prefix) != SDKS / "venv":  # not yet the interpreter that has jsonsc
 
 import check_clocks  # noqa: E402
 import check_flows  # noqa: E402
+import check_pages  # noqa: E402
 import check_wire  # noqa: E402
 from check_steps import device  # noqa: E402
 from mock_case import Mismatch, expect  # noqa: E402
@@ -77,6 +78,7 @@ def check(name, line, environment, mock):
         check_flows.CASES
         + check_wire.CASES
         + check_clocks.CASES.get(name, [])
+        + check_pages.CASES.get(name, [])
         + [("life", lambda _: life(start, mock)), ("every-operation", every_operation)]
     )
     for title, body in cases:

@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
 from install import Trouble, coze_api, cozepy, go_program, java_program, without_proxy  # noqa: E402
 
-SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "example", "first"]
+SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "example", "first", "first-go", "first-java"]
 
 
 def coze_go():
@@ -34,6 +34,10 @@ def command(name):
         return [str(program)], without_proxy(GORACE=f"atexit_sleep_ms=0 log_path={program.with_name('race')}")
     if name == "coze-java":
         return coze_java(), without_proxy()
+    if name == "first-go":
+        return [str(go_program("first-shim", [HERE / "first_shim.go"]))], without_proxy()
+    if name == "first-java":
+        return [*java_program("first-shim", [HERE / "FirstShim.java"], "coze"), "FirstShim"], without_proxy()
     if name in ("example", "first"):
         return [sys.executable, "-B", str(HERE / f"{name}_shim.py")], without_proxy()
     more = ["--async"] if name == "cozepy-async" else []
