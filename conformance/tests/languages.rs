@@ -227,8 +227,11 @@ fn a_shell_block_is_run_or_says_that_it_is_not() {
         };
         // The tests of the command run all of these pages.
         let of_the_command = ["docs/pat.md", "docs/zh-CN/pat.md"].contains(&page);
+        // `just shims` runs those of these pages.
+        let of_the_shims = page.starts_with("conformance/clients/shims/a-shim-in-");
         commands.iter().all(of_ci)
             || of_the_command
+            || of_the_shims
             || page == "docs/test-your-transport.md" && commands.iter().all(of_the_page)
     };
     let (mut blocks, mut wrong) = (0, Vec::new());
@@ -276,6 +279,8 @@ fn the_front_pages_tell_the_figures_of_the_scoreboard() {
             ("| `coze-auth`", "| ureq "),
             ("| `cozepy` 0.20.0", "| cozepy 0.20.0 "),
             ("| `@coze/api` 1.3.9", "| coze-api 1.3.9 "),
+            ("| `coze-go` f47b4f2", "| coze-go 0.0.0-20260408095536-f47b4f256580 "),
+            ("| `coze-java` 0.4.2", "| coze-java 0.4.2 "),
         ] {
             let named = client.trim_matches(['|', ' ']);
             let row = text.lines().find(|line| {
