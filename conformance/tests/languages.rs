@@ -279,7 +279,10 @@ fn the_front_pages_tell_the_figures_of_the_scoreboard() {
             ("| `coze-auth`", "| ureq "),
             ("| `cozepy` 0.20.0", "| cozepy 0.20.0 "),
             ("| `@coze/api` 1.3.9", "| coze-api 1.3.9 "),
-            ("| `coze-go` f47b4f2", "| coze-go 0.0.0-20260408095536-f47b4f256580 "),
+            (
+                "| `coze-go` f47b4f2",
+                "| coze-go 0.0.0-20260408095536-f47b4f256580 ",
+            ),
             ("| `coze-java` 0.4.2", "| coze-java 0.4.2 "),
         ] {
             let named = client.trim_matches(['|', ' ']);
