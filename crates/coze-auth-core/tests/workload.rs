@@ -616,6 +616,10 @@ fn a_redirect_is_an_error_whatever_stands_in_it() {
             variables(redirect()).unwrap_err(),
         ] {
             assert_eq!(oddity(&error), Oddity::Redirect, "{status}");
+            assert!(
+                error.to_string().contains("or that of the endpoint"),
+                "{error}"
+            );
             assert_eq!(error.kind(), ErrorKind::Settings, "{status}");
         }
     }

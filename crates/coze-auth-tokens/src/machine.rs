@@ -57,7 +57,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The JWT app of `COZE_JWT_OAUTH_CLIENT_ID`, `COZE_JWT_OAUTH_PUBLIC_KEY_ID`, and
-/// `COZE_JWT_OAUTH_PRIVATE_KEY` or the file that `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH` names.
+/// `COZE_JWT_OAUTH_PRIVATE_KEY` or the file that `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH` names; if none of them is set, of Coze Loop's three
+/// ([`Environment::jwt_issuer`]).
 ///
 /// # Errors
 ///

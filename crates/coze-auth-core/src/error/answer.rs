@@ -137,7 +137,9 @@ impl ErrorCode {
             (code, _) if code.rejects_token() => {
                 "the access token is wrong, expired or of the other region"
             }
-            (Self::Number(4000), _) => "if the path is unknown (HTTP 404), check the base URL",
+            (Self::Number(4000), _) => {
+                "if the path is unknown (HTTP 404), check the base URL, or that of the endpoint"
+            }
             (Self::Number(4101), _) => {
                 "the token lacks this permission, or belongs to the other region"
             }
@@ -493,9 +495,9 @@ impl fmt::Display for Unexpected {
         )?;
         match oddity {
             Oddity::Redirect => {
-                f.write_str("it is a redirect, which is never followed; check the base URL")
+                f.write_str("it is a redirect, which is never followed; check the base URL, or that of the endpoint")
             }
-            Oddity::TooLong => f.write_str("it is too long to be Coze's; check the base URL"),
+            Oddity::TooLong => f.write_str("it is too long to be Coze's; check the base URL, or that of the endpoint"),
             Oddity::Empty => f.write_str("it is empty; a proxy or gateway may have answered"),
             Oddity::Coding => {
                 let coding = self.coding().unwrap_or("gzip");
