@@ -8,13 +8,14 @@ pub(crate) mod filter;
 pub(crate) mod leak;
 pub(crate) mod log_id;
 pub(crate) mod notifier;
+mod packed;
 pub(crate) mod record;
 pub(crate) mod verify;
 
 use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
-use crate::limits::{JOURNAL_BYTES_PER_REQUEST, MIN_JOURNAL_BYTES};
+use crate::limits::{JOURNAL_BYTES_PER_REQUEST, MIN_JOURNAL_BYTES, PACK};
 use entry::JournalEntry;
 use filter::RequestFilter;
 use log_id::LogIds;
@@ -26,12 +27,23 @@ use record::Record;
 pub(crate) struct Journal {
     capacity: usize,
     entries: VecDeque<Record>,
-    /// Number of bytes that those hold on the heap.
+    /// Number of bytes that those hold beside themselves.
     heap: usize,
+    /// The newest entries whose long texts are not [`packed`].
+    loose: Loose,
+    /// True if there is an entry that is packed.
+    has_packed: bool,
     begun: u64,
     evicted: u64,
     pub(crate) log_ids: LogIds,
     pub(crate) notifier: Arc<Notifier>,
+}
+
+/// Entries from the newest on, and the bytes of their long texts.
+#[derive(Debug, Default)]
+struct Loose {
+    entries: usize,
+    bytes: usize,
 }
 
 impl Journal {
@@ -41,6 +53,8 @@ impl Journal {
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             heap: 0,
+            loose: Loose::default(),
+            has_packed: false,
             begun: 0,
             evicted: 0,
             log_ids,
@@ -80,11 +94,19 @@ impl Journal {
             self.evict();
         }
         self.heap += entry.heap();
+        self.loose.entries += 1;
+        self.loose.bytes += entry.long_bytes();
         if self.entries.is_empty() {
             // A list begins with room for four, which is a third of a world that is used once.
             self.entries.reserve_exact(1);
         }
         self.entries.push_back(entry);
+        if self.loose.bytes >= PACK {
+            let loose = std::mem::take(&mut self.loose)
+                .entries
+                .min(self.entries.len());
+            self.has_packed |= packed::pack(self.entries.iter_mut().rev().take(loose).collect());
+        }
         // The newest one stays, whatever its size.
         while self.memory() > self.max_memory() && self.entries.len() > 1 {
             self.evict();
@@ -97,6 +119,7 @@ impl Journal {
             self.heap -= evicted.heap();
             self.evicted += 1;
         }
+        self.has_packed &= !self.entries.is_empty();
     }
 
     fn max_memory(&self) -> usize {
@@ -106,7 +129,9 @@ impl Journal {
 
     /// Number of bytes that the entries hold.
     pub(crate) fn memory(&self) -> usize {
-        self.heap + self.entries.capacity() * size_of::<Record>()
+        // A pack whose first entries are gone is still there as a whole.
+        let gone = if self.has_packed { PACK } else { 0 };
+        self.heap + gone + self.entries.capacity() * size_of::<Record>()
     }
 
     /// Evicts the older half of the entries, and gives their memory back.
@@ -150,6 +175,8 @@ impl Journal {
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
         self.heap = 0;
+        self.loose = Loose::default();
+        self.has_packed = false;
         self.evicted = 0;
     }
 

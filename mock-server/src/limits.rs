@@ -177,5 +177,8 @@ pub(crate) const MEGABYTE: usize = 1_000_000;
 /// [`MIN_JOURNAL_BYTES`].
 pub(crate) const JOURNAL_BYTES_PER_REQUEST: usize = 4 * 1_024;
 
+/// Number of bytes of the long texts of a journal that are moved into a place of their own together.
+pub(crate) const PACK: usize = 64 * 1_024;
+
 /// See [`JOURNAL_BYTES_PER_REQUEST`].
 pub(crate) const MIN_JOURNAL_BYTES: usize = 8 * 1_024 * 1_024;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::entry::{Details, Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
@@ -18,11 +19,11 @@ pub(crate) struct Record {
     pub(crate) endpoint: &'static str,
     pub(crate) method: &'static str,
     /// Path and query, then a line for each header: `name: value`.
-    pub(crate) head: String,
+    pub(crate) head: Bytes,
     /// JSON.
-    pub(crate) json: Option<Vec<u8>>,
+    pub(crate) json: Option<Bytes>,
     /// Header and claims, in JSON.
-    pub(crate) jwt: Option<[Vec<u8>; 2]>,
+    pub(crate) jwt: Option<[Bytes; 2]>,
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<&'static str>,
     pub(crate) presented: Option<Fingerprint>,
@@ -62,17 +63,20 @@ fn bytes(text: &String) -> usize {
     text.capacity() + ALLOCATION
 }
 
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("it was written as text")
+}
+
 impl Record {
     /// Number of bytes that it holds on the heap.
     pub(crate) fn heap(&self) -> usize {
-        let json = |json: &Vec<u8>| json.capacity() + ALLOCATION;
         let outcome = &self.outcome;
         let texts = [&self.client, &outcome.error].into_iter().flatten();
         let more = self.details.iter();
         let more = more.flat_map(|more| [&more.script, &more.change].into_iter().flatten());
         let details = self.details.as_ref().map_or(0, |_| size_of::<Details>());
         let texts = texts.chain(more).map(bytes);
-        let jsons = self.json.iter().chain(self.jwt.iter().flatten()).map(json);
+        let long = self.long_texts().map(|text| text.len() + ALLOCATION);
         let leaks = self.leaks.iter().map(Leak::heap);
         let leaks = self.leaks.capacity() * size_of::<Leak>() + leaks.sum::<usize>();
         let refusal = self.refusal.as_ref().map(|refusal| {
@@ -81,25 +85,39 @@ impl Record {
                 + refusal.expected.capacity()
                 + refusal.actual.capacity()
         });
-        bytes(&self.head)
+        long.sum::<usize>()
             + bytes(&outcome.logid)
             + outcome.relaxed.capacity() * size_of::<&str>()
             + self.method.len()
             + texts.sum::<usize>()
             + details
-            + jsons.sum::<usize>()
             + leaks
             + refusal.unwrap_or_default()
     }
 
+    /// Number of bytes of what a [`pack`](super::packed) moves.
+    pub(super) fn long_bytes(&self) -> usize {
+        self.long_texts().map(Bytes::len).sum()
+    }
+
+    pub(super) fn long_texts(&self) -> impl Iterator<Item = &Bytes> {
+        let more = self.json.iter().chain(self.jwt.iter().flatten());
+        [&self.head].into_iter().chain(more)
+    }
+
+    pub(super) fn long_texts_mut(&mut self) -> impl Iterator<Item = &mut Bytes> {
+        let more = self.json.iter_mut().chain(self.jwt.iter_mut().flatten());
+        [&mut self.head].into_iter().chain(more)
+    }
+
     /// The path without its query, redacted.
     pub(crate) fn path(&self) -> &str {
-        let end = self.head.find(['?', '\n']);
-        &self.head[..end.unwrap_or(self.head.len())]
+        let end = self.head.iter().position(|byte| b"?\n".contains(byte));
+        text(&self.head[..end.unwrap_or(self.head.len())])
     }
 
     pub(crate) fn show(&self) -> JournalEntry {
-        let (path, headers) = self.head.split_once('\n').unwrap_or_default();
+        let (path, headers) = text(&self.head).split_once('\n').unwrap_or_default();
         JournalEntry {
             seq: self.seq,
             at_ms: self.at_ms,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::html::error_page;
 use crate::intercept::script::ErrorStep;
 use crate::journal::counters::Key;
@@ -161,19 +163,20 @@ pub(super) fn write(
             state.leaks.note(&mut draft.leaks, &in_flight.logid);
         }
     }
+    let head = redact::head(
+        &request.path,
+        own_path(request),
+        request.query.as_deref(),
+        &request.headers,
+    );
     let entry = Record {
         seq: in_flight.seq,
         at_ms: in_flight.at_ms,
         endpoint: endpoint.name(),
         method: places::method(&request.method),
-        head: redact::head(
-            &request.path,
-            own_path(request),
-            request.query.as_deref(),
-            &request.headers,
-        ),
-        json: draft.json,
-        jwt: draft.jwt,
+        head: kept(head.into_bytes()),
+        json: draft.json.map(kept),
+        jwt: draft.jwt.map(|parts| parts.map(kept)),
         client: draft.client,
         grant: draft.grant,
         presented: draft.presented.as_ref().map(fingerprint_of),
@@ -197,6 +200,11 @@ pub(super) fn write(
         state.counts.count(Key::of(&entry));
     }
     state.journal.push(entry);
+}
+
+/// Without the room that was left in it.
+fn kept(text: Vec<u8>) -> Bytes {
+    text.into_boxed_slice().into()
 }
 
 /// Amends the newest entry, after a fault has changed its answer.

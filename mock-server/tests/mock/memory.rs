@@ -55,6 +55,39 @@ fn a_journal_is_bounded_by_bytes_as_well() {
     assert_eq!(many.mock.requests().len(), 900);
 }
 
+/// Long texts are moved together now and then: each is still that of its own request.
+#[test]
+fn what_a_journal_moves_stays_the_text_of_its_request() {
+    let m = Mock::with(|builder| builder.journal_capacity(300));
+    let agent = |n: usize| format!("agent/{n} {}end", "word ".repeat(n % 30));
+    let client = |n: usize| format!("{n:032}.app.coze");
+    let sent = 600;
+    for n in 0..sent {
+        let mut request = post(TOKEN, None, &json!({ "client_id": client(n) }));
+        let agent = http::HeaderValue::try_from(agent(n)).expect("a value");
+        request.headers_mut().append("user-agent", agent);
+        assert!(m.mock.call_blocking(request).status().is_client_error());
+        if n % 100 == 0 {
+            assert_eq!(m.jwt(|_, _| {}).status, 200);
+        }
+    }
+    let entries = m.mock.requests();
+    assert_eq!(entries.len(), 300);
+    let (assertions, others): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.jwt.is_some());
+    assert!(assertions.len() >= 2, "{}", assertions.len());
+    for entry in assertions {
+        let jwt = entry.jwt.as_ref().expect("an assertion");
+        assert_eq!(jwt.header["kid"], "mock-jwt-key-1");
+        assert_eq!(jwt.payload["aud"], "api.coze.cn");
+    }
+    for (entry, n) in others.iter().rev().zip((0..sent).rev()) {
+        assert_eq!(entry.path, TOKEN);
+        assert_eq!(entry.headers["user-agent"], agent(n));
+        assert_eq!(entry.json.as_ref().expect("a body")["client_id"], client(n));
+    }
+}
+
 /// Each flow, in a world of its own.
 fn flows(m: &Mock, name: &str) -> (MockWorld, String) {
     let mount = format!("/t/{name}");
