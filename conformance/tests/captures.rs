@@ -309,6 +309,91 @@ fn the_mock_accepts_what_the_sdks_send() {
     );
 }
 
+/// Where the recorder had the four endpoints, and where the mock has them.
+const RECORDED_AT: [(&str, &str); 4] = [
+    ("/id/token", "/.well-known/token"),
+    ("/access/token", "/.well-known/token"),
+    ("/secret/integration", "/api/v1/secret/integration"),
+    ("/secret/env", "/api/v1/secret/env"),
+];
+
+/// Client id, secret and tokens become this server's; every header and every other member stays as it was recorded.
+#[test]
+fn the_mock_accepts_what_the_workload_client_sends() {
+    let app = "[[app]]\nkind = \"workload\"\nclient_id = \"w\"\nclient_secret = \"s\"\nintegrations = [{ name = \"integration-feishu-base\", credential = \"c\" }, { name = \"x\", credential = \"c\" }]\n";
+    let mut accepted = 0;
+    for capture in WORKLOAD.lines() {
+        let capture: Value = serde_json::from_str(capture).expect("a capture");
+        let mock = CozeAuthMock::builder().toml(app).expect("no mistakes");
+        // The one rule that is off by default, and holds of this client.
+        let mock = mock.rule("workload.lane", true).build().expect("a mock");
+        let send =
+            |method: &str, target: &str, headers: &BTreeMap<String, String>, body: String| {
+                let mut request = http::Request::builder().method(method).uri(target);
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                let response = mock.call_blocking(request.body(body.into()).expect("a request"));
+                let answer = serde_json::from_slice::<Value>(response.body()).unwrap_or_default();
+                (response.status().as_u16(), answer)
+            };
+        let form = |members: &Value, id_token: &str| {
+            let mut form = url::form_urlencoded::Serializer::new(String::new());
+            for member in members.as_array().into_iter().flatten() {
+                let (name, recorded) = (member[0].as_str(), member[1].as_str());
+                let value = match name.expect("a name") {
+                    "client_id" => "w",
+                    "client_secret" => "s",
+                    "subject_token" => id_token,
+                    _ => recorded.expect("a value"),
+                };
+                form.append_pair(name.expect("a name"), value);
+            }
+            form.finish()
+        };
+        // The grant before, by the recorded requests of the client.
+        let first = |grant: &str, id_token: &str| {
+            let mut all = WORKLOAD.lines().filter(|line| line.contains(grant));
+            let recorded = all.next().expect("a recorded request");
+            let recorded: Value = serde_json::from_str(recorded).expect("a capture");
+            let body = form(&recorded["form"], id_token);
+            let (status, answer) = send("POST", "/.well-known/token", &headers(&recorded), body);
+            assert_eq!(status, 200, "{answer}");
+            text(&answer, "access_token").to_owned()
+        };
+        let id_token = first("client_credentials", "");
+        let access = first("token-exchange", &id_token);
+
+        let mut headers = headers(&capture);
+        if let Some(credential) = headers.get_mut("authorization") {
+            *credential = format!("Bearer {access}");
+        }
+        let body = match &capture["body"] {
+            Value::Null => form(&capture["form"], &id_token),
+            body => body.to_string(),
+        };
+        let (recorded, target) = RECORDED_AT
+            .into_iter()
+            .find(|(recorded, _)| capture["target"] == *recorded)
+            .expect("one of the four");
+        let paths = [recorded, target];
+        // Of the two token requests the recorder's paths are the mock's own as well.
+        let paths = match capture["form"].is_array() {
+            true => &paths[..],
+            false => &paths[1..],
+        };
+        for path in paths {
+            let (status, answer) = send(text(&capture, "method"), path, &headers, body.clone());
+            assert_eq!(status, 200, "{answer} to {capture}");
+            let got = ["access_token", "data"];
+            let got = got.iter().any(|member| !answer[member].is_null());
+            assert!(got, "{answer} to {capture}");
+        }
+        accepted += 1;
+    }
+    assert_eq!(accepted, 16);
+}
+
 // ---------------------------------------------------------------------------------------------
 // The core sends the same.
 

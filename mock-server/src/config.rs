@@ -26,6 +26,7 @@ use crate::limits::{MAX_TTL_S, MEGABYTE, MIN_MEMORY_MB};
 use crate::net::addressing::{self, Origins};
 use crate::net::connections::ConnectionLimits;
 use crate::protocol::rules::{Rule, RuleError};
+use crate::state::settings::WorkloadPaths;
 use crate::time::clock::ClockHandle;
 use errors::ConfigErrors;
 use options::{Listen, Options, WantedTls};
@@ -48,6 +49,7 @@ const TOP: &[&str] = &[
     "consent",
     "accounts",
     "enterprises",
+    "workload_paths",
     "clock",
     "rules",
     "answers",
@@ -199,6 +201,10 @@ fn read_top(reader: &mut Reader<'_>, top: &Table<'_, '_>, options: &mut Options)
     }
     if let Some(consent) = reader.choice(top, "consent", CONSENTS) {
         options.settings.consent = consent;
+    }
+    let paths = [("one", WorkloadPaths::One), ("two", WorkloadPaths::Two)];
+    if let Some(paths) = reader.choice(top, "workload_paths", &paths) {
+        options.settings.workload_paths = paths;
     }
     for (key, list) in [
         ("accounts", &mut options.settings.accounts),
@@ -361,12 +367,20 @@ fn rule_problem(error: RuleError, id: &str) -> String {
 
 fn read_ttl(reader: &mut Reader<'_>, table: &Table<'_, '_>, options: &mut Options) {
     let ttl = &mut options.settings.ttl;
-    let known = ["access", "refresh", "code", "device", "device_interval"];
+    let known = [
+        "access",
+        "refresh",
+        "code",
+        "id_token",
+        "device",
+        "device_interval",
+    ];
     reader.keys(table, &known);
     for (key, seconds) in known.into_iter().zip([
         &mut ttl.access,
         &mut ttl.refresh,
         &mut ttl.code,
+        &mut ttl.id_token,
         &mut ttl.device,
         &mut ttl.device_interval,
     ]) {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::intercept::fault_kind::KINDS;
 use crate::intercept::member::MemberChange;
 use crate::limits::{self, MAX_JWT_TOKEN_S};
-use crate::protocol::endpoint::ENDPOINTS;
-use crate::protocol::grant::GRANTS;
+use crate::protocol::endpoint::{ENDPOINTS, Endpoint};
+use crate::protocol::grant::{self, GRANTS, WORKLOAD_GRANTS};
 use crate::protocol::rules::{Evidence, Rule, RuleSet};
 use crate::web::routes::{CONTROL_AT, WORLDS_AT};
 use crate::world::World;
@@ -86,7 +86,7 @@ pub(crate) fn document(world: &World, base_url: &str) -> Value {
         let control = path.starts_with(CONTROL_AT);
         refusals(
             operation,
-            control,
+            path,
             &state.settings.rules,
             &document["components"],
         );
@@ -137,7 +137,9 @@ fn guard(operation: &mut Value, has_token: bool, names_world: bool, components: 
 }
 
 /// Adds the answers of the rules that `x-mock-rules` names. A name is an id or, with a dot at the end, the start of ids.
-fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &Value) {
+fn refusals(operation: &mut Value, path: &str, rules: &RuleSet, components: &Value) {
+    let control = path.starts_with(CONTROL_AT);
+    let of_workload = matches!(Endpoint::of(path), Endpoint::WorkloadToken { .. });
     let Some(named) = operation.get("x-mock-rules").and_then(Value::as_array) else {
         return;
     };
@@ -169,6 +171,7 @@ fn refusals(operation: &mut Value, control: bool, rules: &RuleSet, components: &
             .map(|(_, error)| match error.parse::<u64>() {
                 _ if control => "Refused",
                 Ok(_) => "ResourceError",
+                Err(_) if of_workload => "WorkloadError",
                 Err(_) => "OAuthError",
             })
             .collect();
@@ -235,20 +238,25 @@ fn schemas() -> Value {
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     for (name, all) in [
         ("Endpoint", ENDPOINTS.to_vec()),
-        ("Grant", GRANTS.map(|(_, name)| name).to_vec()),
+        ("Grant", grant::names()),
         ("Rule", rules.collect()),
         ("Evidence", Evidence::ALL.map(Evidence::name).to_vec()),
         ("FaultKind", KINDS.map(|kind| kind.name).to_vec()),
     ] {
         schemas[name]["enum"] = json!(all);
     }
-    let mut grants = Vec::new();
-    for (grant_type, name) in GRANTS {
-        let name = format!("TokenRequest.{name}");
-        schemas[&name]["properties"]["grant_type"] = json!({ "const": grant_type });
-        grants.push(reference(&name));
+    for (request, grants) in [
+        ("TokenRequest", &GRANTS[..]),
+        ("WorkloadTokenRequest", &WORKLOAD_GRANTS),
+    ] {
+        let mut all = Vec::new();
+        for (grant_type, name) in grants {
+            let name = format!("{request}.{name}");
+            schemas[&name]["properties"]["grant_type"] = json!({ "const": grant_type });
+            all.push(reference(&name));
+        }
+        schemas[request]["oneOf"] = all.into();
     }
-    schemas["TokenRequest"]["oneOf"] = grants.into();
     schemas["TokenRequest.jwt_bearer"]["properties"]["duration_seconds"]["maximum"] =
         json!(MAX_JWT_TOKEN_S);
     schemas["WorldName"]["maxLength"] = json!(crate::limits::MAX_WORLD_NAME);

@@ -197,7 +197,7 @@ fn is_client_id(word: &str) -> bool {
 type Show = for<'a> fn(&'a str) -> Cow<'a, str>;
 
 /// As names, which are compared by their numbers, each with how its value is shown.
-static OPEN_HEADERS: [(HeaderName, Show); 9] = [
+static OPEN_HEADERS: [(HeaderName, Show); 11] = [
     (ACCEPT, places::structure),
     (ACCEPT_ENCODING, places::structure),
     (AUTHORIZATION, |value| Cow::Owned(authorization(value))),
@@ -210,6 +210,9 @@ static OPEN_HEADERS: [(HeaderName, Show); 9] = [
         HeaderName::from_static("x-coze-client-user-agent"),
         places::free,
     ),
+    // The lane of a workload (protocol §15.2).
+    (HeaderName::from_static("x-tt-env"), places::structure),
+    (HeaderName::from_static("x-use-ppe"), places::structure),
 ];
 
 /// The head of a request, redacted: path and query, then a line for each header, `name: value`. Headers after the first 64

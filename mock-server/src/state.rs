@@ -20,6 +20,10 @@ pub(crate) mod user;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+
 use crate::journal::Journal;
 use crate::journal::counters::{Counts, Key};
 use crate::journal::leak::Leaks;
@@ -28,10 +32,12 @@ use crate::limits::MAX_CONSENT_PAGES;
 use crate::protocol::digest::{Digest, digest};
 use app::{App, Consent};
 use capped_map::CappedMap;
-use grants::{AccessToken, AppIndex, Authorization, Code, Device, RefreshToken, TokenAnswer};
+use grants::{
+    AccessToken, AppIndex, Authorization, Code, Device, IdToken, RefreshToken, TokenAnswer,
+};
 use ids::Ids;
 use jti::SeenJtis;
-use provenance::Origin;
+use provenance::{Mark, Origin};
 use settings::Settings;
 use user::User;
 
@@ -52,6 +58,7 @@ pub(crate) struct State {
     pub(crate) console_tokens: CappedMap<AccessToken>,
     pub(crate) access_tokens: CappedMap<AccessToken>,
     pub(crate) refresh_tokens: CappedMap<RefreshToken>,
+    pub(crate) id_tokens: CappedMap<IdToken>,
     pub(crate) jtis: SeenJtis,
     pub(crate) journal: Journal,
     /// The digests of S256 challenges whose code verifiers the leak scanner looks for.
@@ -82,6 +89,7 @@ impl State {
             console_tokens: console_tokens(&settings),
             access_tokens: CappedMap::new(cap),
             refresh_tokens: CappedMap::new(cap),
+            id_tokens: CappedMap::new(cap),
             jtis: SeenJtis::new(cap),
             journal,
             challenges: CappedMap::new(cap),
@@ -127,6 +135,7 @@ impl State {
             + self.console_tokens.memory()
             + self.access_tokens.memory()
             + self.refresh_tokens.memory()
+            + self.id_tokens.memory()
             + self.challenges.memory()
             + self.jtis.memory()
     }
@@ -144,6 +153,7 @@ impl State {
             self.user_codes.halve();
             self.access_tokens.halve();
             self.refresh_tokens.halve();
+            self.id_tokens.halve();
             self.challenges.halve();
             self.jtis.halve();
         }
@@ -161,6 +171,7 @@ impl State {
         settings.tokens = new.tokens.clone();
         settings.accounts = new.accounts.clone();
         settings.enterprises = new.enterprises.clone();
+        settings.workload_paths = new.workload_paths;
         settings.faults = new.faults.clone();
         settings.apis = new.apis.clone();
         self.user = settings.users[0].clone();
@@ -273,6 +284,52 @@ impl State {
         self.issue_access("czs_mock_", app, user, now_ms, ttl_s, origin)
     }
 
+    /// Issues an id token of a workload, and returns it with its life in seconds.
+    pub(crate) fn issue_id_token(
+        &mut self,
+        app: AppIndex,
+        made: Mark,
+        now_ms: u64,
+    ) -> (String, u64) {
+        let life_s = self.settings.ttl.id_token;
+        let token = self.workload_jwt("JWT", app, now_ms, life_s);
+        let entry = IdToken {
+            app,
+            expires_ms: (now_ms / 1000 + life_s) * 1000,
+            made,
+        };
+        self.id_tokens.insert(digest(&token), entry);
+        (token, life_s)
+    }
+
+    /// Issues an access token of a workload.
+    pub(crate) fn issue_workload(
+        &mut self,
+        app: AppIndex,
+        now_ms: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
+        let life_s = self.settings.ttl.access;
+        let token = self.workload_jwt("at+jwt", app, now_ms, life_s);
+        let user = self.user.clone();
+        self.keep_access(token, app, user, now_ms, life_s, origin)
+    }
+
+    /// A token with the look of a JWT: three parts in base64url, of which nobody can verify the signature (protocol §15.6).
+    fn workload_jwt(&mut self, typ: &str, app: AppIndex, now_ms: u64, life_s: u64) -> String {
+        let iat = now_ms / 1000;
+        let header = json!({ "alg": "RS256", "typ": typ });
+        let claims = json!({
+            "sub": self.app(app).client_id,
+            "iat": iat,
+            "exp": iat + life_s,
+            "jti": self.ids.opaque("", 22),
+        });
+        let [header, claims] =
+            [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        format!("{header}.{claims}.{}", self.ids.opaque("", 43))
+    }
+
     fn issue_access(
         &mut self,
         prefix: &str,
@@ -283,6 +340,18 @@ impl State {
         origin: Origin,
     ) -> TokenAnswer {
         let token = self.ids.opaque(prefix, 60);
+        self.keep_access(token, app, user, now_ms, ttl_s, origin)
+    }
+
+    fn keep_access(
+        &mut self,
+        token: String,
+        app: AppIndex,
+        user: Arc<User>,
+        now_ms: u64,
+        ttl_s: u64,
+        origin: Origin,
+    ) -> TokenAnswer {
         // The answer has whole seconds, so the fraction is dropped in the state as well.
         let expires_in = now_ms / 1000 + ttl_s;
         let entry = AccessToken {
@@ -326,7 +395,6 @@ fn console_tokens(settings: &Settings) -> CappedMap<AccessToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::provenance::Mark;
 
     #[test]
     fn few_consent_pages_wait() {

@@ -35,7 +35,7 @@ impl MockApp {
         &self.app.client_id
     }
 
-    /// Client secret, which only a web app has.
+    /// Client secret, which only a web app and a workload have.
     #[must_use]
     pub fn client_secret(&self) -> Option<&str> {
         self.app.client_secret.as_deref()
@@ -56,6 +56,18 @@ impl MockApp {
     #[must_use]
     pub const fn private_key(&self) -> Option<&str> {
         self.app.private_key
+    }
+
+    /// Integrations of a workload: the name of each, and its credential.
+    pub fn integrations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.app.integrations.iter();
+        all.map(|one| (one.name.as_str(), one.credential.as_str()))
+    }
+
+    /// Variables of a workload's project, in their order: the key of each, and its value.
+    pub fn project_env(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.app.variables.iter();
+        all.map(|one| (one.key.as_str(), one.value.as_str()))
     }
 
     /// Redirect URIs, of web and PKCE apps. One that ends with `:*/*` is any port and path of its host.

@@ -31,6 +31,9 @@ pub(super) fn variables(info: &Value) -> Vec<(String, String)> {
     let apps = info["apps"].as_array().map_or(&[][..], Vec::as_slice);
     for (number, app) in apps.iter().enumerate() {
         let kind = &app["kind"];
+        if kind == "workload" {
+            continue;
+        }
         if apps[..number]
             .iter()
             .any(|earlier| earlier["kind"] == *kind)
@@ -48,7 +51,32 @@ pub(super) fn variables(info: &Value) -> Vec<(String, String)> {
         set("PUBLIC_KEY_ID", app["key_id"].as_str());
         set("PRIVATE_KEY", app["private_key"].as_str());
     }
+    all.extend(of_workload(info));
     all
+}
+
+/// The six variables of a workload (protocol §9), if there is one: two of its URLs are below paths of the base.
+fn of_workload(info: &Value) -> Vec<(String, String)> {
+    let mut apps = info["apps"].as_array().into_iter().flatten();
+    let Some(app) = apps.find(|app| app["kind"] == "workload") else {
+        return Vec::new();
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let url = |path: &str| text(&info["base_url"]) + &text(&info["workload_paths"][path]);
+    let all = [
+        ("WORKLOAD_IDENTITY_CLIENT_ID", text(&app["client_id"])),
+        (
+            "WORKLOAD_IDENTITY_CLIENT_SECRET",
+            text(&app["client_secret"]),
+        ),
+        ("WORKLOAD_IDENTITY_TOKEN_ENDPOINT", url("identity")),
+        ("WORKLOAD_ACCESS_TOKEN_ENDPOINT", url("access")),
+        ("OUTBOUND_AUTH_ENDPOINT", url("outbound")),
+        // No lane.
+        ("SERVER_ENV", "NONE".to_owned()),
+    ];
+    all.map(|(name, value)| (format!("COZE_{name}"), value))
+        .to_vec()
 }
 
 /// Quotes a text for a shell.

@@ -13,7 +13,7 @@ use super::table::Table;
 use super::target::{CONSENTS, For};
 use crate::limits::MAX_APPS;
 use crate::protocol::redirect_uri;
-use crate::state::app::{App, AppKind, Key};
+use crate::state::app::{App, AppKind, Integration, Key, Variable};
 use crate::state::ready_made;
 
 const KINDS: &[(&str, AppKind)] = &[
@@ -21,6 +21,7 @@ const KINDS: &[(&str, AppKind)] = &[
     ("pkce", AppKind::Pkce),
     ("device", AppKind::Device),
     ("jwt", AppKind::Jwt),
+    ("workload", AppKind::Workload),
 ];
 
 pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<App> {
@@ -32,6 +33,8 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
         "redirect_uris",
         "consent",
         "keys",
+        "integrations",
+        "variables",
     ];
     let (mut ids, mut kids) = (HashSet::new(), HashSet::new());
     let mut apps = Vec::new();
@@ -43,10 +46,12 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
         let consent = reader.choice(table, "consent", CONSENTS);
         let redirect_uris = redirect_uris(reader, table);
         let keys = keys(reader, table, &mut kids);
+        let integrations = integrations(reader, table);
+        let variables = variables(reader, table);
         let Some(kind) = kind else { continue };
         fitting(reader, table, kind);
         let client_secret = match kind {
-            AppKind::Web => id(
+            AppKind::Web | AppKind::Workload => id(
                 reader,
                 table,
                 "client_secret",
@@ -58,6 +63,15 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
         };
         let Some(client_id) = client_id else { continue };
         let name = name.map_or(client_id.as_str(), |(name, _)| name).to_owned();
+        if kind == AppKind::Workload {
+            let secret = client_secret.unwrap_or_default();
+            apps.push(App {
+                integrations: integrations.unwrap_or_else(ready_made::integrations),
+                variables: variables.unwrap_or_else(ready_made::variables),
+                ..App::workload(&name, &client_id, &secret)
+            });
+            continue;
+        }
         apps.push(App {
             client_secret,
             consent,
@@ -65,7 +79,7 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
                 AppKind::Web | AppKind::Pkce => {
                     redirect_uris.unwrap_or_else(ready_made::redirect_uris)
                 }
-                AppKind::Device | AppKind::Jwt => Vec::new(),
+                AppKind::Device | AppKind::Jwt | AppKind::Workload => Vec::new(),
             },
             private_key: keys
                 .iter()
@@ -85,10 +99,12 @@ pub(super) fn apps_of(reader: &mut Reader<'_>, tables: &[Table<'_, '_>]) -> Vec<
 /// Reports keys that an app of this kind does not have, and a missing one that it needs.
 fn fitting(reader: &mut Reader<'_>, table: &Table<'_, '_>, kind: AppKind) {
     for (key, kinds) in [
-        ("client_secret", &[AppKind::Web][..]),
+        ("client_secret", &[AppKind::Web, AppKind::Workload][..]),
         ("redirect_uris", &[AppKind::Web, AppKind::Pkce]),
         ("consent", &[AppKind::Web, AppKind::Pkce, AppKind::Device]),
         ("keys", &[AppKind::Jwt]),
+        ("integrations", &[AppKind::Workload]),
+        ("variables", &[AppKind::Workload]),
     ] {
         let Some(at) = table.key_at(key).filter(|_| !kinds.contains(&kind)) else {
             continue;
@@ -138,6 +154,76 @@ fn redirect_uris(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<S
         }
     }
     Some(uris.into_iter().map(|(uri, _)| uri).collect())
+}
+
+/// The integrations of a workload; none if the table does not say them.
+fn integrations(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<Integration>> {
+    let example = "integrations = [{ name = …, credential = … }]";
+    let pairs = pairs(
+        reader,
+        table,
+        "integrations",
+        example,
+        ["name", "credential"],
+    )?;
+    let mut names = HashSet::new();
+    let mut integrations = Vec::new();
+    for ([name, credential], at) in pairs {
+        if !names.insert(name.clone()) {
+            reader.wrong(
+                at,
+                format!("a second integration with the name {name:?}; each must have its own"),
+            );
+        }
+        integrations.push(Integration { name, credential });
+    }
+    Some(integrations)
+}
+
+/// The variables of a workload's project, of which two may have one key; none if the table does not say them.
+fn variables(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Option<Vec<Variable>> {
+    let example = "variables = [{ key = …, value = … }]";
+    let pairs = pairs(reader, table, "variables", example, ["key", "value"])?;
+    let variables = pairs
+        .into_iter()
+        .map(|([key, value], _)| Variable { key, value });
+    Some(variables.collect())
+}
+
+/// The tables below `key`, each of two texts, with their places. The second text may be empty.
+fn pairs(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    key: &str,
+    example: &str,
+    members: [&str; 2],
+) -> Option<Vec<([String; 2], usize)>> {
+    let tables = reader.tables(table, key, example)?;
+    let mut pairs = Vec::new();
+    for table in &tables {
+        reader.keys(table, &members);
+        let [first, second] = members;
+        for member in members
+            .into_iter()
+            .filter(|member| table.value(member).is_none())
+        {
+            reader.wrong(
+                table.at,
+                format!("{example} without {member}; expected {first} and {second}"),
+            );
+        }
+        let name = reader.text(table, first, "\"integration-feishu-base\"");
+        let value = match table.value(second).map(|value| value.get_ref()) {
+            Some(DeValue::String(text)) if text.is_empty() => Some(String::new()),
+            _ => reader
+                .text(table, second, "\"mock\"")
+                .map(|(text, _)| text.to_owned()),
+        };
+        if let (Some((name, at)), Some(value)) = (name, value) {
+            pairs.push(([name.to_owned(), value], at));
+        }
+    }
+    Some(pairs)
 }
 
 /// The keys of a JWT app.

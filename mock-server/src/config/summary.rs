@@ -9,7 +9,7 @@ use crate::limits::{
     self, CONSENT_PAGE_S, MAX_BODY, MAX_CONSENT_PAGES, MAX_CONTROL_BODY, MAX_DRAINED_BODY,
     MAX_HEADERS, MAX_JWT_TOKEN_S, MAX_PARAMETER, POLL_TOLERANCE,
 };
-use crate::state::app::Consent;
+use crate::state::app::{AppKind, Consent};
 
 pub(crate) fn summary(options: &Options) -> String {
     let (listen, settings) = (options.listen.to_string(), &options.settings);
@@ -46,6 +46,18 @@ pub(crate) fn summary(options: &Options) -> String {
         if !app.redirect_uris.is_empty() {
             about += &format!(", to {}", app.redirect_uris.join(", "));
         }
+        if app.kind == AppKind::Workload {
+            let names: Vec<_> = app
+                .integrations
+                .iter()
+                .map(|one| one.name.as_str())
+                .collect();
+            about += &format!(
+                ", for {}, variables: {}",
+                names.join(", "),
+                app.variables.len()
+            );
+        }
         line(app.kind.name(), &about);
     }
     if settings.apps.is_empty() {
@@ -71,6 +83,11 @@ pub(crate) fn summary(options: &Options) -> String {
     };
     line("accounts", &any(&settings.accounts));
     line("enterprises", &any(&settings.enterprises));
+    let [identity, access] = settings.workload_paths.paths();
+    line(
+        "tokens of workloads",
+        &format!("at {identity} and {access}"),
+    );
     match settings.rules.describe_changes() {
         changes if changes.is_empty() => text.push_str("All rules are as Coze has them\n"),
         changes => text.push_str(
@@ -103,6 +120,7 @@ fn limits(options: &Options, text: &mut String) {
         ("access token", written(ttl.access)),
         ("refresh token", written(ttl.refresh)),
         ("authorization code", written(ttl.code)),
+        ("id token of a workload", written(ttl.id_token)),
         ("device code", written(ttl.device)),
         ("pause between polls", written(ttl.device_interval)),
         (

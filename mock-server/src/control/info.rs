@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::port;
 use super::reply::{Json, Problem, plain};
 use crate::openapi;
-use crate::state::app::App;
+use crate::protocol::endpoint::OUTBOUND;
+use crate::state::app::{App, AppKind};
 use crate::web::base_url::seen;
 use crate::web::in_world::InWorld;
 use crate::world::World;
@@ -42,6 +43,14 @@ pub(crate) fn describe(world: &World, base_url: &str) -> Value {
         "workspace_id": state.user.workspace,
         "version": env!("CARGO_PKG_VERSION"),
     });
+    if apps.iter().any(|app| app.kind == AppKind::Workload) {
+        let [identity, access] = state.settings.workload_paths.paths();
+        info["workload_paths"] = json!({
+            "identity": identity,
+            "access": access,
+            "outbound": OUTBOUND,
+        });
+    }
     if world.addressing.ca_pem().is_some() {
         info["ca_pem_url"] = format!("{base_url}/_mock/v1/ca.pem").into();
     }

@@ -39,7 +39,7 @@ pub enum MemberChange {
     TooLarge,
     /// A value of another type: a list with the value, or a text for a list or an object.
     OtherType,
-    /// This value.
+    /// This value. An object that does not have the member gets it.
     Value(Value),
 }
 
@@ -157,6 +157,11 @@ impl Member {
             None => (String::new(), &*self.path),
         };
         match body.pointer_mut(&above)? {
+            // What a good answer does not have can be added to it, such as an error that is null.
+            Value::Object(members) if !members.contains_key(name) => match &self.change {
+                MemberChange::Value(new) => drop(members.insert(name.to_owned(), new.clone())),
+                _ => return None,
+            },
             Value::Object(members) => match self.change.of(members.get(name)?).ok()? {
                 Some(new) => drop(members.insert(name.to_owned(), new)),
                 None => drop(members.remove(name)),
@@ -259,6 +264,12 @@ mod tests {
             ("a.t", MemberChange::Milliseconds, None),
             ("a.l", MemberChange::TooLarge, None),
             ("a.z", MemberChange::Null, None),
+            (
+                "a.e",
+                MemberChange::Value(Value::Null),
+                Some(r#"{"a":{"e":null,"l":[1],"n":1790000000,"t":"x","z":null}}"#),
+            ),
+            ("b.e", MemberChange::Value(Value::Null), None),
             ("a.none", MemberChange::Absent, None),
             ("b.n", MemberChange::Absent, None),
             ("a.l.1", MemberChange::Absent, None),

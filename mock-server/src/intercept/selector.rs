@@ -35,19 +35,27 @@ impl On {
         }
     }
 
-    /// Selects the requests to the token endpoint of one grant type: `authorization_code`, `refresh_token`,
-    /// `device_code` or `jwt_bearer`, as the journal names them.
+    /// Selects the requests to a token endpoint of one grant type: `authorization_code`, `refresh_token`, `device_code` or
+    /// `jwt_bearer`, or of a workload `client_credentials` or `token_exchange`, as the journal names them.
     ///
     /// # Panics
     ///
     /// If the grant type is unknown.
     #[must_use]
     pub fn grant(name: &str) -> Self {
-        Self::named("token", Some(name), None).unwrap_or_else(|problem| panic!("{problem}"))
+        let of_workload = grant::WORKLOAD_GRANTS
+            .iter()
+            .any(|(_, known)| *known == name);
+        let endpoint = if of_workload {
+            "workload_token"
+        } else {
+            "token"
+        };
+        Self::named(endpoint, Some(name), None).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Selects the requests to one endpoint: `authorize`, `token`, `device_code`, `users_me`, `workspaces`, `api` or
-    /// `unknown`, as the journal names them.
+    /// Selects the requests to one endpoint: `authorize`, `token`, `device_code`, `workload_token`, `integration`,
+    /// `project_env`, `users_me`, `workspaces`, `api` or `unknown`, as the journal names them.
     ///
     /// # Panics
     ///
@@ -100,22 +108,29 @@ impl On {
                 path: None,
             });
         };
-        let mut grants = grant::GRANTS.into_iter().map(|(_, name)| name);
-        match grants.clone().find(|known| *known == grant) {
-            Some(found) if endpoint == "token" => Ok(Self {
-                endpoint,
-                grant: Some(found),
-                client,
-                path: None,
-            }),
-            _ => {
-                let first = grants.next().unwrap_or_default();
-                let all = grants.fold(first.to_owned(), |all, name| format!("{all}, {name}"));
-                Err(format!(
-                    "grant is one of {all}, and only for the endpoint token"
-                ))
-            }
-        }
+        let of_endpoint = match endpoint {
+            "workload_token" => &grant::WORKLOAD_GRANTS[..],
+            "token" => &grant::GRANTS,
+            _ => &[],
+        };
+        let found = of_endpoint.iter().find(|(_, known)| *known == grant);
+        let Some((_, found)) = found else {
+            let names = |grants: &[(&str, &'static str)]| {
+                let names: Vec<_> = grants.iter().map(|(_, name)| *name).collect();
+                names.join(", ")
+            };
+            return Err(format!(
+                "grant is one of {}, and only for the endpoint token; or of {}, and only for workload_token",
+                names(&grant::GRANTS),
+                names(&grant::WORKLOAD_GRANTS)
+            ));
+        };
+        Ok(Self {
+            endpoint,
+            grant: Some(found),
+            client,
+            path: None,
+        })
     }
 
     pub(crate) fn matches(&self, request: &Incoming) -> bool {
@@ -125,7 +140,7 @@ impl On {
         self.endpoint == request.endpoint().name()
             && self.path.as_ref().is_none_or(|path| *path == request.path)
             && is(self.grant, &|| {
-                grant::grant_of(&request.body).map(str::to_owned)
+                client_id::grant_of(request).map(str::to_owned)
             })
             && is(self.client.as_deref(), &|| client_id::client_of(request))
     }

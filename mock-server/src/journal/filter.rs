@@ -115,7 +115,7 @@ impl RequestFilter {
                 self.endpoint = Some(one_of("endpoint", &ENDPOINTS, value)?);
             }
             "grant" => {
-                let known = grant::GRANTS.map(|(_, name)| name);
+                let known = grant::names();
                 self.grant = Some(one_of("grant", &known, value)?);
             }
             "client_id" => *self = std::mem::take(self).client_id(value),

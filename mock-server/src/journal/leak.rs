@@ -11,7 +11,7 @@ use crate::limits::MAX_LEAKS;
 #[non_exhaustive]
 pub struct Leak {
     /// The kind of secret: `access_token`, `refresh_token`, `code`, `device_code`, `client_secret`, `pat`, `sat`,
-    /// `code_verifier` or `assertion`.
+    /// `code_verifier`, `assertion`, or of a workload `subject_token` (its id token) or `api_key`.
     pub kind: &'static str,
     /// The part of the request: `path`, `query`, `header`, `body`; `text` for a text outside of a request.
     pub place: &'static str,

@@ -39,7 +39,12 @@ pub(super) fn check(ctx: &mut Context<'_>) -> Result<AccessToken, Refusal> {
             None => format!("unknown token {}{note}", redact::mask(secret)),
         }));
     };
-    let client = token.app.map(|app| state.app(app).client_id.clone());
+    judge(ctx, token)
+}
+
+/// Notes whose a known token is, and returns it if it is good.
+pub(super) fn judge(ctx: &mut Context<'_>, token: AccessToken) -> Result<AccessToken, Refusal> {
+    let client = token.app.map(|app| ctx.state.app(app).client_id.clone());
     ctx.draft.client = client;
 
     let now = ctx.now_ms;

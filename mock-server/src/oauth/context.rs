@@ -71,15 +71,9 @@ impl<'a> Context<'a> {
         })
     }
 
-    pub(crate) fn json_body(&mut self) -> Result<JsonObject<'a>, Refusal> {
+    /// The body, which has to be whole, and its Content-Type in words.
+    fn whole_body(&self, rule: Rule, expected: &str) -> Result<(&'a [u8], &'a str), Refusal> {
         let request = self.request;
-        let expected = "one JSON object, sent as application/json";
-        let refuse = |rule, expected: &str, actual: String| Refusal {
-            rule,
-            detail: String::new(),
-            expected: expected.to_owned(),
-            actual,
-        };
         let body = match &request.body {
             Body::Whole(body) => body,
             Body::TooLong => {
@@ -87,10 +81,9 @@ impl<'a> Context<'a> {
                 return Err(refuse(Rule::BodyLimit, &expected, "more".to_owned()));
             }
             Body::Broken => {
-                let actual = "an incomplete body".to_owned();
-                return Err(refuse(Rule::BodyJson, expected, actual));
+                return Err(refuse(rule, expected, "an incomplete body".to_owned()));
             }
-            Body::Late(why) => return Err(refuse(Rule::BodyJson, expected, why.clone())),
+            Body::Late(why) => return Err(refuse(rule, expected, why.clone())),
         };
         let mut types = request.headers.get_all(CONTENT_TYPE).iter();
         let kind = match (types.next(), types.next()) {
@@ -98,8 +91,28 @@ impl<'a> Context<'a> {
             (None, _) => "no Content-Type",
             (Some(_), Some(_)) => "more than one Content-Type",
         };
-        let essence = kind.split(';').next().unwrap_or("").trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
+        Ok((body, kind))
+    }
+
+    /// The members of a form. A body of another type is read as JSON, if the rule is off.
+    pub(crate) fn form_body(&mut self) -> Result<JsonObject<'a>, Refusal> {
+        let expected = "a form, sent as application/x-www-form-urlencoded";
+        let (body, kind) = self.whole_body(Rule::WorkloadForm, expected)?;
+        let is_form = is_type(kind, "application/x-www-form-urlencoded");
+        self.require(Rule::WorkloadForm, is_form, || {
+            let actual = format!("{} bytes, {}", body.len(), redact::places::structure(kind));
+            (expected, actual)
+        })?;
+        let read = (!is_form)
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten();
+        self.members(read.unwrap_or_else(|| JsonObject::of_form(body)))
+    }
+
+    pub(crate) fn json_body(&mut self) -> Result<JsonObject<'a>, Refusal> {
+        let expected = "one JSON object, sent as application/json";
+        let (body, kind) = self.whole_body(Rule::BodyJson, expected)?;
+        if !is_type(kind, "application/json") {
             let actual = format!("{} bytes, {}", body.len(), redact::places::structure(kind));
             return Err(refuse(Rule::BodyJson, expected, actual));
         }
@@ -115,6 +128,11 @@ impl<'a> Context<'a> {
             );
             refuse(Rule::BodyJson, expected, actual)
         })?;
+        self.members(members)
+    }
+
+    /// Notes the members of a body, of which none may be there twice.
+    fn members(&mut self, members: JsonObject<'a>) -> Result<JsonObject<'a>, Refusal> {
         self.draft.json = Some(json::members(members.iter()));
         self.draft.leaks = leak_scanner::of_members(self.state, self.endpoint, members.iter());
         match members.twice() {
@@ -166,6 +184,20 @@ impl<'a> Context<'a> {
             )
         })
     }
+}
+
+fn refuse(rule: Rule, expected: &str, actual: String) -> Refusal {
+    Refusal {
+        rule,
+        detail: String::new(),
+        expected: expected.to_owned(),
+        actual,
+    }
+}
+
+fn is_type(content_type: &str, essence: &str) -> bool {
+    let own = content_type.split(';').next().unwrap_or("").trim();
+    own.eq_ignore_ascii_case(essence)
 }
 
 impl Context<'_> {

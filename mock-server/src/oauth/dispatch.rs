@@ -4,7 +4,9 @@ use http::StatusCode;
 
 use super::context::{Context, Decider};
 use super::recorder::{self, InFlight, Recorded, begin, path, write};
-use super::{access_token, authorize, device_authorization, token, users_me, workspaces};
+use super::{
+    access_token, authorize, device_authorization, outbound, token, users_me, workload, workspaces,
+};
 use crate::html::error_page;
 use crate::journal::draft::Draft;
 use crate::journal::entry::Interference;
@@ -49,7 +51,8 @@ pub(crate) fn answer(
         Ok(answer) => (response::success(answer), None, None),
         Err(refusal) => {
             let rules = &state.settings.rules;
-            let (status, error, body) = response::refusal_body(&refusal, rules, &in_flight.logid);
+            let (status, error, body) =
+                response::refusal_body(endpoint, &refusal, rules, &in_flight.logid);
             let reply = match endpoint {
                 Endpoint::Authorize { .. } => error_page::refused(
                     &request.headers,
@@ -117,9 +120,13 @@ fn handle(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refus
         Endpoint::Authorize { workspace } => authorize::authorize(ctx, workspace),
         Endpoint::Token { only } => token::token(ctx, only.is_some()),
         Endpoint::DeviceCode { workspace } => device_authorization::start(ctx, workspace),
-        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api | Endpoint::Unknown => {
-            Err(not_here(request))
-        }
+        Endpoint::WorkloadToken { only } => workload::token(ctx, only),
+        Endpoint::Integration
+        | Endpoint::ProjectEnv
+        | Endpoint::UsersMe
+        | Endpoint::Workspaces
+        | Endpoint::Api
+        | Endpoint::Unknown => Err(not_here(request)),
     }
 }
 
@@ -128,6 +135,9 @@ fn api(endpoint: Endpoint<'_>, ctx: &mut Context<'_>) -> Result<Answer, Refusal>
     let request = ctx.request;
     if endpoint != Endpoint::Api {
         method_of(request.method.as_str() == endpoint.method(), ctx)?;
+    }
+    if let Endpoint::Integration | Endpoint::ProjectEnv = endpoint {
+        return outbound::answer(endpoint, ctx);
     }
     let token = access_token::check(ctx)?;
     if endpoint == Endpoint::Api {

@@ -68,7 +68,7 @@ pub(crate) fn scripted(
             error_page::scripted(&request.headers, *status, error, message, &in_flight.logid)
         }
         _ => {
-            let body = response::error_body(error, message, &in_flight.logid);
+            let body = response::error_body(request.endpoint(), error, message, &in_flight.logid);
             response::json_reply(*status, body.to_string())
         }
     };
@@ -274,23 +274,27 @@ pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
     };
     let endpoint = request.endpoint();
     match endpoint {
-        Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
+        Endpoint::Token { .. } | Endpoint::DeviceCode { .. } | Endpoint::WorkloadToken { .. } => {
             let Some(members) = members(request) else {
                 return draft;
             };
             draft.leaks = leak_scanner::of_members(state, endpoint, members.iter());
             draft.json = Some(json::members(members.iter()));
-            draft.grant = grant::grant_of(&request.body);
+            draft.grant = grant::grant_of(&members);
             let secret = draft.grant.and_then(grant::secret_of);
             if let Some(secret) = secret.and_then(|name| members.get(name)?.as_str()) {
                 draft.note_presented(secret);
             }
         }
-        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api => {
+        Endpoint::UsersMe
+        | Endpoint::Workspaces
+        | Endpoint::Api
+        | Endpoint::Integration
+        | Endpoint::ProjectEnv => {
             if let Ok(Credential::Bearer(secret)) = request.credential() {
                 draft.note_presented(secret);
             }
-            if endpoint == Endpoint::Api {
+            if matches!(endpoint, Endpoint::Api | Endpoint::Integration) {
                 note_members(state, request, &mut draft);
             }
         }
@@ -302,7 +306,7 @@ pub(crate) fn draft(state: &State, request: &Incoming) -> Draft {
 /// Notes the members of a body that no rule reads, as those of an API call are.
 pub(super) fn note_members(state: &State, request: &Incoming, draft: &mut Draft) {
     if let Some(members) = members(request) {
-        draft.leaks = leak_scanner::of_members(state, Endpoint::Api, members.iter());
+        draft.leaks = leak_scanner::of_members(state, request.endpoint(), members.iter());
         draft.json = Some(json::members(members.iter()));
     }
 }

@@ -62,7 +62,7 @@ fn it_says_what_a_fault_of_the_socket_is_over_http2() {
     assert!(text.contains("other streams"));
 }
 
-/// Its paths of the data plane are those of the protocol's table, E1 to E8.
+/// Its paths of the data plane are those of the protocol's tables, E1 to E9 and M1 to M5.
 #[test]
 fn the_protocol_has_the_same_endpoints() {
     let protocol = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
@@ -72,7 +72,8 @@ fn the_protocol_has_the_same_endpoints() {
     };
     let documented: BTreeSet<_> = protocol
         .lines()
-        .filter(|line| line.starts_with("| E") && line.contains("| `"))
+        .filter(|line| line.starts_with("| E") || line.starts_with("| M"))
+        .filter(|line| line.contains("| `"))
         .filter_map(|line| line.split('`').nth(1))
         .map(str::to_owned)
         .collect();

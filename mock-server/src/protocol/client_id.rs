@@ -9,13 +9,23 @@ use super::json_body::JsonObject;
 use super::request::{Body, Credential, Incoming};
 
 /// The endpoints whose requests name their client.
-pub(crate) const NAME_THEIR_CLIENT: [&str; 3] = ["authorize", "token", "device_code"];
+pub(crate) const NAME_THEIR_CLIENT: [&str; 4] =
+    ["authorize", "token", "device_code", "workload_token"];
 
 pub(crate) fn members(request: &Incoming) -> Option<JsonObject<'_>> {
     let Body::Whole(body) = &request.body else {
         return None;
     };
-    serde_json::from_slice(body).ok()
+    let form = || match request.endpoint() {
+        Endpoint::WorkloadToken { .. } => Some(JsonObject::of_form(body)),
+        _ => None,
+    };
+    serde_json::from_slice(body).ok().or_else(form)
+}
+
+/// The grant type of a request, before any rule judges it.
+pub(crate) fn grant_of(request: &Incoming) -> Option<&'static str> {
+    grant::grant_of(&members(request)?)
 }
 
 /// The client id that a request claims (for the JWT grant: the issuer), known or not.
@@ -27,7 +37,7 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
             let found = query.find(|(name, _)| name == "client_id");
             found.map(|(_, value)| value.into_owned())
         }
-        Endpoint::Token { .. } if grant::grant_of(&request.body) == Some("jwt_bearer") => {
+        Endpoint::Token { .. } if grant_of(request) == Some("jwt_bearer") => {
             let Ok(Credential::Bearer(assertion)) = request.credential() else {
                 return None;
             };
@@ -35,9 +45,14 @@ pub(crate) fn client_of(request: &Incoming) -> Option<String> {
             let issuer = assertion.claims.get("iss")?.as_str()?;
             Some(issuer.to_owned())
         }
-        Endpoint::Token { .. } | Endpoint::DeviceCode { .. } => {
+        Endpoint::Token { .. } | Endpoint::DeviceCode { .. } | Endpoint::WorkloadToken { .. } => {
             Some(members(request)?.get("client_id")?.as_str()?.to_owned())
         }
-        Endpoint::UsersMe | Endpoint::Workspaces | Endpoint::Api | Endpoint::Unknown => None,
+        Endpoint::Integration
+        | Endpoint::ProjectEnv
+        | Endpoint::UsersMe
+        | Endpoint::Workspaces
+        | Endpoint::Api
+        | Endpoint::Unknown => None,
     }
 }

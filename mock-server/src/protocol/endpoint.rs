@@ -1,6 +1,8 @@
 //! The endpoints of the data plane, by path.
 
-/// An endpoint of protocol §2.1, with the workspace that its path names.
+use super::grant::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
+
+/// An endpoint of protocol §2.1 or §15.1, with the workspace that its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
     Authorize {
@@ -12,6 +14,12 @@ pub(crate) enum Endpoint<'a> {
     DeviceCode {
         workspace: Option<&'a str>,
     },
+    /// The token endpoint of workloads (protocol §15.1). `only` is the one grant type of its path, if it has one.
+    WorkloadToken {
+        only: Option<&'static str>,
+    },
+    Integration,
+    ProjectEnv,
     UsersMe,
     Workspaces,
     /// A path of Coze's API that no other endpoint is for, or a call of the user's own.
@@ -27,10 +35,13 @@ pub(crate) enum JwtPath<'a> {
 }
 
 /// The names that [`Endpoint::name`] returns.
-pub(crate) const ENDPOINTS: [&str; 7] = [
+pub(crate) const ENDPOINTS: [&str; 10] = [
     "authorize",
     "token",
     "device_code",
+    "workload_token",
+    "integration",
+    "project_env",
     "users_me",
     "workspaces",
     "api",
@@ -39,6 +50,17 @@ pub(crate) const ENDPOINTS: [&str; 7] = [
 
 /// Where Coze's API begins (protocol §10.2). The token is looked at before the path there.
 const API: [&str; 4] = ["/v1/", "/v2/", "/v3/", "/open_api/"];
+
+/// Where W1 and W2 are on .cn (protocol §15.1).
+pub(crate) const WORKLOAD_TOKEN: &str = "/.well-known/token";
+
+/// Two paths of the mock's own for W1 and W2, since both are URLs of the client's environment, and may differ.
+pub(crate) const ID_TOKEN: &str = "/id/token";
+/// See [`ID_TOKEN`].
+pub(crate) const EXCHANGE: &str = "/access/token";
+
+/// Where W3 and W4 are below, on .cn (protocol §15.1).
+pub(crate) const OUTBOUND: &str = "/api/v1/secret";
 
 /// The path of the picture of a user.
 pub(crate) const PICTURE: &str = "/oauth/avatar.png";
@@ -52,6 +74,15 @@ impl<'a> Endpoint<'a> {
         let Some(rest) = path.strip_prefix("/api/permission/oauth2/") else {
             return match path {
                 "/v1/workspaces" => Self::Workspaces,
+                WORKLOAD_TOKEN => Self::WorkloadToken { only: None },
+                ID_TOKEN => Self::WorkloadToken {
+                    only: Some(CLIENT_CREDENTIALS),
+                },
+                EXCHANGE => Self::WorkloadToken {
+                    only: Some(TOKEN_EXCHANGE),
+                },
+                "/api/v1/secret/integration" => Self::Integration,
+                "/api/v1/secret/env" => Self::ProjectEnv,
                 _ if API.iter().any(|start| path.starts_with(start)) => Self::Api,
                 _ => Self::Unknown,
             };
@@ -85,6 +116,9 @@ impl<'a> Endpoint<'a> {
             Self::Authorize { .. } => "authorize",
             Self::Token { .. } => "token",
             Self::DeviceCode { .. } => "device_code",
+            Self::WorkloadToken { .. } => "workload_token",
+            Self::Integration => "integration",
+            Self::ProjectEnv => "project_env",
             Self::UsersMe => "users_me",
             Self::Workspaces => "workspaces",
             Self::Api => "api",
@@ -94,15 +128,21 @@ impl<'a> Endpoint<'a> {
 
     /// Returns true if it takes an access token.
     pub(crate) const fn takes_token(self) -> bool {
-        matches!(self, Self::UsersMe | Self::Workspaces | Self::Api)
+        matches!(
+            self,
+            Self::UsersMe | Self::Workspaces | Self::Api | Self::Integration | Self::ProjectEnv
+        )
     }
 
     pub(crate) const fn method(self) -> &'static str {
         match self {
-            Self::Authorize { .. } | Self::UsersMe | Self::Workspaces => "GET",
+            Self::Authorize { .. } | Self::UsersMe | Self::Workspaces | Self::ProjectEnv => "GET",
             // They answer any method, or none.
             Self::Api | Self::Unknown => "",
-            Self::Token { .. } | Self::DeviceCode { .. } => "POST",
+            Self::Token { .. }
+            | Self::DeviceCode { .. }
+            | Self::WorkloadToken { .. }
+            | Self::Integration => "POST",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The members of a JSON request body.
+//! The members of a request body, which is JSON or a form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::refusal::Refusal;
 use super::rules::Rule;
 
-/// The members of a JSON body, which borrow its texts. `serde_json::Map` would silently keep the last of two members of one
+/// The members of a body, which borrow its texts. `serde_json::Map` would silently keep the last of two members of one
 /// name.
 #[derive(Debug, Default)]
 pub(crate) struct JsonObject<'a> {
@@ -62,6 +63,32 @@ impl Read<'_> {
             Self::Text(text) => Part::Text(text),
             Self::Other(value) => Part::Other(value),
         }
+    }
+}
+
+impl<'a> JsonObject<'a> {
+    /// The members of a form, each of which is a text.
+    pub(crate) fn of_form(body: &'a [u8]) -> Self {
+        let pairs = form_urlencoded::parse(body);
+        Self::of(
+            pairs
+                .map(|(name, value)| (name, Read::Text(value)))
+                .collect(),
+        )
+    }
+
+    fn of(mut all: Vec<(Cow<'a, str>, Read<'a>)>) -> Self {
+        // The sort is stable: of two members of one name the first stays first.
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut twice = None;
+        all.dedup_by(|(name, _), (first, _)| {
+            let again = name == first;
+            if again {
+                twice = Some(first.clone());
+            }
+            again
+        });
+        Self { all, twice }
     }
 }
 
@@ -125,17 +152,7 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
                 while let Some((name, value)) = map.next_entry::<Name<'de>, Read<'de>>()? {
                     all.push((name.0, value));
                 }
-                // The sort is stable: of two members of one name the first stays first.
-                all.sort_by(|(one, _), (other, _)| one.cmp(other));
-                let mut twice = None;
-                all.dedup_by(|(name, _), (first, _)| {
-                    let again = name == first;
-                    if again {
-                        twice = Some(first.clone());
-                    }
-                    again
-                });
-                Ok(JsonObject { all, twice })
+                Ok(JsonObject::of(all))
             }
         }
 

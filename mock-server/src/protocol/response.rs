@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::endpoint::Endpoint;
 use super::refusal::Refusal;
 use super::rules::{Rule, RuleSet};
 
@@ -72,19 +73,20 @@ pub(crate) fn success(answer: Answer) -> Reply {
 }
 
 /// Status, error code and body of a refusal. A code that consists of digits is a resource error (protocol §4.1, F2), any
-/// other an OAuth error (F1).
+/// other an OAuth error (F1; of a workload that of RFC 6749).
 pub(crate) fn refusal_body(
+    endpoint: Endpoint<'_>,
     refusal: &Refusal,
     rules: &RuleSet,
     logid: &str,
 ) -> (StatusCode, String, Value) {
     let (status, error) = rules.answer(refusal.rule);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let body = error_body(error, &refusal.message(), logid);
+    let body = error_body(endpoint, error, &refusal.message(), logid);
     (status, error.to_owned(), body)
 }
 
-pub(crate) fn error_body(error: &str, message: &str, logid: &str) -> Value {
+pub(crate) fn error_body(endpoint: Endpoint<'_>, error: &str, message: &str, logid: &str) -> Value {
     match error.parse::<u64>() {
         Ok(code) => {
             // The message belongs to the code, so another code brings its own (protocol §4.4).
@@ -94,6 +96,11 @@ pub(crate) fn error_body(error: &str, message: &str, logid: &str) -> Value {
             };
             json!({ "code": code, "msg": message, "detail": { "logid": logid } })
         }
+        // RFC 6749 §5.2, as the workload's client reads it (protocol §15.4).
+        Err(_) if matches!(endpoint, Endpoint::WorkloadToken { .. }) => json!({
+            "error": error,
+            "error_description": message,
+        }),
         Err(_) => json!({
             "error_code": error,
             "error_message": message,

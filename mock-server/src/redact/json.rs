@@ -10,7 +10,7 @@ use super::words::has_any;
 use super::{holds_credential, mask, places, scrubbed, sent_redirect_uri};
 use crate::protocol::json_body::Part;
 
-/// Members of token and device bodies that are not secrets (protocol §2.4, §6).
+/// Members of bodies that are not secrets (protocol §2.4, §6, §15.2).
 const OPEN_MEMBERS: &[&str] = &[
     "grant_type",
     "client_id",
@@ -19,6 +19,8 @@ const OPEN_MEMBERS: &[&str] = &[
     "scope",
     "account_id",
     "enterprise_id",
+    "subject_token_type",
+    "integration_name",
 ];
 
 /// Claims and header members of an assertion that are not secrets (protocol §5). A `jti` is spent after its first use.
@@ -75,7 +77,7 @@ pub(crate) fn members<'a>(members: impl Iterator<Item = (&'a str, Part<'a>)>) ->
         match (name, value) {
             ("scope", value) => copy.open(value, Shows::Names),
             ("redirect_uri", Part::Text(uri)) => copy.string(&sent_redirect_uri(uri)),
-            ("client_id", value) => copy.flat(value, scrubbed),
+            ("client_id" | "integration_name", value) => copy.flat(value, scrubbed),
             (_, value) => copy.flat(value, places::value),
         }
     })

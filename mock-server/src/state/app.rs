@@ -1,6 +1,8 @@
 //! An app, and how its requests are decided.
 
 use aws_lc_rs::signature::ParsedPublicKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Serialize, Serializer};
 use url::Url;
 
@@ -17,6 +19,8 @@ pub enum AppKind {
     Device,
     /// Assertions that the app signs.
     Jwt,
+    /// Client credentials and a token exchange: the identity of a project on Coze's coding platform.
+    Workload,
 }
 
 impl AppKind {
@@ -26,6 +30,7 @@ impl AppKind {
             Self::Pkce => "pkce",
             Self::Device => "device",
             Self::Jwt => "jwt",
+            Self::Workload => "workload",
         }
     }
 }
@@ -49,6 +54,15 @@ pub(crate) struct App {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) private_key: Option<&'static str>,
     pub(crate) redirect_uris: Vec<String>,
+    /// Those that a workload may ask for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) integrations: Vec<Integration>,
+    /// Those of the workload's project, in their order. One key may be there twice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) variables: Vec<Variable>,
+    /// Base64 of a workload's id, colon and secret, which is the secret in another spelling (protocol §15.6), without padding.
+    #[serde(skip)]
+    pub(crate) api_key: Option<String>,
     /// How its requests are decided; none for the setting of the mock.
     #[serde(skip)]
     pub(crate) consent: Option<Consent>,
@@ -57,6 +71,20 @@ pub(crate) struct App {
     /// True if the configuration no longer has it. It is unknown then, but its tokens still name it.
     #[serde(skip)]
     pub(crate) removed: bool,
+}
+
+/// An integration of a workload, and its credential.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Integration {
+    pub(crate) name: String,
+    pub(crate) credential: String,
+}
+
+/// A variable of a workload's project.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Variable {
+    pub(crate) key: String,
+    pub(crate) value: String,
 }
 
 /// A key that a JWT app has registered.
@@ -89,9 +117,22 @@ impl App {
             keys: Vec::new(),
             private_key: None,
             redirect_uris: Vec::new(),
+            integrations: Vec::new(),
+            variables: Vec::new(),
+            api_key: None,
             consent: None,
             enabled: true,
             removed: false,
+        }
+    }
+
+    /// A workload with this secret.
+    pub(crate) fn workload(name: &str, client_id: &str, client_secret: &str) -> Self {
+        let pair = format!("{client_id}:{client_secret}");
+        Self {
+            client_secret: Some(client_secret.to_owned()),
+            api_key: Some(STANDARD_NO_PAD.encode(pair)),
+            ..Self::named(AppKind::Workload, name, client_id)
         }
     }
 

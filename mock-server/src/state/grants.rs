@@ -78,6 +78,8 @@ impl Heap for AccessToken {}
 
 impl Heap for RefreshToken {}
 
+impl Heap for IdToken {}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub(crate) app: AppIndex,
@@ -123,6 +125,14 @@ pub(crate) struct AccessToken {
     pub(crate) restricted: bool,
     /// The origin; none for tokens from the console.
     pub(crate) origin: Option<Origin>,
+}
+
+/// The id token of a workload, which any number of exchanges may present.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdToken {
+    pub(crate) app: AppIndex,
+    pub(crate) expires_ms: u64,
+    pub(crate) made: Mark,
 }
 
 #[derive(Clone, Debug)]

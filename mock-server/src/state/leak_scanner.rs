@@ -127,6 +127,14 @@ impl<'a> Scan<'a> {
     }
 
     fn text(&mut self, place: Place<'_>, text: &str) {
+        let mut keys = self
+            .state
+            .apps
+            .iter()
+            .filter_map(|app| app.api_key.as_deref());
+        if keys.any(|key| text.len() >= key.len() && text.contains(key)) {
+            self.report(place, Kind::ApiKey, "");
+        }
         for word in redact::long_words(text) {
             let word = word.trim_matches(['.', '-', '~']);
             let Some(kind) = self.kind(place, word) else {
@@ -159,7 +167,7 @@ impl<'a> Scan<'a> {
         // Other secrets may be short enough to be guessed from their fingerprint.
         let long = matches!(
             kind,
-            Kind::Access | Kind::Refresh | Kind::Code | Kind::DeviceCode
+            Kind::Access | Kind::Refresh | Kind::Code | Kind::DeviceCode | Kind::IdToken
         );
         let leak = Leak {
             kind: kind.name(),
@@ -184,8 +192,16 @@ impl<'a> Scan<'a> {
         if secrets.any(|secret| secret == word) {
             return Some(Kind::ClientSecret);
         }
-        if word.starts_with("eyJ") && self.is_assertion(word) {
-            return Some(Kind::Assertion);
+        if word.starts_with("eyJ") {
+            if self.is_assertion(word) {
+                return Some(Kind::Assertion);
+            }
+            let key = digest(word);
+            let of_workload = [Kind::Access, Kind::IdToken];
+            let found = of_workload.into_iter().find(|kind| self.knows(*kind, &key));
+            if found.is_some() {
+                return found;
+            }
         }
         let may_be = word.len() >= SHORTEST_VERIFIER && !self.state.challenges.is_empty();
         let is = may_be && self.state.challenges.get(&of_verifier(word)).is_some();
@@ -199,8 +215,9 @@ impl<'a> Scan<'a> {
             Kind::Refresh => state.refresh_tokens.get(key).is_some(),
             Kind::Code => state.codes.get(key).is_some(),
             Kind::DeviceCode => state.devices.get(key).is_some(),
+            Kind::IdToken => state.id_tokens.get(key).is_some(),
             Kind::Pat | Kind::Sat => state.console_tokens.get(key).is_some(),
-            Kind::ClientSecret | Kind::Verifier | Kind::Assertion => false,
+            Kind::ClientSecret | Kind::Verifier | Kind::Assertion | Kind::ApiKey => false,
         }
     }
 

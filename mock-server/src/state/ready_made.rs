@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::app::{App, AppKind, Key};
+use super::app::{App, AppKind, Integration, Key, Variable};
 use super::user::{ConsoleToken, User};
 
 const REDIRECT_URIS: [&str; 4] = [
@@ -42,6 +42,44 @@ pub(crate) fn apps() -> Vec<App> {
             private_key: Some(private_key()),
             ..App::named(AppKind::Jwt, "Mock JWT App", "100000000001")
         },
+        App {
+            integrations: integrations(),
+            variables: variables(),
+            ..App::workload("Mock Workload", &"5".repeat(32), WORKLOAD_SECRET)
+        },
+    ]
+}
+
+/// 64 letters and digits, as Coze's have (protocol §15.6).
+const WORKLOAD_SECRET: &str = "mockworkloadsecret0123456789mockworkloadsecret0123456789mockwork";
+
+/// One credential is a token, the other JSON in a text (protocol §15.5).
+pub(crate) fn integrations() -> Vec<Integration> {
+    let one = |name: &str, credential: &str| Integration {
+        name: name.to_owned(),
+        credential: credential.to_owned(),
+    };
+    vec![
+        one("integration-feishu-base", "mock_feishu_tenant_token"),
+        one(
+            "integration-volcano-ark",
+            r#"{"ark_api_key":"mock-ark-secret","region":"cn-beijing"}"#,
+        ),
+    ]
+}
+
+pub(crate) fn variables() -> Vec<Variable> {
+    let one = |key: &str, value: &str| Variable {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    vec![
+        one("COZE_BUCKET_NAME", "mock-bucket"),
+        one(
+            "PGDATABASE_URL",
+            "postgresql://mock:mock-db-secret@db.example/mock",
+        ),
+        one("GREETING", "你好"),
     ]
 }
 

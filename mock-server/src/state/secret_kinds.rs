@@ -13,6 +13,9 @@ pub(super) enum Kind {
     Sat,
     Verifier,
     Assertion,
+    IdToken,
+    /// Client id and secret of a workload, as one word in base64.
+    ApiKey,
 }
 
 impl Kind {
@@ -27,6 +30,9 @@ impl Kind {
             Self::Sat => "sat",
             Self::Verifier => "code_verifier",
             Self::Assertion => "assertion",
+            // By the name of the member that it belongs in.
+            Self::IdToken => "subject_token",
+            Self::ApiKey => "api_key",
         }
     }
 
@@ -71,6 +77,7 @@ impl Place<'_> {
 
     pub(super) fn takes(self, kind: Kind, endpoint: Endpoint<'_>) -> bool {
         let token = matches!(endpoint, Endpoint::Token { .. });
+        let of_workload = matches!(endpoint, Endpoint::WorkloadToken { .. });
         match self {
             // A redirect to this server has a code in its query; a plain challenge is the verifier itself.
             Self::Query("code") => kind == Kind::Code && endpoint == Endpoint::Unknown,
@@ -80,6 +87,14 @@ impl Place<'_> {
             Self::Header("authorization") => match kind {
                 Kind::Access | Kind::Pat | Kind::Sat => endpoint.takes_token(),
                 Kind::ClientSecret | Kind::Assertion => token,
+                // The SDKs of the coding platform send it as a Bearer credential of other services (protocol §15.6).
+                Kind::ApiKey => true,
+                _ => false,
+            },
+            Self::Header("x-storage-token") => matches!(kind, Kind::ApiKey | Kind::Access),
+            Self::Member(name) if of_workload => match kind {
+                Kind::ClientSecret => name == "client_secret",
+                Kind::IdToken => name == "subject_token",
                 _ => false,
             },
             Self::Member(name) => {

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use serde::Serialize;
 
 use super::State;
-use super::grants::{AccessToken, AppIndex, Code, Decision, Device, RefreshToken};
+use super::grants::{AccessToken, AppIndex, Code, Decision, Device, IdToken, RefreshToken};
 use super::provenance::Mark;
 use crate::protocol::digest::{Digest, Fingerprint, fingerprint_of, hex};
 
@@ -142,6 +142,19 @@ fn refresh((key, token): (&Digest, &RefreshToken), now: u64) -> Row {
     }
 }
 
+fn id_token((key, token): (&Digest, &IdToken), now: u64) -> Row {
+    Row {
+        print: fingerprint_of(key),
+        kind: "id_token",
+        state: state(false, false, now >= token.expires_ms),
+        app: token.app,
+        from: None,
+        made: token.made,
+        spent: None,
+        expires_ms: Some(token.expires_ms),
+    }
+}
+
 /// The row of an access token; none for a token from the console, which no flow issued.
 fn access((key, token): (&Digest, &AccessToken), now: u64) -> Option<Row> {
     let expired = token.expires_ms.is_some_and(|expiry| now >= expiry.get());
@@ -164,7 +177,9 @@ fn rows(state: &State) -> impl Iterator<Item = Row> + '_ {
     let devices = state.devices.entries();
     let access_tokens = state.access_tokens.entries();
     let refresh_tokens = state.refresh_tokens.entries();
+    let id_tokens = state.id_tokens.entries();
     codes
+        .chain(id_tokens.map(move |entry| id_token(entry, now)))
         .chain(devices.map(move |entry| device(entry, now)))
         .chain(access_tokens.filter_map(move |entry| access(entry, now)))
         .chain(refresh_tokens.map(move |entry| refresh(entry, now)))
@@ -179,8 +194,15 @@ fn in_order(state: &State) -> Vec<Row> {
 }
 
 /// Number of codes and tokens of each kind that would be accepted.
-pub(crate) fn live(state: &State) -> [(&'static str, usize); 4] {
-    let mut live = ["code", "device_code", "access_token", "refresh_token"].map(|kind| (kind, 0));
+pub(crate) fn live(state: &State) -> [(&'static str, usize); 5] {
+    let mut live = [
+        "code",
+        "device_code",
+        "access_token",
+        "refresh_token",
+        "id_token",
+    ]
+    .map(|kind| (kind, 0));
     for row in rows(state).filter(|row| row.state == "live") {
         let counted = live.iter_mut().find(|(kind, _)| *kind == row.kind);
         counted.into_iter().for_each(|(_, n)| *n += 1);
@@ -194,6 +216,7 @@ pub(crate) fn evicted_count(state: &State) -> u64 {
         + state.devices.evicted()
         + state.access_tokens.evicted()
         + state.refresh_tokens.evicted()
+        + state.id_tokens.evicted()
 }
 
 /// The newest `most` rows, oldest first.

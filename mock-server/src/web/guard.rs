@@ -418,10 +418,15 @@ fn refused(request: &Request, refusal: Refusal, sent: &str) -> Entry {
         let body = match Place::of(below) {
             Place::Control => json!({ "error": text }),
             // Not a code of Coze's, whose meaning would be a wrong reason here.
-            _ if below.starts_with("/api/permission/") => {
-                response::error_body("foreign_request", &text, "")
+            _ => {
+                let endpoint = Endpoint::of(below);
+                let of_workload = matches!(endpoint, Endpoint::WorkloadToken { .. });
+                let code = match below.starts_with("/api/permission/") || of_workload {
+                    true => "foreign_request",
+                    false => "4000",
+                };
+                response::error_body(endpoint, code, &text, "")
             }
-            _ => response::error_body("4000", &text, ""),
         };
         into_response(json_reply(status, body.to_string()))
     };

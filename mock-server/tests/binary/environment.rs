@@ -77,7 +77,15 @@ fn a_shell_evaluates_the_output_for_each_client() {
         let file = &set["COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH"];
         let read = std::fs::read_to_string(file).expect("the file of the key");
         assert_eq!(read, key, "{client}");
-        assert_eq!(set.len(), 12, "{client}: {:?}", set.keys());
+        is(
+            "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+            &format!("{url}/.well-known/token"),
+        );
+        is(
+            "COZE_OUTBOUND_AUTH_ENDPOINT",
+            &format!("{url}/api/v1/secret"),
+        );
+        assert_eq!(set.len(), 18, "{client}: {:?}", set.keys());
     }
 }
 

@@ -14,7 +14,7 @@ fn it_says_where_it_is_answers_and_stops_when_told() {
         let (mut server, info) = serve(&["--log", "json", "--consent", "approve", "--seed", "1"]);
         let base_url = info["base_url"].as_str().expect("a base URL").to_owned();
         assert!(base_url.starts_with("http://127.0.0.1:"), "{base_url}");
-        assert_eq!(info["apps"].as_array().map(Vec::len), Some(4));
+        assert_eq!(info["apps"].as_array().map(Vec::len), Some(5));
         assert_eq!(info["tokens"].as_array().map(Vec::len), Some(2));
         assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(run(&["health", &base_url]).status.code(), Some(0));

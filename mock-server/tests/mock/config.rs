@@ -285,7 +285,7 @@ fn a_reload_keeps_what_was_issued() {
     m.mock.reset();
     assert_eq!(
         apps(m.mock.info()),
-        Some(4),
+        Some(5),
         "a reset goes back to the settings, not to the start"
     );
     assert_eq!(m.me(&access).status, 401);

@@ -24,7 +24,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "\n  proxy = 1".into(),
-            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, allowed_origins, allowed_hosts, tls, tls_names, consent, accounts, enterprises, clock, rules, answers, ttl, limits, user, app, token, fault, api"#,
+            r#"line 2, column 3: unknown key "proxy" in the configuration; expected one of seed, listen, public_url, allowed_origins, allowed_hosts, tls, tls_names, consent, accounts, enterprises, workload_paths, clock, rules, answers, ttl, limits, user, app, token, fault, api"#,
         ),
         (
             "[[fault]]\non = { endpoint = \"token\" }\nfault = { kind = \"delay\", status = 500 }"
@@ -33,7 +33,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "[[fault]]\non = { endpoint = \"tokn\" }\nfault = { kind = \"reset\" }".into(),
-            "line 1, column 1: endpoint is one of authorize, token, device_code, users_me, workspaces, api, unknown",
+            "line 1, column 1: endpoint is one of authorize, token, device_code, workload_token, integration, project_env, users_me, workspaces, api, unknown",
         ),
         (
             "[[fault]]\nfault = \"reset\"\nonce = true".into(),
@@ -137,7 +137,7 @@ fn every_mistake_names_its_place_and_its_fix() {
         ),
         (
             "[[app]]\nkind = \"device\"\nclient_id = \"d\"\nclient_secret = \"s\"".into(),
-            r#"line 4, column 1: an app of kind "device" has no client_secret; remove it, or make the kind web"#,
+            r#"line 4, column 1: an app of kind "device" has no client_secret; remove it, or make the kind web or workload"#,
         ),
         (
             "[[app]]\nkind = \"jwt\"\nclient_id = \"1\"".into(),

@@ -182,7 +182,7 @@ fn an_unknown_name_lists_the_known_ones() {
         (
             json!({ "endpoint": "me" }),
             "request",
-            "authorize, token, device_code, users_me, workspaces, api, unknown",
+            "authorize, token, device_code, workload_token, integration, project_env, users_me, workspaces, api, unknown",
         ),
         (
             json!({ "endpoint": "token", "grant": "jwt" }),

@@ -258,7 +258,7 @@ fn an_unknown_grant_is_named() {
 
 #[test]
 #[should_panic(
-    expected = "endpoint is one of authorize, token, device_code, users_me, workspaces, api, unknown"
+    expected = "endpoint is one of authorize, token, device_code, workload_token, integration, project_env, users_me, workspaces, api, unknown"
 )]
 fn an_unknown_endpoint_is_named() {
     let _ = On::endpoint("me");

@@ -119,14 +119,21 @@ fn the_banner_says_what_is_not_as_coze() {
     assert!(
         environment.contains("export COZE_JWT_OAUTH_PRIVATE_KEY='-----BEGIN PRIVATE KEY-----\n")
     );
-    assert!(environment.ends_with("-----END PRIVATE KEY-----'\n"));
+    assert!(environment.contains("-----END PRIVATE KEY-----'\n"));
+    assert!(environment.ends_with("export COZE_SERVER_ENV='NONE'\n"));
 }
 
 #[test]
 fn apps_and_variables_have_types() {
     let mock = CozeAuthMock::builder().build().expect("a mock");
     let kinds: Vec<_> = mock.apps().iter().map(MockApp::kind).collect();
-    let all = [AppKind::Web, AppKind::Pkce, AppKind::Device, AppKind::Jwt];
+    let all = [
+        AppKind::Web,
+        AppKind::Pkce,
+        AppKind::Device,
+        AppKind::Jwt,
+        AppKind::Workload,
+    ];
     assert_eq!(kinds, all);
     let web = mock.app(AppKind::Web).expect("a ready-made app");
     assert_eq!(web.client_id(), WEB);
@@ -145,7 +152,7 @@ fn apps_and_variables_have_types() {
     assert_eq!(variable("COZE_WEB_OAUTH_CLIENT_ID"), WEB);
     assert_eq!(variable("COZE_JWT_OAUTH_PRIVATE_KEY"), key.trim());
     assert_eq!(mock.variable("COZE_JWT_OAUTH_CLIENT_SECRET"), None);
-    assert_eq!(mock.variables().len(), 11);
+    assert_eq!(mock.variables().len(), 17);
     let lines = mock.environment();
     for (name, value) in mock.variables() {
         assert!(

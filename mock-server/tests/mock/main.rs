@@ -51,6 +51,7 @@ mod tls;
 mod tokens;
 mod verify;
 mod violations;
+mod workload;
 mod world_ports;
 mod world_settings;
 mod worlds;

@@ -20,14 +20,22 @@ pub(crate) const WEB: &str = "11111111111111111111111111111111.app.coze";
 pub(crate) const PKCE: &str = "22222222222222222222222222222222.app.coze";
 pub(crate) const DEVICE: &str = "33333333333333333333333333333333.app.coze";
 pub(crate) const JWT: &str = "100000000001";
+pub(crate) const WORKLOAD: &str = "55555555555555555555555555555555";
 pub(crate) const SECRET: &str = "mock-web-secret";
+pub(crate) const WORKLOAD_SECRET: &str =
+    "mockworkloadsecret0123456789mockworkloadsecret0123456789mockwork";
 pub(crate) const CALLBACK: &str = "http://localhost:8080/callback";
 pub(crate) const NOW: u64 = 1_750_000_000;
 /// Of real time, so that a test that waits for nothing fails and does not hang.
 pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
 pub(crate) const TOKEN: &str = "/api/permission/oauth2/token";
+pub(crate) const WORKLOAD_TOKEN: &str = "/.well-known/token";
+pub(crate) const INTEGRATION: &str = "/api/v1/secret/integration";
+pub(crate) const PROJECT_ENV: &str = "/api/v1/secret/env";
 pub(crate) const DEVICE_CODE: &str = "/api/permission/oauth2/device/code";
+pub(crate) const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(crate) const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -183,6 +191,32 @@ impl Mock {
         self.post(TOKEN, Some(&assertion), &json!({ "grant_type": JWT_GRANT }))
     }
 
+    pub(crate) fn form(&self, path: &str, pairs: &[(&str, &str)]) -> Reply {
+        self.send(form(path, pairs))
+    }
+
+    /// The id token of the workload.
+    pub(crate) fn id_token(&self) -> String {
+        let reply = self.form(WORKLOAD_TOKEN, &credentials(WORKLOAD_SECRET));
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.member("access_token")
+    }
+
+    /// An access token of the workload.
+    pub(crate) fn workload_token(&self) -> String {
+        let reply = self.form(WORKLOAD_TOKEN, &token_exchange(&self.id_token()));
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.member("access_token")
+    }
+
+    pub(crate) fn integration(&self, token: &str, name: &str) -> Reply {
+        self.post(
+            INTEGRATION,
+            Some(token),
+            &json!({ "integration_name": name }),
+        )
+    }
+
     pub(crate) fn me(&self, token: &str) -> Reply {
         self.get("/v1/users/me", Some(token))
     }
@@ -197,6 +231,33 @@ pub(crate) fn post(path: &str, bearer: Option<&str>, body: &Value) -> Request<By
     }
     let body = Bytes::from(body.to_string());
     request.body(body).expect("a request")
+}
+
+pub(crate) fn form(path: &str, pairs: &[(&str, &str)]) -> Request<Bytes> {
+    let mut body = url::form_urlencoded::Serializer::new(String::new());
+    let body = Bytes::from(body.extend_pairs(pairs).finish());
+    let request = Request::post(path).header("Host", "127.0.0.1:9777");
+    let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+    request.body(body).expect("a request")
+}
+
+/// W1 of the ready-made workload, as its client sends it.
+pub(crate) const fn credentials(secret: &str) -> [(&str, &str); 3] {
+    [
+        ("client_id", WORKLOAD),
+        ("client_secret", secret),
+        ("grant_type", "client_credentials"),
+    ]
+}
+
+/// W2 of the ready-made workload, as its client sends it.
+pub(crate) const fn token_exchange(id_token: &str) -> [(&str, &str); 4] {
+    [
+        ("client_id", WORKLOAD),
+        ("subject_token", id_token),
+        ("subject_token_type", ID_TOKEN_TYPE),
+        ("grant_type", EXCHANGE_GRANT),
+    ]
 }
 
 pub(crate) fn exchange(client_id: &str, code: &str) -> Value {

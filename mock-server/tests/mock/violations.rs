@@ -111,6 +111,7 @@ pub(crate) fn violate(id: &str, m: &Mock) -> Reply {
         }
         _ if id.starts_with("device.") => violate_device(id, m),
         _ if id.starts_with("jwt.") => violate_jwt(id, m),
+        _ if id.starts_with("workload.") => violate_workload(id, m),
         "token.known" => m.me("czu_nobody_knows"),
         "token.expiry" => {
             let (access, _) = m.web_tokens();
@@ -193,6 +194,51 @@ fn violate_jwt(id: &str, m: &Mock) -> Reply {
         }
         "jwt.duration" => with(json!({ "grant_type": JWT_GRANT, "duration_seconds": 86_400 })),
         "jwt.scope" => with(json!({ "grant_type": JWT_GRANT, "scope": "account" })),
+        _ => panic!("no request that breaks {id}: write one"),
+    }
+}
+
+fn violate_workload(id: &str, m: &Mock) -> Reply {
+    let exchange = |id_token: &str, kind: &str| {
+        let mut pairs = token_exchange(id_token);
+        pairs[2].1 = kind;
+        m.form(WORKLOAD_TOKEN, &pairs)
+    };
+    match id {
+        "workload.form" => {
+            let pairs =
+                credentials(WORKLOAD_SECRET).map(|(name, value)| (name.to_owned(), json!(value)));
+            m.post(
+                WORKLOAD_TOKEN,
+                None,
+                &serde_json::Value::Object(pairs.into_iter().collect()),
+            )
+        }
+        "workload.client" => m.form(
+            WORKLOAD_TOKEN,
+            &[
+                ("client_id", WEB),
+                ("client_secret", SECRET),
+                ("grant_type", "client_credentials"),
+            ],
+        ),
+        "workload.secret" => m.form(WORKLOAD_TOKEN, &credentials("wrong")),
+        "workload.subject_type" => exchange(&m.id_token(), "urn:ietf:params:oauth:token-type:jwt"),
+        "workload.subject_known" => exchange("eyJ.eyJ.c2ln", ID_TOKEN_TYPE),
+        "workload.subject_expiry" => {
+            let token = m.id_token();
+            m.pass(600);
+            m.form(WORKLOAD_TOKEN, &token_exchange(&token))
+        }
+        "workload.lane" => {
+            let mut request = form(WORKLOAD_TOKEN, &credentials(WORKLOAD_SECRET));
+            request
+                .headers_mut()
+                .insert("x-use-ppe", http::HeaderValue::from_static("1"));
+            m.send(request)
+        }
+        "workload.access" => m.get(PROJECT_ENV, Some("pat_mock_alice")),
+        "workload.integration" => m.integration(&m.workload_token(), "integration-wechat-bot"),
         _ => panic!("no request that breaks {id}: write one"),
     }
 }

@@ -19,8 +19,8 @@ fn a_world_may_have_a_configuration() {
     let made = m.control("/worlds", &json!({ "name": "w", "config": config }));
     assert_eq!(made.status, 200, "{}", made.text);
     assert_eq!(clients(&m, "w"), ["d"]);
-    assert_eq!(clients(&m, "other").len(), 4, "the mock's own");
-    assert_eq!(m.mock.info()["apps"].as_array().map(Vec::len), Some(4));
+    assert_eq!(clients(&m, "other").len(), 5, "the mock's own");
+    assert_eq!(m.mock.info()["apps"].as_array().map(Vec::len), Some(5));
     // What it does not say is the mock's, the clock too.
     let clock = m.mock.world("w").expect("a name").clock();
     assert_eq!(clock.unix(), m.mock.clock().unix());

@@ -1,6 +1,7 @@
 """What the fuzzer must not do, what it is helped with, and what it has seen. Schemathesis reads this file."""
 
 import atexit
+import collections
 import itertools
 import json
 import os
@@ -11,7 +12,8 @@ from schemathesis import GenerationMode
 
 KNOWN = json.loads(os.environ["OPENAPI_KNOWN"])
 SEEN = set()
-COUNT = itertools.count()
+# Of each operation, so that another one does not change what this one is sent.
+COUNTS = collections.defaultdict(itertools.count)
 
 
 def is_whole(value):
@@ -21,7 +23,7 @@ def is_whole(value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Changes values that are right alone: what is to be refused stays as it is."""
-    n, query = next(COUNT), case.query
+    n, query = next(COUNTS[case.operation.label]), case.query
     # Who waits could do so for a minute, or for ever.
     if any(parameter.name == "timeout_ms" for parameter in case.operation.query):
         if is_whole(query.get("timeout_ms", 0)):

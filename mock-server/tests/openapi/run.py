@@ -26,7 +26,7 @@ VENV = OUT / "venv" / ("Scripts" if os.name == "nt" else "bin")
 EXE = ".exe" if os.name == "nt" else ""
 # As in schemathesis.toml.
 ADMIN = "admin-of-the-fuzzer"
-DATA_PLANE = " /(api|v1|oauth)/"
+DATA_PLANE = " /(api|v1|oauth|[.]well-known|id|access)/"
 START_SECONDS, PASS_SECONDS = 20, 120
 
 # Off, so that a credential can be used more than once and a flow here needs no RSA.
@@ -45,6 +45,12 @@ OUT_OF_REACH = {
     "POST /_mock/v1/apps/{client_id}/keys: 409": "it adds too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 403": "the JWT app is switched on",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 403": "the JWT app is switched on",
+    "POST /.well-known/token: 403": "the workload is switched on",
+    "POST /id/token: 403": "the workload is switched on",
+    "POST /access/token: 403": "the workload is switched on",
+    "POST /api/v1/secret/integration: 403": "its token is not restricted",
+    "GET /api/v1/secret/env: 400": "it sends no header twice",
+    "GET /api/v1/secret/env: 403": "its token is not restricted",
     "POST /_mock/v1/gates/{name}: 409": "it sets too few",
     "POST /api/permission/oauth2/account/{account_id}/token: 404": "no accounts are listed",
     "POST /api/permission/oauth2/enterprise_id/{enterprise_id}/token: 404": "no enterprises are listed",
@@ -129,6 +135,11 @@ class Mock:
         except urllib.error.HTTPError as other:
             return other
 
+    def form(self, path, members):
+        body = urllib.parse.urlencode(members).encode()
+        with OPENER.open(urllib.request.Request(self.base + path, body), timeout=10) as answer:
+            return json.load(answer)
+
     def json(self, *request):
         answer = self.ask(*request)
         if answer.status != 200:
@@ -165,6 +176,7 @@ def run_flows(mock):
         mock.ask(f"/_mock/v1/device/{started['user_code']}", {"action": action})
         mock.ask(token, {**poll, "device_code": started["device_code"]}, None)
     mock.json(token, {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}, assertion())
+    workload = run_workload(mock)
     return {
         "client_id": [app["client_id"] for app in mock.json("/_mock/v1/info")["apps"]],
         "logid": [one["outcome"]["logid"] for one in mock.json("/_mock/v1/requests")["requests"]],
@@ -172,7 +184,19 @@ def run_flows(mock):
         "user_code": [one["user_code"] for one in codes],
         "authorize_key": [of(page, "authorize_key") for page in pages],
         "refresh_token": [pair["refresh_token"]],
+        **workload,
     }
+
+
+def run_workload(mock):
+    """The grant of a workload, and what it gets with its token."""
+    client_id, secret = "5" * 32, "mockworkloadsecret0123456789mockworkloadsecret0123456789mockwork"
+    first = {"client_id": client_id, "client_secret": secret, "grant_type": "client_credentials"}
+    id_token = mock.form("/.well-known/token", first)["access_token"]
+    second = {"client_id": client_id, "subject_token": id_token, "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
+    second["grant_type"] = "urn:ietf:params:oauth:grant-type:token-exchange"
+    access = mock.form("/.well-known/token", second)["access_token"]
+    return {"client_secret": [secret], "subject_token": [id_token], "integration_name": ["integration-feishu-base"], "workload": access}
 
 
 def of(url, name):
@@ -183,7 +207,8 @@ def fuzz(mock, document, known, name, *selected):
     print(f"-- {name}", flush=True)
     command = [str(VENV / f"schemathesis{EXE}"), "--no-color", "--config-file", "schemathesis.toml", "run"]
     command += [str(document), "--url", mock.base, *selected]
-    more = {"SEEN": str(OUT / "seen.jsonl"), "KNOWN": json.dumps(known), "ASSERTION": assertion()}
+    values = {name: values for name, values in known.items() if name != "workload"}
+    more = {"SEEN": str(OUT / "seen.jsonl"), "KNOWN": json.dumps(values), "ASSERTION": assertion(), "WORKLOAD": known["workload"]}
     more = {f"OPENAPI_{name}": value for name, value in more.items()}
     done = subprocess.run(command, cwd=HERE, env=environment(**more), timeout=PASS_SECONDS)
     if done.returncode not in (0, 1):

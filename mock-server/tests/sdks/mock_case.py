@@ -60,10 +60,11 @@ class Mock:
     def __init__(self, info, base):
         self.base = base
         self.host = urlsplit(base).netloc
-        # The first of its kind; the second device app is another one.
+        # The first of its kind; the second device app is another one, and so is the second workload.
         self.apps = {app["kind"]: SimpleNamespace(**app) for app in reversed(info["apps"])}
-        for other in [app for app in info["apps"] if app["kind"] == "device"][1:]:
-            self.apps["other_device"] = SimpleNamespace(**other)
+        for kind in ("device", "workload"):
+            for other in [app for app in info["apps"] if app["kind"] == kind][1:]:
+                self.apps[f"other_{kind}"] = SimpleNamespace(**other)
         self.tokens = {token["kind"]: token["value"] for token in info["tokens"]}
         self._looked_at = 0
 

@@ -72,6 +72,12 @@ def loop_python():
     return python("cozeloop-py", "cozeloop_cases.py")
 
 
+def workload():
+    # requests takes a password for a host from here, and puts it in the place of the Bearer.
+    sdk = python("coze-workload-identity", "workload_cases.py")
+    return sdk._replace(environment={**sdk.environment, "NETRC": os.devnull})
+
+
 def loop_go():
     return in_go("cozeloop-go", "cozeloop_go_cases_test")
 
@@ -88,6 +94,7 @@ JUDGES = {
     "loop-python": loop_python,
     "loop-go": loop_go,
     "loop-java": loop_java,
+    "workload": workload,
 }
 
 
