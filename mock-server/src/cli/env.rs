@@ -49,6 +49,8 @@ enum Client {
     LoopGo,
     /// com.coze:cozeloop-core
     LoopJava,
+    /// coze-workload-identity
+    WorkloadPython,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -125,6 +127,11 @@ impl Client {
                 "com.coze:cozeloop-core of Maven Central",
                 "JAVA",
                 include_str!("../../programs/loop-java.txt"),
+            ),
+            Self::WorkloadPython => program(
+                "pip install coze-workload-identity",
+                "PYTHON",
+                include_str!("../../programs/workload-python.txt"),
             ),
             Self::Shell => return None,
         })

@@ -161,6 +161,7 @@ texts! {
     device_code: "device code", "设备码";
     access_token: "access token", "访问令牌";
     refresh_token: "refresh token", "刷新令牌";
+    id_token: "id token", "身份令牌";
     something: "something older", "更早的凭据";
     live: "live", "有效";
     spent: "spent", "已使用";

@@ -213,6 +213,7 @@ fn node(t: &'static Texts, state: &State, shown: &Shown, opens: bool, closes: us
             Some("device_code") => t.device_code,
             Some("access_token") => t.access_token,
             Some("refresh_token") => t.refresh_token,
+            Some("id_token") => t.id_token,
             _ => t.something,
         },
         fingerprint: shown.fingerprint.clone(),

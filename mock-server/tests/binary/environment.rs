@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::*;
 
-const CLIENTS: [&str; 9] = [
+const CLIENTS: [&str; 10] = [
     "python",
     "js",
     "go",
@@ -16,6 +16,7 @@ const CLIENTS: [&str; 9] = [
     "loop-python",
     "loop-go",
     "loop-java",
+    "workload-python",
 ];
 
 /// What a shell has after it has evaluated what `env` printed for this client, with no other variables of ours.
@@ -104,6 +105,7 @@ fn each_client_but_the_shell_gets_a_program_that_uses_the_base() {
         ("loop-python", "cozeloop.new_client()"),
         ("loop-go", "cozeloop.NewClient()"),
         ("loop-java", ".baseUrl(base)"),
+        ("workload-python", "with Client() as client:"),
     ] {
         let text = env(client);
         let (_, program) = text.split_once("\n: <<'").expect("a here-document");

@@ -210,6 +210,21 @@ programs("loop-go", lambda tools, text: tools.go_build("loop", text))
 programs("loop-java", lambda tools, text: tools.javac("loop", text))
 
 
+@row("workload-python", "env --for workload-python")
+def _(site):
+    # The world's port, so that the client's three URLs are those of the world.
+    world = site.world()
+    printed = site.env("--world", world, "--for", "workload-python")
+    command, options = in_shell(printed, [*site.tools.get("python"), site.tools.file("workload.py", program_of(printed))])
+    said = run(command, **options).split()
+    base = f"{site.base}/t/{world}"
+    saw(base, *(("workload_token", name, 200) for name in ("client_credentials", "token_exchange")))
+    saw(base, ("integration", None, 200), ("project_env", None, 200))
+    if said != ["mock_feishu_tenant_token", "COZE_BUCKET_NAME", "PGDATABASE_URL", "GREETING"]:
+        raise Wrong(f"it said {said}")
+    return "token, integration, project_env"
+
+
 @row("rust", "env --for rust, http:// of another name")
 def _(site):
     # Connections to it lead to this machine, and the client cannot know that.

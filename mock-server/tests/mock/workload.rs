@@ -620,3 +620,15 @@ fn the_examples_of_forms_work() {
     }
     assert_eq!(tried, 3);
 }
+
+#[test]
+fn the_dashboard_names_an_id_token() {
+    let m = Mock::new();
+    m.workload_token();
+    let shown = |language: &str| {
+        let request = Request::get("/_mock/").header("Accept-Language", language);
+        m.send(request.body(Bytes::new()).expect("a request")).text
+    };
+    assert!(shown("en").contains("id token"));
+    assert!(shown("zh-CN").contains("身份令牌"));
+}
