@@ -27,6 +27,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 
 public class Drive {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -40,7 +41,8 @@ public class Drive {
   private final String base;
   private WebOAuthClient web;
   private Auth auth;
-  private LoginLink login;
+  private CozeAPI api;
+  private String state;
   private Exchange exchange;
 
   Drive(boolean page, String base) {
@@ -107,15 +109,28 @@ public class Drive {
         ExecutorService pool = Executors.newFixedThreadPool(8);
         List<Future<String>> asked = new ArrayList<>();
         for (int at = 0; at < 8; at++) asked.add(pool.submit(auth::token));
+        pool.shutdown();
+        pool.awaitTermination(5, TimeUnit.MINUTES); // one that failed is not the end of the others
         List<String> tokens = new ArrayList<>();
         for (Future<String> one : asked) tokens.add(one.get());
-        pool.shutdown();
         return said("tokens", tokens);
       }
       case "token":
         return said("token", auth.token());
       case "call":
         return call(auth);
+      case "list": // with one API client, whose connections are kept
+        if (api == null) api = api(auth);
+        return list(api);
+      case "inside": {
+        WebOAuthClient app = web("mock-web-secret");
+        try {
+          return list(api(new KeptToken(() -> app.refreshToken(text))));
+        } catch (RuntimeException thrown) {
+          if (!page) return failed(thrown);
+          throw ApiError.of(thrown);
+        }
+      }
       case "api":
         return call(new TokenAuth(text));
       case "key":
@@ -140,7 +155,8 @@ public class Drive {
             app(new PKCEOAuthClient.PKCEOAuthBuilder()).clientID(System.getenv("PKCE")).build();
         String url, verifier;
         if (page) {
-          login = new LoginLink(app, REDIRECT);
+          LoginLink login = new LoginLink(app, REDIRECT);
+          state = login.state;
           url = login.url;
           verifier = login.verifier;
         } else {
@@ -153,33 +169,50 @@ public class Drive {
         said.put("verifier", verifier);
         return said;
       }
+      case "web_link": {
+        WebOAuthClient app = web("mock-web-secret");
+        String url = app.getOAuthURL(REDIRECT, "");
+        if (page) {
+          LoginLink login = new LoginLink(app, REDIRECT);
+          state = login.state;
+          url = login.url;
+        }
+        exchange = code -> app.getAccessToken(code, REDIRECT);
+        return said("url", url);
+      }
+      case "no_state":
+        state = "";
+        return said("state", state);
       case "callback": {
         Map<String, String> query = new HashMap<>();
         with.path(0).fields().forEachRemaining(pair -> query.put(pair.getKey(), pair.getValue().asText()));
-        return token(() -> exchange.of(page ? login.code(query) : query.get("code")));
+        return token(() -> exchange.of(page ? LoginLink.code(query::get, state) : query.get("code")));
       }
       default:
         throw new IllegalArgumentException(what);
     }
   }
 
+  private CozeAPI api(Auth auth) {
+    return new CozeAPI.Builder().auth(auth).baseURL(base).client(Careful.api()).build();
+  }
+
+  private static Map<String, Object> list(CozeAPI api) {
+    return said("ok", api.workspaces().list(ListWorkspaceReq.of(1, 20)).getItems().get(0).getId());
+  }
+
   private Map<String, Object> call(Auth auth) {
-    CozeAPI api = new CozeAPI.Builder().auth(auth).baseURL(base).client(Careful.http().build()).build();
-    String used = auth.token();
+    CozeAPI api = api(auth);
     try {
-      return said("ok", api.workspaces().list(ListWorkspaceReq.of(1, 20)).getItems().get(0).getId());
+      return page && auth instanceof KeptToken ? ((KeptToken) auth).call(() -> list(api)) : list(api);
     } catch (CozeApiException caught) {
       return said("code", String.valueOf(caught.getCode()));
     } catch (RuntimeException thrown) {
       if (!page) return failed(thrown);
       CozeApiException refusal = ApiError.of(thrown);
-      if (refusal.getCode() != 4100 || !(auth instanceof KeptToken)) {
-        Map<String, Object> said = said("code", String.valueOf(refusal.getCode()));
-        said.put("text", refusal.getMsg());
-        return said;
-      }
-      ((KeptToken) auth).forget(used);
-      return said("ok", api.workspaces().list(ListWorkspaceReq.of(1, 20)).getItems().get(0).getId());
+      Map<String, Object> said = said("code", String.valueOf(refusal.getCode()));
+      said.put("text", refusal.getMsg());
+      return said;
     }
   }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/coze-dev/coze-go"
 )
@@ -97,6 +98,9 @@ func (d *drive) do(what string, with []json.RawMessage) said {
 				return app.GetAccessToken(ctx, request)
 			}}
 		}
+		if text == "later" {
+			return said{}
+		}
 		tokens := make([]string, 8)
 		var all sync.WaitGroup
 		for i := range tokens {
@@ -105,18 +109,27 @@ func (d *drive) do(what string, with []json.RawMessage) said {
 		}
 		all.Wait()
 		return said{"tokens": tokens}
+	case "hasty": // one who waits for the token server, and one who has a second
+		slow := make(chan error, 1)
+		go func() { _, err := d.auth.Token(ctx); slow <- err }()
+		time.Sleep(200 * time.Millisecond)
+		began := time.Now()
+		second, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := d.auth.Token(second)
+		return said{"error": fmt.Sprint(err), "waited": int(time.Since(began).Seconds())}
 	case "token":
 		held, _ := d.auth.Token(ctx)
 		return said{"token": held}
 	case "call":
 		api := coze.NewCozeAPI(d.auth, coze.WithBaseURL(d.base))
-		used, _ := d.auth.Token(ctx)
-		user, err := api.Users.Me(ctx)
-		if refused, ok := coze.AsCozeError(err); d.page && ok && refused.Code == 4100 {
-			d.auth.(*keptToken).Forget(used)
-			user, err = api.Users.Me(ctx)
+		var user *coze.User
+		me := func() (err error) { user, err = api.Users.Me(ctx); return }
+		call := me
+		if kept, ok := d.auth.(*keptToken); ok {
+			call = func() error { return kept.Call(ctx, me) }
 		}
-		if err != nil {
+		if err := call(); err != nil {
 			return failed(err)
 		}
 		return said{"ok": user.UserName}
@@ -168,6 +181,19 @@ func (d *drive) do(what string, with []json.RawMessage) said {
 			return app.GetAccessToken(ctx, &coze.GetPKCEAccessTokenReq{Code: given, RedirectURI: redirect, CodeVerifier: verifier})
 		}
 		return said{"url": page, "verifier": verifier}
+	case "web_link":
+		app, _ := coze.NewWebOAuthClient(os.Getenv("WEB"), "mock-web-secret", d.options()...)
+		page := app.GetOAuthURL(ctx, &coze.GetWebOAuthURLReq{RedirectURI: redirect})
+		if d.page {
+			page, d.state = webLink(ctx, app, redirect)
+		}
+		d.exchange = func(given string) (*coze.OAuthToken, error) {
+			return app.GetAccessToken(ctx, &coze.GetWebOAuthAccessTokenReq{Code: given, RedirectURI: redirect})
+		}
+		return said{"url": page}
+	case "no_state":
+		d.state = ""
+		return said{}
 	case "callback":
 		var pairs map[string]string
 		_ = json.Unmarshal(with[0], &pairs)

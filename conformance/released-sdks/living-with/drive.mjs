@@ -4,7 +4,7 @@ import * as sdk from '@coze/api';
 import { careful, Refused } from './careful.mjs';
 import { logIn } from './device-login.mjs';
 import { KeptToken } from './kept-token.mjs';
-import { code, link } from './login-link.mjs';
+import { code, link, webLink } from './login-link.mjs';
 import * as settings from './settings.mjs';
 
 const { WEB, PKCE, DEVICE, KEY } = process.env;
@@ -65,14 +65,7 @@ class Drive {
 
   async call() {
     const coze = new sdk.CozeAPI({ baseURL: this.base, token: () => this.kept.token() });
-    const used = await this.kept.token();
-    try {
-      return { ok: (await coze.users.me()).user_name };
-    } catch (error) {
-      if (error.code !== 4100) return failed(error);
-    }
-    await this.kept.forget(used);
-    return { ok: (await coze.users.me()).user_name };
+    return { ok: (await this.kept.call(() => coze.users.me())).user_name };
   }
 
   key(text) {
@@ -106,6 +99,19 @@ class Drive {
     this.state = made.state;
     this.exchange = (given) => this.ask(sdk.getPKCEOAuthToken, { clientId: PKCE, redirectUrl, codeVerifier: made.codeVerifier, code: given });
     return { url: made.url, verifier: made.codeVerifier };
+  }
+
+  web_link() {
+    const app = { baseURL: this.base, clientId: WEB, redirectUrl };
+    const made = this.page ? webLink(app) : { url: sdk.getWebAuthenticationUrl(app) };
+    this.state = made.state;
+    this.exchange = (given) => this.ask(sdk.getWebOAuthToken, { clientId: WEB, clientSecret: 'mock-web-secret', redirectUrl, code: given });
+    return made;
+  }
+
+  no_state() {
+    this.state = '';
+    return {};
   }
 
   callback(query) {
