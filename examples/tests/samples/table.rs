@@ -49,6 +49,16 @@ const SAMPLES: &[(&str, &str, &str)] = &[
         "user-42 has a token of 69 characters",
         "token users_me token",
     ),
+    (
+        "auth_workload",
+        "a credential of 24 characters",
+        "workload_token workload_token project_env integration",
+    ),
+    (
+        "auth_workload_blocking",
+        "a credential of 24 characters",
+        "workload_token workload_token project_env integration",
+    ),
     ("custom_transport", "200 OK", "token users_me users_me"),
     (
         "custom_transport_blocking",
