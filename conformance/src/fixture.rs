@@ -15,6 +15,7 @@ use coze_auth_core::jwt::{JwtApp, JwtIssuer, RsaKey};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::web::WebApp;
 use coze_auth_core::whoami::User;
+use coze_auth_core::workload::WorkloadApp;
 use coze_auth_core::{AccessToken, Endpoints, Entropy, Error, Flow, Region, TokenGrant, whoami};
 use coze_auth_mock::{Builder, CozeAuthMock, JournalEntry};
 
@@ -106,6 +107,11 @@ impl<S: Subject> Fixture<S> {
     pub fn jwt(&self) -> JwtApp {
         let (issuer, key) = self.issuer();
         JwtApp::from_issuer(issuer, key)
+    }
+
+    /// The ready-made workload, with the mock's own endpoints.
+    pub fn workload(&self) -> WorkloadApp {
+        self.settings().workload_app().expect("an app")
     }
 
     /// The development key of the JWT app.

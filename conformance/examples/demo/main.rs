@@ -30,7 +30,7 @@ struct Demo<S> {
     run: fn(&Fixture<S>) -> Outcome,
 }
 
-fn demos<S: Subject>() -> [Demo<S>; 7] {
+fn demos<S: Subject>() -> [Demo<S>; 8] {
     [
         Demo {
             name: "pat",
@@ -61,6 +61,11 @@ fn demos<S: Subject>() -> [Demo<S>; 7] {
             name: "jwt",
             title: "a signed assertion",
             run: jwt,
+        },
+        Demo {
+            name: "workload",
+            title: "a project on Coze's coding platform",
+            run: workload,
         },
         Demo {
             name: "refresh",
@@ -173,6 +178,20 @@ fn jwt<S: Subject>(fixture: &Fixture<S>) -> Outcome {
     let request = JwtGrant::new().session_name("user-42")?;
     let grant = fixture.run(Traced(fixture.jwt().grant(&request, fixture.entropy())))?;
     prove(fixture, &grant.access_token)
+}
+
+fn workload<S: Subject>(fixture: &Fixture<S>) -> Outcome {
+    let app = fixture.workload();
+    let token = fixture.run(Traced(app.grant()))?.access_token;
+    let credential = app.integration(&token, "integration-feishu-base")?;
+    let credential = fixture.run(Traced(credential))?;
+    note(&format!(
+        "the integration's credential has {} characters",
+        credential.expose().len()
+    ));
+    let variables = fixture.run(Traced(app.project_env(&token)?))?;
+    note(&format!("the project has {} variables", variables.len()));
+    Ok(())
 }
 
 fn refresh<S: Subject>(fixture: &Fixture<S>) -> Outcome {

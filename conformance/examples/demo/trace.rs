@@ -68,7 +68,8 @@ fn print_request(request: &Request) {
         let credential = value.trim_start_matches("Bearer ");
         let parts: Vec<&str> = credential.split('.').collect();
         match parts[..] {
-            [header, claims, _] => {
+            // What a client signs is a credential at the token endpoint alone; elsewhere it is a token of Coze's.
+            [header, claims, _] if request.uri().path().ends_with("/oauth2/token") => {
                 println!("      authorization: Bearer (an assertion)");
                 println!("        header {}", decoded(header));
                 println!("        claims {}", decoded(claims));
@@ -76,7 +77,13 @@ fn print_request(request: &Request) {
             _ => println!("      authorization: Bearer {}", masked(credential)),
         }
     }
-    print_body(request.body());
+    match request.headers().get("content-type") {
+        Some(form) if form == "application/x-www-form-urlencoded" => {
+            let form = String::from_utf8_lossy(request.body().as_bytes());
+            println!("      {}", masked_pairs(&form));
+        }
+        _ => print_body(request.body()),
+    }
 }
 
 fn decoded(part: &str) -> String {
@@ -108,12 +115,17 @@ fn masked(secret: &str) -> String {
 
 const SECRETS: &[&str] = &[
     "access_token",
-    "refresh_token",
+    "client_secret",
     "code",
     "code_verifier",
+    "credential",
     "device_code",
     "jti",
+    "refresh_token",
     "state",
+    "subject_token",
+    // Of a project's variable.
+    "value",
 ];
 
 fn mask(json: Value) -> Value {
@@ -127,6 +139,7 @@ fn mask(json: Value) -> Value {
                 other => (name, mask(other)),
             })
             .collect(),
+        Value::Array(values) => values.into_iter().map(mask).collect(),
         other => other,
     }
 }
@@ -136,14 +149,18 @@ pub(crate) fn masked_url(url: &str) -> String {
     let Some((page, query)) = url.split_once('?') else {
         return url.to_owned();
     };
-    let shown: Vec<String> = query
+    format!("{page}?{}", masked_pairs(query))
+}
+
+fn masked_pairs(pairs: &str) -> String {
+    let shown: Vec<String> = pairs
         .split('&')
         .map(|pair| match pair.split_once('=') {
             Some((name, value)) if SECRETS.contains(&name) => format!("{name}={}", masked(value)),
             _ => pair.to_owned(),
         })
         .collect();
-    format!("{page}?{}", shown.join("&"))
+    shown.join("&")
 }
 
 /// Acts once, after the flow's first answer.
