@@ -31,8 +31,6 @@ pub(crate) struct Journal {
     heap: usize,
     /// The newest entries whose long texts are not [`packed`].
     loose: Loose,
-    /// True if there is an entry that is packed.
-    has_packed: bool,
     begun: u64,
     evicted: u64,
     pub(crate) log_ids: LogIds,
@@ -54,7 +52,6 @@ impl Journal {
             entries: VecDeque::new(),
             heap: 0,
             loose: Loose::default(),
-            has_packed: false,
             begun: 0,
             evicted: 0,
             log_ids,
@@ -105,7 +102,7 @@ impl Journal {
             let loose = std::mem::take(&mut self.loose)
                 .entries
                 .min(self.entries.len());
-            self.has_packed |= packed::pack(self.entries.iter_mut().rev().take(loose).collect());
+            packed::pack(self.entries.iter_mut().rev().take(loose).collect());
         }
         // The newest one stays, whatever its size.
         while self.memory() > self.max_memory() && self.entries.len() > 1 {
@@ -119,7 +116,6 @@ impl Journal {
             self.heap -= evicted.heap();
             self.evicted += 1;
         }
-        self.has_packed &= !self.entries.is_empty();
     }
 
     fn max_memory(&self) -> usize {
@@ -130,7 +126,8 @@ impl Journal {
     /// Number of bytes that the entries hold.
     pub(crate) fn memory(&self) -> usize {
         // A pack whose first entries are gone is still there as a whole.
-        let gone = if self.has_packed { PACK } else { 0 };
+        let has_packed = self.entries.len() > self.loose.entries;
+        let gone = if has_packed { PACK } else { 0 };
         self.heap + gone + self.entries.capacity() * size_of::<Record>()
     }
 
@@ -176,7 +173,6 @@ impl Journal {
         self.entries = VecDeque::new();
         self.heap = 0;
         self.loose = Loose::default();
-        self.has_packed = false;
         self.evicted = 0;
     }
 

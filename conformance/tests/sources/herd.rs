@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use coze_auth_conformance::Fixture;
 use coze_auth_core::jwt::JwtGrant;
@@ -14,6 +15,39 @@ use crate::transports::{Attohttpc, Awaited, Hyper, OnThreads, OnTokio, Reqwest, 
 pub(crate) const HERD: usize = 10_000;
 /// Of two herds of threads at once, the process would have more mappings than Linux allows.
 pub(crate) static ONE_OF_THREADS: Mutex<()> = Mutex::new(());
+
+/// The herd as threads, each of which counts itself before it asks.
+pub(crate) fn thread_callers<T: Tokens>(
+    source: &T,
+    asking: &Arc<AtomicUsize>,
+) -> Vec<thread::JoinHandle<String>> {
+    let spawn = |_| {
+        let (source, asking) = (source.clone(), asking.clone());
+        // Ten thousand stacks of the usual size would be 20 GB of addresses.
+        let thread = thread::Builder::new().stack_size(512 * 1024);
+        let ask = move || {
+            asking.fetch_add(1, Ordering::SeqCst);
+            source.token().expect("a token").expose().to_owned()
+        };
+        thread.spawn(ask).expect("a thread")
+    };
+    (0..HERD).map(spawn).collect()
+}
+
+/// As [`thread_callers`], tasks of the runtime.
+pub(crate) fn task_callers<T: Awaited>(
+    source: &TokenSource<T>,
+    asking: &Arc<AtomicUsize>,
+) -> Vec<tokio::task::JoinHandle<String>> {
+    let spawn = |_| {
+        let (source, asking) = (source.clone(), asking.clone());
+        tokio::spawn(async move {
+            asking.fetch_add(1, Ordering::SeqCst);
+            source.token().await.expect("a token").expose().to_owned()
+        })
+    };
+    (0..HERD).map(spawn).collect()
+}
 
 fn one_request(fixture: &Fixture<RawSocket>, herd: usize, tokens: &[String]) {
     assert_eq!(tokens.len(), herd);
@@ -32,21 +66,10 @@ fn one_request(fixture: &Fixture<RawSocket>, herd: usize, tokens: &[String]) {
 fn threads<T: Tokens>(source: T, fixture: &Fixture<RawSocket>) {
     let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
-    let callers: Vec<_> = (0..HERD)
-        .map(|_| {
-            let (source, asking) = (source.clone(), asking.clone());
-            // Ten thousand stacks of the usual size would be 20 GB of addresses.
-            let thread = std::thread::Builder::new().stack_size(512 * 1024);
-            let ask = move || {
-                asking.fetch_add(1, Ordering::SeqCst);
-                source.token().expect("a token").expose().to_owned()
-            };
-            thread.spawn(ask).expect("a thread")
-        })
-        .collect();
+    let callers = thread_callers(&source, &asking);
     assert!(gate.arrived_blocking(1, PATIENCE));
     while asking.load(Ordering::SeqCst) < HERD {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     gate.open();
     let tokens: Vec<_> = callers
@@ -79,15 +102,7 @@ fn herds<T: Tokens>() {
 async fn tasks<T: Awaited>(source: TokenSource<T>, fixture: &Fixture<RawSocket>) {
     let gate = fixture.mock.gate("herd", On::token(), At::Request);
     let asking = Arc::new(AtomicUsize::new(0));
-    let callers: Vec<_> = (0..HERD)
-        .map(|_| {
-            let (source, asking) = (source.clone(), asking.clone());
-            tokio::spawn(async move {
-                asking.fetch_add(1, Ordering::SeqCst);
-                source.token().await.expect("a token").expose().to_owned()
-            })
-        })
-        .collect();
+    let callers = task_callers(&source, &asking);
     assert!(gate.arrived(1, PATIENCE).await);
     while asking.load(Ordering::SeqCst) < HERD {
         tokio::task::yield_now().await;

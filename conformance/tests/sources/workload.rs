@@ -10,7 +10,7 @@ use coze_auth_core::workload::{Lane, ProjectVariable};
 use coze_auth_core::{self as core, ErrorKind};
 use coze_auth_tokens::Error;
 
-use crate::herd::{HERD, ONE_OF_THREADS};
+use crate::herd::{HERD, ONE_OF_THREADS, task_callers, thread_callers};
 use crate::over_each;
 use crate::platform::{Platform, json};
 use crate::support::{PATIENCE, seconds};
@@ -234,18 +234,7 @@ fn ten_thousand_callers_cause_two_requests() {
         .unwrap_or_else(PoisonError::into_inner);
     let (platform, asking) = patient();
     let source = OnThreads::<Ureq>::workload(&SharedClock::new(), platform.app("w", "s"));
-    let callers: Vec<_> = (0..HERD)
-        .map(|_| {
-            let (source, asking) = (source.clone(), asking.clone());
-            // Ten thousand stacks of the usual size would be 20 GB of addresses.
-            let thread = std::thread::Builder::new().stack_size(512 * 1024);
-            let ask = move || {
-                asking.fetch_add(1, Ordering::SeqCst);
-                source.token().expect("a token").expose().to_owned()
-            };
-            thread.spawn(ask).expect("a thread")
-        })
-        .collect();
+    let callers = thread_callers(&source, &asking);
     let tokens = callers
         .into_iter()
         .map(|caller| caller.join().expect("it ends"));
@@ -258,15 +247,7 @@ fn ten_thousand_callers_cause_two_requests() {
         .enable_all()
         .build();
     let tokens = runtime.expect("a runtime").block_on(async {
-        let callers: Vec<_> = (0..HERD)
-            .map(|_| {
-                let (source, asking) = (source.source.clone(), asking.clone());
-                tokio::spawn(async move {
-                    asking.fetch_add(1, Ordering::SeqCst);
-                    source.token().await.expect("a token").expose().to_owned()
-                })
-            })
-            .collect();
+        let callers = task_callers(&source.source, &asking);
         let mut tokens = BTreeSet::new();
         for caller in callers {
             tokens.insert(caller.await.expect("it ends"));

@@ -6,11 +6,11 @@ use memmap2::MmapMut;
 
 use super::record::Record;
 
-/// Moves the long texts of the records into a place of their own. Returns false if there is none, and leaves them where they are.
-pub(super) fn pack(mut records: Vec<&mut Record>) -> bool {
+/// Moves the long texts of the records into a place of their own. If there is none, they stay where they are.
+pub(super) fn pack(mut records: Vec<&mut Record>) {
     let texts = || records.iter().flat_map(|record| record.long_texts());
     let Ok(mut place) = MmapMut::map_anon(texts().map(Bytes::len).sum()) else {
-        return false;
+        return;
     };
     let mut free = &mut place[..];
     for text in texts() {
@@ -25,5 +25,4 @@ pub(super) fn pack(mut records: Vec<&mut Record>) -> bool {
     {
         *text = place.split_to(text.len());
     }
-    true
 }
