@@ -500,13 +500,18 @@ def _(mock, program, language, how):
     expect(said.get("token"), said)
 
 
+def approved(world, url):
+    """What comes back to the app, once the person has approved at this link."""
+    back = control(world.base, "/authorize", {"url": url, "action": "approve"})["redirect"]
+    return {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+
+
 @case("PKCE", red(python="code_challenge_method=plain", js='"status": 400', go="code_verifier", java="code_challenge_method=plain"))
 def _(mock, program, language, how):
     world = World(mock, '[rules]\npkce.verifier_length = "on"')
     made = program.ask(how, world.base, "link", *(["plain"] if language == "js" else []))
     query = parse_qs(urlsplit(made["url"]).query)
-    back = control(world.base, "/authorize", {"url": made["url"], "action": "approve"})["redirect"]
-    came = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    came = approved(world, made["url"])
     said = program.ask(how, world.base, "callback", came)
     expect(said.get("token") and query["code_challenge_method"] == ["S256"], [said, made])
 
@@ -515,8 +520,7 @@ def _(mock, program, language, how):
 def _(mock, program, language, how):
     world = World(mock)
     made = program.ask(how, world.base, "link")
-    back = control(world.base, "/authorize", {"url": made["url"], "action": "approve"})["redirect"]
-    came = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    came = approved(world, made["url"])
     said = program.ask(how, world.base, "callback", {**came, "state": "of somebody else"})
     denied = program.ask(how, world.base, "callback", {"error": "access_denied", "state": came.get("state", "")})
     expect("token" not in said and "another login" in said["text"] and "access_denied" in denied["text"], [said, denied])
@@ -526,8 +530,7 @@ def _(mock, program, language, how):
 def _(mock, program, language, how):
     world = World(mock)
     made = program.ask(how, world.base, "web_link")
-    back = control(world.base, "/authorize", {"url": made["url"], "action": "approve"})["redirect"]
-    came = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    came = approved(world, made["url"])
     said = program.ask(how, world.base, "callback", {**came, "state": "of somebody else"})
     expect("token" not in said and "another login" in said["text"], said)
     said = program.ask(how, world.base, "callback", came)
