@@ -541,8 +541,7 @@ def _(mock, program, language, how):
 def _(mock, program, language, how):
     world = World(mock)
     made = program.ask(how, world.base, "web_link")
-    back = control(world.base, "/authorize", {"url": made["url"], "action": "approve"})["redirect"]
-    came = {"code": parse_qs(urlsplit(back).query)["code"][0]}
+    came = {"code": approved(world, made["url"])["code"]}
     program.ask(how, world.base, "no_state")
     for query in [{**came, "state": ""}, came]:
         said = program.ask(how, world.base, "callback", query)
