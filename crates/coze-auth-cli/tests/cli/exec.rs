@@ -114,19 +114,12 @@ fn signals_are_the_programs_and_its_status_is_the_commands() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_that_is_ignored_stays_so() {
-    use std::process::Command;
-
     let home = Home::new();
     home.sign_in();
     for signal in ["HUP", "INT", "TERM"] {
         let program = format!("kill -{signal} $$; echo alive");
-        let run = r#"trap "" "$1"; exec "$0" exec -- sh -c "$2""#;
-        let mut sh = Command::new("sh");
-        sh.args(["-c", run, env!("CARGO_BIN_EXE_coze-auth"), signal, &program])
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &home.path);
-        let run = crate::support::Run::of(sh.output().expect("it runs"));
+        let mut command = home.command_ignoring(signal, &["exec", "--", "sh", "-c", &program]);
+        let run = crate::support::Run::of(command.output().expect("it runs"));
         assert_eq!(
             (run.code, run.stdout.as_str()),
             (Some(0), "alive\n"),

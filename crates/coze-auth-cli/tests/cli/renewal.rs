@@ -102,6 +102,24 @@ fn a_login_is_called_off_by_ctrl_c() {
     assert_eq!(home.run(&["status"]).code, Some(3));
 }
 
+/// One that was started to ignore Ctrl-C, in the background of a script, goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_login_that_ignores_ctrl_c_from_its_start_goes_on() {
+    use rustix::process::{Signal, kill_process};
+    let home = Home::with("[ttl]\ndevice_interval = 1\n");
+    let id = home.app(coze_auth_mock::AppKind::Device);
+    let login = home.command_ignoring("INT", &["login", "--json", "--client-id", &id]);
+    let (child, _out, shown) = crate::support::waiting(login);
+    kill_process(pid_of(&child), Signal::INT).expect("sent");
+    let code = shown["user_code"].as_str().expect("a code");
+    let approved = home.mock.decide_device(code, DeviceAction::Approve);
+    approved.expect("it waits");
+    let run = Run::of(child.wait_with_output().expect("it ends"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(home.run(&["status"]).code, Some(0));
+}
+
 #[cfg(unix)]
 fn pid_of(child: &std::process::Child) -> rustix::process::Pid {
     let id = i32::try_from(child.id()).expect("an id");

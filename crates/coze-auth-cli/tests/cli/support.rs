@@ -86,6 +86,8 @@ impl Home {
     /// With a configuration of the mock.
     pub(crate) fn with(toml: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        #[cfg(unix)]
+        with_signals();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("coze-auth-cli-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -97,7 +99,19 @@ impl Home {
 
     /// The command, with nothing of the environment that the test runs in.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth"));
+        self.dressed(Command::new(env!("CARGO_BIN_EXE_coze-auth")), arguments)
+    }
+
+    /// The command, started with this signal ignored, as `nohup` and a script's background have it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn command_ignoring(&self, signal: &str, arguments: &[&str]) -> Command {
+        const RUN: &str = r#"trap "" "$1"; shift; exec "$0" "$@""#;
+        let mut sh = Command::new("sh");
+        sh.args(["-c", RUN, env!("CARGO_BIN_EXE_coze-auth"), signal]);
+        self.dressed(sh, arguments)
+    }
+
+    fn dressed(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .env_clear()
@@ -125,11 +139,7 @@ impl Home {
     /// A device login that waits for the person: the process, the rest of what it prints, and what it has shown.
     pub(crate) fn waiting_login(&self) -> (Child, BufReader<ChildStdout>, Value) {
         let id = self.app(AppKind::Device);
-        let mut child = piped(&mut self.command(&["login", "--json", "--client-id", &id]));
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("UTF-8");
-        (child, out, serde_json::from_str(&line).expect("JSON"))
+        waiting(self.command(&["login", "--json", "--client-id", &id]))
     }
 
     /// The id of an app of the mock.
@@ -139,10 +149,44 @@ impl Home {
     }
 }
 
+/// What these tests start has to have the signals that they send. A process that is started with one ignored, as in the background
+/// of a script, hands that on to what it starts; one that it catches has its default there (POSIX, `exec`). So they are caught here,
+/// to no effect, which is what they had.
+#[cfg(unix)]
+fn with_signals() {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Once};
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::flag::register;
+
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // On Linux; elsewhere the command catches them itself, and what it starts has the default.
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        for signal in [SIGHUP, SIGINT, SIGTERM, SIGUSR1] {
+            if mask.unwrap_or(0) >> (signal - 1) & 1 == 1 {
+                register(signal, Arc::new(AtomicBool::new(false))).expect("a signal to catch");
+            }
+        }
+    });
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         let _gone = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Starts a login that shows what the person needs.
+pub(crate) fn waiting(mut login: Command) -> (Child, BufReader<ChildStdout>, Value) {
+    let mut child = piped(&mut login);
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("UTF-8");
+    (child, out, serde_json::from_str(&line).expect("JSON"))
 }
 
 /// Runs it with this text on standard input.
