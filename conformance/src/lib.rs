@@ -128,6 +128,7 @@ pub fn test_case<S: Subject + Send + 'static>(id: &str) {
 #[doc = include_str!("../../docs/pkce.md")]
 #[doc = include_str!("../../docs/device.md")]
 #[doc = include_str!("../../docs/jwt.md")]
+#[doc = include_str!("../../docs/workload.md")]
 #[doc = include_str!("../../docs/from-cozepy.md")]
 #[doc = include_str!("../../docs/storage.md")]
 #[doc = include_str!("../../docs/errors.md")]

@@ -300,7 +300,7 @@ fn the_front_pages_tell_the_figures_of_the_scoreboard() {
 #[test]
 fn a_diagram_is_ascii_and_fits_a_phone() {
     let mut diagrams = 0;
-    for page in ["pat", "web", "pkce", "device", "jwt"] {
+    for page in ["pat", "web", "pkce", "device", "jwt", "workload"] {
         for section in sections(&read(&format!("docs/{page}.md"))) {
             let drawn = section.blocks.iter().filter(|block| block.info == "text");
             for line in drawn.flat_map(|block| block.text.lines()) {
@@ -309,7 +309,7 @@ fn a_diagram_is_ascii_and_fits_a_phone() {
             }
         }
     }
-    assert_eq!(diagrams, 5, "one for each page");
+    assert_eq!(diagrams, 6, "one for each page");
 }
 
 /// The comparison itself: what it must see, and what it must not.
