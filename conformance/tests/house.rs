@@ -87,6 +87,15 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
         ],
     ),
     (
+        "coze-auth-redis",
+        &[
+            ("coze-auth-core", &["normal"]),
+            ("coze-auth-mock", &["dev"]),
+            ("coze-auth-store", &["normal"]),
+            ("coze-auth-tokens", &["dev"]),
+        ],
+    ),
+    (
         "coze-auth",
         &[
             ("coze-auth-core", &["normal"]),
@@ -208,7 +217,7 @@ fn the_core_has_no_io_no_clock_and_no_randomness() {
 
 #[test]
 fn adapters_bring_one_tls_stack() {
-    for adapter in ["coze-auth-reqwest", "coze-auth-ureq"] {
+    for adapter in ["coze-auth-reqwest", "coze-auth-ureq", "coze-auth-redis"] {
         must_not_have(
             &tree(adapter, &[]),
             adapter,

@@ -10,6 +10,7 @@ const MAY_SHOW: &[(&str, &[&str])] = &[
     ("crates/coze-auth", &["http"]),
     ("crates/coze-auth-core", &["http"]),
     ("crates/coze-auth-store", &["http"]),
+    ("crates/coze-auth-redis", &[]),
     ("crates/coze-auth-tokens", &["bytes", "http", "http_body"]),
     ("crates/coze-auth-reqwest", &["http", "reqwest"]),
     ("crates/coze-auth-ureq", &["http", "ureq"]),
@@ -148,6 +149,7 @@ fn no_error_derives_what_people_read() {
     for folder in [
         "crates/coze-auth",
         "crates/coze-auth-core",
+        "crates/coze-auth-redis",
         "crates/coze-auth-store",
         "crates/coze-auth-tokens",
         "crates/coze-auth-reqwest",
@@ -245,6 +247,7 @@ const WITH_EXAMPLE: &[(&str, &[&str])] = &[
             "WebApp",
         ],
     ),
+    ("crates/coze-auth-redis", &[]),
     ("crates/coze-auth-store", &["GrantStore"]),
     ("crates/coze-auth-tokens", &["AsyncSigner", "Time"]),
     ("crates/coze-auth-reqwest", &[]),

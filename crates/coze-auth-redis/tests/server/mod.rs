@@ -1,0 +1,274 @@
+//! A real `redis-server` of a test's own: on a free port of the loopback, with its data in a folder that goes with it.
+#![allow(dead_code)] // no test file uses all of it
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start; a guard only.
+const START: Duration = Duration::from_secs(30);
+
+/// A server. It ends with this.
+pub(crate) struct Server {
+    folder: PathBuf,
+    port: u16,
+    settings: Vec<String>,
+    process: Option<Child>,
+}
+
+/// The end of the test's function where `redis-server` is missing: a test says so, and is skipped by name. With `CI` set it fails.
+///
+/// ```ignore
+/// let Some(server) = Server::start("a_test", &[]) else { return };
+/// ```
+fn is_missing(test: &str) -> bool {
+    let found = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match found {
+        Ok(status) if status.success() => false,
+        _ => {
+            let why = "redis-server is not installed (apt-get install redis-server)";
+            assert!(std::env::var_os("CI").is_none(), "{test}: {why}");
+            // Past the test harness, which shows nothing of a test that passes.
+            let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+            true
+        }
+    }
+}
+
+impl Server {
+    /// Starts one with an append-only file. `settings` are lines of its configuration, and the last of two counts. None where
+    /// `redis-server` is missing: the test `test` is skipped.
+    pub(crate) fn start(test: &str, settings: &[&str]) -> Option<Self> {
+        if is_missing(test) {
+            return None;
+        }
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("coze-auth-redis-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        let mut server = Self {
+            folder,
+            port: 0,
+            settings: settings.iter().map(|line| (*line).to_owned()).collect(),
+            process: None,
+        };
+        // The port is free when it is looked for; somebody else may take it before the server does.
+        for _ in 0..20 {
+            server.port = free_port();
+            if server.run() {
+                return Some(server);
+            }
+        }
+        panic!("no server after twenty ports: {}", server.log());
+    }
+
+    /// Starts the process. False: it ended, as when its port is taken.
+    fn run(&mut self) -> bool {
+        let fixed = [
+            "bind 127.0.0.1".to_owned(),
+            format!("port {}", self.port),
+            format!("dir \"{}\"", self.folder.display()),
+            "logfile log".to_owned(),
+            "daemonize no".to_owned(),
+            "save \"\"".to_owned(),
+            "appendonly yes".to_owned(),
+        ];
+        let lines: Vec<&str> = fixed
+            .iter()
+            .chain(&self.settings)
+            .map(String::as_str)
+            .collect();
+        let settings = self.folder.join("redis.conf");
+        fs::write(&settings, lines.join("\n") + "\n").expect("a file");
+        let mut process = Command::new("redis-server")
+            .arg(&settings)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server runs");
+        let began = Instant::now();
+        loop {
+            if process.try_wait().expect("a process").is_some() {
+                return false;
+            }
+            if answers(self.port) {
+                self.process = Some(process);
+                return true;
+            }
+            assert!(began.elapsed() < START, "no answer: {}", self.log());
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where its data and its log are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Adds a line to its configuration, which counts from the next start.
+    pub(crate) fn set(&mut self, line: &str) {
+        self.settings.push(line.to_owned());
+    }
+
+    /// Ends it by `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("a process of ours");
+            process.wait().expect("its end");
+        }
+    }
+
+    /// Starts it again on the same port, with what its files hold.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        assert!(self.run(), "it does not start again: {}", self.log());
+    }
+
+    /// Removes what it has stored: the next start is empty.
+    pub(crate) fn lose_data(&mut self) {
+        self.kill();
+        for name in ["appendonlydir", "dump.rdb", "appendonly.aof"] {
+            let path = self.folder.join(name);
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+    }
+
+    /// Stops the process, which keeps its sockets: SIGSTOP.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a stopped process go on: SIGCONT.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("it runs").id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// What it answers to a command, as text: a line each, without types. `-` begins an error.
+    pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("it listens");
+        socket.set_read_timeout(Some(START)).expect("a time");
+        let mut sent = format!("*{}\r\n", command.len());
+        for part in command {
+            sent += &format!("${}\r\n{part}\r\n", part.len());
+        }
+        socket.write_all(sent.as_bytes()).expect("it reads");
+        let mut lines = Vec::new();
+        read_answer(&mut socket, &mut lines);
+        lines
+    }
+
+    /// The one line that it answers to a command.
+    pub(crate) fn tell(&self, command: &[&str]) -> String {
+        let mut lines = self.ask(command);
+        assert!(lines.len() <= 1, "{command:?}: {lines:?}");
+        lines.pop().unwrap_or_default()
+    }
+
+    /// How often each command was called, of those named here, since the server started or `CONFIG RESETSTAT`.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let stats = self.tell(&["INFO", "commandstats"]);
+        let begins = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&begins));
+        let count = line.and_then(|line| line.split(',').next());
+        count.map_or(0, |count| count.parse().expect("a number"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Whether a server on this port has read its files: any answer but LOADING, an error for want of a password among them.
+fn answers(port: u16) -> bool {
+    let Ok(mut socket) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+        return false;
+    };
+    let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut answer = [0; 64];
+    match socket
+        .write_all(b"PING\r\n")
+        .and_then(|()| socket.read(&mut answer))
+    {
+        Ok(length) => length > 0 && !answer.starts_with(b"-LOADING"),
+        Err(_) => false,
+    }
+}
+
+fn read_line(socket: &mut TcpStream) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        socket.read_exact(&mut byte).expect("a line");
+        line.push(byte[0]);
+    }
+    String::from_utf8_lossy(&line[..line.len() - 2]).into_owned()
+}
+
+fn read_answer(socket: &mut TcpStream, lines: &mut Vec<String>) {
+    let head = read_line(socket);
+    let (kind, rest) = head.split_at(1);
+    match kind {
+        "*" => {
+            for _ in 0..rest.parse::<i64>().expect("a number") {
+                read_answer(socket, lines);
+            }
+        }
+        "$" => {
+            let length: i64 = rest.parse().expect("a number");
+            let mut text = vec![0; usize::try_from(length + 2).unwrap_or_default()];
+            if length >= 0 {
+                socket.read_exact(&mut text).expect("a text");
+                text.truncate(text.len() - 2);
+                lines.push(String::from_utf8_lossy(&text).into_owned());
+            } else {
+                lines.push(String::new());
+            }
+        }
+        "-" => lines.push(head.clone()),
+        _ => lines.push(rest.to_owned()),
+    }
+}
