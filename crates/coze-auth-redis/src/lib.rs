@@ -1,9 +1,21 @@
 //! Grants of Coze (扣子) in Redis or Valkey, for any number of machines.
 
+#[allow(dead_code)] // until the store takes it up
+mod connect;
+#[allow(dead_code)]
+mod options;
+#[allow(dead_code)]
+mod seal;
+mod settings;
 mod store;
+mod tls;
 
 pub use coze_auth_core as core;
 
+pub use self::connect::ConnectError;
+pub use self::options::RedisOptions;
+pub use self::seal::{SealError, SealKey, SealKeys};
+pub use self::settings::SettingsError;
 pub use self::store::RedisStore;
 
 /// The Rust of the README, compiled.

@@ -1,0 +1,492 @@
+//! A connection to the primary: found, encrypted, logged in, and asked whether it is the primary.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::error::{ErrorKind, report};
+use coze_auth_store::Cause;
+use redis::aio::{AsyncStream, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value,
+    from_redis_value_ref,
+};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
+use tokio::net::TcpStream;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::options::{Address, Login, Place, RedisOptions};
+use crate::settings::SettingsError;
+use crate::tls;
+
+/// How long to wait at least for what passes by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection, and the task that drives it, which ends with this.
+pub(crate) struct Link {
+    pub(crate) connection: MultiplexedConnection,
+    /// What the server said of itself when it was connected.
+    pub(crate) hello: Hello,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// What a server says of itself in its answer to `HELLO`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hello {
+    /// Where it is.
+    pub(crate) address: String,
+    pub(crate) version: String,
+    /// `standalone`, `cluster` or `sentinel`.
+    pub(crate) mode: String,
+    /// `master` or `replica`.
+    pub(crate) role: String,
+}
+
+/// Connects to the primary within the time of the options. Where there are sentinels, they are asked for it at each call.
+///
+/// A sentinel may name a server that is not the primary any more, and a server may have become a replica while its name
+/// stayed the same. So the server itself is asked, and a replica is refused.
+pub(crate) async fn connect(
+    options: &RedisOptions,
+    config: AsyncConnectionConfig,
+) -> Result<Link, ConnectError> {
+    let connecting = async {
+        let address = match &options.place {
+            Place::At(address) => address.clone(),
+            Place::Sentinels {
+                addresses,
+                name,
+                login,
+            } => primary(options, addresses, name, login).await?,
+        };
+        let link = open(options, &address, &options.login, options.database, config).await?;
+        let to = address.to_string();
+        match (link.hello.mode.as_str(), link.hello.role.as_str()) {
+            ("cluster", _) => Err(ConnectError::Cluster { to }),
+            ("sentinel", _) => Err(ConnectError::Sentinel { to }),
+            (_, "replica" | "slave") => Err(ConnectError::Replica { to }),
+            _ => Ok(link),
+        }
+    };
+    match timeout(options.connect_within, connecting).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::Timeout {
+            to: options.place.to_string(),
+            after: options.connect_within,
+        }),
+    }
+}
+
+/// Where the sentinels say that the primary is. They are asked in turn until one knows it.
+async fn primary(
+    options: &RedisOptions,
+    sentinels: &[Address],
+    name: &str,
+    login: &Login,
+) -> Result<Address, ConnectError> {
+    // The last one, and the server after it, have their share, too.
+    let share = options.connect_within / (sentinels.len() as u32 + 1);
+    let mut last = None;
+    let mut answered = false;
+    for address in sentinels {
+        match timeout(share, ask(options, address, name, login)).await {
+            Ok(Ok(Some(primary))) => return Ok(primary),
+            Ok(Ok(None)) => answered = true,
+            Ok(Err(error)) => last = Some(error),
+            Err(_) => {
+                let to = address.to_string();
+                last = Some(ConnectError::Timeout { to, after: share });
+            }
+        }
+    }
+    match last {
+        Some(last) if !answered => Err(ConnectError::NoSentinel {
+            asked: sentinels.len(),
+            last: Box::new(last),
+        }),
+        _ => Err(ConnectError::UnknownPrimary { name: name.into() }),
+    }
+}
+
+/// Asks one sentinel. None: it does not watch a primary of this name, at the moment at least.
+async fn ask(
+    options: &RedisOptions,
+    sentinel: &Address,
+    name: &str,
+    login: &Login,
+) -> Result<Option<Address>, ConnectError> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(options.answer_within));
+    let mut link = open(options, sentinel, login, 0, config).await?;
+    if link.hello.mode != "sentinel" {
+        let to = sentinel.to_string();
+        return Err(ConnectError::NotASentinel { to });
+    }
+    let answer: Option<(String, u16)> = redis::cmd("SENTINEL")
+        .arg("GET-MASTER-ADDR-BY-NAME")
+        .arg(name)
+        .query_async(&mut link.connection)
+        .await
+        .map_err(|error| ConnectError::of(sentinel, options.tls, error))?;
+    Ok(answer.map(|(host, port)| Address {
+        host: host.into(),
+        port,
+    }))
+}
+
+/// Connects to one server, and asks what it is.
+async fn open(
+    options: &RedisOptions,
+    address: &Address,
+    login: &Login,
+    database: u32,
+    config: AsyncConnectionConfig,
+) -> Result<Link, ConnectError> {
+    let mut info = RedisConnectionInfo::default()
+        // Only RESP3 notices a lost connection without a call, and has messages on the same connection.
+        .set_protocol(ProtocolVersion::RESP3)
+        // `CLIENT SETINFO` would be one more right, or a line in the server's `ACL LOG` for each connection.
+        .set_skip_set_lib_name()
+        .set_db(database.into());
+    if let Some(username) = &login.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &login.password {
+        info = info.set_password(password.as_str());
+    }
+    let stream = stream(options, address).await?;
+    let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
+        .await
+        .map_err(|error| ConnectError::of(address, options.tls, error))?;
+    let driver = tokio::spawn(driver);
+    let hello: HashMap<String, Value> = match redis::cmd("HELLO").query_async(&mut connection).await
+    {
+        Ok(hello) => hello,
+        Err(error) => {
+            driver.abort();
+            return Err(ConnectError::of(address, options.tls, error));
+        }
+    };
+    let text = |name: &str| match hello.get(name) {
+        Some(value) => from_redis_value_ref(value).unwrap_or_default(),
+        None => String::new(),
+    };
+    Ok(Link {
+        hello: Hello {
+            address: address.to_string(),
+            version: text("version"),
+            mode: text("mode"),
+            role: text("role"),
+        },
+        connection,
+        driver,
+    })
+}
+
+async fn stream(
+    options: &RedisOptions,
+    address: &Address,
+) -> Result<Pin<Box<dyn AsyncStream + Send>>, ConnectError> {
+    let network = |cause: io::Error| ConnectError::Network {
+        to: address.to_string(),
+        cause: Arc::new(cause),
+    };
+    let connected = TcpStream::connect((&*address.host, address.port)).await;
+    let stream = connected.map_err(network)?;
+    stream.set_nodelay(true).map_err(network)?;
+    if !options.tls {
+        return Ok(Box::pin(stream));
+    }
+    let name = ServerName::try_from(address.host.to_string())
+        .map_err(|_| SettingsError::new("host", "is not a name that a certificate can have"))?;
+    // It reads files: those of the options, or all that the system trusts.
+    let for_config = options.clone();
+    let config = spawn_blocking(move || tls::config(&for_config)).await;
+    let config = config.map_err(|error| network(io::Error::other(error)))??;
+    match TlsConnector::from(config).connect(name, stream).await {
+        Ok(stream) => Ok(Box::pin(stream)),
+        Err(cause) => Err(network(cause)),
+    }
+}
+
+/// Why the primary was not reached. It never holds a password.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A setting cannot work, such as a CA file without a certificate.
+    Settings(SettingsError),
+    /// The network's, or that of TLS.
+    Network {
+        /// Which server: `host:port`.
+        to: String,
+        /// What the system or TLS said.
+        cause: Arc<io::Error>,
+    },
+    /// It took too long: name, network, TLS and login together.
+    Timeout {
+        /// Which server.
+        to: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The server closed the connection before the login was done.
+    Closed {
+        /// Which server.
+        to: String,
+        /// Whether TLS was spoken.
+        tls: bool,
+    },
+    /// The server does not take this user or password, or asks for one and none was given.
+    Login {
+        /// Which server.
+        to: String,
+        /// Its code: `WRONGPASS`, `NOAUTH`, `NOPERM`.
+        code: String,
+    },
+    /// The server answered the login with something else.
+    Answer {
+        /// Which server.
+        to: String,
+        /// What it said, as the client library tells it.
+        cause: Cause,
+    },
+    /// The server is a replica.
+    Replica {
+        /// Which server.
+        to: String,
+    },
+    /// The server is a node of a cluster, over which this store was not tested.
+    Cluster {
+        /// Which server.
+        to: String,
+    },
+    /// The server is a sentinel.
+    Sentinel {
+        /// Which server.
+        to: String,
+    },
+    /// What was given as a sentinel is not one.
+    NotASentinel {
+        /// Which server.
+        to: String,
+    },
+    /// None of the sentinels answered.
+    NoSentinel {
+        /// How many were asked.
+        asked: usize,
+        /// What the last one failed with.
+        last: Box<Self>,
+    },
+    /// None of the sentinels that answered watches a primary of this name.
+    UnknownPrimary {
+        /// The name.
+        name: String,
+    },
+}
+
+impl ConnectError {
+    fn of(address: &Address, tls: bool, error: RedisError) -> Self {
+        let to = address.to_string();
+        match error.code() {
+            Some(code @ ("WRONGPASS" | "NOAUTH" | "NOPERM")) => Self::Login {
+                to,
+                code: code.to_owned(),
+            },
+            _ if error.is_connection_dropped() => Self::Closed { to, tls },
+            _ if error.is_io_error() => Self::Network {
+                to,
+                cause: Arc::new(io::Error::other(error)),
+            },
+            _ => Self::Answer {
+                to,
+                cause: Arc::new(error),
+            },
+        }
+    }
+
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Network { cause, .. } if Obstacle::of(cause).is_setting() => ErrorKind::Settings,
+            Self::NoSentinel { last, .. } => last.kind(),
+            Self::Settings(_)
+            | Self::Login { .. }
+            | Self::Cluster { .. }
+            | Self::Sentinel { .. }
+            | Self::NotASentinel { .. } => ErrorKind::Settings,
+            Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::Closed { .. }
+            | Self::Answer { .. }
+            | Self::Replica { .. }
+            | Self::UnknownPrimary { .. } => ErrorKind::Wait(PAUSE),
+        }
+    }
+}
+
+/// What TLS met, as far as there is something to do about it.
+enum Obstacle {
+    Issuer,
+    Name,
+    Time,
+    Asks,
+    NotTls,
+    Other,
+}
+
+impl Obstacle {
+    fn of(cause: &io::Error) -> Self {
+        let Some(inner) = cause.get_ref() else {
+            return Self::Other;
+        };
+        match inner.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(error)) => match error {
+                CertificateError::UnknownIssuer => Self::Issuer,
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => Self::Name,
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Self::Time,
+                _ => Self::Other,
+            },
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => Self::Asks,
+            Some(_) => Self::Other,
+            // With TLS 1.3 it is told with the first answer, and the client library keeps the words alone.
+            None if inner.to_string().contains("CertificateRequired") => Self::Asks,
+            None => Self::Other,
+        }
+    }
+
+    const fn is_setting(&self) -> bool {
+        !matches!(self, Self::Other)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(error) => error.fmt(f),
+            Self::Network { to, cause } => {
+                write!(f, "no connection to Redis at {to}: ")?;
+                match Obstacle::of(cause) {
+                    Obstacle::Issuer => f.write_str(
+                        "its certificate is signed by a CA that is not trusted here; give the file of the CA by ca_file",
+                    ),
+                    Obstacle::Name => f.write_str(
+                        "its certificate is for other names than this one; connect by a name that stands in it (sentinels \
+                         announce names instead of addresses with announce-hostnames)",
+                    ),
+                    Obstacle::Time => f.write_str(
+                        "its certificate has expired or is not valid yet; check it and the clock of this machine",
+                    ),
+                    Obstacle::Asks => f.write_str(
+                        "it asks for a certificate of ours: give one by client_certificate, or set tls-auth-clients no \
+                         there",
+                    ),
+                    Obstacle::NotTls => {
+                        f.write_str("it does not speak TLS at this port; name its TLS port, or use redis://")
+                    }
+                    Obstacle::Other => match cause.get_ref() {
+                        Some(inner) => write!(f, "{inner}"),
+                        None => write!(f, "{}", cause.kind()),
+                    },
+                }
+            }
+            Self::Timeout { to, after } => write!(
+                f,
+                "no connection to Redis at {to} within {} ms: it is away, slow, or something on the way drops what is \
+                 sent",
+                after.as_millis()
+            ),
+            Self::Closed { to, tls: false } => write!(
+                f,
+                "Redis at {to} closed the connection before the login was done: it is ending, or it speaks TLS at this \
+                 port (rediss://)"
+            ),
+            Self::Closed { to, tls: true } => write!(
+                f,
+                "Redis at {to} closed the connection before the login was done: it is ending, or does not speak TLS at \
+                 this port"
+            ),
+            Self::Login { to, code } => {
+                write!(f, "Redis at {to} refuses the login ({code}): ")?;
+                f.write_str(match code.as_str() {
+                    "NOAUTH" => "it asks for a password and none was given",
+                    "NOPERM" => "the user has no right to HELLO or SELECT; give +hello, and +select for a database other \
+                                 than 0",
+                    _ => "user or password is wrong, or the user is disabled",
+                })
+            }
+            Self::Answer { to, .. } => write!(
+                f,
+                "Redis at {to} does not let us in: it may be starting, too old (RESP3 needs Redis 6 or newer) or have fewer \
+                 databases"
+            ),
+            Self::Replica { to } => write!(
+                f,
+                "Redis at {to} is a replica, and logins are kept at the primary alone: in a failover this passes; if it \
+                 lasts, name the primary or the sentinels"
+            ),
+            Self::Cluster { to } => write!(
+                f,
+                "Redis at {to} is a node of a cluster, over which this store was not tested: use a primary with replicas"
+            ),
+            Self::Sentinel { to } => write!(
+                f,
+                "Redis at {to} is a sentinel and keeps nothing: give it to RedisOptions::sentinel"
+            ),
+            Self::NotASentinel { to } => write!(
+                f,
+                "Redis at {to} is not a sentinel (their port is 26379); give a server itself to RedisOptions::from_url"
+            ),
+            Self::NoSentinel { asked, .. } => {
+                write!(
+                    f,
+                    "none of the {asked} sentinels answered; the last one failed"
+                )
+            }
+            Self::UnknownPrimary { name } => write!(
+                f,
+                "the sentinels do not know a primary named {name}: they have just started, or `sentinel monitor` has \
+                 another name"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report(self, f)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Network { cause, .. } => Some(&**cause),
+            Self::Answer { cause, .. } => Some(&**cause),
+            Self::NoSentinel { last, .. } => Some(&**last),
+            _ => None,
+        }
+    }
+}
+
+impl From<SettingsError> for ConnectError {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
