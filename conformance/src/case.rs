@@ -23,9 +23,9 @@ pub struct Case {
     /// Capabilities without which it is not for a client; with `!`, one with which it is not.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// Settings of the mock: sections of its configuration.
+    /// Settings of the mock: sections of its configuration, and lists of them.
     #[serde(default)]
-    pub mock: BTreeMap<String, Map<String, Value>>,
+    pub mock: BTreeMap<String, Value>,
     /// The subject is to log all that it can.
     #[serde(default)]
     pub log: bool,

@@ -128,11 +128,25 @@ pub struct Failure {
     /// The library's name of the error.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
+    /// Which of a workload's two requests failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_type: Option<WorkloadGrant>,
     /// It is of a type that the library documents as what its calls end with. For the capability `documented`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documented: Option<bool>,
     /// What the library says of it.
     pub message: String,
+}
+
+/// The two requests of a workload's grant, by their grant types.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums)] // protocol §15.2 has two
+pub enum WorkloadGrant {
+    /// For the id token.
+    ClientCredentials,
+    /// For the access token.
+    TokenExchange,
 }
 
 impl Failure {

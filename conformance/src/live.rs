@@ -52,8 +52,11 @@ impl Service {
             })?;
             document[kind] = token.into();
         }
-        let has = |name: &str| document.get(name).is_some_and(|found| *found != json!({}));
-        let none = !["app", "pat", "sat"].into_iter().any(has);
+        let mut apps = document["app"].as_object().into_iter().flatten();
+        // A lane alone, say, is not a credential.
+        let has_app = apps.any(|(_, app)| !app["client_id"].is_null());
+        let has_token = ["pat", "sat"].iter().any(|kind| !document[*kind].is_null());
+        let none = !has_app && !has_token;
         match none {
             false => Ok(Self { document }),
             true => {
@@ -86,7 +89,16 @@ impl Service {
         let tokens = tokens
             .into_iter()
             .filter(|(kind, _)| self.document.get(kind).is_some());
+        let workload = of("/app/workload/client_id").map(|id| {
+            let at = |name: &str| of(&format!("/app/workload/{name}_endpoint"));
+            let at = [at("identity"), at("access")].map(Option::unwrap_or_default);
+            format!(
+                "the workload {id}, whose requests go to {} and {}",
+                at[0], at[1]
+            )
+        });
         let all: Vec<String> = apps
+            .chain(workload)
             .chain(tokens.map(|(_, what)| what.to_owned()))
             .collect();
         format!(

@@ -24,6 +24,8 @@ const CAPABILITIES: &[&str] = &[
     "pkce",
     "device",
     "jwt",
+    "workload",
+    "workload.lane",
     "refresh",
     "api",
     "workspace",

@@ -8,6 +8,7 @@ use coze_auth_core::device::DeviceApp;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::web::WebApp;
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv, WorkloadApp};
 use coze_auth_core::{AccessToken, Error, Flow, TokenGrant};
 use coze_auth_mock::CozeAuthMock;
 
@@ -105,7 +106,7 @@ pub trait Subject: Sized {
         self
     }
 
-    /// What keeps a token and renews it. For the capabilities `provider.jwt`, `provider.user` and
+    /// What keeps a token and renews it. For the capabilities `provider.jwt`, `provider.user`, `provider.workload` and
     /// `provider.parallel`.
     fn provider(&self, _context: &TestContext, _of: Renewed) -> Option<Box<dyn Provider>> {
         None
@@ -114,7 +115,7 @@ pub trait Subject: Sized {
 
 /// What a provider renews.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_enums)] // the four kinds of app
+#[allow(clippy::exhaustive_enums)] // the five kinds of app
 pub enum Renewed {
     /// The tokens of a JWT app.
     Jwt(Box<(JwtApp, JwtGrant)>),
@@ -124,6 +125,8 @@ pub enum Renewed {
     Pkce(PkceApp, TokenGrant),
     /// The login of a device app.
     Device(DeviceApp, TokenGrant),
+    /// The tokens of a workload.
+    Workload(Box<WorkloadApp>),
 }
 
 /// A token source under test.
@@ -141,6 +144,24 @@ pub trait Provider: Send + Sync {
     ///
     /// As [`token`](Self::token).
     fn get(&self, url: &str) -> Result<(u16, String), Failure>;
+
+    /// The credential of an integration of the workload's project. For the capability `workload.integration`.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    fn integration(&self, _name: &str) -> Result<IntegrationCredential, Failure> {
+        Err(Failure::new("other", "it asks for no integrations"))
+    }
+
+    /// The variables of the workload's project. For the capability `workload.project_env`.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    fn project_env(&self) -> Result<ProjectEnv, Failure> {
+        Err(Failure::new("other", "it asks for no project variables"))
+    }
 }
 
 impl fmt::Debug for dyn Provider {

@@ -22,6 +22,8 @@ const CAPABILITIES: &[&str] = &[
     "pkce",
     "device",
     "jwt",
+    "workload",
+    "workload.lane",
     "refresh",
     "api",
     "workspace",

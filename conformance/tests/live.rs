@@ -29,6 +29,10 @@ const APPS: &str = r#"
     kind = "jwt"
     client_id = "200000000002"
     keys = [{ kid = "own-key", development = true }]
+    [[app]]
+    kind = "workload"
+    client_id = "99999999999999999999999999999999"
+    client_secret = "own-secret-of-the-workload"
     [[token]]
     kind = "pat"
     value = "pat_own_0123456789"
@@ -41,7 +45,18 @@ fn service() -> (CozeAuthMock, Variables) {
     let mock = builder.start_blocking().expect("a mock");
     let jwt = mock.app(AppKind::Jwt).expect("a JWT app");
     let key = jwt.private_key();
+    let token_endpoint = format!("{}/.well-known/token", mock.base_url());
     let variables = [
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_ID",
+            "99999999999999999999999999999999",
+        ),
+        (
+            "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET",
+            "own-secret-of-the-workload",
+        ),
+        ("COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT", &token_endpoint),
+        ("COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT", &token_endpoint),
         ("COZE_API_BASE", mock.base_url()),
         ("COZE_API_TOKEN", "pat_own_0123456789"),
         (
@@ -101,7 +116,7 @@ fn reached(mock: &CozeAuthMock) -> Vec<String> {
 }
 
 /// The live-safe cases for which these variables have what they take; what is not safe is never sent.
-const SENT: [&str; 10] = [
+const SENT: [&str; 12] = [
     "device_code - 200",
     "device_code - 401",
     "token jwt_bearer 200",
@@ -112,6 +127,8 @@ const SENT: [&str; 10] = [
     "users_me - 200",
     "users_me - 200",
     "users_me - 401",
+    "workload_token client_credentials 200",
+    "workload_token token_exchange 200",
 ];
 
 fn all_is_well<S: Subject + Send + 'static>() {
@@ -126,6 +143,7 @@ fn all_is_well<S: Subject + Send + 'static>() {
         "jwt.grant.token#token",
         "jwt.refused.kid#code",
         "device.start.answer#user-code",
+        "workload.grant.token#token",
     ] {
         assert!(passed.contains(&id.to_owned()), "{id}");
     }
@@ -274,7 +292,11 @@ fn a_service_is_named_and_never_guessed() {
         login.contains("pat_") && !login.contains("secret_of_a_login"),
         "{login}"
     );
-    let none: Variables = [("COZE_API_BASE", "https://api.example".to_owned())].into();
+    let none: Variables = [
+        ("COZE_API_BASE", "https://api.example".to_owned()),
+        ("COZE_SERVER_ENV", "NONE".to_owned()),
+    ]
+    .into();
     let none = read(&none).err().unwrap_or_default();
     assert!(
         none.starts_with("no credential is set") && none.contains("COZE_API_TOKEN"),
@@ -291,6 +313,9 @@ fn a_service_prints_no_secret() {
         told.contains(mock.base_url()) && told.contains("the jwt app 200000000002"),
         "{told}"
     );
+    // It goes to URLs of its own.
+    let workload = "the workload 99999999999999999999999999999999, whose requests go to http";
+    assert!(told.contains(workload), "{told}");
     for secret in ["own-secret", "pat_own", "MII"] {
         assert!(!told.contains(secret), "{told}");
     }

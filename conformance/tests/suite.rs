@@ -245,7 +245,7 @@ fn what_is_live_safe_is_safe() {
         for op in ops {
             match op {
                 "client.new" | "api.call" => {}
-                "jwt.token" | "refresh" | "device.start" => grants += 1,
+                "jwt.token" | "workload.token" | "refresh" | "device.start" => grants += 1,
                 other => panic!("{}: {other}", case.id),
             }
         }

@@ -160,6 +160,8 @@ public final class CozeJavaShim implements ShimWire.Library {
         case "device":
           client = common(new DeviceOAuthClient.DeviceOAuthBuilder(), args).build();
           break;
+        case "workload":
+          throw new ShimWire.Unsupported("no workloads");
         default:
           JWTOAuthClient.JWTOAuthBuilder jwt = common(new JWTOAuthClient.JWTOAuthBuilder(), args);
           if (args.has("ttl_s")) jwt.ttl(args.get("ttl_s").asInt());

@@ -1,5 +1,7 @@
 """Every flow through a shim, good and refused."""
 
+import json
+
 from check_steps import client, device, good, login, token_requests
 from mock_case import CALLBACK, case_list, expect
 
@@ -152,6 +154,53 @@ def _(shim):
 def jwt_app(shim):
     app = shim.mock.apps["jwt"]
     return {"client_id": app.client_id, "key_id": app.key_id, "private_key": app.private_key}
+
+
+@case("workload")
+def _(shim):
+    shim.case("workload")
+    if client(shim, "workload") is None:
+        expect("workload.token", None, shim.ok("workload.token", client="c"))
+        return
+    token = shim.ok("workload.token", client="c")
+    grants = [entry["grant"] for entry in shim.mock.new_entries()]
+    expect("two requests", ["client_credentials", "token_exchange"], grants)
+    expect("expires_at", shim.mock.now() + 900, token.get("expires_at", shim.mock.now() + 900))
+    shim.case("workload.refused")
+    client(shim, "workload", client_secret="another")
+    refused = shim.err("workload.token", client="c")
+    expect("kind", False, refused["kind"] in ("protocol", "abandoned"))
+    expect("step", "client_credentials", refused.get("grant_type", "client_credentials"))
+    [entry] = shim.mock.new_entries()
+    expect("rule", "workload.secret", entry["outcome"]["rule"])
+
+
+@case("workload.lane")
+def _(shim):
+    shim.case("workload.lane")
+    if client(shim, "workload", lane="ppe_x") is not None:
+        shim.ok("workload.token", client="c")
+        lanes = [entry["headers"].get("x-tt-env") for entry in shim.mock.new_entries()]
+        expect("lane", ["ppe_x", "ppe_x"], lanes)
+
+
+@case("workload.provider")
+def _(shim):
+    shim.case("workload.provider")
+    if client(shim, "workload") is None or shim.ok("provider.new", as_="p", client="c") is None:
+        for op, args in (("workload.integration", {"name": "integration-feishu-base"}), ("workload.project_env", {})):
+            expect(op, None, shim.ok(op, provider="p", **args))
+        return
+    first = shim.ok("provider.token", provider="p")
+    expect("kept", first["access_token"], shim.ok("provider.token", provider="p")["access_token"])
+    integration = shim.ok("workload.integration", provider="p", name="integration-volcano-ark")
+    if integration:
+        expect("credential", {"ark_api_key": "mock-ark-secret", "region": "cn-beijing"}, json.loads(integration["credential"]))
+        shim.err("workload.integration", provider="p", name="integration-nobody")
+    variables = shim.ok("workload.project_env", provider="p")
+    if variables:
+        expect("variables", ["COZE_BUCKET_NAME", "PGDATABASE_URL", "GREETING"], [one["name"] for one in variables["variables"]])
+    expect("grants", 2, len([entry for entry in shim.mock.new_entries() if entry["grant"]]))
 
 
 # --- providers -----------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ def client(shim, kind, **changed):
     """The ready-made app of this kind as `c`; None if the library has no such flow."""
     app = vars(shim.mock.apps[kind])
     given = {name: app[name] for name in ("client_id", "client_secret", "key_id", "private_key") if name in app}
+    if kind == "workload":
+        given.update(identity_endpoint=f"{shim.mock.base}/.well-known/token", access_endpoint=f"{shim.mock.base}/.well-known/token")
+        given["outbound_endpoint"] = f"{shim.mock.base}/api/v1/secret"
     return shim.ok("client.new", as_="c", kind=kind, **{**given, **changed})
 
 

@@ -51,6 +51,7 @@ class Case {
 
   'client.new'(args) {
     if (args.www_base_url) throw new Unsupported('the www base is always made from baseURL');
+    if (args.kind === 'workload') throw new Unsupported('no workloads');
     if (args.ttl_s) throw new Unsupported('getJWTToken alone takes a ttl');
     const app = {
       baseURL: args.base_url ?? this.base,

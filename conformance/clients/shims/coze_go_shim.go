@@ -161,6 +161,8 @@ func (c kept) clientNew(_ context.Context, a request) (object, error) {
 	case "jwt":
 		app := coze.NewJWTOAuthClientParam{ClientID: a.ClientID, PublicKey: a.KeyID, PrivateKeyPEM: a.PrivateKey, TTL: a.TTLSeconds}
 		client, err = config(coze.NewJWTOAuthClient(app, options...))
+	case "workload":
+		return nil, unsupported("no workloads")
 	default:
 		return nil, misused("no such kind: " + a.Kind)
 	}

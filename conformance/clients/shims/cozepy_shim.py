@@ -70,6 +70,8 @@ class Case:
             app = sdk("PKCEOAuthApp")(client_id, base, **www)
         elif kind == "device":
             app = sdk("DeviceOAuthApp")(client_id, base, **www)
+        elif kind == "workload":
+            raise Unsupported("no workloads")
         else:
             app = sdk("JWTOAuthApp")(client_id, credential["private_key"], credential["key_id"], base)
         self.clients[name] = app

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "session_context": "jwt.session_context",
     "account_id": "jwt.account",
     "enterprise_id": "jwt.enterprise",
+    "lane": "workload.lane",
 }
 
 
@@ -64,6 +65,7 @@ class Shim:
     def __init__(self, command, environment, mock):
         self.mock, self.number = mock, 0
         self.logs, self.sleeps, self.asked, self.caps = [], [], set(), set()
+        self.workloads = set()  # handles of clients and providers
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -141,12 +143,20 @@ class Shim:
         own = answer.get("err", {}).get("kind") not in (None, "protocol", "abandoned")
         if own and ("documented" in answer["err"]) != ("documented" in self.caps):
             raise Mismatch(f"`documented` is said with that capability, and only with it: {answer['err']}")
-        missing = needs(op, args) - self.caps
+        missing = needs(op, args, self.of_workload(op, args)) - self.caps
         if op != "hello" and missing and "unsupported" not in answer:
             raise Mismatch(f"{op} is not unsupported although {sorted(missing)} is not declared: {answer}")
         if "unsupported" in answer and not missing:
             raise Mismatch(f"{op} is unsupported although all it needs is declared: {answer['unsupported']}")
         return answer
+
+    def of_workload(self, op, args):
+        """Whether it is about a workload's client or provider, which it may name with `as_`."""
+        known = args.get("kind") == "workload" or bool(self.workloads & {args.get("client"), args.get("provider")})
+        if op in ("client.new", "provider.new"):
+            change = self.workloads.add if known else self.workloads.discard
+            change(args["as_"])
+        return known
 
     def ok(self, op, **args):
         """What the library gave, or None if it lacks the feature."""
@@ -185,8 +195,9 @@ class Shim:
             pipe.close()
 
 
-def needs(op, args):
+def needs(op, args, of_workload):
     """The capabilities without which the answer is `unsupported`."""
+    keeps = "provider.workload" if of_workload else "provider.jwt"
     caps = {ARGUMENTS[name] for name in args if name in ARGUMENTS}
     if op == "provider.new":
         caps = {cap.replace("jwt.", "provider.") for cap in caps}
@@ -197,17 +208,17 @@ def needs(op, args):
         caps |= {op, args["call"].split(".")[0]}
     elif op == "process.end":
         caps.add("end")
-    elif op in ("device.poll_once", "provider.parallel", "api.workspaces"):
+    elif op in ("device.poll_once", "provider.parallel", "api.workspaces", "workload.integration", "workload.project_env"):
         caps |= {op}
     elif op == "provider.new":
-        caps.add("provider.user" if "grant" in args else "provider.jwt")
+        caps.add("provider.user" if "grant" in args else keeps)
     if area == "api" and "provider" in args:
-        caps.add("provider.jwt")
+        caps.add(keeps)
     elif op == "provider.token":
-        caps.add("provider.jwt")
+        caps.add(keeps)
     elif op == "config.load":
         caps.add("config")
-    if area in ("web", "pkce", "device", "jwt", "refresh", "cancel") or op == "api.call":
+    if area in ("web", "pkce", "device", "jwt", "workload", "refresh", "cancel") or op == "api.call":
         caps.add(area)
     if args.get("method") == "plain":
         caps.add("pkce.plain")

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Provider, Renewed, SharedClock, Subject as _, failure};
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv, WorkloadApp};
 use coze_auth_core::{
-    AccessToken, Endpoints, Entropy, Error, Now, RefreshToken, Retry, SteadyTime, TokenGrant,
+    AccessToken, Endpoints, Entropy, Error, Flow, Now, RefreshToken, Retry, SteadyTime, TokenGrant,
     whoami,
 };
 use serde_json::json;
@@ -76,9 +77,32 @@ impl Source {
                 let entropy = Entropy::from_bytes([if same { 0 } else { drawn }; 32]);
                 self.subject.run(jwt.0.grant(&jwt.1, entropy))
             }
+            Renewed::Workload(app) => self.subject.run(app.grant()),
             Renewed::Web(app, _) => self.subject.run(app.refresh(token()?)),
             Renewed::Pkce(app, _) => self.subject.run(app.refresh(token()?)),
             Renewed::Device(app, _) => self.subject.run(app.refresh(token()?)),
+        }
+    }
+
+    fn workload(&self) -> &WorkloadApp {
+        match &self.of {
+            Renewed::Workload(app) => app,
+            _ => unreachable!("a case asks a workload"),
+        }
+    }
+
+    /// Asks the API. A token that is bad, though it should live, is replaced once.
+    fn ask<F: Flow<Output: Send> + Send + 'static>(
+        &self,
+        call: impl Fn(&AccessToken) -> F,
+    ) -> Result<Result<F::Output, Error>, Failure> {
+        let asked = self.subject.run(call(&self.token()?));
+        match asked {
+            Err(Error::Refused(refused)) if refused.code().to_string() == "4100" => {
+                locked(&self.kept).grant = None;
+                Ok(self.subject.run(call(&self.token()?)))
+            }
+            other => Ok(other),
         }
     }
 
@@ -175,7 +199,7 @@ impl Provider for Source {
             }
             Err(TryLockError::WouldBlock) if self.keeps(Keeps::Herd) => {
                 let refresh_token = match &self.of {
-                    Renewed::Jwt(_) => None,
+                    Renewed::Jwt(_) | Renewed::Workload(_) => None,
                     Renewed::Web(_, grant)
                     | Renewed::Pkce(_, grant)
                     | Renewed::Device(_, grant) => grant.refresh_token.as_ref(),
@@ -193,16 +217,7 @@ impl Provider for Source {
     fn get(&self, url: &str) -> Result<(u16, String), Failure> {
         let base = url.trim_end_matches("/v1/users/me");
         let endpoints = Endpoints::custom(base).map_err(|error| failure(&error.into()))?;
-        let asked = self.subject.run(whoami(&endpoints, &self.token()?));
-        let asked = match asked {
-            // Bad, though it should live: another one, once.
-            Err(Error::Refused(refused)) if refused.code().to_string() == "4100" => {
-                locked(&self.kept).grant = None;
-                self.subject.run(whoami(&endpoints, &self.token()?))
-            }
-            other => other,
-        };
-        match asked {
+        match self.ask(|token| whoami(&endpoints, token))? {
             Ok(user) => Ok((
                 200,
                 json!({ "data": { "user_id": user.user_id } }).to_string(),
@@ -214,5 +229,15 @@ impl Provider for Source {
             }
             Err(error) => Err(failure(&error)),
         }
+    }
+
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Failure> {
+        let call = self.ask(|token| self.workload().integration(token, name).expect("a name"));
+        call?.map_err(|error| failure(&error))
+    }
+
+    fn project_env(&self) -> Result<ProjectEnv, Failure> {
+        let call = self.ask(|token| self.workload().project_env(token).expect("an endpoint"));
+        call?.map_err(|error| failure(&error))
     }
 }

@@ -5,6 +5,8 @@ mod steps;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use coze_auth_mock::Consent;
 use serde_json::{Map, Value, json};
 
@@ -81,7 +83,14 @@ impl CaseRun {
             document["app"]["jwt"]["private_key_escaped"] = escaped.into();
         }
         let mut secrets = case.secrets.clone();
-        for path in ["app.web.client_secret", "app.jwt.private_key", "pat", "sat"] {
+        let shown = [
+            "app.web.client_secret",
+            "app.jwt.private_key",
+            "app.workload.client_secret",
+            "pat",
+            "sat",
+        ];
+        for path in shown {
             if let Found::One(Some(Value::String(secret))) = observe::find(&document, path) {
                 // As one line, as an environment variable may have it, or as many.
                 let secret = secret.replace("\\n", "\n");
@@ -89,6 +98,7 @@ impl CaseRun {
                 secrets.extend(lines.map(str::to_owned));
             }
         }
+        secrets.extend(api_keys(&document["app"]["workload"]).into_iter().flatten());
         Ok(Self {
             opening: Opening {
                 id: case.id.clone(),
@@ -195,6 +205,7 @@ impl CaseRun {
     fn begin(&mut self, op: &str, args: &Map<String, Value>) {
         let open = [
             "kind", "as", "client", "device", "attempt", "provider", "callers", "ttl_s", "method",
+            "name",
         ];
         let shown = args
             .iter()
@@ -253,6 +264,14 @@ impl Ended {
             Broken::Harness(why) => Self::Wrong(why),
         }
     }
+}
+
+/// The secret of a workload as the platform sets it beside the pair: base64 of the id, a colon and the secret (protocol
+/// §15.6). With padding it begins with the one without.
+fn api_keys(workload: &Value) -> Option<[String; 2]> {
+    let of = |name: &str| workload[name].as_str();
+    let pair = format!("{}:{}", of("client_id")?, of("client_secret")?);
+    Some([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|alphabet| alphabet.encode(&pair)))
 }
 
 /// Long enough that hiding it hides nothing else, and no line around a key.

@@ -120,6 +120,12 @@ impl ServerSide {
             let kind = app["kind"].as_str().unwrap_or_default();
             document["app"][kind] = app.clone();
         }
+        if let Some(paths) = info["workload_paths"].as_object() {
+            for (name, path) in paths {
+                let url = format!("{}{}", self.base_url(), path.as_str().unwrap_or_default());
+                document["app"]["workload"][format!("{name}_endpoint")] = url.into();
+            }
+        }
         for token in info["tokens"].as_array().into_iter().flatten() {
             let kind = token["kind"].as_str().unwrap_or_default();
             document[kind] = token["value"].clone();
@@ -195,10 +201,16 @@ impl Drop for ServerSide {
 /// Sections of TOML; scalars of both languages look the same.
 fn settings(case: &Case) -> String {
     let mut text = String::new();
-    for (section, members) in &case.mock {
-        text += &format!("[{section}]\n");
-        for (name, value) in members {
-            text += &format!("{name:?} = {value}\n");
+    for (section, value) in &case.mock {
+        let tables = match value {
+            Value::Array(tables) => tables.iter().map(|table| ("[[", table, "]]")).collect(),
+            table => vec![("[", table, "]")],
+        };
+        for (open, table, close) in tables {
+            text += &format!("{open}{section}{close}\n");
+            for (name, value) in table.as_object().into_iter().flatten() {
+                text += &format!("{name:?} = {value}\n");
+            }
         }
     }
     text

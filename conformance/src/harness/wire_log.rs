@@ -19,11 +19,16 @@ pub(super) fn wire(requests: &[JournalEntry]) -> Value {
         "users_me": endpoint("users_me"),
         "workspaces": endpoint("workspaces"),
         "api": endpoint("api"),
+        "workload_token": endpoint("workload_token"),
+        "integration": endpoint("integration"),
+        "project_env": endpoint("project_env"),
         "unknown": endpoint("unknown"),
         "exchange": grant("authorization_code"),
         "refresh": grant("refresh_token"),
         "poll": grant("device_code"),
         "jwt": grant("jwt_bearer"),
+        "id_token": grant("client_credentials"),
+        "id_token_exchange": grant("token_exchange"),
     })
 }
 

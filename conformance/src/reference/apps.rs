@@ -1,10 +1,10 @@
-//! The four kinds of app, made of the arguments of an operation.
+//! The five kinds of app, made of the arguments of an operation.
 
 use std::fmt;
 use std::time::Duration;
 
 use coze_auth_core::authorize::{AuthorizeUrl, Callback, PendingAuthorization, RedirectUri};
-use coze_auth_core::config::OAuthConfig;
+use coze_auth_core::config::{Environment, OAuthConfig};
 use coze_auth_core::device::DeviceApp;
 use coze_auth_core::endpoint::{AccountId, EnterpriseId, WorkspaceId};
 use coze_auth_core::error::CallbackError;
@@ -12,17 +12,22 @@ use coze_auth_core::jwt::{JwtApp, JwtGrant, RsaKey, SessionContext};
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::scope::Scope;
 use coze_auth_core::web::WebApp;
-use coze_auth_core::{Call, ClientSecret, Endpoints, Entropy, Error, RefreshToken, TokenGrant};
+use coze_auth_core::workload::WorkloadApp;
+use coze_auth_core::{
+    Call, ClientSecret, Endpoints, Entropy, Error, RefreshToken, Region, TokenGrant,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Halt, broken, optional, text};
 use crate::subject::Renewed;
+use crate::variables::OF_APPS;
 
 pub(super) enum App {
     Web(WebApp),
     Pkce(PkceApp),
     Device(DeviceApp),
     Jwt(JwtApp),
+    Workload(WorkloadApp),
 }
 
 impl fmt::Debug for App {
@@ -32,6 +37,7 @@ impl fmt::Debug for App {
             Self::Pkce(app) => app.fmt(f),
             Self::Device(app) => app.fmt(f),
             Self::Jwt(app) => app.fmt(f),
+            Self::Workload(app) => app.fmt(f),
         }
     }
 }
@@ -54,6 +60,19 @@ impl App {
         })
     }
 
+    /// As the platform describes it: in the environment, so that an error names the variable.
+    pub(super) fn workload(args: &Map<String, Value>) -> Result<Self, Halt> {
+        let variable = |name: &str| {
+            let known = OF_APPS
+                .iter()
+                .find(|known| known.0 == "workload" && known.2 == name);
+            Some(optional(args, known?.1)?.to_owned())
+        };
+        // Its endpoints are whole URLs: the region says nothing.
+        let app = Environment::new(Region::Cn, variable).workload_app()?;
+        Ok(Self::Workload(app))
+    }
+
     pub(super) fn from_config(json: &str) -> Result<Self, Halt> {
         Ok(match OAuthConfig::from_json(json)? {
             OAuthConfig::Web(app) => Self::Web(app),
@@ -74,6 +93,7 @@ impl App {
             Self::Pkce(_) => "pkce",
             Self::Device(_) => "device",
             Self::Jwt(_) => "jwt",
+            Self::Workload(_) => "workload",
         }
     }
 
@@ -133,12 +153,19 @@ impl App {
         }
     }
 
+    pub(super) fn as_workload(&self) -> Result<&WorkloadApp, Halt> {
+        match self {
+            Self::Workload(app) => Ok(app),
+            _ => Err(self.is_no("workload")),
+        }
+    }
+
     pub(super) fn refresh(&self, token: &RefreshToken) -> Result<Call<TokenGrant>, Halt> {
         Ok(match self {
             Self::Web(app) => app.refresh(token),
             Self::Pkce(app) => app.refresh(token),
             Self::Device(app) => app.refresh(token),
-            Self::Jwt(_) => return Err(self.is_no("login")),
+            Self::Jwt(_) | Self::Workload(_) => return Err(self.is_no("login")),
         })
     }
 
@@ -147,7 +174,7 @@ impl App {
             Self::Web(app) => Renewed::Web(app.clone(), grant),
             Self::Pkce(app) => Renewed::Pkce(app.clone(), grant),
             Self::Device(app) => Renewed::Device(app.clone(), grant),
-            Self::Jwt(_) => return Err(self.is_no("login")),
+            Self::Jwt(_) | Self::Workload(_) => return Err(self.is_no("login")),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! The errors of the core in the words of the protocol.
 
 use coze_auth_core::Error;
-use coze_auth_core::error::{CallbackError, ErrorCode, Oddity};
+use coze_auth_core::error::{CallbackError, ErrorCode, GrantType, Oddity};
 
-use crate::client::Failure;
+use crate::client::{Failure, WorkloadGrant};
 use coze_auth_core::TransportFailure;
 
 /// What a caller can tell of it; the message is everything that it prints, `{:?}` included.
@@ -21,7 +21,17 @@ pub(super) fn of(error: &Error) -> Failure {
         http_status,
         logid: error.log_id().map(str::to_owned),
         name: Some(name.into()),
+        grant_type: step(error),
         ..Failure::new(kind, format!("{error} — {error:?}"))
+    }
+}
+
+/// Of a workload's two requests the one that failed.
+fn step(error: &Error) -> Option<WorkloadGrant> {
+    match error.grant_type()? {
+        GrantType::ClientCredentials => Some(WorkloadGrant::ClientCredentials),
+        GrantType::TokenExchange => Some(WorkloadGrant::TokenExchange),
+        _ => None,
     }
 }
 

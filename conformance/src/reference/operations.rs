@@ -29,6 +29,9 @@ impl<S: Subject> Underway<S> {
                 let call = self.jwt(args, draws)?;
                 self.run(call).map(|grant| granted(&grant))
             }
+            "workload.token" => self.workload_token(args),
+            "workload.integration" => self.integration(args),
+            "workload.project_env" => self.project_env(args),
             "refresh" => {
                 let call = self.refresh(args)?;
                 self.run(call).map(|grant| granted(&grant))
@@ -79,7 +82,10 @@ impl<S: Subject> Underway<S> {
     }
 
     fn client(&mut self, args: &Map<String, Value>) -> Done {
-        let app = App::new(self.endpoints(args)?, args)?;
+        let app = match optional(args, "kind") {
+            Some("workload") => App::workload(args)?,
+            _ => App::new(self.endpoints(args)?, args)?,
+        };
         if let Some(ms) = args.get("timeout_ms").and_then(Value::as_u64) {
             let fresh = S::new(&self.context);
             self.subject = fresh.with_timeout(Duration::from_millis(ms));
@@ -165,6 +171,28 @@ impl<S: Subject> Underway<S> {
         Ok(app.grant(&request, draws.next()?))
     }
 
+    fn workload_token(&mut self, args: &Map<String, Value>) -> Done {
+        let call = self.app(text(args, "client")?)?.as_workload()?.grant();
+        let grant = self.run(call)?;
+        let ends = grant.expires_at.as_secs();
+        Ok(json!({ "access_token": grant.access_token.expose(), "expires_at": ends }))
+    }
+
+    fn integration(&mut self, args: &Map<String, Value>) -> Done {
+        let credential = self.provider(args)?.integration(text(args, "name")?)?;
+        self.log(&credential);
+        Ok(json!({ "credential": credential.expose() }))
+    }
+
+    fn project_env(&mut self, args: &Map<String, Value>) -> Done {
+        let variables = self.provider(args)?.project_env()?;
+        self.log(&variables);
+        let all = variables
+            .iter()
+            .map(|one| json!({ "name": one.name(), "value": one.expose() }));
+        Ok(json!({ "variables": all.collect::<Vec<_>>() }))
+    }
+
     fn refresh(&self, args: &Map<String, Value>) -> Result<Call<TokenGrant>, Halt> {
         let token = RefreshToken::new(text(args, "refresh_token")?)?;
         self.app(text(args, "client")?)?.refresh(&token)
@@ -203,6 +231,7 @@ impl<S: Subject> Underway<S> {
         let app = self.app(text(args, "client")?)?;
         let renewed = match (app, args.get("grant")) {
             (App::Jwt(app), None) => Renewed::Jwt(Box::new((app.clone(), apps::jwt_grant(args)?))),
+            (App::Workload(app), None) => Renewed::Workload(Box::new(app.clone())),
             (app, Some(grant)) => app.renewed(apps::grant(grant)?)?,
             _ => return Err(broken("a grant is for a login".to_owned())),
         };

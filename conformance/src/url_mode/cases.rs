@@ -9,13 +9,26 @@ use crate::observe;
 fn is_run(op: &str) -> bool {
     matches!(
         op,
-        "web.token" | "pkce.token" | "device.start" | "jwt.token" | "refresh" | "api.call"
+        "web.token"
+            | "pkce.token"
+            | "device.start"
+            | "jwt.token"
+            | "workload.token"
+            | "refresh"
+            | "api.call"
     )
 }
 
 /// An operation that comes to `ok` only if a server was asked. `provider.parallel` does with refusals, too.
 pub(crate) fn is_asked(op: &str) -> bool {
-    is_run(op) || matches!(op, "device.poll" | "device.poll_once" | "provider.token")
+    let others = [
+        "device.poll",
+        "device.poll_once",
+        "provider.token",
+        "workload.integration",
+        "workload.project_env",
+    ];
+    is_run(op) || others.contains(&op)
 }
 
 fn is_prepared(op: &str) -> bool {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext, in_threads};
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_reqwest::{Client, TokenSource};
 
-use super::sources::{SUBJECT, login, of_source};
+use super::sources::{Kept, SUBJECT, of_source};
 use crate::clocks::AsyncClock;
 
 pub(crate) struct Reqwest {
@@ -26,6 +27,9 @@ impl Subject for Reqwest {
         "timeout",
         "provider.jwt",
         "provider.user",
+        "provider.workload",
+        "workload.integration",
+        "workload.project_env",
         "provider.parallel",
         "client.parallel",
         "https",
@@ -90,9 +94,10 @@ impl Subject for Reqwest {
     }
 
     fn provider(&self, _: &TestContext, of: Renewed) -> Option<Box<dyn Provider>> {
-        let source = match login(of) {
-            Err(jwt) => TokenSource::jwt(&self.client, jwt.0, jwt.1),
-            Ok((app, store, grant)) => {
+        let source = match Kept::of(of) {
+            Kept::Jwt(jwt) => TokenSource::jwt(&self.client, jwt.0, jwt.1),
+            Kept::Workload(app) => TokenSource::workload(&self.client, app),
+            Kept::Login(app, store, grant) => {
                 let source = TokenSource::stored(&self.client, app, SUBJECT, store);
                 let source = source.expect("a subject");
                 self.runtime
@@ -137,5 +142,14 @@ impl Provider for Source {
             let status = answer.status().as_u16();
             Ok((status, answer.text().await.expect("a body")))
         })
+    }
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Failure> {
+        let credential = self.runtime.block_on(self.source.integration(name));
+        credential.map_err(|error| of_source(&error))
+    }
+
+    fn project_env(&self) -> Result<ProjectEnv, Failure> {
+        let variables = self.runtime.block_on(self.source.project_env());
+        variables.map_err(|error| of_source(&error))
     }
 }

@@ -5,6 +5,7 @@ use coze_auth_conformance::{Renewed, failure};
 use coze_auth_core::RefreshApp;
 use coze_auth_core::TokenGrant;
 use coze_auth_core::jwt::{JwtApp, JwtGrant};
+use coze_auth_core::workload::WorkloadApp;
 use coze_auth_store::MemoryStore;
 use coze_auth_tokens::Error;
 
@@ -23,15 +24,22 @@ pub(crate) fn of_source(error: &Error) -> Failure {
     }
 }
 
-/// A login that a source keeps: its app, its store and the grant.
-pub(crate) fn login(
-    of: Renewed,
-) -> Result<(RefreshApp, MemoryStore, TokenGrant), Box<(JwtApp, JwtGrant)>> {
-    let (app, grant) = match of {
-        Renewed::Web(app, grant) => (app.into(), grant),
-        Renewed::Pkce(app, grant) => (app.into(), grant),
-        Renewed::Device(app, grant) => (app.into(), grant),
-        Renewed::Jwt(jwt) => return Err(jwt),
-    };
-    Ok((app, MemoryStore::new(), grant))
+/// What a source keeps and renews, as its constructors want it.
+pub(crate) enum Kept {
+    Login(RefreshApp, MemoryStore, TokenGrant),
+    Jwt(Box<(JwtApp, JwtGrant)>),
+    Workload(WorkloadApp),
+}
+
+impl Kept {
+    pub(crate) fn of(renewed: Renewed) -> Self {
+        let (app, grant) = match renewed {
+            Renewed::Web(app, grant) => (app.into(), grant),
+            Renewed::Pkce(app, grant) => (app.into(), grant),
+            Renewed::Device(app, grant) => (app.into(), grant),
+            Renewed::Jwt(jwt) => return Self::Jwt(jwt),
+            Renewed::Workload(app) => return Self::Workload(*app),
+        };
+        Self::Login(app, MemoryStore::new(), grant)
+    }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use coze_auth_conformance::client::Failure;
 use coze_auth_conformance::{Provider, Renewed, Subject, TestContext, in_threads};
+use coze_auth_core::workload::{IntegrationCredential, ProjectEnv};
 use coze_auth_core::{AccessToken, Error, Flow};
 use coze_auth_ureq::{Client, TokenSource};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::sources::{SUBJECT, login, of_source};
+use super::sources::{Kept, SUBJECT, of_source};
 use crate::clocks::BlockingClock;
 
 pub(crate) struct Ureq(Client);
@@ -19,6 +20,9 @@ impl Subject for Ureq {
         "timeout",
         "provider.jwt",
         "provider.user",
+        "provider.workload",
+        "workload.integration",
+        "workload.project_env",
         "provider.parallel",
         "client.parallel",
         "https",
@@ -56,9 +60,10 @@ impl Subject for Ureq {
     }
 
     fn provider(&self, _: &TestContext, of: Renewed) -> Option<Box<dyn Provider>> {
-        let source = match login(of) {
-            Err(jwt) => TokenSource::jwt(&self.0, jwt.0, jwt.1),
-            Ok((app, store, grant)) => {
+        let source = match Kept::of(of) {
+            Kept::Jwt(jwt) => TokenSource::jwt(&self.0, jwt.0, jwt.1),
+            Kept::Workload(app) => TokenSource::workload(&self.0, app),
+            Kept::Login(app, store, grant) => {
                 let source = TokenSource::stored(&self.0, app, SUBJECT, store);
                 let source = source.expect("a subject");
                 source.install(grant).expect("stored");
@@ -84,5 +89,13 @@ impl Provider for Source {
         let status = answer.status().as_u16();
         let text = answer.into_body().read_to_string();
         Ok((status, text.expect("a body")))
+    }
+    fn integration(&self, name: &str) -> Result<IntegrationCredential, Failure> {
+        let credential = self.0.integration(name);
+        credential.map_err(|error| of_source(&error))
+    }
+
+    fn project_env(&self) -> Result<ProjectEnv, Failure> {
+        self.0.project_env().map_err(|error| of_source(&error))
     }
 }
