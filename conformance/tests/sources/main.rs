@@ -15,6 +15,7 @@ mod raw_socket;
 mod redirects;
 mod refusals;
 mod renewal;
+mod shared;
 mod stores;
 mod support;
 mod transports;

@@ -27,11 +27,6 @@ over_each! {
     a_store_that_hangs_holds_nobody_for_ever,
     closing_waits_for_who_holds_the_grant_as_long_as_for_a_request,
     a_damaged_file_is_named_and_kept,
-    the_token_of_a_jwt_app_is_taken_up_by_the_next_process,
-    two_processes_of_a_jwt_app_make_one_request,
-    a_stored_token_of_a_jwt_app_that_is_refused_is_replaced,
-    the_token_of_a_jwt_app_that_cannot_be_stored_is_served_and_stored_later,
-    the_sessions_of_a_stored_jwt_app_have_tokens_of_their_own,
 }
 
 /// Two processes, as far as a source can tell.
@@ -231,140 +226,26 @@ fn a_damaged_file_is_named_and_kept<T: Tokens>() {
     assert_eq!(aside, whole[..whole.len() / 2]);
 }
 
-/// A JWT app of which many processes have the tokens.
-struct JwtInStore<S> {
-    fixture: Fixture<RawSocket>,
-    store: S,
-}
-
-impl<S: GrantStore + Clone + 'static> JwtInStore<S> {
-    fn over(store: S) -> Self {
-        let fixture = Fixture::new();
-        Self { fixture, store }
-    }
-
-    fn process<T: Tokens>(&self) -> T {
-        T::jwt_stored(&self.fixture.clock, self.fixture.jwt(), self.store.clone())
-    }
-
-    fn key(&self) -> GrantKey {
-        let app = self.fixture.jwt();
-        GrantKey::of(app.endpoints(), app.client_id(), "alice").expect("a key")
-    }
-
-    /// How many tokens the app was granted.
-    fn grants(&self) -> usize {
-        let all = self.fixture.mock.requests();
-        let granted = all.iter().filter(|entry| entry.issued.is_some());
-        granted.count()
-    }
-}
-
-fn the_token_of_a_jwt_app_is_taken_up_by_the_next_process<T: Tokens>() {
-    let app = JwtInStore::over(MemoryStore::new());
-    let first = app.process::<T>().token().expect("a token");
-    app.fixture.prove_token(&first);
-    let next = app.process::<T>().token().expect("a token");
-    assert!(next.matches(&first));
-    assert_eq!(app.grants(), 1, "without another request");
-    app.fixture.clock.advance(LIFE);
-    let renewed = app.process::<T>().token().expect("a token");
-    app.fixture.prove_token(&renewed);
-    assert!(!renewed.matches(&first));
-    assert!(
-        app.process::<T>()
-            .token()
-            .expect("a token")
-            .matches(&renewed)
-    );
-    assert_eq!(app.grants(), 2, "when it has ended, one");
-}
-
-fn two_processes_of_a_jwt_app_make_one_request<T: Tokens>() {
-    let app = JwtInStore::over(MemoryStore::new());
-    let (one, other) = (app.process::<T>(), app.process::<T>());
-    let of_key = On::grant("jwt_bearer");
-    let gate = app.fixture.mock.gate("jwt", of_key, At::Request);
-    let (first, second) = while_held(
-        gate,
-        move || one.token().expect("a token"),
-        |_| std::thread::spawn(move || other.token().expect("a token")),
-    );
-    assert!(first.matches(&second.join().expect("it ends")));
-    assert_eq!(app.grants(), 1);
-}
-
-/// By a code under 200, as Coze may say it (protocol §4.4): it is not taken from the store again, and all that was there
-/// before, damaged or not, is replaced.
-fn a_stored_token_of_a_jwt_app_that_is_refused_is_replaced<T: Tokens>() {
-    let folder = Folder::new(&format!("jwt{}", std::any::type_name::<T>()));
-    let store = FileStore::new(&folder.0).expect("a folder");
-    let app = JwtInStore::over(store.clone());
-    let refused = app.process::<T>().token().expect("a token");
-    let tokens = app.process::<T>();
-    let fault = Fault::status(200).header("content-type", "application/json");
-    let fault = fault.body(r#"{"code":700012006,"msg":"access token invalid"}"#);
-    let _once = app
-        .fixture
-        .mock
-        .fault(On::endpoint("users_me"), fault.times(1));
-    let url = format!("{}/v1/users/me", app.fixture.mock.base_url());
-    let (status, body) = tokens.send("GET", &url, false).expect("an answer");
-    assert!(status == 200 && body.contains("\"code\":0"), "{body}");
-    let renewed = app.process::<T>().token().expect("a token");
-    assert!(!renewed.matches(&refused));
-    assert_eq!(app.grants(), 2);
-
-    std::fs::write(store.path(&app.key()), "{").expect("damaged");
-    let renewed = app.process::<T>().token().expect("a token");
-    app.fixture.prove_token(&renewed);
-    assert_eq!(app.grants(), 3);
-    let next = app.process::<T>().token().expect("a token");
-    assert!(next.matches(&renewed), "it was replaced");
-}
-
-/// The assertion is spent: what it brought is good.
-fn the_token_of_a_jwt_app_that_cannot_be_stored_is_served_and_stored_later<T: Tokens>() {
-    let full = Full::over(MemoryStore::new());
-    let app = JwtInStore::over(full.clone());
-    let tokens = app.process::<T>();
-    full.failures.store(2, Ordering::SeqCst);
-    app.fixture
-        .prove_token(&tokens.token().expect("served, and not stored"));
-    let error = tokens.close().expect_err("not stored now either");
-    assert!(matches!(error, Error::NotStored(_)), "{error}");
-    assert!(full.load(&app.key()).expect("it can be read").is_none());
-    tokens.close().expect("stored at last");
-    let next = app.process::<T>().token().expect("a token");
-    app.fixture.prove_token(&next);
-    assert_eq!(app.grants(), 1, "without another request");
-}
-
-fn the_sessions_of_a_stored_jwt_app_have_tokens_of_their_own<T: Tokens>() {
-    let app = JwtInStore::over(MemoryStore::new());
-    let tokens = app.process::<T>();
-    let own = tokens.token().expect("a token");
-    let of_user = tokens.session("alice").expect("a session").token();
-    assert!(!of_user.expect("a token").matches(&own));
-    let next = app.process::<T>().token().expect("a token");
-    assert!(next.matches(&own), "a session's is not stored in its place");
-}
-
 /// A store that fails to save as often as it is told to.
 #[derive(Clone)]
-struct Full {
+pub(crate) struct Full {
     store: MemoryStore,
     failures: Arc<AtomicUsize>,
     patience: Arc<Mutex<Duration>>,
 }
 
 impl Full {
-    fn over(store: MemoryStore) -> Self {
+    pub(crate) fn over(store: MemoryStore) -> Self {
         Self {
             store,
             failures: Arc::default(),
             patience: Arc::default(),
         }
+    }
+
+    /// So often from now on.
+    pub(crate) fn fail(&self, times: usize) {
+        self.failures.store(times, Ordering::SeqCst);
     }
 
     /// How long the last one who wanted the lock would have waited.

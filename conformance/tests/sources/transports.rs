@@ -43,17 +43,13 @@ pub(crate) trait Tokens: Clone + Send + Sync + Sized + 'static {
     ) -> Self::Logins;
     fn fixed(clock: &SharedClock, endpoints: &Endpoints, token: AccessToken) -> Self;
     fn jwt(clock: &SharedClock, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self;
-    fn jwt_stored(
-        clock: &SharedClock,
-        app: impl Into<JwtKeys>,
-        store: impl GrantStore + 'static,
-    ) -> Self;
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
         store: impl GrantStore + 'static,
     ) -> Self;
     fn workload(clock: &SharedClock, app: WorkloadApp) -> Self;
+    fn shared(self, store: impl GrantStore + 'static) -> Self;
     fn wait_when_stale(self) -> Self;
     fn session(&self, name: &str) -> Result<Self, Error>;
     fn token(&self) -> Result<AccessToken, Error>;
@@ -356,17 +352,6 @@ impl<T: Awaited> Tokens for OnTokio<T> {
         Self::over(|| TokenSource::jwt(&T::on(clock), app, grant))
     }
 
-    fn jwt_stored(
-        clock: &SharedClock,
-        app: impl Into<JwtKeys>,
-        store: impl GrantStore + 'static,
-    ) -> Self {
-        let grant = JwtGrant::new();
-        Self::over(|| {
-            TokenSource::jwt_stored(&T::on(clock), app, grant, SUBJECT, store).expect("a subject")
-        })
-    }
-
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
@@ -377,6 +362,11 @@ impl<T: Awaited> Tokens for OnTokio<T> {
 
     fn workload(clock: &SharedClock, app: WorkloadApp) -> Self {
         Self::over(|| TokenSource::workload(&T::on(clock), app))
+    }
+
+    fn shared(self, store: impl GrantStore + 'static) -> Self {
+        let source = self.source.shared(store).expect("an app's");
+        Self { source, ..self }
     }
 
     fn wait_when_stale(self) -> Self {
@@ -481,15 +471,6 @@ impl<T: Blocking> Tokens for OnThreads<T> {
         Self(TokenSource::jwt(&T::on(clock), app, grant))
     }
 
-    fn jwt_stored(
-        clock: &SharedClock,
-        app: impl Into<JwtKeys>,
-        store: impl GrantStore + 'static,
-    ) -> Self {
-        let source = TokenSource::jwt_stored(&T::on(clock), app, JwtGrant::new(), SUBJECT, store);
-        Self(source.expect("a subject"))
-    }
-
     fn stored(
         clock: &SharedClock,
         app: impl Into<RefreshApp>,
@@ -501,6 +482,10 @@ impl<T: Blocking> Tokens for OnThreads<T> {
 
     fn workload(clock: &SharedClock, app: WorkloadApp) -> Self {
         Self(TokenSource::workload(&T::on(clock), app))
+    }
+
+    fn shared(self, store: impl GrantStore + 'static) -> Self {
+        Self(self.0.shared(store).expect("an app's"))
     }
 
     fn wait_when_stale(self) -> Self {

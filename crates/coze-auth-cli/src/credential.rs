@@ -1,19 +1,21 @@
 //! The credential that a command uses, and valid tokens of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth::blocking::ureq::{Agent, Body};
 use coze_auth::blocking::{Client, TokenSource};
 use coze_auth::http::{Request, Response};
 use coze_auth::jwt::JwtGrant;
-use coze_auth::store::GrantKey;
+use coze_auth::store::{GrantKey, GrantStore, LockedGrant, StoreError};
 use coze_auth::tokens::{Event, EventKind};
 use coze_auth::whoami::User;
-use coze_auth::{Endpoints, Error, IssuedToken, Region, environment};
+use coze_auth::{Endpoints, Error, IssuedToken, Region, TokenGrant, environment};
 
 use crate::app::{self, App};
 use crate::failure::{Failure, Kind};
 use crate::interrupts;
+use crate::output;
 use crate::profile::{AppKind, Profile, ProfileName};
 use crate::store::Store;
 
@@ -110,8 +112,10 @@ impl Credential {
             }
             _ => match app::of_profile(&profile)? {
                 App::Jwt(app) => {
-                    let (grant, subject) = (JwtGrant::new(), name.as_str());
-                    TokenSource::jwt_stored(&client, app, grant, subject, store.grants())?
+                    let grants = OfProfile(store.grants(), key);
+                    TokenSource::jwt(&client, app, JwtGrant::new())
+                        .shared(grants)?
+                        .observe(tell_not_shared)
                 }
                 app => {
                     let app = app.refresh_app().ok_or_else(|| signed_out(&name))?;
@@ -155,6 +159,28 @@ impl Credential {
             store.tell_notices();
         }
         Ok(())
+    }
+}
+
+/// The token of a profile, which commands share. Two profiles of one app have a token each: what one logs out of, the other keeps.
+struct OfProfile(Arc<dyn GrantStore>, GrantKey);
+
+impl GrantStore for OfProfile {
+    fn load(&self, _: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
+        self.0.load(&self.1)
+    }
+
+    fn lock(&self, _: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        self.0.lock(&self.1, patience)
+    }
+}
+
+/// Else each command would ask Coze for a token of its own, and nobody would notice.
+fn tell_not_shared(event: &Event<'_>) {
+    if let EventKind::NotShared { error } = event.kind {
+        output::tell(format_args!(
+            "coze-auth: the next command asks for a token of its own: {error}"
+        ));
     }
 }
 

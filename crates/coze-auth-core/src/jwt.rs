@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -29,7 +30,7 @@ use crate::scope::{Parts, Scope};
 use crate::secret::Hidden;
 use crate::time::{Now, SteadyTime, UnixTime};
 use crate::token::TokenGrant;
-use crate::wire::{Outgoing, Response};
+use crate::wire::{Outgoing, Response, json};
 
 /// How long an assertion is good for. Coze names no bound and its sample uses this (protocol §3.4, §5).
 /// It has nothing to do with the life of the token.
@@ -162,16 +163,60 @@ impl JwtIssuer {
             duration_seconds: grant.ttl.map(|ttl| ttl.as_secs()),
             scope: grant.scope.as_ref().map(Scope::parts),
         };
-        let uri = match (&grant.account, &grant.enterprise) {
-            (Some(account), _) => self.endpoints.account_token(account),
-            (None, Some(enterprise)) => self.endpoints.enterprise_token(enterprise),
-            (None, None) => self.endpoints.token(),
-        };
+        let uri = self.url(grant);
         UnsignedAssertion {
             made_at: now.steady,
             lifetime: self.lifetime,
             input: claims::signing_input(self, grant, &entropy, now.unix),
             request: Outgoing::post(uri, None, &body).trading(GrantType::Assertion),
+        }
+    }
+
+    /// Everything that decides whose token such a grant gives, and what that may do, as JSON that is the same in each process: for
+    /// the name under which several of them share the token. It has no secret, and says nothing of who signs: another key of
+    /// the app, or another life of the assertion, gives the same.
+    ///
+    /// ```
+    /// # use coze_auth_core::{Endpoints, error::ConfigError, jwt::{JwtGrant, JwtIssuer}};
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let issuer = JwtIssuer::new(Endpoints::cn(), "1000000001", "key-1")?;
+    /// let alice = issuer.token_identity(&JwtGrant::new().session_name("alice")?);
+    /// assert_ne!(alice, issuer.token_identity(&JwtGrant::new().session_name("bob")?));
+    /// let renewed = issuer.with_key_id("key-2")?;
+    /// assert_eq!(alice, renewed.token_identity(&JwtGrant::new().session_name("alice")?));
+    /// # Ok(()) }
+    /// ```
+    pub fn token_identity(&self, grant: &JwtGrant) -> String {
+        #[derive(Serialize)]
+        struct TokenIdentity<'a> {
+            kind: &'static str,
+            url: &'a str,
+            client_id: &'a str,
+            audience: &'a str,
+            session_name: Option<&'a str>,
+            session_context: Option<claims::Context<'a>>,
+            scope: Option<Parts>,
+            duration_seconds: Option<u64>,
+        }
+        let identity = TokenIdentity {
+            kind: "jwt",
+            url: &self.url(grant).to_string(),
+            client_id: &self.client_id,
+            audience: &self.audience,
+            session_name: grant.session_name.as_deref(),
+            session_context: grant.session_context.as_ref().map(SessionContext::claim),
+            scope: grant.scope.as_ref().map(Scope::in_order),
+            duration_seconds: grant.ttl.map(|ttl| ttl.as_secs()),
+        };
+        json(&identity)
+    }
+
+    /// Where a grant is asked for.
+    fn url(&self, grant: &JwtGrant) -> Uri {
+        match (&grant.account, &grant.enterprise) {
+            (Some(account), _) => self.endpoints.account_token(account),
+            (None, Some(enterprise)) => self.endpoints.enterprise_token(enterprise),
+            (None, None) => self.endpoints.token(),
         }
     }
 

@@ -62,6 +62,34 @@ impl Scope {
         &self.0
     }
 
+    /// Each list in order and without repetitions, which mean nothing: a set has another order in each process.
+    pub(crate) fn in_order(&self) -> Parts {
+        let mut parts = self.0.clone();
+        let Parts {
+            account_permission,
+            attribute_constraint,
+            workspace_permission,
+            workflow_permission,
+        } = &mut parts;
+        let account = account_permission
+            .iter_mut()
+            .map(|of| &mut of.permission_list);
+        let bots = attribute_constraint
+            .iter_mut()
+            .map(|of| &mut of.connector_bot_chat_attribute.bot_id_list);
+        let workspaces = workspace_permission
+            .iter_mut()
+            .flat_map(|of| [&mut of.workspace_id_list, &mut of.permission_list]);
+        let workflows = workflow_permission
+            .iter_mut()
+            .flat_map(|of| [&mut of.workflow_id_list, &mut of.permission_list]);
+        for list in account.chain(bots).chain(workspaces).chain(workflows) {
+            list.sort_unstable();
+            list.dedup();
+        }
+        parts
+    }
+
     /// No limits yet.
     pub fn new() -> Self {
         Self::default()

@@ -19,6 +19,11 @@ pub type Request = http::Request<Body>;
 /// The whole answer, whatever its status.
 pub type Response = http::Response<Body>;
 
+/// JSON without a secret.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a struct of strings and numbers serialises")
+}
+
 /// The bytes of a message. They hold secrets, so `Debug` tells their number only, and they are
 /// zeroized when the last clone is dropped.
 ///

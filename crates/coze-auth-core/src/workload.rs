@@ -26,7 +26,7 @@ use crate::endpoint::{copied, identifier};
 use crate::error::{ConfigError, GrantType, Problem};
 use crate::flow::Call;
 use crate::secret::{ClientSecret, Hidden};
-use crate::wire::{JSON, Outgoing};
+use crate::wire::{JSON, Outgoing, json};
 
 /// A project's workload identity: which it is, the secret to prove it, and where its requests go.
 ///
@@ -106,6 +106,38 @@ impl WorkloadApp {
     /// The lane that its requests name.
     pub fn lane(&self) -> &Lane {
         &self.lane
+    }
+
+    /// Everything that decides whose token a [`grant`](Self::grant) gives, as JSON that is the same in each process: for the name under
+    /// which several of them share the token. The secret is not in it.
+    ///
+    /// ```
+    /// # use coze_auth_core::{ClientSecret, error::ConfigError, workload::{Lane, WorkloadApp, WorkloadEndpoints}};
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let app = WorkloadApp::new(WorkloadEndpoints::cn(), "0123456789abcdef", ClientSecret::new("of-the-platform")?)?;
+    /// assert!(!app.token_identity().contains("of-the-platform"));
+    /// assert_ne!(app.token_identity(), app.with_lane(Lane::new("ppe_new")?).token_identity());
+    /// # Ok(()) }
+    /// ```
+    pub fn token_identity(&self) -> String {
+        #[derive(Serialize)]
+        struct TokenIdentity<'a> {
+            kind: &'static str,
+            identity: &'a str,
+            access: &'a str,
+            outbound: Option<&'a str>,
+            client_id: &'a str,
+            lane: Option<&'a str>,
+        }
+        let identity = TokenIdentity {
+            kind: "workload",
+            identity: self.endpoints.identity(),
+            access: self.endpoints.access(),
+            outbound: self.endpoints.outbound(),
+            client_id: &self.client_id,
+            lane: self.lane.as_str(),
+        };
+        json(&identity)
     }
 
     /// Asks for an access token, in two requests: the client id and secret for an id token, and that for the access

@@ -83,6 +83,11 @@ pub enum StoreError {
         /// How long that was.
         waited: Duration,
     },
+    /// The store has not answered. What it was told to do may be done all the same.
+    Unanswered {
+        /// How long was waited.
+        waited: Duration,
+    },
     /// The store said again and again that someone else has just stored another grant, and had none to show.
     Superseded,
     /// A store of another kind failed.
@@ -126,7 +131,9 @@ impl StoreError {
             | Self::FolderOfAnother { .. }
             | Self::FolderOfAll { .. }
             | Self::MountPoint { .. } => ErrorKind::Settings,
-            Self::Locked { .. } | Self::Superseded | Self::Other(_) => ErrorKind::Wait(PAUSE),
+            Self::Locked { .. } | Self::Unanswered { .. } | Self::Superseded | Self::Other(_) => {
+                ErrorKind::Wait(PAUSE)
+            }
         }
     }
 }
@@ -195,6 +202,11 @@ impl fmt::Display for StoreError {
                 f,
                 "another process or thread has been renewing this grant for {} s; is it stopped?",
                 waited.as_secs()
+            ),
+            Self::Unanswered { waited } => write!(
+                f,
+                "the store of grants has not answered in {} s: it hangs, or is slow; look at its disk or its server",
+                waited.as_secs_f64()
             ),
             Self::Superseded => f.write_str(
                 "the store of grants refuses every write as superseded: its lock has ended, or it does not compare \

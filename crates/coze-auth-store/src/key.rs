@@ -1,6 +1,8 @@
 //! Whose grant it is.
 
 use coze_auth_core::error::ConfigError;
+use coze_auth_core::jwt::{JwtGrant, JwtIssuer};
+use coze_auth_core::workload::WorkloadApp;
 use coze_auth_core::{Endpoints, RefreshApp};
 use sha2::{Digest as _, Sha256};
 
@@ -53,6 +55,30 @@ impl GrantKey {
         })
     }
 
+    /// The token that a JWT app is given by such a grant, shared by all processes that ask for the same. Whatever decides whose
+    /// token it is decides the key, as a digest in the place of the subject: API base, app, audience, account or enterprise, session, scope, life. So
+    /// another grant never finds the token of this one. The key that signs does not count.
+    pub fn jwt(issuer: &JwtIssuer, grant: &JwtGrant) -> Self {
+        let api_base = issuer.endpoints().api_base().to_owned();
+        Self::shared(api_base, issuer.client_id(), &issuer.token_identity(grant))
+    }
+
+    /// The token of a workload, shared as that of a JWT app: the key has its client id, its endpoints and its lane. The secret does not count.
+    pub fn workload(app: &WorkloadApp) -> Self {
+        let api_base = app.endpoints().api().api_base().to_owned();
+        Self::shared(api_base, app.client_id(), &app.token_identity())
+    }
+
+    fn shared(api_base: String, client_id: &str, identity: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(identity).into();
+        Self {
+            api_base,
+            client_id: client_id.to_owned(),
+            // The white space before it keeps it apart from any subject of an application's own, which may not begin so.
+            subject: format!(" shared {}", hex(&digest)),
+        }
+    }
+
     /// The API base, without a slash at its end.
     pub fn api_base(&self) -> &str {
         &self.api_base
@@ -63,7 +89,7 @@ impl GrantKey {
         &self.client_id
     }
 
-    /// Who logged in.
+    /// Who logged in; of a shared token what it is shared for, as a digest.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -77,9 +103,10 @@ impl GrantKey {
             hash.update(part);
         }
         let digest: [u8; 32] = hash.finalize().into();
-        digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&digest[..16])
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

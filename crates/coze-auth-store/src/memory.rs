@@ -12,7 +12,7 @@ use crate::sync::{Condvar, Mutex, locked};
 use crate::{GrantKey, StoreError};
 
 /// Grants that are gone when the process ends: for tests, and where a new login costs nothing. Clones are the
-/// same store.
+/// same store. A grant that has ended and has no refresh token, as of a session that nobody asks for any more, is dropped by and by.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,6 +41,24 @@ struct Shelf {
 struct Kept {
     grants: HashMap<GrantKey, TokenGrant>,
     locked: HashSet<GrantKey>,
+    /// With so many grants it is looked for those that are of no use any more.
+    full_at: usize,
+}
+
+/// So many grants are kept without a look at them.
+const FEW: usize = 1_024;
+
+impl Kept {
+    /// By the clock of who stores this one: the store has none. Each look makes room for as many as stay, so it costs a grant little.
+    fn insert(&mut self, key: GrantKey, grant: TokenGrant) {
+        if self.grants.len() >= self.full_at.max(FEW) {
+            let now = grant.issued_at;
+            self.grants
+                .retain(|_, kept| kept.refresh_token.is_some() || now < kept.expires_at);
+            self.full_at = 2 * self.grants.len();
+        }
+        self.grants.insert(key, grant);
+    }
 }
 
 impl MemoryStore {
@@ -84,9 +102,7 @@ impl LockedGrant for Held {
 
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
         // Nobody can have come in between: the lock has no lease.
-        locked(&self.shelf.kept)
-            .grants
-            .insert(self.key.clone(), grant.clone());
+        locked(&self.shelf.kept).insert(self.key.clone(), grant.clone());
         Ok(Saved::Stored)
     }
 

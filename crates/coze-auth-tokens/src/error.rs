@@ -48,6 +48,9 @@ pub enum Error {
     NotAJwtApp,
     /// This source is not a workload's, so it has no integrations and no project variables.
     NotAWorkload,
+    /// This source has no token that processes can share: its token is of the console, which all have that know it, or of a login,
+    /// which rests in a store already.
+    NothingToShare,
     /// The key is another app's than the one whose key it was to replace.
     OtherApp {
         /// The id of the app that it is of.
@@ -157,6 +160,7 @@ impl Error {
             Self::NotALogin
             | Self::NotAJwtApp
             | Self::NotAWorkload
+            | Self::NothingToShare
             | Self::OtherOrigin { .. }
             | Self::RefusedElsewhere { .. }
             | Self::NoRuntime
@@ -278,6 +282,10 @@ impl fmt::Display for Error {
             Self::NotAJwtApp => {
                 f.write_str("this token source is not a JWT app's, so it has no sessions")
             }
+            Self::NothingToShare => f.write_str(
+                "this source has no token that processes can share: only those of a JWT app and of a workload are; a login rests in \
+                 its store already",
+            ),
             Self::NotAWorkload => f.write_str(
                 "this token source is not a workload's, so it has no integrations and no project variables",
             ),

@@ -170,10 +170,6 @@ impl<A> JwtKeys<A> {
 }
 
 impl Keys {
-    pub(crate) fn endpoints(&self) -> &Endpoints {
-        &self.ring.endpoints
-    }
-
     /// The id of the app.
     pub(crate) fn client_id(&self) -> &str {
         &self.ring.client_id

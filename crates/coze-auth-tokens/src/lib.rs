@@ -10,7 +10,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`TokenSource`] | a valid token at any moment, and requests that have it: `token`, `send_with`, `whoami`, `session`, `install`, `close` |
+//! | [`TokenSource`] | a valid token at any moment, and requests that have it: `token`, `send_with`, `whoami`, `session`, `shared`, `install`, `close` |
 //! | [`JwtKeys`], `tokio::AsyncSigner` | a JWT app's key that is replaced while the program runs, or lies in a KMS |
 //! | [`Error`] | why there is none, and what to do: [`kind`](Error::kind) |
 //! | [`Event`] | what [`observe`](TokenSource::observe) tells: each renewal, when its token ends; `trace` logs it (feature `tracing`) |
@@ -122,6 +122,7 @@ mod signing;
 mod slot;
 mod source;
 mod sync;
+mod time_limited;
 mod token_source;
 #[cfg(feature = "tokio")]
 pub mod tokio;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use coze_auth_core::error::GrantType;
 use coze_auth_core::{ClockSkew, UnixTime};
+use coze_auth_store::StoreError;
 
 use crate::Error;
 
@@ -73,7 +74,7 @@ pub struct Event<'a> {
 pub enum EventKind<'a> {
     /// A renewal has begun.
     Begun,
-    /// Coze has given a new token. Where grants are stored, it is stored.
+    /// Coze has given a new token: that of a JWT app was signed for here. Where grants are stored, it is stored.
     Done {
         /// When the new token ends, by Coze's clock.
         expires_at: UnixTime,
@@ -83,7 +84,7 @@ pub enum EventKind<'a> {
         requests: u32,
     },
     /// The store had a token that need not be renewed: another process has renewed it, somebody has logged in, or what
-    /// could not be stored before is stored now.
+    /// could not be stored before is stored now. Of a token that is [shared](crate::TokenSource::shared) it says that nothing was signed here.
     Taken {
         /// When that token ends, by Coze's clock.
         expires_at: UnixTime,
@@ -119,6 +120,12 @@ pub enum EventKind<'a> {
         next_try: Option<Duration>,
         /// When the token ends that callers are given meanwhile, by Coze's clock. None if there is none.
         expires_at: Option<UnixTime>,
+    },
+    /// The store of a token that is [shared](crate::TokenSource::shared) could not be used, and nobody has lost anything by it: this process asks
+    /// for a token of its own, or could not hand on the one that it was given. The next renewal tries again.
+    NotShared {
+        /// Why.
+        error: &'a StoreError,
     },
     /// A grant was stored.
     Stored {
@@ -210,6 +217,9 @@ impl fmt::Display for EventKind<'_> {
                     None => f.write_str(", without a token")?,
                 }
                 write!(f, ": {error}")
+            }
+            Self::NotShared { error } => {
+                write!(f, "the token is not shared with other processes: {error}")
             }
             Self::Stored { took } => write!(f, "stored in {:.3} s", secs(took)),
             Self::ClockSkew(skew) => skew.fmt(f),

@@ -11,6 +11,8 @@
 //!       store the new grant, then publish it, then let go ──▶ Done
 //! ```
 
+mod sharing;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +63,8 @@ pub struct Refresh {
     clock_skew: Option<ClockSkew>,
     /// How long storing took, each time.
     stored: Vec<Duration>,
+    /// Why a token that other processes share is this one's own.
+    not_shared: Option<StoreError>,
 }
 
 /// What a renewal wants next.
@@ -107,6 +111,7 @@ impl Refresh {
             taken: false,
             clock_skew: None,
             stored: Vec::new(),
+            not_shared: None,
         }
     }
 
@@ -227,10 +232,10 @@ impl Refresh {
     async fn before(&mut self) -> Result<Before, Error> {
         let source = self.source.clone();
         let Some((key, store)) = source.place() else {
-            return self.renewal().map(Before::Send);
+            return self.before_alone_or_shared().await;
         };
         if source.shared.unsaved().is_none() {
-            let stored = source.readable(store.0.load(key).await)?;
+            let stored = store.0.load(key).await?;
             if let Some(grant) = self.newer(stored) {
                 return Ok(Before::Have(grant));
             }
@@ -242,8 +247,7 @@ impl Refresh {
             let (_, stored) = source.keep(&mut **held, unsaved).await?;
             self.stored.extend(stored);
         }
-        let loaded = held.load().await;
-        let before = match source.readable(loaded) {
+        let before = match held.load().await {
             Ok(stored) => {
                 let token = refresh_token_of(stored.as_ref());
                 self.take_up(stored, token)
@@ -282,7 +286,7 @@ impl Refresh {
         let now = self.source.now();
         let is_rejected =
             |known: &Known| known.rejected && known.token.matches(&stored.access_token);
-        if self.known.as_ref().is_some_and(is_rejected) {
+        if self.known.as_ref().is_some_and(is_rejected) || self.is_older_than_refused(&stored) {
             return None;
         }
         let validity = self.source.policy().validity(&stored);
@@ -322,7 +326,7 @@ impl Refresh {
                 }
                 _ => Err(Error::LoginNeeded(GrantKey::clone(key))),
             },
-            Kind::Workload(app) => Ok(Renewal::workload(app.grant())),
+            Kind::Workload(workload) => Ok(Renewal::workload(workload.app.grant())),
             Kind::Fixed | Kind::Logins { .. } => Err(Error::NotALogin),
         }
     }
@@ -331,10 +335,13 @@ impl Refresh {
     /// is good, and the next calls for a token try to store it before anything else.
     async fn keep(mut self, grant: TokenGrant) -> Next {
         self.clock_skew = grant.clock_skew;
+        if !self.source.is_stored() {
+            self.share(&grant).await;
+            return self.end(Ok(grant));
+        }
         let Some(held) = &mut self.held else {
             return self.end(Ok(grant));
         };
-        // A JWT app's replaces whatever there is, as a login's does.
         let from = self.sent.clone();
         let kept = self.source.keep(&mut **held, Unsaved { from, grant }).await;
         let kept = kept.map(|(grant, stored)| {
@@ -383,6 +390,9 @@ impl Refresh {
         (self.held, self.turn) = (None, None);
         if let Some(skew) = self.clock_skew {
             self.tell(now, EventKind::ClockSkew(skew));
+        }
+        if let Some(error) = &self.not_shared {
+            self.tell(now, EventKind::NotShared { error });
         }
         for &took in &self.stored {
             self.tell(now, EventKind::Stored { took });
@@ -450,17 +460,6 @@ impl Source {
         match self.kind {
             Kind::Workload(_) => 2,
             _ => 1,
-        }
-    }
-
-    /// A damaged grant of a JWT app is replaced by another one: nothing is lost with it.
-    fn readable(
-        &self,
-        loaded: Result<Option<TokenGrant>, StoreError>,
-    ) -> Result<Option<TokenGrant>, StoreError> {
-        match loaded {
-            Err(StoreError::Corrupt { .. }) if self.is_of_jwt_app() => Ok(None),
-            loaded => loaded,
         }
     }
 

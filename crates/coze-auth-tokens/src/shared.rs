@@ -40,6 +40,7 @@ pub enum Ask {
 /// The access token that a renewal replaces.
 pub(crate) struct Known {
     pub(crate) token: AccessToken,
+    pub(crate) expires_at: UnixTime,
     /// The API has refused it.
     pub(crate) rejected: bool,
 }
@@ -548,6 +549,7 @@ impl State {
     fn known(&self) -> Option<Known> {
         self.cache.grant().map(|grant| Known {
             token: grant.access_token.clone(),
+            expires_at: grant.expires_at,
             rejected: self.cache.is_rejected(),
         })
     }

@@ -19,6 +19,7 @@ use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::signing::Signing;
 use crate::slot::Slot;
+use crate::sync::{Mutex, locked};
 use crate::turns::Turns;
 use crate::wait::Waiting;
 
@@ -74,7 +75,7 @@ pub struct Source {
 pub(crate) enum Kind {
     Fixed,
     Jwt(Jwt),
-    Workload(Box<WorkloadApp>),
+    Workload(Box<Workload>),
     /// An app and its store, of which [`Source::login_of`] makes the sources of its users. It gives no token itself.
     Logins {
         app: Arc<RefreshApp>,
@@ -89,30 +90,47 @@ pub(crate) enum Kind {
 
 /// A JWT app, and what its tokens are for: all sessions of a source share both, but for their names.
 pub(crate) struct Jwt {
-    of_all: Arc<(Keys, JwtGrant)>,
+    of_all: Arc<JwtOfAll>,
     session: Option<Arc<str>>,
-    /// Where its tokens rest until they end, if other processes are to find them.
-    place: Option<Box<(GrantKey, Store)>>,
 }
+
+struct JwtOfAll {
+    keys: Keys,
+    grant: JwtGrant,
+    shared_in: SharedIn,
+}
+
+pub(crate) struct Workload {
+    pub(crate) app: WorkloadApp,
+    shared_in: SharedIn,
+}
+
+/// The store in which other processes find the tokens, if they share them.
+type SharedIn = Mutex<Option<Store>>;
 
 impl Jwt {
     /// The keys of the app.
     pub(crate) fn keys(&self) -> &Keys {
-        &self.of_all.0
+        &self.of_all.keys
+    }
+
+    fn grant(&self) -> JwtGrant {
+        let grant = self.of_all.grant.clone();
+        match &self.session {
+            Some(name) => {
+                let named = grant.session_name(&**name);
+                named.expect("checked when it was made")
+            }
+            None => grant,
+        }
     }
 
     /// Asks for a token, signed with this key, where a request may take `timeout`. One attempt.
     pub(crate) fn signing(&self, key: JwtKey, entropy: Entropy, timeout: Duration) -> Signing {
-        let (keys, grant) = &*self.of_all;
-        let mut grant = grant.clone();
-        if let Some(name) = &self.session {
-            let named = grant.session_name(&**name);
-            grant = named.expect("checked when it was made");
-        }
         Signing {
             key,
-            limit: keys.limit(timeout),
-            grant,
+            limit: self.keys().limit(timeout),
+            grant: self.grant(),
             entropy,
         }
     }
@@ -150,39 +168,14 @@ impl Source {
         timeout: Duration,
         clock: Clock,
     ) -> Self {
-        Self::jwt_at(keys.into().into_inner(), grant, None, timeout, clock)
-    }
-
-    /// A JWT app's tokens, for one kind of grant, which rest in the store until they end. Those of its sessions do not.
-    ///
-    /// # Errors
-    ///
-    /// As for [`GrantKey::of`].
-    pub fn jwt_stored<A>(
-        keys: impl Into<JwtKeys<A>>,
-        grant: JwtGrant,
-        subject: impl Into<String>,
-        store: Store,
-        timeout: Duration,
-        clock: Clock,
-    ) -> Result<Self, ConfigError> {
-        let keys = keys.into().into_inner();
-        let key = GrantKey::of(keys.endpoints(), keys.client_id(), subject)?;
-        let place = Some(Box::new((key, store)));
-        Ok(Self::jwt_at(keys, grant, place, timeout, clock))
-    }
-
-    fn jwt_at(
-        keys: Keys,
-        grant: JwtGrant,
-        place: Option<Box<(GrantKey, Store)>>,
-        timeout: Duration,
-        clock: Clock,
-    ) -> Self {
+        let of_all = JwtOfAll {
+            keys: keys.into().into_inner(),
+            grant,
+            shared_in: SharedIn::default(),
+        };
         let kind = Kind::Jwt(Jwt {
-            of_all: Arc::new((keys, grant)),
+            of_all: Arc::new(of_all),
             session: None,
-            place,
         });
         let turns = Self::turns(timeout, &clock);
         Self::new(kind, Slot::hot(), turns, timeout, clock)
@@ -191,7 +184,10 @@ impl Source {
     /// A workload's tokens.
     pub fn workload(app: WorkloadApp, timeout: Duration, clock: Clock) -> Self {
         let turns = Self::turns(timeout, &clock);
-        let kind = Kind::Workload(Box::new(app));
+        let kind = Kind::Workload(Box::new(Workload {
+            app,
+            shared_in: SharedIn::default(),
+        }));
         Self::new(kind, Slot::hot(), turns, timeout, clock)
     }
 
@@ -239,6 +235,37 @@ impl Source {
         }
     }
 
+    /// Shares its tokens, and those of all its sessions, with every process that has this store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingToShare`] if its tokens are neither of a JWT app nor of a workload.
+    pub fn share(&self, store: Store) -> Result<(), Error> {
+        let shared_in = self.shared_in().ok_or(Error::NothingToShare)?;
+        *locked(shared_in) = Some(store);
+        Ok(())
+    }
+
+    fn shared_in(&self) -> Option<&SharedIn> {
+        match &self.kind {
+            Kind::Jwt(jwt) => Some(&jwt.of_all.shared_in),
+            Kind::Workload(workload) => Some(&workload.shared_in),
+            Kind::Fixed | Kind::Logins { .. } | Kind::Stored { .. } => None,
+        }
+    }
+
+    /// Where its token is found by other processes, if they share it. The key is made anew each time: a hundred thousand sessions
+    /// need not keep one.
+    pub(crate) fn shared_place(&self) -> Option<(GrantKey, Store)> {
+        let store = locked(self.shared_in()?).clone()?;
+        let key = match &self.kind {
+            Kind::Jwt(jwt) => GrantKey::jwt(jwt.keys().first().issuer(), &jwt.grant()),
+            Kind::Workload(workload) => GrantKey::workload(&workload.app),
+            Kind::Fixed | Kind::Logins { .. } | Kind::Stored { .. } => return None,
+        };
+        Some((key, store))
+    }
+
     /// Tells this observer what happens to its tokens and to those of the sessions that are made of it:
     /// [`observe`](crate::TokenSource::observe).
     pub fn observe(&self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) {
@@ -256,11 +283,13 @@ impl Source {
         let (client_id, grant_type, subject) = match &self.kind {
             Kind::Fixed | Kind::Logins { .. } => return,
             Kind::Jwt(jwt) => (
-                jwt.of_all.0.client_id(),
+                jwt.keys().client_id(),
                 GrantType::Assertion,
                 jwt.session.as_deref(),
             ),
-            Kind::Workload(app) => (app.client_id(), GrantType::ClientCredentials, None),
+            Kind::Workload(workload) => {
+                (workload.app.client_id(), GrantType::ClientCredentials, None)
+            }
             Kind::Stored { key, .. } => (
                 key.client_id(),
                 GrantType::RefreshToken,
@@ -476,17 +505,16 @@ impl Source {
         self.is_stored() && (self.running().is_some() || self.has_unsaved())
     }
 
-    /// Whether its grant rests in a store, so that a renewal must not be lost.
+    /// Whether it is a login's, which rests in a store, so that a renewal must not be lost.
     pub fn is_stored(&self) -> bool {
         self.place().is_some()
     }
 
-    /// Where its grant rests, if it does.
+    /// Where its grant rests, if it is a login's.
     pub(crate) fn place(&self) -> Option<(&GrantKey, &Store)> {
         match &self.kind {
             Kind::Stored { key, store, .. } => Some((key, store)),
-            Kind::Jwt(jwt) => jwt.place.as_deref().map(|(key, store)| (key, store)),
-            Kind::Fixed | Kind::Workload(_) | Kind::Logins { .. } => None,
+            Kind::Fixed | Kind::Jwt(_) | Kind::Workload(_) | Kind::Logins { .. } => None,
         }
     }
 
@@ -497,7 +525,7 @@ impl Source {
     /// [`Error::NotAWorkload`].
     pub(crate) fn workload_app(&self) -> Result<&WorkloadApp, Error> {
         match &self.kind {
-            Kind::Workload(app) => Ok(app),
+            Kind::Workload(workload) => Ok(&workload.app),
             _ => Err(Error::NotAWorkload),
         }
     }
@@ -516,7 +544,6 @@ impl Source {
         let kind = Kind::Jwt(Jwt {
             of_all: jwt.of_all.clone(),
             session: Some(name.clone()),
-            place: None,
         });
         Ok((name, self.one_of_many(kind)))
     }
@@ -669,11 +696,11 @@ impl fmt::Debug for Source {
             Kind::Fixed => f.write_str("Fixed"),
             Kind::Jwt(jwt) => f
                 .debug_tuple("Jwt")
-                .field(&jwt.of_all.0)
-                .field(&jwt.of_all.1)
+                .field(&jwt.of_all.keys)
+                .field(&jwt.of_all.grant)
                 .field(&jwt.session)
                 .finish(),
-            Kind::Workload(app) => f.debug_tuple("Workload").field(app).finish(),
+            Kind::Workload(workload) => f.debug_tuple("Workload").field(&workload.app).finish(),
             Kind::Logins { .. } => f.write_str("Logins"),
             Kind::Stored { key, .. } => f.debug_tuple("Stored").field(key).finish(),
         }

@@ -29,6 +29,7 @@ use crate::shared::Ask;
 use crate::slot::{self, COPIES};
 use crate::source::{Clock, Source};
 use crate::sync::{Mutex, locked};
+use crate::time_limited::TimeLimited;
 use crate::{Error, JwtKeys};
 
 /// Gives a valid token at any moment, to any number of callers. Clones share everything; keep one in a struct
@@ -158,36 +159,14 @@ where
     /// A JWT app's tokens. For many end users take one such source and [`session`](Self::session). An app whose key is replaced
     /// while the program runs is a [`JwtKeys`].
     ///
-    /// The key signs on a thread that may block, within the time that a request may take.
+    /// The key signs on a thread that may block, within the time that a request may take. Other processes ask for tokens of their own,
+    /// unless they are [shared](Self::shared).
     pub fn jwt(transport: &D::Transport, app: impl Into<JwtKeys>, grant: JwtGrant) -> Self {
         Self::of_keys(transport, app.into(), grant)
     }
 
-    /// Like [`jwt`](Self::jwt), whose tokens rest in the store until they end: for programs that run for a moment, each of
-    /// which would ask for a token of its own. `subject` is your own name for them; sources with another [`JwtGrant`] take
-    /// another one. Those of its [sessions](Self::session) are not stored.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Core`] if the subject is empty, has white space around it or invisible characters.
-    pub fn jwt_stored(
-        transport: &D::Transport,
-        app: impl Into<JwtKeys>,
-        grant: JwtGrant,
-        subject: impl Into<String>,
-        store: impl GrantStore + 'static,
-    ) -> Result<Self, Error> {
-        let driver = D::over(transport.clone());
-        let keys = app.into();
-        let endpoints = keys.endpoints().clone();
-        let (timeout, clock) = (driver.timeout(), clock(&driver));
-        let store = D::store(Arc::new(store));
-        let source = Source::jwt_stored(keys, grant, subject, store, timeout, clock)?;
-        Ok(Self::over(driver, &endpoints, source))
-    }
-
     /// The tokens of a workload: a project on Coze's coding platform (扣子编程). Each is asked for anew, in two requests, and none
-    /// is shared with another source, whatever its identity or lane.
+    /// is shared with another source, whatever its identity or lane, unless you [say so](Self::shared).
     ///
     /// They may be sent to the origins of the outbound endpoint and of the one that gives them, unless
     /// [another](Self::allow_origin) is allowed.
@@ -264,6 +243,65 @@ impl<D: Driver> TokenSource<D> {
     pub fn wait_when_stale(mut self) -> Self {
         self.wait_when_stale = true;
         self
+    }
+
+    /// Shares the tokens of this JWT app, its [sessions](Self::session)' too, or of this workload with all processes that have the store:
+    /// one that any of them was given is used by all until it is stale, so a fleet signs once for each user and life of a token, and a
+    /// program that runs for a moment takes up what the one before it was given. It counts for all clones, from the next renewal on.
+    ///
+    /// The key of a token is made of all that decides whose it is ([`GrantKey::jwt`], [`GrantKey::workload`]), so a store may be shared by
+    /// any number of apps, and another [`JwtGrant`] never finds the token of this one. Neither the private key nor the secret nor an
+    /// id token is ever in the store; the access tokens are.
+    ///
+    /// Nothing is lost by a second signature, so the store is a help and not a condition. Where it cannot be read, locked or
+    /// written, or takes its time, the process asks for a token of its own, [observers](Self::observe) are told so
+    /// ([`EventKind::NotShared`](crate::EventKind::NotShared)), and the next renewal tries the store again. One answer of the store is waited for
+    /// for a sixth of a request's timeout, and for five seconds at most; who else signs just now, for the timeout of a request (30 s, unless the client was
+    /// given another).
+    ///
+    /// ```
+    /// use coze_auth_tokens::blocking::{self, TokenSource};
+    /// use coze_auth_tokens::core::{Endpoints, jwt::{JwtApp, JwtGrant}};
+    /// use coze_auth_tokens::store::MemoryStore;
+    ///
+    /// # use coze_auth_tokens::core::error::SigningError;
+    /// # use coze_auth_tokens::core::jwt::Signer;
+    /// # struct Key;
+    /// # impl Signer for Key {
+    /// #     fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> { Ok(vec![7; 256]) }
+    /// # }
+    /// # use coze_auth_tokens::{SendError, core::{Request, Response}};
+    /// # #[derive(Clone)]
+    /// # struct MyTransport(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+    /// # impl blocking::Transport for MyTransport {
+    /// #     fn send(&self, _: Request) -> Result<Response, SendError> {
+    /// #         let number = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    /// #         let answer = format!(r#"{{"access_token":"a{number}","expires_in":4000000000,"token_type":"Bearer"}}"#);
+    /// #         Ok(Response::new(answer.into_bytes().into()))
+    /// #     }
+    /// # }
+    /// # fn main() -> Result<(), coze_auth_tokens::Error> {
+    /// # let transport = MyTransport(Default::default());
+    /// let store = MemoryStore::new(); // one that your processes have in common
+    /// let app = JwtApp::new(Endpoints::cn(), "1000000001", "key-1", Key)?;
+    /// let process = || TokenSource::jwt(&transport, app.clone(), JwtGrant::new()).shared(store.clone());
+    /// let (one, another) = (process()?, process()?);
+    /// assert!(one.token()?.matches(&another.token()?)); // one signature for both
+    /// assert!(!one.session("alice")?.token()?.matches(&one.token()?)); // each user has a token of their own
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingToShare`] if this is a source of a token of the console or of a login.
+    pub fn shared(self, store: impl GrantStore + 'static) -> Result<Self, Error> {
+        self.shared_in(D::store(Arc::new(store)))
+    }
+
+    pub(crate) fn shared_in(self, store: Store) -> Result<Self, Error> {
+        let store = TimeLimited::store(&self.handle.driver, store);
+        self.source().share(store)?;
+        Ok(self)
     }
 
     /// Tells `observer` what happens to the tokens of this source, its clones and its sessions, from now on: each renewal,

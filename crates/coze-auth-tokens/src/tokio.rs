@@ -519,6 +519,15 @@ impl<T: Transport + Clone + 'static> crate::TokenSource<Tokio<T>> {
         Self::in_store(transport, app.into(), subject, Store::awaited(store))
     }
 
+    /// Like [`shared`](crate::TokenSource::shared), in a store that is awaited.
+    ///
+    /// # Errors
+    ///
+    /// As for [`shared`](crate::TokenSource::shared).
+    pub fn shared_async(self, store: impl AsyncGrantStore + 'static) -> Result<Self, Error> {
+        self.shared_in(Store::awaited(store))
+    }
+
     /// A valid token.
     ///
     /// # Errors

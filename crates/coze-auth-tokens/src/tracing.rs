@@ -11,7 +11,7 @@ use crate::{Error, Event, EventKind};
 /// | level | what |
 /// |---|---|
 /// | `ERROR` | a renewal that failed or was refused, where the settings are wrong |
-/// | `WARN` | any other, and clocks that are apart |
+/// | `WARN` | any other, clocks that are apart, and a shared token whose store cannot be used |
 /// | `INFO` | a renewal for which somebody has to log in first, a token that the API has refused, a session that was evicted with a fresh token |
 /// | `DEBUG` | all that is as it should be |
 ///
@@ -93,6 +93,9 @@ pub fn trace(event: &Event<'_>) {
                 _ if refused => log_failure!(WARN, "renewal refused"),
                 _ => log_failure!(WARN, "renewal failed"),
             }
+        }
+        EventKind::NotShared { error } => {
+            log!(WARN, "token not shared", error = field::display(error))
         }
         EventKind::Stored { took } => log!(DEBUG, "grant stored", took = took.as_secs_f64()),
         EventKind::ClockSkew(skew) => log!(WARN, "clocks are apart", ahead = skew.as_secs()),

@@ -40,7 +40,7 @@ struct Claims<'a> {
 }
 
 #[derive(Serialize)]
-struct Context<'a> {
+pub(super) struct Context<'a> {
     device_info: DeviceInfo<'a>,
 }
 
@@ -53,7 +53,7 @@ struct DeviceInfo<'a> {
 }
 
 impl SessionContext {
-    fn claim(&self) -> Context<'_> {
+    pub(super) fn claim(&self) -> Context<'_> {
         let (device_id, custom_consumer) = match self {
             Self::Device(id) => (Some(id.as_str()), None),
             Self::Consumer(name) => (None, Some(name.as_str())),
