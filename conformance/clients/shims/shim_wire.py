@@ -87,7 +87,8 @@ class Handles(dict):
 
 class Shim:
     """`about` answers hello; `error` makes an exception the protocol's; `case(base_url, debug)` gives an object with a
-    method for each operation, its dots as underscores, in which `name` is the protocol's `as`."""
+    method for each operation, its dots as underscores, in which `name` is the protocol's `as`; with `end` if the library asks
+    to be closed."""
 
     def __init__(self, about, case, error):
         self.about, self.case, self.error, self.current = about, case, error, None
@@ -161,6 +162,7 @@ class Shim:
         while True:
             number, CLOCK.now, op, args = requests.get()
             if op == "process.end":
+                getattr(self.current, "end", lambda: None)()
                 self.current = None
                 return send({"id": number, "ok": {}})
             send({"id": number, **self.outcome(self.operate, op, args)})

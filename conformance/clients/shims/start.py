@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
 from install import Trouble, coze_api, cozepy, go_program, java_program, without_proxy  # noqa: E402
 
-SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "example", "first", "first-go", "first-java"]
+SHIMS = ["cozepy", "cozepy-async", "coze-api", "coze-go", "coze-java", "coze-workload-identity", "example", "first", "first-go", "first-java"]
 
 
 def coze_go():
@@ -40,6 +40,8 @@ def command(name):
         return [*java_program("first-shim", [HERE / "FirstShim.java"], "coze"), "FirstShim"], without_proxy()
     if name in ("example", "first"):
         return [sys.executable, "-B", str(HERE / f"{name}_shim.py")], without_proxy()
+    if name == "coze-workload-identity":
+        return [str(cozepy()), "-B", str(HERE / "coze_workload_identity_shim.py")], without_proxy()
     more = ["--async"] if name == "cozepy-async" else []
     return [str(cozepy()), "-B", str(HERE / "cozepy_shim.py"), *more], without_proxy()
 
