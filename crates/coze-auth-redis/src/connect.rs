@@ -15,8 +15,8 @@ use redis::{
     AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value,
     from_redis_value_ref,
 };
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -37,6 +37,16 @@ pub(crate) struct Link {
     driver: JoinHandle<()>,
 }
 
+impl Link {
+    /// The connection was lost, or nothing was answered in time.
+    pub(crate) fn lost(&self, error: RedisError) -> ConnectError {
+        ConnectError::Network {
+            to: self.hello.address.clone(),
+            cause: Arc::new(io::Error::other(error)),
+        }
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.driver.abort();
@@ -48,7 +58,6 @@ impl Drop for Link {
 pub(crate) struct Hello {
     /// Where it is.
     pub(crate) address: String,
-    pub(crate) version: String,
     /// `standalone`, `cluster` or `sentinel`.
     pub(crate) mode: String,
     /// `master` or `replica`.
@@ -63,6 +72,7 @@ pub(crate) async fn connect(
     options: &RedisOptions,
     config: AsyncConnectionConfig,
 ) -> Result<Link, ConnectError> {
+    options.validated()?;
     let connecting = async {
         let address = match &options.place {
             Place::At(address) => address.clone(),
@@ -86,6 +96,7 @@ pub(crate) async fn connect(
         Err(_) => Err(ConnectError::Timeout {
             to: options.place.to_string(),
             after: options.connect_within,
+            tls: options.tls,
         }),
     }
 }
@@ -108,7 +119,11 @@ async fn primary(
             Ok(Err(error)) => last = Some(error),
             Err(_) => {
                 let to = address.to_string();
-                last = Some(ConnectError::Timeout { to, after: share });
+                last = Some(ConnectError::Timeout {
+                    to,
+                    after: share,
+                    tls: options.tls,
+                });
             }
         }
     }
@@ -158,8 +173,7 @@ async fn open(
         // Only RESP3 notices a lost connection without a call, and has messages on the same connection.
         .set_protocol(ProtocolVersion::RESP3)
         // `CLIENT SETINFO` would be one more right, or a line in the server's `ACL LOG` for each connection.
-        .set_skip_set_lib_name()
-        .set_db(database.into());
+        .set_skip_set_lib_name();
     if let Some(username) = &login.username {
         info = info.set_username(username);
     }
@@ -167,32 +181,41 @@ async fn open(
         info = info.set_password(password.as_str());
     }
     let stream = stream(options, address).await?;
-    let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
+    let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
         .await
         .map_err(|error| ConnectError::of(address, options.tls, error))?;
-    let driver = tokio::spawn(driver);
-    let hello: HashMap<String, Value> = match redis::cmd("HELLO").query_async(&mut connection).await
-    {
-        Ok(hello) => hello,
-        Err(error) => {
-            driver.abort();
-            return Err(ConnectError::of(address, options.tls, error));
-        }
+    let mut link = Link {
+        connection,
+        hello: Hello::default(),
+        driver: tokio::spawn(driver),
     };
+    let hello: HashMap<String, Value> = redis::cmd("HELLO")
+        .query_async(&mut link.connection)
+        .await
+        .map_err(|error| ConnectError::of(address, options.tls, error))?;
     let text = |name: &str| match hello.get(name) {
         Some(value) => from_redis_value_ref(value).unwrap_or_default(),
         None => String::new(),
     };
-    Ok(Link {
-        hello: Hello {
-            address: address.to_string(),
-            version: text("version"),
-            mode: text("mode"),
-            role: text("role"),
-        },
-        connection,
-        driver,
-    })
+    link.hello = Hello {
+        address: address.to_string(),
+        mode: text("mode"),
+        role: text("role"),
+    };
+    if database != 0 {
+        // Not by the client library, which keeps the code of a refusal to itself.
+        let selected: Result<(), RedisError> = redis::cmd("SELECT")
+            .arg(database)
+            .query_async(&mut link.connection)
+            .await;
+        selected.map_err(
+            |error| match ConnectError::of(address, options.tls, error) {
+                ConnectError::Answer { to, .. } => ConnectError::Database { to, database },
+                other => other,
+            },
+        )?;
+    }
+    Ok(link)
 }
 
 async fn stream(
@@ -240,6 +263,8 @@ pub enum ConnectError {
         to: String,
         /// How long was waited.
         after: Duration,
+        /// Whether TLS was spoken.
+        tls: bool,
     },
     /// The server closed the connection before the login was done.
     Closed {
@@ -254,6 +279,13 @@ pub enum ConnectError {
         to: String,
         /// Its code: `WRONGPASS`, `NOAUTH`, `NOPERM`.
         code: String,
+    },
+    /// The server does not have this database.
+    Database {
+        /// Which server.
+        to: String,
+        /// The number of the database.
+        database: u32,
     },
     /// The server answered the login with something else.
     Answer {
@@ -323,6 +355,7 @@ impl ConnectError {
             Self::NoSentinel { last, .. } => last.kind(),
             Self::Settings(_)
             | Self::Login { .. }
+            | Self::Database { .. }
             | Self::Cluster { .. }
             | Self::Sentinel { .. }
             | Self::NotASentinel { .. } => ErrorKind::Settings,
@@ -342,6 +375,7 @@ enum Obstacle {
     Name,
     Time,
     Asks,
+    Refuses,
     NotTls,
     Other,
 }
@@ -353,7 +387,8 @@ impl Obstacle {
         };
         match inner.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidCertificate(error)) => match error {
-                CertificateError::UnknownIssuer => Self::Issuer,
+                // A CA that was made anew under its old name is a bad signature.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Issuer,
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => Self::Name,
                 CertificateError::Expired
@@ -363,11 +398,21 @@ impl Obstacle {
                 _ => Self::Other,
             },
             Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
-            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => Self::Asks,
-            Some(_) => Self::Other,
-            // With TLS 1.3 it is told with the first answer, and the client library keeps the words alone.
-            None if inner.to_string().contains("CertificateRequired") => Self::Asks,
-            None => Self::Other,
+            // What the server thinks of ours. With TLS 1.3 it is told with the first answer, of which the client library keeps
+            // the words alone.
+            _ => match inner.to_string().strip_prefix("received fatal alert: ") {
+                Some("CertificateRequired") => Self::Asks,
+                Some(
+                    "UnknownCA"
+                    | "BadCertificate"
+                    | "UnsupportedCertificate"
+                    | "CertificateRevoked"
+                    | "CertificateExpired"
+                    | "CertificateUnknown"
+                    | "AccessDenied",
+                ) => Self::Refuses,
+                _ => Self::Other,
+            },
         }
     }
 
@@ -397,6 +442,10 @@ impl fmt::Display for ConnectError {
                         "it asks for a certificate of ours: give one by client_certificate, or set tls-auth-clients no \
                          there",
                     ),
+                    Obstacle::Refuses => f.write_str(
+                        "it refuses our certificate (client_certificate): it has expired, or its CA is not in the server's \
+                         tls-ca-cert-file",
+                    ),
                     Obstacle::NotTls => {
                         f.write_str("it does not speak TLS at this port; name its TLS port, or use redis://")
                     }
@@ -406,11 +455,14 @@ impl fmt::Display for ConnectError {
                     },
                 }
             }
-            Self::Timeout { to, after } => write!(
+            Self::Timeout { to, after, tls } => write!(
                 f,
-                "no connection to Redis at {to} within {} ms: it is away, slow, or something on the way drops what is \
-                 sent",
-                after.as_millis()
+                "no connection to Redis at {to} within {} ms: it is away or slow, {}",
+                after.as_millis(),
+                match tls {
+                    true => "or it does not speak TLS at this port",
+                    false => "or something on the way drops what is sent",
+                }
             ),
             Self::Closed { to, tls: false } => write!(
                 f,
@@ -426,15 +478,17 @@ impl fmt::Display for ConnectError {
                 write!(f, "Redis at {to} refuses the login ({code}): ")?;
                 f.write_str(match code.as_str() {
                     "NOAUTH" => "it asks for a password and none was given",
-                    "NOPERM" => "the user has no right to HELLO or SELECT; give +hello, and +select for a database other \
-                                 than 0",
+                    "NOPERM" => "the user has no right to a database other than 0; give it +select",
                     _ => "user or password is wrong, or the user is disabled",
                 })
             }
+            Self::Database { to, database } => write!(
+                f,
+                "Redis at {to} does not have a database {database}: take a lower number, or raise `databases` there"
+            ),
             Self::Answer { to, .. } => write!(
                 f,
-                "Redis at {to} does not let us in: it may be starting, too old (RESP3 needs Redis 6 or newer) or have fewer \
-                 databases"
+                "Redis at {to} does not let us in: it may be starting, or too old (RESP3 needs Redis 6 or newer)"
             ),
             Self::Replica { to } => write!(
                 f,

@@ -1,8 +1,7 @@
 //! Grants of Coze (扣子) in Redis or Valkey, for any number of machines.
 
-#[allow(dead_code)] // until the store takes it up
+mod check;
 mod connect;
-#[allow(dead_code)]
 mod options;
 #[allow(dead_code)]
 mod seal;
@@ -12,6 +11,7 @@ mod tls;
 
 pub use coze_auth_core as core;
 
+pub use self::check::{Danger, Finding};
 pub use self::connect::ConnectError;
 pub use self::options::RedisOptions;
 pub use self::seal::{SealError, SealKey, SealKeys};

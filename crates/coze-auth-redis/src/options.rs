@@ -590,3 +590,6 @@ fn address(text: &str, port: u16) -> Result<Address, String> {
         port,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! What of the server's settings endangers logins.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError};
+
+use crate::connect::{ConnectError, Link, connect};
+use crate::options::RedisOptions;
+
+/// How far two clocks may be apart before it is told.
+const APART: Duration = Duration::from_secs(5);
+
+/// Something about the server that endangers logins: what was found, what follows from it, and the command that mends it.
+///
+/// `Display` says all of it in a sentence for an operator.
+///
+/// ```
+/// use coze_auth_redis::{ConnectError, Danger, RedisOptions};
+///
+/// async fn at_start(options: &RedisOptions) -> Result<(), ConnectError> {
+///     for finding in options.check().await? {
+///         eprintln!("warning: {finding}"); // appendonly says `no`: …
+///         if finding.danger() == Danger::Eviction {
+///             // not for logins
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    danger: Danger,
+    found: String,
+    mend: String,
+}
+
+/// What a [`Finding`] is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Danger {
+    /// The user lacks a right that the store needs.
+    Right,
+    /// Writes are refused at the moment: memory is full, a save has failed, replicas are missing.
+    Refused,
+    /// Logins may be evicted when memory is full.
+    Eviction,
+    /// The server keeps only snapshots and no append-only file, so a crash loses what was written since the last snapshot.
+    AppendOnly,
+    /// The append-only file is not synced to the disk.
+    Fsync,
+    /// The last snapshot, or the last write to the append-only file, failed.
+    SaveFailed,
+    /// There are replicas, and the primary takes writes without them.
+    Replicas,
+    /// The server's clock and ours are apart.
+    Clock,
+    /// Something could not be looked at.
+    NotLooked,
+}
+
+impl Danger {
+    /// Its name in a log: `eviction`, `append-only`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Refused => "refused",
+            Self::Eviction => "eviction",
+            Self::AppendOnly => "append-only",
+            Self::Fsync => "fsync",
+            Self::SaveFailed => "save-failed",
+            Self::Replicas => "replicas",
+            Self::Clock => "clock",
+            Self::NotLooked => "not-looked",
+        }
+    }
+
+    /// What follows from it.
+    pub const fn endangers(self) -> &'static str {
+        match self {
+            Self::Right => "the store does not work, or does not wake who waits",
+            Self::Refused => "no login can be renewed or stored until it passes",
+            Self::Eviction => {
+                "when memory is full, Redis removes logins, and their people have to log in again"
+            }
+            Self::AppendOnly => {
+                "a crash loses the renewals since the last snapshot, up to an hour with the packaged save points, and \
+                 their people have to log in again"
+            }
+            Self::Fsync => {
+                "a crash of the machine loses the renewals that the system had not written yet, some half a minute, and \
+                 their people have to log in again"
+            }
+            Self::SaveFailed => {
+                "Redis refuses writes while it lasts (MISCONF), or loses them at a crash"
+            }
+            Self::Replicas => {
+                "a primary that is cut off goes on taking renewals, which are lost when a replica takes its place, and their \
+                 people have to log in again"
+            }
+            Self::Clock => {
+                "the end of leases and logins moves when the server's clock is set right; if ours is the wrong one, a token \
+                 that has ended is taken for valid, or the other way round"
+            }
+            Self::NotLooked => "what endangers logins there is not known",
+        }
+    }
+}
+
+impl Finding {
+    /// What it is about.
+    pub fn danger(&self) -> Danger {
+        self.danger
+    }
+
+    /// What was found, such as a setting with its value.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+
+    /// What mends it: commands for the server, mostly.
+    pub fn mend(&self) -> &str {
+        &self.mend
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            danger,
+            found,
+            mend,
+        } = self;
+        write!(f, "{found}: {}. {mend}", danger.endangers())
+    }
+}
+
+impl RedisOptions {
+    /// Looks at the server and tells what endangers logins there; nothing if all is well. It connects by itself, so a caller that waits for
+    /// a token does not wait for it.
+    ///
+    /// It reads `INFO`, some settings by `CONFIG GET`, and `TIME`; a managed service may refuse those, and then that is a finding
+    /// ([`Danger::NotLooked`]) and the rest is looked at. And it does each step of the store once with a key of its own, which it
+    /// removes again: a connection proves no right.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the server was not reached, or was lost in the middle.
+    pub async fn check(&self) -> Result<Vec<Finding>, ConnectError> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.answer_within));
+        let mut looking = Looking {
+            link: connect(self, config).await?,
+            options: self,
+            findings: Vec::new(),
+        };
+        looking.settings().await?;
+        looking.clock().await?;
+        Ok(looking.findings)
+    }
+}
+
+/// One look at a server.
+struct Looking<'a> {
+    link: Link,
+    options: &'a RedisOptions,
+    findings: Vec<Finding>,
+}
+
+impl Looking<'_> {
+    fn tell(&mut self, danger: Danger, found: impl Into<String>, mend: impl Into<String>) {
+        self.findings.push(Finding {
+            danger,
+            found: found.into(),
+            mend: mend.into(),
+        });
+    }
+
+    /// The user, as `ACL SETUSER` takes it.
+    fn user(&self) -> &str {
+        self.options.login.username.as_deref().unwrap_or("default")
+    }
+
+    /// What the server answers to a command. The inner error is its own refusal.
+    async fn ask<T: FromRedisValue>(
+        &mut self,
+        command: &[&str],
+    ) -> Result<Result<T, RedisError>, ConnectError> {
+        let mut sent = Cmd::new();
+        sent.arg(command);
+        match sent.query_async(&mut self.link.connection).await {
+            Err(error) if error.is_io_error() => Err(self.link.lost(error)),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn settings(&mut self) -> Result<(), ConnectError> {
+        let info: HashMap<String, String> = match self.ask::<String>(&["INFO"]).await? {
+            Ok(text) => text
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            Err(error) => {
+                self.not_looked("INFO", "+info", &error);
+                HashMap::new()
+            }
+        };
+        let of_info = |name: &str| info.get(name).cloned();
+        let config = self.config(info.is_empty()).await?;
+        let of_config = |name: &str| config.get(name).cloned();
+
+        let maxmemory = of_info("maxmemory").or_else(|| of_config("maxmemory"));
+        let policy = of_info("maxmemory_policy").or_else(|| of_config("maxmemory-policy"));
+        if let (Some(maxmemory), Some(policy)) = (maxmemory, policy)
+            && maxmemory != "0"
+            && policy != "noeviction"
+        {
+            self.tell(
+                Danger::Eviction,
+                format!("maxmemory-policy is {policy}, with maxmemory {maxmemory}"),
+                "CONFIG SET maxmemory-policy noeviction, and the line `maxmemory-policy noeviction` in its configuration; or give \
+                 logins a server of their own",
+            );
+        }
+        let has_file = match of_info("aof_enabled") {
+            Some(enabled) => Some(enabled == "1"),
+            None => of_config("appendonly").map(|value| value == "yes"),
+        };
+        if has_file == Some(false) {
+            self.tell(
+                Danger::AppendOnly,
+                "appendonly says `no`",
+                "CONFIG SET appendonly yes first, and then the line `appendonly yes` in its configuration (CONFIG REWRITE): with the \
+                 line alone it comes up empty at the next start",
+            );
+        }
+        if has_file != Some(false) && of_config("appendfsync").is_some_and(|value| value == "no") {
+            self.tell(
+                Danger::Fsync,
+                "appendfsync says `no`",
+                "CONFIG SET appendfsync everysec, and the line `appendfsync everysec` in its configuration",
+            );
+        }
+        for (name, what, mend) in [
+            (
+                "rdb_last_bgsave_status",
+                "the last snapshot (BGSAVE) failed",
+                "Look into its log, mend the disk or the rights of its folder, then BGSAVE",
+            ),
+            (
+                "aof_last_write_status",
+                "the last write to the append-only file failed",
+                "Look into its log, mend the disk or the rights of its folder",
+            ),
+        ] {
+            if of_info(name).is_some_and(|status| status != "ok") {
+                self.tell(Danger::SaveFailed, what, mend);
+            }
+        }
+        let replicas = of_info("connected_slaves").filter(|count| count != "0");
+        // INFO has this line only where a number of replicas is asked for.
+        let asked = match of_config("min-replicas-to-write") {
+            Some(number) => number != "0",
+            None => info.contains_key("min_slaves_good_slaves"),
+        };
+        if let Some(replicas) = replicas
+            && !asked
+        {
+            self.tell(
+                Danger::Replicas,
+                format!("min-replicas-to-write is 0, with {replicas} connected"),
+                "CONFIG SET min-replicas-to-write 1, and the line `min-replicas-to-write 1` in the configuration of each server",
+            );
+        }
+        Ok(())
+    }
+
+    /// Settings that INFO does not tell; all of them without INFO. One by one, since older servers take no list and a pattern
+    /// would fetch the server's password along.
+    async fn config(&mut self, all: bool) -> Result<HashMap<String, String>, ConnectError> {
+        let names = [
+            "appendfsync",
+            "min-replicas-to-write",
+            "appendonly",
+            "maxmemory",
+            "maxmemory-policy",
+        ];
+        let mut config = HashMap::new();
+        for name in &names[..if all { names.len() } else { 2 }] {
+            match self
+                .ask::<HashMap<String, String>>(&["CONFIG", "GET", name])
+                .await?
+            {
+                Ok(setting) => config.extend(setting),
+                Err(error) => {
+                    self.not_looked("CONFIG GET", "+config|get", &error);
+                    break;
+                }
+            }
+        }
+        Ok(config)
+    }
+
+    async fn clock(&mut self) -> Result<(), ConnectError> {
+        let began = unix_time();
+        let theirs = match self.ask::<(u64, u64)>(&["TIME"]).await? {
+            Ok((seconds, _)) => Duration::from_secs(seconds),
+            Err(error) => {
+                self.not_looked("TIME", "+time", &error);
+                return Ok(());
+            }
+        };
+        // It was asked for in between, and told without its fraction.
+        let (earliest, latest) = (began.saturating_sub(Duration::from_secs(1)), unix_time());
+        let (apart, which) = match theirs {
+            theirs if theirs > latest => (theirs - latest, "ahead of"),
+            theirs => (earliest.saturating_sub(theirs), "behind"),
+        };
+        if apart > APART {
+            self.tell(
+                Danger::Clock,
+                format!("the server's clock is {} s {which} this machine's", apart.as_secs()),
+                "Look which one is wrong (timedatectl), and let it follow a time server (chrony, systemd-timesyncd)",
+            );
+        }
+        Ok(())
+    }
+
+    /// Something that this user or this server does not let us look at.
+    fn not_looked(&mut self, command: &str, right: &str, error: &RedisError) {
+        let mend = match error.code() {
+            Some("NOPERM") => format!("ACL SETUSER {} {right}, or look yourself", self.user()),
+            _ => "A managed service may not have it: look into its console".to_owned(),
+        };
+        let code = error.code().unwrap_or("no code").to_owned();
+        self.tell(
+            Danger::NotLooked,
+            format!("{command} is refused ({code})"),
+            mend,
+        );
+    }
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
