@@ -1,5 +1,6 @@
 //! Why a grant could not be read or stored.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,15 @@ pub enum StoreError {
     },
     /// The store said again and again that someone else has just stored another grant, and had none to show.
     Superseded,
+    /// An engine failed, or refused: Redis, a database. Its words say whose fault it is, and what to do.
+    Engine {
+        /// What to do about it.
+        kind: ErrorKind,
+        /// What happened and what to do, for a person. Never a secret or a value.
+        what: Cow<'static, str>,
+        /// What its client or the system said, if that is more, and holds no value.
+        cause: Option<Cause>,
+    },
     /// A store of another kind failed.
     Other(Cause),
 }
@@ -125,6 +135,7 @@ impl StoreError {
                 // A full disk, a busy one: the same is tried again.
                 _ => ErrorKind::Wait(PAUSE),
             },
+            Self::Engine { kind, .. } => *kind,
             Self::Newer { .. }
             | Self::OfAnother { .. }
             | Self::NotAFile { .. }
@@ -212,6 +223,7 @@ impl fmt::Display for StoreError {
                 "the store of grants refuses every write as superseded: its lock has ended, or it does not compare \
                  with what was loaded last",
             ),
+            Self::Engine { what, .. } => f.write_str(what),
             Self::Other(_) => f.write_str("the store of grants failed"),
         }
     }
@@ -227,6 +239,10 @@ impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { cause, .. } => Some(&**cause),
+            Self::Engine { cause, .. } => cause.as_ref().map(|cause| {
+                let cause: &(dyn std::error::Error + 'static) = &**cause;
+                cause
+            }),
             Self::Other(cause) => Some(&**cause),
             _ => None,
         }

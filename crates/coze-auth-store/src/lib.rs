@@ -22,7 +22,7 @@ pub use self::error::{Cause, StoreError};
 pub use self::file::FileStore;
 pub use self::key::GrantKey;
 pub use self::memory::MemoryStore;
-pub use self::store::{AsyncGrantStore, AsyncLockedGrant, GrantStore, LockedGrant, Saved};
+pub use self::store::{AsyncGrantStore, AsyncLockedGrant, Doubt, GrantStore, LockedGrant, Saved};
 
 /// The Rust of the README, compiled and run.
 #[cfg(doctest)]

@@ -1,9 +1,10 @@
 //! Where grants rest.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_core::TokenGrant;
+use coze_auth_core::{TokenGrant, UnixTime};
 
 use crate::{GrantKey, StoreError};
 
@@ -77,6 +78,13 @@ pub trait GrantStore: Send + Sync {
     ///
     /// [`StoreError::Locked`] when the patience is at an end.
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError>;
+
+    /// Returns true if [`lock`](Self::lock) reads the grant in the same step and [`save`](LockedGrant::save) compares with what
+    /// it read: then the holder's first [`load`](LockedGrant::load) costs nothing. A token source then asks for the lock without a
+    /// `load` before it, and saves without another: two round trips to an engine for a renewal.
+    fn lock_reads(&self) -> bool {
+        false
+    }
 }
 
 /// The right to change one grant. Dropping it gives it to the next.
@@ -103,6 +111,12 @@ pub trait LockedGrant: Send {
         Ok(())
     }
 
+    /// Why the refresh token of the grant may be spent, though it is stored. None if nothing speaks for that, or if the
+    /// store cannot know. It is known when the holder has the lock, and stays the same until it saves.
+    fn doubt(&self) -> Option<Doubt> {
+        None
+    }
+
     /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave; without a `load`
     /// before it (a login), in place of nothing. When it returns, the
     /// grant survives a loss of power.
@@ -118,6 +132,40 @@ pub trait LockedGrant: Send {
     ///
     /// [`StoreError`] if it is still there.
     fn remove(&mut self) -> Result<(), StoreError>;
+}
+
+/// Why the refresh token of a stored grant may be spent: [`LockedGrant::doubt`]. Refresh tokens of Coze work once, so it is
+/// tried once, and a refusal is told with this.
+///
+/// Its `Display` is a clause for an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// Another holder began to change the grant, and neither stored anything nor gave it back: it may have died after Coze
+    /// had acted, and before it could store the new refresh token.
+    Unfinished {
+        /// When it began, by the clock of the store.
+        since: UnixTime,
+    },
+    /// The store has an older grant than this process has seen in it: it was restored from a copy, or another server has
+    /// taken its place.
+    WentBack,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfinished { since } => write!(
+                f,
+                "another process began to renew the grant at {} and never stored a result",
+                since.as_secs()
+            ),
+            Self::WentBack => f.write_str(
+                "the store has an older grant than this process has seen in it: it was restored from a copy, or another \
+                 server has taken its place",
+            ),
+        }
+    }
 }
 
 /// The result of storing a grant.
@@ -138,6 +186,10 @@ impl<S: GrantStore + ?Sized> GrantStore for Arc<S> {
 
     fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
         (**self).lock(key, patience)
+    }
+
+    fn lock_reads(&self) -> bool {
+        (**self).lock_reads()
     }
 }
 
@@ -171,6 +223,11 @@ pub trait AsyncGrantStore: Send + Sync {
         key: &GrantKey,
         patience: Duration,
     ) -> impl Future<Output = Result<Self::Locked, StoreError>> + Send;
+
+    /// As [`GrantStore::lock_reads`].
+    fn lock_reads(&self) -> bool {
+        false
+    }
 }
 
 /// [`LockedGrant`] of a store that is awaited. Dropping it gives the grant to the next; a drop must neither wait nor
@@ -190,6 +247,11 @@ pub trait AsyncLockedGrant: Send {
     /// As for [`LockedGrant::prepare`].
     fn prepare(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
+    }
+
+    /// As [`LockedGrant::doubt`].
+    fn doubt(&self) -> Option<Doubt> {
+        None
     }
 
     /// As [`LockedGrant::save`].
@@ -226,5 +288,8 @@ impl<S: AsyncGrantStore + ?Sized> AsyncGrantStore for Arc<S> {
         patience: Duration,
     ) -> impl Future<Output = Result<Self::Locked, StoreError>> + Send {
         (**self).lock(key, patience)
+    }
+    fn lock_reads(&self) -> bool {
+        (**self).lock_reads()
     }
 }

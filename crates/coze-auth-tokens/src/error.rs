@@ -15,7 +15,7 @@ use coze_auth_core::error::{
     CallbackError, ConfigError, ErrorCode, ErrorKind, Refused, SigningError, holds_secret, report,
 };
 use coze_auth_core::{self as core, Retry};
-use coze_auth_store::{Cause, GrantKey, StoreError};
+use coze_auth_store::{Cause, Doubt, GrantKey, StoreError};
 
 use crate::NetworkError;
 
@@ -40,6 +40,13 @@ pub enum Error {
     },
     /// Coze refused to renew the grant.
     RefreshRefused(Refused),
+    /// Coze refused to renew the grant, and the store had said that its refresh token may be spent. It is not tried again.
+    MaybeSpent {
+        /// What Coze said.
+        refused: Refused,
+        /// What the store said.
+        doubt: Doubt,
+    },
     /// The store has no grant for this subject, or none that can be renewed any more: a person must log in.
     LoginNeeded(GrantKey),
     /// This source has no login to take or to remove: its token is of the console, of a JWT app or of a workload.
@@ -143,7 +150,7 @@ impl Error {
                 cause: Some(cause),
             } if cause.needs_settings(*failure) => ErrorKind::Settings,
             Self::Core { error, .. } => error.kind(),
-            Self::RefreshRefused(refused) => refused.kind(),
+            Self::RefreshRefused(refused) | Self::MaybeSpent { refused, .. } => refused.kind(),
             Self::LoginNeeded(_) | Self::NoCallback { .. } => ErrorKind::LoginNeeded,
             Self::Store(error) => error.kind(),
             Self::NotStored(_)
@@ -175,7 +182,9 @@ impl Error {
     pub fn code(&self) -> Option<&ErrorCode> {
         match self {
             Self::Core { error, .. } => error.code(),
-            Self::RefreshRefused(refused) => Some(refused.code()),
+            Self::RefreshRefused(refused) | Self::MaybeSpent { refused, .. } => {
+                Some(refused.code())
+            }
             _ => None,
         }
     }
@@ -183,7 +192,7 @@ impl Error {
     /// Whether Coze has refused the renewal, and not something else gone wrong.
     pub(crate) fn is_refusal(&self) -> bool {
         let of_core = |error: &core::Error| matches!(error, core::Error::Refused(_));
-        matches!(self, Self::RefreshRefused(_))
+        matches!(self, Self::RefreshRefused(_) | Self::MaybeSpent { .. })
             || matches!(self, Self::Core { error, .. } if of_core(error))
     }
 
@@ -191,7 +200,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Core { error, .. } => error.retry(),
-            Self::RefreshRefused(refused) => refused.retry(),
+            Self::RefreshRefused(refused) | Self::MaybeSpent { refused, .. } => refused.retry(),
             // A damaged file waits for a login; whatever else a store has can pass, and is tried again.
             Self::Store(StoreError::Corrupt { .. }) => Retry::Never,
             Self::Store(_)
@@ -234,7 +243,7 @@ impl Error {
     pub fn log_id(&self) -> Option<&str> {
         match self {
             Self::Core { error, .. } => error.log_id(),
-            Self::RefreshRefused(refused) => refused.log_id(),
+            Self::RefreshRefused(refused) | Self::MaybeSpent { refused, .. } => refused.log_id(),
             _ => None,
         }
     }
@@ -246,7 +255,8 @@ impl RefreshError for Error {
     }
 
     fn is_invalid_grant(&self) -> bool {
-        matches!(self, Self::RefreshRefused(refused) if *refused.code() == ErrorCode::InvalidGrant)
+        let is_refusal = matches!(self, Self::RefreshRefused(_) | Self::MaybeSpent { .. });
+        is_refusal && self.code() == Some(&ErrorCode::InvalidGrant)
     }
 }
 
@@ -269,6 +279,13 @@ impl fmt::Display for Error {
                 f,
                 "the grant was not renewed: {refused}; log in again, or check client id and secret"
             ),
+            Self::MaybeSpent { refused, doubt } => {
+                write!(f, "the grant was not renewed: {refused}")?;
+                if *refused.code() != ErrorCode::InvalidGrant {
+                    f.write_str("; log in again, or check client id and secret")?;
+                }
+                write!(f, "; {doubt}, so its refresh token may be spent")
+            }
             Self::LoginNeeded(key) => write!(
                 f,
                 "{} must log in to {} with app {}: the store has no grant, or none that can be renewed any more",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coze_auth_core::TokenGrant;
 #[cfg(feature = "tokio")]
 use coze_auth_store::AsyncGrantStore;
-use coze_auth_store::{GrantKey, GrantStore, LockedGrant, Saved, StoreError};
+use coze_auth_store::{Doubt, GrantKey, GrantStore, LockedGrant, Saved, StoreError};
 
 /// What a store will have done.
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -17,11 +17,13 @@ pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>
 pub(crate) trait Grants: Send + Sync {
     fn load<'a>(&'a self, key: &'a GrantKey) -> Later<'a, Option<TokenGrant>>;
     fn lock<'a>(&'a self, key: &'a GrantKey, patience: Duration) -> Later<'a, Box<dyn Held>>;
+    fn lock_reads(&self) -> bool;
 }
 
 /// [`LockedGrant`], awaited.
 pub(crate) trait Held: Send {
     fn load(&mut self) -> Later<'_, Option<TokenGrant>>;
+    fn doubt(&self) -> Option<Doubt>;
     fn prepare(&mut self) -> Later<'_, ()>;
     fn save<'a>(&'a mut self, grant: &'a TokenGrant) -> Later<'a, Saved>;
     fn remove(&mut self) -> Later<'_, ()>;
@@ -32,6 +34,21 @@ pub(crate) trait Held: Send {
 pub struct Store(pub(crate) Arc<dyn Grants>);
 
 impl Store {
+    /// The lock, of a store whose lock reads. None if another has it, or if the store is to be looked at first.
+    pub(crate) async fn lock_at_once(
+        &self,
+        key: &GrantKey,
+    ) -> Result<Option<Box<dyn Held>>, StoreError> {
+        if !self.0.lock_reads() {
+            return Ok(None);
+        }
+        match self.0.lock(key, Duration::ZERO).await {
+            Ok(held) => Ok(Some(held)),
+            Err(StoreError::Locked { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// One that blocks its caller: nothing is awaited, so a future over it is ready at once.
     pub fn blocking(store: Arc<dyn GrantStore>) -> Self {
         Self(Arc::new(Blocking(store)))
@@ -57,6 +74,10 @@ impl Grants for Blocking {
             Ok(held)
         })
     }
+
+    fn lock_reads(&self) -> bool {
+        self.0.lock_reads()
+    }
 }
 
 struct BlockingHeld(Box<dyn LockedGrant>);
@@ -64,6 +85,10 @@ struct BlockingHeld(Box<dyn LockedGrant>);
 impl Held for BlockingHeld {
     fn load(&mut self) -> Later<'_, Option<TokenGrant>> {
         Box::pin(async move { self.0.load() })
+    }
+
+    fn doubt(&self) -> Option<Doubt> {
+        self.0.doubt()
     }
 
     fn prepare(&mut self) -> Later<'_, ()> {
@@ -114,6 +139,10 @@ mod on_threads {
                 Ok(held)
             }))
         }
+
+        fn lock_reads(&self) -> bool {
+            self.0.lock_reads()
+        }
     }
 
     /// What a thread has is not here: none after a call that panicked or was not waited for.
@@ -155,6 +184,10 @@ mod on_threads {
             self.with(|held| held.load())
         }
 
+        fn doubt(&self) -> Option<Doubt> {
+            self.0.as_ref().and_then(|held| held.doubt())
+        }
+
         fn prepare(&mut self) -> Later<'_, ()> {
             self.with(|held| held.prepare())
         }
@@ -189,6 +222,10 @@ mod awaited {
                 Ok(held)
             })
         }
+
+        fn lock_reads(&self) -> bool {
+            self.0.lock_reads()
+        }
     }
 
     struct AwaitedHeld<H>(H);
@@ -196,6 +233,10 @@ mod awaited {
     impl<H: AsyncLockedGrant> Held for AwaitedHeld<H> {
         fn load(&mut self) -> Later<'_, Option<TokenGrant>> {
             Box::pin(self.0.load())
+        }
+
+        fn doubt(&self) -> Option<Doubt> {
+            self.0.doubt()
         }
 
         fn prepare(&mut self) -> Later<'_, ()> {

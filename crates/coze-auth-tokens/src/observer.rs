@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coze_auth_core::error::GrantType;
 use coze_auth_core::{ClockSkew, UnixTime};
-use coze_auth_store::StoreError;
+use coze_auth_store::{Doubt, StoreError};
 
 use crate::Error;
 
@@ -132,6 +132,8 @@ pub enum EventKind<'a> {
         /// How long the store took.
         took: Duration,
     },
+    /// The store says that the refresh token may be spent. The renewal has tried it, once.
+    MaybeSpent(Doubt),
     /// The clock of this machine and that of the server are more than a minute apart.
     ClockSkew(ClockSkew),
     /// The API has refused the token, which is not handed out any more. The next call renews it.
@@ -222,6 +224,7 @@ impl fmt::Display for EventKind<'_> {
                 write!(f, "the token is not shared with other processes: {error}")
             }
             Self::Stored { took } => write!(f, "stored in {:.3} s", secs(took)),
+            Self::MaybeSpent(doubt) => write!(f, "the refresh token may be spent: {doubt}"),
             Self::ClockSkew(skew) => skew.fmt(f),
             Self::TokenRefused => f.write_str("the API refused the token"),
             Self::Evicted { was_fresh: true } => f.write_str("evicted with a fresh token"),

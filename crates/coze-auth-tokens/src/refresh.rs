@@ -21,7 +21,7 @@ use std::time::Duration;
 use coze_auth_core::cache::RefreshTicket;
 use coze_auth_core::error::{ErrorCode, GrantType};
 use coze_auth_core::{self as core, ClockSkew, Now, RefreshToken, Retry, SteadyTime, TokenGrant};
-use coze_auth_store::{GrantKey, Saved, StoreError};
+use coze_auth_store::{Doubt, GrantKey, Saved, StoreError};
 
 use crate::grants::Held;
 use crate::keys::JwtKey;
@@ -47,6 +47,8 @@ pub struct Refresh {
     known: Option<Known>,
     held: Option<Box<dyn Held>>,
     sent: Option<RefreshToken>,
+    /// Why what is sent may be spent.
+    doubt: Option<Doubt>,
     /// The key of a JWT app that signs.
     key: Option<JwtKey>,
     /// The one that failed before it.
@@ -100,6 +102,7 @@ impl Refresh {
             known,
             held: None,
             sent: None,
+            doubt: None,
             key: None,
             failed_key: None,
             tries: 0,
@@ -158,7 +161,10 @@ impl Refresh {
         } = &error
         {
             self.clock_skew = refused.clock_skew();
-            if let (ErrorCode::InvalidGrant, Some(sent)) = (refused.code(), &self.sent) {
+            // One that may be spent is not tried again, whatever it is refused with.
+            let is_final = *refused.code() == ErrorCode::InvalidGrant
+                || (self.doubt.is_some() && refused.retry() == Retry::Never);
+            if let (true, Some(sent)) = (is_final, &self.sent) {
                 self.source.shared.set_refused(sent);
             }
             if let Some(before) = self.after_refusal().await.transpose() {
@@ -178,7 +184,7 @@ impl Refresh {
 
     /// A hiccup is healed before anybody hears of it. What lasts is asked once in each pause.
     fn may_try_again(&self) -> bool {
-        self.tries < TRIES && !self.source.shared.is_failing()
+        self.tries < TRIES && self.doubt.is_none() && !self.source.shared.is_failing()
     }
 
     /// Takes the app's other key, once, if it may be the key: while one is replaced, Coze knows the one or the other.
@@ -234,19 +240,29 @@ impl Refresh {
         let Some((key, store)) = source.place() else {
             return self.before_alone_or_shared().await;
         };
+        let mut held = None;
         if source.shared.unsaved().is_none() {
-            let stored = store.0.load(key).await?;
-            if let Some(grant) = self.newer(stored) {
-                return Ok(Before::Have(grant));
+            held = store.lock_at_once(key).await?;
+            // Beside somebody who renews it, what is stored may still be good.
+            if held.is_none() {
+                let stored = store.0.load(key).await?;
+                if let Some(grant) = self.newer(stored) {
+                    return Ok(Before::Have(grant));
+                }
             }
         }
-        let held = store.0.lock(key, source.patience()).await?;
+        let held = match held {
+            Some(held) => held,
+            None => store.0.lock(key, source.patience()).await?,
+        };
         let held = self.held.insert(held);
         // Now, and not before: who held the lock may have left something.
         if let Some(unsaved) = source.shared.unsaved() {
-            let (_, stored) = source.keep(&mut **held, unsaved).await?;
+            let (_, stored) = source.keep(&mut **held, unsaved, false).await?;
             self.stored.extend(stored);
         }
+        // What it has just stored is not in doubt.
+        self.doubt = held.doubt();
         let before = match held.load().await {
             Ok(stored) => {
                 let token = refresh_token_of(stored.as_ref());
@@ -307,7 +323,10 @@ impl Refresh {
         self.read_again = true;
         let stored = held.load().await?;
         match refresh_token_of(stored.as_ref()) {
-            Some(token) if !token.matches(sent) => self.take_up(stored, Some(token)).map(Some),
+            Some(token) if !token.matches(sent) => {
+                self.doubt = None;
+                self.take_up(stored, Some(token)).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -343,7 +362,12 @@ impl Refresh {
             return self.end(Ok(grant));
         };
         let from = self.sent.clone();
-        let kept = self.source.keep(&mut **held, Unsaved { from, grant }).await;
+        let is_read = self
+            .source
+            .place()
+            .is_some_and(|(_, store)| store.0.lock_reads());
+        let unsaved = Unsaved { from, grant };
+        let kept = self.source.keep(&mut **held, unsaved, is_read).await;
         let kept = kept.map(|(grant, stored)| {
             self.taken = stored.is_none();
             self.stored.extend(stored);
@@ -361,7 +385,12 @@ impl Refresh {
                     ..
                 },
                 Kind::Stored { .. },
-            ) => Error::RefreshRefused(refused),
+            ) => match self.doubt {
+                Some(doubt) if refused.retry() == Retry::Never => {
+                    Error::MaybeSpent { refused, doubt }
+                }
+                _ => Error::RefreshRefused(refused),
+            },
             (error, _) => error,
         }
     }
@@ -396,6 +425,9 @@ impl Refresh {
         }
         for &took in &self.stored {
             self.tell(now, EventKind::Stored { took });
+        }
+        if let Some(doubt) = self.doubt {
+            self.tell(now, EventKind::MaybeSpent(doubt));
         }
         let (took, requests) = (self.began.until(now.steady), self.requests);
         self.tell(
@@ -464,11 +496,13 @@ impl Source {
     }
 
     /// Stores a grant, and tells how long that took. If someone else's stands by now where there was what it was renewed
-    /// from, that is the grant. If it cannot be stored, it is kept here, and stored before all else.
+    /// from, that is the grant. If it cannot be stored, it is kept here, and stored before all else. `is_read`: what it was
+    /// renewed from is what this holder has read, and a save compares with it.
     pub(crate) async fn keep(
         &self,
         held: &mut dyn Held,
         unsaved: Unsaved,
+        mut is_read: bool,
     ) -> Result<(TokenGrant, Option<Duration>), Error> {
         let began = self.now().steady;
         let took = || Some(began.until(self.now().steady));
@@ -481,15 +515,18 @@ impl Source {
         let mut tries = 1..SAVES;
         let kept = loop {
             let is_from = |token: &RefreshToken| token.matches(from);
-            match held.load().await {
-                // Logged out in the meantime.
-                Ok(None) => break None,
-                Ok(Some(stored)) if !stored.refresh_token.as_ref().is_some_and(is_from) => {
-                    break Some((stored, None));
+            // The second time it has changed since.
+            if !std::mem::take(&mut is_read) {
+                match held.load().await {
+                    // Logged out in the meantime.
+                    Ok(None) => break None,
+                    Ok(Some(stored)) if !stored.refresh_token.as_ref().is_some_and(is_from) => {
+                        break Some((stored, None));
+                    }
+                    // It was read a moment ago, so what it held is what this grant was made from.
+                    Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+                    Err(error) => return Err(Error::NotStored(error)),
                 }
-                // It was read a moment ago, so what it held is what this grant was made from.
-                Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
-                Err(error) => return Err(Error::NotStored(error)),
             }
             if held.save(&grant).await.map_err(Error::NotStored)? == Saved::Stored {
                 break Some((grant.clone(), took()));

@@ -472,7 +472,7 @@ impl Source {
                 let Some(unsaved) = self.shared.unsaved() else {
                     return Ok(());
                 };
-                let kept = self.keep(&mut *held, unsaved).await;
+                let kept = self.keep(&mut *held, unsaved, false).await;
                 drop(held);
                 match kept {
                     Ok((_, stored)) => {

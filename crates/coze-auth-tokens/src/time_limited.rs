@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::{SteadyTime, TokenGrant};
-use coze_auth_store::{GrantKey, Saved, StoreError};
+use coze_auth_store::{Doubt, GrantKey, Saved, StoreError};
 
 use crate::driver::Driver;
 use crate::grants::{Grants, Held, Later, Store};
@@ -92,6 +92,10 @@ impl<D: Driver> Grants for TimeLimited<D> {
             Ok(held)
         })
     }
+
+    fn lock_reads(&self) -> bool {
+        self.grants.lock_reads()
+    }
 }
 
 /// What was not waited for is not here any more.
@@ -122,6 +126,10 @@ impl<D: Driver> TimeLimitedHeld<D> {
 impl<D: Driver> Held for TimeLimitedHeld<D> {
     fn load(&mut self) -> Later<'_, Option<TokenGrant>> {
         self.with(|held| held.load())
+    }
+
+    fn doubt(&self) -> Option<Doubt> {
+        self.held.as_ref().and_then(|held| held.doubt())
     }
 
     fn prepare(&mut self) -> Later<'_, ()> {

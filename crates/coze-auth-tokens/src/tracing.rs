@@ -98,6 +98,13 @@ pub fn trace(event: &Event<'_>) {
             log!(WARN, "token not shared", error = field::display(error))
         }
         EventKind::Stored { took } => log!(DEBUG, "grant stored", took = took.as_secs_f64()),
+        EventKind::MaybeSpent(doubt) => {
+            log!(
+                WARN,
+                "refresh token may be spent",
+                doubt = field::display(doubt)
+            );
+        }
         EventKind::ClockSkew(skew) => log!(WARN, "clocks are apart", ahead = skew.as_secs()),
         EventKind::TokenRefused => log!(INFO, "token refused by the API"),
         EventKind::Evicted { was_fresh: true } => log!(INFO, "evicted with a fresh token"),

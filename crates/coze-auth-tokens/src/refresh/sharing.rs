@@ -37,17 +37,22 @@ impl Refresh {
         key: &GrantKey,
         store: &Store,
     ) -> Result<Option<TokenGrant>, StoreError> {
-        let stored = match store.0.load(key).await {
-            Ok(stored) => self.newer(stored),
-            Err(error @ StoreError::Unanswered { .. }) => return Err(error),
-            // It may be damaged, and is replaced then by who has the lock.
-            Err(_) => None,
+        let held = match store.lock_at_once(key).await? {
+            Some(held) => held,
+            None => {
+                let stored = match store.0.load(key).await {
+                    Ok(stored) => self.newer(stored),
+                    Err(error @ StoreError::Unanswered { .. }) => return Err(error),
+                    // It may be damaged, and is replaced then by who has the lock.
+                    Err(_) => None,
+                };
+                if stored.is_some() {
+                    return Ok(stored);
+                }
+                // As long as another may ask Coze. Who has waited for that asks as well.
+                store.0.lock(key, self.source.timeout()).await?
+            }
         };
-        if stored.is_some() {
-            return Ok(stored);
-        }
-        // As long as another may ask Coze. Who has waited for that asks as well.
-        let held = store.0.lock(key, self.source.timeout()).await?;
         let held = self.held.insert(held);
         match held.load().await {
             Ok(stored) => Ok(self.newer(stored)),
