@@ -31,7 +31,7 @@ use crate::openapi;
 use crate::web::in_world::InWorld;
 use crate::web::routes::{Route, routed};
 use guard::guarded;
-use info::{ca_pem, document, health, info, key};
+use info::{ca_pem, client_variables, document, health, info, key};
 use reply::{Json, Problem, done};
 
 /// Refuses an unknown path, and lists the known ones.
@@ -49,6 +49,7 @@ async fn other_method() -> Problem {
 pub(crate) fn routes() -> impl IntoIterator<Item = Route<()>> {
     [
         ("/info", get(info)),
+        ("/variables", get(client_variables)),
         ("/health", get(health)),
         ("/openapi.json", get(document)),
         ("/key", get(key)),

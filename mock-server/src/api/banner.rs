@@ -15,68 +15,9 @@ const ADMIN_TOKEN: &str = "COZE_AUTH_MOCK_ADMIN_TOKEN";
 /// of `GET /_mock/v1/info`. If there are several apps of a kind, the lines are for the first one.
 #[must_use]
 pub fn environment(info: &Value) -> String {
-    let all = variables(info).into_iter();
+    let all = info::variables(info).into_iter();
     let lines = all.map(|(name, value)| format!("export {name}={}\n", quoted(&value)));
     lines.collect()
-}
-
-/// The names and values of [`environment`].
-pub(super) fn variables(info: &Value) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    let mut set = |name: &str, value: Option<&str>| {
-        all.extend(value.map(|value| (format!("COZE_{name}"), value.trim().to_owned())));
-    };
-    set("API_BASE", info["base_url"].as_str());
-    set("API_TOKEN", info["tokens"][0]["value"].as_str());
-    let apps = info["apps"].as_array().map_or(&[][..], Vec::as_slice);
-    for (number, app) in apps.iter().enumerate() {
-        let kind = &app["kind"];
-        if kind == "workload" {
-            continue;
-        }
-        if apps[..number]
-            .iter()
-            .any(|earlier| earlier["kind"] == *kind)
-        {
-            continue;
-        }
-        let flow = kind.as_str().unwrap_or_default().to_uppercase();
-        let mut set = |name: &str, value| set(&format!("{flow}_OAUTH_{name}"), value);
-        set("CLIENT_ID", app["client_id"].as_str());
-        set("CLIENT_SECRET", app["client_secret"].as_str());
-        // A pattern allows any port and path, so it allows these.
-        let uri = app["redirect_uris"][0].as_str();
-        let uri = uri.map(|uri| uri.replace(":*/*", ":8080/callback"));
-        set("REDIRECT_URI", uri.as_deref());
-        set("PUBLIC_KEY_ID", app["key_id"].as_str());
-        set("PRIVATE_KEY", app["private_key"].as_str());
-    }
-    all.extend(of_workload(info));
-    all
-}
-
-/// The six variables of a workload (protocol §9), if there is one: two of its URLs are below paths of the base.
-fn of_workload(info: &Value) -> Vec<(String, String)> {
-    let mut apps = info["apps"].as_array().into_iter().flatten();
-    let Some(app) = apps.find(|app| app["kind"] == "workload") else {
-        return Vec::new();
-    };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let url = |path: &str| text(&info["base_url"]) + &text(&info["workload_paths"][path]);
-    let all = [
-        ("WORKLOAD_IDENTITY_CLIENT_ID", text(&app["client_id"])),
-        (
-            "WORKLOAD_IDENTITY_CLIENT_SECRET",
-            text(&app["client_secret"]),
-        ),
-        ("WORKLOAD_IDENTITY_TOKEN_ENDPOINT", url("identity")),
-        ("WORKLOAD_ACCESS_TOKEN_ENDPOINT", url("access")),
-        ("OUTBOUND_AUTH_ENDPOINT", url("outbound")),
-        // No lane.
-        ("SERVER_ENV", "NONE".to_owned()),
-    ];
-    all.map(|(name, value)| (format!("COZE_{name}"), value))
-        .to_vec()
 }
 
 /// Quotes a text for a shell.
@@ -174,7 +115,7 @@ pub(crate) fn banner(world: &World, listening: &str) -> String {
         Some(_) => format!(" -H \"Authorization: Bearer ${ADMIN_TOKEN}\""),
         None => String::new(),
     };
-    for (name, value) in variables(&info) {
+    for (name, value) in info::variables(&info) {
         let value = match name.ends_with("_PRIVATE_KEY") {
             // The key has 28 lines.
             true => format!("\"$(curl -s{header} {base_url}/_mock/v1/key)\""),

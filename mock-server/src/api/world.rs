@@ -123,7 +123,7 @@ impl MockWorld {
     /// Returns the variables of [`environment`](Self::environment) with their values, as a child process takes them.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
-        banner::variables(&self.info())
+        info::variables(&self.info())
     }
 
     /// Returns the value of one of the [`variables`](Self::variables), such as `COZE_WEB_OAUTH_CLIENT_ID`. This is the lookup

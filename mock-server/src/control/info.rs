@@ -3,7 +3,7 @@
 use axum::extract::OriginalUri;
 use axum::response::Response;
 use http::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::port;
 use super::reply::{Json, Problem, plain};
@@ -21,6 +21,20 @@ pub(super) async fn info(
 ) -> Json {
     let base = seen(&world, &headers, &original);
     Json(describe(&world, &base))
+}
+
+pub(super) async fn client_variables(
+    InWorld(world): InWorld,
+    OriginalUri(original): OriginalUri,
+    headers: HeaderMap,
+) -> Json {
+    let base = seen(&world, &headers, &original);
+    let all = variables(&describe(&world, &base));
+    let all: Map<String, Value> = all
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    Json(json!({ "variables": all }))
 }
 
 pub(super) async fn document(
@@ -77,4 +91,64 @@ pub(super) async fn ca_pem(InWorld(world): InWorld) -> Result<Response, Problem>
         Problem::not_found("this mock has no CA of its own; start it with --tls self")
     })?;
     Ok(plain("application/x-pem-file", pem.to_owned()))
+}
+
+/// The variables that a client needs, with their values: the names of official samples (protocol §9). If there are several
+/// apps of a kind, they are of the first one.
+pub(crate) fn variables(info: &Value) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut set = |name: &str, value: Option<&str>| {
+        all.extend(value.map(|value| (format!("COZE_{name}"), value.trim().to_owned())));
+    };
+    set("API_BASE", info["base_url"].as_str());
+    set("API_TOKEN", info["tokens"][0]["value"].as_str());
+    let apps = info["apps"].as_array().map_or(&[][..], Vec::as_slice);
+    for (number, app) in apps.iter().enumerate() {
+        let kind = &app["kind"];
+        if kind == "workload" {
+            continue;
+        }
+        if apps[..number]
+            .iter()
+            .any(|earlier| earlier["kind"] == *kind)
+        {
+            continue;
+        }
+        let flow = kind.as_str().unwrap_or_default().to_uppercase();
+        let mut set = |name: &str, value| set(&format!("{flow}_OAUTH_{name}"), value);
+        set("CLIENT_ID", app["client_id"].as_str());
+        set("CLIENT_SECRET", app["client_secret"].as_str());
+        // A pattern allows any port and path, so it allows these.
+        let uri = app["redirect_uris"][0].as_str();
+        let uri = uri.map(|uri| uri.replace(":*/*", ":8080/callback"));
+        set("REDIRECT_URI", uri.as_deref());
+        set("PUBLIC_KEY_ID", app["key_id"].as_str());
+        set("PRIVATE_KEY", app["private_key"].as_str());
+    }
+    all.extend(of_workload(info));
+    all
+}
+
+/// The six variables of a workload (protocol §9), if there is one: two of its URLs are below paths of the base.
+fn of_workload(info: &Value) -> Vec<(String, String)> {
+    let mut apps = info["apps"].as_array().into_iter().flatten();
+    let Some(app) = apps.find(|app| app["kind"] == "workload") else {
+        return Vec::new();
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let url = |path: &str| text(&info["base_url"]) + &text(&info["workload_paths"][path]);
+    let all = [
+        ("WORKLOAD_IDENTITY_CLIENT_ID", text(&app["client_id"])),
+        (
+            "WORKLOAD_IDENTITY_CLIENT_SECRET",
+            text(&app["client_secret"]),
+        ),
+        ("WORKLOAD_IDENTITY_TOKEN_ENDPOINT", url("identity")),
+        ("WORKLOAD_ACCESS_TOKEN_ENDPOINT", url("access")),
+        ("OUTBOUND_AUTH_ENDPOINT", url("outbound")),
+        // No lane.
+        ("SERVER_ENV", "NONE".to_owned()),
+    ];
+    all.map(|(name, value)| (format!("COZE_{name}"), value))
+        .to_vec()
 }

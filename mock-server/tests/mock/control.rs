@@ -1,5 +1,6 @@
 //! The control plane: what a test or a person does to the mock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coze_auth_mock::{DeviceAction, UserCodeError};
@@ -43,6 +44,19 @@ fn info_lists_the_ready_made_apps_and_tokens() {
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info, m.mock.info());
     assert_eq!(m.get("/_mock/v1/health", None).json["ok"], true);
+}
+
+/// So that a helper in another language derives none of the names.
+#[test]
+fn variables_are_those_of_a_client() {
+    let m = Mock::new();
+    let variables = m.get("/_mock/v1/variables", None).json["variables"].clone();
+    let expected: BTreeMap<String, String> = m.mock.variables().into_iter().collect();
+    assert_eq!(variables, json!(expected));
+    assert_eq!(variables["COZE_WEB_OAUTH_CLIENT_SECRET"], SECRET);
+    let of_world = m.get("/t/alpha/_mock/v1/variables", None).json["variables"].clone();
+    let base = of_world["COZE_API_BASE"].as_str().expect("a base");
+    assert!(base.ends_with("/t/alpha"), "{base}");
 }
 
 #[test]
