@@ -62,6 +62,14 @@ env *args:
 living-with *args:
     python3 conformance/released-sdks/living-with/run.py {{ args }}
 
+# The wheels of the mock and of the command, for this platform: sizes, oldest glibc, tests on each Python that is here, a sample project in a clean environment, the speed of a start and of a world. `just wheel --quick` tests a wheel of the debug binary.
+wheel *args:
+    python3 packages/python/wheel.py {{ args }}
+
+# The image of the mock without Docker: a linter reads the Dockerfile, and its steps run in a clean Debian made with debootstrap. Needs root on Debian or Ubuntu.
+image *args:
+    python3 packages/docker/check.py {{ args }}
+
 # The mock's pages, and the login of the command `coze-auth`, in a headless Chromium. Installs it on Debian and Ubuntu if it is missing.
 browser *args:
     python3 mock-server/tests/browser/run.py {{ args }}
@@ -230,10 +238,10 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile")
+nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

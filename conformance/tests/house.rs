@@ -666,6 +666,29 @@ fn facts_stand_once() {
     }
 }
 
+/// A package of another language has the version of the workspace, and reads it there.
+#[test]
+fn packages_of_other_languages_have_no_version_of_their_own() {
+    for path in files(&["packages"], "pyproject.toml") {
+        let text = read(&path);
+        assert!(
+            text.contains("\ndynamic = [\"version\"]\n") && !text.contains("\nversion = "),
+            "{}: its version is that of the root Cargo.toml",
+            path.display()
+        );
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    for ending in [".py", ".toml"] {
+        for path in files(&["packages"], ending) {
+            assert!(
+                !read(&path).contains(&format!("\"{version}\"")),
+                "{} writes the version {version}",
+                path.display()
+            );
+        }
+    }
+}
+
 /// The rooms of the mock server, from the ground up: each may use only those before it.
 const ROOMS: &[&str] = &[
     "limits",
