@@ -19,6 +19,7 @@ pub(crate) struct Server {
     port: u16,
     settings: Vec<String>,
     process: Option<Child>,
+    program: &'static str,
 }
 
 /// The end of the test's function where `redis-server` is missing: a test says so, and is skipped by name. With `CI` set it fails.
@@ -26,8 +27,8 @@ pub(crate) struct Server {
 /// ```ignore
 /// let Some(server) = Server::start("a_test", &[]) else { return };
 /// ```
-fn is_missing(test: &str) -> bool {
-    let found = Command::new("redis-server")
+fn is_missing(test: &str, program: &str) -> bool {
+    let found = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -35,7 +36,7 @@ fn is_missing(test: &str) -> bool {
     match found {
         Ok(status) if status.success() => false,
         _ => {
-            let why = "redis-server is not installed (apt-get install redis-server)";
+            let why = format!("{program} is not installed (apt-get install {program})");
             assert!(std::env::var_os("CI").is_none(), "{test}: {why}");
             // Past the test harness, which shows nothing of a test that passes.
             let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
@@ -48,7 +49,16 @@ impl Server {
     /// Starts one with an append-only file. `settings` are lines of its configuration, and the last of two counts. None where
     /// `redis-server` is missing: the test `test` is skipped.
     pub(crate) fn start(test: &str, settings: &[&str]) -> Option<Self> {
-        if is_missing(test) {
+        Self::start_program(test, "redis-server", settings)
+    }
+
+    /// Starts a sentinel, as [`start`](Self::start) does a server.
+    pub(crate) fn start_sentinel(test: &str, settings: &[&str]) -> Option<Self> {
+        Self::start_program(test, "redis-sentinel", settings)
+    }
+
+    fn start_program(test: &str, program: &'static str, settings: &[&str]) -> Option<Self> {
+        if is_missing(test, program) {
             return None;
         }
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -61,6 +71,7 @@ impl Server {
             port: 0,
             settings: settings.iter().map(|line| (*line).to_owned()).collect(),
             process: None,
+            program,
         };
         // The port is free when it is looked for; somebody else may take it before the server does.
         for _ in 0..20 {
@@ -80,23 +91,24 @@ impl Server {
             format!("dir \"{}\"", self.folder.display()),
             "logfile log".to_owned(),
             "daemonize no".to_owned(),
-            "save \"\"".to_owned(),
-            "appendonly yes".to_owned(),
         ];
+        let of_server = ["save \"\"".to_owned(), "appendonly yes".to_owned()];
+        let of_server = of_server.iter().filter(|_| self.program == "redis-server");
         let lines: Vec<&str> = fixed
             .iter()
+            .chain(of_server)
             .chain(&self.settings)
             .map(String::as_str)
             .collect();
         let settings = self.folder.join("redis.conf");
         fs::write(&settings, lines.join("\n") + "\n").expect("a file");
-        let mut process = Command::new("redis-server")
+        let mut process = Command::new(self.program)
             .arg(&settings)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server runs");
+            .expect("it runs");
         let began = Instant::now();
         loop {
             if process.try_wait().expect("a process").is_some() {

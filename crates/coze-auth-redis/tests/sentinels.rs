@@ -1,0 +1,194 @@
+//! The way to the primary by Debian's `redis-sentinel`.
+
+mod server;
+
+use std::time::{Duration, Instant};
+
+use coze_auth_redis::core::error::ErrorKind;
+use coze_auth_redis::{ConnectError, RedisOptions};
+use server::{Server, free_port};
+
+const WAIT: ErrorKind = ErrorKind::Wait(Duration::from_secs(1));
+/// A guard: how long a failover may take on a busy machine.
+const FAILOVER: Duration = Duration::from_secs(60);
+
+/// A primary, its replica, and a sentinel that watches them as `logins`.
+struct Trio {
+    primary: Server,
+    replica: Server,
+    sentinel: Server,
+}
+
+fn trio(test: &str, of_sentinel: &[&str]) -> Option<Trio> {
+    // A replica is served at once and not after the five seconds of the default.
+    let primary = Server::start(test, &["repl-diskless-sync-delay 0"])?;
+    let line = format!("replicaof 127.0.0.1 {}", primary.port());
+    let replica = Server::start(test, &[&line])?;
+    let began = Instant::now();
+    while !replica
+        .tell(&["INFO", "replication"])
+        .contains("master_link_status:up")
+    {
+        assert!(began.elapsed() < FAILOVER, "{}", replica.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let monitor = format!("sentinel monitor logins 127.0.0.1 {} 1", primary.port());
+    let settings = [
+        &monitor,
+        "sentinel down-after-milliseconds logins 500",
+        "sentinel failover-timeout logins 3000",
+    ];
+    let sentinel = Server::start_sentinel(test, &[&settings, of_sentinel].concat())?;
+    Some(Trio {
+        primary,
+        replica,
+        sentinel,
+    })
+}
+
+fn options(sentinels: &[String], name: &str) -> RedisOptions {
+    RedisOptions::sentinel(sentinels, name)
+        .expect("sentinels")
+        .connect_within(Duration::from_secs(20))
+        .answer_within(Duration::from_secs(20))
+}
+
+fn at(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+#[tokio::test]
+async fn sentinels_are_asked_in_turn_until_one_knows_the_primary() {
+    let test = "sentinels_are_asked_in_turn";
+    let Some(trio) = trio(test, &[]) else { return };
+    let sentinel = at(trio.sentinel.port());
+    let connected = |server: &Server| server.calls("hello");
+    let (before, at_replica) = (connected(&trio.primary), connected(&trio.replica));
+    options(&[sentinel.clone()], "logins")
+        .check()
+        .await
+        .expect("connected");
+    assert!(connected(&trio.primary) > before);
+    assert_eq!(
+        connected(&trio.replica),
+        at_replica,
+        "nobody asks the replica"
+    );
+
+    // One that is away, one that hangs, one that is not a sentinel, one that does not know the name: the next is asked.
+    let hanging = Server::start_sentinel(test, &[]).expect("a sentinel");
+    hanging.stop();
+    let empty = Server::start_sentinel(test, &[]).expect("a sentinel");
+    let away = at(free_port());
+    let list = [
+        away.clone(),
+        at(hanging.port()),
+        at(trio.primary.port()),
+        at(empty.port()),
+        sentinel.clone(),
+    ];
+    let patient = options(&list, "logins").connect_within(Duration::from_secs(6));
+    patient.check().await.expect("connected by the last one");
+
+    let fails = async |list: &[String], name: &str, kind, why: &str| {
+        let error = options(list, name).check().await.expect_err(why);
+        assert!(error.to_string().contains(why), "{error:?}");
+        assert_eq!(error.kind(), kind, "{error:?}");
+        error
+    };
+    let unknown = "do not know a primary named other";
+    fails(&[sentinel.clone()], "other", WAIT, unknown).await;
+    // It has just started and watches nothing yet, while the other is away: that passes.
+    let unknown = "do not know a primary named logins";
+    fails(&[at(empty.port()), away.clone()], "logins", WAIT, unknown).await;
+    let none = fails(
+        &[away.clone(), away],
+        "logins",
+        WAIT,
+        "none of the 2 sentinels answered",
+    )
+    .await;
+    assert!(format!("{none:?}").contains("Caused by:"), "{none:?}");
+    let server = [at(trio.primary.port())];
+    let not_one = fails(&server, "logins", ErrorKind::Settings, "none of the 1").await;
+    assert!(
+        format!("{not_one:?}").contains("is not a sentinel"),
+        "{not_one:?}"
+    );
+    let url = format!("redis://{sentinel}");
+    let error = RedisOptions::from_url(&url)
+        .expect("a URL")
+        .check()
+        .await
+        .expect_err("a sentinel");
+    assert!(matches!(error, ConnectError::Sentinel { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_password_of_the_sentinels_is_their_own() {
+    let test = "the_password_of_the_sentinels";
+    let Some(trio) = trio(test, &["requirepass of-the-sentinels"]) else {
+        return;
+    };
+    trio.primary
+        .tell(&["CONFIG", "SET", "requirepass", "of-the-server"]);
+    let without = options(&[at(trio.sentinel.port())], "logins")
+        .login("", "of-the-server")
+        .expect("a login");
+    let error = without
+        .check()
+        .await
+        .expect_err("no password for the sentinel");
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(format!("{error:?}").contains("(NOAUTH)"), "{error:?}");
+    let with = without
+        .sentinel_login("", "of-the-sentinels")
+        .expect("a login");
+    with.check().await.expect("two passwords");
+    let wrong = with.sentinel_login("", "of-the-server").expect("a login");
+    let error = wrong.check().await.expect_err("the server's password");
+    assert!(format!("{error:?}").contains("(WRONGPASS)"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_primary_is_asked_for_anew_and_an_old_one_that_wakes_is_not_taken() {
+    let test = "the_primary_is_asked_for_anew";
+    let Some(trio) = trio(test, &[]) else { return };
+    let options = options(&[at(trio.sentinel.port())], "logins")
+        .connect_within(Duration::from_millis(600))
+        .answer_within(Duration::from_millis(600));
+    options.check().await.expect("the first one");
+    trio.primary.stop();
+    let began = Instant::now();
+    let mut errors = Vec::new();
+    loop {
+        match options.check().await {
+            Ok(_) => break,
+            // Until the sentinel has promoted the other, each try is told as one that passes.
+            Err(error) => {
+                assert_eq!(error.kind(), WAIT, "{error:?}");
+                errors.push(error.to_string());
+            }
+        }
+        assert!(began.elapsed() < FAILOVER, "{}", trio.sentinel.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!errors.is_empty(), "the frozen one was waited for");
+    assert!(
+        trio.replica
+            .tell(&["INFO", "replication"])
+            .contains("role:master")
+    );
+    // The old one calls itself master for a while, and nobody is led to it.
+    trio.primary.go_on();
+    let old = trio.primary.calls("hello");
+    assert!(
+        trio.primary
+            .tell(&["INFO", "replication"])
+            .contains("role:")
+    );
+    for _ in 0..20 {
+        options.check().await.expect("the new one");
+    }
+    assert_eq!(trio.primary.calls("hello"), old);
+}
