@@ -311,16 +311,13 @@ impl Looking<'_> {
                 return Ok(());
             }
         };
-        // It was asked for in between, and told without its fraction.
-        let (earliest, latest) = (began.saturating_sub(Duration::from_secs(1)), unix_time());
-        let (apart, which) = match theirs {
-            theirs if theirs > latest => (theirs - latest, "ahead of"),
-            theirs => (earliest.saturating_sub(theirs), "behind"),
-        };
-        if apart > APART {
+        if let Some((by, which)) = apart(theirs, began, unix_time()) {
             self.tell(
                 Danger::Clock,
-                format!("the server's clock is {} s {which} this machine's", apart.as_secs()),
+                format!(
+                    "the server's clock is {} s {which} this machine's",
+                    by.as_secs()
+                ),
                 "Look which one is wrong (timedatectl), and let it follow a time server (chrony, systemd-timesyncd)",
             );
         }
@@ -342,8 +339,54 @@ impl Looking<'_> {
     }
 }
 
+/// How far their clock, in whole seconds, is from ours, if that is too far. It was asked for between these two moments.
+fn apart(theirs: Duration, began: Duration, ended: Duration) -> Option<(Duration, &'static str)> {
+    let (by, which) = match theirs > ended {
+        true => (theirs - ended, "ahead of"),
+        // Told without its fraction.
+        false => (
+            began.saturating_sub(theirs + Duration::from_secs(1)),
+            "behind",
+        ),
+    };
+    (by > APART).then_some((by, which))
+}
+
 fn unix_time() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::apart;
+
+    #[test]
+    fn two_clocks_are_apart_only_if_no_moment_of_the_call_explains_it() {
+        let at = Duration::from_secs_f64;
+        // An answer that took ten seconds may be of any of them.
+        for theirs in [995.0, 999.0, 1000.0, 1005.0, 1010.0, 1015.0] {
+            assert_eq!(apart(at(theirs), at(1000.9), at(1010.0)), None, "{theirs}");
+        }
+        let hour = at(3600.0);
+        assert_eq!(
+            apart(at(1010.0) + hour, at(1000.0), at(1010.0)),
+            Some((hour, "ahead of"))
+        );
+        assert_eq!(
+            apart(at(6399.0), at(10_000.0), at(10_010.0)),
+            Some((hour, "behind"))
+        );
+        assert_eq!(
+            apart(at(1016.0), at(1000.0), at(1010.0)),
+            Some((at(6.0), "ahead of"))
+        );
+        assert_eq!(
+            apart(at(993.0), at(1000.0), at(1010.0)),
+            Some((at(6.0), "behind"))
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 mod server;
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use coze_auth_redis::core::error::ErrorKind;
@@ -64,7 +65,7 @@ async fn sentinels_are_asked_in_turn_until_one_knows_the_primary() {
     let sentinel = at(trio.sentinel.port());
     let connected = |server: &Server| server.calls("hello");
     let (before, at_replica) = (connected(&trio.primary), connected(&trio.replica));
-    options(&[sentinel.clone()], "logins")
+    options(slice::from_ref(&sentinel), "logins")
         .check()
         .await
         .expect("connected");
@@ -97,7 +98,7 @@ async fn sentinels_are_asked_in_turn_until_one_knows_the_primary() {
         error
     };
     let unknown = "do not know a primary named other";
-    fails(&[sentinel.clone()], "other", WAIT, unknown).await;
+    fails(slice::from_ref(&sentinel), "other", WAIT, unknown).await;
     // It has just started and watches nothing yet, while the other is away: that passes.
     let unknown = "do not know a primary named logins";
     fails(&[at(empty.port()), away.clone()], "logins", WAIT, unknown).await;

@@ -1,0 +1,190 @@
+//! What `check` finds on a real server.
+
+mod server;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use coze_auth_redis::{Danger, Finding, RedisOptions};
+use server::Server;
+
+/// A guard: how long a server may take to notice something.
+const GUARD: Duration = Duration::from_secs(60);
+
+fn options(server: &Server) -> RedisOptions {
+    RedisOptions::from_url(&server.url())
+        .expect("a URL")
+        .connect_within(Duration::from_secs(20))
+        .answer_within(Duration::from_secs(20))
+}
+
+async fn findings(server: &Server) -> Vec<Finding> {
+    options(server).check().await.expect("connected")
+}
+
+/// The dangers, and no more of them.
+#[track_caller]
+fn dangers(findings: &[Finding]) -> Vec<Danger> {
+    findings.iter().map(Finding::danger).collect()
+}
+
+fn set(server: &Server, name: &str, value: &str) {
+    assert_eq!(server.tell(&["CONFIG", "SET", name, value]), "OK");
+}
+
+fn until(server: &Server, what: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !what() {
+        assert!(began.elapsed() < GUARD, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn each_setting_that_endangers_logins_is_told_with_what_mends_it() {
+    let Some(server) = Server::start("each_setting", &[]) else {
+        return;
+    };
+    assert_eq!(findings(&server).await, []);
+    // Every other policy may take a login, and none does without a limit.
+    set(&server, "maxmemory-policy", "volatile-ttl");
+    assert_eq!(findings(&server).await, []);
+    set(&server, "maxmemory", "200000000");
+    for policy in [
+        "volatile-ttl",
+        "allkeys-lru",
+        "volatile-lru",
+        "allkeys-random",
+    ] {
+        set(&server, "maxmemory-policy", policy);
+        let found = findings(&server).await;
+        assert_eq!(dangers(&found), [Danger::Eviction], "{policy}");
+        let told = found[0].to_string();
+        let begins =
+            format!("maxmemory-policy is {policy}, with maxmemory 200000000: when memory is full");
+        assert!(told.starts_with(&begins), "{told}");
+        assert!(
+            told.contains("CONFIG SET maxmemory-policy noeviction"),
+            "{told}"
+        );
+    }
+    set(&server, "maxmemory-policy", "noeviction");
+    assert_eq!(findings(&server).await, []);
+
+    set(&server, "appendfsync", "no");
+    let found = findings(&server).await;
+    assert_eq!(dangers(&found), [Danger::Fsync]);
+    assert!(
+        found[0].mend().contains("CONFIG SET appendfsync everysec"),
+        "{found:?}"
+    );
+    // Without the file it does not matter.
+    set(&server, "appendonly", "no");
+    let found = findings(&server).await;
+    assert_eq!(dangers(&found), [Danger::AppendOnly]);
+    let mend = found[0].mend();
+    assert!(
+        mend.starts_with("CONFIG SET appendonly yes first"),
+        "{mend}"
+    );
+    // What it says mends it.
+    set(&server, "appendonly", "yes");
+    set(&server, "appendfsync", "everysec");
+    assert_eq!(findings(&server).await, []);
+}
+
+#[tokio::test]
+async fn a_save_that_failed_is_told() {
+    let Some(server) = Server::start("a_save_that_failed", &[]) else {
+        return;
+    };
+    // A folder in the place of the snapshot; root may write into anything else.
+    let place = server.folder().join("dump.rdb");
+    fs::create_dir(&place).expect("a folder");
+    let status = |line: &str| server.tell(&["INFO", "persistence"]).contains(line);
+    server.tell(&["BGSAVE"]);
+    until(&server, || status("rdb_last_bgsave_status:err"));
+    let found = findings(&server).await;
+    assert_eq!(dangers(&found), [Danger::SaveFailed]);
+    assert!(found[0].mend().contains("then BGSAVE"), "{found:?}");
+    fs::remove_dir(&place).expect("the folder");
+    server.tell(&["BGSAVE"]);
+    until(&server, || status("rdb_last_bgsave_status:ok"));
+    assert_eq!(findings(&server).await, []);
+}
+
+#[tokio::test]
+async fn a_primary_that_takes_writes_without_its_replicas_is_told() {
+    let test = "a_primary_that_takes_writes";
+    let Some(primary) = Server::start(test, &["repl-diskless-sync-delay 0"]) else {
+        return;
+    };
+    let line = format!("replicaof 127.0.0.1 {}", primary.port());
+    let replica = Server::start(test, &[&line]).expect("a server");
+    until(&replica, || {
+        let info = replica.tell(&["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    });
+    let found = findings(&primary).await;
+    assert_eq!(dangers(&found), [Danger::Replicas]);
+    assert_eq!(
+        found[0].found(),
+        "min-replicas-to-write is 0, with 1 connected"
+    );
+    assert!(
+        found[0]
+            .mend()
+            .contains("CONFIG SET min-replicas-to-write 1"),
+        "{found:?}"
+    );
+    set(&primary, "min-replicas-to-write", "1");
+    assert_eq!(findings(&primary).await, []);
+}
+
+#[tokio::test]
+async fn a_service_that_forbids_to_look_is_told_and_the_rest_is_looked_at() {
+    let test = "a_service_that_forbids_to_look";
+    let settings = [
+        "maxmemory 200000000",
+        "maxmemory-policy allkeys-lru",
+        "appendonly no",
+        "user noinfo on >pw ~* &* +@all -info",
+        "user noconfig on >pw ~* &* +@all -config",
+        "user neither on >pw ~* &* +@all -info -config -time",
+    ];
+    let Some(server) = Server::start(test, &settings) else {
+        return;
+    };
+    let of = async |user: &str| {
+        let options = options(&server).login(user, "pw").expect("a login");
+        options.check().await.expect("connected")
+    };
+    let both = [Danger::Eviction, Danger::AppendOnly];
+    let found = of("noinfo").await;
+    assert_eq!(dangers(&found), [&[Danger::NotLooked], &both[..]].concat());
+    assert_eq!(found[0].found(), "INFO is refused (NOPERM)");
+    assert!(
+        found[0].mend().starts_with("ACL SETUSER noinfo +info"),
+        "{found:?}"
+    );
+    let found = of("noconfig").await;
+    assert_eq!(dangers(&found), [&[Danger::NotLooked], &both[..]].concat());
+    assert_eq!(found[0].found(), "CONFIG GET is refused (NOPERM)");
+    assert!(found[0].mend().contains("+config|get"), "{found:?}");
+    let found = of("neither").await;
+    assert_eq!(dangers(&found), [Danger::NotLooked; 3]);
+    assert_eq!(found[2].found(), "TIME is refused (NOPERM)");
+
+    // As managed services have it: no right, and no command either.
+    let managed = ["rename-command CONFIG \"\"", "rename-command INFO \"\""];
+    let managed = Server::start(test, &managed).expect("a server");
+    let found = findings(&managed).await;
+    assert_eq!(dangers(&found), [Danger::NotLooked; 2]);
+    assert_eq!(found[0].found(), "INFO is refused (ERR)");
+    assert!(
+        found[0]
+            .mend()
+            .contains("A managed service may not have it"),
+        "{found:?}"
+    );
+}
