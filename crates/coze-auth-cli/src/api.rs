@@ -21,7 +21,7 @@ use crate::output;
 
 /// Send a request to Coze's API with a valid token, and print the body of the answer
 ///
-/// The token goes to the API of its login alone, and no redirect is followed. The exit status is 1 if the status of the answer is 400
+/// The token goes to the API of its login alone (that of a workload to its outbound endpoint, too), and no redirect is followed. The exit status is 1 if the status of the answer is 400
 /// or more, or if its JSON has a code other than 0, which is how Coze refuses; the body is printed all the same. On a terminal control
 /// characters of the body are escaped.
 ///

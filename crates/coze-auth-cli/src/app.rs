@@ -7,11 +7,12 @@ use coze_auth::authorize::RedirectUri;
 use coze_auth::config::{Environment, OAuthConfig};
 use coze_auth::core::RefreshApp;
 use coze_auth::device::DeviceApp;
-use coze_auth::error::{ConfigError, Problem};
+use coze_auth::error::{ConfigError, Problem, holds_secret};
 use coze_auth::jwt::JwtApp;
 use coze_auth::pkce::PkceApp;
 use coze_auth::tokens::jwt_app;
 use coze_auth::web::WebApp;
+use coze_auth::workload::WorkloadApp;
 use coze_auth::{Endpoints, Error, Region, config_from_file, core};
 
 use crate::failure::{Failure, Kind};
@@ -42,7 +43,7 @@ pub(crate) struct AppFlags {
     #[arg(long, value_name = "ID", conflicts_with = "config")]
     client_id: Option<String>,
     /// File coze_oauth_config.json of Coze's console; it stays where it is, and is read at each use
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "pkce", "web", "jwt", "with_token"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "pkce", "web", "jwt", "workload", "with_token"])]
     config: Option<PathBuf>,
     /// Which Coze it is, unless COZE_API_BASE says where the API is
     #[arg(long, value_enum)]
@@ -65,6 +66,7 @@ pub(crate) enum App {
     Pkce(PkceApp),
     Web(WebApp),
     Jwt(JwtApp),
+    Workload(Box<WorkloadApp>),
 }
 
 impl App {
@@ -74,6 +76,7 @@ impl App {
             Self::Pkce(_) => AppKind::Pkce,
             Self::Web(_) => AppKind::Web,
             Self::Jwt(_) => AppKind::Jwt,
+            Self::Workload(_) => AppKind::Workload,
         }
     }
 
@@ -83,15 +86,17 @@ impl App {
             Self::Pkce(app) => app.client_id(),
             Self::Web(app) => app.client_id(),
             Self::Jwt(app) => app.client_id(),
+            Self::Workload(app) => app.client_id(),
         }
     }
 
-    pub(crate) fn endpoints(&self) -> &Endpoints {
+    pub(crate) fn endpoints(&self) -> Endpoints {
         match self {
-            Self::Device(app) => app.endpoints(),
-            Self::Pkce(app) => app.endpoints(),
-            Self::Web(app) => app.endpoints(),
-            Self::Jwt(app) => app.endpoints(),
+            Self::Device(app) => app.endpoints().clone(),
+            Self::Pkce(app) => app.endpoints().clone(),
+            Self::Web(app) => app.endpoints().clone(),
+            Self::Jwt(app) => app.endpoints().clone(),
+            Self::Workload(app) => app.endpoints().api(),
         }
     }
 
@@ -101,7 +106,7 @@ impl App {
             Self::Device(app) => Some(app.clone().into()),
             Self::Pkce(app) => Some(app.clone().into()),
             Self::Web(app) => Some(app.clone().into()),
-            Self::Jwt(_) => None,
+            Self::Jwt(_) | Self::Workload(_) => None,
         }
     }
 
@@ -134,12 +139,16 @@ const FLAGS: [(&str, &str); 6] = [
     ("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH", "--key-file"),
 ];
 
+/// Which workload the environment is of.
+pub(crate) const WORKLOAD_ID: &str = "COZE_WORKLOAD_IDENTITY_CLIENT_ID";
+
 const fn client_id_variable(kind: AppKind) -> &'static str {
     match kind {
         AppKind::Device | AppKind::Token => "COZE_DEVICE_OAUTH_CLIENT_ID",
         AppKind::Pkce => "COZE_PKCE_OAUTH_CLIENT_ID",
         AppKind::Web => "COZE_WEB_OAUTH_CLIENT_ID",
         AppKind::Jwt => "COZE_JWT_OAUTH_CLIENT_ID",
+        AppKind::Workload => WORKLOAD_ID,
     }
 }
 
@@ -197,6 +206,7 @@ impl Settings {
             AppKind::Pkce => App::Pkce(environment.pkce_app().map_err(told)?),
             AppKind::Web => App::Web(environment.web_app().map_err(told)?),
             AppKind::Jwt => App::Jwt(jwt_app(&environment).map_err(|error| self.told(error))?),
+            AppKind::Workload => App::Workload(Box::new(workload(&environment)?)),
             AppKind::Device | AppKind::Token => {
                 App::Device(environment.device_app().map_err(told)?)
             }
@@ -246,6 +256,10 @@ impl AppFlags {
     pub(crate) fn app(&self, kind: AppKind) -> Result<App, Failure> {
         if let Some(config) = &self.config {
             return App::of_config(&absolute(config)?);
+        }
+        if kind == AppKind::Workload {
+            // Its variables say where its requests go.
+            return Settings::default().app(kind);
         }
         let mut settings = self.settings()?;
         if let Some(id) = &self.client_id {
@@ -303,8 +317,45 @@ impl Settings {
     }
 }
 
+fn workload(environment: &Environment<'_>) -> Result<WorkloadApp, Failure> {
+    let app = environment.workload_app()?;
+    match holds_secret(app.client_id()) {
+        false => Ok(app),
+        true => Err(Failure::new(
+            Kind::Settings,
+            format!("the value of {WORKLOAD_ID} seems to be a secret, which does not belong there"),
+        )),
+    }
+}
+
+/// The workload of the environment, if it is still that of the profile: another one is not used without a word, and does not get the
+/// token that is kept.
+fn workload_of_profile(profile: &Profile) -> Result<App, Failure> {
+    let app = workload(&Settings::default().environment())?;
+    let other = if app.client_id() != profile.client_id {
+        WORKLOAD_ID
+    } else if app.endpoints().api().api_base() != profile.api_base {
+        "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT"
+    } else if app.lane().as_str() != profile.lane.as_deref() {
+        "COZE_SERVER_ENV"
+    } else {
+        return Ok(App::Workload(Box::new(app)));
+    };
+    Err(Failure::new(
+        Kind::Settings,
+        format!(
+            "{other} is not that of the profile, whose workload is {} at {}: set it back, or run coze-auth login --workload to use the \
+             new one",
+            profile.client_id, profile.api_base
+        ),
+    ))
+}
+
 /// The app of a profile, read again from where its secrets are.
 pub(crate) fn of_profile(profile: &Profile) -> Result<App, Failure> {
+    if profile.app == AppKind::Workload {
+        return workload_of_profile(profile);
+    }
     if let Some(config) = &profile.config {
         let app = App::of_config(config)?;
         let is_same = app.kind() == profile.app

@@ -10,6 +10,7 @@ use coze_auth::jwt::JwtGrant;
 use coze_auth::store::{GrantKey, GrantStore, LockedGrant, StoreError};
 use coze_auth::tokens::{Event, EventKind};
 use coze_auth::whoami::User;
+use coze_auth::workload::{IntegrationCredential, ProjectEnv};
 use coze_auth::{Endpoints, Error, IssuedToken, Region, TokenGrant, environment};
 
 use crate::app::{self, App};
@@ -27,9 +28,10 @@ pub(crate) struct Credential {
     /// The profile that it rests in; none if it is in the variable.
     pub(crate) profile: Option<ProfileName>,
     pub(crate) endpoints: Endpoints,
-    /// Of a login or a JWT app, whose grants are stored, or a token as it is.
+    /// Of a login, a JWT app or a workload, whose grants are stored, or a token as it is.
     tokens: TokenSource,
     store: Option<Store>,
+    is_workload: bool,
 }
 
 /// Which credential is meant.
@@ -78,9 +80,13 @@ pub(crate) fn key(name: &ProfileName, profile: &Profile) -> Result<GrantKey, Fai
 
 /// Nobody is signed in with this profile.
 pub(crate) fn signed_out(name: &ProfileName) -> Failure {
+    let workload = match app::is_set(app::WORKLOAD_ID) {
+        true => ", or coze-auth login --workload for the workload identity of this environment",
+        false => "",
+    };
     Failure::new(
         Kind::LoginNeeded,
-        format!("nobody is signed in with profile {name}: run coze-auth login"),
+        format!("nobody is signed in with profile {name}: run coze-auth login{workload}"),
     )
 }
 
@@ -96,6 +102,7 @@ impl Credential {
                     tokens: TokenSource::fixed(&client, &endpoints, token),
                     endpoints,
                     store: None,
+                    is_workload: false,
                 });
             }
             Chosen::Profile(name, None) => return Err(signed_out(&name)),
@@ -117,6 +124,9 @@ impl Credential {
                         .shared(grants)?
                         .observe(tell_not_shared)
                 }
+                App::Workload(app) => TokenSource::workload(&client, *app)
+                    .shared(OfProfile(store.grants(), key))?
+                    .observe(tell_not_shared),
                 app => {
                     let app = app.refresh_app().ok_or_else(|| signed_out(&name))?;
                     TokenSource::stored(&client, app, name.as_str(), store.grants())?
@@ -129,6 +139,7 @@ impl Credential {
             endpoints,
             tokens: tokens.wait_when_stale(),
             store: Some(store),
+            is_workload: profile.app == AppKind::Workload,
         })
     }
 
@@ -139,7 +150,16 @@ impl Credential {
 
     /// Whom it speaks for.
     pub(crate) fn whoami(&self) -> Result<User, Failure> {
-        ended(self.tokens.whoami())
+        if !self.is_workload {
+            return ended(self.tokens.whoami());
+        }
+        self.token(Duration::ZERO)?;
+        // Nobody knows whether Coze answers to a workload (protocol §14).
+        ended(self.tokens.whoami()).map_err(|failure| {
+            failure.with_advice(
+                "the token itself was given, and Coze may not say whose a workload's is: token, integration and project-env go without",
+            )
+        })
     }
 
     /// Sends a request to the API, and once more if the API refuses the token and another is to be had. A token goes to the
@@ -150,6 +170,36 @@ impl Credential {
         request: Request<Vec<u8>>,
     ) -> Result<Response<Body>, Failure> {
         ended(self.tokens.send(agent, request))
+    }
+
+    /// The credential of an integration of the workload's project.
+    pub(crate) fn integration(&self, name: &str) -> Result<IntegrationCredential, Failure> {
+        self.workload()?;
+        ended(self.tokens.integration(name))
+    }
+
+    /// The variables of the workload's project.
+    pub(crate) fn project_env(&self) -> Result<ProjectEnv, Failure> {
+        self.workload()?;
+        ended(self.tokens.project_env())
+    }
+
+    /// Nothing, if it is of a workload.
+    fn workload(&self) -> Result<(), Failure> {
+        if self.is_workload {
+            return Ok(());
+        }
+        let which = match &self.profile {
+            Some(name) => format!("profile {name}"),
+            None => "the token in COZE_API_TOKEN".to_owned(),
+        };
+        Err(Failure::new(
+            Kind::Settings,
+            format!(
+                "{which} is not a workload's, and only a workload has integrations and variables: name its profile with --profile, or \
+                 make one with coze-auth login --workload"
+            ),
+        ))
     }
 
     /// Ends its use. A renewed grant that could not be stored gets a last try.

@@ -29,13 +29,15 @@ use crate::{Common, interrupts, output};
 /// The app is, for each of its values: the flag, else Coze's variable, as in Coze's own samples; or a coze_oauth_config.json, which
 /// stays where it is. A client secret and a private key are never an argument, and are not copied: a web app's secret is read from
 /// COZE_WEB_OAUTH_CLIENT_SECRET or the configuration, a key from its file, its variable or the configuration, whenever the login
-/// is used.
+/// is used. With --workload there is nothing to log in to: the profile names the workload of this environment, whose id and secret
+/// are read from it at each use.
 ///
 /// Examples:
 ///   coze-auth login --region cn --client-id 1234.app.coze
 ///   coze-auth login --pkce --client-id 1234.app.coze --redirect-uri http://127.0.0.1:8414/callback
 ///   coze-auth login --config coze_oauth_config.json --profile work
 ///   coze-auth login --with-token --region cn < token.txt
+///   coze-auth login --workload
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Login {
@@ -51,6 +53,9 @@ pub(crate) struct Login {
     /// Read a token of Coze's console (PAT or SAT) from standard input
     #[arg(long, group = "flow")]
     with_token: bool,
+    /// Use the workload identity that Coze's coding platform (扣子编程) sets in the environment of a project; nobody logs in
+    #[arg(long, group = "flow", conflicts_with_all = ["client_id", "region", "redirect_uri", "key_id", "key_file"])]
+    workload: bool,
     #[command(flatten)]
     app: AppFlags,
     /// Where the grant rests; the profile remembers it [default: file]
@@ -67,7 +72,7 @@ struct Json<'a> {
     store: StoreKind,
     place: &'a str,
     expires_at: Option<u64>,
-    /// Null if Coze did not say whose token it is.
+    /// Null if Coze did not say whose token it is, and of a workload.
     user: Option<UserJson<'a>>,
 }
 
@@ -100,10 +105,11 @@ impl Login {
     }
 
     fn kind(&self) -> AppKind {
-        match (self.pkce, self.web, self.jwt) {
+        match (self.pkce, self.web, self.jwt, self.workload) {
             (true, ..) => AppKind::Pkce,
-            (_, true, _) => AppKind::Web,
-            (.., true) => AppKind::Jwt,
+            (_, true, ..) => AppKind::Web,
+            (_, _, true, _) => AppKind::Jwt,
+            (.., true) => AppKind::Workload,
             _ => AppKind::Device,
         }
     }
@@ -118,7 +124,7 @@ impl Login {
         common: &Common,
     ) -> Result<Made, Failure> {
         let app = self.app.app(self.kind())?;
-        let endpoints = app.endpoints().clone();
+        let endpoints = app.endpoints();
         let mut profile = Profile::new(app.kind(), app.client_id(), endpoints.api_base(), kind);
         self.app.note(&mut profile)?;
         let key = GrantKey::of(&endpoints, app.client_id(), name.as_str())?;
@@ -134,6 +140,10 @@ impl Login {
                 browser::log_in(client, app.into(), &redirect, common.json)?
             }
             App::Jwt(app) => client.run(app.grant(&JwtGrant::new(), entropy()?))?,
+            App::Workload(app) => {
+                profile.lane = app.lane().as_str().map(str::to_owned);
+                client.run(app.grant())?
+            }
         };
         match app.refresh_app() {
             Some(app) => {
@@ -143,13 +153,14 @@ impl Login {
             }
             None => keep(store, &key, &grant)?,
         }
-        // The login is made, whatever comes of this.
-        let user = client.run(whoami(&endpoints, &grant.access_token));
+        // The login is made, whatever comes of this. A workload is not a user.
+        let is_user = app.kind() != AppKind::Workload;
+        let user = is_user.then(|| client.run(whoami(&endpoints, &grant.access_token)));
         Ok(Made {
             profile,
             key,
             expires_at: Some(grant.expires_at.as_secs()),
-            user: user.map_err(Failure::from),
+            user: user.map(|user| user.map_err(Failure::from)),
         })
     }
 
@@ -180,7 +191,7 @@ impl Login {
             profile: Profile::new(AppKind::Token, NO_APP, endpoints.api_base(), kind),
             key,
             expires_at: None,
-            user,
+            user: Some(user),
         })
     }
 
@@ -191,7 +202,7 @@ impl Login {
         made: &Made,
         place: &str,
     ) -> Result<(), Failure> {
-        let profile = &made.profile;
+        let (profile, user) = (&made.profile, made.user.as_ref());
         if common.json {
             return output::line(output::json(&Json {
                 profile: name.as_str(),
@@ -201,16 +212,21 @@ impl Login {
                 store: profile.store,
                 place,
                 expires_at: made.expires_at,
-                user: made.user.as_ref().ok().map(UserJson::from),
+                user: user.and_then(|user| user.as_ref().ok()).map(UserJson::from),
             }));
         }
-        let who = match &made.user {
-            Ok(user) => format!("as {}", shown(user)),
-            Err(failure) => format!("; Coze did not say as whom ({})", failure.message()),
+        let done = match user {
+            Some(Ok(user)) => format!("Logged in as {}.", shown(user)),
+            Some(Err(failure)) => {
+                let why = failure.message();
+                format!("Logged in; Coze did not say as whom ({why}).")
+            }
+            None => format!(
+                "Nobody logs in to the workload {}: its id and secret are those of the environment.",
+                profile.client_id
+            ),
         };
-        output::tell(format_args!(
-            "Logged in {who}. Profile {name} is kept in {place}."
-        ));
+        output::tell(format_args!("{done} Profile {name} is kept in {place}."));
         if credential::is_token_in_variable() {
             output::tell(
                 "COZE_API_TOKEN is set, and commands use it before profile default: unset it, or name the profile with --profile.",
@@ -225,7 +241,8 @@ struct Made {
     profile: Profile,
     key: GrantKey,
     expires_at: Option<u64>,
-    user: Result<User, Failure>,
+    /// None of a workload.
+    user: Option<Result<User, Failure>>,
 }
 
 /// Removes what the profile had before, if it is at another place. The new login is good whatever comes of it.

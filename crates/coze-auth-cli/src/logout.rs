@@ -12,7 +12,7 @@ use crate::store::Store;
 /// Remove a login and its tokens from this machine
 ///
 /// Coze has no call to revoke tokens: an access token that somebody has already works until it ends, and a token of Coze's console
-/// until it is deleted there.
+/// until it is deleted there. The id and secret of a workload are the platform's, and stay in the environment.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logout {}
 

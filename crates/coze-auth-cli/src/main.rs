@@ -7,6 +7,7 @@ mod credential;
 mod exec;
 mod failure;
 mod folders;
+mod integration;
 mod interrupts;
 #[cfg(feature = "keyring")]
 mod keyring;
@@ -14,6 +15,7 @@ mod login;
 mod logout;
 mod output;
 mod profile;
+mod project_env;
 mod status;
 mod store;
 mod token;
@@ -33,7 +35,7 @@ use crate::profile::ProfileName;
 /// Log in to Coze (扣子), and give scripts and programs valid tokens.
 ///
 /// A login is kept in a profile, and renewed by whichever command needs a token. Tokens are read from standard input
-/// alone, and printed by the command token alone.
+/// alone, and printed by the command token alone; secrets of a project by integration and project-env.
 #[derive(Debug, Parser)]
 #[command(name = "coze-auth", version, arg_required_else_help = true, after_long_help = SOURCES)]
 struct Cli {
@@ -85,6 +87,8 @@ enum Command {
     Logout(logout::Logout),
     Exec(exec::Exec),
     Api(api::Api),
+    Integration(integration::Integration),
+    ProjectEnv(project_env::ProjectEnv),
     Completions(completions::Completions),
 }
 
@@ -103,6 +107,8 @@ fn main() -> ExitCode {
         Command::Logout(logout) => logout.run(common),
         Command::Exec(exec) => exec.run(common),
         Command::Api(api) => api.run(common),
+        Command::Integration(integration) => integration.run(common),
+        Command::ProjectEnv(variables) => variables.run(common),
         Command::Completions(completions) => completions.run(),
     };
     match done {

@@ -17,6 +17,15 @@ pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
     written.map_err(failed)
 }
 
+/// Prints a secret of somebody else's form on standard output, and a line's end. A program reads it as it is; what a terminal would obey
+/// is escaped.
+pub(crate) fn value(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return line(text);
+    }
+    bytes(&Zeroizing::new([text.as_bytes(), b"\n"].concat()))
+}
+
 /// Tells the person something on standard error. What a terminal would obey is escaped, and where nobody reads nothing happens:
 /// `eprintln!` panics there, and a login would be lost.
 pub(crate) fn tell(text: impl fmt::Display) {

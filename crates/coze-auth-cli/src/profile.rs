@@ -81,8 +81,17 @@ pub(crate) enum AppKind {
     Pkce,
     Web,
     Jwt,
+    /// A project on Coze's coding platform.
+    Workload,
     /// A personal or service access token.
     Token,
+}
+
+impl AppKind {
+    /// Whether another token is had without a person and without a refresh token.
+    pub(crate) const fn needs_nobody(self) -> bool {
+        matches!(self, Self::Jwt | Self::Workload)
+    }
 }
 
 impl fmt::Display for AppKind {
@@ -92,6 +101,7 @@ impl fmt::Display for AppKind {
             Self::Pkce => "PKCE app",
             Self::Web => "web app",
             Self::Jwt => "JWT app",
+            Self::Workload => "workload",
             Self::Token => "token of the console",
         })
     }
@@ -113,6 +123,9 @@ pub(crate) struct Profile {
     /// The file with the key of a JWT app.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
+    /// The lane of a workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lane: Option<String>,
     pub(crate) store: StoreKind,
 }
 
@@ -126,6 +139,7 @@ impl Profile {
             config: None,
             key_id: None,
             key_file: None,
+            lane: None,
             store,
         }
     }
@@ -180,6 +194,7 @@ impl Profile {
             ("config", shown(&self.config)),
             ("key_id", self.key_id.clone().unwrap_or_default()),
             ("key_file", shown(&self.key_file)),
+            ("lane", self.lane.clone().unwrap_or_default()),
         ];
         let found = members.into_iter().find(|(_, value)| holds_secret(value));
         found.map(|(name, _)| name)
@@ -277,7 +292,7 @@ fn why_not(text: &str, error: &serde_json::Error) -> String {
             serde_json::from_value::<Profile>(one).is_err()
         })
     };
-    let others = ["config", "key_id", "key_file"];
+    let others = ["config", "key_id", "key_file", "lane"];
     match REQUIRED
         .iter()
         .chain(&others)

@@ -70,16 +70,22 @@ impl Status {
             }
             Chosen::Profile(name, None) => Err(self.signed_out(&name, None, common, profiles)),
             Chosen::Profile(name, Some(profile)) => {
+                if profile.app == AppKind::Workload {
+                    // Whose environment it is decides whether there is a token.
+                    app::of_profile(&profile)?;
+                }
                 let store = Store::open(profile.store, &name)?;
                 let key = credential::key(&name, &profile)?;
                 let place = store.place(&key);
                 let grant = store.grants().load(&key)?;
                 store.tell_notices();
-                let Some(grant) = grant else {
+                if grant.is_none() && !profile.app.needs_nobody() {
                     return Err(self.signed_out(&name, Some(&profile), common, profiles));
-                };
-                let end = Some(grant.expires_at.as_secs()).filter(|end| *end != NEVER);
-                let renewable = profile.app == AppKind::Jwt || grant.refresh_token.is_some();
+                }
+                let end = grant.as_ref().map(|grant| grant.expires_at.as_secs());
+                let end = end.filter(|end| *end != NEVER);
+                let is_login = grant.is_some_and(|grant| grant.refresh_token.is_some());
+                let renewable = is_login || profile.app.needs_nobody();
                 if common.json {
                     return output::line(output::json(&Json {
                         profile: Some(name.as_str()),
@@ -143,6 +149,9 @@ impl Status {
 /// How long the token is good, for people.
 fn life(end: Option<u64>, renewable: bool) -> String {
     let Some(end) = end else {
+        if renewable {
+            return "no token is kept, and the next command gets one".to_owned();
+        }
         return "good until it is deleted or expires at Coze, which only Coze knows".to_owned();
     };
     let left = system_now().unix.until(UnixTime::from_secs(end));

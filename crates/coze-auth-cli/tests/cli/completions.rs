@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "login",
     "token",
     "whoami",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 8] = [
     "logout",
     "exec",
     "api",
+    "integration",
+    "project-env",
     "completions",
 ];
 
@@ -65,6 +67,8 @@ fn bash_completes_by_it() {
     }
     assert_eq!(completed(&["log"]), ["login", "logout"]);
     assert_eq!(completed(&["login", "--sto"]), ["--store"]);
+    assert_eq!(completed(&["login", "--wo"]), ["--workload"]);
+    assert_eq!(completed(&["project-env", "--js"]), ["--json"]);
     assert_eq!(completed(&["login", "--store", ""]), ["file", "keyring"]);
     assert_eq!(completed(&["login", "--region", "c"]), ["cn", "com"]);
 }

@@ -13,3 +13,4 @@ mod secrets;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod workload;

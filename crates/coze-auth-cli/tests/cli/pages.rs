@@ -16,7 +16,8 @@ fn the_commands_of_the_guide_print_what_it_shows() {
         println!("skipped: the guide is not in the package");
         return;
     }
-    for page in ["docs/pat.md", "docs/zh-CN/pat.md"] {
+    for page in ["pat.md", "zh-CN/pat.md", "workload.md", "zh-CN/workload.md"] {
+        let page = &format!("docs/{page}");
         let text = std::fs::read_to_string(root.join(page)).expect("a page");
         let blocks: Vec<&str> = text
             .split("```console\n")
@@ -36,6 +37,7 @@ fn the_commands_of_the_guide_print_what_it_shows() {
             .env_clear()
             .env("PATH", format!("{folder}:{path}"))
             .env("HOME", &home.path)
+            .envs(home.project())
             .current_dir(&home.path);
         let run = Run::of(bash.output().expect("bash runs"));
         assert_eq!(run.code, Some(0), "{page}: {run:?}");

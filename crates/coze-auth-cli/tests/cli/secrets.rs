@@ -6,15 +6,17 @@ use std::fmt::{Debug, Display};
 use std::fs;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use coze_auth::authorize::PendingAuthorization;
 use coze_auth::config::{Environment, OAuthConfig};
 use coze_auth::jwt::RsaKey;
 use coze_auth::store::{FileStore, GrantKey, GrantStore as _};
 use coze_auth::{AccessToken, Region, TokenGrant, config_from_file};
+use coze_auth_mock::{Fault, On};
 use serde_json::{Value, json};
 
-use crate::support::{Home, Run, fed};
+use crate::support::{Home, Run, WORKLOAD, fed};
+use crate::workload::files;
 
 /// So many characters or bytes in a row are a piece of a secret.
 const PIECE: usize = 12;
@@ -607,4 +609,128 @@ fn a_token_in_the_place_of_a_path_or_an_id_is_not_shown() {
             .contains("pat_of_the_console.json cannot be read"),
         "{run:?}"
     );
+}
+
+/// Whatever a server quotes, and wherever somebody has put it: neither the secret of a workload, nor the API key that spells it otherwise,
+/// nor an id token, with which anybody gets an access token, is in anything that the command prints or stores.
+#[test]
+fn nothing_that_the_command_prints_has_the_secret_of_a_workload() {
+    const ID_TOKEN: &str = "sentinel0123.of-the-id.token4567";
+    let home = Home::new();
+    let variable = |name| home.mock.variable(name).expect("a workload");
+    let (id, secret) = (variable(WORKLOAD[0]), variable(WORKLOAD[1]));
+    let pair = format!("{id}:{secret}");
+    let keys =
+        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|form| form.encode(&pair));
+    let secrets: Vec<&str> = [&*secret, ID_TOKEN]
+        .into_iter()
+        .chain(keys.iter().map(String::as_str))
+        .collect();
+    let mut looked_at = 0;
+    let mut look = |what: &str, run: &Run| {
+        looked_at += 1;
+        let shown = format!("{}\n{}", run.stdout, run.stderr);
+        for secret in &secrets {
+            assert!(!shown.contains(secret), "{what}: {shown}");
+        }
+    };
+    let commands: [&[&str]; 9] = [
+        &["login", "--workload"],
+        &["login", "--workload", "--json"],
+        &["token"],
+        &["whoami"],
+        &["status"],
+        &["exec", "--", "true"],
+        &["integration", "integration-feishu-base"],
+        &["project-env", "--json"],
+        &["project-env", "PGDATABASE_URL", "--json"],
+    ];
+    let project =
+        |arguments: &[&str]| Run::of(home.in_project(arguments).output().expect("it runs"));
+    for arguments in commands {
+        let run = project(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        look("as it is", &run);
+    }
+    let place = project(&["status", "--json"]).json()["place"].clone();
+    let place = place.as_str().expect("a path");
+    // A server that quotes all that it was sent, at each step.
+    let bodies = |quoted: &str| {
+        [
+            json!({ "error": "invalid_client", "error_description": quoted }).to_string(),
+            json!({ "error": quoted }).to_string(),
+            json!({ "code": 4100, "msg": quoted }).to_string(),
+            json!({ "access_token": [quoted] }).to_string(),
+            quoted.to_owned(),
+        ]
+    };
+    let elsewhere = format!("https://elsewhere.example/?{}", secrets.join("&"));
+    let id_token = json!({ "access_token": ID_TOKEN, "expires_in": 600 }).to_string();
+    let answer = |status: u16, body: &str| {
+        Fault::status(status)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+    };
+    for (on, arguments) in [
+        (On::grant("client_credentials"), commands[0]),
+        (On::grant("token_exchange"), commands[1]),
+        (On::grant("token_exchange"), commands[5]),
+        (On::endpoint("integration"), commands[6]),
+        (On::endpoint("project_env"), commands[8]),
+    ] {
+        let is_exchange = on == On::grant("token_exchange");
+        let grant = On::grant("client_credentials");
+        let first = is_exchange.then(|| home.mock.fault(grant, answer(200, &id_token)));
+        let mut quoted = secrets.clone();
+        quoted.retain(|secret| is_exchange || *secret != ID_TOKEN);
+        for body in &bodies(&quoted.join(" ")) {
+            for status in [200, 302, 401, 500] {
+                let fault = answer(status, body)
+                    .header("location", &elsewhere)
+                    .header("x-tt-logid", &secret);
+                let fault = home.mock.fault(on.clone(), fault);
+                // So that a new token is asked for.
+                let _gone = fs::remove_file(place);
+                let run = project(arguments);
+                assert!(
+                    !matches!(run.code, None | Some(0)),
+                    "{arguments:?} {status} {body}: {run:?}"
+                );
+                look(&format!("{arguments:?} {status} {body}"), &run);
+                drop(fault);
+            }
+        }
+        drop(first);
+    }
+    // In another variable, and as an argument.
+    let mixed = "VT4elrV3gUMU1JaJJACnDrb0ww6DsGODjcmFQ8kcCFmqw96qlCb9EB6yS8e0obN3";
+    for name in WORKLOAD.into_iter().filter(|name| *name != WORKLOAD[1]) {
+        for arguments in [commands[0], commands[2], commands[4], commands[6]] {
+            let mut command = home.in_project(arguments);
+            command.env(name, mixed).env(WORKLOAD[1], mixed);
+            let run = Run::of(command.output().expect("it runs"));
+            assert!(!format!("{run:?}").contains(mixed), "{name}: {run:?}");
+            let is_told = run.stderr.contains("seems to be a secret");
+            assert_eq!(is_told, name == WORKLOAD[0], "{name}: {run:?}");
+        }
+    }
+    for place in [
+        ["integration", &secret],
+        ["project-env", &secret],
+        ["integration", &keys[0]],
+    ] {
+        let run = project(&place);
+        assert_ne!(run.code, Some(0), "{run:?}");
+        look("as an argument", &run);
+    }
+    assert_eq!(project(&["token"]).code, Some(0));
+    let stored = files(&home.path);
+    assert!(stored.iter().any(|(name, _)| name == place));
+    for (name, text) in stored {
+        assert!(
+            !secrets.iter().any(|secret| text.contains(secret)),
+            "{name}"
+        );
+    }
+    assert!(looked_at > 100, "{looked_at}");
 }

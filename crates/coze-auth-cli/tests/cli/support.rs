@@ -72,6 +72,16 @@ pub(crate) fn json_answer(status: &str, body: &str) -> String {
     )
 }
 
+/// What the platform sets in a project.
+pub(crate) const WORKLOAD: [&str; 6] = [
+    "COZE_WORKLOAD_IDENTITY_CLIENT_ID",
+    "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET",
+    "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+    "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT",
+    "COZE_OUTBOUND_AUTH_ENDPOINT",
+    "COZE_SERVER_ENV",
+];
+
 /// A home, which is removed at the end, and a mock.
 pub(crate) struct Home {
     pub(crate) mock: CozeAuthMock,
@@ -120,6 +130,20 @@ impl Home {
             .env("COZE_API_BASE", self.mock.base_url())
             .stdin(Stdio::null());
         command
+    }
+
+    /// The command in a project on Coze's coding platform: with the variables of the mock's workload, and no other.
+    pub(crate) fn in_project(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env_remove("COZE_API_BASE").envs(self.project());
+        command
+    }
+
+    pub(crate) fn project(&self) -> impl Iterator<Item = (&'static str, String)> {
+        WORKLOAD.into_iter().map(|name| {
+            let value = self.mock.variable(name);
+            (name, value.expect("the mock has a workload"))
+        })
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {

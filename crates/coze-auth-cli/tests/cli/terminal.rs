@@ -132,6 +132,27 @@ fn a_name_steers_no_terminal() {
     }
 }
 
+/// Nor does a project's variable or an integration's credential, which a program gets to the byte.
+#[test]
+fn a_value_steers_no_terminal() {
+    let home = Home::new();
+    let login = home.in_project(&["login", "--workload"]).output();
+    assert!(login.expect("it runs").status.success());
+    let data = r#"{"code":0,"data":{"credential":"a\u001b]0;owned\u0007b","secrets":[{"key":"K","value":"a\u001b]0;owned\u0007b"}]}}"#;
+    let fault = Fault::status(200).header("content-type", "application/json");
+    let fault = fault.body(data);
+    let _fault = home.mock.fault(On::endpoint("project_env"), fault.clone());
+    let _other = home.mock.fault(On::endpoint("integration"), fault);
+    for arguments in [["project-env", "K"], ["integration", "i"]] {
+        let (mut child, mut terminal) = at_terminal(&mut home.in_project(&arguments));
+        let mut said = String::new();
+        read_until(&mut terminal, &mut said, "");
+        assert!(child.wait().expect("it ends").success(), "{said}");
+        assert!(said.contains("owned"), "{said:?}");
+        assert!(!said.contains(['\x1b', '\x07']), "{said:?}");
+    }
+}
+
 /// A body arrives in pieces that end wherever they end, also within a character.
 #[test]
 fn a_long_body_on_a_terminal_is_whole() {
