@@ -124,3 +124,36 @@ impl fmt::Debug for MemoryStore {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(coze_auth_model)))]
+mod tests {
+    use coze_auth_core::Endpoints;
+
+    use super::*;
+
+    /// A server has a grant for each session, and each user comes once.
+    #[test]
+    fn what_has_ended_and_cannot_be_renewed_is_dropped_by_and_by() {
+        let store = MemoryStore::new();
+        let save = |number: u64, refresh: &str| {
+            let grant = format!(
+                r#"{{"access_token":"a",{refresh}"issued_at":{number},"expires_at":{}}}"#,
+                number + 900
+            );
+            let grant = TokenGrant::from_secret_json(&grant).unwrap();
+            let key = GrantKey::of(&Endpoints::cn(), "1", number.to_string()).unwrap();
+            let held = store.lock(&key, Duration::ZERO);
+            held.unwrap().save(&grant).unwrap();
+            key
+        };
+        // In its first second, so that it ends first.
+        let login = save(0, r#""refresh_token":"r","#);
+        for number in 1..10_000 {
+            let key = save(number, "");
+            assert!(store.load(&key).unwrap().is_some());
+            let kept = locked(&store.0.kept).grants.len();
+            assert!(kept <= 2 * FEW, "{kept} after {number}");
+        }
+        assert!(store.load(&login).unwrap().is_some(), "a login stays");
+    }
+}

@@ -12,7 +12,7 @@
 //!
 //! Nothing is lost by a second signature. So whatever the store does, the renewal goes on without it.
 
-use coze_auth_core::TokenGrant;
+use coze_auth_core::{TokenGrant, UnixTime};
 use coze_auth_store::{GrantKey, Saved, StoreError};
 
 use super::{Before, Refresh};
@@ -37,18 +37,16 @@ impl Refresh {
         key: &GrantKey,
         store: &Store,
     ) -> Result<Option<TokenGrant>, StoreError> {
-        let held = match store.lock_at_once(key).await? {
-            Some(held) => held,
-            None => {
-                let stored = match store.0.load(key).await {
-                    Ok(stored) => self.newer(stored),
-                    Err(error @ StoreError::Unanswered { .. }) => return Err(error),
-                    // It may be damaged, and is replaced then by who has the lock.
-                    Err(_) => None,
-                };
-                if stored.is_some() {
-                    return Ok(stored);
+        let at_once = store.lock_at_once(key).await;
+        let held = match at_once {
+            Ok(Some(held)) => held,
+            not_held => {
+                // What cannot be read may be damaged, and is replaced by who has the lock.
+                let stored = store.0.load(key).await.unwrap_or_default();
+                if let Some(grant) = self.newer(stored) {
+                    return Ok(Some(grant));
                 }
+                not_held?;
                 // As long as another may ask Coze. Who has waited for that asks as well.
                 store.0.lock(key, self.source.timeout()).await?
             }
@@ -84,7 +82,8 @@ impl Refresh {
             }
             // Another process was given one meanwhile, and the others have that. Both are good.
             Ok(Saved::Superseded) => {}
-            Err(error) => self.not_shared = Some(error),
+            // After a lock that was lost the reason is why it was.
+            Err(error) => drop(self.not_shared.get_or_insert(error)),
         }
     }
 }
@@ -95,7 +94,7 @@ fn by_servers_clock(grant: &TokenGrant) -> TokenGrant {
     if let Some(skew) = grant.clock_skew {
         let ours = grant.issued_at.as_secs();
         let theirs = ours.saturating_add_signed(skew.as_secs().saturating_neg());
-        grant.issued_at = coze_auth_core::UnixTime::from_secs(theirs);
+        grant.issued_at = UnixTime::from_secs(theirs);
     }
     grant
 }
