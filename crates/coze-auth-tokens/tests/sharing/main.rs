@@ -239,11 +239,8 @@ fn whatever_a_store_does_there_is_a_token<D: Over>() {
 /// Its memory is full, or it is a replica: what is there is taken.
 fn a_store_that_can_only_be_read_is_read<D: Over>() {
     for lock_reads in [false, true] {
-        let store = Faulty {
-            lock_reads,
-            ..Faulty::default()
-        };
         let (coze, told) = (Coze::new(), Told::default());
+        let store = Faulty::whose_lock_reads(lock_reads);
         let process = || told.of(coze.jwt::<D>().shared(store.clone()).unwrap());
         assert_eq!(text(&process()), "jwt-0-");
         store.breaks(Call::Lock, How::Fails);

@@ -38,11 +38,18 @@ pub(crate) struct Faulty {
     pub(crate) store: MemoryStore,
     faults: Arc<Mutex<Vec<(Call, How)>>>,
     calls: Arc<Mutex<Vec<Call>>>,
-    /// Its lock is asked for first.
-    pub(crate) lock_reads: bool,
+    lock_reads: bool,
 }
 
 impl Faulty {
+    /// Whose lock is asked for first.
+    pub(crate) fn whose_lock_reads(lock_reads: bool) -> Self {
+        Self {
+            lock_reads,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn breaks(&self, call: Call, how: How) {
         self.faults.lock().unwrap().push((call, how));
     }
