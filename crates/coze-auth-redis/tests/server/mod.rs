@@ -1,6 +1,7 @@
 //! A real `redis-server` of a test's own: on a free port of the loopback, with its data in a folder that goes with it.
 #![allow(dead_code)] // no test file uses all of it
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,6 +21,7 @@ pub(crate) struct Server {
     settings: Vec<String>,
     process: Option<Child>,
     program: &'static str,
+    file: OsString,
 }
 
 /// The end of the test's function where `redis-server` is missing: a test says so, and is skipped by name. With `CI` set it fails.
@@ -27,8 +29,8 @@ pub(crate) struct Server {
 /// ```ignore
 /// let Some(server) = Server::start("a_test", &[]) else { return };
 /// ```
-fn is_missing(test: &str, program: &str) -> bool {
-    let found = Command::new(program)
+fn is_missing(test: &str, program: &str, file: &OsStr) -> bool {
+    let found = Command::new(file)
         .arg("--version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -58,7 +60,12 @@ impl Server {
     }
 
     fn start_program(test: &str, program: &'static str, settings: &[&str]) -> Option<Self> {
-        if is_missing(test, program) {
+        // Another engine for all tests, such as Valkey: `just valkey`.
+        let file = match other_engine() {
+            Some(file) if program == "redis-server" => file,
+            _ => program.into(),
+        };
+        if is_missing(test, program, &file) {
             return None;
         }
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -72,6 +79,7 @@ impl Server {
             settings: settings.iter().map(|line| (*line).to_owned()).collect(),
             process: None,
             program,
+            file,
         };
         // The port is free when it is looked for; somebody else may take it before the server does.
         for _ in 0..20 {
@@ -102,7 +110,7 @@ impl Server {
             .collect();
         let settings = self.folder.join("redis.conf");
         fs::write(&settings, lines.join("\n") + "\n").expect("a file");
-        let mut process = Command::new(self.program)
+        let mut process = Command::new(&self.file)
             .arg(&settings)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -226,6 +234,11 @@ impl Drop for Server {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The server that all tests take in the place of `redis-server`, if one is given.
+pub(crate) fn other_engine() -> Option<OsString> {
+    std::env::var_os("COZE_AUTH_REDIS_SERVER")
 }
 
 /// A port that is free now.
