@@ -10,6 +10,7 @@ from shim_wire import Handles, Shim, Unsupported, log  # before the library, whi
 
 import coze_workload_identity
 from coze_workload_identity import ConfigurationError, TokenExchangeError, TokenRetrievalError, WorkloadIdentityError, env_keys
+from requests import exceptions
 
 NAME = "coze-workload-identity"
 ABOUT = {
@@ -93,13 +94,31 @@ def token(client):
     return {"access_token": given if isinstance(given, str) else None}
 
 
-# The types tell whose fault it is of a setting alone: one for whatever goes wrong with either request, and beside them `Exception` itself.
+KINDS = [  # the first that fits
+    (ConfigurationError, "config"),
+    ((exceptions.InvalidHeader, exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema), "config"),
+    (exceptions.HTTPError, "api"),
+    (exceptions.Timeout, "timeout"),
+    ((exceptions.JSONDecodeError, exceptions.ContentDecodingError), "parse"),
+    (exceptions.RequestException, "transport"),
+]
+
+
 def error(why):
-    told = {"kind": "config" if isinstance(why, ConfigurationError) else "other", "documented": isinstance(why, WorkloadIdentityError)}
-    if isinstance(why, TokenRetrievalError):  # "ID token retrieval fails"
+    """What a caller can tell by public members, of the exception or of one that was raised before it: the library wraps those of requests."""
+    told = {"kind": "other", "documented": isinstance(why, WorkloadIdentityError)}
+    if isinstance(why, TokenRetrievalError):  # "ID Token 请求失败"
         told["grant_type"] = "client_credentials"
-    if isinstance(why, TokenExchangeError):
+    if isinstance(why, TokenExchangeError):  # "Access Token 交换失败"
         told["grant_type"] = "token_exchange"
+    while why:
+        kind = next((kind for types, kind in KINDS if isinstance(why, types)), None)
+        if kind:
+            told["kind"] = kind
+            if isinstance(why, exceptions.HTTPError):
+                told["http_status"] = why.response.status_code
+            break
+        why = why.__cause__ or why.__context__
     return told
 
 
