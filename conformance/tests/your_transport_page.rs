@@ -1,4 +1,4 @@
-//! docs/test-your-transport.md: its code is the code that is tested here, and its commands end as it says.
+//! docs/test-your-transport.md and docs/test-your-store.md: their code is the code that is tested here, and the commands end as the first says.
 #![cfg(unix)]
 
 use std::env;
@@ -14,19 +14,34 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+const TRANSPORT: &str = "docs/test-your-transport.md";
+
 fn page() -> String {
-    read("docs/test-your-transport.md")
+    read(TRANSPORT)
 }
 
 #[test]
 fn the_code_is_what_is_tested() {
-    for (language, file) in [
-        ("rust", "conformance/tests/your_transport.rs"),
-        ("rust", "conformance/tests/your_async_transport.rs"),
-        ("python", "conformance/clients/shims/first_shim.py"),
+    for (page, language, file) in [
+        (TRANSPORT, "rust", "conformance/tests/your_transport.rs"),
+        (
+            TRANSPORT,
+            "rust",
+            "conformance/tests/your_async_transport.rs",
+        ),
+        (
+            TRANSPORT,
+            "python",
+            "conformance/clients/shims/first_shim.py",
+        ),
+        (
+            "docs/test-your-store.md",
+            "rust",
+            "conformance/tests/your_store.rs",
+        ),
     ] {
         let block = format!("```{language}\n{}```\n", read(file));
-        assert!(page().contains(&block), "the page shows another {file}");
+        assert!(read(page).contains(&block), "{page} shows another {file}");
     }
 }
 

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | in this process | [`MemoryStore`] |
 //! | on this machine, for any number of processes | [`FileStore`] |
-//! | in an engine of your own | [`GrantStore`], which says how |
+//! | on Redis or Valkey, for any number of machines | `coze-auth-redis` |
+//! | in an engine of your own | [`GrantStore`], which says how; `store_conformance_tests!` (feature `conformance`) tests it |
 //!
 //! A store over an engine needs this crate and no other of ours. Applications take `coze-auth-reqwest` or
 //! `coze-auth-ureq`, whose token sources use a store.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod file;
 mod key;

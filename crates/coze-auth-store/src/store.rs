@@ -16,25 +16,41 @@ use crate::{GrantKey, StoreError};
 ///
 /// The methods may block: the async adapter calls them on its runtime's blocking threads.
 ///
+/// # What a store holds to
+///
+/// Any number of handles may be open on a store, in one process and in many. What is stored for one key has nothing to do
+/// with what is stored for another, and neither have their locks. No error shows a token, neither in its text nor in its
+/// `Debug`. What a test can ask of these traits is a rule of `store_conformance_tests!` (feature `conformance` of this
+/// crate), which makes a `#[test]` of each over a store of yours.
+///
 /// # A store on an engine of your own
 ///
-/// What is needed is a row for a [`GrantKey`] with the grant's
-/// [`to_secret_json`](TokenGrant::to_secret_json) and a revision number, and a lock that ends by itself when its
+/// On Redis or Valkey take `coze-auth-redis`.
+///
+/// Another engine needs a row for a [`GrantKey`] with the grant's
+/// [`to_secret_json`](TokenGrant::to_secret_json) and a revision, and a lock that ends by itself when its
 /// holder dies. [`LockedGrant`] is the place for the revision: `load` remembers it, `save` writes only where it
-/// still stands, and says [`Saved::Superseded`] where it does not.
+/// still stands, and says [`Saved::Superseded`] where it does not. A revision never comes again, also not after a
+/// removal: one that is counted from 1 lets a late holder overwrite a new login.
 ///
-/// | | Postgres | Redis |
-/// |---|---|---|
-/// | `lock` | `pg_advisory_lock(hashtext(id))` on a connection of its own, under `lock_timeout`; it ends with the connection | `SET id:lock <random> NX PX <lease>`, tried again until the patience ends; dropped by a script that compares `<random>` |
-/// | `load` | `SELECT grant, revision … WHERE id = $1` | `HMGET id grant revision` |
-/// | `save` | `UPDATE … SET grant = $2, revision = revision + 1 WHERE id = $1 AND revision = $3`; an `INSERT … ON CONFLICT DO NOTHING` where there was none. No row changed: superseded | a script that compares `revision`, then writes both |
-/// | `remove` | `DELETE … WHERE id = $1` | `DEL id` |
+/// | | Postgres, all of it on the connection that has the lock |
+/// |---|---|
+/// | the table | `coze_grants (id text PRIMARY KEY, secret text NOT NULL, revision uuid NOT NULL DEFAULT gen_random_uuid())` |
+/// | `lock` | a connection of its own, since a session may take its lock twice: `SET lock_timeout = ` milliseconds of the patience (at least 1, since 0 is without end; at most 2147483647), then `SELECT pg_advisory_lock(('x' \|\| left($1, 16))::bit(64)::bigint)` of the [`id`](GrantKey::id). SQLSTATE `55P03` is [`StoreError::Locked`]. The lock ends with the connection |
+/// | `load` | `SELECT secret, revision FROM coze_grants WHERE id = $1` |
+/// | `prepare` | `BEGIN`, what `save` does, `ROLLBACK`: it tells rights, room and a lost connection |
+/// | `save` | `UPDATE coze_grants SET secret = $2, revision = gen_random_uuid() WHERE id = $1 AND revision = $3 RETURNING revision`; where there was none, `INSERT INTO coze_grants (id, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING revision`. No row: superseded |
+/// | `remove` | `DELETE FROM coze_grants WHERE id = $1` |
 ///
-/// A lock that ends by a lease (Redis) can end under its holder. The comparison in `save` is what keeps the
-/// store whole then: the slower one is told that it was superseded and takes what is stored. Let the lease last
-/// three timeouts of a request and ten seconds: a renewal makes up to three requests, and pauses once. Make `save`
-/// durable before it returns (Postgres: `synchronous_commit`; Redis: `appendfsync always`), since the old
-/// refresh token is dead by then.
+/// A connection pooler must give a session and not a transaction, or the lock is somebody else's. Leave
+/// `synchronous_commit` on: when `save` returns, the old refresh token is spent. With a replica that may be promoted, wait for
+/// it, too (`synchronous_standby_names`).
+///
+/// A lock that ends by a lease, or with a connection, can end under its holder. The comparison in `save` is what keeps the
+/// store whole then: the slower one is told that it was superseded and takes what is stored. Let a lease last
+/// three timeouts of a request and ten seconds, since a renewal makes up to three requests and pauses once; or let it be
+/// short, and extend it while its holder lives, as `coze-auth-redis` does. No store can hold back a request that is under way: of two
+/// that spend one refresh token the second is refused.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,14 +81,17 @@ use crate::{GrantKey, StoreError};
 /// # Ok::<(), StoreError>(())
 /// ```
 pub trait GrantStore: Send + Sync {
-    /// Reads the grant, without waiting for who holds the right to change it.
+    /// Reads the grant, without waiting for who holds the right to change it. It is what was saved last, whole, through
+    /// whichever handle, also one that is gone.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be read. It is not an error that there is none.
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError>;
 
-    /// Waits for the right to change the grant, for at most `patience` of the machine's time.
+    /// Waits for the right to change the grant, for at most `patience` of the machine's time, which may be
+    /// [`Duration::MAX`]. One holder has it at a time, through one handle or several. It is the holder's until
+    /// it is dropped, on whichever thread, also when the handle is gone.
     ///
     /// # Errors
     ///
@@ -87,7 +106,7 @@ pub trait GrantStore: Send + Sync {
     }
 }
 
-/// The right to change one grant. Dropping it gives it to the next.
+/// The right to change one grant. Dropping it gives it to the next at once, and changes nothing else; so does a panic.
 ///
 /// It is usually dropped where it was used, on a thread that may block; but when a runtime is shut down in mid-renewal,
 /// on one that may not. So a drop must neither wait nor panic: hand a connection over to be closed elsewhere.
@@ -102,7 +121,8 @@ pub trait LockedGrant: Send {
 
     /// Finds out whether the next [`save`](Self::save) will succeed, as far as that can be known, by the same way of
     /// writing: with the rights that it needs, and with room for a grant. It is called just before the refresh
-    /// token is spent, and a failure then costs nothing. What [`load`](Self::load) gives stays the same.
+    /// token is spent, and a failure then costs nothing. A holder whose lock has ended, and whose grant another has changed, is
+    /// told here. What [`load`](Self::load) gives stays the same.
     ///
     /// # Errors
     ///
@@ -118,15 +138,17 @@ pub trait LockedGrant: Send {
     }
 
     /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave; without a `load`
-    /// before it (a login), in place of nothing. When it returns, the
-    /// grant survives a loss of power.
+    /// before it (a login), in place of nothing. Where something else is stored by now, that stays, and this is
+    /// [`Saved::Superseded`]: a holder whose lock has ended overwrites no later save, undoes no removal, and overwrites no login
+    /// that followed one. Of two that hold a lock at once, since the first one's lease has ended, one saves. A store whose lock
+    /// cannot end under its holder need not compare. When this returns, the grant survives a loss of power.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it is not stored; what was there before is there still.
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError>;
 
-    /// Removes the grant.
+    /// Removes the grant, with every copy that the store has of it. It is not an error that there is none.
     ///
     /// # Errors
     ///
@@ -231,7 +253,7 @@ pub trait AsyncGrantStore: Send + Sync {
 }
 
 /// [`LockedGrant`] of a store that is awaited. Dropping it gives the grant to the next; a drop must neither wait nor
-/// panic.
+/// panic, also where no runtime is.
 pub trait AsyncLockedGrant: Send {
     /// As [`LockedGrant::load`].
     ///
