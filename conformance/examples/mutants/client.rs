@@ -154,6 +154,7 @@ pub(crate) fn is_grant(op: &str) -> bool {
         "pkce.token",
         "device.poll",
         "jwt.token",
+        "workload.token",
         "refresh",
     ];
     all.contains(&op)

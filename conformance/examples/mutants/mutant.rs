@@ -13,8 +13,10 @@ use crate::spoiled::Recording;
 pub(crate) struct Mutant {
     pub(crate) name: String,
     pub(crate) ways: Vec<Way>,
-    /// It shows only where one of these operations is; anywhere, if there is none.
+    /// It shows only where one of these operations is; anywhere but with workloads, if there is none.
     ops: &'static [&'static str],
+    /// It shows with workloads, too.
+    in_workloads: bool,
 }
 
 type Asks = dyn Fn(&str, &mut Map<String, Value>) + Send + Sync;
@@ -107,6 +109,8 @@ pub(crate) enum Keeps {
     OwnPause,
     /// The number of an error of the API to itself.
     Codes,
+    /// One token for all sources.
+    Together,
     /// Anything, where there is no token.
     Anything,
 }
@@ -118,6 +122,7 @@ impl Mutant {
             name: "right".to_owned(),
             ways: Vec::new(),
             ops: &[],
+            in_workloads: true,
         }
     }
 
@@ -126,12 +131,20 @@ impl Mutant {
             name: name.into(),
             ways: vec![way],
             ops: &[],
+            in_workloads: false,
         }
     }
 
     /// It goes wrong here too.
     pub(crate) fn and(mut self, way: Way) -> Self {
         self.ways.push(way);
+        self
+    }
+
+    /// It shows in the cases of workloads, too. Those are left out otherwise: there are many of them, and of most mutants
+    /// they show nothing that others do not.
+    pub(crate) const fn in_workloads(mut self) -> Self {
+        self.in_workloads = true;
         self
     }
 
@@ -149,6 +162,9 @@ impl Mutant {
     /// Whether it can show in a case.
     pub(crate) fn shows_in(&self, case: &Case) -> bool {
         let ops = case.steps.iter().filter_map(|step| step.r#do.as_deref());
-        self.ops.is_empty() || ops.into_iter().any(|op| self.ops.contains(&op))
+        match self.ops {
+            [] => self.in_workloads || case.area() != "workload",
+            own => ops.into_iter().any(|op| own.contains(&op)),
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coze_auth_conformance::{Provider, Renewed, Stop, Subject, TestContext, in_threads};
-use coze_auth_core::{Error, Flow, Now, Request, Response, SteadyTime, Step, TransportFailure};
+use coze_auth_core::{
+    Error, Flow, Now, Request, Response, SteadyTime, Step, TokenGrant, TransportFailure,
+};
 use serde_json::Value;
 
 use crate::mutant::{Mutant, Way};
@@ -32,6 +34,8 @@ pub(crate) struct Recording {
     pub(crate) last: Option<Request>,
     pub(crate) received: Vec<String>,
     pub(crate) left_open: Vec<TcpStream>,
+    /// What one source got, and all others take.
+    pub(crate) of_all_sources: Option<TokenGrant>,
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,6 +50,10 @@ pub(crate) struct Spoiled {
 }
 
 impl Spoiled {
+    pub(crate) fn recording(&self) -> MutexGuard<'_, Recording> {
+        locked(&self.recording)
+    }
+
     /// What is made on this thread from now on is made for this mutant.
     pub(crate) fn made_for(mutant: &'static Mutant, recording: &Arc<Mutex<Recording>>) {
         MADE_FOR.set(Some((mutant, recording.clone())));
@@ -83,6 +91,9 @@ impl Subject for Spoiled {
         "timeout",
         "provider.jwt",
         "provider.user",
+        "provider.workload",
+        "workload.integration",
+        "workload.project_env",
         "provider.parallel",
         "client.parallel",
         "https",

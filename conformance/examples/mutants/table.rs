@@ -8,6 +8,7 @@ mod reads;
 mod sends;
 mod tells;
 mod urls;
+mod workload;
 
 use crate::mutant::Mutant;
 
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         tells::all(),
         urls::all(),
         keeps::all(),
+        workload::all(),
     ];
     parts.into_iter().flatten().collect()
 }

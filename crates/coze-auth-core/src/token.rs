@@ -81,8 +81,8 @@ impl IssuedToken {
 const MOMENTS: std::ops::Range<f64> = 1e9..1e11;
 /// What it can mean as a duration, which that of workloads sends, as far as is known (protocol §15.3).
 const DURATIONS: std::ops::Range<f64> = 1.0..1e9;
-/// The life of a workload's token of which the answer says nothing. A wrong short one costs two requests, a wrong long one
-/// an outage.
+/// The life of a workload's token of which the answer says nothing, or null (protocol §15.3). A wrong short one costs two
+/// requests, a wrong long one an outage.
 const UNSAID: Duration = Duration::from_secs(300);
 
 impl TokenGrant {

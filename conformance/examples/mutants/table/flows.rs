@@ -22,7 +22,8 @@ pub(crate) fn all() -> Vec<Mutant> {
         Mutant::new(
             "redirects-followed-with-everything",
             Way::Repeats(|request, reply, _| followed(request, reply.as_ref().ok()?)),
-        ),
+        )
+        .in_workloads(),
         Mutant::new(
             "redirects-followed-without-bearer",
             Way::Repeats(|request, reply, _| {
@@ -50,7 +51,8 @@ pub(crate) fn all() -> Vec<Mutant> {
         Mutant::new(
             "sent-twice",
             Way::Repeats(|request, _, sent| (sent == 0).then(|| request.clone())),
-        ),
+        )
+        .in_workloads(),
         Mutant::new("sent-twice-and-the-first-answer-counts", Way::Twice),
         Mutant::new("grants-remembered", Way::Remembers),
         Mutant::new("connections-left-open", Way::Leaks),

@@ -19,6 +19,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         ("keeps-the-dead-after-an-error", Keeps::DeadLater),
         ("keeps-its-own-pause", Keeps::OwnPause),
         ("keeps-codes-to-itself", Keeps::Codes),
+        ("keeps-one-token-for-all-sources", Keeps::Together),
         ("keeps-anything-for-a-token", Keeps::Anything),
     ];
     let all = all.into_iter();

@@ -8,7 +8,7 @@ use crate::mutant::{Mutant, Way};
 
 const POLL: &[&str] = &["device.poll"];
 
-fn reads(
+pub(super) fn reads(
     name: impl Into<String>,
     spoil: impl Fn(&Request, &mut Response) + Send + Sync + 'static,
 ) -> Mutant {
@@ -16,7 +16,7 @@ fn reads(
 }
 
 /// Changes the members of an answer that is an object.
-fn members(response: &mut Response, spoil: impl FnOnce(&mut Map<String, Value>)) {
+pub(super) fn members(response: &mut Response, spoil: impl FnOnce(&mut Map<String, Value>)) {
     if let Ok(mut members) = serde_json::from_slice(response.body().as_bytes()) {
         spoil(&mut members);
         set(response, &Value::Object(members));

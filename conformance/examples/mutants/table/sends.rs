@@ -13,12 +13,15 @@ const POLL: &[&str] = &["device.poll"];
 /// Where an assertion is signed.
 pub(super) const JWT: &[&str] = &["jwt.token", "provider.new"];
 
-fn sends(name: impl Into<String>, spoil: impl Fn(&mut Request) + Send + Sync + 'static) -> Mutant {
+pub(super) fn sends(
+    name: impl Into<String>,
+    spoil: impl Fn(&mut Request) + Send + Sync + 'static,
+) -> Mutant {
     Mutant::new(name, Way::Sends(Box::new(spoil)))
 }
 
 /// Changes the JSON of a request that has some.
-fn body(request: &mut Request, spoil: impl FnOnce(&mut Map<String, Value>)) {
+pub(super) fn body(request: &mut Request, spoil: impl FnOnce(&mut Map<String, Value>)) {
     if let Ok(mut members) = serde_json::from_slice(request.body().as_bytes()) {
         spoil(&mut members);
         *request.body_mut() = Body::from(Value::Object(members).to_string().into_bytes());
@@ -36,7 +39,7 @@ fn bearer(request: &Request) -> Option<String> {
 }
 
 /// Another path or query on the same server.
-fn path(request: &mut Request, spoil: impl FnOnce(&str) -> String) {
+pub(super) fn path(request: &mut Request, spoil: impl FnOnce(&str) -> String) {
     let uri = request.uri();
     let old = uri.path_and_query().map_or("/", |path| path.as_str());
     // The world of the case is the first part of the path.
@@ -78,7 +81,8 @@ pub(crate) fn all() -> Vec<Mutant> {
             if let Some(value) = bearer(request) {
                 path(request, |old| format!("{old}?access_token={value}"));
             }
-        }),
+        })
+        .in_workloads(),
         sends("bearer-in-user-agent", |request| {
             if let Some(value) = bearer(request) {
                 let value = HeaderValue::from_str(&format!("sdk {value}")).expect("a header");
@@ -125,7 +129,8 @@ pub(crate) fn all() -> Vec<Mutant> {
             if request.method() == Method::GET {
                 *request.method_mut() = Method::POST;
             }
-        }),
+        })
+        .in_workloads(),
         sends("base-with-slash", |request| {
             path(request, |old| old.replacen("/api/", "//api/", 1));
         }),
@@ -201,7 +206,8 @@ pub(crate) fn all() -> Vec<Mutant> {
                 let text = HeaderValue::from_static("text/plain");
                 request.headers_mut().insert(CONTENT_TYPE, text);
             }
-        }),
+        })
+        .in_workloads(),
         // What its caller gives, as it is, in a request that is glued together.
         sends("bearer-breaks-the-line", |request| {
             if bearer(request).is_some_and(|token| token.contains("injected")) {

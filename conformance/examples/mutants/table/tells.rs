@@ -58,12 +58,17 @@ fn of_many(name: &str, spoil: fn(&mut Vec<Value>)) -> Mutant {
 pub(crate) fn all() -> Vec<Mutant> {
     let mut all = Vec::new();
     // Its caller goes on as if all were well.
-    let swallowed: [(&str, &'static [&'static str]); 7] = [
+    let swallowed: [(&str, &'static [&'static str]); 9] = [
         ("config-errors-swallowed", &["config.load", "client.new"]),
         ("login-errors-swallowed", &["web.token", "pkce.token"]),
         ("device-errors-swallowed", &["device.start", "device.poll"]),
         ("jwt-errors-swallowed", &["jwt.token"]),
         ("refresh-errors-swallowed", &["refresh"]),
+        ("workload-errors-swallowed", &["workload.token"]),
+        (
+            "workload-outbound-errors-swallowed",
+            &["workload.integration", "workload.project_env"],
+        ),
         ("api-errors-swallowed", &["api.call"]),
         (
             "provider-errors-swallowed",
@@ -71,7 +76,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         ),
     ];
     for (name, ops) in swallowed {
-        let nothing = || json!({ "access_token": "" });
+        let nothing = || json!({ "access_token": "", "credential": "", "variables": [] });
         let mutant = tells(name, move |told, outcome| {
             if !ops.contains(&told.op) {
                 return;
@@ -110,7 +115,8 @@ pub(crate) fn all() -> Vec<Mutant> {
                     failure.kind = "api".to_owned();
                 }
             });
-        }),
+        })
+        .in_workloads(),
         tells("transport-told-with-status-0", |_, outcome| {
             err(outcome, |failure| {
                 if ["transport", "timeout"].contains(&failure.kind.as_str()) {
@@ -120,22 +126,26 @@ pub(crate) fn all() -> Vec<Mutant> {
         }),
         tells("codes-not-told", |_, outcome| {
             err(outcome, |failure| failure.code = None);
-        }),
+        })
+        .in_workloads(),
         tells("errors-quote-the-arguments", |told, outcome| {
             err(outcome, |failure| {
                 failure.message += &json!(told.args).to_string()
             });
-        }),
+        })
+        .in_workloads(),
         tells("errors-quote-the-request", |told, outcome| {
             err(outcome, |failure| {
                 failure.message += &told.recording.sent.concat()
             });
-        }),
+        })
+        .in_workloads(),
         tells("errors-quote-the-answer", |told, outcome| {
             err(outcome, |failure| {
                 failure.message += &told.recording.received.concat()
             });
-        }),
+        })
+        .in_workloads(),
         tells("errors-quote-the-key", |told, outcome| {
             err(outcome, |failure| {
                 failure.message += told.recording.key.as_deref().unwrap_or_default()
@@ -266,11 +276,13 @@ pub(crate) fn all() -> Vec<Mutant> {
         Mutant::new(
             "logs-what-it-sends",
             Way::Logs(|recording| recording.sent.clone()),
-        ),
+        )
+        .in_workloads(),
         Mutant::new(
             "logs-what-it-receives",
             Way::Logs(|recording| recording.received.clone()),
-        ),
+        )
+        .in_workloads(),
     ]);
     all
 }
