@@ -181,6 +181,7 @@ const WITHOUT_EXAMPLE: &[(&str, &[&str])] = &[
         "crates/coze-auth-core",
         &["ClockSkew", "Request", "Response"],
     ),
+    ("crates/coze-auth-redis", &["RedisLock"]),
     ("crates/coze-auth-store", &["Cause"]),
     (
         "crates/coze-auth-tokens",

@@ -2,12 +2,17 @@
 
 mod check;
 mod connect;
+mod engine;
+mod lease;
 mod options;
-#[allow(dead_code)]
+mod scripts;
 mod seal;
+mod seen;
 mod settings;
 mod store;
 mod tls;
+mod trouble;
+mod worker;
 
 pub use coze_auth_core as core;
 
@@ -16,7 +21,7 @@ pub use self::connect::ConnectError;
 pub use self::options::RedisOptions;
 pub use self::seal::{SealError, SealKey, SealKeys};
 pub use self::settings::SettingsError;
-pub use self::store::RedisStore;
+pub use self::store::{RedisLock, RedisStore};
 
 /// The Rust of the README, compiled.
 #[cfg(doctest)]

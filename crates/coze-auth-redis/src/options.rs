@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::lease::{LONGEST_LEASE, SHORTEST_LEASE};
 use crate::seal::SealKeys;
 use crate::settings::SettingsError;
 
@@ -101,6 +102,8 @@ pub struct RedisOptions {
     pub(crate) connect_within: Duration,
     pub(crate) answer_within: Duration,
     pub(crate) keys: Option<Arc<SealKeys>>,
+    pub(crate) lease: Duration,
+    pub(crate) keep_for: Duration,
 }
 
 impl RedisOptions {
@@ -117,6 +120,8 @@ impl RedisOptions {
             // A planned failover holds writes back for more than half a second.
             answer_within: Duration::from_secs(2),
             keys: None,
+            lease: Duration::from_secs(10),
+            keep_for: KEEP_FOR,
         }
     }
 
@@ -302,6 +307,22 @@ impl RedisOptions {
         self
     }
 
+    /// How long a holder has a grant to itself after it has died: 10 seconds unless it is said. While it lives it extends
+    /// that, each third of it. At least a tenth of a second, at most a minute.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
+        self
+    }
+
+    /// How long a grant with a refresh token is kept after it was stored last: 90 days unless it is said. Coze's refresh tokens live for
+    /// 30. One without a refresh token is kept until it ends. At least an hour, at most ten years.
+    #[must_use]
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.keep_for = time.clamp(KEEP_FOR_LEAST, KEEP_FOR_MOST);
+        self
+    }
+
     /// Seals stored values with these keys.
     #[must_use]
     pub fn sealed(mut self, keys: SealKeys) -> Self {
@@ -325,6 +346,11 @@ impl RedisOptions {
         }
     }
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const KEEP_FOR: Duration = DAY.saturating_mul(90);
+const KEEP_FOR_LEAST: Duration = Duration::from_secs(60 * 60);
+const KEEP_FOR_MOST: Duration = DAY.saturating_mul(3653);
 
 /// The least time limit: with none at all nothing would ever succeed.
 const LEAST: Duration = Duration::from_millis(10);

@@ -91,6 +91,11 @@ pub enum StoreError {
     },
     /// The store said again and again that someone else has just stored another grant, and had none to show.
     Superseded,
+    /// What an engine holds is not a grant: damaged, or not of this store. It is left as it is; a new login replaces it.
+    Damaged {
+        /// What: the value of which key or row.
+        what: String,
+    },
     /// An engine failed, or refused: Redis, a database. Its words say whose fault it is, and what to do.
     Engine {
         /// What to do about it.
@@ -117,10 +122,15 @@ impl fmt::Display for Why<'_> {
 }
 
 impl StoreError {
+    /// Returns true if what is stored cannot be read, and a new grant may take its place.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Damaged { .. })
+    }
+
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Corrupt { .. } => ErrorKind::LoginNeeded,
+            Self::Corrupt { .. } | Self::Damaged { .. } => ErrorKind::LoginNeeded,
             Self::File { cause, .. } => match cause.kind() {
                 io::ErrorKind::NotFound
                 | io::ErrorKind::PermissionDenied
@@ -222,6 +232,10 @@ impl fmt::Display for StoreError {
             Self::Superseded => f.write_str(
                 "the store of grants refuses every write as superseded: its lock has ended, or it does not compare \
                  with what was loaded last",
+            ),
+            Self::Damaged { what } => write!(
+                f,
+                "{what} is damaged: it holds no grant; log in again, which replaces it"
             ),
             Self::Engine { what, .. } => f.write_str(what),
             Self::Other(_) => f.write_str("the store of grants failed"),

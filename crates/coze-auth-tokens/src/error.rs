@@ -202,7 +202,7 @@ impl Error {
             Self::Core { error, .. } => error.retry(),
             Self::RefreshRefused(refused) | Self::MaybeSpent { refused, .. } => refused.retry(),
             // A damaged file waits for a login; whatever else a store has can pass, and is tried again.
-            Self::Store(StoreError::Corrupt { .. }) => Retry::Never,
+            Self::Store(error) if error.is_damaged() => Retry::Never,
             Self::Store(_)
             | Self::NotStored(_)
             | Self::Interrupted

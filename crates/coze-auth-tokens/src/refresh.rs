@@ -524,7 +524,8 @@ impl Source {
                         break Some((stored, None));
                     }
                     // It was read a moment ago, so what it held is what this grant was made from.
-                    Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+                    Ok(Some(_)) => {}
+                    Err(error) if error.is_damaged() => {}
                     Err(error) => return Err(Error::NotStored(error)),
                 }
             }

@@ -216,6 +216,15 @@ impl Server {
         lines.pop().unwrap_or_default()
     }
 
+    /// Waits until a command was called so often since then.
+    pub(crate) fn wait_for_calls(&self, command: &str, at_least: u64) {
+        let began = Instant::now();
+        while self.calls(command) < at_least {
+            assert!(began.elapsed() < START, "{command} is not called");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     /// How often each command was called, of those named here, since the server started or `CONFIG RESETSTAT`.
     pub(crate) fn calls(&self, command: &str) -> u64 {
         let stats = self.tell(&["INFO", "commandstats"]);

@@ -54,7 +54,7 @@ impl Refresh {
         let held = self.held.insert(held);
         match held.load().await {
             Ok(stored) => Ok(self.newer(stored)),
-            Err(StoreError::Corrupt { .. }) => Ok(None),
+            Err(error) if error.is_damaged() => Ok(None),
             Err(error) => Err(error),
         }
     }

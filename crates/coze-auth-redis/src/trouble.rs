@@ -1,0 +1,212 @@
+//! What goes wrong at the server, and its words for a person.
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coze_auth_core::error::ErrorKind;
+use coze_auth_store::{Cause, StoreError};
+use redis::RedisError;
+
+use crate::connect::ConnectError;
+
+/// How long to wait at least for what passes by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Maximum number of characters of what a server says.
+const LONGEST: usize = 300;
+
+/// Why a step has no answer that counts.
+#[derive(Clone)]
+pub(crate) enum Trouble {
+    /// None of the tries to connect succeeded in this time; why the last one failed.
+    Away(Option<Box<ConnectError>>, Duration),
+    /// The connection was lost. What was asked for may be done.
+    Broken(Arc<RedisError>),
+    /// No answer in this time. What was asked for may be done, now or later.
+    Slow(Duration),
+    /// The server's own error, code and text.
+    Server(String),
+    /// The server answered something that a script of ours never does.
+    Answer,
+}
+
+impl Trouble {
+    pub(crate) fn of(error: RedisError) -> Self {
+        if let Some(code) = error.code() {
+            let text = match error.detail() {
+                Some(detail) => format!("{code} {detail}"),
+                None => code.to_owned(),
+            };
+            return Self::Server(text);
+        }
+        match error.is_io_error() {
+            true => Self::Broken(Arc::new(error)),
+            // Its words may quote the answer.
+            false => Self::Answer,
+        }
+    }
+
+    /// The server's code. Redis 6.2 wraps that of a script in one of its own.
+    fn code(&self) -> &str {
+        let Self::Server(text) = self else {
+            return "";
+        };
+        let text = match text.split_once(": -") {
+            Some((_, inner)) if text.starts_with("ERR Error running script") => inner,
+            _ => text.as_str(),
+        };
+        text.split(' ').next().unwrap_or_default()
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+
+    /// Whether another server may be the right one now.
+    pub(crate) fn is_wrong_server(&self) -> bool {
+        matches!(
+            self.code(),
+            "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "MOVED" | "ASK" | "UNBLOCKED"
+        )
+    }
+
+    /// Whether it passes within a call, as a rule.
+    pub(crate) fn is_not_now(&self) -> bool {
+        self.is_broken()
+            || self.is_wrong_server()
+            || matches!(self.code(), "LOADING" | "BUSY" | "TRYAGAIN")
+    }
+
+    fn is_right_in_a_script(&self) -> bool {
+        let Self::Server(text) = self else {
+            return false;
+        };
+        text.contains("ACL failure in script") || text.contains("The user executing the script")
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Away(Some(error), _) => error.kind(),
+            _ if self.is_right_in_a_script() => ErrorKind::Settings,
+            _ => match self.code() {
+                "NOPERM" | "NOAUTH" | "WRONGPASS" | "WRONGTYPE" => ErrorKind::Settings,
+                _ => ErrorKind::Wait(PAUSE),
+            },
+        }
+    }
+
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Away(error, _) => {
+                // It has spoken in `Display`.
+                let cause = error.as_ref()?.source()?.to_string();
+                Some(Arc::new(Said(cause)))
+            }
+            Self::Broken(error) => Some(error.clone()),
+            Self::Server(text) => Some(Arc::new(Said(text.chars().take(LONGEST).collect()))),
+            Self::Slow(_) | Self::Answer => None,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away(Some(error), _) => return error.fmt(f),
+            Self::Away(None, waited) => {
+                return write!(
+                    f,
+                    "no connection to Redis in {} ms: it is away, or slow",
+                    waited.as_millis()
+                );
+            }
+            Self::Broken(_) => {
+                return f.write_str(
+                    "the connection to Redis was lost twice in a row, and what was asked for may be done or not; it is tried \
+                     again",
+                );
+            }
+            Self::Slow(waited) => {
+                return write!(
+                    f,
+                    "Redis has not answered in {} ms, and what was asked for may be done or not; it is tried again. Look at \
+                     its SLOWLOG, or raise answer_within",
+                    waited.as_millis()
+                );
+            }
+            Self::Answer => {
+                return f.write_str(
+                    "Redis answered something that it never should: is it Redis, and does nobody else write to the keys of this \
+                     store?",
+                );
+            }
+            Self::Server(_) => {}
+        }
+        f.write_str(match self.code() {
+            "OOM" => {
+                "Redis is full (OOM: maxmemory is reached), so no login can be renewed; give it more memory, or look what \
+                 fills it"
+            }
+            "MISCONF" => {
+                "Redis takes no writes, since it could not save to its disk (MISCONF), so no login can be renewed; look into its \
+                 log, make room or mend the rights, then BGSAVE"
+            }
+            "NOREPLICAS" => {
+                "Redis takes no writes, since it has fewer replicas than min-replicas-to-write (NOREPLICAS), so no login can be \
+                 renewed; look at its replicas"
+            }
+            "READONLY" | "MASTERDOWN" => {
+                "this Redis is a replica, and the primary is not reached: a failover passes by itself; if it does not pass, \
+                 name the primary or the sentinels"
+            }
+            "LOADING" => "Redis is reading its files after a start; it is tried again",
+            "BUSY" => {
+                "Redis runs somebody's script and answers nobody (BUSY): wait, or end it (`SCRIPT KILL`); it is tried again"
+            }
+            "NOAUTH" => {
+                "Redis asks for a password, and none was given: redis://:PASSWORD@HOST, or RedisOptions::login"
+            }
+            "WRONGPASS" => "Redis does not take this user or password",
+            "NOPERM" => {
+                "the user of Redis lacks a right to a command, a key or a channel of this store: RedisOptions::check says \
+                 which"
+            }
+            "WRONGTYPE" => {
+                "the key of this grant holds something else than this store writes: give the store a prefix of its own"
+            }
+            _ if self.is_right_in_a_script() => {
+                "the user of Redis lacks a right to a command that a script of this store uses, so the script broke off in the \
+                 middle: RedisOptions::check says which"
+            }
+            _ => "Redis refused a step of this store; its own words are the cause",
+        })
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Engine {
+            kind: trouble.kind(),
+            what: trouble.to_string().into(),
+            cause: trouble.cause(),
+        }
+    }
+}
+
+/// The words of a server.
+struct Said(String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
