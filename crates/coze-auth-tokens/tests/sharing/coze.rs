@@ -252,11 +252,14 @@ impl Told {
         })
     }
 
-    /// What there is since this was asked last, once it is so much: a token is handed out before its renewal is told.
+    /// What there is since this was asked last, once it is so much: a token is handed out before its renewal is told. In the order of
+    /// the alphabet, since two processes tell at once.
     pub(crate) fn take(&self, count: usize) -> Vec<String> {
         let told = self.0.0.lock().unwrap();
         let too_few = |told: &mut Vec<String>| told.len() < count;
         let waited = self.0.1.wait_timeout_while(told, GUARD, too_few);
-        std::mem::take(&mut *waited.unwrap().0)
+        let mut all = std::mem::take(&mut *waited.unwrap().0);
+        all.sort_unstable();
+        all
     }
 }
