@@ -1,6 +1,6 @@
 //! The credential that a command uses, and valid tokens of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use coze_auth::blocking::ureq::{Agent, Body};
@@ -225,18 +225,39 @@ impl GrantStore for OfProfile {
     }
 }
 
+/// The renewals of a shared token that have not told everything yet.
+static TELLING: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+
 /// Else each command would ask Coze for a token of its own, and nobody would notice.
 fn tell_not_shared(event: &Event<'_>) {
-    if let EventKind::NotShared { error } = event.kind {
-        output::tell(format_args!(
+    let mut telling = TELLING.0.lock().unwrap_or_else(PoisonError::into_inner);
+    match event.kind {
+        EventKind::Begun => *telling += 1,
+        EventKind::NotShared { error } => output::tell(format_args!(
             "coze-auth: the next command asks for a token of its own: {error}"
-        ));
+        )),
+        EventKind::Done { .. }
+        | EventKind::Taken { .. }
+        | EventKind::Failed { .. }
+        | EventKind::Refused { .. } => {
+            *telling -= 1;
+            TELLING.1.notify_all();
+        }
+        _ => {}
     }
 }
 
-/// A signal that was held ends the process here: the result of a renewal is handed out before its observer is told.
+/// The result of a renewal is handed out before its observer is told. So a signal that was held ends the process here, and what
+/// there is to tell is waited for, since the process may end next.
 fn ended<T>(result: Result<T, Error>) -> Result<T, Failure> {
+    const AT_MOST: Duration = Duration::from_secs(1);
     interrupts::release();
+    let telling = TELLING.0.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(
+        TELLING
+            .1
+            .wait_timeout_while(telling, AT_MOST, |all| *all > 0),
+    );
     Ok(result?)
 }
 

@@ -242,6 +242,29 @@ fn a_damaged_token_of_a_jwt_app_is_replaced() {
     assert_eq!(home.run(&["token"]).stdout, run.stdout, "it is stored");
 }
 
+/// A token costs a request and not a login, so there is one; and each command asks for its own, which has to be noticed.
+#[test]
+fn a_token_of_a_jwt_app_that_cannot_be_stored_is_given_and_told() {
+    let home = Home::new();
+    jwt_login(&home);
+    let place = home.run(&["status", "--json"]).json()["place"].clone();
+    let place = place.as_str().expect("a path");
+    std::fs::remove_file(place).expect("it is there");
+    std::fs::create_dir(place).expect("made");
+    let runs = [home.run(&["token"]), home.run(&["token"])];
+    for run in &runs {
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let told = "coze-auth: the next command asks for a token of its own: ";
+        assert!(run.stderr.contains(told), "{run:?}");
+        assert!(run.stderr.contains("Run: rmdir "), "{run:?}");
+    }
+    assert_ne!(runs[0].stdout, runs[1].stdout);
+    std::fs::remove_dir(place).expect("as it says");
+    let run = home.run(&["token"]);
+    assert_eq!(run.stderr, "");
+    assert_eq!(home.run(&["token"]).stdout, run.stdout, "it is stored");
+}
+
 /// The development key of the mock.
 fn key_of(home: &Home) -> String {
     let key = home.mock.variable("COZE_JWT_OAUTH_PRIVATE_KEY");
