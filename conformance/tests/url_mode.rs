@@ -78,6 +78,10 @@ fn the_example_does_all_that_it_has() {
         "secrets.wire.web#wire-quiet",
         "network.redirect.access-token#kept",
         "tokens.pat.accepted#header",
+        "workload.grant.forms#form",
+        "workload.lane.ppe#ppe",
+        "workload.redirect.identity-307#kept",
+        "workload.settings.empty-client-secret#nothing-sent",
     ] {
         assert_eq!(verdict(&run, good).0, Verdict::Pass, "{good}");
     }
@@ -222,13 +226,12 @@ fn command(case: &str, program: &str) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
-/// What a program is told, and that it is told nothing of who runs the suite.
-#[test]
-fn the_environment_is_that_of_the_case() {
-    let name = format!("coze-auth-url-mode-{}.txt", std::process::id());
+/// What a program is told for a case.
+fn told(case: &str) -> String {
+    let name = format!("coze-auth-url-mode-{}-{case}.txt", std::process::id());
     let file = std::env::temp_dir().join(name);
     let (code, said) = command(
-        "jwt.session.name",
+        case,
         &format!(
             "sh -c 'env > {} && ls \"$COZE_AUTH_FOLDER\" && exit 77'",
             file.display()
@@ -245,6 +248,13 @@ fn the_environment_is_that_of_the_case() {
         !told.contains("of_the_person") && !told.contains("of-the-person"),
         "{told}"
     );
+    told
+}
+
+/// And that it is told nothing of who runs the suite.
+#[test]
+fn the_environment_is_that_of_the_case() {
+    let told = told("jwt.session.name");
     for line in [
         "COZE_API_BASE=http://127.0.0.1:",
         "COZE_WWW_BASE=http://127.0.0.1:",
@@ -272,6 +282,23 @@ fn the_environment_is_that_of_the_case() {
         !std::path::Path::new(folder.expect("it is told")).exists(),
         "{folder:?} is left"
     );
+}
+
+/// As the platform sets them.
+#[test]
+fn a_workload_is_told_its_variables() {
+    let told = told("workload.lane.ppe");
+    for line in [
+        "COZE_AUTH_DO=workload.token\n",
+        "COZE_WORKLOAD_IDENTITY_CLIENT_ID=55555555555555555555555555555555\n",
+        "COZE_WORKLOAD_IDENTITY_CLIENT_SECRET=mockworkloadsecret",
+        "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT=http://127.0.0.1:",
+        "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT=http://127.0.0.1:",
+        "COZE_SERVER_ENV=ppe_case\n",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert!(!told.contains("COZE_OUTBOUND_AUTH_ENDPOINT"), "{told}");
 }
 
 #[test]
