@@ -122,11 +122,12 @@ def serve(stage, built):
     copied = one(stage, "COPY").split()
     assert copied[0] == "--from=build"
     target = root / copied[2].lstrip("/")
+    target.unlink(missing_ok=True)
     shutil.copy(built / copied[1].lstrip("/"), target)
     health = json.loads(re.search(r"CMD (\[.*\])", one(stage, "HEALTHCHECK"))[1])
     if one(stage, "USER").split(":")[0] in ("0", "root"):
         raise Wrong("it runs as root")
-    container = start(root, stage)
+    container, pid = start(root, stage), None
     try:
         said = ""
         for line in container.stdout:
@@ -153,10 +154,13 @@ def serve(stage, built):
             raise Wrong(f"the control plane takes anybody: {refused}")
         os.kill(int(pid), 15)
         began = time.monotonic()
-        container.wait(timeout=10)
+        if container.wait(timeout=10):
+            raise Wrong(f"SIGTERM ends it with {container.returncode}")
         print(f"serve: health 0, and 1 without a mock; user {one(stage, 'USER')}, process 1, read-only root; the control plane asks for its token; SIGTERM ends it in {time.monotonic() - began:.1f} s", flush=True)
     finally:
-        container.kill()
+        # The change of user takes from process 1 that it ends with its parent.
+        if container.poll() is None:
+            os.kill(int(pid or container.pid), 9)
         container.wait()
     print(f"the binary is {target.stat().st_size / 1_000_000:.1f} MB", flush=True)
 

@@ -166,12 +166,19 @@ def put(venv, wheel):
 def pytest(venv, *arguments, prefix=(), cwd=None):
     """Runs pytest as a user does; gives how many passed, and the seconds."""
     began = time.monotonic()
-    options = ["-q", "-p", "no:cacheprovider", "-W", "ignore"]
+    options = ["-q", "-p", "no:cacheprovider"]
     said = run([*prefix, python_of(venv), "-B", "-m", "pytest", *options, *arguments], env=users(venv), cwd=cwd or BUILT)
     passed = re.search(r"(\d+) passed", said)
     if not passed or "skipped" in said and os.environ.get("CI"):
         raise Wrong(f"no test passed, or one was skipped:\n{said[-2000:]}")
     return int(passed[1]), time.monotonic() - began
+
+
+def module_tests(venv):
+    """The tests, and the examples of the documentation; gives how many passed, and the seconds."""
+    passed, seconds = pytest(venv, MOCK / "tests", "--rootdir", MOCK / "tests", "-W", "error")
+    examples, more = pytest(venv, "--doctest-modules", "--pyargs", "coze_auth_mock")
+    return passed + examples, seconds + more
 
 
 def blocks(venv):
@@ -202,11 +209,16 @@ def sample(venv, prefix=()):
     return seconds
 
 
-def typed():
-    """mypy and pyright over the module, as it is."""
-    for command in ([tools() / "mypy", "--python-version", "3.10"], [tools() / "pyright"]):
-        said = run([*command, "--python-executable" if "mypy" in str(command[0]) else "--pythonpath", python_of(BUILT / "venvs" / "quick")], cwd=MOCK)
-        say(f"{Path(command[0]).name}: {said.strip().splitlines()[-1]}")
+def typed(venv):
+    """mypy and pyright over the module, and pyright's word on the types that a user of the wheel sees."""
+    for command in (
+        [tools() / "mypy", "--python-version", "3.10", "--python-executable", python_of(venv)],
+        [tools() / "pyright", "--pythonpath", python_of(venv)],
+        [tools() / "pyright", "--verifytypes", "coze_auth_mock", "--ignoreexternal"],
+    ):
+        folder, environment = (BUILT, users(venv)) if "--verifytypes" in command else (MOCK, os.environ)
+        said = [line for line in run(command, cwd=folder, env=environment).splitlines() if re.search("found|errors|score", line)]
+        say(f"{Path(command[0]).name}: {said[-1]}")
 
 
 def no_network():
@@ -246,11 +258,11 @@ def quick(version):
     venv = venv_of("quick", sys.executable, ["-r", str(MOCK / "tests" / "requirements.txt"), "cozepy"])
     put(venv, wheel)
     same(venv, "coze-auth-mock", version)
-    passed, seconds = pytest(venv, MOCK / "tests", "--rootdir", MOCK / "tests")
+    passed, seconds = module_tests(venv)
     say(f"tests of the module and the plugin: {passed} passed, {seconds:.1f} s")
     say(f"sample project: {SAMPLES} passed, {sample(venv):.1f} s")
     say(f"blocks of {PAGE.name} and of the README: {blocks(venv)} passed")
-    typed()
+    typed(venv)
 
 
 def whole(version):
@@ -268,7 +280,7 @@ def whole(version):
         put(venv, wheels[CLI])
         same(venv, "coze-auth-mock", version)
         same(venv, "coze-auth", version)
-        passed, seconds = pytest(venv, MOCK / "tests", "--rootdir", MOCK / "tests")
+        passed, seconds = module_tests(venv)
         say(f"Python {known}: {passed} passed, {seconds:.1f} s; sample project: {SAMPLES} passed, {sample(venv):.1f} s")
     clean(wheels[MOCK])
     speed(BUILT / "venvs" / ("python%d.%d" % sys.version_info[:2]))

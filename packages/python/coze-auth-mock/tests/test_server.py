@@ -76,21 +76,20 @@ def test_a_mock_that_nobody_holds_ends():
 
 
 def test_a_mock_ends_with_its_process():
-    process = child(f"{TELL}sys.stdin.readline()")
-    base = first_line(process)
-    assert answers(base)
-    process.communicate("\n", timeout=30)
+    with child(f"{TELL}sys.stdin.readline()") as process:
+        base = first_line(process)
+        assert answers(base)
+        process.communicate("\n", timeout=30)
     assert process.returncode == 0
     assert ended(base)
 
 
 @POSIX
 def test_a_mock_ends_with_a_process_that_is_killed():
-    process = child(f"{TELL}signal.pause()")
-    base = first_line(process)
-    assert answers(base)
-    process.kill()
-    process.wait()
+    with child(f"{TELL}signal.pause()") as process:
+        base = first_line(process)
+        assert answers(base)
+        process.kill()
     assert ended(base)
 
 
@@ -102,7 +101,6 @@ reading, writing = os.pipe()
 if os.fork() == 0:
     os.close(writing)
     mock.stop()
-    del mock
     print('fork', flush=True)
     os.read(reading, 1)  # lives on after its parent, up to the end of the test
     os._exit(0)
@@ -117,7 +115,7 @@ print('alive', flush=True)
 sys.stdin.readline()
 os.kill(os.getpid(), signal.SIGKILL)
 """)
-    assert process.stdin
+    assert process.stdin and process.stdout
     try:
         base = first_line(process)
         assert first_line(process) == "fork"
@@ -131,6 +129,8 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert ended(base), "the fork keeps the mock alive"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
+        process.stdin.close()
+        process.stdout.close()
 
 
 @POSIX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 from ._journal import Explanation
 
@@ -53,4 +53,4 @@ class VerifyError(AssertionError):
 
     def __init__(self, failures: Sequence[UnmetExpectation]) -> None:
         super().__init__("\n".join(f"expectation {one.index}: {one.why}" for one in failures))
-        self.failures = list(failures)
+        self.failures: List[UnmetExpectation] = list(failures)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import threading
@@ -107,22 +106,23 @@ class _Process:
         environment.setdefault("RUST_LOG", "warn")
         self.log: IO[bytes] = tempfile.TemporaryFile()
         # Ctrl-C is for this process, which may have questions to the mock while it ends.
-        own_group: Dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":
-            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        group: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         try:
-            self.child = subprocess.Popen(
+            self.child: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.log,
                 env=environment,
-                **own_group,
+                start_new_session=os.name == "posix",
+                creationflags=group,
             )
         except OSError as error:
+            self.log.close()
             raise StartError(f"{command[0]} does not start: {error}") from error
         assert self.child.stdin and self.child.stdout
-        self.stdin, self.stdout = self.child.stdin, self.child.stdout
+        self.stdin: IO[bytes] = self.child.stdin
+        self.stdout: IO[bytes] = self.child.stdout
         _RUNNING.add(self)
         alarm = threading.Timer(_START_SECONDS, self.child.kill)
         alarm.daemon = True
@@ -141,8 +141,10 @@ class _Process:
             raise StartError(f"{command[0]} did not start: {said}") from None
 
     def logged(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        if not self.log.closed:
+            self.log.seek(0)
+            self._said = self.log.read().decode(errors="replace")
+        return self._said
 
     def stop(self) -> None:
         _RUNNING.discard(self)
@@ -153,6 +155,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+        self.logged()
+        self.log.close()
 
     def leave(self) -> None:
         """In a fork, which is not to keep the mock alive after its owner, nor to stop it."""
@@ -184,7 +188,7 @@ class CozeAuthMock(MockWorld):
         ca_pem = ca_of(base) if base.startswith("https:") else None
         super().__init__(Control(base, ca_pem), None)
         # Also for a mock that nobody stops.
-        self._stop = weakref.finalize(self, _end, process, os.getpid())
+        self._stop = weakref.finalize(self, process.stop)
 
     @property
     def version(self) -> str:
@@ -243,8 +247,3 @@ class CozeAuthMock(MockWorld):
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         self.stop()
-
-
-def _end(process: _Process, owner: int) -> None:
-    if os.getpid() == owner:
-        process.stop()
