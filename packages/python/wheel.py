@@ -65,30 +65,33 @@ def users(venv):
     return {**kept, "PATH": path, "VIRTUAL_ENV": str(venv)}
 
 
-def tools():
-    """The folder of the commands that build and check; installed once."""
-    folder, requirements = BUILT / "tools", HERE / "requirements.txt"
+def tools(*release):
+    """The folder of the commands that check, or with `"release"` of those that build what is published, too; installed once."""
+    inputs = [HERE / "-".join(("requirements", *release)), *([HERE / "requirements"] if release else [])]
+    inputs = [path.with_suffix(".txt") for path in inputs]
+    folder = BUILT / "-".join(("tools", *release))
     if sys.version_info < (3, 10):
         raise Trouble("the tools that build and check wheels need Python 3.10 or newer")
-    pip = [python_of(folder), "-m", "pip", "--disable-pip-version-check", "install", "-q", "-r", requirements.name]
-    install(folder, [requirements], [sys.executable, "-m", "venv", str(folder)], pip)
+    pip = [python_of(folder), "-m", "pip", "--disable-pip-version-check", "install", "-q", "-r", inputs[0].name]
+    install(folder, inputs, [sys.executable, "-m", "venv", str(folder)], pip)
     return scripts(folder)
 
 
 # --- building ----------------------------------------------------------------------------------------
 
 
-def maturin(package, folder, *options, **more):
+def maturin(package, folder, where, *options, **more):
     shutil.rmtree(folder, ignore_errors=True)
-    environment = {**os.environ, "PATH": f"{tools()}{os.pathsep}{os.environ['PATH']}", **more}
-    run([tools() / "maturin", "build", "--quiet", "--out", folder, *options], cwd=package, env=environment)
+    environment = {**os.environ, "PATH": f"{where}{os.pathsep}{os.environ['PATH']}", **more}
+    run([where / "maturin", "build", "--quiet", "--out", folder, *options], cwd=package, env=environment)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
 def of_ci(package):
     """A wheel of the debug binary, which CI has built anyway."""
-    return maturin(package, BUILT / "quick", "--profile", "dev", "--compatibility", "linux" if sys.platform == "linux" else "pypi")
+    options = ["--profile", "dev", "--compatibility", "linux" if sys.platform == "linux" else "pypi"]
+    return maturin(package, BUILT / "quick", tools(), *options)
 
 
 def released(package):
@@ -96,11 +99,11 @@ def released(package):
     cargo = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # A panic names its file, which would be a folder of this machine.
     names = {"RUSTFLAGS": f"--remap-path-prefix={cargo}=cargo --remap-path-prefix={WORKSPACE}=coze-auth"}
-    if sys.platform != "linux":
-        return maturin(package, BUILT / "dist" / package.name, "--release", **names)
-    target = f"{platform.machine()}-unknown-linux-gnu"
-    options = ["--release", "--zig", "--target", target, "--compatibility", f"manylinux_{OLDEST_GLIBC.replace('.', '_')}"]
-    return maturin(package, BUILT / "dist" / package.name, *options, **names)
+    options = ["--release"]
+    if sys.platform == "linux":
+        target = f"{platform.machine()}-unknown-linux-gnu"
+        options += ["--zig", "--target", target, "--compatibility", f"manylinux_{OLDEST_GLIBC.replace('.', '_')}"]
+    return maturin(package, BUILT / "dist" / package.name, tools("release"), *options, **names)
 
 
 def measured(wheel, held):
@@ -122,7 +125,7 @@ def measured(wheel, held):
     if held and (size > WHEEL_AT_MOST or installed > INSTALLED_AT_MOST):
         raise Wrong(f"{wheel.name} is larger than it may be")
     if sys.platform == "linux":
-        said = " ".join(run([tools() / "auditwheel", "show", wheel]).split())
+        said = " ".join(run([tools("release") / "auditwheel", "show", wheel]).split())
         say(f"auditwheel: {said}")
         found = re.search(r"consistent with the following platform tag: \"manylinux_(\d+)_(\d+)_", said)
         oldest = tuple(map(int, OLDEST_GLIBC.split(".")))

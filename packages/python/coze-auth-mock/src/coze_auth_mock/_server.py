@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import threading
@@ -54,7 +55,8 @@ def _script_folders() -> Iterator[str]:
     """Where a wheel puts its commands."""
     yield sysconfig.get_path("scripts")
     # pip install --user
-    yield sysconfig.get_path("scripts", {"nt": "nt_user"}.get(os.name, "posix_user"))
+    user = sysconfig.get_preferred_scheme("user") if sys.version_info >= (3, 10) else f"{os.name}_user"
+    yield sysconfig.get_path("scripts", user)
     # pip install --target
     yield str(Path(__file__).resolve().parents[1] / "bin")
 
