@@ -202,7 +202,7 @@ month:
 shims *args:
     python3 conformance/clients/shims/check.py {{ args }}
 
-# Every case over the four released SDKs beside ours: docs/scoreboard.md, and target/scoreboard.html with the exchanges. Red when they fail otherwise than conformance/suite/known-failures says, and in CI when the page is not what the run writes. `--beside e0d4b6f` compares its time with that of the scoreboard there.
+# Every case over five released SDKs beside ours: docs/scoreboard.md, and target/scoreboard.html with the exchanges. Red when they fail otherwise than conformance/suite/known-failures says, and in CI when the page is not what the run writes. `--beside e0d4b6f` compares its time with that of the scoreboard there.
 scoreboard *args:
     python3 conformance/clients/shims/scoreboard.py {{ args }}
 

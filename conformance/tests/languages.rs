@@ -286,6 +286,10 @@ fn the_front_pages_tell_the_figures_of_the_scoreboard() {
                 "| coze-go 0.0.0-20260408095536-f47b4f256580 ",
             ),
             ("| `coze-java` 0.4.2", "| coze-java 0.4.2 "),
+            (
+                "| `coze-workload-identity` 0.1.14",
+                "| coze-workload-identity 0.1.14 ",
+            ),
         ] {
             let named = client.trim_matches(['|', ' ']);
             let row = text.lines().find(|line| {

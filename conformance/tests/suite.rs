@@ -297,7 +297,13 @@ fn the_requirements_of_2026_12_are_frozen() {
 #[test]
 fn known_failures_of_the_sdks_are_findings() {
     let findings = read("docs/sdk-findings.md");
-    for file in ["cozepy", "coze-api", "coze-go", "coze-java"] {
+    for file in [
+        "cozepy",
+        "coze-api",
+        "coze-go",
+        "coze-java",
+        "coze-workload-identity",
+    ] {
         let known: toml::Table = read(&format!("conformance/suite/known-failures/{file}.toml"))
             .parse()
             .expect("TOML");

@@ -19,7 +19,7 @@ from install import EXE, TARGET, WORKSPACE, Missing, Trouble, without_proxy  # n
 from start import command  # noqa: E402
 
 OURS = ["reqwest", "ureq", "raw-socket", "in-memory"]
-SDKS = ["cozepy", "coze-api", "coze-go", "coze-java"]
+SDKS = ["cozepy", "coze-api", "coze-go", "coze-java", "coze-workload-identity"]
 PAGE = WORKSPACE / "docs" / "scoreboard.md"
 RUNNER = ["cargo", "build", "--quiet", "--locked", "--package", "coze-auth-conformance", "--example", "conformance"]
 RUNS = 3
