@@ -221,11 +221,13 @@ impl Shared {
 
     /// Remembers what is stored, if something is lost with it.
     fn note(&self, place: &Place, stored: &Stored, fence: u64) {
+        if stored.revision == 0 {
+            return;
+        }
         let is_worth = match self.grant(place, stored) {
             Ok(Some(grant)) => grant.refresh_token.is_some(),
             // A logout, of which an older copy of the store knows nothing.
-            Ok(None) => stored.revision > 0,
-            Err(_) => true,
+            Ok(None) | Err(_) => true,
         };
         let mut seen = locked(&self.seen);
         match is_worth {
