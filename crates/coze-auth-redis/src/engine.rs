@@ -149,7 +149,9 @@ impl Engine {
             };
             slot.failures += 1;
             let pause = FIRST_PAUSE * 2_u32.saturating_pow(slot.failures.min(8));
-            slot.next = Some(Instant::now() + jittered(pause.min(LAST_PAUSE)));
+            // Each call tries at least once.
+            let longest = LAST_PAUSE.min(self.options.connect_within / 2);
+            slot.next = Some(Instant::now() + jittered(pause.min(longest)));
             let passes = matches!(error.kind(), ErrorKind::Wait(_));
             *locked(&self.failed) = Some(error);
             // A wrong password is not made right by another try.

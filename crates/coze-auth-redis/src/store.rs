@@ -26,6 +26,8 @@ use crate::worker::{Pending, Worker, wait_for};
 const POLL: Duration = Duration::from_secs(1);
 /// How often one asks that cannot be woken, for want of the right to subscribe.
 const POLL_ALONE: Duration = Duration::from_millis(200);
+/// How long to pause before a lease is given back once more that the server did not take.
+const RELEASE_AGAIN: Duration = Duration::from_millis(500);
 /// How long the last handle waits for leases to be given back.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// The least time that a grant without a refresh token is kept.
@@ -521,8 +523,16 @@ impl Lease {
         let (lease, begun) = (self.clone(), self.shared.pending.begin());
         handle.spawn(async move {
             let _turn = lease.turn.lock().await;
-            // If it fails, the lease ends by itself.
-            let _ = lease.said(lease.place.release(&lease.holder)).await;
+            // In the end the lease ends by itself, and looks as if its holder had died.
+            let until = lease.shared.now() + lease.length();
+            while lease
+                .said(lease.place.release(&lease.holder))
+                .await
+                .is_err()
+                && lease.shared.now() < until
+            {
+                tokio::time::sleep(jittered(RELEASE_AGAIN)).await;
+            }
             drop(begun);
         });
     }
