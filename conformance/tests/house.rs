@@ -91,7 +91,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
         &[
             ("coze-auth-core", &["normal"]),
             ("coze-auth-mock", &["dev"]),
-            ("coze-auth-store", &["normal"]),
+            ("coze-auth-store", &["normal", "dev"]),
             ("coze-auth-tokens", &["dev"]),
         ],
     ),

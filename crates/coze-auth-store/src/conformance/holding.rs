@@ -143,6 +143,10 @@ pub(super) fn a_removed_grant_is_gone(store: &StoreUnderTest) {
     for number in 1..=2 {
         one.login(&key, number);
         other.login(&key, number + 10);
+        for handle in [&one, &other] {
+            // What a handle has read before is not what is there afterwards.
+            assert_eq!(handle.number(&key), Some(number + 10));
+        }
         let mut held = one.lock(&key);
         held.load();
         held.prepare();

@@ -109,9 +109,13 @@ pub(super) fn of_two_holders_one_saves(store: &StoreUnderTest) {
 }
 
 pub(super) fn a_doubt_ends_with_a_save(store: &StoreUnderTest) {
-    let (key, mut late, other) = late_holder(store, true);
-    // It may have been told already that it is late.
-    let _ = late.try_prepare();
+    let (one, other) = (store.open(), store.open());
+    let key = key("alice");
+    one.login(&key, 1);
+    let mut late = one.lock(&key);
+    late.load();
+    late.prepare();
+    store.end_lease(&key);
     let mut next = other.lock(&key);
     assert_eq!(next.number(), Some(1));
     let doubt = next.doubt();

@@ -16,9 +16,13 @@ const BEGINS: Duration = Duration::from_millis(100);
 /// Only one thread is between lock and drop.
 fn one_holder(handles: &[Handle]) {
     let key = key("alice");
-    let held = handles[0].lock(&key);
-    for handle in handles {
-        handle.finds_it_locked(&key, "a second lock");
+    let mut held = handles[0].lock(&key);
+    for step in ["after lock", "after load and prepare"] {
+        for handle in handles {
+            handle.finds_it_locked(&key, step);
+        }
+        held.load();
+        held.prepare();
     }
     drop(held);
     let inside = AtomicU32::new(0);
@@ -204,7 +208,7 @@ pub(super) fn a_drop_does_not_wait(store: &StoreUnderTest) {
 pub(super) fn no_update_is_lost(store: &StoreUnderTest) {
     const THREADS: u32 = 8;
     const EACH: u32 = 8;
-    const TRIES: u32 = 1000;
+    const TRIES: u32 = 100;
     let handles = [store.open(), store.open()];
     let key = key("alice");
     handles[0].login(&key, 0);

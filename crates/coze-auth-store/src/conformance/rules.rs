@@ -108,7 +108,7 @@ pub(super) const RULES: &[Rule] = &[
         locking::a_panic_gives_the_lock_back
     ),
     rule!(
-        "It is the holder's until it is dropped, on whichever thread, also when the handle is gone.",
+        "It is the holder's until it is dropped, on whichever thread, also when the handle is gone",
         Nothing,
         locking::a_lock_outlives_its_handle
     ),

@@ -42,9 +42,12 @@ pub(super) enum Fault {
     APanicKeepsTheLock,
     TheLockEndsWithItsHandle,
     TheDropWaits,
+    TheLockIsLookedAtThenTaken,
+    PrepareGivesTheLockBack,
     ALockInsertsARow,
     // Reads.
     LoadsAreCached,
+    CachesMissRemovals,
     HoldersReadWhatTheirHandleRead,
     LoadsWaitForTheHolder,
     GrantsAreOfOneHandle,
@@ -306,6 +309,15 @@ impl Handle {
             return Ok(found);
         }
         let found = self.read_row(key)?.0;
+        if engine.has(CachesMissRemovals) {
+            let mut cache = self.own.cache.lock().expect("no panic");
+            let id = engine.row_id(key);
+            if found.is_some() {
+                cache.insert(id, found.clone());
+            } else if let Some(known) = cache.get(&id) {
+                return Ok(known.clone());
+            }
+        }
         if engine.has(HoldersReadWhatTheirHandleRead) {
             let mut cache = self.own.cache.lock().expect("no panic");
             cache.insert(engine.row_id(key), found.clone());
@@ -331,6 +343,11 @@ impl Handle {
                 return None;
             }
         }
+        if engine.has(TheLockIsLookedAtThenTaken) {
+            drop(tables);
+            thread::sleep(Duration::from_millis(1));
+            tables = engine.tables();
+        }
         let lock = Lock {
             holder: engine.next(),
             handle: self.own.number,
@@ -355,6 +372,7 @@ impl Handle {
             key: key.clone(),
             seen: row.map(|row| row.revision),
             doubt: is_begun.then_some(Doubt::Unfinished { since }),
+            has_prepared: false,
             has_written: false,
             later: None,
         })
@@ -417,6 +435,7 @@ pub(super) struct Holder {
     /// The revision of the last load, or of its own last save.
     seen: Option<u64>,
     doubt: Option<Doubt>,
+    has_prepared: bool,
     has_written: bool,
     later: Option<TokenGrant>,
 }
@@ -469,6 +488,10 @@ impl Holder {
             return Err(failed("the lock has ended"));
         }
         tables.begun.insert(id.clone());
+        self.has_prepared = true;
+        if engine.has(PrepareGivesTheLockBack) && !self.is_late(&tables) {
+            tables.locks.remove(&self.lock_id);
+        }
         if engine.has(PrepareWrites) && !tables.rows.contains_key(&id) {
             let row = Row::reserved(engine.next());
             self.seen = Some(row.revision);
@@ -633,7 +656,7 @@ impl Drop for Holder {
         drop(tables);
         engine.changed.notify_all();
         // It gives room back that was not needed.
-        if engine.has(TheDropWaits) && !self.has_written {
+        if engine.has(TheDropWaits) && self.has_prepared && !self.has_written {
             thread::sleep(engine.long);
         }
     }

@@ -12,7 +12,7 @@ const TIMES: Times = Times {
     patience: Duration::from_secs(2),
 };
 /// How long a fault lasts that takes time.
-const LONG: Duration = Duration::from_millis(1000);
+const LONG: Duration = Duration::from_millis(800);
 
 /// A fault, and the rules that find it, in their order. Those of futures are planted in the awaited form.
 const PLANTED: &[(Fault, &[&str])] = &[
@@ -117,6 +117,18 @@ const PLANTED: &[(Fault, &[&str])] = &[
     (TheLockEndsWithItsHandle, &["a_lock_outlives_its_handle"]),
     (TheDropWaits, &["a_drop_does_not_wait"]),
     (
+        TheLockIsLookedAtThenTaken,
+        &["one_handle_has_one_holder", "two_handles_have_one_holder"],
+    ),
+    (
+        PrepareGivesTheLockBack,
+        &[
+            "one_handle_has_one_holder",
+            "two_handles_have_one_holder",
+            "nothing_is_in_doubt_without_a_reason",
+        ],
+    ),
+    (
         ALockInsertsARow,
         &[
             "nothing_is_there_at_first",
@@ -136,16 +148,22 @@ const PLANTED: &[(Fault, &[&str])] = &[
             "keys_that_differ_do_not_meet",
             "prepare_changes_nothing",
             "a_lock_that_reads_needs_no_load",
+            "a_removed_grant_is_gone",
             "a_late_first_save_overwrites_nothing",
             "a_full_store_is_told_before_it_costs",
             "a_save_survives_a_restart",
         ],
     ),
     (
+        CachesMissRemovals,
+        &["keys_that_differ_do_not_meet", "a_removed_grant_is_gone"],
+    ),
+    (
         HoldersReadWhatTheirHandleRead,
         &[
             "a_holder_reads_what_is_there_now",
             "prepare_changes_nothing",
+            "a_removed_grant_is_gone",
         ],
     ),
     (LoadsWaitForTheHolder, &["a_load_waits_for_nobody"]),
@@ -378,6 +396,7 @@ const PLANTED: &[(Fault, &[&str])] = &[
 /// Where a race decides whether a fault shows: threads that starve each other.
 const RACES: &[(Fault, &str)] = &[
     (AHandleTakesItsLockTwice, "no_update_is_lost"),
+    (TheLockIsLookedAtThenTaken, "no_update_is_lost"),
     (WaitsInLongSteps, "one_handle_has_one_holder"),
     (WaitsInLongSteps, "two_handles_have_one_holder"),
     (WaitsInLongSteps, "no_update_is_lost"),
