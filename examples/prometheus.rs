@@ -56,6 +56,11 @@ const METRICS: &[(&str, &str, &str)] = &[
         "Time that storing them took.",
     ),
     (
+        "coze_auth_not_shared_total",
+        "counter",
+        "Renewals of a shared token without its store.",
+    ),
+    (
         "coze_auth_tokens_refused_total",
         "counter",
         "Tokens that the API has refused.",
@@ -80,6 +85,7 @@ impl Metrics {
     fn observe(&self, event: &Event<'_>) {
         let grant_type = match event.grant_type {
             GrantType::Assertion => "jwt",
+            GrantType::ClientCredentials => "workload",
             _ => "refresh_token",
         };
         let app = format!(
@@ -115,6 +121,7 @@ impl Metrics {
                 add("coze_auth_stored_total", "", 1.0);
                 add("coze_auth_store_seconds_total", "", took.as_secs_f64());
             }
+            EventKind::NotShared { .. } => add("coze_auth_not_shared_total", "", 1.0),
             EventKind::TokenRefused => add("coze_auth_tokens_refused_total", "", 1.0),
             EventKind::Evicted { .. } => add("coze_auth_evicted_total", "", 1.0),
             EventKind::ClockSkew(skew) => {
