@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, Value, from_redis_value};
+use tokio::task::spawn_blocking;
 
 use crate::connect::{ConnectError, Link, connect};
 use crate::options::RedisOptions;
+use crate::scripts::{Place, Save};
 
 /// How far two clocks may be apart before it is told.
 const APART: Duration = Duration::from_secs(5);
@@ -140,7 +144,7 @@ impl RedisOptions {
     /// Looks at the server and tells what endangers logins there; nothing if all is well. It connects by itself, so a caller that waits for
     /// a token does not wait for it.
     ///
-    /// It reads `INFO`, some settings by `CONFIG GET`, and `TIME`; a managed service may refuse those, and then that is a finding
+    /// It reads `INFO` and some settings by `CONFIG GET`; a managed service may refuse those, and then that is a finding
     /// ([`Danger::NotLooked`]) and the rest is looked at. And it does each step of the store once with a key of its own, which it
     /// removes again: a connection proves no right.
     ///
@@ -154,11 +158,80 @@ impl RedisOptions {
             options: self,
             findings: Vec::new(),
         };
+        looking.rights().await?;
         looking.settings().await?;
         looking.clock().await?;
         Ok(looking.findings)
     }
+
+    /// The least rights of the user, for `ACL SETUSER NAME on >PASSWORD …`: keys and channels of the prefix, and the commands of the
+    /// store and of [`check`](Self::check).
+    ///
+    /// ```
+    /// use coze_auth_redis::RedisOptions;
+    ///
+    /// # fn main() -> Result<(), coze_auth_redis::SettingsError> {
+    /// let options = RedisOptions::from_url("redis://redis.internal")?;
+    /// assert_eq!(
+    ///     options.rights(),
+    ///     "resetkeys ~coze:* resetchannels &coze:* -@all +del +eval +evalsha +hdel +hget +hmget +hset +persist +pexpire \
+    ///      +pttl +publish +subscribe +time +unsubscribe +info +config|get"
+    /// );
+    /// # Ok(()) }
+    /// ```
+    pub fn rights(&self) -> String {
+        let prefix = &self.prefix;
+        let mut rights = format!("resetkeys ~{prefix}* resetchannels &{prefix}* -@all");
+        let select = (self.database != 0).then_some("select");
+        for command in COMMANDS.iter().chain(&LOOKS).copied().chain(select) {
+            rights.push_str(" +");
+            rights.push_str(command);
+        }
+        rights
+    }
 }
+
+/// Checks, and tells what is found, if somebody wants to know and it was not done yet.
+pub(crate) fn in_background(options: &RedisOptions, is_checked: &Arc<AtomicBool>) {
+    let Some(tell) = options.on_finding.clone() else {
+        return;
+    };
+    if is_checked.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let (options, is_checked) = (options.clone(), is_checked.clone());
+    tokio::spawn(async move {
+        match options.check().await {
+            // It may block.
+            Ok(findings) => drop(spawn_blocking(move || {
+                findings.iter().for_each(|one| tell(one))
+            })),
+            Err(_) => is_checked.store(false, Ordering::Release),
+        }
+    });
+}
+
+/// The commands of the store, those in its scripts among them. `HELLO` and `AUTH` are for everybody.
+const COMMANDS: [&str; 14] = [
+    "del",
+    "eval",
+    "evalsha",
+    "hdel",
+    "hget",
+    "hmget",
+    "hset",
+    "persist",
+    "pexpire",
+    "pttl",
+    "publish",
+    "subscribe",
+    "time",
+    "unsubscribe",
+];
+/// What is only looked with.
+const LOOKS: [&str; 2] = ["info", "config|get"];
+/// How long the key of a check lives at most, should it not be removed.
+const KEY_LIVES: Duration = Duration::from_secs(60);
 
 /// One look at a server.
 struct Looking<'a> {
@@ -191,6 +264,181 @@ impl Looking<'_> {
         match sent.query_async(&mut self.link.connection).await {
             Err(error) if error.is_io_error() => Err(self.link.lost(error)),
             answer => Ok(answer),
+        }
+    }
+
+    /// Each right by itself, since the refusal of a script does not always name the command; then each step of the store.
+    async fn rights(&mut self) -> Result<(), ConnectError> {
+        let holder = holder();
+        let place = Place::new(&self.options.prefix, format!("check:{holder}"));
+        let (key, channel) = (place.key.as_str(), place.channel.as_str());
+        let lives = KEY_LIVES.as_millis().to_string();
+        let commands: [&[&str]; 14] = [
+            &["TIME"],
+            &["HMGET", key, "v", "r"],
+            &["HGET", key, "r"],
+            &["PTTL", key],
+            &["HSET", key, "h", &holder],
+            &["PERSIST", key],
+            &["PEXPIRE", key, &lives],
+            &["HDEL", key, "h"],
+            &["EVAL", "return 1", "1", key],
+            // It is not there, and a user without the right is told so before.
+            &[
+                "EVALSHA",
+                "0000000000000000000000000000000000000000",
+                "1",
+                key,
+            ],
+            &["SUBSCRIBE", channel],
+            &["PUBLISH", channel, ""],
+            &["UNSUBSCRIBE", channel],
+            &["DEL", key],
+        ];
+        let mut allowed = true;
+        for command in commands {
+            let refused = match command[0] {
+                "SUBSCRIBE" => self.link.connection.subscribe(channel).await.err(),
+                "UNSUBSCRIBE" => self.link.connection.unsubscribe(channel).await.err(),
+                _ => self.ask::<Value>(command).await?.err(),
+            };
+            match refused {
+                Some(error) if error.is_io_error() => return Err(self.link.lost(error)),
+                Some(error) => allowed &= self.refused(command[0], &error),
+                None => {}
+            }
+        }
+        if allowed {
+            self.steps(&place, &holder).await?;
+        }
+        Ok(())
+    }
+
+    /// What the scripts do, on a key that is not there before nor after.
+    async fn steps(&mut self, place: &Place, holder: &str) -> Result<(), ConnectError> {
+        let save = Save {
+            replaces: 1,
+            revision: 2,
+            value: "check".to_owned(),
+            life: KEY_LIVES,
+            name: holder.to_owned(),
+        };
+        let lease = Duration::from_secs(1);
+        let lock = || ("lease", place.lock(holder, lease, 0, None), "taken");
+        let steps = [
+            lock(),
+            ("release", place.release(holder), "released"),
+            lock(),
+            ("extend", place.extend(holder, lease), "extended"),
+            (
+                "restore",
+                place.restore(holder, 1, None, KEY_LIVES),
+                "restored",
+            ),
+            ("save", place.save(holder, &save), "saved"),
+            ("remove", place.remove(2, KEY_LIVES), "removed"),
+        ];
+        for (name, step, expected) in steps {
+            let mut answer = step.by_hash().query_async(&mut self.link.connection).await;
+            if let Err(error) = &answer
+                && RedisError::code(error) == Some("NOSCRIPT")
+            {
+                answer = step.by_text().query_async(&mut self.link.connection).await;
+            }
+            let said = match answer {
+                Err(error) if error.is_io_error() => return Err(self.link.lost(error)),
+                Err(error) => {
+                    self.refused(name, &error);
+                    break;
+                }
+                Ok(said) => said,
+            };
+            let said: Vec<String> = from_redis_value(said).unwrap_or_default();
+            match said.first().map(String::as_str) {
+                Some(word) if word == expected => {}
+                Some("refused") => {
+                    self.writes_refused(said.last().map_or("", String::as_str));
+                    break;
+                }
+                _ => {
+                    self.tell(
+                        Danger::Refused,
+                        format!("the step `{name}` did not do what it should"),
+                        "Is it Redis or Valkey itself? A service that speaks its protocol may run scripts in another way",
+                    );
+                    break;
+                }
+            }
+        }
+        let _: Result<Value, RedisError> = self.ask(&["DEL", &place.key]).await?;
+        Ok(())
+    }
+
+    /// Tells what was refused. True if it is not a right.
+    fn refused(&mut self, command: &str, error: &RedisError) -> bool {
+        let code = error.code().unwrap_or_default().to_owned();
+        let text = error.detail().unwrap_or_default().to_owned();
+        match code.as_str() {
+            "NOSCRIPT" => return true,
+            "NOPERM" => {}
+            _ if text.contains("ACL failure in script")
+                || text.contains("The user executing the script") => {}
+            _ if text.contains("unknown command") => {
+                self.tell(
+                    Danger::Right,
+                    format!("{command} is not a command of this server"),
+                    "Take a server that has it: a managed service may have switched it off, or rename-command has",
+                );
+                return false;
+            }
+            _ => {
+                self.writes_refused(&format!("{code} {text}"));
+                return true;
+            }
+        }
+        let prefix = &self.options.prefix;
+        // `… the 'x' key`, `a key`, `one of the keys …`; a prefix has no space in it.
+        let right = if text.contains(" channel") {
+            format!("&{prefix}*")
+        } else if text.contains(" key") {
+            format!("~{prefix}*")
+        } else {
+            format!("+{}", command.to_ascii_lowercase())
+        };
+        let (found, mend) = (
+            format!(
+                "the user {} may not do {command}: it lacks {right}",
+                self.user()
+            ),
+            format!("ACL SETUSER {} {right}", self.user()),
+        );
+        // Each command fails for the same pattern.
+        if !self.findings.iter().any(|other| other.mend == mend) {
+            self.tell(Danger::Right, found, mend);
+        }
+        false
+    }
+
+    /// Tells that the server takes no writes at the moment, once.
+    fn writes_refused(&mut self, said: &str) {
+        let code = said.split(' ').next().unwrap_or_default();
+        let mend = match code {
+            "OOM" => {
+                "Memory is full (maxmemory): give it more, or look what fills it (redis-cli --bigkeys)"
+            }
+            "MISCONF" => "It cannot save to its disk: look into its log, mend that, then BGSAVE",
+            "NOREPLICAS" => {
+                "It has fewer replicas than min-replicas-to-write: look at INFO replication, and start the missing one"
+            }
+            "READONLY" => "It has become a replica: name the primary or the sentinels",
+            _ => "Look into its log",
+        };
+        if !self.findings.iter().any(|other| other.mend == mend) {
+            self.tell(
+                Danger::Refused,
+                format!("writes are refused ({code})"),
+                mend,
+            );
         }
     }
 
@@ -304,13 +552,11 @@ impl Looking<'_> {
 
     async fn clock(&mut self) -> Result<(), ConnectError> {
         let began = unix_time();
-        let theirs = match self.ask::<(u64, u64)>(&["TIME"]).await? {
-            Ok((seconds, _)) => Duration::from_secs(seconds),
-            Err(error) => {
-                self.not_looked("TIME", "+time", &error);
-                return Ok(());
-            }
+        // What is refused was told with the rights.
+        let Ok((seconds, _)) = self.ask::<(u64, u64)>(&["TIME"]).await? else {
+            return Ok(());
         };
+        let theirs = Duration::from_secs(seconds);
         if let Some((by, which)) = apart(theirs, began, unix_time()) {
             self.tell(
                 Danger::Clock,
@@ -350,6 +596,14 @@ fn apart(theirs: Duration, began: Duration, ended: Duration) -> Option<(Duration
         ),
     };
     (by > APART).then_some((by, which))
+}
+
+/// A name that no other check has at the same time.
+fn holder() -> String {
+    let mut random = [0_u8; 16];
+    // Without random numbers two checks at once may see each other's key, and no login is touched.
+    let _ = getrandom::fill(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unix_time() -> Duration {

@@ -1,7 +1,7 @@
 //! One connection to the server, who waits for what over it, and how often it is tried.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use crate::check;
 use crate::connect::{ConnectError, Link, connect};
 use crate::options::RedisOptions;
 use crate::scripts::Step;
@@ -29,6 +30,7 @@ pub(crate) struct Engine {
     /// Why the last try to connect failed, for those who wait for another's.
     failed: Mutex<Option<ConnectError>>,
     signals: Arc<Signals>,
+    is_checked: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -96,6 +98,7 @@ impl Engine {
             slot: tokio::sync::Mutex::default(),
             failed: Mutex::default(),
             signals: Arc::default(),
+            is_checked: Arc::default(),
         }
     }
 
@@ -142,6 +145,7 @@ impl Engine {
                         ..Slot::default()
                     };
                     *locked(&self.failed) = None;
+                    check::in_background(&self.options, &self.is_checked);
                     return Ok(line);
                 }
                 Ok(Err(error)) => error,

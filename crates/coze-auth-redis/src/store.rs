@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use crate::check::Finding;
 use crate::engine::{Engine, jittered};
 use crate::lease::{Holder, Waiter};
 use crate::options::RedisOptions;
@@ -126,6 +127,31 @@ impl RedisStore {
             }),
             _last: Arc::new(Last(pending)),
         })
+    }
+
+    /// Looks at the server and tells what endangers logins there, as [`RedisOptions::check`] does, on the store's own thread and by a
+    /// connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server was not reached.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        let engine = self.shared.engine.clone();
+        let work = async move {
+            let limit = engine.options.connect_within;
+            let away = |error| Trouble::Away(Some(Box::new(error)), limit).into();
+            engine.options.check().await.map_err(away)
+        };
+        self.shared.done(work).await
+    }
+
+    /// [`check`](Self::check) for code that blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`check`](Self::check).
+    pub fn check_blocking(&self) -> Result<Vec<Finding>, StoreError> {
+        wait_for(self.check())
     }
 
     /// The key of a grant in Redis. It need not be there.

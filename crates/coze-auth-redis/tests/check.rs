@@ -1,11 +1,14 @@
 //! What `check` finds on a real server.
 
 mod server;
+mod support;
 
 use std::fs;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use coze_auth_redis::{Danger, Finding, RedisOptions};
+use coze_auth_redis::{Danger, Finding, RedisOptions, RedisStore};
+use coze_auth_store::GrantStore;
 use server::Server;
 
 /// A guard: how long a server may take to notice something.
@@ -172,8 +175,11 @@ async fn a_service_that_forbids_to_look_is_told_and_the_rest_is_looked_at() {
     assert_eq!(found[0].found(), "CONFIG GET is refused (NOPERM)");
     assert!(found[0].mend().contains("+config|get"), "{found:?}");
     let found = of("neither").await;
-    assert_eq!(dangers(&found), [Danger::NotLooked; 3]);
-    assert_eq!(found[2].found(), "TIME is refused (NOPERM)");
+    assert_eq!(
+        dangers(&found),
+        [Danger::Right, Danger::NotLooked, Danger::NotLooked]
+    );
+    assert_eq!(found[0].mend(), "ACL SETUSER neither +time");
 
     // As managed services have it: no right, and no command either.
     let managed = ["rename-command CONFIG \"\"", "rename-command INFO \"\""];
@@ -186,5 +192,56 @@ async fn a_service_that_forbids_to_look_is_told_and_the_rest_is_looked_at() {
             .mend()
             .contains("A managed service may not have it"),
         "{found:?}"
+    );
+}
+
+#[test]
+fn the_store_tells_what_was_found_and_nobody_waits_for_it() {
+    let test = "the_store_tells_what_was_found";
+    let settings = ["maxmemory 200000000", "maxmemory-policy allkeys-lru"];
+    let Some(mut server) = Server::start(test, &settings) else {
+        return;
+    };
+    // The closure takes as long as the test does.
+    let (tell, told) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let options = options(&server)
+        .connect_within(Duration::from_secs(1))
+        .on_finding(move |finding| {
+            tell.send(finding.danger()).expect("the test waits");
+            let _ = released.lock().expect("one at a time").recv();
+        });
+    let store = RedisStore::with(options).expect("options");
+    let key = support::key("alice");
+    server.kill();
+    GrantStore::load(&store, &key).expect_err("it is away");
+    assert!(told.try_recv().is_err(), "nothing was looked at");
+    server.restart();
+    assert!(
+        GrantStore::load(&store, &key)
+            .expect("it is back")
+            .is_none()
+    );
+    assert_eq!(told.recv_timeout(GUARD), Ok(Danger::Eviction));
+    // It has not come back yet.
+    support::login(&store, &key, 1);
+    assert_eq!(support::access(&store, &key).as_deref(), Some("access-1"));
+    let found = store.check_blocking().expect("checked");
+    assert_eq!(dangers(&found), [Danger::Eviction]);
+    drop(release);
+    // Once, and not after each connection.
+    server.restart();
+    support::access(&store, &key);
+    assert_eq!(
+        dangers(&store.check_blocking().expect("checked")),
+        [Danger::Eviction]
+    );
+    assert!(told.try_recv().is_err(), "told twice");
+    server.kill();
+    let error = store.check_blocking().expect_err("it is away");
+    assert!(
+        error.to_string().contains("no connection to Redis"),
+        "{error}"
     );
 }
