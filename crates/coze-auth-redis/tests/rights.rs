@@ -182,3 +182,14 @@ fn a_server_that_takes_no_writes_is_told_with_its_reason() {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn the_readme_has_the_rights() {
+    let words = include_str!("../README.md").split_whitespace();
+    let readme = words.collect::<Vec<_>>().join(" ");
+    let rights = RedisOptions::from_url("redis://host")
+        .expect("a URL")
+        .rights();
+    let line = format!("ACL SETUSER coze on >PASSWORD {rights}");
+    assert!(readme.contains(&line), "the README does not have: {line}");
+}

@@ -1,12 +1,14 @@
 //! The way to the primary by Debian's `redis-sentinel`.
 
 mod server;
+mod support;
 
 use std::slice;
 use std::time::{Duration, Instant};
 
 use coze_auth_redis::core::error::ErrorKind;
 use coze_auth_redis::{ConnectError, RedisOptions};
+use coze_auth_store::{GrantStore, Saved};
 use server::{Server, free_port};
 
 const WAIT: ErrorKind = ErrorKind::Wait(Duration::from_secs(1));
@@ -40,6 +42,9 @@ fn trio(test: &str, of_sentinel: &[&str]) -> Option<Trio> {
         "sentinel failover-timeout logins 3000",
     ];
     let sentinel = Server::start_sentinel(test, &[&settings, of_sentinel].concat())?;
+    // It looks each half second and not each ten; where it has a password, nobody waits for it here.
+    sentinel.ask(&["SENTINEL", "DEBUG", "info-period", "500"]);
+    sentinel.ask(&["SENTINEL", "DEBUG", "publish-period", "500"]);
     Some(Trio {
         primary,
         replica,
@@ -192,4 +197,66 @@ async fn the_primary_is_asked_for_anew_and_an_old_one_that_wakes_is_not_taken() 
         options.check().await.expect("the new one");
     }
     assert_eq!(trio.primary.calls("hello"), old);
+}
+
+#[test]
+fn a_login_is_renewed_across_a_failover_and_an_old_primary_that_wakes_takes_nothing_back() {
+    let test = "a_login_is_renewed_across_a_failover";
+    let Some(trio) = trio(test, &[]) else { return };
+    let options = || {
+        options(&[at(trio.sentinel.port())], "logins")
+            .connect_within(Duration::from_millis(600))
+            .answer_within(Duration::from_millis(600))
+    };
+    // Two processes, both connected to the first primary.
+    let (one, other, key) = (
+        support::with(options()),
+        support::with(options()),
+        support::key("alice"),
+    );
+    support::login(&one, &key, 1);
+    assert_eq!(support::access(&other, &key).as_deref(), Some("access-1"));
+    let at_replica = || trio.replica.tell(&["HGET", &one.key(&key), "v"]);
+    support::until(|| at_replica().contains("access-1"));
+    trio.primary.stop();
+    let began = Instant::now();
+    let mut failures = Vec::new();
+    // What is asked for in the meantime lies in the socket of the one that is frozen, which does it when it wakes.
+    loop {
+        let renewed = GrantStore::lock(&one, &key, FAILOVER).and_then(|mut held| {
+            held.load()?;
+            held.prepare()?;
+            held.save(&support::grant(2))
+        });
+        match renewed {
+            Ok(saved) => break assert_eq!(saved, Saved::Stored),
+            Err(error) => failures.push(error),
+        }
+        assert!(began.elapsed() < FAILOVER, "{failures:?}");
+    }
+    assert!(!failures.is_empty(), "the frozen one has answered");
+    for error in &failures {
+        assert!(matches!(error.kind(), ErrorKind::Wait(_)), "{error:?}");
+    }
+    assert!(at_replica().contains("access-2"));
+    // The sentinel makes a replica of the old one, which calls itself primary until then.
+    trio.primary.go_on();
+    let began = Instant::now();
+    while !trio
+        .primary
+        .tell(&["INFO", "replication"])
+        .contains("role:slave")
+    {
+        assert!(began.elapsed() < FAILOVER, "{}", trio.sentinel.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The other process was connected to it all the time.
+    assert_eq!(support::access(&other, &key).as_deref(), Some("access-2"));
+    support::login(&other, &key, 3);
+    assert_eq!(support::access(&one, &key).as_deref(), Some("access-3"));
+    support::until(|| {
+        trio.primary
+            .tell(&["HGET", &one.key(&key), "v"])
+            .contains("access-3")
+    });
 }
