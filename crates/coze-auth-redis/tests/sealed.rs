@@ -114,6 +114,9 @@ fn a_key_that_is_missing_or_wrong_is_named() {
     }
 }
 
+/// A store, and what the values begin with that it saves.
+type Step = (fn(&Server) -> RedisStore, &'static str);
+
 #[test]
 fn keys_are_introduced_and_rotated_without_a_new_login() {
     let Some(server) = Server::start("keys_are_introduced_and_rotated", &[]) else {
@@ -121,7 +124,7 @@ fn keys_are_introduced_and_rotated_without_a_new_login() {
     };
     let alice = key("alice");
     let (old, new) = (|| one("2025", 1), || one("2026", 2));
-    let steps: [(fn(&Server) -> RedisStore, &str); 5] = [
+    let steps: [Step; 5] = [
         (support::store, "{"),
         (
             |server| sealing(server, SealKeys::new(one("2025", 1))),
