@@ -223,6 +223,15 @@ keyring:
     cargo build --quiet --locked --package coze-auth-mock
     bash crates/coze-auth-cli/tests/keyring.sh target/keyring/debug/coze-auth target/debug/coze-auth-mock
 
+# The statements for Postgres in the documentation of `GrantStore`, by the suite for stores on a real server. Installs postgresql on Debian and Ubuntu if it is missing.
+postgres:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v initdb > /dev/null && ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then
+        apt-get install --yes --quiet --no-install-recommends postgresql
+    fi
+    POSTGRES=1 cargo test --quiet --locked --package coze-auth-conformance --test postgres
+
 # Formatting, lints, docs, every feature set of the core on its own, and the library `coze-auth` without its async form.
 lint:
     cargo fmt --all --check
@@ -251,7 +260,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey")
+nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]
