@@ -194,6 +194,14 @@ stopped:
 outages:
     OUTAGES=all cargo test --quiet --locked --package coze-auth-conformance --test outages -- --nocapture
 
+# Twenty processes over one Redis for 200 lives of a token, which lose each other and Redis by `kill -9`: what it cost, and who explains it. `just fleet 20` has twenty lives; `just fleet 20 --break lease` must fail.
+fleet *args: redis-installed
+    cargo run --quiet --locked --package coze-auth-conformance --example fleet -- {{ args }}
+
+# What a caller sees when Redis is in trouble, beside docs/fleet.md; UPDATE_DOCS=1 writes the page.
+trouble: redis-installed
+    cargo test --quiet --locked --package coze-auth-conformance --test trouble -- --nocapture
+
 # Thirty virtual days of a device and its tokens, over a socket: the time that it took.
 month:
     cargo test --release --quiet --locked --package coze-auth-mock --test mock month -- --nocapture
@@ -257,10 +265,10 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
+nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -131,6 +131,7 @@ pub fn test_case<S: Subject + Send + 'static>(id: &str) {
 #[doc = include_str!("../../docs/workload.md")]
 #[doc = include_str!("../../docs/from-cozepy.md")]
 #[doc = include_str!("../../docs/storage.md")]
+#[doc = include_str!("../../docs/fleet.md")]
 #[doc = include_str!("../../docs/errors.md")]
 #[doc = include_str!("../../mock-server/README.md")]
 struct Readme;

@@ -117,6 +117,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth-core", &["normal"]),
             ("coze-auth-examples", &["dev"]),
             ("coze-auth-mock", &["normal"]),
+            ("coze-auth-redis", &["dev"]),
             ("coze-auth-reqwest", &["dev"]),
             ("coze-auth-store", &["dev"]),
             ("coze-auth-tokens", &["dev"]),
