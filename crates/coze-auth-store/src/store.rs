@@ -90,7 +90,7 @@ pub trait GrantStore: Send + Sync {
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError>;
 
     /// Waits for the right to change the grant, for at most `patience` of the machine's time, which may be
-    /// [`Duration::MAX`]. One holder has it at a time, through one handle or several. It is the holder's until
+    /// [`Duration::MAX`]. A right that nobody has needs no patience. One holder has it at a time, through one handle or several. It is the holder's until
     /// it is dropped, on whichever thread, also when the handle is gone; a save or a removal may give it back sooner.
     ///
     /// # Errors

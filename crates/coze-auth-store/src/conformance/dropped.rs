@@ -1,6 +1,6 @@
 //! Futures that are dropped before they end, and what is dropped where no runtime is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::StoreUnderTest;
 use super::awaited::Call;
@@ -9,6 +9,17 @@ use crate::Saved;
 
 /// Maximum number of polls after which a future is dropped. One that asks an engine ends within some.
 const POLLS: u32 = 40;
+
+pub(super) fn a_lock_that_waits_takes_no_thread(store: &StoreUnderTest) {
+    let (one, other) = (store.open(), store.open_awaited());
+    let key = key("alice");
+    let _held = one.lock(&key);
+    let begun = Instant::now();
+    other.lock_for(&key, store.times.patience, SHORT);
+    store
+        .times
+        .are_kept("polling a lock that waits", begun, SHORT);
+}
 
 pub(super) fn a_lock_that_is_not_awaited_goes_to_the_next(store: &StoreUnderTest) {
     let (one, other) = (store.open(), store.open_awaited());
@@ -116,7 +127,7 @@ pub(super) fn what_only_reads_may_be_broken_off(store: &StoreUnderTest) {
 pub(super) fn a_drop_outside_of_the_runtime_does_not_panic(store: &StoreUnderTest) {
     let other = store.open_awaited();
     let key = key("alice");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     other.drop_outside(&key, store.times.patience);
     store.times.are_kept("lock and drop", begun, Duration::ZERO);
 }

@@ -95,6 +95,18 @@ pub(super) fn patience_may_have_no_end(store: &StoreUnderTest) {
     }
 }
 
+pub(super) fn a_free_lock_needs_no_patience(store: &StoreUnderTest) {
+    let (one, other) = (store.open(), store.open());
+    let key = key("alice");
+    for (handle, whose) in [(&one, "a first"), (&other, "another"), (&one, "the first")] {
+        let held = handle.try_lock(&key, Duration::ZERO);
+        held.unwrap_or_else(|error| panic!("by {whose} handle: {error:?}"));
+        // A drop must not wait, so it may be on its way.
+        drop(handle.lock(&key));
+        thread::sleep(BEGINS);
+    }
+}
+
 pub(super) fn a_dropped_lock_goes_to_the_one_that_waits(store: &StoreUnderTest) {
     let (one, other) = (store.open(), store.open());
     let key = key("alice");

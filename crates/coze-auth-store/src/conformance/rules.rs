@@ -93,6 +93,11 @@ pub(super) const RULES: &[Rule] = &[
         locking::patience_may_have_no_end
     ),
     rule!(
+        "A right that nobody has needs no patience.",
+        Nothing,
+        locking::a_free_lock_needs_no_patience
+    ),
+    rule!(
         "Dropping it gives it to the next at once, and changes nothing else; so does a panic.",
         Nothing,
         locking::a_dropped_lock_goes_to_the_one_that_waits
@@ -228,9 +233,19 @@ pub(super) const RULES: &[Rule] = &[
         trouble::a_save_survives_a_restart
     ),
     rule!(
+        "Removes the grant, with every copy that the store has of it.",
+        Restart,
+        trouble::a_removal_survives_a_restart
+    ),
+    rule!(
         "No error shows a token, neither in its text nor in its `Debug`.",
         Nothing,
         trouble::an_error_shows_no_token
+    ),
+    rule!(
+        "while it waits for a lock it takes no thread.",
+        Awaited,
+        dropped::a_lock_that_waits_takes_no_thread
     ),
     rule!(
         "gives a lock that it waited for to the next.",

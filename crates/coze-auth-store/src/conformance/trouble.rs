@@ -95,6 +95,15 @@ pub(super) fn a_save_survives_a_restart(store: &StoreUnderTest) {
     }
 }
 
+pub(super) fn a_removal_survives_a_restart(store: &StoreUnderTest) {
+    let handle = store.open();
+    let key = key("alice");
+    handle.login(&key, 1);
+    handle.remove(&key);
+    store.restart();
+    assert_eq!(store.open().number(&key), None);
+}
+
 pub(super) fn an_error_shows_no_token(store: &StoreUnderTest) {
     let (one, other) = (store.open(), store.open());
     let key = key("alice");

@@ -36,6 +36,7 @@ pub(super) enum Fault {
     PatienceIsNotHeeded,
     PatienceIsOverAtOnce,
     PatienceOverflows,
+    NoPatienceIsNoLock,
     WaitsInLongSteps,
     WhoGaveUpGetsTheLock,
     ADropWithoutASaveKeepsTheLock,
@@ -78,8 +79,10 @@ pub(super) enum Fault {
     ErrorsQuoteTheRow,
     FailedSavesQuoteTheGrant,
     SavesAreNotDurable,
+    RemovalsAreNotDurable,
     // Futures.
     ALockThatIsBrokenOffStays,
+    AnAwaitedLockBlocks,
     WhoIsDroppedGetsTheLock,
     ASaveIsADeleteAndAnInsert,
     ASaveLeavesTheRowBusy,
@@ -388,6 +391,9 @@ impl Handle {
 
     fn lock_now(&self, key: &GrantKey, patience: Duration) -> Result<Holder, StoreError> {
         let engine = &*self.engine;
+        if engine.has(NoPatienceIsNoLock) && patience.is_zero() {
+            return Err(StoreError::Locked { waited: patience });
+        }
         let begun = Instant::now();
         let end = match engine.has(PatienceOverflows) {
             true => Some(begun + patience),
@@ -592,7 +598,9 @@ impl Holder {
             tables.rows.insert(id, Row { json, revision: 0 });
             return Ok(());
         }
-        tables.durable.remove(&id);
+        if !engine.has(RemovalsAreNotDurable) {
+            tables.durable.remove(&id);
+        }
         tables.begun.remove(&id);
         if engine.has(GrantsAreOfOneHandle) {
             tables
@@ -752,6 +760,9 @@ impl AsyncGrantStore for Awaited {
 
     async fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Holder, StoreError> {
         on_its_way().await;
+        if self.0.engine.has(AnAwaitedLockBlocks) {
+            return self.0.lock_now(key, patience);
+        }
         let begun = Instant::now();
         let end = begun.checked_add(patience);
         let mut asked = Asked {

@@ -75,6 +75,7 @@ const PLANTED: &[(Fault, &[&str])] = &[
         ],
     ),
     (PatienceOverflows, &["patience_may_have_no_end"]),
+    (NoPatienceIsNoLock, &["a_free_lock_needs_no_patience"]),
     (
         WaitsInLongSteps,
         &[
@@ -99,6 +100,7 @@ const PLANTED: &[(Fault, &[&str])] = &[
             "one_handle_has_one_holder",
             "two_handles_have_one_holder",
             "patience_may_have_no_end",
+            "a_free_lock_needs_no_patience",
             "a_dropped_lock_goes_to_the_one_that_waits",
             "a_caller_that_gave_up_holds_nothing",
             "a_panic_gives_the_lock_back",
@@ -336,6 +338,7 @@ const PLANTED: &[(Fault, &[&str])] = &[
             "a_late_save_undoes_no_logout",
             "a_late_save_overwrites_no_new_login",
             "a_damaged_row_is_an_error_until_a_login",
+            "a_removal_survives_a_restart",
         ],
     ),
     (RemovingNothingFails, &["a_removed_grant_is_gone"]),
@@ -363,9 +366,17 @@ const PLANTED: &[(Fault, &[&str])] = &[
         &["what_was_prepared_is_saved", "an_error_shows_no_token"],
     ),
     (SavesAreNotDurable, &["a_save_survives_a_restart"]),
+    (RemovalsAreNotDurable, &["a_removal_survives_a_restart"]),
     (
         ALockThatIsBrokenOffStays,
         &["a_lock_that_is_broken_off_is_free"],
+    ),
+    (
+        AnAwaitedLockBlocks,
+        &[
+            "a_lock_that_waits_takes_no_thread",
+            "a_lock_that_is_not_awaited_goes_to_the_next",
+        ],
     ),
     (
         WhoIsDroppedGetsTheLock,
