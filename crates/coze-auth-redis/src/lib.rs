@@ -19,7 +19,7 @@ pub use coze_auth_core as core;
 pub use self::check::{Danger, Finding};
 pub use self::connect::ConnectError;
 pub use self::options::RedisOptions;
-pub use self::seal::{SealError, SealKey, SealKeys};
+pub use self::seal::{SealKey, SealKeys};
 pub use self::settings::SettingsError;
 pub use self::store::{RedisLock, RedisStore};
 

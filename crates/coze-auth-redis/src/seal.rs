@@ -194,8 +194,8 @@ fn not_a_name(name: &str) -> Option<&'static str> {
 /// # From plain values to sealed ones
 ///
 /// A store that is given keys for the first time finds plain values. It reads them, and seals them at the next save, so nobody
-/// has to log in again. But give the keys to all processes at once: one without them cannot read what is sealed
-/// ([`SealError::NoKeys`]). As long as plain values are accepted, somebody who may write to Redis can plant one. When all are
+/// has to log in again. But give the keys to all processes at once: one without them cannot read what is sealed,
+/// and says which key it lacks. As long as plain values are accepted, somebody who may write to Redis can plant one. When all are
 /// sealed, say [`sealed_only`](Self::sealed_only).
 ///
 /// # What it protects
@@ -245,7 +245,7 @@ impl SealKeys {
         Ok(self)
     }
 
-    /// Plain values are refused from now on: [`SealError::Plain`].
+    /// Refuses plain values, with an error that says so.
     #[must_use]
     pub fn sealed_only(mut self) -> Self {
         self.sealed_only = true;
@@ -353,8 +353,7 @@ pub(crate) fn open(
 
 /// Why a stored value could not be opened, or not be sealed. It holds neither the value nor a key.
 #[derive(Clone, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SealError {
+pub(crate) enum SealError {
     /// The value is sealed, and this store was given no keys.
     NoKeys {
         /// The name of the key that it was sealed with.
@@ -401,7 +400,7 @@ impl SealError {
     }
 
     /// What to do about it.
-    pub fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Damaged { .. } => ErrorKind::LoginNeeded,
             Self::NoKeys { .. }
@@ -433,12 +432,11 @@ impl fmt::Display for SealError {
             ),
             Self::Damaged { key: Some(key) } => write!(
                 f,
-                "the stored login does not open with its key {key}: it was changed or cut off, or it belongs to another \
-                 user or revision and was moved; look who may write to Redis, and log in again"
+                "it does not open with its key {key}: it was changed or cut off, or it belongs to another user or \
+                 revision and was moved; look who may write to Redis"
             ),
             Self::Damaged { key: None } => f.write_str(
-                "the stored login is damaged: it begins as a sealed one and is none; look who may write to Redis, and log \
-                 in again",
+                "it begins as a sealed one, and its form is not one; look who may write to Redis",
             ),
             Self::Newer { version } => write!(
                 f,

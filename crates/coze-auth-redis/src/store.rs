@@ -17,7 +17,7 @@ use crate::engine::{Engine, jittered};
 use crate::lease::{Holder, Waiter};
 use crate::options::RedisOptions;
 use crate::scripts::{Locked, Place, Said, Save, Stored, Taken};
-use crate::seal;
+use crate::seal::{self, SealError};
 use crate::seen::Seen;
 use crate::settings::SettingsError;
 use crate::trouble::Trouble;
@@ -219,7 +219,7 @@ impl Shared {
         match &self.engine.options.keys {
             Some(keys) => keys
                 .seal(plain.expose(), &place.id, revision)
-                .map_err(|error| of_seal(&error)),
+                .map_err(|error| of_seal(place, &error)),
             None => Ok(plain.expose().to_owned()),
         }
     }
@@ -229,8 +229,8 @@ impl Shared {
             return Ok(None);
         };
         let keys = self.engine.options.keys.as_deref();
-        let plain =
-            seal::open(keys, value, &place.id, stored.revision).map_err(|error| of_seal(&error))?;
+        let plain = seal::open(keys, value, &place.id, stored.revision)
+            .map_err(|error| of_seal(place, &error))?;
         let grant = TokenGrant::from_secret_json(&plain);
         grant.map(Some).map_err(|_| StoreError::Damaged {
             what: format!("the value of {} in Redis", place.key),
@@ -347,11 +347,17 @@ impl Shared {
     }
 }
 
-fn of_seal(error: &seal::SealError) -> StoreError {
-    StoreError::Engine {
-        kind: error.kind(),
-        what: error.to_string().into(),
-        cause: None,
+fn of_seal(place: &Place, error: &SealError) -> StoreError {
+    match error {
+        // A login replaces it, and so does a grant that waits to be stored.
+        SealError::Damaged { .. } => StoreError::Damaged {
+            what: format!("the value of {} in Redis ({error})", place.key),
+        },
+        _ => StoreError::Engine {
+            kind: error.kind(),
+            what: error.to_string().into(),
+            cause: None,
+        },
     }
 }
 
