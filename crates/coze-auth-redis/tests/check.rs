@@ -246,3 +246,23 @@ fn the_store_tells_what_was_found_and_nobody_waits_for_it() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_clock_that_is_an_hour_off_is_told() {
+    let Some(server) = Server::start_with_clock("a_clock_that_is_an_hour_off", &[]) else {
+        return;
+    };
+    assert_eq!(findings(&server).await, []);
+    for (seconds, which) in [(3600, "ahead of"), (-3600, "behind")] {
+        server.move_clock(seconds);
+        let found = findings(&server).await;
+        assert_eq!(dangers(&found), [Danger::Clock]);
+        // A second may pass in between.
+        let is_told = (3598..=3600).any(|seconds| {
+            found[0].found() == format!("the server's clock is {seconds} s {which} this machine's")
+        });
+        assert!(is_told, "{found:?}");
+    }
+    server.move_clock(0);
+    assert_eq!(findings(&server).await, []);
+}

@@ -22,7 +22,29 @@ pub(crate) struct Server {
     process: Option<Child>,
     program: &'static str,
     file: OsString,
+    /// The library that moves its wall clock.
+    clock: Option<PathBuf>,
 }
+
+/// Moves the wall clock by the seconds that a file has. (libfaketime clashes with the allocator of Debian's server.)
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+int gettimeofday(struct timeval *restrict tv, void *restrict tz) {
+  static int (*real)(struct timeval *, void *);
+  const char *name = getenv("CLOCK_FILE");
+  FILE *file = name ? fopen(name, "r") : NULL;
+  long seconds = 0;
+  if (file) { if (fscanf(file, "%ld", &seconds) != 1) seconds = 0; fclose(file); }
+  if (!real) real = dlsym(RTLD_NEXT, "gettimeofday");
+  int result = real(tv, tz);
+  if (tv) tv->tv_sec += seconds;
+  return result;
+}
+"#;
 
 /// The end of the test's function where `redis-server` is missing: a test says so, and is skipped by name. With `CI` set it fails.
 ///
@@ -80,6 +102,7 @@ impl Server {
             process: None,
             program,
             file,
+            clock: None,
         };
         // The port is free when it is looked for; somebody else may take it before the server does.
         for _ in 0..20 {
@@ -89,6 +112,37 @@ impl Server {
             }
         }
         panic!("no server after twenty ports: {}", server.log());
+    }
+
+    /// Starts a server whose wall clock [`move_clock`](Self::move_clock) moves, which `cc` builds a library for. None where that is not
+    /// possible: the test is skipped.
+    pub(crate) fn start_with_clock(test: &str, settings: &[&str]) -> Option<Self> {
+        let mut server = Self::start(test, settings)?;
+        let (source, library) = (
+            server.folder.join("clock.c"),
+            server.folder.join("clock.so"),
+        );
+        fs::write(&source, CLOCK).expect("a file");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .arg("-ldl")
+            .status();
+        if !built.is_ok_and(|status| status.success()) || !cfg!(target_os = "linux") {
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: {test}: no library for the clock can be built here"
+            );
+            return None;
+        }
+        server.clock = Some(library);
+        server.restart();
+        Some(server)
+    }
+
+    /// Moves its wall clock to so many seconds from ours. The steady one stays.
+    pub(crate) fn move_clock(&self, seconds: i64) {
+        fs::write(self.folder.join("clock"), seconds.to_string()).expect("a file");
     }
 
     /// Starts the process. False: it ended, as when its port is taken.
@@ -115,6 +169,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .envs(self.clock.iter().map(|library| ("LD_PRELOAD", library)))
+            .env("CLOCK_FILE", self.folder.join("clock"))
             .spawn()
             .expect("it runs");
         let began = Instant::now();
