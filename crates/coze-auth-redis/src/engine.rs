@@ -375,3 +375,24 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     let share = u32::from(u16::from_le_bytes(random));
     pause / 2 + (pause / 2).mul_f64(f64::from(share) / f64::from(u16::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_processes_come_back_in_step() {
+        let pause = Duration::from_secs(2);
+        let all: HashSet<Duration> = (0..20).map(|_| jittered(pause)).collect();
+        // There are 65,536 of them.
+        assert!(all.len() >= 18, "{all:?}");
+        let spread = |share: u32| all.iter().any(|one| *one < pause * share / 20);
+        assert!(all.iter().all(|one| *one >= pause / 2 && *one <= pause));
+        assert!(
+            spread(15) && all.iter().any(|one| *one > pause * 3 / 4),
+            "{all:?}"
+        );
+    }
+}

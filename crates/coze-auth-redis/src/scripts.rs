@@ -78,11 +78,12 @@ redis.call('HSET', k, 'u', text(now + ARGV[2]))
 return {'extended'}
 ";
 
-/// Holder, revision that it replaces, its own, value, time to live, name of this save, channel.
+/// Holder, revision that it replaces, its own, value, time to live, name of this save, channel. A lower revision is that of a store that went
+/// back, which has nothing later: a logout leaves one that is higher.
 const SAVE: &str = r"
 local h = redis.call('HMGET', k, 'r', 'w', 'h')
 if h[2] == ARGV[6] then return {'saved'} end
-if (h[1] or '0') ~= ARGV[2] then return {'superseded'} end
+if tonumber(h[1] or '0') > tonumber(ARGV[2]) then return {'superseded'} end
 redis.call('PEXPIRE', k, ARGV[5])
 redis.call('HSET', k, 'v', ARGV[4], 'r', ARGV[3], 'w', ARGV[6])
 redis.call('PEXPIRE', k, ARGV[5])

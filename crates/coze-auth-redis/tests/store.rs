@@ -359,6 +359,55 @@ fn keys_live_as_long_as_their_grant() {
     assert_eq!(fields, ["f", "r"], "what is left of a logout");
 }
 
+/// Redis may evict any key where its policy lets it.
+#[test]
+fn a_lease_that_was_evicted_leaves_no_key_without_an_end() {
+    let Some(server) = Server::start("a_lease_that_was_evicted_leaves_no_key_without_an_end", &[])
+    else {
+        return;
+    };
+    let (store, key) = (store(&server), key("alice"));
+    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    server.tell(&["DEL", &store.key(&key)]);
+    assert_eq!(held.save(&grant(1)).unwrap(), Saved::Stored);
+    assert!(
+        server
+            .tell(&["PTTL", &store.key(&key)])
+            .parse::<i64>()
+            .unwrap()
+            > 0
+    );
+}
+
+/// What was paid for is stored. A logout would have left a higher revision.
+#[test]
+fn a_store_that_loses_a_grant_in_mid_renewal_takes_the_new_one() {
+    let Some(mut server) = Server::start(
+        "a_store_that_loses_a_grant_in_mid_renewal_takes_the_new_one",
+        &[],
+    ) else {
+        return;
+    };
+    let (store, key) = (store(&server), key("alice"));
+    login(&store, &key, 1);
+    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    held.load().unwrap();
+    server.lose_data();
+    server.restart();
+    assert_eq!(held.save(&grant(2)).unwrap(), Saved::Stored);
+    assert_eq!(access(&store, &key).unwrap(), "access-2");
+    // Restored from a copy of before.
+    let name = store.key(&key);
+    let before = ["v", "r"].map(|field| server.tell(&["HGET", &name, field]));
+    login(&store, &key, 3);
+    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    held.load().unwrap();
+    server.tell(&["DEL", &name]);
+    server.ask(&["HSET", &name, "v", &before[0], "r", &before[1]]);
+    assert_eq!(held.save(&grant(4)).unwrap(), Saved::Stored);
+    assert_eq!(access(&store, &key).unwrap(), "access-4");
+}
+
 #[test]
 fn a_value_that_is_not_a_grant_is_damaged_and_a_login_replaces_it() {
     let Some(server) = Server::start(

@@ -326,6 +326,28 @@ fn a_slow_server_fails_a_call_in_its_time_and_may_do_it_later() {
 }
 
 #[test]
+fn a_save_is_repeated_after_an_unclear_answer() {
+    let Some(server) = Server::start("a_save_is_repeated_after_an_unclear_answer", &[]) else {
+        return;
+    };
+    let limit = Duration::from_millis(300);
+    let (store, key) = (with(options(&server).answer_within(limit)), key("alice"));
+    login(&store, &key, 1);
+    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    held.load().unwrap();
+    server.stop();
+    thread::scope(|scope| {
+        let saves = scope.spawn(|| held.save(&grant(2)));
+        thread::sleep(2 * limit);
+        server.go_on();
+        // The first was done meanwhile, and the second is told so.
+        assert_eq!(saves.join().unwrap().unwrap(), Saved::Stored);
+    });
+    assert_eq!(access(&store, &key).unwrap(), "access-2");
+    assert!(server.calls("evalsha") >= 4, "it was asked twice");
+}
+
+#[test]
 fn a_user_with_the_least_rights_suffices_and_one_without_messages_polls() {
     let Some(server) = Server::start(
         "a_user_with_the_least_rights_suffices_and_one_without_messages_polls",
