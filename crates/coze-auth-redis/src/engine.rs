@@ -185,7 +185,6 @@ impl Engine {
     async fn ask(&self, question: Question<'_>) -> Result<Value, Trouble> {
         let began = Instant::now();
         let until = began + self.limit();
-        let mut was_broken = false;
         loop {
             let connected = began + self.options.connect_within;
             let line = self.line(connected.max(Instant::now())).await?;
@@ -203,13 +202,7 @@ impl Engine {
                 },
                 Err(error) => Trouble::of(error),
             };
-            if error.is_broken() {
-                self.leave(&line).await;
-                // At once, and once: the server may have been started anew.
-                if !std::mem::replace(&mut was_broken, true) {
-                    continue;
-                }
-            } else if error.is_wrong_server() {
+            if error.is_broken() || error.is_wrong_server() {
                 self.leave(&line).await;
             }
             let pause = jittered(NOT_NOW);

@@ -325,12 +325,12 @@ impl Shared {
             lease.state().given_back = true;
             let now = self.now();
             let rest = waiter.busy(busy, now);
-            if waiter.overdue().is_some() {
-                continue;
-            }
             let patience_left = patience.saturating_sub(now.saturating_sub(began));
             if patience_left.is_zero() {
                 return Err(StoreError::Locked { waited: patience });
+            }
+            if waiter.overdue().is_some() {
+                continue;
             }
             let waiting = waiting.get_or_insert_with(|| self.engine.join(&lease.place.channel));
             let poll = match waiting.subscribe().await {
@@ -586,9 +586,6 @@ impl Lease {
         let asked = self.shared.now();
         let revision = {
             let state = self.state();
-            if let Some(error) = &state.refused {
-                return Err(error.clone());
-            }
             if state.holder.holds(asked) {
                 return Ok(());
             }
@@ -604,7 +601,8 @@ impl Lease {
                 // What was looked at stays so.
                 let read = self.state().read.take();
                 self.taken(taken, asked).await?;
-                self.state().read = read;
+                let mut state = self.state();
+                (state.read, state.refused) = (read, None);
                 Ok(())
             }
             // Somebody else has renewed it since.

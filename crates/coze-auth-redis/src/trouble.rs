@@ -123,7 +123,7 @@ impl fmt::Display for Trouble {
             }
             Self::Broken(_) => {
                 return f.write_str(
-                    "the connection to Redis was lost twice in a row, and what was asked for may be done or not; it is tried \
+                    "the connection to Redis was lost again and again, and what was asked for may be done or not; it is tried \
                      again",
                 );
             }

@@ -6,8 +6,10 @@ use server::Server;
 
 #[test]
 fn an_append_only_file_outlives_a_crash_of_the_server() {
-    let Some(mut server) = Server::start("an_append_only_file_outlives_a_crash_of_the_server", &[])
-    else {
+    let Some(mut server) = Server::start(
+        "an_append_only_file_outlives_a_crash_of_the_server",
+        &["appendfsync always"],
+    ) else {
         return;
     };
     assert_eq!(server.tell(&["SET", "a", "1"]), "OK");

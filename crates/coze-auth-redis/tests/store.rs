@@ -85,6 +85,8 @@ fn a_renewal_is_two_scripts() {
     // The drop sends nothing that would come late.
     thread::sleep(Duration::from_millis(50));
     assert_eq!(server.calls("evalsha"), 2);
+    // Each of them reads once, and nothing else does.
+    assert_eq!(server.calls("hmget"), 2);
     let all = server.tell(&["INFO", "commandstats"]);
     for line in all.lines().filter(|line| line.starts_with("cmdstat_")) {
         let name = line.split([':', '|']).next().unwrap_or_default();

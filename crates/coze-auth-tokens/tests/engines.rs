@@ -227,11 +227,20 @@ fn a_refresh_token_that_may_be_spent_is_sent_once() {
     world.pass(61);
     assert!(matches!(world.begin(), Next::Done));
     assert!(matches!(world.failure(), Error::LoginNeeded(_)));
-    // Trouble that passes is no refusal, and is not tried a second time at once.
-    let (engine, world) = ended();
-    engine.set_doubt(Doubt::WentBack);
-    assert!(matches!(world.send(|_| answer(503, "")), Next::Done));
-    assert!(!matches!(world.failure(), Error::MaybeSpent { .. }));
+    // Trouble that passes is not a refusal, and it is not tried a second time at once.
+    for (doubt, waits) in [(None, true), (Some(Doubt::WentBack), false)] {
+        let (engine, world) = ended();
+        doubt.into_iter().for_each(|doubt| engine.set_doubt(doubt));
+        let next = world.send(|_| {
+            let mut answer = answer(429, r#"{"error_code":"4008"}"#)?;
+            let asked = "1".parse().unwrap();
+            answer.headers_mut().insert("retry-after", asked);
+            Ok(answer)
+        });
+        assert_eq!(matches!(next, Next::Wait(..)), waits, "{doubt:?}");
+        drop(next);
+        assert!(!matches!(world.failure(), Error::MaybeSpent { .. }));
+    }
 }
 
 #[test]
