@@ -253,16 +253,23 @@ impl Server {
 
     /// What it answers to a command, as text: a line each, without types. `-` begins an error.
     pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("it listens");
-        socket.set_read_timeout(Some(START)).expect("a time");
         let mut sent = format!("*{}\r\n", command.len());
         for part in command {
             sent += &format!("${}\r\n{part}\r\n", part.len());
         }
-        socket.write_all(sent.as_bytes()).expect("it reads");
-        let mut lines = Vec::new();
-        read_answer(&mut socket, &mut lines);
-        lines
+        // A server that becomes a replica closes its connections.
+        for _ in 0..5 {
+            let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+            let mut socket = connected.expect("it listens");
+            socket.set_read_timeout(Some(START)).expect("a time");
+            let is_sent = socket.write_all(sent.as_bytes()).is_ok();
+            if is_sent && socket.peek(&mut [0]).is_ok_and(|length| length > 0) {
+                let mut lines = Vec::new();
+                read_answer(&mut socket, &mut lines);
+                return lines;
+            }
+        }
+        panic!("{command:?}: no answer; {}", self.log());
     }
 
     /// The one line that it answers to a command.
