@@ -339,7 +339,7 @@ def speed(venv):
     (folder / "test_without.py").write_text(text.format(""))
     (folder / "test_with.py").write_text(text.format("coze_world, "))
     seconds = {"test_with.py": [], "test_without.py": []}
-    for _ in range(3):
+    for _ in range(5):
         for name, all_runs in seconds.items():
             all_runs.append(pytest(venv, folder / name)[1])
     costs = (min(seconds["test_with.py"]) - min(seconds["test_without.py"])) * 1000 / 1000
