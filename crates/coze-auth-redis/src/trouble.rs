@@ -16,6 +16,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum number of characters of what a server says.
 const LONGEST: usize = 300;
 
+/// Codes that Redis 6.2 puts into a text of its own when a script is refused.
+const IN_SCRIPTS: [&str; 6] = [
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "READONLY",
+    "MASTERDOWN",
+    "WRONGTYPE",
+];
+
 /// Why a step has no answer that counts.
 #[derive(Clone)]
 pub(crate) enum Trouble {
@@ -52,10 +62,12 @@ impl Trouble {
         let Self::Server(text) = self else {
             return "";
         };
-        let text = match text.split_once(": -") {
-            Some((_, inner)) if text.starts_with("ERR Error running script") => inner,
-            _ => text.as_str(),
-        };
+        if text.contains("@user_script") {
+            let is_in = |code: &&str| text.split([' ', '-']).any(|word| word == *code);
+            if let Some(code) = IN_SCRIPTS.into_iter().find(is_in) {
+                return code;
+            }
+        }
         text.split(' ').next().unwrap_or_default()
     }
 
@@ -210,3 +222,36 @@ impl fmt::Debug for Said {
 }
 
 impl std::error::Error for Said {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the servers say it: Redis 7 and Valkey, then Redis 6.2 of a script and of a `pcall` in it.
+    #[test]
+    fn the_code_is_found_in_what_any_server_says() {
+        for (said, code) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+            ),
+            (
+                "ERR Error running script (call to f_9a): @user_script:7: @user_script: 7: -OOM command not allowed when used memory > \
+                 'maxmemory'.",
+                "OOM",
+            ),
+            (
+                "@user_script: 23: -READONLY You can't write against a read only replica.",
+                "READONLY",
+            ),
+            (
+                "ERR Error running script (call to f_9a): @user_script:7: WRONGTYPE Operation against a key holding the wrong \
+                 kind of value",
+                "WRONGTYPE",
+            ),
+            ("LOADING Redis is loading the dataset in memory", "LOADING"),
+        ] {
+            assert_eq!(Trouble::Server(said.to_owned()).code(), code, "{said}");
+        }
+    }
+}
