@@ -90,7 +90,7 @@ screenshots:
     python3 docs/screenshots/terminal.py
 
 # What a flow costs, what a fresh token does alone and among many, and what the mock does, beside what they are measured against. Shows locks with strace. All tables are printed, whatever the first ones say.
-bench: tokens-before
+bench: tokens-before redis-installed
     #!/usr/bin/env bash
     set -uo pipefail
     failed=0
@@ -100,6 +100,7 @@ bench: tokens-before
     cargo bench --quiet --locked --package coze-auth-conformance --bench fresh_path || failed=1
     [ ! -x target/tokens-e0d4b6f/target/release/pair ] || export PAIR_BEFORE="$PWD/target/tokens-e0d4b6f/target/release/pair"
     cargo bench --quiet --locked --package coze-auth-conformance --bench sessions || failed=1
+    cargo bench --quiet --locked --package coze-auth-conformance --bench fleet || failed=1
     exit $failed
 
 # The program of benches/sessions/pair.rs at commit e0d4b6f, in target/tokens-e0d4b6f.
