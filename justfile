@@ -215,9 +215,10 @@ shims *args:
 scoreboard *args:
     python3 conformance/clients/shims/scoreboard.py {{ args }}
 
-# The shared state of the token sources under a model checker, and planted faults that it must find.
+# The shared state of the token sources under a model checker, the lease and revisions of the store on Redis under every order of events, and planted faults that both must find.
 model:
     python3 crates/coze-auth-tokens/tests/model/run.py
+    MODEL=2 cargo test --quiet --locked --package coze-auth-redis --lib model -- --nocapture
 
 # `coze-auth login --store keyring` under a real Secret Service, unlocked, locked, with a dialog that nobody answers, and without one. Installs gnome-keyring and Xvfb on Debian and Ubuntu if it is missing.
 keyring:

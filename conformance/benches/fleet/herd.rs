@@ -184,7 +184,7 @@ pub(crate) fn rows() -> Vec<Row> {
     };
     let store = RedisStore::new(&url).expect("a URL");
     for user in 0..USERS {
-        let key = GrantKey::new(&app.clone().into(), &subject(user)).expect("a key");
+        let key = GrantKey::new(&app.clone().into(), subject(user)).expect("a key");
         let held = store.lock(&key, Duration::from_secs(20));
         held.expect("nobody has it").save(&login()).expect("stored");
     }

@@ -4,6 +4,8 @@ mod check;
 mod connect;
 mod engine;
 mod lease;
+#[cfg(test)]
+mod model;
 mod options;
 mod scripts;
 mod seal;
