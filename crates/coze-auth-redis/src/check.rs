@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::connect::{ConnectError, Link, connect};
 use crate::options::RedisOptions;
 use crate::scripts::{Place, Save};
+use crate::trouble::Trouble;
 
 /// How far two clocks may be apart before it is told.
 const APART: Duration = Duration::from_secs(5);
@@ -421,7 +422,8 @@ impl Looking<'_> {
 
     /// Tells that the server takes no writes at the moment, once.
     fn writes_refused(&mut self, said: &str) {
-        let code = said.split(' ').next().unwrap_or_default();
+        let said = Trouble::Server(said.to_owned());
+        let code = said.code();
         let mend = match code {
             "OOM" => {
                 "Memory is full (maxmemory): give it more, or look what fills it (redis-cli --bigkeys)"

@@ -58,7 +58,7 @@ impl Trouble {
     }
 
     /// The server's code. Redis 6.2 wraps that of a script in one of its own.
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         let Self::Server(text) = self else {
             return "";
         };

@@ -141,6 +141,11 @@ async fn a_primary_that_takes_writes_without_its_replicas_is_told() {
         "{found:?}"
     );
     set(&primary, "min-replicas-to-write", "1");
+    // It counts those that have spoken in the last seconds, and looks once a second.
+    until(&primary, || {
+        let info = primary.tell(&["INFO", "replication"]);
+        info.contains("min_slaves_good_slaves:1")
+    });
     assert_eq!(findings(&primary).await, []);
 }
 
