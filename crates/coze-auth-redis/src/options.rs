@@ -297,19 +297,19 @@ impl RedisOptions {
         Ok(self)
     }
 
-    /// How long a connection may take, from the look-up of the name to the login: 3 seconds unless it is said, and at least 10
-    /// milliseconds.
+    /// How long a connection may take, from the look-up of the name to the login: 3 seconds unless it is said, at least 10
+    /// milliseconds and at most an hour.
     #[must_use]
     pub fn connect_within(mut self, limit: Duration) -> Self {
-        self.connect_within = limit.max(LEAST);
+        self.connect_within = limit.clamp(LEAST, MOST);
         self
     }
 
-    /// How long an answer may take: 2 seconds unless it is said, and at least 10 milliseconds. A planned failover
+    /// How long an answer may take: 2 seconds unless it is said, at least 10 milliseconds and at most an hour. A planned failover
     /// holds writes back for more than half a second.
     #[must_use]
     pub fn answer_within(mut self, limit: Duration) -> Self {
-        self.answer_within = limit.max(LEAST);
+        self.answer_within = limit.clamp(LEAST, MOST);
         self
     }
 
@@ -376,6 +376,8 @@ const KEEP_FOR: Duration = DAY.saturating_mul(90);
 const KEEP_FOR_LEAST: Duration = Duration::from_secs(60 * 60);
 const KEEP_FOR_MOST: Duration = DAY.saturating_mul(3653);
 
+/// Maximum time limit: beyond what a clock can tell, adding to it panics.
+const MOST: Duration = Duration::from_secs(60 * 60);
 /// The least time limit: with none at all nothing would ever succeed.
 const LEAST: Duration = Duration::from_millis(10);
 

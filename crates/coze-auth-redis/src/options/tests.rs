@@ -382,3 +382,22 @@ fn nothing_shows_a_password() {
     let error = RedisOptions::from_url("redis://:s3cret@host/x").unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret"));
 }
+
+#[test]
+fn time_limits_are_kept_within_what_a_clock_can_tell() {
+    let limits = |limit| {
+        let options = RedisOptions::from_url("redis://host").unwrap();
+        let options = options.connect_within(limit).answer_within(limit);
+        (options.connect_within, options.answer_within)
+    };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(limits(Duration::MAX), (hour, hour));
+    let least = Duration::from_millis(10);
+    assert_eq!(limits(Duration::ZERO), (least, least));
+    let options = RedisOptions::from_url("redis://host").unwrap();
+    let leases = [Duration::ZERO, Duration::MAX].map(|lease| options.clone().lease(lease).lease);
+    assert_eq!(
+        leases,
+        [Duration::from_millis(100), Duration::from_secs(60)]
+    );
+}
