@@ -129,6 +129,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
         &[
             ("coze-auth", &["normal"]),
             ("coze-auth-mock", &["normal"]),
+            ("coze-auth-redis", &["dev"]),
             ("coze-auth-tokens", &["normal"]),
         ],
     ),

@@ -1,6 +1,7 @@
 //! The samples, as people run them.
 
 mod device;
+mod fleet;
 mod prometheus;
 mod support;
 mod table;
