@@ -30,13 +30,19 @@ valkey *args: redis-installed
     chmod +x "$server"
     COZE_AUTH_REDIS_SERVER="$PWD/$server" cargo test --locked --package coze-auth-redis {{ args }}
 
+# Installs packages of Debian or Ubuntu. The lists of a new machine are empty, so they are read first.
+[private]
+debian-packages +names:
+    apt-get update --quiet
+    apt-get install --yes --quiet --no-install-recommends {{ names }}
+
 # Installs redis-server and redis-sentinel on Debian and Ubuntu if they are missing. Without them those tests are skipped by name, but not where `CI` is set.
 [private]
 redis-installed:
     #!/usr/bin/env bash
     set -euo pipefail
     if ! command -v redis-server > /dev/null || ! command -v redis-sentinel > /dev/null; then
-        if ! apt-get install --yes --quiet --no-install-recommends redis-server redis-sentinel; then
+        if ! "{{ just_executable() }}" --justfile "{{ justfile() }}" debian-packages redis-server redis-sentinel; then
             [ -z "${CI:-}" ] || exit 1
             echo "redis-server is missing and could not be installed: the tests that need it are skipped"
         fi
@@ -225,7 +231,7 @@ keyring:
     #!/usr/bin/env bash
     set -euo pipefail
     if ! command -v gnome-keyring-daemon > /dev/null || ! command -v secret-tool > /dev/null || ! command -v dbus-run-session > /dev/null || ! command -v Xvfb > /dev/null; then
-        apt-get install --yes --quiet --no-install-recommends dbus gnome-keyring libsecret-tools xvfb
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" debian-packages dbus gnome-keyring libsecret-tools xvfb
     fi
     cargo clippy --quiet --locked --package coze-auth-cli --features keyring --all-targets -- -D warnings
     # Beside the other build, so that tests of the workspace do not build the command anew.
@@ -238,7 +244,7 @@ postgres:
     #!/usr/bin/env bash
     set -euo pipefail
     if ! command -v initdb > /dev/null && ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then
-        apt-get install --yes --quiet --no-install-recommends postgresql
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" debian-packages postgresql
     fi
     POSTGRES=1 cargo test --quiet --locked --package coze-auth-conformance --test postgres
 

@@ -62,6 +62,7 @@ def clean_root(name, *packages):
     wanted = f"{release} {packages}"
     if not stamp.exists() or stamp.read_text() != wanted:
         if not shutil.which("debootstrap"):
+            run(["apt-get", "update", "--quiet"])
             run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "debootstrap"])
         shutil.rmtree(root, ignore_errors=True)
         include = [f"--include={','.join(packages)}"] if packages else []
