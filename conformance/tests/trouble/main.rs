@@ -4,6 +4,8 @@
 #[allow(dead_code)] // of the two clocks one is used
 #[path = "../subjects/clocks.rs"]
 mod clocks;
+#[cfg(unix)]
+mod leap;
 #[path = "../common/redis.rs"]
 mod redis;
 mod rows;

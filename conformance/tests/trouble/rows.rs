@@ -70,12 +70,12 @@ fn durable() -> Redis {
 }
 
 /// A valid token is served without Redis.
-fn assert_served(said: &Said, when: &str) {
+pub(crate) fn assert_served(said: &Said, when: &str) {
     said.assert_token(when);
     assert!(said.took < AT_ONCE, "{when}: {:?}", said.took);
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "it never is: {what}");
@@ -432,7 +432,7 @@ fn evicted() -> Row {
     })
 }
 
-fn dead_holder(redis: &Redis, scene: &Scene) {
+pub(crate) fn dead_holder(redis: &Redis, scene: &Scene) {
     let time = redis.ask(&["TIME"]);
     let [secs, micros] = [0, 1].map(|at: usize| time[at].parse::<u128>().expect("a number"));
     let now = secs * 1_000 + micros / 1_000;
