@@ -234,7 +234,7 @@ shims *args:
 scoreboard *args:
     python3 conformance/clients/shims/scoreboard.py {{ args }}
 
-# The shared state of the token sources under a model checker, the lease and revisions of the store on Redis under every order of events, and planted faults that both must find.
+# The shared state of the token sources under a model checker, the store on Redis under a model of the engine and under every order of events, and planted faults that all must find.
 model:
     python3 crates/coze-auth-tokens/tests/model/run.py
     MODEL=2 cargo test --quiet --locked --package coze-auth-redis --lib model -- --nocapture

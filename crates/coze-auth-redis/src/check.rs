@@ -328,7 +328,7 @@ impl Looking<'_> {
         let lock = || ("lease", place.lock(holder, lease, 0, None), "taken");
         let steps = [
             lock(),
-            ("release", place.release(holder), "released"),
+            ("release", place.release(holder, false), "released"),
             lock(),
             ("extend", place.extend(holder, lease), "extended"),
             (

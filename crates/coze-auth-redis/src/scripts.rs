@@ -8,7 +8,7 @@
 //! | `h` | who holds the lease. It stays when its holder dies |
 //! | `u`, `l` | when the lease ends by the server's clock, and how long it was granted for; milliseconds |
 //! | `s` | since when it is held: the holder may be spending the refresh token since then |
-//! | `d` | since when a holder that never stored anything may have spent it. A save removes it |
+//! | `d` | since when a holder that died, or could not save, may have spent it. A save removes it |
 //! | `f` | the fence, which each lease raises |
 //!
 //! Redis looks at memory before the first write of a script and never again (seen on Redis 6.2, 7.0, 8.2 and Valkey 8, 9). So the script that takes the lease
@@ -93,12 +93,13 @@ redis.pcall('PUBLISH', ARGV[7], '')
 return {'saved'}
 ";
 
-/// Holder, channel. A fence alone is not kept.
+/// Holder, channel, 1 if a save of its has failed: then the stored refresh token may be spent. A fence alone is not kept.
 const RELEASE: &str = r"
-local h = redis.call('HMGET', k, 'h', 'r')
+local h = redis.call('HMGET', k, 'h', 'r', 's', 'd')
 if h[1] ~= ARGV[1] then return {'lost'} end
 if h[2] then
   redis.call('HDEL', k, 'h', 'u', 'l', 's')
+  if ARGV[3] == '1' and not h[4] then redis.call('HSET', k, 'd', h[3]) end
 else
   redis.call('DEL', k)
 end
@@ -243,11 +244,10 @@ impl Place {
         self.step(save_script(), arguments)
     }
 
-    pub(crate) fn release(&self, holder: &str) -> Step {
-        self.step(
-            release_script(),
-            vec![holder.to_owned(), self.channel.clone()],
-        )
+    pub(crate) fn release(&self, holder: &str, save_failed: bool) -> Step {
+        let save_failed = u8::from(save_failed).to_string();
+        let arguments = vec![holder.to_owned(), self.channel.clone(), save_failed];
+        self.step(release_script(), arguments)
     }
 
     pub(crate) fn remove(&self, known_revision: u64, life: Duration) -> Step {

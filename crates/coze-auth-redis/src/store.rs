@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coze_auth_core::{TokenGrant, UnixTime};
 use coze_auth_store::{
@@ -11,6 +11,7 @@ use coze_auth_store::{
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::check::Finding;
 use crate::engine::{Engine, jittered};
@@ -404,6 +405,8 @@ struct State {
     refused: Option<StoreError>,
     doubt: Option<Doubt>,
     saves: u32,
+    /// The last save has no answer that counts: what it was to replace may be spent.
+    save_failed: bool,
     keeper: Option<AbortHandle>,
     /// Nothing is to be given back.
     given_back: bool,
@@ -433,6 +436,7 @@ impl Lease {
                 refused: None,
                 doubt: None,
                 saves: 0,
+                save_failed: false,
                 keeper: None,
                 given_back: true,
             }),
@@ -557,12 +561,10 @@ impl Lease {
             let _turn = lease.turn.lock().await;
             // In the end the lease ends by itself, and looks as if its holder had died.
             let until = lease.shared.now() + lease.length();
-            while lease
-                .said(lease.place.release(&lease.holder))
-                .await
-                .is_err()
-                && lease.shared.now() < until
-            {
+            let release = lease
+                .place
+                .release(&lease.holder, lease.state().save_failed);
+            while lease.said(release.clone()).await.is_err() && lease.shared.now() < until {
                 tokio::time::sleep(jittered(RELEASE_AGAIN)).await;
             }
             drop(begun);
@@ -625,6 +627,7 @@ impl Lease {
                 return Err(error.clone());
             }
             state.saves += 1;
+            state.save_failed = true;
             let revision = state.holder.next_revision(known);
             (state.holder.revision, revision, state.saves)
         };
@@ -643,7 +646,7 @@ impl Lease {
             said => said?,
         };
         let mut state = self.state();
-        state.read = None;
+        (state.read, state.save_failed) = (None, false);
         if said.word != "saved" {
             return Ok(Saved::Superseded);
         }

@@ -102,6 +102,37 @@ fn a_renewal_is_two_scripts() {
     }
 }
 
+/// It has spent the refresh token, and goes away alive.
+#[test]
+fn a_holder_that_could_not_save_leaves_a_mark_as_it_gives_the_lease_back() {
+    let name = "a_holder_that_could_not_save_leaves_a_mark_as_it_gives_the_lease_back";
+    let Some(server) = Server::start(name, &[]) else {
+        return;
+    };
+    let (store, key) = (store(&server), key("alice"));
+    login(&store, &key, 1);
+    let replicas = |least| server.tell(&["CONFIG", "SET", "min-replicas-to-write", least]);
+    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    held.prepare().unwrap();
+    replicas("1");
+    let error = held.save(&grant(2)).unwrap_err();
+    assert!(error.to_string().contains("NOREPLICAS"), "{error}");
+    drop(held);
+    replicas("0");
+    let mut next = GrantStore::lock(&store, &key, LONG).unwrap();
+    assert!(
+        matches!(next.doubt(), Some(Doubt::Unfinished { .. })),
+        "{:?}",
+        next.doubt()
+    );
+    // What is saved is not in doubt.
+    next.load().unwrap();
+    assert_eq!(next.save(&grant(2)).unwrap(), Saved::Stored);
+    drop(next);
+    let last = GrantStore::lock(&store, &key, NOW).unwrap();
+    assert_eq!(last.doubt(), None);
+}
+
 #[test]
 fn one_holds_the_lease_and_the_next_is_woken() {
     let Some(server) = Server::start("one_holds_the_lease_and_the_next_is_woken", &[]) else {

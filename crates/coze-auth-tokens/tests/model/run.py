@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""`just model`: the shared state of the token sources under the model checker, and planted faults that it must find.
+"""`just model`: the shared state of the token sources under the model checker, the lease and the revisions of the Redis store under a
+model of the engine, and planted faults that they must find.
 
 Works in a copy of the tree, since cargo takes a mutated copy for fresh where two trees share a target folder.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -188,17 +191,160 @@ FAULTS = [
 ]
 
 
-def model(test: str = "") -> subprocess.CompletedProcess:
-    command = ["cargo", "test", "--locked", "--package", "coze-auth-tokens", "--test", "model", "--", "--exact"]
+REDIS = "crates/coze-auth-redis/src"
+MIRROR = "crates/coze-auth-redis/model/src/mirror.rs"
+# How many walks of a kind, where nothing is planted, and for a planted fault.
+WALKS = "15"
+PLANTED_WALKS = "400"
+UNCLEAR = "walk::answers_that_are_lost_and_calls_that_are_repeated_spend_nothing_twice"
+LATE = "walk::calls_that_are_late_or_never_done_bring_nothing_back"
+DEATHS = "walk::after_a_death_or_a_leap_the_second_knows"
+BACK = "walk::a_server_that_goes_back_gives_no_fence_again_and_keeps_what_it_answers"
+BESIDE = "differential::the_scripts_of_the_model_answer_as_the_real_ones"
+
+# Name, the test that must turn red, and of each change: file, what is there, what is put in its place. A script is changed with its
+# mirror in the model, or the test that compares the two finds it (`BESIDE`).
+REDIS_FAULTS = [
+    (
+        "race: a save does not compare the revision",
+        LATE,
+        [
+            (
+                f"{REDIS}/scripts.rs",
+                "if tonumber(h[1] or '0') > tonumber(ARGV[2]) then return {'superseded'} end",
+                "",
+            ),
+            (MIRROR, 'if hash.number("r") > number(replaces) {', 'if hash.number("r") > number(replaces) + u64::MAX / 2 {'),
+        ],
+    ),
+    (
+        "race: a lease is extended after another has it",
+        DEATHS,
+        [
+            (f"{REDIS}/scripts.rs", "if redis.call('HGET', k, 'h') ~= ARGV[1] then return {'lost'} end\nlocal ttl", "local ttl"),
+            (
+                MIRROR,
+                """    if hash.get("h") != Some(holder) {
+        return said("lost");
+    }
+    hash.ends = hash.ends.map""",
+                """    let _ = holder;
+    hash.ends = hash.ends.map""",
+            ),
+        ],
+    ),
+    (
+        "race: a release drops the lease of another",
+        UNCLEAR,
+        [
+            (f"{REDIS}/scripts.rs", "if h[1] ~= ARGV[1] then return {'lost'} end\nif h[2] then", "if h[2] then"),
+            (
+                MIRROR,
+                """    if hash.get("h") != Some(holder) {
+        return said("lost");
+    }
+    if hash.get("r")""",
+                """    if hash.get("h").is_none() {
+        return said(if holder.is_empty() { "" } else { "lost" });
+    }
+    if hash.get("r")""",
+            ),
+        ],
+    ),
+    (
+        "a lease that is asked for again is given another fence",
+        UNCLEAR,
+        [
+            (f"{REDIS}/scripts.rs", "  since = h[6] or since\nelse", "  since = h[6] or since\nend\ndo"),
+            (MIRROR, "if !mine {\n        if held.is_some()", "{\n        if !mine && held.is_some()"),
+        ],
+    ),
+    (
+        "race: a save without an answer is repeated over whatever is there",
+        LATE,
+        [
+            (
+                f"{REDIS}/store.rs",
+                "                self.write(&save).await?\n            }\n            said => said?,",
+                """                let stored = self.shared.read(&self.place).await?;
+                let blind = Save {
+                    replaces: stored.revision,
+                    revision: stored.revision + 1,
+                    name: format!("{}.again", self.holder),
+                    ..save.clone()
+                };
+                self.write(&blind).await?
+            }
+            said => said?,""",
+            )
+        ],
+    ),
+    (
+        "fences begin at 1 again on a server that starts empty",
+        BACK,
+        [
+            (
+                f"{REDIS}/scripts.rs",
+                "f = text(math.max(tonumber(f) + 1, tonumber(r) + 1, tonumber(ARGV[3]) + 1, now))",
+                "f = text(tonumber(f) + 1)",
+            ),
+            (
+                MIRROR,
+                """            number(&fence) + 1,
+            number(&revision) + 1,
+            number(known) + 1,
+            now,
+""",
+                """            number(&fence) + 1 + number(known) * 0,
+""",
+            ),
+        ],
+    ),
+    (
+        "the next holder is not told that the refresh token may be spent",
+        DEATHS,
+        [
+            (f"{REDIS}/scripts.rs", "  if h[4] and doubt == '' then doubt = h[6] or since end\n", ""),
+            (MIRROR, "if held.is_some() && doubt.is_empty() {", "if held.is_some() && doubt.is_empty() && now == 0 {"),
+        ],
+    ),
+    (
+        "a holder that could not save gives the lease back as if nothing was spent",
+        LATE,
+        [(f"{REDIS}/store.rs", ".release(&lease.holder, lease.state().save_failed)", ".release(&lease.holder, false)")],
+    ),
+    (
+        "a waiter waits for a lease that the clock has made endless",
+        DEATHS,
+        [(f"{REDIS}/lease.rs", "        busy.left.min(rest)\n", "        self.is_overdue = false;\n        busy.left.min(rest)\n")],
+    ),
+    (
+        "a script is changed and its mirror is not",
+        BESIDE,
+        [(f"{REDIS}/scripts.rs", "redis.call('HDEL', k, 'w', 'd')", "redis.call('HDEL', k, 'w')")],
+    ),
+]
+
+
+def model(package: str, test: str = "") -> subprocess.CompletedProcess:
+    target = ["--test", "model"] if package == "coze-auth-tokens" else ["--lib"]
+    command = ["cargo", "test", "--locked", "--package", package, *target, "--"]
     if test:
-        command.append(test)
-    else:
-        command.remove("--exact")
+        command += ["--exact", test]
     environment = dict(os.environ, RUSTFLAGS="--cfg coze_auth_model", CARGO_TARGET_DIR=str(COPY / "target"))
+    # Nobody debugs what is built here, and without it each fault is built sooner.
+    environment["CARGO_PROFILE_DEV_DEBUG"] = "0"
     if test:
         # A planted fault ends the search where it is found; until then luck must not hide it.
         environment.setdefault("COZE_AUTH_MODEL", PLANTED)
+    environment.setdefault("COZE_AUTH_MODEL_WALKS", PLANTED_WALKS if test else WALKS)
     return subprocess.run(command, cwd=COPY / "tree", env=environment, capture_output=True, text=True)
+
+
+def what_was_wrong(run: subprocess.CompletedProcess) -> str:
+    """What a walk says that it found, if it was a walk."""
+    said = re.search(r"^seed \d+: .*$", run.stdout + run.stderr, re.MULTILINE)
+    return f": {said[0][:160]}" if said else ""
 
 
 def refresh_copy() -> None:
@@ -216,29 +362,47 @@ def refresh_copy() -> None:
 
 
 def main() -> int:
+    only = set(sys.argv[1:])
+    packages = {
+        "coze-auth-tokens": [(name, test, [(file, there, instead)]) for name, test, file, there, instead in FAULTS],
+        "coze-auth-redis-model": REDIS_FAULTS,
+    }
+    packages = {package: faults for package, faults in packages.items() if not only or package in only}
     refresh_copy()
-    run = model()
-    print(run.stdout[-2000:])
-    if run.returncode != 0:
-        print(run.stderr[-4000:])
-        return 1
+    for package in packages:
+        run = model(package)
+        print(run.stdout[-2000:])
+        if run.returncode != 0:
+            print(run.stderr[-4000:])
+            return 1
+    faults = [
+        (package, name, test, changes)
+        for package, known in packages.items()
+        for name, test, changes in known
+    ]
     missed = 0
-    for name, test, file, there, instead in FAULTS:
-        path = COPY / "tree" / file
-        text = path.read_text()
-        if text.count(there) != 1:
-            print(f"STALE   {name}: its place in {file} is not there, once")
+    for package, name, test, changes in faults:
+        if test == BESIDE and not shutil.which("redis-server"):
+            print(f"skipped {name}: redis-server is not installed (apt-get install redis-server)")
+            continue
+        whole = {file: (COPY / "tree" / file).read_text() for file, _, _ in changes}
+        stale = [file for file, there, _ in changes if whole[file].count(there) != 1]
+        if stale:
+            print(f"STALE   {name}: its place in {stale[0]} is not there, once")
             missed += 1
             continue
-        path.write_text(text.replace(there, instead))
-        run = model(test)
-        path.write_text(text)
+        for file, there, instead in changes:
+            (COPY / "tree" / file).write_text(whole[file].replace(there, instead))
+        began = time.monotonic()
+        run = model(package, test)
+        for file, text in whole.items():
+            (COPY / "tree" / file).write_text(text)
         if "test result: FAILED. 0 passed; 1 failed" in run.stdout:
-            print(f"found   {name} ({test})")
+            print(f"found   {name} ({test}){what_was_wrong(run)} {time.monotonic() - began:.0f} s")
         else:
             print(f"MISSED  {name} ({test})\n{run.stdout[-1500:]}{run.stderr[-3000:]}")
             missed += 1
-    print(f"planted={len(FAULTS)} found={len(FAULTS) - missed}")
+    print(f"planted={len(faults)} found={len(faults) - missed}")
     return 1 if missed else 0
 
 
