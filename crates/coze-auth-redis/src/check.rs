@@ -53,7 +53,7 @@ pub enum Danger {
     Eviction,
     /// The server keeps only snapshots and no append-only file, so a crash loses what was written since the last snapshot.
     AppendOnly,
-    /// The append-only file is not synced to the disk.
+    /// The append-only file is not synced to the disk at each write.
     Fsync,
     /// The last snapshot, or the last write to the append-only file, failed.
     SaveFailed,
@@ -94,8 +94,8 @@ impl Danger {
                  their people have to log in again"
             }
             Self::Fsync => {
-                "a crash of the machine loses the renewals that the system had not written yet, some half a minute, and \
-                 their people have to log in again"
+                "a crash of the machine loses the renewals of the last second (everysec) or half a minute (no), and while the disk \
+                 is slow so does the end of Redis alone; their people have to log in again"
             }
             Self::SaveFailed => {
                 "Redis refuses writes while it lasts (MISCONF), or loses them at a crash"
@@ -485,11 +485,13 @@ impl Looking<'_> {
                  line alone it comes up empty at the next start",
             );
         }
-        if has_file != Some(false) && of_config("appendfsync").is_some_and(|value| value == "no") {
+        let synced =
+            of_config("appendfsync").filter(|value| has_file != Some(false) && value != "always");
+        if let Some(synced) = synced {
             self.tell(
                 Danger::Fsync,
-                "appendfsync says `no`",
-                "CONFIG SET appendfsync everysec, and the line `appendfsync everysec` in its configuration",
+                format!("appendfsync says `{synced}`"),
+                "CONFIG SET appendfsync always, and the line `appendfsync always` in its configuration",
             );
         }
         for (name, what, mend) in [

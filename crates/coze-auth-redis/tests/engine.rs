@@ -6,10 +6,8 @@ use server::Server;
 
 #[test]
 fn an_append_only_file_outlives_a_crash_of_the_server() {
-    let Some(mut server) = Server::start(
-        "an_append_only_file_outlives_a_crash_of_the_server",
-        &["appendfsync always"],
-    ) else {
+    let Some(mut server) = Server::start("an_append_only_file_outlives_a_crash_of_the_server", &[])
+    else {
         return;
     };
     assert_eq!(server.tell(&["SET", "a", "1"]), "OK");

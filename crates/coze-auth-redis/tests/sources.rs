@@ -221,7 +221,7 @@ fn many_processes_renew_once() {
 fn with_redis_away_a_valid_token_is_served_and_nothing_is_renewed() {
     let Some(mut server) = Server::start(
         "with_redis_away_a_valid_token_is_served_and_nothing_is_renewed",
-        &["appendfsync always"],
+        &[],
     ) else {
         return;
     };

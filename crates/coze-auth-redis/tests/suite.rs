@@ -56,9 +56,7 @@ impl Place {
 
 /// A store on a server of its own.
 fn over_a_server(is_sealed: bool, runtime: Option<Runtime>) -> StoreUnderTest {
-    // `everysec` writes up to two seconds after the answer while the disk is busy: the end of the process alone loses saves then.
-    let always = ["appendfsync always"];
-    let Some(server) = Server::start("the suite for stores", &always) else {
+    let Some(server) = Server::start("the suite for stores", &[]) else {
         return StoreUnderTest::skipped("redis-server is not installed");
     };
     let place = Place(Arc::new(Mutex::new(server)));

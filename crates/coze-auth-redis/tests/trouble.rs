@@ -231,10 +231,8 @@ fn without_a_server_each_call_fails_in_its_time() {
 
 #[test]
 fn a_server_that_starts_anew_is_found_again_at_once() {
-    let Some(mut server) = Server::start(
-        "a_server_that_starts_anew_is_found_again_at_once",
-        &["appendfsync always"],
-    ) else {
+    let Some(mut server) = Server::start("a_server_that_starts_anew_is_found_again_at_once", &[])
+    else {
         return;
     };
     let (store, key) = (store(&server), key("alice"));
@@ -260,10 +258,9 @@ fn a_server_that_starts_anew_is_found_again_at_once() {
 
 #[test]
 fn what_was_under_way_when_the_server_ended_is_repeated() {
-    let Some(mut server) = Server::start(
-        "what_was_under_way_when_the_server_ended_is_repeated",
-        &["appendfsync always"],
-    ) else {
+    let Some(mut server) =
+        Server::start("what_was_under_way_when_the_server_ended_is_repeated", &[])
+    else {
         return;
     };
     let (store, key) = (store(&server), key("alice"));
@@ -280,10 +277,9 @@ fn what_was_under_way_when_the_server_ended_is_repeated() {
 
 #[test]
 fn who_waits_when_the_server_starts_anew_is_still_woken() {
-    let Some(mut server) = Server::start(
-        "who_waits_when_the_server_starts_anew_is_still_woken",
-        &["appendfsync always"],
-    ) else {
+    let Some(mut server) =
+        Server::start("who_waits_when_the_server_starts_anew_is_still_woken", &[])
+    else {
         return;
     };
     let (one, other, key) = (store(&server), store(&server), key("alice"));
@@ -535,8 +531,7 @@ fn a_logout_elsewhere_is_not_taken_for_a_loss() {
 
 #[test]
 fn a_fence_does_not_begin_anew() {
-    let Some(mut server) = Server::start("a_fence_does_not_begin_anew", &["appendfsync always"])
-    else {
+    let Some(mut server) = Server::start("a_fence_does_not_begin_anew", &[]) else {
         return;
     };
     let (one, key) = (store(&server), key("alice"));

@@ -249,7 +249,7 @@ impl<D: Driver> TokenSource<D> {
     /// one that any of them was given is used by all until it is stale, so a fleet signs once for each user and life of a token, and a
     /// program that runs for a moment takes up what the one before it was given. It counts for all clones, from the next renewal on.
     ///
-    /// The key of a token is made of all that decides whose it is ([`GrantKey::jwt`], [`GrantKey::workload`]), so a store may be shared by
+    /// The key of a token is made of all that decides whose it is ([`GrantKey::jwt`](coze_auth_store::GrantKey::jwt), [`GrantKey::workload`](coze_auth_store::GrantKey::workload)), so a store may be shared by
     /// any number of apps, and another [`JwtGrant`] never finds the token of this one. Neither the private key nor the secret nor an
     /// id token is ever in the store; the access tokens are.
     ///

@@ -154,7 +154,8 @@ impl Server {
             "logfile log".to_owned(),
             "daemonize no".to_owned(),
         ];
-        let of_server = ["save \"\"".to_owned(), "appendonly yes".to_owned()];
+        // What docs/fleet.md advises. `everysec` writes up to two seconds after the answer while the disk is busy.
+        let of_server = ["save \"\"", "appendonly yes", "appendfsync always"].map(str::to_owned);
         let of_server = of_server.iter().filter(|_| self.program == "redis-server");
         let lines: Vec<&str> = fixed
             .iter()
