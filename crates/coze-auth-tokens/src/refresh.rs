@@ -278,6 +278,8 @@ impl Refresh {
         };
         if let Some(held) = self.held.as_mut().filter(|_| is_to_be_stored) {
             held.prepare().await?;
+            // It may have had to take the lock anew, after another holder.
+            self.doubt = held.doubt();
         }
         before
     }

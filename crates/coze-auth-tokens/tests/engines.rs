@@ -23,6 +23,8 @@ struct Kept {
     revision: u64,
     is_locked: bool,
     doubt: Option<Doubt>,
+    /// What `prepare` finds.
+    late_doubt: Option<Doubt>,
     asked: Vec<&'static str>,
 }
 
@@ -97,6 +99,12 @@ impl LockedGrant for Held {
         let kept = self.engine.0.lock().unwrap();
         self.revision = kept.revision;
         Ok(kept.grant.clone())
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        let late = self.engine.0.lock().unwrap().late_doubt;
+        self.doubt = self.doubt.or(late);
+        Ok(())
     }
 
     fn doubt(&self) -> Option<Doubt> {
@@ -241,6 +249,16 @@ fn a_refresh_token_that_may_be_spent_is_sent_once() {
         drop(next);
         assert!(!matches!(world.failure(), Error::MaybeSpent { .. }));
     }
+}
+
+/// The lock was taken anew by `prepare`, after a holder that died.
+#[test]
+fn a_doubt_that_is_found_just_before_the_request_counts() {
+    let (engine, world) = ended();
+    engine.0.lock().unwrap().late_doubt = Some(Doubt::WentBack);
+    assert!(matches!(world.send(|_| invalid_grant()), Next::Done));
+    let error = world.failure();
+    assert!(matches!(error, Error::MaybeSpent { .. }), "{error}");
 }
 
 #[test]
