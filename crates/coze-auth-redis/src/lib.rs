@@ -4,8 +4,6 @@ mod check;
 mod connect;
 mod engine;
 mod lease;
-#[cfg(test)]
-mod model;
 mod options;
 mod scripts;
 mod seal;

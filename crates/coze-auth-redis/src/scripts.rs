@@ -107,9 +107,11 @@ redis.pcall('PUBLISH', ARGV[2], '')
 return {'released'}
 ";
 
-/// Highest revision known, time to live, channel. The revision stays, so that nobody takes a logout for a loss.
+/// Highest revision known, time to live, channel. The revision stays, so that nobody takes a logout for a loss. One that is done long after
+/// it was given up, when somebody has logged in again, removes nothing.
 const REMOVE: &str = r"
 local r = redis.call('HGET', k, 'r') or '0'
+if tonumber(r) > tonumber(ARGV[1]) then return {'newer', r} end
 redis.call('HDEL', k, 'v', 'w', 'd', 'h', 'u', 'l', 's')
 r = text(math.max(tonumber(r) + 1, tonumber(ARGV[1]) + 1, now))
 redis.call('HSET', k, 'r', r)

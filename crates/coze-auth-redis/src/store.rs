@@ -686,9 +686,16 @@ impl Lease {
             let known = seen.get(&self.place.id, self.shared.now());
             known.map_or(0, |known| known.revision)
         };
-        let known = known.max(self.state().holder.revision);
+        let mut known = known.max(self.state().holder.revision);
         let life = self.shared.engine.options.keep_for;
-        let said = self.said(self.place.remove(known, life)).await?;
+        let said = loop {
+            let said = self.said(self.place.remove(known, life)).await?;
+            if said.word == "removed" {
+                break said;
+            }
+            // Another has stored one since, or this is done a second time: whatever is there is to go.
+            known = said.number;
+        };
         let mut state = self.state();
         state.ended();
         state.holder.revision = said.number;

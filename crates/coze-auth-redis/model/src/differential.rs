@@ -45,7 +45,7 @@ fn step(dice: &mut Dice, place: &Place, hash: &Hash) -> Step {
             place.save(holder, &save)
         }
         8 | 9 => place.release(holder, dice.of_thousand(400)),
-        10 if dice.of_thousand(300) => place.remove(dice.one(&[0, revision + 9]), life),
+        10 if dice.of_thousand(400) => place.remove(dice.one(&[0, revision, revision + 9]), life),
         _ => {
             let value = dice.one(&[None, Some("restored")]);
             let higher = revision + dice.below(3);
@@ -133,4 +133,41 @@ fn the_scripts_of_the_model_answer_as_the_real_ones() {
             "{word} is rare: {words_seen:?}"
         );
     }
+}
+
+/// A server that was stopped does what waits in its sockets in any order.
+#[test]
+fn a_removal_that_was_given_up_removes_no_login_that_came_after_it() {
+    let Some(server) = Server::start("a_removal_that_was_given_up", &[]) else {
+        return;
+    };
+    let place = Place::new("coze:", "0".to_owned());
+    let ask = |step: Step| {
+        let command = words(&step.by_text());
+        server.ask(&command.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let life = Duration::from_secs(600);
+    let log_in = |revision| {
+        let save = Save {
+            replaces: revision - 1,
+            revision,
+            value: format!("login {revision}"),
+            life,
+            name: format!("save {revision}"),
+        };
+        assert_eq!(ask(place.save("a", &save)), ["saved"]);
+    };
+    log_in(1);
+    let given_up = || place.remove(1, life);
+    let [removed, revision] = &ask(given_up())[..] else {
+        panic!("no revision");
+    };
+    assert_eq!(removed, "removed");
+    let next = revision.parse::<u64>().unwrap() + 1;
+    log_in(next);
+    assert_eq!(ask(given_up()), ["newer".to_owned(), next.to_string()]);
+    assert_eq!(
+        server.tell(&["HGET", &place.key, "v"]),
+        format!("login {next}")
+    );
 }

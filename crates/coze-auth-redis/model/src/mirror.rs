@@ -247,6 +247,11 @@ fn remove(hash: &mut Hash, args: &[String], now: u64) -> Done {
     let [known, life, channel] = args else {
         panic!("{args:?}");
     };
+    if hash.number("r") > number(known) {
+        let mut done = said("newer");
+        done.answer.push(hash.number("r").to_string());
+        return done;
+    }
     let revision = (hash.number("r") + 1).max(number(known) + 1).max(now);
     hash.delete(&["v", "w", "d", "h", "u", "l", "s"]);
     hash.set("r", revision);
