@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use crate::options::{Address, Login, Place, RedisOptions};
 use crate::settings::SettingsError;
 use crate::tls;
+use crate::trouble::{LONGEST, Said};
 
 /// How long to wait at least for what passes by itself.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -154,7 +155,7 @@ async fn ask(
         .arg(name)
         .query_async(&mut link.connection)
         .await
-        .map_err(|error| ConnectError::of(sentinel, options.tls, error))?;
+        .map_err(|error| ConnectError::of(sentinel, options.tls, login, error))?;
     Ok(answer.map(|(host, port)| Address {
         host: host.into(),
         port,
@@ -183,7 +184,7 @@ async fn open(
     let stream = stream(options, address).await?;
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
         .await
-        .map_err(|error| ConnectError::of(address, options.tls, error))?;
+        .map_err(|error| ConnectError::of(address, options.tls, login, error))?;
     let mut link = Link {
         connection,
         hello: Hello::default(),
@@ -192,7 +193,7 @@ async fn open(
     let hello: HashMap<String, Value> = redis::cmd("HELLO")
         .query_async(&mut link.connection)
         .await
-        .map_err(|error| ConnectError::of(address, options.tls, error))?;
+        .map_err(|error| ConnectError::of(address, options.tls, login, error))?;
     let text = |name: &str| match hello.get(name) {
         Some(value) => from_redis_value_ref(value).unwrap_or_default(),
         None => String::new(),
@@ -209,7 +210,7 @@ async fn open(
             .query_async(&mut link.connection)
             .await;
         selected.map_err(
-            |error| match ConnectError::of(address, options.tls, error) {
+            |error| match ConnectError::of(address, options.tls, login, error) {
                 ConnectError::Answer { to, .. } => ConnectError::Database { to, database },
                 other => other,
             },
@@ -241,6 +242,20 @@ async fn stream(
     match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(Box::pin(stream)),
         Err(cause) => Err(network(cause)),
+    }
+}
+
+/// An answer to a login. A server that does not know the command, or a proxy before it, may quote it, cut off wherever it likes. What is not an
+/// error at all is told by the client library with the whole of it.
+fn to_a_login(login: &Login, error: &RedisError) -> Said {
+    let text = error.to_string();
+    let password = login.password.as_ref().map(|password| password.as_str());
+    let quotes = text.to_ascii_uppercase().contains("AUTH")
+        || password.is_some_and(|password| text.contains(password));
+    let is_its_own = error.code().is_some() || error.kind() == redis::ErrorKind::RESP3NotSupported;
+    match is_its_own && !quotes {
+        true => Said(text.chars().take(LONGEST).collect()),
+        false => Said("its words are left out, since they may quote the login".to_owned()),
     }
 }
 
@@ -291,7 +306,7 @@ pub enum ConnectError {
     Answer {
         /// Which server.
         to: String,
-        /// What it said, as the client library tells it.
+        /// What it said, unless that may quote the login.
         cause: Cause,
     },
     /// The server is a replica.
@@ -329,7 +344,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    fn of(address: &Address, tls: bool, error: RedisError) -> Self {
+    fn of(address: &Address, tls: bool, login: &Login, error: RedisError) -> Self {
         let to = address.to_string();
         match error.code() {
             Some(code @ ("WRONGPASS" | "NOAUTH" | "NOPERM")) => Self::Login {
@@ -343,7 +358,7 @@ impl ConnectError {
             },
             _ => Self::Answer {
                 to,
-                cause: Arc::new(error),
+                cause: Arc::new(to_a_login(login, &error)),
             },
         }
     }

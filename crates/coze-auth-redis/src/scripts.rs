@@ -27,9 +27,14 @@ use redis::{Cmd, Script, Value};
 
 use crate::lease::Busy;
 
-/// `text` and `now`, for each of the scripts. A number in Lua would become text as 1.79e+12.
+/// `text`, `num` and `now`, for each of the scripts. A number in Lua would become text as 1.79e+12, and is exact up to 2^53. What somebody else
+/// wrote in the place of one counts as 0, as [`number`] has it: a login replaces it.
 const HEAD: &str = r"
 local function text(n) return string.format('%.0f', n) end
+local function num(s)
+  local n = s and string.match(s, '^%d+$') and tonumber(s) or 0
+  return n < 2 ^ 53 and n or 0
+end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local k = KEYS[1]
@@ -38,18 +43,20 @@ local k = KEYS[1]
 /// Holder, lease, highest fence known, end of a lease that may be taken over, least time to live.
 const LOCK: &str = r"
 local h = redis.call('HMGET', k, 'v', 'r', 'f', 'h', 'u', 's', 'd', 'l')
-local v, r, f = h[1] or '', h[2] or '0', h[3] or '0'
+local v, r, f, u = h[1] or '', num(h[2]), num(h[3]), num(h[5])
 local mine = h[4] == ARGV[1]
-if h[4] and not mine and tonumber(h[5] or 0) > now and h[5] ~= ARGV[4] then
-  return {'busy', f, h[5], text(tonumber(h[5]) - now), h[8] or '0'}
+if h[4] and not mine and u > now and text(u) ~= ARGV[4] then
+  return {'busy', text(f), text(u), text(u - now), text(num(h[8]))}
 end
+r = text(r)
 local since, doubt = text(now), h[7] or ''
 if mine then
   since = h[6] or since
 else
   if h[4] and doubt == '' then doubt = h[6] or since end
-  f = text(math.max(tonumber(f) + 1, tonumber(r) + 1, tonumber(ARGV[3]) + 1, now))
+  f = math.max(f + 1, num(r) + 1, tonumber(ARGV[3]) + 1, now)
 end
+f = text(f)
 local set = {'h', ARGV[1], 'u', text(now + ARGV[2]), 'l', ARGV[2], 's', since, 'f', f}
 if doubt ~= '' then
   set[11], set[12] = 'd', doubt
@@ -83,7 +90,7 @@ return {'extended'}
 const SAVE: &str = r"
 local h = redis.call('HMGET', k, 'r', 'w', 'h')
 if h[2] == ARGV[6] then return {'saved'} end
-if tonumber(h[1] or '0') > tonumber(ARGV[2]) then return {'superseded'} end
+if num(h[1]) > tonumber(ARGV[2]) then return {'superseded'} end
 redis.call('PEXPIRE', k, ARGV[5])
 redis.call('HSET', k, 'v', ARGV[4], 'r', ARGV[3], 'w', ARGV[6])
 redis.call('PEXPIRE', k, ARGV[5])
@@ -110,10 +117,10 @@ return {'released'}
 /// Highest revision known, time to live, channel. The revision stays, so that nobody takes a logout for a loss. One that is done long after
 /// it was given up, when somebody has logged in again, removes nothing.
 const REMOVE: &str = r"
-local r = redis.call('HGET', k, 'r') or '0'
-if tonumber(r) > tonumber(ARGV[1]) then return {'newer', r} end
+local r = num(redis.call('HGET', k, 'r'))
+if r > tonumber(ARGV[1]) then return {'newer', text(r)} end
 redis.call('HDEL', k, 'v', 'w', 'd', 'h', 'u', 'l', 's')
-r = text(math.max(tonumber(r) + 1, tonumber(ARGV[1]) + 1, now))
+r = text(math.max(r + 1, tonumber(ARGV[1]) + 1, now))
 redis.call('HSET', k, 'r', r)
 redis.call('PEXPIRE', k, ARGV[2])
 redis.pcall('PUBLISH', ARGV[3], '')
@@ -123,7 +130,7 @@ return {'removed', r}
 /// Holder, revision, value or nothing, time to live. For a store that has gone back.
 const RESTORE: &str = r"
 if redis.call('HGET', k, 'h') ~= ARGV[1] then return {'lost'} end
-if tonumber(redis.call('HGET', k, 'r') or '0') >= tonumber(ARGV[2]) then return {'newer'} end
+if num(redis.call('HGET', k, 'r')) >= tonumber(ARGV[2]) then return {'newer'} end
 redis.call('PEXPIRE', k, ARGV[4])
 if ARGV[3] == '' then
   redis.call('HDEL', k, 'v')
@@ -334,13 +341,21 @@ pub(crate) struct Said {
     pub(crate) number: u64,
 }
 
+/// A number in a field, as the scripts read it.
+fn number(field: &str) -> u64 {
+    let digits = field.bytes().all(|byte| byte.is_ascii_digit());
+    let number = field.parse().ok().filter(|number| *number < 1 << 53);
+    number.filter(|_| digits).unwrap_or(0)
+}
+
 /// The texts of an answer. None: it is not a list of texts.
 fn texts(answer: Value) -> Option<Vec<String>> {
     let Value::Array(parts) = answer else {
         return None;
     };
     let text = |part| match part {
-        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        // What is not UTF-8 is not a grant either, and is told as such.
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Value::SimpleString(text) => Some(text),
         Value::Nil => Some(String::new()),
         _ => None,
@@ -383,12 +398,8 @@ impl Locked {
 impl Stored {
     pub(crate) fn of(answer: Value) -> Option<Self> {
         let [value, revision] = <[String; 2]>::try_from(texts(answer)?).ok()?;
-        let revision = match revision.as_str() {
-            "" => 0,
-            number => number.parse().ok()?,
-        };
         Some(Self {
-            revision,
+            revision: number(&revision),
             value: (!value.is_empty()).then_some(value),
         })
     }

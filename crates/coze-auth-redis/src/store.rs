@@ -34,6 +34,8 @@ const RELEASE_AGAIN: Duration = Duration::from_millis(500);
 const FAREWELL: Duration = Duration::from_millis(250);
 /// The least time that a grant without a refresh token is kept.
 const LEAST_LIFE: Duration = Duration::from_secs(60);
+/// The most, ten years: no server can tell a time that is beyond all bounds.
+const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 
 /// Grants in Redis or Valkey, one key a grant, for any number of machines. Clones are the same store.
 ///
@@ -245,7 +247,7 @@ impl Shared {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = UnixTime::from_secs(now.unwrap_or_default().as_secs());
-        grant.remaining(now) + LEAST_LIFE
+        grant.remaining(now).min(MOST_LIFE) + LEAST_LIFE
     }
 
     /// Remembers what is stored, if something is lost with it.
@@ -302,6 +304,7 @@ impl Shared {
         let began = self.now();
         let attempt = Attempt {
             lease: Arc::new(Lease::new(self.clone(), place)?),
+            is_over: false,
         };
         let lease = &attempt.lease;
         let mut waiter = Waiter::default();
@@ -365,10 +368,12 @@ fn of_seal(place: &Place, error: &SealError) -> StoreError {
 /// One try for a lease. Broken off, it gives back what it may have been given.
 struct Attempt {
     lease: Arc<Lease>,
+    is_over: bool,
 }
 
 impl Attempt {
-    fn succeeded(self) -> RedisLock {
+    fn succeeded(mut self) -> RedisLock {
+        self.is_over = true;
         RedisLock(self.lease.clone())
     }
 }
@@ -376,7 +381,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         // Else there is a lock, which does it.
-        if Arc::strong_count(&self.lease) == 1 {
+        if !self.is_over {
             self.lease.give_back();
         }
     }

@@ -14,7 +14,7 @@ use crate::connect::ConnectError;
 /// How long to wait at least for what passes by itself.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum number of characters of what a server says.
-const LONGEST: usize = 300;
+pub(crate) const LONGEST: usize = 300;
 
 /// Codes that Redis 6.2 puts into a text of its own when a script is refused.
 const IN_SCRIPTS: [&str; 6] = [
@@ -45,8 +45,9 @@ impl Trouble {
     pub(crate) fn of(error: RedisError) -> Self {
         if let Some(code) = error.code() {
             let text = match error.detail() {
-                Some(detail) => format!("{code} {detail}"),
-                None => code.to_owned(),
+                // A proxy that does not know a command may quote it, with the grant.
+                Some(detail) if !detail.contains("_token") => format!("{code} {detail}"),
+                _ => code.to_owned(),
             };
             return Self::Server(text);
         }
@@ -207,7 +208,7 @@ impl From<Trouble> for StoreError {
 }
 
 /// The words of a server.
-struct Said(String);
+pub(crate) struct Said(pub(crate) String);
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,5 +254,21 @@ mod tests {
         ] {
             assert_eq!(Trouble::Server(said.to_owned()).code(), code, "{said}");
         }
+    }
+
+    #[test]
+    fn a_grant_that_a_server_quotes_is_not_told() {
+        let of = |said: &[u8]| {
+            let value = redis::parse_redis_value(said).unwrap();
+            let error: StoreError = Trouble::of(value.extract_error().unwrap_err()).into();
+            format!("{error:?}")
+        };
+        let quoted = of(b"-ERR no command EVALSHA ab 1 k {\"access_token\":\"hidden\"}\r\n");
+        assert!(
+            quoted.contains("ERR") && !quoted.contains("hidden"),
+            "{quoted}"
+        );
+        let told = of(b"-ERR no command EVALSHA\r\n");
+        assert!(told.contains("no command EVALSHA"), "{told}");
     }
 }

@@ -3,7 +3,7 @@
 mod server;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -355,4 +355,60 @@ async fn a_server_that_is_away_or_hangs_costs_the_time_that_was_given() {
         WAIT,
         "no connection to Redis at nowhere.invalid:6379",
     );
+}
+
+/// A server that answers whatever it is told with this.
+fn answering(answer: &'static str) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.expect("a connection");
+            let mut buffer = [0; 4096];
+            while socket.read(&mut buffer).is_ok_and(|read| read > 0) {
+                if socket.write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn no_error_quotes_the_login_whatever_is_answered() {
+    // A proxy that does not know the command; one that cuts what it quotes; what is no error at all.
+    for answer in [
+        "-ERR unsupported command HELLO 3 AUTH bob hidden-sentence\r\n",
+        "-ERR what is 'HELLO' '3' 'AUTH' 'bob' 'hidden-sen\r\n",
+        "-hidden-sentence\r\n",
+        "-NOPROTO hidden-sentence\r\n",
+        "+hidden-sentence\r\n",
+        "$15\r\nhidden-sentence\r\n",
+        "*2\r\n$5\r\nHELLO\r\n$15\r\nhidden-sentence\r\n",
+        "%1\r\n$15\r\nhidden-sentence\r\n:1\r\n",
+    ] {
+        let url = format!(
+            "redis://bob:hidden-sentence@127.0.0.1:{}/3",
+            answering(answer)
+        );
+        // What is a map is taken for a good answer, and the next is its own.
+        let Err(error) = options(&url).check().await else {
+            continue;
+        };
+        let mut told = format!("{error} {error:?}");
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
+            told += &format!(" {cause} {cause:?}");
+            next = cause.source();
+        }
+        assert!(!told.contains("hidden"), "{answer}: {told}");
+    }
+    // Words that help are told.
+    let url = format!(
+        "redis://:hidden@127.0.0.1:{}/",
+        answering("-DENIED Redis is running in protected mode\r\n")
+    );
+    let error = options(&url).check().await.unwrap_err();
+    assert!(format!("{error:?}").contains("protected mode"), "{error:?}");
 }

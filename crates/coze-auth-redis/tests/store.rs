@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use coze_auth_store::core::TokenGrant;
 use coze_auth_store::{
     AsyncGrantStore, AsyncLockedGrant, Doubt, GrantStore, LockedGrant, Saved, StoreError,
 };
@@ -468,6 +469,67 @@ fn a_value_that_is_not_a_grant_is_damaged_and_a_login_replaces_it() {
     server.tell(&["SET", &store.key(&key), "x"]);
     let error = GrantStore::lock(&store, &key, NOW).err().unwrap();
     assert!(error.to_string().contains("prefix of its own"), "{error}");
+}
+
+/// Somebody else wrote it, or a disk has lost a bit.
+#[test]
+fn a_record_that_is_damaged_anywhere_is_replaced_by_a_login() {
+    let Some(server) = Server::start(
+        "a_record_that_is_damaged_anywhere_is_replaced_by_a_login",
+        &[],
+    ) else {
+        return;
+    };
+    let one = store(&server);
+    let (least, most) = ((1_u64 << 53).to_string(), u64::MAX.to_string());
+    let values = [
+        "", "x", "-5", "12.5", "0x10", "1e300", "inf", "nan", "007", &least, &most,
+    ];
+    for (number, field) in ["r", "f", "u", "l", "s", "d", "w", "v"].iter().enumerate() {
+        for (index, value) in values.iter().enumerate() {
+            let what = format!("{field} {value}");
+            let key = key(&format!("user-{number}-{index}"));
+            login(&one, &key, 1);
+            // The lease of one who has died, so that each field counts.
+            dead_holder(&server, &one.key(&key), -1, 10_000);
+            server.ask(&["HSET", &one.key(&key), field, value]);
+            let other = store(&server);
+            let mut held = GrantStore::lock(&other, &key, LONG).expect(&what);
+            if let Err(error) = held.load() {
+                assert_eq!((*field, error.is_damaged()), ("v", true), "{what}: {error}");
+            }
+            assert_eq!(held.save(&grant(2)).expect(&what), Saved::Stored, "{what}");
+            assert_eq!(access(&other, &key).unwrap(), "access-2", "{what}");
+            let mut held = GrantStore::lock(&other, &key, NOW).expect(&what);
+            held.remove().expect(&what);
+            assert_eq!(access(&other, &key), None, "{what}");
+        }
+    }
+    // Not even text.
+    let key = key("user");
+    login(&one, &key, 1);
+    let script = "return redis.call('HSET', KEYS[1], 'v', '\\255\\254')";
+    server.ask(&["EVAL", script, "1", &one.key(&key)]);
+    let error = GrantStore::load(&store(&server), &key).unwrap_err();
+    assert!(error.is_damaged(), "{error}");
+    login(&one, &key, 2);
+    assert_eq!(access(&one, &key).unwrap(), "access-2");
+}
+
+#[test]
+fn a_token_whose_end_no_server_can_tell_is_kept() {
+    let Some(server) = Server::start("a_token_whose_end_no_server_can_tell_is_kept", &[]) else {
+        return;
+    };
+    let (store, key) = (store(&server), key("alice"));
+    for ends_at in [10_u64.pow(16), u64::MAX] {
+        let json = format!(r#"{{"access_token":"a","issued_at":1,"expires_at":{ends_at}}}"#);
+        let grant = TokenGrant::from_secret_json(&json).unwrap();
+        let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+        held.load().unwrap();
+        assert_eq!(held.save(&grant).unwrap(), Saved::Stored, "{ends_at}");
+        assert_eq!(access(&store, &key).unwrap(), "a");
+    }
 }
 
 #[test]
