@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,12 @@ impl Trouble {
                 _ => code.to_owned(),
             };
             return Self::Server(text);
+        }
+        // Cut off in the middle of an answer, as by a server that is killed.
+        if error.kind() == redis::ErrorKind::Parse {
+            return Self::Broken(Arc::new(
+                io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+            ));
         }
         match error.is_io_error() {
             true => Self::Broken(Arc::new(error)),

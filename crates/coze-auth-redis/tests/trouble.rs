@@ -4,6 +4,10 @@ mod server;
 mod support;
 
 use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -273,6 +277,68 @@ fn what_was_under_way_when_the_server_ended_is_repeated() {
         server.restart();
         assert_eq!(asks.join().unwrap().unwrap(), "access-1");
     });
+}
+
+/// Passes on what a server answers, until so many bytes are left; then one connection is closed, and those after it are whole.
+fn cutting(to: u16) -> (u16, Arc<AtomicI64>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let left = Arc::new(AtomicI64::new(i64::MAX));
+    let budget = left.clone();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).unwrap();
+            let (mut asks, mut takes) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = io::copy(&mut asks, &mut takes);
+                let _ = takes.shutdown(Shutdown::Both);
+            });
+            let budget = budget.clone();
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = server.read(&mut buffer) {
+                    let length = i64::try_from(read).unwrap();
+                    let before = budget.fetch_sub(length, Ordering::SeqCst);
+                    let is_cut = (0..length).contains(&before);
+                    let passed = if is_cut {
+                        usize::try_from(before).unwrap()
+                    } else {
+                        read
+                    };
+                    if client.write_all(&buffer[..passed]).is_err() || is_cut {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (port, left)
+}
+
+/// As by a server that is killed while it answers. A save that was done is known again.
+#[test]
+fn an_answer_that_is_cut_off_is_asked_for_again() {
+    let Some(server) = Server::start("an_answer_that_is_cut_off_is_asked_for_again", &[]) else {
+        return;
+    };
+    let (port, left) = cutting(server.port());
+    let url = format!("redis://127.0.0.1:{port}/");
+    let store = with(RedisOptions::from_url(&url).unwrap());
+    for (number, bytes) in [0, 1, 3, 8, 20, 60, 100].into_iter().enumerate() {
+        let key = key(&format!("user-{number}"));
+        login(&store, &key, 1);
+        left.store(bytes, Ordering::SeqCst);
+        assert_eq!(access(&store, &key).unwrap(), "access-1", "{bytes}");
+        left.store(bytes, Ordering::SeqCst);
+        let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+        held.load().unwrap();
+        left.store(bytes, Ordering::SeqCst);
+        assert_eq!(held.save(&grant(2)).unwrap(), Saved::Stored, "{bytes}");
+        left.store(i64::MAX, Ordering::SeqCst);
+        assert_eq!(access(&store, &key).unwrap(), "access-2", "{bytes}");
+    }
 }
 
 #[test]
