@@ -13,7 +13,9 @@ use crate::sync::{Mutex, locked};
 
 /// The longest that one answer of a store is waited for.
 const LONGEST: Duration = Duration::from_secs(5);
-/// For how long a store that has not answered is left alone. Else each of many tokens that end at once would wait for it.
+/// A store that takes so long to fail is away, too.
+const SLOW: Duration = Duration::from_millis(250);
+/// For how long a store that is away is left alone. Else each of many tokens that end at once would wait for it.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
 /// How long one answer of a store may take: a sixth of a request, and five seconds at most.
@@ -45,8 +47,8 @@ impl<D: Driver> TimeLimited<D> {
 struct Asks<D> {
     driver: D,
     limit: Duration,
-    /// When it was given up last, after how long, if it has not answered since.
-    given_up: Arc<Mutex<Option<(SteadyTime, Duration)>>>,
+    /// When it was given up last and why, if it has not answered since.
+    given_up: Arc<Mutex<Option<(SteadyTime, StoreError)>>>,
 }
 
 impl<D: Driver> Asks<D> {
@@ -55,23 +57,28 @@ impl<D: Driver> Asks<D> {
         patience: Duration,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let given_up = *locked(&self.given_up);
-        if let Some((at, waited)) = given_up
-            && at.until(self.driver.now().steady) < LEFT_ALONE
+        let began = self.driver.now().steady;
+        let given_up = locked(&self.given_up).clone();
+        if let Some((at, why)) = given_up
+            && at.until(began) < LEFT_ALONE
         {
-            return Err(StoreError::Unanswered { waited });
+            return Err(why);
         }
         let waited = self.limit.saturating_add(patience);
         let answer = self.driver.at_most(waited, work).await;
-        let given_up = matches!(&answer, Err(why) if why.kind() == io::ErrorKind::TimedOut);
         let now = self.driver.now().steady;
-        *locked(&self.given_up) = given_up.then_some((now, waited));
-        match answer {
-            Ok(answer) => answer,
-            Err(_) if given_up => Err(StoreError::Unanswered { waited }),
+        let answer = answer.unwrap_or_else(|why| match why.kind() {
+            io::ErrorKind::TimedOut => Err(StoreError::Unanswered { waited }),
             // It panicked, or there is no thread.
-            Err(why) => Err(StoreError::Other(Arc::new(why))),
-        }
+            _ => Err(StoreError::Other(Arc::new(why))),
+        });
+        let why = answer.as_ref().err().filter(|why| match why {
+            StoreError::Unanswered { .. } => true,
+            StoreError::Locked { .. } => false,
+            _ => !why.is_damaged() && began.until(now) >= SLOW,
+        });
+        *locked(&self.given_up) = why.map(|why| (now, why.clone()));
+        answer
     }
 }
 

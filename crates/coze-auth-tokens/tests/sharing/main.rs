@@ -53,6 +53,7 @@ over_both! {
     who_waits_too_long_for_the_lock_signs_alone,
     a_failed_signature_lets_the_next_one_try,
     a_store_that_hangs_is_left_alone_for_half_a_minute,
+    a_store_that_is_away_is_left_alone_for_half_a_minute,
     a_token_that_was_refused_is_not_taken_again,
     an_older_token_than_the_refused_one_is_not_taken,
     a_stored_token_is_served_while_it_lasts,
@@ -362,6 +363,27 @@ fn a_store_that_hangs_is_left_alone_for_half_a_minute<D: Over>() {
     assert_eq!(store.calls().len(), 4);
     text(&tokens.session("again").unwrap());
     assert_eq!(store.calls().len(), 4, "it is well");
+}
+
+/// As Redis is that is away: each call fails after the time that a connection may take.
+fn a_store_that_is_away_is_left_alone_for_half_a_minute<D: Over>() {
+    let (coze, told) = (Coze::new(), Told::default());
+    let store = Faulty::whose_lock_reads(true);
+    let tokens = told.of(coze.jwt::<D>().shared(store.clone()).unwrap());
+    for call in [Call::Lock, Call::Load] {
+        store.breaks(call, How::FailsLate(coze.clock.clone(), 3));
+    }
+    for name in 0..100 {
+        text(&tokens.session(&name.to_string()).unwrap());
+    }
+    assert_eq!(store.calls(), [Call::Lock], "it is asked once");
+    let said = told.take(200);
+    let told_so = |said: &&String| said.contains("the store of grants failed");
+    assert_eq!(said.iter().filter(told_so).count(), 100, "{said:?}");
+    store.heals();
+    coze.clock.pass(30);
+    text(&tokens.session("in-time").unwrap());
+    assert_eq!(store.calls(), [Call::Lock, Call::LoadHeld, Call::Save]);
 }
 
 fn a_token_that_was_refused_is_not_taken_again<D: Over>() {

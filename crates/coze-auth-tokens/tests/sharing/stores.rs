@@ -10,6 +10,8 @@ use coze_auth_store::{
 use coze_auth_tokens::Signal;
 use coze_auth_tokens::core::TokenGrant;
 
+use crate::steps::Passed;
+
 /// A call of a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Call {
@@ -23,6 +25,8 @@ pub(crate) enum Call {
 #[derive(Clone)]
 pub(crate) enum How {
     Fails,
+    /// After it has taken this long.
+    FailsLate(Passed, u64),
     /// As of what is there and cannot be read; of a `load` alone.
     Damaged,
     Panics,
@@ -74,6 +78,10 @@ impl Faulty {
             None => Ok(true),
             Some((_, How::Superseded)) => Ok(false),
             Some((_, How::Fails)) => Err(away()),
+            Some((_, How::FailsLate(clock, secs))) => {
+                clock.pass(secs);
+                Err(away())
+            }
             Some((_, How::Damaged)) => Err(StoreError::Corrupt {
                 path: "record".into(),
             }),
