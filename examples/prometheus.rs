@@ -61,6 +61,11 @@ const METRICS: &[(&str, &str, &str)] = &[
         "Renewals of a shared token without its store.",
     ),
     (
+        "coze_auth_store_notices_total",
+        "counter",
+        "What the store had to tell, such as what endangers the logins in it.",
+    ),
+    (
         "coze_auth_tokens_refused_total",
         "counter",
         "Tokens that the API has refused.",
@@ -122,6 +127,7 @@ impl Metrics {
                 add("coze_auth_store_seconds_total", "", took.as_secs_f64());
             }
             EventKind::NotShared { .. } => add("coze_auth_not_shared_total", "", 1.0),
+            EventKind::Notice(_) => add("coze_auth_store_notices_total", "", 1.0),
             EventKind::TokenRefused => add("coze_auth_tokens_refused_total", "", 1.0),
             EventKind::Evicted { .. } => add("coze_auth_evicted_total", "", 1.0),
             EventKind::ClockSkew(skew) => {

@@ -15,7 +15,8 @@ use coze_auth_core::{AccessToken, Endpoints, TokenGrant};
 use coze_auth_mock::fingerprint;
 use coze_auth_redis::{RedisLock, RedisOptions, RedisStore};
 use coze_auth_store::{
-    AsyncGrantStore, AsyncLockedGrant, GrantKey, GrantStore, LockedGrant, Saved, StoreError,
+    AsyncGrantStore, AsyncLockedGrant, GrantKey, GrantStore, LockedGrant, Notices, Saved,
+    StoreError,
 };
 use coze_auth_tokens::{Error, Event, EventKind};
 use ureq::middleware::MiddlewareNext;
@@ -282,6 +283,10 @@ impl AsyncGrantStore for Faulty {
     fn lock_reads(&self) -> bool {
         AsyncGrantStore::lock_reads(&self.store)
     }
+
+    fn notices(&self) -> Option<&Notices> {
+        AsyncGrantStore::notices(&self.store)
+    }
 }
 
 impl AsyncLockedGrant for FaultyLock {
@@ -347,6 +352,10 @@ impl GrantStore for Faulty {
 
     fn lock_reads(&self) -> bool {
         AsyncGrantStore::lock_reads(self)
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        AsyncGrantStore::notices(self)
     }
 }
 

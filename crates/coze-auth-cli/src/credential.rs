@@ -7,7 +7,7 @@ use coze_auth::blocking::ureq::{Agent, Body};
 use coze_auth::blocking::{Client, TokenSource};
 use coze_auth::http::{Request, Response};
 use coze_auth::jwt::JwtGrant;
-use coze_auth::store::{GrantKey, GrantStore, LockedGrant, StoreError};
+use coze_auth::store::{GrantKey, GrantStore, LockedGrant, Notices, StoreError};
 use coze_auth::tokens::{Event, EventKind};
 use coze_auth::whoami::User;
 use coze_auth::workload::{IntegrationCredential, ProjectEnv};
@@ -222,6 +222,10 @@ impl GrantStore for OfProfile {
 
     fn lock(&self, _: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
         self.0.lock(&self.1, patience)
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        self.0.notices()
     }
 }
 

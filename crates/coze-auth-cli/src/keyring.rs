@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use coze_auth::store::{FileStore, GrantKey, GrantStore, LockedGrant, Saved, StoreError};
+use coze_auth::store::{FileStore, GrantKey, GrantStore, LockedGrant, Notices, Saved, StoreError};
 use coze_auth::{Error, TokenGrant};
 use keyring::Entry;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,10 @@ impl GrantStore for KeyringStore {
             key: key.clone(),
             _lock: lock,
         }))
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        GrantStore::notices(&self.files)
     }
 }
 

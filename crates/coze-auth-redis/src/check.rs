@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coze_auth_store::Notices;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, Value, from_redis_value};
 use tokio::task::spawn_blocking;
 
@@ -192,24 +193,49 @@ impl RedisOptions {
     }
 }
 
-/// Checks, and tells what is found, if somebody wants to know and it was not done yet.
-pub(crate) fn in_background(options: &RedisOptions, is_checked: &Arc<AtomicBool>) {
-    let Some(tell) = options.on_finding.clone() else {
-        return;
-    };
-    if is_checked.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let (options, is_checked) = (options.clone(), is_checked.clone());
-    tokio::spawn(async move {
-        match options.check().await {
-            // It may block.
-            Ok(findings) => drop(spawn_blocking(move || {
-                findings.iter().for_each(|one| tell(one))
-            })),
-            Err(_) => is_checked.store(false, Ordering::Release),
+/// What the token sources over a store are told of the server.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub(crate) notices: Notices,
+    /// The number of the connection after which it was looked at, or [`DONE`].
+    after: AtomicU64,
+}
+
+const DONE: u64 = u64::MAX;
+
+impl Watch {
+    /// Has the server looked at in the background, once somebody listens: nobody waits for it. What could not be done is done after
+    /// the next connection; this is the one of this number.
+    pub(crate) fn look(self: &Arc<Self>, options: &RedisOptions, number: u64) {
+        if self.after.load(Ordering::Acquire) >= number
+            || !self.notices.is_heard()
+            || self.after.fetch_max(number, Ordering::AcqRel) >= number
+        {
+            return;
         }
-    });
+        let (watch, options) = (self.clone(), options.clone());
+        tokio::spawn(async move {
+            let findings = match options.check().await {
+                Ok(findings) => {
+                    watch.after.store(DONE, Ordering::Release);
+                    findings
+                }
+                Err(error) => vec![Finding {
+                    danger: Danger::NotLooked,
+                    found: format!("the server could not be looked at ({error})"),
+                    mend:
+                        "It is tried again after the next connection; RedisStore::check does it now"
+                            .to_owned(),
+                }],
+            };
+            for finding in findings {
+                let name = finding.danger.name();
+                watch.notices.note(format!("Redis, {name}: {finding}"));
+            }
+            // It may block.
+            spawn_blocking(move || watch.notices.tell());
+        });
+    }
 }
 
 /// The commands of the store, those in its scripts among them. `HELLO` and `AUTH` are for everybody.

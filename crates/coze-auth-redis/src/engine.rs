@@ -1,7 +1,7 @@
 //! One connection to the server, who waits for what over it, and how often it is tried.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::check;
+use crate::check::Watch;
 use crate::connect::{ConnectError, Link, connect};
 use crate::options::RedisOptions;
 use crate::scripts::Step;
@@ -30,7 +30,7 @@ pub(crate) struct Engine {
     /// Why the last try to connect failed, for those who wait for another's.
     failed: Mutex<Option<ConnectError>>,
     signals: Arc<Signals>,
-    is_checked: Arc<AtomicBool>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Engine {
             slot: tokio::sync::Mutex::default(),
             failed: Mutex::default(),
             signals: Arc::default(),
-            is_checked: Arc::default(),
+            watch: Arc::default(),
         }
     }
 
@@ -145,7 +145,6 @@ impl Engine {
                         ..Slot::default()
                     };
                     *locked(&self.failed) = None;
-                    check::in_background(&self.options, &self.is_checked);
                     return Ok(line);
                 }
                 Ok(Err(error)) => error,
@@ -197,13 +196,19 @@ impl Engine {
             };
             let error = match answer.and_then(Value::extract_error) {
                 Ok(answer) => match refusal_of_a_replica(&answer) {
-                    None => return Ok(answer),
+                    None => {
+                        self.watch.look(&self.options, line.number);
+                        return Ok(answer);
+                    }
                     Some(text) => Trouble::Server(text),
                 },
                 Err(error) => Trouble::of(error),
             };
             if error.is_broken() || error.is_wrong_server() {
                 self.leave(&line).await;
+            } else if !error.is_not_now() {
+                // A right that is missing, say.
+                self.watch.look(&self.options, line.number);
             }
             let pause = jittered(NOT_NOW);
             if !error.is_not_now() || Instant::now() + pause >= until {

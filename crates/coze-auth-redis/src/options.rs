@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::check::Finding;
 use crate::lease::{LONGEST_LEASE, SHORTEST_LEASE};
 use crate::seal::SealKeys;
 use crate::settings::SettingsError;
@@ -19,9 +18,6 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// The longest prefix: it stands in each key and channel.
 const PREFIX_MAX: usize = 64;
-
-/// Is told what a check finds.
-pub(crate) type OnFinding = Arc<dyn Fn(&Finding) + Send + Sync>;
 
 /// Host and port.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,7 +102,6 @@ pub struct RedisOptions {
     pub(crate) connect_within: Duration,
     pub(crate) answer_within: Duration,
     pub(crate) keys: Option<Arc<SealKeys>>,
-    pub(crate) on_finding: Option<OnFinding>,
     pub(crate) lease: Duration,
     pub(crate) keep_for: Duration,
 }
@@ -125,7 +120,6 @@ impl RedisOptions {
             // A planned failover holds writes back for more than half a second.
             answer_within: Duration::from_secs(2),
             keys: None,
-            on_finding: None,
             lease: Duration::from_secs(10),
             keep_for: KEEP_FOR,
         }
@@ -333,24 +327,6 @@ impl RedisOptions {
     #[must_use]
     pub fn sealed(mut self, keys: SealKeys) -> Self {
         self.keys = Some(Arc::new(keys));
-        self
-    }
-
-    /// Tells `tell` what endangers logins at the server, as [`check`](Self::check) finds it: once, in the background, after the store's
-    /// first connection. Nobody waits for it, and it runs on a thread that may block. If the check cannot be done, it is
-    /// done after the next connection.
-    ///
-    /// ```
-    /// use coze_auth_redis::RedisOptions;
-    ///
-    /// # fn main() -> Result<(), coze_auth_redis::SettingsError> {
-    /// let options = RedisOptions::from_url("redis://redis.internal")?
-    ///     .on_finding(|finding| println!("{}: {finding}", finding.danger().name()));
-    /// # Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn on_finding(mut self, tell: impl Fn(&Finding) + Send + Sync + 'static) -> Self {
-        self.on_finding = Some(Arc::new(tell));
         self
     }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coze_auth_core::{TokenGrant, UnixTime};
 use coze_auth_store::{
-    AsyncGrantStore, AsyncLockedGrant, Doubt, GrantKey, GrantStore, LockedGrant, Saved, StoreError,
+    AsyncGrantStore, AsyncLockedGrant, Doubt, GrantKey, GrantStore, LockedGrant, Notices, Saved,
+    StoreError,
 };
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -52,6 +53,11 @@ const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 ///
 /// A renewal asks the server twice: for the lease with the grant, and to save and release; and once each third of a lease that it
 /// lasts.
+///
+/// # What it tells
+///
+/// When somebody observes a token source over it, it has the server looked at once, after its first answer and by a connection of its own, and each
+/// finding of [`check`](Self::check) is told as an `EventKind::Notice`: `Redis, append-only: appendonly says …`. No token waits for that.
 ///
 /// # What it does in trouble
 ///
@@ -757,6 +763,10 @@ impl AsyncGrantStore for RedisStore {
     fn lock_reads(&self) -> bool {
         true
     }
+
+    fn notices(&self) -> Option<&Notices> {
+        Some(&self.shared.engine.watch.notices)
+    }
 }
 
 impl AsyncLockedGrant for RedisLock {
@@ -794,6 +804,10 @@ impl GrantStore for RedisStore {
 
     fn lock_reads(&self) -> bool {
         true
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        Some(&self.shared.engine.watch.notices)
     }
 }
 

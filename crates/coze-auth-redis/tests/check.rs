@@ -4,11 +4,11 @@ mod server;
 mod support;
 
 use std::fs;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use coze_auth_redis::{Danger, Finding, RedisOptions, RedisStore};
-use coze_auth_store::GrantStore;
+use coze_auth_store::{GrantStore, Listener};
 use server::Server;
 
 /// A guard: how long a server may take to notice something.
@@ -209,18 +209,23 @@ fn the_store_tells_what_was_found_and_nobody_waits_for_it() {
     let Some(mut server) = Server::start(test, &settings) else {
         return;
     };
-    // The closure takes as long as the test does.
+    // The listener takes as long as the test does.
     let (tell, told) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
-    let options = options(&server)
-        .connect_within(Duration::from_secs(1))
-        .on_finding(move |finding| {
-            tell.send(finding.danger()).expect("the test waits");
-            let _ = released.lock().expect("one at a time").recv();
-        });
+    let listener: Arc<Listener> = Arc::new(move |notice| {
+        tell.send(notice.to_owned()).expect("the test waits");
+        let _ = released.lock().expect("one at a time").recv();
+    });
+    let options = options(&server).connect_within(Duration::from_secs(1));
     let store = RedisStore::with(options).expect("options");
     let key = support::key("alice");
+    // Nobody wants to know yet.
+    GrantStore::load(&store, &key).expect("it is there");
+    assert_eq!((server.calls("info"), server.calls("config|get")), (0, 0));
+    GrantStore::notices(&store)
+        .expect("it tells")
+        .listen(&listener);
     server.kill();
     GrantStore::load(&store, &key).expect_err("it is away");
     assert!(told.try_recv().is_err(), "nothing was looked at");
@@ -230,7 +235,13 @@ fn the_store_tells_what_was_found_and_nobody_waits_for_it() {
             .expect("it is back")
             .is_none()
     );
-    assert_eq!(told.recv_timeout(GUARD), Ok(Danger::Eviction));
+    let notice = told.recv_timeout(GUARD).expect("a finding");
+    let danger = "Redis, eviction: maxmemory-policy is allkeys-lru, with maxmemory 200000000: when memory is full, Redis removes logins";
+    assert!(notice.starts_with(danger), "{notice}");
+    assert!(
+        notice.contains("CONFIG SET maxmemory-policy noeviction"),
+        "{notice}"
+    );
     // It has not come back yet.
     support::login(&store, &key, 1);
     assert_eq!(support::access(&store, &key).as_deref(), Some("access-1"));
@@ -246,12 +257,46 @@ fn the_store_tells_what_was_found_and_nobody_waits_for_it() {
     );
     let again = told.recv_timeout(Duration::from_millis(500));
     assert!(again.is_err(), "told twice: {again:?}");
+    assert_eq!(
+        server.calls("config|get"),
+        2,
+        "those of the one that was asked for"
+    );
     server.kill();
     let error = store.check_blocking().expect_err("it is away");
     assert!(
         error.to_string().contains("no connection to Redis"),
         "{error}"
     );
+}
+
+#[test]
+fn a_server_that_could_not_be_looked_at_is_told_and_looked_at_by_and_by() {
+    let test = "a_server_that_could_not_be_looked_at";
+    let Some(mut server) = Server::start(test, &["appendonly no"]) else {
+        return;
+    };
+    let (tell, told) = mpsc::channel();
+    let listener: Arc<Listener> =
+        Arc::new(move |notice| tell.send(notice.to_owned()).expect("the test waits"));
+    let options = options(&server).connect_within(Duration::from_secs(5));
+    let store = RedisStore::with(options).expect("options");
+    let key = support::key("alice");
+    GrantStore::load(&store, &key).expect("it is there");
+    // It has the one connection that may be.
+    set(&server, "maxclients", "1");
+    GrantStore::notices(&store)
+        .expect("it tells")
+        .listen(&listener);
+    GrantStore::load(&store, &key).expect("it is there");
+    let notice = told.recv_timeout(GUARD).expect("a finding");
+    let danger = "Redis, not-looked: the server could not be looked at (";
+    assert!(notice.starts_with(danger), "{notice}");
+    assert!(notice.contains("does not let us in"), "{notice}");
+    server.restart();
+    support::access(&store, &key);
+    let notice = told.recv_timeout(GUARD).expect("a finding");
+    assert!(notice.starts_with("Redis, append-only: "), "{notice}");
 }
 
 #[tokio::test]

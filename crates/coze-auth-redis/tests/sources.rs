@@ -4,7 +4,7 @@ mod server;
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use coze_auth_redis::RedisStore;
 use coze_auth_store::core::{Now, Request, Response, SteadyTime, UnixTime};
 use coze_auth_store::{GrantStore, StoreError};
 use coze_auth_tokens::core::TokenGrant;
-use coze_auth_tokens::{Error, EventKind, SendError, blocking, tokio as awaited};
+use coze_auth_tokens::{Error, Event, EventKind, SendError, blocking, tokio as awaited};
 
 use server::{Server, free_port};
 use support::{access, app, key, options, runtime, stored, unix_now, until, with};
@@ -98,17 +98,20 @@ impl Coze {
         self.0.requests.load(Ordering::SeqCst)
     }
 
-    /// A process of its own.
+    /// A process of its own. Nobody observes it, so the store does not look at its server.
     fn source(&self, store: &RedisStore) -> blocking::TokenSource<Self> {
+        blocking::TokenSource::stored(self, app(), "alice", store.clone()).unwrap()
+    }
+
+    /// Notes what is said of a refresh token that may be spent.
+    fn doubts(&self) -> impl Fn(&Event<'_>) + Send + Sync + 'static + use<> {
         let told = self.clone();
-        let source = blocking::TokenSource::stored(self, app(), "alice", store.clone());
-        source.unwrap().observe(move |event| {
-            let kind = match &event.kind {
-                EventKind::MaybeSpent(doubt) => format!("may be spent: {doubt}"),
-                _ => return,
-            };
-            told.0.told.lock().unwrap().push(kind);
-        })
+        move |event| {
+            if let EventKind::MaybeSpent(doubt) = &event.kind {
+                let text = format!("may be spent: {doubt}");
+                told.0.told.lock().unwrap().push(text);
+            }
+        }
     }
 
     fn awaited(&self, store: &RedisStore) -> awaited::TokenSource<Self> {
@@ -362,7 +365,7 @@ fn a_holder_that_dies_after_the_endpoint_acted_is_told_to_the_next() {
     until(|| server.tell(&["HEXISTS", &name, "h"]) == "0");
     let [h, u, l, s, f] = &left;
     server.ask(&["HSET", &name, "h", h, "u", u, "l", l, "s", s, "f", f]);
-    let next = coze.source(&store);
+    let next = coze.source(&store).observe(coze.doubts());
     let error = next.token().unwrap_err();
     let began = since.parse::<u64>().unwrap() / 1000;
     let words =
@@ -432,4 +435,92 @@ fn a_store_that_nobody_listens_for_does_not_keep_a_process_from_ending() {
     let began = Instant::now();
     drop(store);
     assert!(began.elapsed() < Duration::from_millis(200));
+}
+
+/// The notices that a source was told, once there are so many.
+fn notices(told: &mpsc::Receiver<String>, count: usize) -> Vec<String> {
+    let mut notices: Vec<_> = (0..count)
+        .map(|_| {
+            told.recv_timeout(Duration::from_secs(60))
+                .expect("a notice")
+        })
+        .collect();
+    let more = told.recv_timeout(Duration::from_millis(300));
+    assert!(more.is_err(), "{more:?} beside {notices:?}");
+    notices.sort();
+    notices
+}
+
+#[test]
+fn what_endangers_a_login_is_told_to_the_observer_at_start() {
+    let test = "what_endangers_a_login_is_told_to_the_observer_at_start";
+    let forbidden = ["rename-command CONFIG \"\"", "rename-command INFO \"\""];
+    let endangered = [
+        "maxmemory 200000000",
+        "maxmemory-policy allkeys-lru",
+        "appendonly no",
+    ];
+    let dangers: [(&[&str], &[&str]); 3] = [
+        (&[], &[]),
+        (
+            &endangered,
+            &[
+                "Redis, append-only: appendonly says `no`: ",
+                "Redis, eviction: maxmemory-policy is allkeys-lru",
+            ],
+        ),
+        // A managed service: what cannot be looked at is told, and the source works.
+        (
+            &forbidden,
+            &[
+                "Redis, not-looked: CONFIG GET is refused",
+                "Redis, not-looked: INFO is refused",
+            ],
+        ),
+    ];
+    for (settings, expected) in dangers {
+        let Some(server) = Server::start(test, settings) else {
+            return;
+        };
+        let observer = || {
+            let (tell, told) = mpsc::channel();
+            let tell = move |event: &Event<'_>| {
+                if let EventKind::Notice(notice) = event.kind {
+                    tell.send(notice.to_owned()).expect("the test waits");
+                }
+            };
+            (tell, told)
+        };
+        let check = |told: &mpsc::Receiver<String>, form: &str| {
+            let had = notices(told, expected.len());
+            for (had, expected) in had.iter().zip(expected) {
+                assert!(had.starts_with(expected), "{form}: {had}");
+            }
+        };
+
+        let (coze, store) = (Coze::new(), support::store(&server));
+        let (tell, told) = observer();
+        let source = coze.source(&store).observe(tell);
+        source.install(coze.login()).unwrap();
+        assert_eq!(source.token().unwrap().expose(), "access-1");
+        check(&told, "blocking");
+        // Each of them once, whatever comes then; and to who comes later.
+        coze.pass(LIFE);
+        assert_eq!(source.token().unwrap().expose(), "access-2");
+        let (tell, late) = observer();
+        let source = source.observe(tell);
+        check(&late, "late");
+        coze.pass(LIFE);
+        assert_eq!(source.token().unwrap().expose(), "access-3");
+        assert!(told.try_recv().is_err(), "told twice");
+
+        let (coze, store) = (Coze::new(), support::store(&server));
+        let (tell, told) = observer();
+        runtime().block_on(async {
+            let source = coze.awaited(&store).observe(tell);
+            source.install(coze.login()).await.unwrap();
+            assert_eq!(source.token().await.unwrap().expose(), "access-1");
+            check(&told, "awaited");
+        });
+    }
 }

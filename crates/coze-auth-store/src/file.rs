@@ -18,7 +18,7 @@ use self::folder::{Folder, failed};
 use self::held::Held;
 pub(crate) use self::record::VERSION;
 use crate::store::{GrantStore, LockedGrant};
-use crate::{GrantKey, StoreError};
+use crate::{GrantKey, Notices, StoreError};
 
 /// How often a lock is tried for, at first and at most. The system has no way to wait for it that ends.
 const FIRST_TRY: Duration = Duration::from_millis(2);
@@ -121,9 +121,10 @@ impl FileStore {
     }
 
     /// What this store and its clones have set right by themselves, each a sentence for a log: a folder that others
-    /// could write to, a file that they could read. Those who could have may have done so.
+    /// could write to, a file that they could read. Those who could have may have done so. An observer of the
+    /// token sources over it is told each of them, too (`EventKind::Notice`).
     pub fn notices(&self) -> Vec<String> {
-        self.folder.notices()
+        self.folder.notices().all()
     }
 }
 
@@ -167,6 +168,10 @@ impl GrantStore for FileStore {
             path,
             file,
         )))
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        Some(self.folder.notices())
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod key;
 mod memory;
+mod notices;
 mod store;
 mod sync;
 
@@ -25,6 +26,7 @@ pub use self::error::{Cause, StoreError};
 pub use self::file::FileStore;
 pub use self::key::GrantKey;
 pub use self::memory::MemoryStore;
+pub use self::notices::{Listener, Notices};
 pub use self::store::{AsyncGrantStore, AsyncLockedGrant, Doubt, GrantStore, LockedGrant, Saved};
 
 /// The Rust of the README, compiled and run.

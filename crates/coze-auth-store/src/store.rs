@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coze_auth_core::{TokenGrant, UnixTime};
 
-use crate::{GrantKey, StoreError};
+use crate::{GrantKey, Notices, StoreError};
 
 /// A place where grants rest, shared by all who renew them.
 ///
@@ -103,6 +103,12 @@ pub trait GrantStore: Send + Sync {
     /// `load` before it, and saves without another: two round trips to an engine for a renewal.
     fn lock_reads(&self) -> bool {
         false
+    }
+
+    /// What it has to tell to those who run the application, such as what endangers a login: a token source over it tells its
+    /// observers (`EventKind::Notice`). None if it never has. A store that wraps another passes that on.
+    fn notices(&self) -> Option<&Notices> {
+        None
     }
 }
 
@@ -214,6 +220,10 @@ impl<S: GrantStore + ?Sized> GrantStore for Arc<S> {
     fn lock_reads(&self) -> bool {
         (**self).lock_reads()
     }
+
+    fn notices(&self) -> Option<&Notices> {
+        (**self).notices()
+    }
 }
 
 /// [`GrantStore`] for a store that is awaited, such as over an engine's async client: while it waits for a lock it
@@ -250,6 +260,11 @@ pub trait AsyncGrantStore: Send + Sync {
     /// As [`GrantStore::lock_reads`].
     fn lock_reads(&self) -> bool {
         false
+    }
+
+    /// As [`GrantStore::notices`].
+    fn notices(&self) -> Option<&Notices> {
+        None
     }
 }
 
@@ -312,7 +327,12 @@ impl<S: AsyncGrantStore + ?Sized> AsyncGrantStore for Arc<S> {
     ) -> impl Future<Output = Result<Self::Locked, StoreError>> + Send {
         (**self).lock(key, patience)
     }
+
     fn lock_reads(&self) -> bool {
         (**self).lock_reads()
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        (**self).notices()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coze_auth_core::TokenGrant;
 #[cfg(feature = "tokio")]
 use coze_auth_store::AsyncGrantStore;
-use coze_auth_store::{Doubt, GrantKey, GrantStore, LockedGrant, Saved, StoreError};
+use coze_auth_store::{Doubt, GrantKey, GrantStore, LockedGrant, Notices, Saved, StoreError};
 
 /// What a store will have done.
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -18,6 +18,7 @@ pub(crate) trait Grants: Send + Sync {
     fn load<'a>(&'a self, key: &'a GrantKey) -> Later<'a, Option<TokenGrant>>;
     fn lock<'a>(&'a self, key: &'a GrantKey, patience: Duration) -> Later<'a, Box<dyn Held>>;
     fn lock_reads(&self) -> bool;
+    fn notices(&self) -> Option<&Notices>;
 }
 
 /// [`LockedGrant`], awaited.
@@ -77,6 +78,10 @@ impl Grants for Blocking {
 
     fn lock_reads(&self) -> bool {
         self.0.lock_reads()
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        self.0.notices()
     }
 }
 
@@ -142,6 +147,10 @@ mod on_threads {
 
         fn lock_reads(&self) -> bool {
             self.0.lock_reads()
+        }
+
+        fn notices(&self) -> Option<&Notices> {
+            self.0.notices()
         }
     }
 
@@ -225,6 +234,10 @@ mod awaited {
 
         fn lock_reads(&self) -> bool {
             self.0.lock_reads()
+        }
+
+        fn notices(&self) -> Option<&Notices> {
+            self.0.notices()
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use coze_auth_core::error::GrantType;
 use coze_auth_core::{ClockSkew, UnixTime};
-use coze_auth_store::{Doubt, StoreError};
+use coze_auth_store::{Doubt, Listener, StoreError};
 
 use crate::Error;
 
@@ -56,7 +56,8 @@ pub struct Event<'a> {
     pub client_id: &'a str,
     /// By what grant the token is renewed: a refresh token, the assertion of a JWT app, or the client credentials of a workload.
     pub grant_type: GrantType,
-    /// Whose token it is: the subject of a login, or the name of a session of a JWT app. None if it is the app's own.
+    /// Whose token it is: the subject of a login, or the name of a session of a JWT app. None if it is the app's own, and if
+    /// what happened is about the store.
     pub subject: Option<&'a str>,
     /// Number of the renewal, by which its events are told from those of any other in this process. None if the event
     /// belongs to no renewal.
@@ -134,6 +135,10 @@ pub enum EventKind<'a> {
     },
     /// The store says that the refresh token may be spent. The renewal has tried it, once.
     MaybeSpent(Doubt),
+    /// What the store has to tell, in a sentence without a secret: what it has set right, or what endangers the logins in it, such as a
+    /// setting of a Redis. An observer is told each once, however many sessions there are: what is known by then when it is added, what is found later
+    /// just before the end of a renewal, or at any time if the store has a thread of its own.
+    Notice(&'a str),
     /// The clock of this machine and that of the server are more than a minute apart.
     ClockSkew(ClockSkew),
     /// The API has refused the token, which is not handed out any more. The next call renews it.
@@ -225,6 +230,7 @@ impl fmt::Display for EventKind<'_> {
             }
             Self::Stored { took } => write!(f, "stored in {:.3} s", secs(took)),
             Self::MaybeSpent(doubt) => write!(f, "the refresh token may be spent: {doubt}"),
+            Self::Notice(notice) => write!(f, "notice of the store: {notice}"),
             Self::ClockSkew(skew) => skew.fmt(f),
             Self::TokenRefused => f.write_str("the API refused the token"),
             Self::Evicted { was_fresh: true } => f.write_str("evicted with a fresh token"),
@@ -240,24 +246,44 @@ fn count(requests: u32) -> String {
     }
 }
 
-type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+pub(crate) type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// Tells one of them. One that panics has done what it could: its trouble is not the renewal's.
+pub(crate) fn tell(observer: &Observer, event: &Event<'_>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
+}
 
 /// Whom a source, its sessions, and all that is made of the same app tell.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Arc<RwLock<Vec<Observer>>>);
+pub(crate) struct Observers(Arc<RwLock<All>>);
+
+#[derive(Default)]
+struct All {
+    observers: Vec<Observer>,
+    /// By these the stores tell them. A store does not keep them.
+    listeners: Vec<Arc<Listener>>,
+}
 
 impl Observers {
     pub(crate) fn add(&self, observer: Observer) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.push(observer);
+        self.writing().observers.push(observer);
     }
 
-    fn all(&self) -> Vec<Observer> {
+    /// Keeps by what a store tells one of them, as long as there is somebody to tell.
+    pub(crate) fn keep(&self, listener: Arc<Listener>) {
+        self.writing().listeners.push(listener);
+    }
+
+    fn writing(&self) -> RwLockWriteGuard<'_, All> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Observer> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.clone()
+        all.observers.clone()
     }
 
-    /// Tells all of them, none under a lock. One that panics has done what it could: its trouble is not the renewal's.
+    /// Tells all of them, none under a lock.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         let all = self.all();
         if all.is_empty() {
@@ -265,7 +291,7 @@ impl Observers {
         }
         let event = event();
         for observer in all {
-            let _ = catch_unwind(AssertUnwindSafe(|| observer(&event)));
+            tell(&observer, &event);
         }
     }
 }

@@ -431,6 +431,7 @@ impl Refresh {
         if let Some(doubt) = self.doubt {
             self.tell(now, EventKind::MaybeSpent(doubt));
         }
+        self.source.tell_notices();
         let (took, requests) = (self.began.until(now.steady), self.requests);
         self.tell(
             now,

@@ -9,12 +9,12 @@ use coze_auth_core::error::{ConfigError, GrantType};
 use coze_auth_core::jwt::JwtGrant;
 use coze_auth_core::workload::WorkloadApp;
 use coze_auth_core::{AccessToken, Entropy, IssuedToken, Now, RefreshApp, TokenGrant, UnixTime};
-use coze_auth_store::{GrantKey, Saved, StoreError};
+use coze_auth_store::{GrantKey, Listener, Saved, StoreError};
 
 use crate::Error;
 use crate::grants::{Held, Store};
 use crate::keys::{JwtKey, JwtKeys, Keys};
-use crate::observer::{Event, EventKind, Observers};
+use crate::observer::{self, Event, EventKind, Observer, Observers};
 use crate::refresh::Refresh;
 use crate::shared::{Ask, Rounds, Shared};
 use crate::signing::Signing;
@@ -242,7 +242,10 @@ impl Source {
     /// [`Error::NothingToShare`] if its tokens are neither of a JWT app nor of a workload.
     pub fn share(&self, store: Store) -> Result<(), Error> {
         let shared_in = self.shared_in().ok_or(Error::NothingToShare)?;
-        *locked(shared_in) = Some(store);
+        *locked(shared_in) = Some(store.clone());
+        for observer in self.observers.all() {
+            self.listen(&store, observer);
+        }
         Ok(())
     }
 
@@ -269,7 +272,49 @@ impl Source {
     /// Tells this observer what happens to its tokens and to those of the sessions that are made of it:
     /// [`observe`](crate::TokenSource::observe).
     pub fn observe(&self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) {
-        self.observers.add(Arc::new(observer));
+        let observer: Observer = Arc::new(observer);
+        self.observers.add(observer.clone());
+        if let Some(store) = self.store() {
+            self.listen(&store, observer);
+        }
+    }
+
+    /// Has this observer told what the store has to tell.
+    fn listen(&self, store: &Store, observer: Observer) {
+        let (Some(notices), Some((client_id, grant_type, _))) = (store.0.notices(), self.of())
+        else {
+            return;
+        };
+        let (client_id, clock) = (client_id.to_owned(), self.clock.clone());
+        let listener: Arc<Listener> = Arc::new(move |notice| {
+            let event = Event {
+                at: clock().unix,
+                client_id: &client_id,
+                grant_type,
+                subject: None,
+                renewal: None,
+                kind: EventKind::Notice(notice),
+            };
+            observer::tell(&observer, &event);
+        });
+        self.observers.keep(listener.clone());
+        notices.listen(&listener);
+    }
+
+    /// Has the observers told what its store has noted meanwhile. Under no lock, of the store's neither.
+    pub(crate) fn tell_notices(&self) {
+        let store = self.store();
+        if let Some(notices) = store.as_ref().and_then(|store| store.0.notices()) {
+            notices.tell();
+        }
+    }
+
+    /// Where its tokens rest, or those of its users, or where other processes find them.
+    fn store(&self) -> Option<Store> {
+        match &self.kind {
+            Kind::Logins { store, .. } | Kind::Stored { store, .. } => Some(store.clone()),
+            Kind::Fixed | Kind::Jwt(_) | Kind::Workload(_) => locked(self.shared_in()?).clone(),
+        }
     }
 
     /// Tells the observers of another, whenever they were added.
@@ -280,8 +325,24 @@ impl Source {
 
     /// Tells what has happened. Under no lock: an observer takes its time.
     pub(crate) fn tell(&self, at: UnixTime, renewal: Option<u64>, kind: EventKind<'_>) {
-        let (client_id, grant_type, subject) = match &self.kind {
-            Kind::Fixed | Kind::Logins { .. } => return,
+        let Some((client_id, grant_type, subject)) = self.of() else {
+            return;
+        };
+        self.observers.tell(|| Event {
+            at,
+            client_id,
+            grant_type,
+            subject,
+            renewal,
+            kind,
+        });
+    }
+
+    /// Of which app its tokens are, by what grant, and whose. None if nothing happens to them.
+    fn of(&self) -> Option<(&str, GrantType, Option<&str>)> {
+        let of = match &self.kind {
+            Kind::Fixed => return None,
+            Kind::Logins { app, .. } => (app.client_id(), GrantType::RefreshToken, None),
             Kind::Jwt(jwt) => (
                 jwt.keys().client_id(),
                 GrantType::Assertion,
@@ -296,14 +357,7 @@ impl Source {
                 Some(key.subject()),
             ),
         };
-        self.observers.tell(|| Event {
-            at,
-            client_id,
-            grant_type,
-            subject,
-            renewal,
-            kind,
-        });
+        Some(of)
     }
 
     /// The token, if it is fresh: a look at a slot that no renewal holds. What is not fresh is asked for.
@@ -390,13 +444,15 @@ impl Source {
             self.shared.restore(grant, before, self.now());
             Ok(())
         };
-        match stored.await {
+        let stored = match stored.await {
             Ok(()) => {
                 login.grant = None;
                 Ok(())
             }
             Err(error) => login.keep(error).map_or(Ok(()), Err),
-        }
+        };
+        self.tell_notices();
+        stored
     }
 
     /// The grant of a login could not be stored. `before` is the login that waited to be stored when it arrived.
@@ -425,6 +481,8 @@ impl Source {
         let mut held = store.0.lock(key, self.patience()).await?;
         held.remove().await?;
         self.shared.clear(before.as_ref());
+        drop(held);
+        self.tell_notices();
         Ok(())
     }
 
@@ -474,6 +532,7 @@ impl Source {
                 };
                 let kept = self.keep(&mut *held, unsaved, false).await;
                 drop(held);
+                self.tell_notices();
                 match kept {
                     Ok((_, stored)) => {
                         if let Some(took) = stored {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coze_auth_core::{SteadyTime, TokenGrant};
-use coze_auth_store::{Doubt, GrantKey, Saved, StoreError};
+use coze_auth_store::{Doubt, GrantKey, Notices, Saved, StoreError};
 
 use crate::driver::Driver;
 use crate::grants::{Grants, Held, Later, Store};
@@ -102,6 +102,10 @@ impl<D: Driver> Grants for TimeLimited<D> {
 
     fn lock_reads(&self) -> bool {
         self.grants.lock_reads()
+    }
+
+    fn notices(&self) -> Option<&Notices> {
+        self.grants.notices()
     }
 }
 

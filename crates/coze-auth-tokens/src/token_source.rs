@@ -305,9 +305,10 @@ impl<D: Driver> TokenSource<D> {
     }
 
     /// Tells `observer` what happens to the tokens of this source, its clones and its sessions, from now on: each renewal,
-    /// when the new token ends, and when the next try of one that failed comes. Further observers are told, too.
+    /// when the new token ends, and when the next try of one that failed comes; and what their store has to tell
+    /// ([`EventKind::Notice`](crate::EventKind::Notice)), also what it has noted before. Further observers are told, too.
     ///
-    /// It is called on the thread or task of what happened, under no lock, of the store's neither, and the result of a
+    /// It is called on the thread or task of what happened, a notice of the store on whichever thread tells it, under no lock, of the store's neither, and the result of a
     /// renewal is handed out before it is told. So one that takes its time holds up the caller or the renewal that it
     /// is told of, and nobody else; hand over to a channel what needs IO. It must not wait for a token of the same source.
     /// What an observer panics with is caught: the renewal goes on, and the observer is told the next event.

@@ -11,7 +11,7 @@ use crate::{Error, Event, EventKind};
 /// | level | what |
 /// |---|---|
 /// | `ERROR` | a renewal that failed or was refused, where the settings are wrong |
-/// | `WARN` | any other, clocks that are apart, and a shared token whose store cannot be used |
+/// | `WARN` | any other, clocks that are apart, a shared token whose store cannot be used, and what a store has to tell |
 /// | `INFO` | a renewal for which somebody has to log in first, a token that the API has refused, a session that was evicted with a fresh token |
 /// | `DEBUG` | all that is as it should be |
 ///
@@ -105,6 +105,7 @@ pub fn trace(event: &Event<'_>) {
                 doubt = field::display(doubt)
             );
         }
+        EventKind::Notice(notice) => log!(WARN, "notice of the store", notice = notice),
         EventKind::ClockSkew(skew) => log!(WARN, "clocks are apart", ahead = skew.as_secs()),
         EventKind::TokenRefused => log!(INFO, "token refused by the API"),
         EventKind::Evicted { was_fresh: true } => log!(INFO, "evicted with a fresh token"),

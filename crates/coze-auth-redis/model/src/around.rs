@@ -1,14 +1,20 @@
 //! What stands around the crate's files that decide, in the place of options, TLS, sealing and the store's own thread.
 
 pub(crate) mod check {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
+    use coze_auth_store::Notices;
 
     use super::options::RedisOptions;
 
     pub struct Finding;
 
-    pub(crate) fn in_background(_: &RedisOptions, _: &Arc<AtomicBool>) {}
+    #[derive(Default)]
+    pub(crate) struct Watch {
+        pub(crate) notices: Notices,
+    }
+
+    impl Watch {
+        pub(crate) fn look(&self, _: &RedisOptions, _: u64) {}
+    }
 }
 
 pub(crate) mod options {

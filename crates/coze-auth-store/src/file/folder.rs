@@ -3,19 +3,16 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::safe;
-use crate::StoreError;
-
-/// More notices than this are not kept.
-const NOTICES: usize = 100;
+use crate::{Notices, StoreError};
 
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     shared: bool,
-    notices: Mutex<Vec<String>>,
+    notices: Notices,
 }
 
 /// What a path says that nobody means.
@@ -62,7 +59,7 @@ impl Folder {
         let folder = Self {
             path: safe::resolved(&whole, shared)?,
             shared,
-            notices: Mutex::default(),
+            notices: Notices::default(),
         };
         folder.check()?;
         Ok(folder)
@@ -77,7 +74,7 @@ impl Folder {
         if !self.shared
             && let Some(notice) = safe::keep_folder(&self.path)?
         {
-            self.note(notice);
+            self.notices.note(notice);
         }
         Ok(())
     }
@@ -101,7 +98,7 @@ impl Folder {
         let (file, metadata) = open().map_err(|cause| failed(doing, path, cause))?;
         safe::judge(path, &metadata)?;
         if let Some(notice) = safe::keep_file(path, &file, &metadata) {
-            self.note(notice);
+            self.notices.note(notice);
         }
         Ok(file)
     }
@@ -117,19 +114,8 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn notices(&self) -> Vec<String> {
-        self.locked().clone()
-    }
-
-    fn note(&self, notice: String) {
-        let mut notices = self.locked();
-        if notices.len() < NOTICES && !notices.contains(&notice) {
-            notices.push(notice);
-        }
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
     }
 }
 
