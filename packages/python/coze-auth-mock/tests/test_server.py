@@ -134,6 +134,35 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @POSIX
+def test_a_fork_while_a_mock_starts_ends(tmp_path, monkeypatch):
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\nsleep 1\nexec "{coze_auth_mock.find_binary()}" "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("COZE_AUTH_MOCK_BIN", str(slow))
+    process = child("""
+import os, threading, time
+import coze_auth_mock
+from coze_auth_mock import _server
+starts = threading.Thread(target=lambda: coze_auth_mock.start().stop())
+starts.start()
+while len(_server._RUNNING) < 2:
+    time.sleep(0.01)
+time.sleep(0.1)  # it waits for the first line
+fork = os.fork()
+if fork == 0:
+    os._exit(0)
+os.waitpid(fork, 0)
+starts.join()
+print('ended', flush=True)
+""")
+    try:
+        said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert said == "ended\n"
+
+
+@POSIX
 def test_ctrl_c_is_for_the_tests_and_not_for_their_mock():
     process = child(f"""
 try:
@@ -271,6 +300,37 @@ def test_the_log_is_kept(monkeypatch):
         request = urllib.request.Request(f"{mock.base_url}/v1/users/me", headers={"Authorization": "Bearer pat_mock_alice"})
         opener.open(request).close()
         assert 'path="/v1/users/me" status=200' in mock.log
+
+
+@POSIX
+def test_a_log_that_is_read_meanwhile_is_whole(monkeypatch):
+    monkeypatch.setenv("RUST_LOG", "info")
+    with coze_auth_mock.start() as mock:
+        done = threading.Event()
+
+        def read():
+            while not done.is_set():
+                mock.log
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(200):
+            answers(f"{mock.base_url}/request-{number:03}")
+        done.set()
+        reader.join()
+    missing = [number for number in range(200) if f"/request-{number:03}" not in mock.log]
+    assert missing == []
+
+
+def test_a_name_of_a_world_is_a_name_whatever_it_holds():
+    with coze_auth_mock.start() as mock:
+        mock.make_world("a")
+        for name in ("a?x=1", "a#b", "a b", "a\nb", "\u4e16\u754c", "../a"):
+            assert mock.remove_world(name) is False
+            with pytest.raises(ControlError) as error:
+                mock.world(name).requests()
+            assert "has ended" not in str(error.value)
+        assert mock.remove_world("a") is True
 
 
 def test_a_control_that_nobody_answers_says_so():

@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Type, Union
+from urllib.parse import quote
 
 from ._control import Control, ca_of
 from ._errors import StartError
@@ -112,6 +113,8 @@ class _Process:
         try:
             self.child: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
+                # Without buffers, whose locks a fork may never get: another thread has them while a mock starts.
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.log,
@@ -144,9 +147,16 @@ class _Process:
 
     def logged(self) -> str:
         if not self.log.closed:
-            self.log.seek(0)
-            self._said = self.log.read().decode(errors="replace")
+            self._said = self._read_log().decode(errors="replace")
         return self._said
+
+    def _read_log(self) -> bytes:
+        if hasattr(os, "pread"):
+            # The place in the file is the mock's as well, which goes on writing there.
+            file = self.log.fileno()
+            return os.pread(file, os.fstat(file).st_size, 0)
+        self.log.seek(0)
+        return self.log.read()
 
     def stop(self) -> None:
         _RUNNING.discard(self)
@@ -210,7 +220,7 @@ class CozeAuthMock(MockWorld):
     def world(self, name: str) -> MockWorld:
         """The world at `/t/{name}`, with apps, tokens, clock, journal, gates and faults of its own. The mock makes it at its first
         request, with the mock's settings."""
-        return MockWorld(self._control.at(f"{self.base_url}/t/{name}"), name)
+        return MockWorld(self._control.at(f"{self.base_url}/t/{quote(name, safe='')}"), name)
 
     def make_world(
         self,
@@ -236,7 +246,7 @@ class CozeAuthMock(MockWorld):
 
     def remove_world(self, name: str) -> bool:
         """Removes the world at `/t/{name}` and ends it. Returns false if there is none."""
-        return self._known("DELETE", f"/worlds/{name}")
+        return self._known("DELETE", f"/worlds/{quote(name, safe='')}")
 
     def stop(self) -> None:
         """Stops the mock, and waits until it has ended. Nothing happens if it has."""

@@ -187,7 +187,7 @@ class Gate(_Placed):
     """A gate, which holds requests to the data plane. As a context manager it opens the gate at the end."""
 
     def __init__(self, control: Control, name: str) -> None:
-        super().__init__(control, f"/gates/{name}")
+        super().__init__(control, f"/gates/{quote(name, safe='')}")
         self.name = name
 
     def arrived(self, n: int, timeout: Seconds = 10.0) -> bool:
