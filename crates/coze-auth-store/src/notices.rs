@@ -32,6 +32,19 @@ const MOST: usize = 100;
 pub struct Notices(Mutex<Kept>);
 
 /// Who is told what a store has to tell: [`Notices::listen`].
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use coze_auth_store::{Listener, Notices};
+///
+/// let listener: Arc<Listener> = Arc::new(|notice| eprintln!("warning: {notice}"));
+/// let notices = Notices::default();
+/// notices.listen(&listener);
+/// assert!(notices.is_heard());
+/// drop(listener);
+/// assert!(!notices.is_heard());
+/// ```
 pub type Listener = dyn Fn(&str) + Send + Sync;
 
 #[derive(Default)]
