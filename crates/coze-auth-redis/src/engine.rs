@@ -164,10 +164,9 @@ impl Engine {
         }
     }
 
-    /// Does not use this connection any more.
-    async fn leave(&self, line: &Line) {
-        let mut slot = self.slot.lock().await;
-        slot.line.take_if(|kept| kept.number == line.number);
+    /// Does not use this connection any more. Waits for nobody: another may be connecting, for as long as that may take.
+    fn leave(&self, line: &Line) {
+        self.signals.lost.fetch_max(line.number, Ordering::AcqRel);
     }
 
     /// Has a step done, which must be safe to repeat.
@@ -191,7 +190,7 @@ impl Engine {
             let answered = (Instant::now() + self.options.answer_within).min(until);
             let Ok(answer) = timeout_at(answered, question.send(&mut connection)).await else {
                 // It may be done later. The connection may be one on which nothing ever arrives again.
-                self.leave(&line).await;
+                self.leave(&line);
                 return Err(Trouble::Slow(self.options.answer_within));
             };
             let error = match answer.and_then(Value::extract_error) {
@@ -205,7 +204,7 @@ impl Engine {
                 Err(error) => Trouble::of(error),
             };
             if error.is_broken() || error.is_wrong_server() {
-                self.leave(&line).await;
+                self.leave(&line);
             } else if !error.is_not_now() {
                 // A right that is missing, say.
                 self.watch.look(&self.options, line.number);

@@ -412,6 +412,36 @@ fn a_slow_server_fails_a_call_in_its_time_and_may_do_it_later() {
 }
 
 #[test]
+fn who_has_no_answer_does_not_wait_for_another_who_connects() {
+    let Some(server) = Server::start(
+        "who_has_no_answer_does_not_wait_for_another_who_connects",
+        &[],
+    ) else {
+        return;
+    };
+    let store = with(options(&server).answer_within(Duration::from_millis(600)));
+    let key = key("alice");
+    login(&store, &key, 1);
+    server.stop();
+    thread::scope(|scope| {
+        let ask = || {
+            let began = Instant::now();
+            (GrantStore::load(&store, &key).is_err(), began.elapsed())
+        };
+        let first = scope.spawn(ask);
+        thread::sleep(Duration::from_millis(300));
+        let second = scope.spawn(ask);
+        assert!(first.join().unwrap().0);
+        // It makes a new connection, which takes three seconds to fail.
+        let third = scope.spawn(ask);
+        let (fails, took) = second.join().unwrap();
+        assert!(fails && took < Duration::from_millis(1500), "{took:?}");
+        server.go_on();
+        assert!(!third.join().unwrap().0);
+    });
+}
+
+#[test]
 fn a_save_is_repeated_after_an_unclear_answer() {
     let Some(server) = Server::start("a_save_is_repeated_after_an_unclear_answer", &[]) else {
         return;
