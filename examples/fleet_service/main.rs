@@ -3,7 +3,7 @@
 //! Without docker, each line in a terminal of its own:
 //!
 //! ```console
-//! $ redis-server --port 6400 --save "" --appendonly yes --appendfsync always
+//! $ redis-server --port 6400 --save "" --appendonly yes --appendfsync always --dir "$(mktemp -d)"
 //! $ cargo run --package coze-auth-mock
 //! ```
 //!

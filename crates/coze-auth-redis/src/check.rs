@@ -508,7 +508,7 @@ impl Looking<'_> {
                 Danger::AppendOnly,
                 "appendonly says `no`",
                 "CONFIG SET appendonly yes first, and then the line `appendonly yes` in its configuration (CONFIG REWRITE): with the \
-                 line alone it comes up empty at the next start",
+                 line alone it comes up empty at the next start. appendfsync has to say `always` then",
             );
         }
         let synced =

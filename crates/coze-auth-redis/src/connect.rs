@@ -503,7 +503,7 @@ impl fmt::Display for ConnectError {
             ),
             Self::Answer { to, .. } => write!(
                 f,
-                "Redis at {to} does not let us in: it may be starting, or too old (RESP3 needs Redis 6 or newer)"
+                "Redis at {to} does not let us in: it may be starting, too old (RESP3 needs Redis 6 or newer), or another program than Redis"
             ),
             Self::Replica { to } => write!(
                 f,

@@ -138,8 +138,8 @@ pub trait LockedGrant: Send {
     }
 
     /// Why the refresh token of the grant may be spent, though it is stored. None if nothing speaks for that, or if the
-    /// store cannot know. It is known when the holder has the lock, and stays the same until it saves; but [`prepare`](Self::prepare) may find it,
-    /// where it has to take the lock anew.
+    /// store cannot know. It is known when the holder has the lock, and stays the same until it saves. Only
+    /// [`prepare`](Self::prepare) may find one, where it has to take the lock anew.
     fn doubt(&self) -> Option<Doubt> {
         None
     }

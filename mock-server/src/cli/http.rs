@@ -17,6 +17,8 @@ use url::Url;
 use super::Failure;
 
 const LIMIT: Duration = Duration::from_secs(3);
+/// The longest wait that a control may be asked for, by `timeout_ms`.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Maximum number of bytes of an answer. A full journal of 2,000 requests has a few megabytes.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
@@ -171,13 +173,24 @@ pub(crate) fn send(
     }
     let plain_host = host.trim_matches(['[', ']']);
     let stream = connect(plain_host, port)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    let waits =
+        method == "GET" && (path.starts_with("/gates/") || path.starts_with("/requests/next"));
+    let limit = if waits { LIMIT + LONGEST_WAIT } else { LIMIT };
+    stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let request = format!("{head}\r\n{body}");
     let answer = match base.scheme() {
-        "http" => exchange(stream, &request)?,
-        _ => exchange(trust.secured(plain_host, stream)?, &request)?,
+        "http" => exchange(stream, &request),
+        _ => exchange(trust.secured(plain_host, stream)?, &request),
     };
+    let answer = answer.map_err(|error| match error.kind() {
+        // Which of them depends on the system.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            let text = format!("no whole answer within {} s", limit.as_secs());
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        }
+        _ => error,
+    })?;
     let parsed = answer.split_once("\r\n\r\n").and_then(|(head, text)| {
         let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         let text = text.to_owned();

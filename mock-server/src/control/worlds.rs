@@ -99,7 +99,9 @@ async fn make(
     if let Some(text) = request.clock {
         let at: Option<Timestamp> = text.parse().ok();
         let ms = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-        let ms = ms.ok_or_else(|| Problem::bad(format!("expected {shape}")))?;
+        let ms = ms.ok_or_else(|| {
+            Problem::bad("clock: expected a time in RFC 3339, such as 2026-01-01T00:00:00Z")
+        })?;
         options.settings.clock = ClockHandle::frozen_at(Duration::from_millis(ms));
     }
     let settings = options.settings();

@@ -149,6 +149,31 @@ fn an_unreachable_mock_is_named_by_its_url() {
     );
 }
 
+/// Longer than the three seconds that any other control has.
+#[test]
+fn a_control_that_waits_is_waited_for() {
+    let (_server, info) = serve(&[]);
+    let url = base_url(&info);
+    let ctl = |path: &str| out(&["ctl", "--url", &url, "call", "GET", path]);
+    let nothing = ctl("/requests/next?timeout_ms=3200");
+    assert!(nothing.starts_with(r#"{"request":null"#), "{nothing}");
+    let gate = r#"{"on":{"endpoint":"token"},"at":"request"}"#;
+    out(&["ctl", "--url", &url, "call", "POST", "/gates/g1", gate]);
+    let nobody = ctl("/gates/g1?arrived=1&timeout_ms=3200");
+    assert!(nobody.contains(r#""reached":false"#), "{nobody}");
+}
+
+#[test]
+fn a_mock_that_is_silent_is_told_in_words() {
+    // Connections are taken by the system, and nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let (status, said) = failure(&["ctl", "--url", &url, "clock"]);
+    assert_eq!(status, 1, "{said}");
+    let why = "does not answer as a mock: no whole answer within 3 s; is it running there?";
+    assert!(said.contains(why), "{said}");
+}
+
 #[test]
 fn faults_worlds_and_expectations_from_a_shell() {
     let (_server, info) = serve(&["--seed", "1"]);

@@ -263,6 +263,12 @@ fn names_that_do_not_fit_are_refused() {
     ] {
         assert_eq!(m.control("/worlds", &body).status, 400, "{body}");
     }
+    let late = m.control("/worlds", &json!({ "name": "w", "clock": "soon" }));
+    let why = late.json["error"].as_str().expect("a reason");
+    assert!(
+        why.starts_with("clock: expected a time in RFC 3339"),
+        "{why}"
+    );
     let nothing: Vec<serde_json::Value> = Vec::new();
     assert_eq!(
         m.get("/_mock/v1/worlds", None).json["worlds"],

@@ -12,7 +12,10 @@ use crate::{GrantKey, Saved};
 #[track_caller]
 fn is_refused(late: &mut Held) {
     let saved = late.try_save(&grant(3));
-    assert_ne!(saved.ok(), Some(Saved::Stored), "the save of a late holder");
+    assert!(
+        !matches!(saved, Ok(Saved::Stored)),
+        "`save` stores for a holder whose lock has ended, where another has changed the grant since its `load`"
+    );
 }
 
 /// A holder whose lock has ended, before which it had loaded, and a handle of the next one. The grant has the number 1 if

@@ -15,12 +15,12 @@ pub(super) fn a_damaged_row_is_an_error_until_a_login(store: &StoreUnderTest) {
     for handle in [&one, &other] {
         assert!(
             handle.try_load(&key).is_err(),
-            "load of what is not a grant"
+            "`load` gives no error for a row that is not a grant"
         );
         let mut held = handle.lock(&key);
         assert!(
             held.try_load().is_err(),
-            "load by a holder of what is not a grant"
+            "`load` of a holder gives no error for a row that is not a grant"
         );
     }
     other.login(&key, 2);

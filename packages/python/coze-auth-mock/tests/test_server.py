@@ -238,7 +238,7 @@ def test_a_configuration_is_a_text_or_a_file(tmp_path):
     for config in (text, file):
         with coze_auth_mock.start(config=config) as mock:
             assert [(app.kind, app.client_id, app.client_secret) for app in mock.apps()] == [("web", "app_web", "sec")]
-            with pytest.raises(LookupError, match="no app of the kind jwt"):
+            with pytest.raises(LookupError, match="no app of the kind jwt; it has web"):
                 mock.app("jwt")
 
 

@@ -278,9 +278,11 @@ class MockWorld:
 
     def app(self, kind: AppKind) -> MockApp:
         """The first app of a kind. A `LookupError` if there is none."""
-        found = next((app for app in self.apps() if app.kind == kind), None)
+        apps = self.apps()
+        found = next((app for app in apps if app.kind == kind), None)
         if found is None:
-            raise LookupError(f"the configuration has no app of the kind {kind}")
+            kinds = ", ".join(sorted({app.kind for app in apps}))
+            raise LookupError(f"the configuration has no app of the kind {kind}; it has {kinds}")
         return found
 
     def console_token(self, kind: TokenKind) -> str:
