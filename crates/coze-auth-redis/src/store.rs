@@ -43,6 +43,7 @@ const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 /// It is a store for sources that block ([`GrantStore`]) and for those that are awaited ([`AsyncGrantStore`], which takes no thread of
 /// theirs while it waits). What it does runs on a thread of its own, with one connection, so a caller that goes away or a runtime that is
 /// shut down leaves nothing half done. Dropping the last clone waits for a quarter of a second at most, for leases that are being given back.
+/// That thread is not there in a process that forks after it used the store, without `exec`: such a process makes a store of its own.
 ///
 /// # Who renews
 ///

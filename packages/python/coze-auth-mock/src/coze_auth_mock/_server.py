@@ -233,12 +233,12 @@ class CozeAuthMock(MockWorld):
         port: Optional[int] = None,
     ) -> MockWorld:
         """Makes a world with settings of its own, and removes an earlier world of that name. `config` is TOML; `clock` a time such
-        as `2026-01-01T00:00:00Z`, at which the clock then stands; `ttl` how long of the machine's time the world is kept unused;
-        `port` 0 gives it a free port of its own."""
+        as `2026-01-01T00:00:00Z`, at which the clock then stands; `ttl` how long of the machine's time the world is kept unused, in
+        whole seconds, so a part counts as one; `port` 0 gives it a free port of its own."""
         given = {"config": config, "seed": seed, "clock": clock, "port": port}
         body: Dict[str, Any] = {"name": name, **{key: value for key, value in given.items() if value is not None}}
         if ttl is not None:
-            body["ttl_s"] = milliseconds(ttl) // 1000
+            body["ttl_s"] = -(-milliseconds(ttl) // 1000)
         made = self._control.send("POST", "/worlds", body)
         world = MockWorld(self._control.at(made["base_url"]), name)
         world._port_url = made.get("port_url")
