@@ -1,7 +1,7 @@
 //! `fleet_service`, started three times behind one Redis.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,27 +24,46 @@ impl Drop for Running {
 
 /// As the sample's first lines start it, on a free port. None where it is not installed.
 fn redis(folder: &Folder) -> Option<(Running, String)> {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = port.local_addr().expect("an address").port().to_string();
-    let started = Command::new("redis-server")
-        .args(["--port", &port, "--save", "", "--appendonly", "yes"])
-        .args(["--appendfsync", "always"])
-        .current_dir(&folder.0)
-        .stdout(Stdio::null())
-        .spawn();
-    let Ok(started) = started else {
-        let why = "redis-server is not installed (apt-get install redis-server)";
-        assert!(std::env::var_os("CI").is_none(), "{why}");
-        let _ = writeln!(std::io::stderr(), "skipped: a fleet of the sample: {why}");
-        return None;
-    };
-    let started = Running(started);
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "redis-server does not listen");
-        std::thread::sleep(Duration::from_millis(5));
+    // A port is free when it is looked for, and may be somebody else's when the server asks for it: then it ends.
+    for _ in 0..20 {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port().to_string();
+        drop(free);
+        let started = Command::new("redis-server")
+            .args(["--port", &port, "--save", "", "--appendonly", "yes"])
+            .args(["--appendfsync", "always"])
+            .current_dir(&folder.0)
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(started) = started else {
+            let why = "redis-server is not installed (apt-get install redis-server)";
+            assert!(std::env::var_os("CI").is_none(), "{why}");
+            let _ = writeln!(std::io::stderr(), "skipped: a fleet of the sample: {why}");
+            return None;
+        };
+        let mut started = Running(started);
+        let begun = Instant::now();
+        while started.0.try_wait().expect("a child").is_none() {
+            if answers(&port) {
+                return Some((started, format!("redis://127.0.0.1:{port}/")));
+            }
+            assert!(begun.elapsed() < PATIENCE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
-    Some((started, format!("redis://127.0.0.1:{port}/")))
+    panic!("no redis-server after twenty ports");
+}
+
+/// Whether a Redis does, and not somebody else who has the port.
+fn answers(port: &str) -> bool {
+    let Ok(mut socket) = TcpStream::connect(format!("127.0.0.1:{port}")) else {
+        return false;
+    };
+    let mut answer = [0; 5];
+    let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+    socket.write_all(b"PING\r\n").is_ok()
+        && socket.read_exact(&mut answer).is_ok()
+        && answer == *b"+PONG"
 }
 
 #[test]
