@@ -211,7 +211,7 @@ REDIS_FAULTS = [
         [
             (
                 f"{REDIS}/scripts.rs",
-                "if tonumber(h[1] or '0') > tonumber(ARGV[2]) then return {'superseded'} end",
+                "if num(h[1]) > tonumber(ARGV[2]) then return {'superseded'} end",
                 "",
             ),
             (MIRROR, 'if hash.number("r") > number(replaces) {', 'if hash.number("r") > number(replaces) + u64::MAX / 2 {'),
@@ -285,8 +285,8 @@ REDIS_FAULTS = [
         [
             (
                 f"{REDIS}/scripts.rs",
-                "f = text(math.max(tonumber(f) + 1, tonumber(r) + 1, tonumber(ARGV[3]) + 1, now))",
-                "f = text(tonumber(f) + 1)",
+                "f = math.max(f + 1, num(r) + 1, tonumber(ARGV[3]) + 1, now)",
+                "f = f + 1",
             ),
             (
                 MIRROR,
