@@ -73,6 +73,8 @@ const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 ///
 /// What no store can do: the token endpoint knows nothing of leases. Two holders, after a leap of the clock or a failover, can both spend one
 /// refresh token, and a holder that dies between the endpoint's answer and the save takes the new one with it. Then a person has to log in again.
+/// Where the server goes back while a holder whose lease is over is about to save a login, another process may write back the earlier grant
+/// that it has seen.
 ///
 /// ```
 /// use coze_auth_redis::RedisStore;

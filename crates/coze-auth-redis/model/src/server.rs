@@ -73,6 +73,8 @@ pub(crate) struct Server {
 #[derive(Default)]
 pub(crate) struct Watched {
     pub(crate) steps: u64,
+    /// What a holder saved whose lease was over, or was of a server that has gone back since.
+    saved_late: Option<u64>,
     /// Who was told that it has the lease, and until when by a clock that does not leap.
     told: BTreeMap<String, Instant>,
     /// The fence of the lease that stands, and its holder.
@@ -205,6 +207,11 @@ impl Server {
         let told = &done.answer[..done.answer.len().min(4)];
         self.note(format!("{script:?} of {short}: {told:?}"));
         let now = Instant::now();
+        let holds = self
+            .watched
+            .told
+            .get(holder)
+            .is_some_and(|until| *until > now);
         match (script, word) {
             (Script::Lock, "taken") | (Script::Extend, "extended") => {
                 let other = self
@@ -248,7 +255,14 @@ impl Server {
             old.as_deref().map(generation),
             new.as_deref().map(generation),
         );
-        if old != new && new < old {
+        if let (Script::Save, "saved") = (script, word) {
+            self.watched.saved_late = new.filter(|_| !holds);
+        }
+        // A process that has seen a higher revision cannot know of it (`RedisStore`, "What no store can do").
+        let is_over_late = matches!(script, Script::Restore) && old == self.watched.saved_late;
+        if is_over_late {
+            self.watched.saved = self.watched.saved.min(new.unwrap_or(0));
+        } else if old != new && new < old {
             self.wrong(format!("{script:?} put {new:?} in the place of {old:?}"));
         }
         if new.unwrap_or(0) < self.watched.saved {
