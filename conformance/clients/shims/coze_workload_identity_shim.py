@@ -18,7 +18,6 @@ ABOUT = {
     "version": version(NAME),
     "language": "python",
     "runtime": platform.python_version(),
-    "homepage": "https://pypi.org/project/coze-workload-identity",
     "caps": (
         "workload workload.lane workload.integration workload.project_env provider.workload provider.parallel timeout documented https clock logs end"
     ).split(),
