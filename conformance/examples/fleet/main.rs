@@ -9,6 +9,8 @@ mod account;
 #[path = "../../tests/subjects/clocks.rs"]
 mod clocks;
 mod death;
+#[allow(dead_code)] // the kills shuffle
+#[path = "../../tests/common/dice.rs"]
 mod dice;
 mod lives;
 mod process;

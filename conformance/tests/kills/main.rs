@@ -4,6 +4,8 @@
 
 #[path = "../subjects/clocks.rs"]
 mod clocks;
+#[path = "../common/dice.rs"]
+mod dice;
 mod fixture;
 mod judge;
 mod moments;
@@ -15,9 +17,10 @@ mod worker;
 
 use std::io::Write as _;
 
+use crate::dice::Dice;
 use crate::fixture::Fixture;
 use crate::judge::Outcome;
-use crate::moments::{Dice, Moment};
+use crate::moments::Moment;
 
 /// How many kills of each kind.
 const MOMENTS: [(Moment, usize); 4] = [

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use coze_auth_mock::{At, Gate};
 
+use crate::dice::Dice;
 use crate::fixture::{Fixture, PATIENCE};
 use crate::process::Word;
 
@@ -142,34 +143,5 @@ fn kill_anywhere(
         readable,
         last_words,
         survivor,
-    }
-}
-
-/// Numbers that are the same in every run (SplitMix64).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// At least 0 and below 1.
-    fn fraction(&mut self) -> f64 {
-        f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
-        for last in (1..all.len()).rev() {
-            let other = self.next() % (last as u64 + 1);
-            all.swap(last, other as usize);
-        }
     }
 }
