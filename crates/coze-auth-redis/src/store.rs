@@ -468,6 +468,13 @@ impl Lease {
         self.shared.engine.options.lease
     }
 
+    /// The highest revision of this grant that this process has seen.
+    fn known_revision(&self) -> u64 {
+        let seen = locked(&self.shared.seen);
+        let known = seen.get(&self.place.id, self.shared.now());
+        known.map_or(0, |known| known.revision)
+    }
+
     async fn ask(&self, take_over: Option<u64>) -> Result<Locked, StoreError> {
         let known = locked(&self.shared.seen).fence(&self.place.id);
         let step = self
@@ -630,11 +637,7 @@ impl Lease {
 
     async fn save(self: Arc<Self>, grant: TokenGrant) -> Result<Saved, StoreError> {
         let _turn = self.turn.lock().await;
-        let known = {
-            let seen = locked(&self.shared.seen);
-            let known = seen.get(&self.place.id, self.shared.now());
-            known.map_or(0, |known| known.revision)
-        };
+        let known = self.known_revision();
         let (replaces, revision, number) = {
             let mut state = self.state();
             if let Some(error) = &state.refused {
@@ -695,12 +698,7 @@ impl Lease {
 
     async fn remove(self: Arc<Self>) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        let known = {
-            let seen = locked(&self.shared.seen);
-            let known = seen.get(&self.place.id, self.shared.now());
-            known.map_or(0, |known| known.revision)
-        };
-        let mut known = known.max(self.state().holder.revision);
+        let mut known = self.known_revision().max(self.state().holder.revision);
         let life = self.shared.engine.options.keep_for;
         let said = loop {
             let said = self.said(self.place.remove(known, life)).await?;
