@@ -78,6 +78,10 @@ env *args:
 living-with *args:
     python3 conformance/released-sdks/living-with/run.py {{ args }}
 
+# Released OAuth libraries as they are, by the recipes of docs/oauth-libraries.md, and through `coze-auth bridge`: a table. `just bridge --quick` runs CI's, `--only TEXT` those with this text in their name; UPDATE=1 writes conformance/oauth-libraries/outcomes.md.
+bridge *args:
+    python3 conformance/oauth-libraries/run.py {{ args }}
+
 # The wheels of the mock and of the command, for this platform: sizes, oldest glibc, tests on each Python that is here, a sample project in a clean environment, the speed of a start and of a world. `just wheel --quick` tests a wheel of the debug binary.
 wheel *args:
     python3 packages/python/wheel.py {{ args }}

@@ -30,6 +30,13 @@ def without_proxy(**more):
     return {**kept, **more}
 
 
+def page_files(page, language):
+    """The files of a page in a language: each block that names its file in its first line, byte for byte, by that name."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M)
+    named = [(re.match(r"(?://|#) ([\w-]+\.\w+)", text), text) for text in blocks]
+    return {name[1]: text for name, text in named if name}
+
+
 def install(folder, inputs, *commands, env=None, tools=""):
     """Runs the commands unless the folder was filled from the same inputs before. Says so on standard error."""
     stamp = folder / "installed-from"

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "docs" / "official-sdks.md"
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "mock-server" / "tests" / "sdks")]
 import install  # noqa: E402
-from install import TARGET, WORKSPACE, Missing, Trouble, without_proxy  # noqa: E402
+from install import TARGET, WORKSPACE, Missing, Trouble, page_files, without_proxy  # noqa: E402
 from running_mock import find_mock, running_mock  # noqa: E402
 
 BUILT = TARGET / "living-with"
@@ -47,16 +47,10 @@ class Broken(Exception):
 # --- the page's files, and a program for each language -------------------------------------------------
 
 
-def files(language):
-    """The page's files in a language: each block, byte for byte, by the name in its first line."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
-    return {re.match(r"(?://|#) ([\w-]+\.\w+)", text)[1]: text for text in blocks}
-
-
 def written(folder, language, driver):
     """The page's files and the driver; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {**files(language), driver: (HERE / driver).read_text(encoding="utf-8")}
+    texts = {**page_files(PAGE, language), driver: (HERE / driver).read_text(encoding="utf-8")}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in sorted(texts)]

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Released OAuth libraries with Coze: as they are, by the recipes of docs/oauth-libraries.md, and through `coze-auth bridge`. A table, held against outcomes.md. See README.md."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "released-sdks"), str(HERE.parents[1] / "mock-server" / "tests" / "sdks")]
+import install  # noqa: E402
+from install import EXE, TARGET, WORKSPACE, Missing, Trouble, page_files, without_proxy  # noqa: E402
+from running_mock import find_mock, running_mock  # noqa: E402
+
+PAGE = WORKSPACE / "docs" / "oauth-libraries.md"
+OUTCOMES = HERE / "outcomes.md"
+BUILT = TARGET / "oauth-libraries"
+AS_IT_IS, RECIPE, BRIDGE = HOWS = ["as it is", "by recipe", "bridge"]
+CELLS = ["login", "profile", "refresh once", "refresh twice", "refusal's words"]
+REDIRECT = "http://localhost:8080/callback"
+LIFE = 900  # of an access token, in seconds (protocol §3.4)
+WORDS = "the code was used already, said in 4711 words"
+AT_ONCE = 2
+
+# --- the libraries ---------------------------------------------------------------------------------------
+
+
+def written(folder, language, *own):
+    """The page's files in a language, and these of this folder, where a program can find them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in page_files(PAGE, language).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name in own:
+        shutil.copy(HERE / name, folder)
+    return folder
+
+
+def python(driver, *packages):
+    """What starts a driver in Python, in an environment of its own with these packages."""
+
+    def command():
+        folder = BUILT / Path(driver).stem / "venv"
+        interpreter = folder / ("Scripts" if os.name == "nt" else "bin") / f"python{EXE}"
+        pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "-q", "time-machine==3.6.0", *packages]
+        install.install(folder, [], [sys.executable, "-m", "venv", str(folder)], pip, tools=packages)
+        return [str(interpreter), "-B", str(written(folder.parent, "python", "driver.py", driver) / driver)]
+
+    return command
+
+
+# Its name and version, what gives the command that starts its driver, and whether CI runs it.
+Library = namedtuple("Library", "name version command is_quick")
+LIBRARIES = [
+    Library("Authlib", "1.9.10", python("authlib_driver.py", "Authlib==1.9.10", "requests==2.34.2"), True),
+]
+
+
+class Driver:
+    """A running driver: a line of JSON is asked, a line is answered (README.md)."""
+
+    def __init__(self, command):
+        self._log = tempfile.TemporaryFile()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
+        self._process = subprocess.Popen(command, **pipes, text=True, env=without_proxy(NO_PROXY="*"))
+
+    def ask(self, do, **given):
+        alarm = threading.Timer(60, self._process.kill)
+        alarm.start()
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **given}) + "\n")
+            self._process.stdin.flush()
+            said = self._process.stdout.readline()
+        finally:
+            alarm.cancel()
+        if not said:
+            self._log.seek(0)
+            raise Trouble(f"the driver ended at {do}:\n{self._log.read().decode(errors='replace')[-2000:]}")
+        return json.loads(said)
+
+    def end(self):
+        self._process.kill()
+        self._process.wait()
+
+
+# --- the mock, and the bridge before it ------------------------------------------------------------------
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay)
+
+
+def call(url, body=None, method=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
+    with DIRECT.open(request, timeout=30) as reply:
+        return json.loads(reply.read() or "null")
+
+
+class World:
+    """A world of the mock at the root of a port of its own, since a base has no path everywhere."""
+
+    def __init__(self, mock, name):
+        self.base = call(f"{mock}/_mock/v1/worlds", {"name": name, "port": 0})["port_url"]
+        app = next(app for app in self.control("/info")["apps"] if app["kind"] == "web")
+        self.client = {"client_id": app["client_id"], "client_secret": app["client_secret"]}
+
+    def control(self, path, body=None, method=None):
+        return call(f"{self.base}/_mock/v1{path}", body, method)
+
+    def token_requests(self, grant):
+        """Oldest first."""
+        found = self.control(f"/requests?endpoint=token&grant={grant}")["requests"]
+        return sorted(found, key=lambda entry: entry["seq"])
+
+    def last_rule(self):
+        """The rule by which the last token request was refused."""
+        found = sorted(self.control("/requests?endpoint=token")["requests"], key=lambda entry: entry["seq"])
+        return found and found[-1]["outcome"].get("rule")
+
+    def direct(self):
+        """What a library is told of Coze."""
+        oauth = f"{self.base}/api/permission/oauth2"
+        return {"issuer": self.base, "authorize": f"{oauth}/authorize", "token": f"{oauth}/token", "profile": f"{self.base}/v1/users/me"}
+
+    def approve(self, url):
+        """What a browser does with the link of a login: the redirect back to the program."""
+        if not url.startswith(f"{self.base}/"):
+            try:
+                with DIRECT.open(url, timeout=30) as reply:
+                    raise Trouble(f"the link of a login does not lead on: {reply.status}")
+            except urllib.error.HTTPError as reply:
+                with reply:
+                    if reply.code not in (302, 303):
+                        raise Trouble(f"the link of a login does not lead on: {reply.code} {reply.read()[:500]}")
+                    url = reply.headers["location"]
+        return self.control("/authorize", {"url": url, "action": "approve"})["redirect"]
+
+
+# --- the cells -------------------------------------------------------------------------------------------
+
+
+def type_of(said):
+    return said.get("type", "error")
+
+
+def cells(driver, world, how, told):
+    """The five outcomes of a library, each `pass` or why not."""
+    begin = {"how": how, **told, **world.client, "redirect_uri": REDIRECT}
+
+    def login():
+        began = driver.ask("begin", **begin)
+        return driver.ask("callback", url=world.approve(began["url"])) if "url" in began else began
+
+    outcomes = {}
+    said = login()
+    granted = [entry for entry in world.token_requests("authorization_code") if entry["outcome"]["status"] == 200]
+    if said.get("token") and len(granted) == 1:
+        outcomes["login"] = "pass"
+        outcomes.update(after_login(driver, world))
+    else:
+        rule = world.last_rule()
+        outcomes["login"] = f"refused: {rule}" if rule else f"fails: {type_of(said)}"
+    refusal = json.dumps({"error_code": "invalid_grant", "error_message": WORDS, "error": "invalid_grant"})
+    fault = {"kind": "status", "status": 400, "body": refusal}
+    world.control("/faults", {"on": {"endpoint": "token"}, "fault": fault})
+    said = login()
+    if said.get("token"):
+        outcomes["refusal's words"] = "taken for a token"
+    else:
+        outcomes["refusal's words"] = "pass" if WORDS in said["error"] else "lost"
+    return [outcomes.get(cell, "no login") for cell in CELLS]
+
+
+def after_login(driver, world):
+    said = driver.ask("profile")
+    yield "profile", "pass" if said.get("name") == "alice" else f"fails: {type_of(said)}"
+    now = 0
+
+    def after(seconds):
+        """So much later a call of the API, as a program makes it: how it went, and how many renewals there were."""
+        nonlocal now
+        now += seconds
+        world.control("/clock", {"advance_ms": seconds * 1000})
+        driver.ask("clock", seconds=now)
+        said = driver.ask("profile")
+        return said, [entry["outcome"] for entry in world.token_requests("refresh_token")]
+
+    for times, cell in [(1, "refresh once"), (2, "refresh twice")]:
+        # The end has not come: nothing is to be renewed.
+        said, renewals = after(LIFE - 300)
+        if len(renewals) != times - 1:
+            yield cell, "before the end"
+            continue
+        said, renewals = after(301)
+        if len(renewals) < times:
+            yield cell, "none"
+        elif len(renewals) > times:
+            yield cell, "too many"
+        elif renewals[-1]["status"] != 200:
+            yield cell, f"refused: {renewals[-1].get('rule')}"
+        else:
+            yield cell, "pass" if said.get("name") == "alice" else f"fails: {type_of(said)}"
+
+
+# --- the run ---------------------------------------------------------------------------------------------
+
+
+def table(rows):
+    heads = ["library", "how", *CELLS]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def held():
+    """The rows of outcomes.md by library and how."""
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in OUTCOMES.read_text(encoding="utf-8").splitlines()[2:]]
+    return {(row[0], row[1]): row for row in rows}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
+    parser.add_argument("--quick", action="store_true", help="only the libraries that CI runs")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only libraries whose name has this text")
+    given = parser.parse_args()
+    chosen = [one for one in LIBRARIES if given.only.lower() in one.name.lower() and (one.is_quick or not given.quick)]
+    hows = [AS_IT_IS, RECIPE]
+    began = time.monotonic()
+    skipped, found = [], {}
+    try:
+        BUILT.mkdir(parents=True, exist_ok=True)
+        mock = find_mock(given.mock)
+        ready = {}
+        for library in chosen:
+            try:
+                ready[library] = library.command()
+            except Missing as why:
+                skipped.append(f"{library.name}: {why}")
+        installed = time.monotonic()
+        with running_mock(mock) as line:
+            info = json.loads(line)
+
+            def run(job):
+                library, how = job
+                world = World(info["base_url"], re.sub(r"\W", "", f"{library.name}{how}"))
+                driver = Driver(ready[library])
+                try:
+                    return [f"{library.name} {library.version}", how, *cells(driver, world, how, world.direct())]
+                except Trouble as why:
+                    raise Trouble(f"{library.name}, {how}: {why}") from None
+                finally:
+                    driver.end()
+
+            jobs = [(library, how) for library in ready for how in hows]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                for row in pool.map(run, jobs):
+                    found[row[0], row[1]] = row
+    except (Trouble, OSError) as why:
+        print(f"no verdict: {why}", file=sys.stderr)
+        return 2
+    before = held() if OUTCOMES.exists() else {}
+    if os.environ.get("UPDATE"):
+        order = [(f"{library.name} {library.version}", how) for library in LIBRARIES for how in HOWS]
+        before = {key: {**before, **found}[key] for key in order if key in before or key in found}
+        OUTCOMES.write_text(table(before.values()), encoding="utf-8")
+    print(table(found.values()))
+    changed = 0
+    for key, row in found.items():
+        if row != before.get(key):
+            changed += 1
+            print(f"not as in outcomes.md:\n  held  {before.get(key)}\n  found {row}")
+    for (name, how), row in found.items():
+        if how == BRIDGE and set(row[2:]) != {"pass"}:
+            changed += 1
+            print(f"{name} does not pass through the bridge")
+    print(*(f"skipped: {why}" for why in skipped), sep="\n")
+    print(f"{len(found)} rows, {changed} of them wrong; {installed - began:.0f} s to install, {time.monotonic() - installed:.0f} s to run")
+    # CI skips nothing.
+    return 1 if changed or not found or (skipped and os.environ.get("CI")) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
