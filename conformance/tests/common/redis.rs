@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
@@ -15,6 +15,8 @@ const START: Duration = Duration::from_secs(30);
 /// What every row and every fleet has, unless it is about that. By `appendfsync everysec` a write that was answered waits in memory while an
 /// earlier one is synced, and `kill -9` loses it (seen on a busy disk).
 pub(crate) const DURABLE: [&str; 3] = ["appendonly yes", "appendfsync always", "save \"\""];
+/// The source of the library that moves a server's wall clock, in the workspace.
+const CLOCK: &str = "../crates/coze-auth-redis/tests/server/clock.c";
 
 pub(crate) struct Redis {
     program: &'static str,
@@ -22,6 +24,8 @@ pub(crate) struct Redis {
     port: u16,
     settings: Vec<String>,
     process: Option<Child>,
+    /// The library that moves its wall clock.
+    clock: Option<PathBuf>,
 }
 
 /// Why there is no Redis here. Where `CI` is set, that is a failure.
@@ -62,6 +66,7 @@ impl Redis {
             port: 0,
             settings: settings.iter().map(|line| (*line).to_owned()).collect(),
             process: None,
+            clock: None,
         };
         // The port is free when it is looked for; somebody else may take it before the server does.
         for _ in 0..20 {
@@ -71,6 +76,32 @@ impl Redis {
             }
         }
         panic!("no server after twenty ports: {}", server.log());
+    }
+
+    /// Starts one whose wall clock [`move_clock`](Self::move_clock) moves. None where that is not possible.
+    pub(crate) fn start_with_clock(settings: &[&str]) -> Option<Self> {
+        if !cfg!(target_os = "linux") {
+            return None;
+        }
+        let mut server = Self::start(settings);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(CLOCK);
+        let library = server.folder.join("clock.so");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .arg("-ldl")
+            .status();
+        if !built.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        server.clock = Some(library);
+        server.restart();
+        Some(server)
+    }
+
+    /// Moves its wall clock to so many seconds from ours. The steady one stays.
+    pub(crate) fn move_clock(&self, seconds: i64) {
+        fs::write(self.folder.join("clock"), seconds.to_string()).expect("a file");
     }
 
     /// Starts the process. False: it ended, as when its port is taken.
@@ -93,6 +124,8 @@ impl Redis {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .envs(self.clock.iter().map(|library| ("LD_PRELOAD", library)))
+            .env("CLOCK_FILE", self.folder.join("clock"))
             .spawn()
             .expect("it runs");
         let began = Instant::now();
@@ -131,7 +164,7 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    pub(crate) fn folder(&self) -> &std::path::Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -162,16 +195,23 @@ impl Redis {
 
     /// What it answers to a command, as text: a line each. `-` begins an error.
     pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("it listens");
-        socket.set_read_timeout(Some(START)).expect("a time");
         let mut sent = format!("*{}\r\n", command.len());
         for part in command {
             sent += &format!("${}\r\n{part}\r\n", part.len());
         }
-        socket.write_all(sent.as_bytes()).expect("it reads");
-        let mut lines = Vec::new();
-        read_answer(&mut socket, &mut lines);
-        lines
+        // A server that becomes a replica closes its connections.
+        for _ in 0..5 {
+            let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+            let mut socket = connected.expect("it listens");
+            socket.set_read_timeout(Some(START)).expect("a time");
+            let is_sent = socket.write_all(sent.as_bytes()).is_ok();
+            if is_sent && socket.peek(&mut [0]).is_ok_and(|length| length > 0) {
+                let mut lines = Vec::new();
+                read_answer(&mut socket, &mut lines);
+                return lines;
+            }
+        }
+        panic!("{command:?}: no answer; {}", self.log());
     }
 
     /// The one line that it answers to a command.

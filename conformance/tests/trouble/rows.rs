@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coze_auth_redis::RedisOptions;
 
-use crate::redis::Redis;
+use crate::redis::{DURABLE, Redis};
 use crate::scene::{LEASE, LIMIT, PATIENCE, Process, Said, Scene};
 
 /// What the callers saw: with a valid token; without one, while a good one is stored; when it has ended; afterwards.
@@ -14,6 +14,9 @@ type Row = [String; 4];
 
 /// What the trouble is, and who makes it.
 type Trouble = (&'static str, fn() -> Row);
+
+/// A row that cannot be made here.
+pub(crate) const NOT_HERE: Row = [const { String::new() }; 4];
 
 pub(crate) const ALL: &[Trouble] = &[
     ("Redis is away when a process starts", away_at_start),
@@ -42,6 +45,15 @@ pub(crate) const ALL: &[Trouble] = &[
     ("a right is taken away", right_taken_away),
     ("Redis is restored from an older copy", restored),
     ("Redis starts empty", started_empty),
+    ("the clock of Redis leaps an hour forward", clock_forward),
+    (
+        "the clock of Redis leaps an hour forward while a process renews",
+        clock_forward_in_a_renewal,
+    ),
+    (
+        "the clock of Redis leaps an hour back, and a process has died with the lease",
+        clock_back,
+    ),
     (
         "a process dies with the lease, before the endpoint has acted",
         died_before,
@@ -70,12 +82,12 @@ fn durable() -> Redis {
 }
 
 /// A valid token is served without Redis.
-pub(crate) fn assert_served(said: &Said, when: &str) {
+fn assert_served(said: &Said, when: &str) {
     said.assert_token(when);
     assert!(said.took < AT_ONCE, "{when}: {:?}", said.took);
 }
 
-pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "it never is: {what}");
@@ -432,7 +444,117 @@ fn evicted() -> Row {
     })
 }
 
-pub(crate) fn dead_holder(redis: &Redis, scene: &Scene) {
+/// The error of one who knows of the mark, without the time that is in it.
+fn since_when(said: &Said) -> String {
+    let text = said.text();
+    let (before, rest) = text.split_once(" at ").expect("since when");
+    let (_, rest) = rest.split_once(' ').expect("a time");
+    format!("{before} at … {rest}")
+}
+
+const HOUR: i64 = 3_600;
+
+/// Its clock is so far from ours.
+fn leap(redis: &Redis, seconds: i64) {
+    redis.move_clock(seconds);
+    let unix = || {
+        let ours = SystemTime::now().duration_since(UNIX_EPOCH);
+        ours.expect("after 1970").as_secs().cast_signed()
+    };
+    // A server reads its clock once a round.
+    until("it has leapt", || {
+        let theirs: i64 = redis.ask(&["TIME"])[0].parse().expect("a number");
+        (theirs - unix() - seconds).abs() < 20
+    });
+}
+
+fn clock_forward() -> Row {
+    let Some(redis) = Redis::start_with_clock(&DURABLE) else {
+        return NOT_HERE;
+    };
+    let scene = Scene::new(&redis);
+    let warm = scene.log_in();
+    leap(&redis, HOUR);
+    assert_served(&warm.token(), "with a valid token");
+    let newcomer = scene.process().token();
+    newcomer.assert_token("keys are kept for days, so an hour takes none");
+    scene.life_passes();
+    let ended = warm.token();
+    ended.assert_token("when it has ended");
+    let after = renewed_by(&scene, &warm);
+    scene.assert_refreshes(1, 0, "one");
+    [
+        SERVED.to_owned(),
+        newcomer.text(),
+        ended.text(),
+        format!("{after}; one refresh"),
+    ]
+}
+
+fn clock_forward_in_a_renewal() -> Row {
+    let Some(redis) = Redis::start_with_clock(&DURABLE) else {
+        return NOT_HERE;
+    };
+    let scene = Scene::new(&redis);
+    let warm = scene.log_in();
+    let other = scene.process();
+    other.token().assert_token("it is stored");
+    scene.life_passes();
+    let held = scene.hold_one_answer();
+    let renewal = thread::spawn({
+        let warm = warm.clone();
+        move || warm.token()
+    });
+    until("a request", || held.fired() == 1);
+    leap(&redis, HOUR);
+    let second = other.token();
+    let error = second.result.as_ref().expect_err("its token is spent");
+    assert!(error.needs_login(), "{error}");
+    scene.assert_refreshes(1, 1, "it is tried once");
+    held.remove();
+    let renewal = renewal.join().expect("a call");
+    renewal.assert_token("it was first, and stores what it was given");
+    let after = renewed_by(&scene, &other);
+    scene.assert_refreshes(1, 1, "nobody has to log in");
+    [
+        NONE.to_owned(),
+        NONE.to_owned(),
+        format!("the first: a token; another: {}", since_when(&second)),
+        format!("{after}, for both: the first has stored it, and nobody has to log in"),
+    ]
+}
+
+fn clock_back() -> Row {
+    let Some(redis) = Redis::start_with_clock(&DURABLE) else {
+        return NOT_HERE;
+    };
+    let scene = Scene::new(&redis);
+    let warm = scene.log_in();
+    dead_holder(&redis, &scene);
+    leap(&redis, -HOUR);
+    assert_served(&warm.token(), "with a valid token");
+    let newcomer = scene.process().token();
+    newcomer.assert_token("what is stored is good");
+    scene.life_passes();
+    let ended = warm.token();
+    ended.assert_token("the lease has an hour left by the server, and is over by our own clock");
+    assert!(ended.took < LEASE + LIMIT, "{:?}", ended.took);
+    assert!(
+        ended.took > LEASE / 2,
+        "it has waited for it: {:?}",
+        ended.took
+    );
+    let after = renewed_by(&scene, &warm);
+    scene.assert_refreshes(1, 0, "one");
+    [
+        SERVED.to_owned(),
+        newcomer.text(),
+        "a token, after a lease by its own clock (10 s at most)".to_owned(),
+        format!("{after}; one refresh"),
+    ]
+}
+
+fn dead_holder(redis: &Redis, scene: &Scene) {
     let time = redis.ask(&["TIME"]);
     let [secs, micros] = [0, 1].map(|at: usize| time[at].parse::<u128>().expect("a number"));
     let now = secs * 1_000 + micros / 1_000;
@@ -475,9 +597,6 @@ fn died_after() -> Row {
     let ended = warm.token();
     let error = ended.result.as_ref().expect_err("its token is spent");
     assert!(error.needs_login(), "{error}");
-    let text = ended.text();
-    let (before, rest) = text.split_once(" at ").expect("since when");
-    let (_, rest) = rest.split_once(' ').expect("a number");
     scene.assert_refreshes(1, 1, "it is tried once");
     scene.pause_passes();
     warm.token().assert_error("", "again");
@@ -488,7 +607,7 @@ fn died_after() -> Row {
     [
         SERVED.to_owned(),
         NONE.to_owned(),
-        format!("{before} at … {rest}"),
+        since_when(&ended),
         "a token after a login".to_owned(),
     ]
 }

@@ -7,7 +7,7 @@ use coze_auth_core::authorize::{Callback, RedirectUri};
 use coze_auth_core::config::Environment;
 use coze_auth_core::pkce::PkceApp;
 use coze_auth_core::{AccessToken, Entropy, Region};
-use coze_auth_mock::{At, CozeAuthMock, Gate, On};
+use coze_auth_mock::{At, CozeAuthMock, Fault, FaultHandle, Gate, On};
 use coze_auth_redis::{RedisOptions, RedisStore};
 use coze_auth_store::{GrantKey, GrantStore as _};
 use coze_auth_tokens::Error;
@@ -181,6 +181,12 @@ impl Scene {
     pub(crate) fn hold_the_answer(&self) -> Gate {
         self.mock
             .gate("refresh", On::grant("refresh_token"), At::Answer)
+    }
+
+    /// One refresh, the next, is answered when this is removed.
+    pub(crate) fn hold_one_answer(&self) -> FaultHandle {
+        let hold = Fault::hold().at(At::Answer).times(1);
+        self.mock.fault(On::grant("refresh_token"), hold)
     }
 
     /// Refreshes that were granted, and those that were refused.

@@ -26,25 +26,8 @@ pub(crate) struct Server {
     clock: Option<PathBuf>,
 }
 
-/// Moves the wall clock by the seconds that a file has. (libfaketime clashes with the allocator of Debian's server.)
-const CLOCK: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/time.h>
-int gettimeofday(struct timeval *restrict tv, void *restrict tz) {
-  static int (*real)(struct timeval *, void *);
-  const char *name = getenv("CLOCK_FILE");
-  FILE *file = name ? fopen(name, "r") : NULL;
-  long seconds = 0;
-  if (file) { if (fscanf(file, "%ld", &seconds) != 1) seconds = 0; fclose(file); }
-  if (!real) real = dlsym(RTLD_NEXT, "gettimeofday");
-  int result = real(tv, tz);
-  if (tv) tv->tv_sec += seconds;
-  return result;
-}
-"#;
+/// The source of the library that moves a server's wall clock.
+const CLOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server/clock.c");
 
 /// The end of the test's function where `redis-server` is missing: a test says so, and is skipped by name. With `CI` set it fails.
 ///
@@ -118,14 +101,11 @@ impl Server {
     /// possible: the test is skipped.
     pub(crate) fn start_with_clock(test: &str, settings: &[&str]) -> Option<Self> {
         let mut server = Self::start(test, settings)?;
-        let (source, library) = (
-            server.folder.join("clock.c"),
-            server.folder.join("clock.so"),
-        );
-        fs::write(&source, CLOCK).expect("a file");
+        let library = server.folder.join("clock.so");
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-o"])
-            .args([&library, &source])
+            .arg(&library)
+            .arg(CLOCK)
             .arg("-ldl")
             .status();
         if !built.is_ok_and(|status| status.success()) || !cfg!(target_os = "linux") {
