@@ -230,6 +230,16 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 impl AppFlags {
+    /// What the bridge is told: which Coze it is, or the file of a JWT app.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn of_bridge(region: Option<RegionName>, config: Option<&Path>) -> Self {
+        Self {
+            region,
+            config: config.map(Path::to_owned),
+            ..Self::default()
+        }
+    }
+
     /// Where Coze is: `--region`, else `COZE_API_BASE`. None is assumed, since credentials of one Coze mean nothing to the other.
     fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings::default();

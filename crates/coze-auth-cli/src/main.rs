@@ -2,6 +2,8 @@
 
 mod api;
 mod app;
+#[cfg(feature = "bridge")]
+mod bridge;
 mod completions;
 mod credential;
 mod exec;
@@ -89,6 +91,8 @@ enum Command {
     Api(api::Api),
     Integration(integration::Integration),
     ProjectEnv(project_env::ProjectEnv),
+    #[cfg(feature = "bridge")]
+    Bridge(Box<bridge::Bridge>),
     Completions(completions::Completions),
 }
 
@@ -109,6 +113,8 @@ fn main() -> ExitCode {
         Command::Api(api) => api.run(common),
         Command::Integration(integration) => integration.run(common),
         Command::ProjectEnv(variables) => variables.run(common),
+        #[cfg(feature = "bridge")]
+        Command::Bridge(bridge) => bridge.run(common),
         Command::Completions(completions) => completions.run(),
     };
     match done {

@@ -84,6 +84,19 @@ impl DeviceApp {
     /// Polls until the person has answered or the code has expired. What to show them meanwhile comes from
     /// [`on_progress`](DevicePoll::on_progress).
     pub fn poll(&self, started: &DeviceAuthorization) -> DevicePoll {
+        DevicePoll::new(self.poll_request(&started.device_code), started)
+    }
+
+    /// Asks once whether the person has answered, for who keeps the pauses otherwise: a server between a device and Coze. That
+    /// they have not is [`Refused`](Error::Refused) with [`AuthorizationPending`](crate::error::ErrorCode::AuthorizationPending)
+    /// or [`SlowDown`](crate::error::ErrorCode::SlowDown). Else take [`poll`](Self::poll), which never asks too often.
+    pub fn poll_once(&self, code: &DeviceCode) -> Call<TokenGrant> {
+        Call::new(self.poll_request(code), |answer, now| {
+            TokenGrant::read(&answer, now)
+        })
+    }
+
+    fn poll_request(&self, code: &DeviceCode) -> Outgoing {
         #[derive(Serialize)]
         struct PollRequest<'a> {
             client_id: &'a str,
@@ -93,10 +106,10 @@ impl DeviceApp {
         let body = PollRequest {
             client_id: &self.client_id,
             grant_type: "urn:ietf:params:oauth:grant-type:device_code",
-            device_code: started.device_code.expose(),
+            device_code: code.expose(),
         };
         let request = Outgoing::post(self.endpoints.token(), None, &body);
-        DevicePoll::new(request.trading(GrantType::DeviceCode), started)
+        request.trading(GrantType::DeviceCode)
     }
 
     /// Where the app's requests go.

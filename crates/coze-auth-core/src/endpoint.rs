@@ -173,6 +173,25 @@ impl Endpoints {
         uri(&self.api, path)
     }
 
+    /// The page where a person approves a login, without its parameters: for who builds no login here, but sends a person on to
+    /// one that another program has begun. [`WebApp`](crate::web::WebApp) and [`PkceApp`](crate::pkce::PkceApp) give the
+    /// whole URL.
+    ///
+    /// ```
+    /// use coze_auth_core::Endpoints;
+    ///
+    /// let page = Endpoints::cn().authorize_page(None)?;
+    /// assert_eq!(page, "https://www.coze.cn/api/permission/oauth2/authorize");
+    /// # Ok::<(), coze_auth_core::error::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the www base is not known: see [`custom`](Self::custom).
+    pub fn authorize_page(&self, workspace: Option<&WorkspaceId>) -> Result<String, ConfigError> {
+        self.authorize(workspace).map(String::from)
+    }
+
     pub(crate) fn authorize(&self, workspace: Option<&WorkspaceId>) -> Result<Url, ConfigError> {
         let www = self
             .www

@@ -1,6 +1,8 @@
 //! The command `coze-auth`, as scripts and people run it, against a mock.
 
 mod api;
+#[cfg(all(unix, feature = "bridge"))]
+mod bridge;
 mod completions;
 mod errors;
 mod exec;

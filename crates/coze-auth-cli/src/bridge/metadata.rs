@@ -1,0 +1,54 @@
+//! The metadata of RFC 8414: what a library that discovers reads.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::routes::{Reply, json};
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    device_authorization_endpoint: String,
+    userinfo_endpoint: String,
+    response_types_supported: [&'static str; 1],
+    response_modes_supported: [&'static str; 1],
+    grant_types_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    code_challenge_methods_supported: [&'static str; 2],
+}
+
+const OF_PEOPLE: [&str; 4] = [
+    "authorization_code",
+    "refresh_token",
+    DEVICE_CODE,
+    "client_credentials",
+];
+
+/// The grant type of RFC 8628 §3.4.
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// `machines`: client_credentials is configured.
+pub(super) fn reply(issuer: &str, machines: bool) -> Reply {
+    let at = |path: &str| format!("{issuer}{path}");
+    json(
+        StatusCode::OK,
+        &Metadata {
+            issuer,
+            authorization_endpoint: at("/authorize"),
+            token_endpoint: at("/token"),
+            device_authorization_endpoint: at("/device_authorization"),
+            userinfo_endpoint: at("/userinfo"),
+            response_types_supported: ["code"],
+            response_modes_supported: ["query"],
+            grant_types_supported: &OF_PEOPLE[..if machines { 4 } else { 3 }],
+            token_endpoint_auth_methods_supported: [
+                "client_secret_basic",
+                "client_secret_post",
+                "none",
+            ],
+            code_challenge_methods_supported: ["S256", "plain"],
+        },
+    )
+}
