@@ -34,7 +34,7 @@ use names::{Names, PublicUrl};
 /// A program with an OAuth field is told this server's address in the place of Coze's: it finds /.well-known/oauth-authorization-server
 /// there, or is given /authorize, /token, /device_authorization and /userinfo by hand, with the client id and the client secret of an
 /// app of Coze's console. The server keeps nothing: what it is sent goes on to Coze as Coze wants it, and what Coze answers comes back
-/// as RFC 6749 has it. It is not OpenID Connect: there is no id_token.
+/// as RFC 6749 has it. It is not OpenID Connect, and gives no id_token.
 ///
 /// It listens on this machine alone unless --public-url says by which name others reach it. TLS is what stands before it.
 ///
@@ -56,7 +56,7 @@ pub(crate) struct Bridge {
     /// Origin whose pages may call it, such as https://app.example.com; may be said several times
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// Let --public-url be http: whoever is on the way reads every secret
+    /// Let --public-url be http: everybody on the way can read every secret
     #[arg(long, requires = "public_url")]
     allow_plain_http: bool,
     /// File with the clients that get machine tokens by client_credentials: JSON, {"client id": "client secret", …}

@@ -191,7 +191,7 @@ async fn at(
         Place::OpenId => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "invalid_request",
-            "this is not OpenID Connect, and there is no id_token: choose OAuth 2, whose metadata is at \
+            "this is not OpenID Connect, and gives no id_token: choose OAuth 2, whose metadata is at \
              /.well-known/oauth-authorization-server",
         )),
         Place::Unknown => Err(Refusal::new(
