@@ -40,7 +40,7 @@ struct Endpoint {
 struct Spent {
     unknowing: u32,
     times: u32,
-    /// How often the server had gone back when who spent it first got the lease: a lease is lost with it, and nobody knows.
+    /// How often the server had gone back when the oldest lease of those who spent it was got: a lease is lost with it, and nobody knows.
     restores: u64,
 }
 
@@ -73,6 +73,8 @@ struct World {
     server: Arc<Mutex<Server>>,
     endpoint: Arc<Mutex<Endpoint>>,
     key: GrantKey,
+    /// Of the whole walk: what is spent when all is well again may have been spent before.
+    trouble: Trouble,
 }
 
 /// What a process does beside its store, in the order of a token source.
@@ -116,7 +118,7 @@ impl World {
         let mut server = self.server.lock().unwrap();
         let mut endpoint = self.endpoint.lock().unwrap();
         let spent = endpoint.spent.entry(number).or_default();
-        if spent.times == 0 {
+        if spent.times == 0 || restores < spent.restores {
             spent.restores = restores;
         }
         spent.times += 1;
@@ -133,7 +135,7 @@ impl World {
             return Some(endpoint.issue());
         }
         endpoint.reuses += 1;
-        if server.trouble.stores_can_help() {
+        if self.trouble.stores_can_help() {
             server.wrong(format!("rt_{number} was spent before"));
         }
         None
@@ -248,6 +250,7 @@ async fn walk(seed: u64, trouble: Trouble) -> Result<Sum, String> {
         server,
         endpoint: Arc::default(),
         key: GrantKey::new(&app.into(), "alice").unwrap(),
+        trouble,
     };
     let mut dice = Dice::new(seed ^ 0x19);
     let mut names = PROCESSES;
