@@ -111,29 +111,24 @@ async fn primary(
 ) -> Result<Address, ConnectError> {
     // The last one, and the server after it, have their share, too.
     let share = options.connect_within / (sentinels.len() as u32 + 1);
-    let mut last = None;
-    let mut answered = false;
+    let mut failed = Vec::new();
     for address in sentinels {
         match timeout(share, ask(options, address, name, login)).await {
             Ok(Ok(Some(primary))) => return Ok(primary),
-            Ok(Ok(None)) => answered = true,
-            Ok(Err(error)) => last = Some(error),
-            Err(_) => {
-                let to = address.to_string();
-                last = Some(ConnectError::Timeout {
-                    to,
-                    after: share,
-                    tls: options.tls,
-                });
-            }
+            Ok(Ok(None)) => {}
+            // Ours, whomever we ask.
+            Ok(Err(error @ ConnectError::Settings(_))) => return Err(error),
+            Ok(Err(error)) => failed.push(error),
+            Err(_) => failed.push(ConnectError::Timeout {
+                to: address.to_string(),
+                after: share,
+                tls: options.tls,
+            }),
         }
     }
-    match last {
-        Some(last) if !answered => Err(ConnectError::NoSentinel {
-            asked: sentinels.len(),
-            last: Box::new(last),
-        }),
-        _ => Err(ConnectError::UnknownPrimary { name: name.into() }),
+    match failed.len() == sentinels.len() {
+        true => Err(ConnectError::NoSentinel { failed }),
+        false => Err(ConnectError::UnknownPrimary { name: name.into() }),
     }
 }
 
@@ -331,10 +326,8 @@ pub enum ConnectError {
     },
     /// None of the sentinels answered.
     NoSentinel {
-        /// How many were asked.
-        asked: usize,
-        /// What the last one failed with.
-        last: Box<Self>,
+        /// Why not, for each in the order in which they were asked.
+        failed: Vec<Self>,
     },
     /// None of the sentinels that answered watches a primary of this name.
     UnknownPrimary {
@@ -367,7 +360,12 @@ impl ConnectError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Network { cause, .. } if Obstacle::of(cause).is_setting() => ErrorKind::Settings,
-            Self::NoSentinel { last, .. } => last.kind(),
+            // One that is away may come back, whatever is wrong with the others.
+            Self::NoSentinel { failed } => {
+                let passes = |error: &&Self| matches!(error.kind(), ErrorKind::Wait(_));
+                let wait = failed.iter().find(passes).map(Self::kind);
+                wait.unwrap_or(ErrorKind::Settings)
+            }
             Self::Settings(_)
             | Self::Login { .. }
             | Self::Database { .. }
@@ -482,7 +480,7 @@ impl fmt::Display for ConnectError {
             Self::Closed { to, tls: false } => write!(
                 f,
                 "Redis at {to} closed the connection before the login was done: it is ending, or it speaks TLS at this \
-                 port (rediss://)"
+                 port (rediss://, or RedisOptions::tls)"
             ),
             Self::Closed { to, tls: true } => write!(
                 f,
@@ -522,11 +520,9 @@ impl fmt::Display for ConnectError {
                 f,
                 "Redis at {to} is not a sentinel (their port is 26379); give a server itself to RedisOptions::from_url"
             ),
-            Self::NoSentinel { asked, .. } => {
-                write!(
-                    f,
-                    "none of the {asked} sentinels answered; the last one failed"
-                )
+            Self::NoSentinel { failed } => {
+                let all: Vec<String> = failed.iter().map(Self::to_string).collect();
+                write!(f, "none of the sentinels answered: {}", all.join("; "))
             }
             Self::UnknownPrimary { name } => write!(
                 f,
@@ -548,7 +544,8 @@ impl Error for ConnectError {
         match self {
             Self::Network { cause, .. } => Some(&**cause),
             Self::Answer { cause, .. } => Some(&**cause),
-            Self::NoSentinel { last, .. } => Some(&**last),
+            // They have spoken in `Display`.
+            Self::NoSentinel { failed } => failed.last()?.source(),
             _ => None,
         }
     }

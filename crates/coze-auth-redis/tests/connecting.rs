@@ -1,95 +1,27 @@
 //! The way to a real server: TLS, logins, and what is not a primary. `check` takes it alone.
 
+mod certificates;
 mod server;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use certificates::{Folder, has_no_tls, tls_lines};
 use coze_auth_redis::core::error::ErrorKind;
 use coze_auth_redis::{ConnectError, RedisOptions};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
-use server::{Server, free_port, other_engine};
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-/// A folder with certificates, which goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let name = format!("coze-auth-redis-tls-{}-{test}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).expect("a file");
-        path
-    }
-
-    /// A CA, in `NAME.pem`.
-    fn authority(&self, name: &str) -> Authority {
-        let mut params = CertificateParams::new([]).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let authority = CertifiedIssuer::self_signed(params, key).expect("a CA");
-        self.write(&format!("{name}.pem"), authority.pem());
-        authority
-    }
-
-    /// A certificate for this host or client by this CA, in `NAME.pem`, with its key in `NAME.key`.
-    fn certificate(&self, authority: &Authority, name: &str, host: &str) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new([host.to_owned()]).expect("parameters");
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        let certificate = params.signed_by(&key, authority).expect("signed");
-        (
-            self.write(&format!("{name}.pem"), certificate.pem()),
-            self.write(&format!("{name}.key"), key.serialize_pem()),
-        )
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use server::{Server, free_port};
 
 /// A server with TLS at a port of its own, for `localhost`, by the CA `ca.pem`; and that port.
 fn tls_server(test: &str, folder: &Folder, clients: &str) -> Option<(Server, u16)> {
-    if let Some(file) = other_engine() {
-        let why = format!("{} is not known to have TLS", file.display());
-        // Past the test harness, which shows nothing of a test that passes.
-        let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+    if has_no_tls(test) {
         return None;
     }
     let authority = folder.authority("ca");
-    let (certificate, key) = folder.certificate(&authority, "server", "localhost");
+    folder.certificate(&authority, "server", "localhost");
     folder.certificate(&authority, "client", "coze");
     let port = free_port();
-    let settings = [
-        format!("tls-port {port}"),
-        format!("tls-cert-file \"{}\"", certificate.display()),
-        format!("tls-key-file \"{}\"", key.display()),
-        format!("tls-ca-cert-file \"{}\"", folder.path("ca.pem").display()),
-        format!("tls-auth-clients {clients}"),
-    ];
+    let settings = tls_lines(folder, port, "server", clients);
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     Some((Server::start(test, &settings)?, port))
 }
@@ -249,7 +181,7 @@ async fn tls_and_no_tls_are_told_apart() {
     refused(
         plain_to_tls.check().await,
         WAIT,
-        "it speaks TLS at this port (rediss://)",
+        "it speaks TLS at this port (rediss://",
     );
     let tls_to_plain = options(&format!("rediss://127.0.0.1:{}", server.port()))
         .ca_file(folder.path("ca.pem"))

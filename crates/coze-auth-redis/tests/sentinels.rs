@@ -1,5 +1,6 @@
 //! The way to the primary by Debian's `redis-sentinel`.
 
+mod certificates;
 mod server;
 mod support;
 
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 use coze_auth_redis::core::error::ErrorKind;
 use coze_auth_redis::{ConnectError, RedisOptions};
 use coze_auth_store::{GrantStore, Saved};
+
+use certificates::{Folder, has_no_tls, tls_lines};
 use server::{Server, free_port};
 
 const WAIT: ErrorKind = ErrorKind::Wait(Duration::from_secs(1));
@@ -23,10 +26,43 @@ struct Trio {
 }
 
 fn trio(test: &str, of_sentinel: &[&str]) -> Option<Trio> {
+    trio_at(test, "127.0.0.1", None, of_sentinel)
+}
+
+/// Ports at which primary, replica and sentinel speak TLS.
+type TlsPorts = [u16; 3];
+
+/// The three know each other by this host, and by TLS where that is given: with `server.pem` and `sentinel.pem` of the folder. Each has its
+/// plain port besides, by which the test speaks with it.
+fn trio_at(
+    test: &str,
+    host: &str,
+    tls: Option<(&Folder, TlsPorts)>,
+    of_sentinel: &[&str],
+) -> Option<Trio> {
+    let lines = |at: usize, name: &str, more: &[&str]| {
+        let mut lines: Vec<String> = more.iter().map(|line| (*line).to_owned()).collect();
+        if let Some((folder, ports)) = tls {
+            lines.extend(tls_lines(folder, ports[at], name, "yes"));
+            lines.push("tls-replication yes".to_owned());
+        }
+        lines
+    };
+    let start = |lines: Vec<String>, server: fn(&str, &[&str]) -> Option<Server>| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        server(test, &lines)
+    };
+    let port =
+        |server: &Server, at: usize| tls.map_or_else(|| server.port(), |(_, ports)| ports[at]);
     // A replica is served at once and not after the five seconds of the default.
-    let primary = Server::start(test, &["repl-diskless-sync-delay 0"])?;
-    let line = format!("replicaof 127.0.0.1 {}", primary.port());
-    let replica = Server::start(test, &[&line])?;
+    let primary = start(
+        lines(0, "server", &["repl-diskless-sync-delay 0"]),
+        Server::start,
+    )?;
+    let place = format!("{host} {}", port(&primary, 0));
+    let of = format!("replicaof {place}");
+    let announced = format!("replica-announce-ip {host}");
+    let replica = start(lines(1, "server", &[&of, &announced]), Server::start)?;
     let began = Instant::now();
     while !replica
         .tell(&["INFO", "replication"])
@@ -35,13 +71,14 @@ fn trio(test: &str, of_sentinel: &[&str]) -> Option<Trio> {
         assert!(began.elapsed() < FAILOVER, "{}", replica.log());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let monitor = format!("sentinel monitor logins 127.0.0.1 {} 1", primary.port());
+    let monitor = format!("sentinel monitor logins {place} 1");
     let settings = [
         &monitor,
         "sentinel down-after-milliseconds logins 500",
         "sentinel failover-timeout logins 3000",
     ];
-    let sentinel = Server::start_sentinel(test, &[&settings, of_sentinel].concat())?;
+    let settings = lines(2, "sentinel", &[of_sentinel, &settings].concat());
+    let sentinel = start(settings, Server::start_sentinel)?;
     // It looks each half second and not each ten; where it has a password, nobody waits for it here.
     sentinel.ask(&["SENTINEL", "DEBUG", "info-period", "500"]);
     sentinel.ask(&["SENTINEL", "DEBUG", "publish-period", "500"]);
@@ -111,16 +148,12 @@ async fn sentinels_are_asked_in_turn_until_one_knows_the_primary() {
         &[away.clone(), away],
         "logins",
         WAIT,
-        "none of the 2 sentinels answered",
+        "none of the sentinels answered: no connection to Redis at",
     )
     .await;
     assert!(format!("{none:?}").contains("Caused by:"), "{none:?}");
     let server = [at(trio.primary.port())];
-    let not_one = fails(&server, "logins", ErrorKind::Settings, "none of the 1").await;
-    assert!(
-        format!("{not_one:?}").contains("is not a sentinel"),
-        "{not_one:?}"
-    );
+    fails(&server, "logins", ErrorKind::Settings, "is not a sentinel").await;
     let url = format!("redis://{sentinel}");
     let error = RedisOptions::from_url(&url)
         .expect("a URL")
@@ -203,8 +236,13 @@ async fn the_primary_is_asked_for_anew_and_an_old_one_that_wakes_is_not_taken() 
 fn a_login_is_renewed_across_a_failover_and_an_old_primary_that_wakes_takes_nothing_back() {
     let test = "a_login_is_renewed_across_a_failover";
     let Some(trio) = trio(test, &[]) else { return };
+    renewed_across_a_failover(&trio, &options(&[at(trio.sentinel.port())], "logins"));
+}
+
+fn renewed_across_a_failover(trio: &Trio, options: &RedisOptions) {
     let options = || {
-        options(&[at(trio.sentinel.port())], "logins")
+        options
+            .clone()
             .connect_within(Duration::from_millis(600))
             .answer_within(Duration::from_millis(600))
     };
@@ -259,4 +297,103 @@ fn a_login_is_renewed_across_a_failover_and_an_old_primary_that_wakes_takes_noth
             .tell(&["HGET", &one.key(&key), "v"])
             .contains("access-3")
     });
+}
+
+/// Names stand in certificates more often than addresses.
+const NAMES: [&str; 2] = [
+    "sentinel resolve-hostnames yes",
+    "sentinel announce-hostnames yes",
+];
+
+#[test]
+fn tls_leads_to_the_sentinels_and_to_whom_they_name_before_and_after_a_failover() {
+    let test = "tls_leads_to_the_sentinels";
+    if has_no_tls(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    let authority = folder.authority("ca");
+    for name in ["server", "sentinel"] {
+        folder.certificate(&authority, name, "localhost");
+    }
+    let (certificate, key) = folder.certificate(&authority, "client", "coze");
+    let ports = [(); 3].map(|()| free_port());
+    let Some(trio) = trio_at(test, "localhost", Some((&folder, ports)), &NAMES) else {
+        return;
+    };
+    // All three ask for our certificate.
+    let options = options(&[format!("localhost:{}", ports[2])], "logins")
+        .ca_file(folder.path("ca.pem"))
+        .client_certificate(certificate, key);
+    renewed_across_a_failover(&trio, &options);
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_is_told_with_whose_it_is() {
+    let test = "a_wrong_certificate_is_told";
+    if has_no_tls(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    let authority = folder.authority("ca");
+    let other = folder.authority("other");
+    folder.certificate(&authority, "server", "redis.internal");
+    folder.certificate(&authority, "sentinel", "127.0.0.1");
+    let (certificate, key) = folder.certificate(&authority, "client", "coze");
+    let (of_other, key_of_other) = folder.certificate(&other, "stranger", "coze");
+    let ports = [(); 3].map(|()| free_port());
+    let Some(trio) = trio_at(test, "127.0.0.1", Some((&folder, ports)), &[]) else {
+        return;
+    };
+    let [server, _, sentinel] = ports.map(at);
+    let bare = options(slice::from_ref(&sentinel), "logins").connect_within(Duration::from_secs(4));
+    let tls = bare.clone().ca_file(folder.path("ca.pem"));
+    let ours = tls.clone().client_certificate(certificate, key);
+    let fails = async |options: &RedisOptions, to: &str, kind, why: &str| {
+        let error = options.check().await.expect_err(why);
+        let told = error.to_string();
+        assert!(told.contains(why) && told.contains(to), "{why}: {error:?}");
+        assert_eq!(error.kind(), kind, "{error:?}");
+        told
+    };
+    let settings = ErrorKind::Settings;
+    // The sentinel is right, and whom it names is not.
+    let name = "its certificate is for other names than this one";
+    let told = fails(&ours, &server, settings, name).await;
+    assert!(told.contains("announce-hostnames"), "{told}");
+    assert!(!told.contains(&sentinel), "{told}");
+    // The sentinel's.
+    let none = "none of the sentinels answered";
+    for (options, why) in [
+        (
+            ours.clone().ca_file(folder.path("other.pem")),
+            "its certificate is signed by a CA that is not trusted here",
+        ),
+        (tls.clone(), "it asks for a certificate of ours"),
+        (
+            tls.client_certificate(of_other, key_of_other),
+            "it refuses our certificate",
+        ),
+    ] {
+        let told = fails(&options, &sentinel, settings, why).await;
+        assert!(told.starts_with(none), "{told}");
+    }
+    let by_name = RedisOptions::sentinel([format!("localhost:{}", ports[2])], "logins")
+        .expect("an address")
+        .ca_file(folder.path("ca.pem"));
+    fails(&by_name, &format!("localhost:{}", ports[2]), settings, name).await;
+    // Nobody's but ours.
+    let missing = ours.ca_file(folder.path("missing.pem"));
+    let told = fails(&missing, "missing.pem", settings, "cannot be read").await;
+    assert!(told.starts_with("CA file: "), "{told}");
+    // TLS where there is none, and the other way round.
+    fails(&bare, &sentinel, WAIT, "it speaks TLS at this port").await;
+    let plain = at(trio.sentinel.port());
+    let to_plain = options(slice::from_ref(&plain), "logins")
+        .connect_within(Duration::from_secs(4))
+        .ca_file(folder.path("ca.pem"));
+    let error = to_plain.check().await.expect_err("it speaks no TLS there");
+    let told = error.to_string();
+    assert!(told.contains("does not speak TLS at this port"), "{told}");
+    assert!(told.contains(&plain), "{told}");
 }
