@@ -5,6 +5,7 @@ pub(crate) mod draft;
 pub(crate) mod entry;
 pub(crate) mod export;
 pub(crate) mod filter;
+mod generic;
 pub(crate) mod leak;
 pub(crate) mod log_id;
 pub(crate) mod notifier;

@@ -15,4 +15,5 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rules;
 mod tables;
+pub(crate) mod user_agent;
 pub(crate) mod world_name;

@@ -11,10 +11,19 @@ pub(crate) struct Draft {
     pub(crate) json: Option<Vec<u8>>,
     pub(crate) jwt: Option<[Vec<u8>; 2]>,
     pub(crate) presented: Option<Digest>,
-    pub(crate) issued: Option<(Fingerprint, Option<Fingerprint>)>,
+    pub(crate) issued: Option<Issued>,
     pub(crate) leaks: Vec<Leak>,
     /// Rules that would have refused if they were on.
     pub(crate) relaxed: Vec<&'static str>,
+}
+
+/// What was issued: the fingerprints of the tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Issued {
+    pub(crate) access: Fingerprint,
+    pub(crate) refresh: Option<Fingerprint>,
+    /// `expires_in` of the answer, where it is a time: Unix seconds (protocol §3.1). None for a workload.
+    pub(crate) expires: Option<u64>,
 }
 
 /// Minimum length of a text that is fingerprinted. Shorter texts are not tokens of the mock, and could be guessed from

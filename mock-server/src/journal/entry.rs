@@ -130,8 +130,8 @@ pub struct Explanation {
     pub expected: Option<String>,
     /// What the request had instead, without any secret.
     pub actual: Option<String>,
-    /// How to fix the client.
-    pub fix: Option<&'static str>,
+    /// How to fix the client. To a library for OAuth 2 that its `User-Agent` gives away it names the setting.
+    pub fix: Option<String>,
     /// The rules that would have refused the request if they were on.
     pub relaxed: Vec<&'static str>,
 }

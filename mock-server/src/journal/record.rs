@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::draft::Issued;
 use super::entry::{Details, Explanation, IssuedTokens, JournalEntry, JournalJwt, Outcome};
+use super::generic;
 use super::leak::Leak;
 use super::log_id::world_of;
 use crate::protocol::digest::{Fingerprint, hex};
@@ -27,8 +29,7 @@ pub(crate) struct Record {
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<&'static str>,
     pub(crate) presented: Option<Fingerprint>,
-    /// Access token and refresh token.
-    pub(crate) issued: Option<(Fingerprint, Option<Fingerprint>)>,
+    pub(crate) issued: Option<Issued>,
     pub(crate) leaks: Vec<Leak>,
     pub(crate) outcome: Outcome,
     pub(crate) fault: Option<&'static str>,
@@ -116,6 +117,18 @@ impl Record {
         text(&self.head[..end.unwrap_or(self.head.len())])
     }
 
+    /// The members of a JSON body, redacted.
+    pub(super) fn members(&self) -> Option<Value> {
+        self.json.as_deref().map(read)
+    }
+
+    /// The first value of a header, redacted.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let lines = text(&self.head).lines().skip(1);
+        let mut headers = lines.filter_map(|line| line.split_once(": "));
+        headers.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
     pub(crate) fn show(&self) -> JournalEntry {
         let (path, headers) = text(&self.head).split_once('\n').unwrap_or_default();
         JournalEntry {
@@ -125,7 +138,7 @@ impl Record {
             method: self.method.to_owned(),
             path: path.to_owned(),
             headers: joined(headers),
-            json: self.json.as_deref().map(read),
+            json: self.members(),
             jwt: self.jwt.as_ref().map(|[header, claims]| JournalJwt {
                 header: read(header),
                 payload: read(claims),
@@ -133,9 +146,9 @@ impl Record {
             client: self.client.clone(),
             grant: self.grant,
             presented: self.presented.as_ref().map(hex),
-            issued: self.issued.as_ref().map(|(access, refresh)| IssuedTokens {
-                access: hex(access),
-                refresh: refresh.as_ref().map(hex),
+            issued: self.issued.as_ref().map(|issued| IssuedTokens {
+                access: hex(&issued.access),
+                refresh: issued.refresh.as_ref().map(hex),
             }),
             leaks: self.leaks.clone(),
             outcome: self.outcome.clone(),
@@ -168,7 +181,10 @@ impl Record {
             explanation.reference = Some(&row.reference);
             explanation.expected = Some(refusal.expected.clone());
             explanation.actual = Some(refusal.actual.clone());
-            explanation.fix = Some(&row.fix);
+            explanation.fix = Some(match generic::advice(self, refusal.rule) {
+                Some(advice) => format!("{} {advice}", row.fix),
+                None => row.fix.clone(),
+            });
         } else if self.judged {
             let what = match self.endpoint {
                 "api" => "the API call of your own",
@@ -179,6 +195,9 @@ impl Record {
                 _ => "it violated rules that are turned off",
             };
             explanation.text = format!("{what} succeeded: {held}.");
+            if let Some(expires) = self.issued.and_then(|issued| issued.expires) {
+                explanation.text += &generic::moment(expires, self.at_ms / 1000);
+            }
         }
         if let Some(intervention) = self.intervention() {
             explanation.text = match self.judged {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 
-use crate::journal::draft::Draft;
+use crate::journal::draft::{Draft, Issued};
 use crate::limits::MAX_BODY;
 use crate::protocol::digest::{Digest, digest, fingerprint_of};
 use crate::protocol::endpoint::Endpoint;
@@ -218,7 +218,11 @@ impl Context<'_> {
     /// Notes the issued tokens, and makes the answer.
     pub(crate) fn hand_out(&mut self, tokens: &TokenAnswer) -> Answer {
         let refresh = tokens.refresh_key.as_ref().map(fingerprint_of);
-        self.draft.issued = Some((fingerprint_of(&tokens.access_key), refresh));
+        self.draft.issued = Some(Issued {
+            access: fingerprint_of(&tokens.access_key),
+            refresh,
+            expires: Some(tokens.expires_in),
+        });
         Answer::Json(tokens.json().into_bytes())
     }
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::client_auth::issued_to;
 use super::context::Context;
-use crate::protocol::digest::{digest, fingerprint_of, same};
+use crate::journal::draft::Issued;
+use crate::protocol::digest::{Digest, digest, fingerprint_of, same};
 use crate::protocol::grant::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE, name};
 use crate::protocol::json_body::JsonObject;
 use crate::protocol::refusal::Refusal;
@@ -61,6 +62,16 @@ pub(super) fn lane(ctx: &mut Context<'_>) -> Result<(), Refusal> {
     })
 }
 
+/// Notes the access token or id token that is handed out.
+fn note_issued(ctx: &mut Context<'_>, key: &Digest) {
+    ctx.draft.issued = Some(Issued {
+        access: fingerprint_of(key),
+        refresh: None,
+        // It is a duration (protocol §15.3).
+        expires: None,
+    });
+}
+
 /// The workload with this client id.
 fn workload(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<AppIndex, Refusal> {
     let client_id = body.text("client_id")?;
@@ -94,7 +105,7 @@ fn client_credentials(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<An
         )
     })?;
     let (token, expires_in) = ctx.state.issue_id_token(app, ctx.mark(), ctx.now_ms);
-    ctx.draft.issued = Some((fingerprint_of(&digest(&token)), None));
+    note_issued(ctx, &digest(&token));
     // The id token is named access_token (protocol §15.3).
     Ok(Answer::json(&json!({
         "access_token": token,
@@ -127,7 +138,7 @@ fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refu
     check_id_token(ctx, token, app)?;
     let origin = ctx.origin(Some(&key));
     let tokens = ctx.state.issue_workload(app, ctx.now_ms, origin);
-    ctx.draft.issued = Some((fingerprint_of(&tokens.access_key), None));
+    note_issued(ctx, &tokens.access_key);
     // Seconds from now, and not the moment that every other token has (protocol §15.3).
     let expires_in = tokens.expires_in.saturating_sub(ctx.now_ms / 1000);
     Ok(Answer::json(&json!({

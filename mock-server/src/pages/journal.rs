@@ -211,7 +211,7 @@ fn in_full(t: &'static Texts, entry: &JournalEntry, why: &Explanation) -> http::
         ("rule", t.rule, why.rule),
         ("expected", t.expected, why.expected.as_deref()),
         ("actual", t.actual, why.actual.as_deref()),
-        ("fix", t.fix, why.fix),
+        ("fix", t.fix, why.fix.as_deref()),
         ("evidence", t.evidence, why.evidence),
         (
             "relaxed",

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::coze_api::CozeApi;
 use super::magic_values::Magic;
 use super::rules::RuleText;
+use super::user_agent::Client;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +15,7 @@ pub(super) struct Tables {
     pub(super) rule: Vec<RuleText>,
     pub(super) magic: Vec<Magic>,
     pub(super) coze_api: Vec<CozeApi>,
+    pub(super) client: Vec<Client>,
 }
 
 /// Tests show that it can be parsed.

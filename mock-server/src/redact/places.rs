@@ -27,8 +27,16 @@ const KNOWN_VALUES: [&str; 5] = [
 ];
 
 /// Words of letters and digits that are names of something.
-const NAMES: [&str; 7] = [
-    "oauth2", "python3", "aarch64", "linux2", "base64", "sha256", "openapi3",
+const NAMES: [&str; 9] = [
+    "oauth2",
+    "oauth4webapi",
+    "httpx2",
+    "python3",
+    "aarch64",
+    "linux2",
+    "base64",
+    "sha256",
+    "openapi3",
 ];
 
 /// Words after which, or after an equals sign or colon behind them, a text has a secret.

@@ -30,7 +30,7 @@ fn why(reply: &Reply) -> String {
     format!(
         "{} {} {}",
         explanation.actual.as_deref().unwrap_or_default(),
-        explanation.fix.unwrap_or_default(),
+        explanation.fix.as_deref().unwrap_or_default(),
         explanation.text
     )
 }

@@ -21,6 +21,7 @@ mod full;
 mod gate_control;
 mod gate_ends;
 mod gates;
+mod generic;
 mod http2;
 mod http_edges;
 mod journal;
