@@ -114,21 +114,21 @@ impl Bridge {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Kind::TryAgain, format!("no runtime: {error}")))?;
-        interrupts::hold(
-            "ending: no new connection is taken, and requests under way are answered; once more to end at once",
-        );
+        // What is told then is the log's: nobody waits for who reads standard error.
+        interrupts::hold("");
         runtime.block_on(async {
             let (listener, names) = self.listen().await?;
+            let (log, writer) = Log::new(self.log);
             let shared = Shared {
                 client: Client::new()?,
                 authorize_page,
                 endpoints,
                 machines,
                 names,
-                log: Log::new(self.log),
+                log,
             };
             self.tell(common, &shared)?;
-            serve::serve(listener, shared, DRAIN).await
+            serve::serve(listener, shared, &writer, DRAIN).await
         })
     }
 

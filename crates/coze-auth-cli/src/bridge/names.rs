@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use coze_auth::endpoint::token_origin;
-use url::Url;
 
 /// The address by which clients reach the bridge: scheme, host and port.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,10 +80,8 @@ impl Names {
         own.extend(public.iter().map(|url| authority(&url.origin).to_owned()));
         for host in hosts {
             let host = host.to_ascii_lowercase();
-            let is_host = Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
-                url.as_str() == format!("http://{host}/")
-                    || url.port().is_none() && host.ends_with(":80")
-            });
+            let written = format!("http://{}", host.strip_suffix(":80").unwrap_or(&host));
+            let is_host = token_origin(&written, true).is_ok_and(|origin| origin == written);
             if !is_host {
                 return Err("--allow-host is not a host, with its port if clients write one, such as bridge:8555".to_owned());
             }

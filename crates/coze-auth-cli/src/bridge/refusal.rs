@@ -165,10 +165,14 @@ impl Refusal {
                 error: core::Error::Config(_),
                 ..
             } => (StatusCode::BAD_REQUEST, "invalid_request"),
-            _ => match error.retry() {
-                Retry::After(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-                _ => (StatusCode::BAD_GATEWAY, "server_error"),
-            },
+            // A gateway's page, say. A success that cannot be read does not pass.
+            Error::Core {
+                error: core::Error::Unexpected(unexpected),
+                ..
+            } if error.retry() != Retry::Never && !(200..300).contains(&unexpected.status()) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+            }
+            _ => (StatusCode::BAD_GATEWAY, "server_error"),
         };
         let mut refusal = Self::new(status, name, error.to_string());
         refusal.challenge = (status == StatusCode::UNAUTHORIZED).then_some(Challenge::Basic);
@@ -206,7 +210,7 @@ impl Refusal {
             refused.message().clone_into(&mut of_coze.message);
         }
         self.of_coze = Some(Box::new(of_coze));
-        if let Retry::After(pause) = error.retry()
+        if let Retry::After(pause) | Retry::MaybeSpent(pause) = error.retry()
             && self.status == StatusCode::SERVICE_UNAVAILABLE
         {
             self.retry_after = Some(pause);

@@ -13,6 +13,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::form::Form;
 use super::log::Line;
@@ -77,6 +78,13 @@ impl Place {
         }
     }
 
+    const fn asks_coze(self) -> bool {
+        matches!(
+            self,
+            Self::Token | Self::DeviceAuthorization | Self::Userinfo
+        )
+    }
+
     fn takes(self, method: &Method) -> bool {
         self == Self::Unknown
             || self
@@ -87,11 +95,16 @@ impl Place {
 }
 
 /// Answers a request.
-pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Reply {
+pub(super) async fn answer(
+    shared: &Shared,
+    requests: &Semaphore,
+    request: Request<Incoming>,
+) -> Reply {
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let place = Place::of(parts.uri.path());
     let upstream = Upstream::new(&shared.client);
+    let at_once = requests.try_acquire().ok().filter(|_| place.asks_coze());
     let mut what = "";
     let entry = guard::enter(&shared.names, &parts, place);
     let (answered, origin) = match entry {
@@ -100,6 +113,7 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Reply
             origin: Some(origin),
             ..
         }) if parts.method == Method::OPTIONS => (Ok(preflight(place)), Some(origin)),
+        Ok(entry) if place.asks_coze() && at_once.is_none() => (Err(Refusal::busy()), entry.origin),
         Ok(entry) => {
             let host = entry.host.as_deref();
             (

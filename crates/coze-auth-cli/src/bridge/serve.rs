@@ -11,15 +11,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::refusal::Refusal;
+use super::log::Writer;
 use super::{Shared, routes};
 use crate::failure::Failure;
 use crate::interrupts;
-use crate::output;
 
 /// At once. Each has a file of the process, of which 1,024 are usual, and one to Coze while it asks.
 const MOST_CONNECTIONS: usize = 480;
-/// At once; the connections to Coze are as many.
+/// Of those that go to Coze, at once: the connections to Coze are as many.
 const MOST_REQUESTS: usize = 256;
 /// In bytes: request line and headers. An authorize request with a long state is the longest.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -31,6 +30,7 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 pub(super) async fn serve(
     listener: TcpListener,
     shared: Shared,
+    writer: &Writer,
     drain: Duration,
 ) -> Result<(), Failure> {
     let shared = Arc::new(shared);
@@ -62,13 +62,17 @@ pub(super) async fn serve(
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+    shared.log.say(
+        "ending: no new connection is taken, and requests under way are answered; once more to end at once",
+    );
     drop((listener, stop, end));
     if tokio::time::timeout(drain, ended.recv()).await.is_err() {
-        output::tell(format_args!(
-            "coze-auth: some requests were not answered within {} s, and are cut off",
+        shared.log.say(format_args!(
+            "some requests were not answered within {} s, and are cut off",
             drain.as_secs()
         ));
     }
+    shared.log.end(writer);
     Ok(())
 }
 
@@ -82,13 +86,7 @@ async fn one(
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let (shared, requests) = (shared.clone(), requests.clone());
-        async move {
-            let reply = match requests.try_acquire() {
-                Ok(_place) => routes::answer(&shared, request).await,
-                Err(_) => Refusal::busy().reply(),
-            };
-            Ok::<_, Infallible>(reply)
-        }
+        async move { Ok::<_, Infallible>(routes::answer(&shared, &requests, request).await) }
     });
     let mut serving = pin!(
         http1::Builder::new()

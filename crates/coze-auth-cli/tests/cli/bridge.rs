@@ -1,4 +1,8 @@
 //! The command `bridge`: plain OAuth 2 in front of a mock.
 
+mod attack;
 mod flows;
+mod guard;
 mod process;
+mod rules;
+mod trouble;

@@ -171,6 +171,13 @@ fn a_machine_token_is_for_a_configured_client() {
     );
     is_a_grant(&again);
     assert_ne!(granted.text("access_token"), again.text("access_token"));
+    let sent = home.mock.requests();
+    let name =
+        |nth: usize| sent[nth].jwt.as_ref().expect("an assertion").payload["session_name"].clone();
+    assert_eq!(
+        (sent.len(), name(0), name(1)),
+        (2, json!("user-42"), json!(null))
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,6 +18,8 @@ pub(crate) const MACHINE: (&str, &str) = ("grafana", "0123456789abcdef0123456789
 
 pub(crate) struct Bridge {
     child: Option<Child>,
+    /// What it tells, which is read all the time.
+    log: Option<JoinHandle<String>>,
     pub(crate) to: SocketAddr,
     pub(crate) issuer: String,
 }
@@ -42,18 +45,11 @@ impl Bridge {
 
     /// The command that starts one, with the mock's variables.
     pub(crate) fn command(home: &Home, options: &[&str]) -> Command {
-        let arguments = [
-            &[
-                "bridge",
-                "--json",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "requests",
-            ],
-            options,
-        ]
-        .concat();
+        let free: &[&str] = match options.contains(&"--listen") {
+            true => &[],
+            false => &["--listen", "127.0.0.1:0"],
+        };
+        let arguments = [&["bridge", "--json", "--log", "requests"], free, options].concat();
         let mut command = home.command(&arguments);
         for name in [
             "COZE_JWT_OAUTH_CLIENT_ID",
@@ -69,6 +65,20 @@ impl Bridge {
     }
 
     pub(crate) fn of(command: &mut Command) -> Self {
+        let mut bridge = Self::unread(command);
+        let log = bridge.child.as_mut().and_then(|child| child.stderr.take());
+        bridge.log = log.map(|mut log| {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                log.read_to_string(&mut text).expect("UTF-8");
+                text
+            })
+        });
+        bridge
+    }
+
+    /// Whose standard error nobody reads.
+    pub(crate) fn unread(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -85,6 +95,7 @@ impl Bridge {
         let text = |name: &str| told[name].as_str().expect("a text").to_owned();
         Self {
             child: Some(child),
+            log: None,
             to: text("listen").parse().expect("an address"),
             issuer: text("issuer"),
         }
@@ -108,7 +119,18 @@ impl Bridge {
 
     pub(crate) fn wait(&mut self) -> Run {
         let child = self.child.take().expect("it runs");
-        Run::of(child.wait_with_output().expect("it ends"))
+        let run = Run::of(child.wait_with_output().expect("it ends"));
+        let log = self.log.take().map(|log| log.join().expect("it is read"));
+        Run {
+            stderr: log.unwrap_or_default(),
+            ..run
+        }
+    }
+
+    /// The exit status of one whose standard error nobody reads.
+    pub(crate) fn wait_unread(&mut self) -> Option<i32> {
+        let child = self.child.as_mut().expect("it runs");
+        child.wait().expect("it ends").code()
     }
 
     /// Sends a whole request and gives the answer.
