@@ -86,6 +86,14 @@ bridge *args:
 wheel *args:
     python3 packages/python/wheel.py {{ args }}
 
+# The Go module of the mock, and its sample project with coze-go, under `go test` with the debug binary.
+go-module *args:
+    python3 packages/go/check.py {{ args }}
+
+# The JUnit extension of the mock, and its sample project with coze-java, under JUnit 5 and 6 with the debug binary.
+junit *args:
+    python3 packages/java/check.py {{ args }}
+
 # The image of the mock without Docker: a linter reads the Dockerfile, and its steps run in a clean Debian made with debootstrap. Needs root on Debian or Ubuntu.
 image *args:
     python3 packages/docker/check.py {{ args }}
@@ -276,7 +284,7 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")

@@ -687,15 +687,159 @@ fn packages_of_other_languages_have_no_version_of_their_own() {
             path.display()
         );
     }
+    let pom = read(&root().join("packages/java/coze-auth-mock/pom.xml"));
+    assert!(
+        pom.contains("<version>${revision}</version>")
+            && pom.contains("<revision>checkout</revision>"),
+        "the version of the extension of JUnit is put in its place by `just junit`"
+    );
     let version = env!("CARGO_PKG_VERSION");
-    for ending in [".py", ".toml"] {
+    for ending in [".py", ".toml", ".go", ".mod", ".java", ".xml"] {
         for path in files(&["packages"], ending) {
+            let text = read(&path);
             assert!(
-                !read(&path).contains(&format!("\"{version}\"")),
+                !text.contains(&format!("\"{version}\""))
+                    && !text.contains(&format!(">{version}<"))
+                    && !text.contains(&format!("cozeauthmock v{version}")),
                 "{} writes the version {version}",
                 path.display()
             );
         }
+    }
+}
+
+/// The helpers for Go and Java: what they may need, and that their placeholders are told to the owner.
+#[test]
+fn helpers_of_other_languages_need_nothing_else() {
+    let module = read(&root().join("packages/go/cozeauthmock/go.mod"));
+    assert!(
+        !module.contains("require"),
+        "the Go module needs the standard library alone"
+    );
+    let pom = read(&root().join("packages/java/coze-auth-mock/pom.xml"));
+    let dependencies = pom.split("</dependencyManagement>").last();
+    for dependency in dependencies
+        .unwrap_or_default()
+        .split("<dependency>")
+        .skip(1)
+    {
+        let of_junit = dependency.trim_start().starts_with("<groupId>org.junit.");
+        let of_tests =
+            dependency.contains("<scope>test<") || dependency.contains("<scope>provided<");
+        assert!(
+            of_junit && of_tests,
+            "the extension of JUnit needs JUnit alone, of the version that its user has: {dependency}"
+        );
+    }
+    let path = module
+        .strip_prefix("module ")
+        .and_then(|rest| rest.lines().next());
+    let group = pom.split("<groupId>").nth(1);
+    let group = group.and_then(|rest| rest.split('<').next());
+    let releasing = read(&root().join("RELEASING.md"));
+    for placeholder in [path, group] {
+        let placeholder = placeholder.expect("a name");
+        assert!(
+            !placeholder.contains("example") || releasing.contains(&format!("`{placeholder}`")),
+            "RELEASING.md does not tell the owner of {placeholder}"
+        );
+    }
+}
+
+/// A sample project names the SDK that the other checks run, and both poms the same JUnit and plugins.
+#[test]
+fn sample_projects_have_the_versions_of_the_released_sdks() {
+    let version = |path: &str, before: &str, after: &str| {
+        let text = read(&root().join(path));
+        let rest = text.split_once(before).map(|(_, rest)| rest);
+        let version = rest.and_then(|rest| rest.split_once(after));
+        let (version, _) = version.unwrap_or_else(|| panic!("{path} has no {before}"));
+        version.to_owned()
+    };
+    let go = |path| version(path, "github.com/coze-dev/coze-go ", "\n");
+    assert_eq!(
+        go("packages/go/cozeauthmock/example/go.mod"),
+        go("conformance/released-sdks/go/go.mod"),
+        "coze-go"
+    );
+    let sample = "packages/java/coze-auth-mock/example/pom.xml";
+    let java = version(sample, "<artifactId>coze-api</artifactId>", "</version>");
+    let released = "conformance/released-sdks/java/coze/pom.xml";
+    assert_eq!(
+        java.trim(),
+        version(released, "<artifactId>coze-api</artifactId>", "</version>"),
+        "coze-java"
+    );
+    for (before, after) in [
+        ("<junit.version>", "<"),
+        (
+            "<artifactId>maven-compiler-plugin</artifactId>",
+            "</version>",
+        ),
+        (
+            "<artifactId>maven-surefire-plugin</artifactId>",
+            "</version>",
+        ),
+    ] {
+        assert_eq!(
+            version(sample, before, after),
+            version("packages/java/coze-auth-mock/pom.xml", before, after),
+            "{before}"
+        );
+    }
+}
+
+/// Who copies a block of a page has a file that a recipe runs: it is that file, byte for byte.
+#[test]
+fn samples_of_the_pages_for_go_and_java_are_files_that_run() {
+    let languages = [
+        ("go", "packages/go/cozeauthmock", &["go"][..], &[".go"][..]),
+        (
+            "java",
+            "packages/java/coze-auth-mock",
+            &["java", "properties"],
+            &[".java", ".properties"],
+        ),
+    ];
+    for (language, package, kinds, endings) in languages {
+        let page = format!("docs/mock-{language}.md");
+        let samples = format!("{package}/example");
+        let mut files: BTreeMap<String, (String, bool)> = endings
+            .iter()
+            .flat_map(|ending| files(&[&samples], ending))
+            .map(|path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                (name.expect("a name").to_owned(), (read(&path), false))
+            })
+            .collect();
+        for page in [page, format!("{package}/README.md")] {
+            for block in read(&root().join(&page)).split("\n```").skip(1).step_by(2) {
+                let (kind, block) = block.split_once('\n').expect("a first line");
+                if !kinds.contains(&kind) {
+                    continue;
+                }
+                let name = block.lines().next().unwrap_or_default();
+                let name = name.trim_start_matches(['/', '#', ' ']);
+                let (text, shown) = files
+                    .get_mut(name)
+                    .unwrap_or_else(|| panic!("{page}: {samples} has no file {name}"));
+                assert_eq!(
+                    &format!("{block}\n"),
+                    text,
+                    "{page} and {samples} differ in {name}"
+                );
+                *shown = true;
+            }
+        }
+        let hidden: Vec<&String> = files
+            .iter()
+            .filter(|(_, (_, shown))| !shown)
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            files.len() > 5 && hidden.is_empty(),
+            "{hidden:?} are on no page"
+        );
     }
 }
 

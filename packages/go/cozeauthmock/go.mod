@@ -1,0 +1,3 @@
+module coze-auth.example/cozeauthmock
+
+go 1.22
