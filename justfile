@@ -78,8 +78,13 @@ env *args:
 living-with *args:
     python3 conformance/released-sdks/living-with/run.py {{ args }}
 
-# Released OAuth libraries as they are, by the recipes of docs/oauth-libraries.md, and through `coze-auth bridge`: a table. `just bridge --quick` runs CI's, `--only TEXT` those with this text in their name; UPDATE=1 writes conformance/oauth-libraries/outcomes.md.
+# Released OAuth libraries as they are, by the recipes of docs/oauth-libraries.md, and through `coze-auth bridge`: a table. `just bridge --quick` runs CI's, `--only TEXT` those with this text in their name. Installs postgresql on Debian and Ubuntu if it is missing.
 bridge *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [[ " {{ args }} " != *" --quick "* ]] && ! command -v initdb > /dev/null && ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" debian-packages postgresql || echo "postgresql could not be installed: Auth.js is skipped"
+    fi
     python3 conformance/oauth-libraries/run.py {{ args }}
 
 # The wheels of the mock and of the command, for this platform: sizes, oldest glibc, tests on each Python that is here, a sample project in a clean environment, the speed of a start and of a world. `just wheel --quick` tests a wheel of the debug binary.
@@ -284,10 +289,10 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "wheel --quick" "go-module" "junit")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres")
+nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -2,7 +2,7 @@
 
 from authlib.integrations.requests_client import OAuth2Session
 
-from authlib_recipe import coze, name_of
+from authlib_recipe import coze
 from driver import drive
 
 
@@ -26,7 +26,7 @@ class Authlib:
 
     def profile(self):
         answer = self.session.get(self.given.profile).json()
-        return name_of(answer) if self.given.how == "by recipe" else answer["name"]
+        return answer["data"]["user_name"] if self.given.how == "by recipe" else answer["name"]
 
 
 drive(Authlib())
