@@ -295,7 +295,9 @@ def cells(driver, world, how, told):
     if said.get("token"):
         outcomes["refusal's words"] = "taken for a token"
     else:
-        outcomes["refusal's words"] = "pass" if WORDS in said["error"] else "lost"
+        # The bridge tells with Coze's words the log id, which Coze's support asks for.
+        told = WORDS in said["error"] and (how != BRIDGE or re.search(r"\d{14}MOCK\d+", said["error"]))
+        outcomes["refusal's words"] = "pass" if told else "lost"
     return [outcomes.get(cell, "no login") for cell in CELLS]
 
 
@@ -316,7 +318,7 @@ def after_login(driver, world):
     for times, cell in [(1, "refresh once"), (2, "refresh twice")]:
         # The end has not come: nothing is to be renewed.
         said, renewals = after(LIFE - 300)
-        if len(renewals) != times - 1:
+        if len(renewals) >= times:
             yield cell, "before the end"
             continue
         said, renewals = after(301)
