@@ -69,8 +69,8 @@ def js(driver, *packages, built=()):
         if not npm or not node:
             raise Missing("node and npm are needed")
         folder = BUILT / Path(driver).stem
-        add = [npm, "install", "--prefix", str(folder), "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", *packages]
-        builds = [[npm, "rebuild", "--prefix", str(folder), "--silent", *built]] if built else []
+        add = [npm, "install", "--prefix", str(folder), "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *packages]
+        builds = [[npm, "rebuild", "--prefix", str(folder), "--loglevel=error", *built]] if built else []
         install.install(folder, [], add, *builds, tools=packages)
         return [node, str(written(folder, "js", "driver.mjs", driver) / driver)]
 
@@ -82,7 +82,7 @@ def initdb():
     found = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True))]
     if not any(found):
         raise Missing("initdb is needed (apt-get install postgresql)")
-    return next(filter(None, found))
+    return str(Path(next(filter(None, found))).resolve())  # the other programs stand beside it
 
 
 @contextmanager
@@ -99,7 +99,10 @@ def postgres():
         server = subprocess.Popen(serve, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             end = time.monotonic() + 60
-            while not Path(folder, ".s.PGSQL.5432").exists() and time.monotonic() < end:
+            ask = [str(Path(initdb()).with_name("pg_isready")), "--quiet", "--host", folder]
+            while subprocess.run(ask).returncode:
+                if time.monotonic() > end:
+                    raise Trouble("Postgres does not start")
                 time.sleep(0.05)
             yield {"PGHOST": folder, "PGUSER": "postgres", "PGDATABASE": "postgres"}
         finally:
