@@ -30,18 +30,10 @@ const GRACE: Duration = Duration::from_secs(11);
 struct Endpoint {
     current: u64,
     issued: BTreeMap<u64, Instant>,
-    /// By refresh token: how often it was spent by one who knew nothing of another, and how often in all.
-    spent: BTreeMap<u64, Spent>,
+    /// By a refresh token that was spent: how often the server had gone back when who spent it got the lease.
+    spent: BTreeMap<u64, u64>,
     logins: u64,
     reuses: u64,
-}
-
-#[derive(Default)]
-struct Spent {
-    unknowing: u32,
-    times: u32,
-    /// How often the server had gone back when the oldest lease of those who spent it was got: a lease is lost with it, and nobody knows.
-    restores: u64,
 }
 
 impl Endpoint {
@@ -117,21 +109,18 @@ impl World {
     fn spend(&self, name: u32, number: u64, knowing: bool, restores: u64) -> Option<u64> {
         let mut server = self.server.lock().unwrap();
         let mut endpoint = self.endpoint.lock().unwrap();
-        let spent = endpoint.spent.entry(number).or_default();
-        if spent.times == 0 || restores < spent.restores {
-            spent.restores = restores;
-        }
-        spent.times += 1;
-        spent.unknowing += u32::from(!knowing);
-        let went_back = spent.restores != server.watched.restores;
-        let unknowing = spent.unknowing;
         server.note(format!("{name} spends rt_{number}, knowing: {knowing}"));
-        if unknowing > 1 && !went_back {
+        // A lease is lost with a server that goes back, and with it the mark of who held it.
+        if let Some(first) = endpoint.spent.get(&number)
+            && !knowing
+            && (*first).min(restores) == server.watched.restores
+        {
             server.wrong(format!(
                 "rt_{number} was spent twice by those who did not know that it may be spent"
             ));
         }
         if number == endpoint.current {
+            endpoint.spent.insert(number, restores);
             return Some(endpoint.issue());
         }
         endpoint.reuses += 1;
