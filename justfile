@@ -276,6 +276,19 @@ lint:
 packages:
     cargo publish --workspace --dry-run --no-verify --locked --allow-dirty --quiet
 
+# deny.toml, read by cargo-deny, which is installed below target/. Where the database of advisories cannot be had, it says so, and the first good versions of deny.toml stand alone.
+deny:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    deny=target/cargo-deny/bin/cargo-deny
+    [ -x "$deny" ] || cargo install --quiet --locked --root target/cargo-deny --target-dir target/cargo-deny/build --version 0.20.2 cargo-deny
+    "$deny" --locked check bans licenses sources
+    if git ls-remote https://github.com/rustsec/advisory-db HEAD > /dev/null 2>&1; then
+        "$deny" --locked check advisories
+    else
+        echo "advisories: the database cannot be had from here; deny.toml's first good versions were checked"
+    fi
+
 # Tables that are made from their one source.
 rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
@@ -292,7 +305,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]
