@@ -67,14 +67,21 @@ func FindBinary() (string, error) {
 		}
 		return found, nil
 	}
-	scripts := "bin"
-	if runtime.GOOS == "windows" {
-		scripts = "Scripts"
+	scripts, system, machine := "bin", runtime.GOOS, runtime.GOARCH
+	if system == "windows" {
+		scripts, system = "Scripts", "win32"
 	}
+	if machine == "amd64" {
+		machine = "x64"
+	}
+	// npm's package of this platform, by npm's names; its command needs node, and the binary does not.
+	npm := fmt.Sprintf("%s-%s-%s", binary, system, machine)
 	var folders []string
 	if here, err := os.Getwd(); err == nil {
 		for ; ; here = filepath.Dir(here) {
-			folders = append(folders, filepath.Join(here, "node_modules", ".bin"), filepath.Join(here, ".venv", scripts), filepath.Join(here, "venv", scripts))
+			modules := filepath.Join(here, "node_modules")
+			folders = append(folders, filepath.Join(modules, npm, "bin"), filepath.Join(modules, ".bin"),
+				filepath.Join(here, ".venv", scripts), filepath.Join(here, "venv", scripts))
 			if here == filepath.Dir(here) {
 				break
 			}

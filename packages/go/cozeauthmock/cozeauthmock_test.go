@@ -531,10 +531,13 @@ func TestTheCommandIsFound(t *testing.T) {
 		t.Fatal("none is there")
 	}
 	contains(t, err.Error(), "install it with pip, npm or cargo, or name the program in the variable COZE_AUTH_MOCK_BIN")
+	// As npm names it.
+	platform := runtime.GOOS + "-" + strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
 	// From the last to the first that counts.
 	for _, file := range [][]string{
 		{"home", ".cargo", "bin", name}, {"home", ".local", "bin", name}, {"path", name}, {"active", "bin", name},
 		{"project", "venv", "bin", name}, {"project", ".venv", "bin", name}, {"project", "node_modules", ".bin", name},
+		{"project", "node_modules", "coze-auth-mock-" + platform, "bin", name},
 		{"project", "package", ".venv", "bin", name}, {"named", name},
 	} {
 		there := program(t, append([]string{folder}, append(file, "#!/bin/sh\n")...)...)

@@ -43,7 +43,9 @@ import java.util.TreeSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.extension.DynamicTestInvocationContext;
 import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.InvocationInterceptor;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolutionException;
 import org.junit.jupiter.api.extension.ParameterResolver;
@@ -58,7 +60,7 @@ import org.opentest4j.TestAbortedException;
  * however that ends. A world has apps, tokens, a clock, faults and a journal that no other test sees, so tests may run at once. When a
  * test fails, the journal of its world is printed on standard error, and why requests were refused.
  */
-public final class CozeAuthMock implements ParameterResolver {
+public final class CozeAuthMock implements ParameterResolver, InvocationInterceptor {
   private static final ExtensionContext.Namespace NAMESPACE = ExtensionContext.Namespace.create(CozeAuthMock.class);
   private static final String BINARY = "coze-auth-mock";
 
@@ -97,12 +99,25 @@ public final class CozeAuthMock implements ParameterResolver {
     return context.getStore(NAMESPACE).getOrComputeIfAbsent("world", key -> new HeldWorld(context), HeldWorld.class).world;
   }
 
+  /** A failure of a dynamic test is not one of its factory, whose world it has. */
+  @Override
+  public void interceptDynamicTest(Invocation<Void> test, DynamicTestInvocationContext of, ExtensionContext context) throws Throwable {
+    try {
+      test.proceed();
+    } catch (Throwable failure) {
+      HeldWorld held = context.getStore(NAMESPACE).get("world", HeldWorld.class);
+      if (held != null) held.failure = failure;
+      throw failure;
+    }
+  }
+
   /** A world, up to the end of its test: JUnit closes what is in a store. */
   private static final class HeldWorld implements AutoCloseable {
     final MockWorld world;
     private final ExtensionContext context;
     private final Process mock;
     private final String name;
+    volatile Throwable failure;
 
     HeldWorld(ExtensionContext context) {
       this.context = context;
@@ -132,7 +147,7 @@ public final class CozeAuthMock implements ParameterResolver {
 
     @Override
     public void close() {
-      Throwable failure = context.getExecutionException().orElse(null);
+      failure = context.getExecutionException().orElse(failure);
       if (failure != null && !(failure instanceof TestAbortedException)) {
         String test = context.getRequiredTestClass().getSimpleName() + "." + context.getRequiredTestMethod().getName();
         System.err.println("coze-auth-mock journal of " + test + ": " + world.report());
@@ -184,7 +199,11 @@ public final class CozeAuthMock implements ParameterResolver {
       throw new StartException("COZE_AUTH_MOCK_BIN names " + named + ", which is not a program: correct it, or unset it");
     }
     String scripts = windows ? "Scripts" : "bin";
+    // npm's package of this platform, by npm's names; its command needs node, and the binary does not.
+    String system = windows ? "win32" : System.getProperty("os.name").startsWith("Mac") ? "darwin" : "linux";
+    String machine = System.getProperty("os.arch").equals("aarch64") ? "arm64" : "x64";
     for (Path folder = here; folder != null; folder = folder.getParent()) {
+      folders.add(folder.resolve("node_modules").resolve(BINARY + "-" + system + "-" + machine).resolve("bin"));
       folders.add(folder.resolve("node_modules").resolve(".bin"));
       folders.add(folder.resolve(".venv").resolve(scripts));
       folders.add(folder.resolve("venv").resolve(scripts));

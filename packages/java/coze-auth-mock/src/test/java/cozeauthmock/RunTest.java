@@ -24,11 +24,14 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.MethodOrderer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.TestMethodOrder;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -131,6 +134,21 @@ class RunTest {
   void aTestWhoseEndFailsPrintsTheJournal() {
     run(FailingAfter.class);
     assertTrue(printed.startsWith("coze-auth-mock journal of FailingAfter.passes: no requests to http://"), printed);
+  }
+
+  @ExtendWith(CozeAuthMock.class)
+  static class FailingFactory {
+    @TestFactory
+    Stream<DynamicTest> factory(MockWorld world) {
+      return Stream.of(401, 402, 401)
+          .map(status -> DynamicTest.dynamicTest("me", () -> assertEquals(status, WorldTest.me(world.baseUrl(), "of-nobody"))));
+    }
+  }
+
+  @Test
+  void aDynamicTestThatFailsPrintsTheJournalOfItsFactory() {
+    assertEquals(1, run(FailingFactory.class).failed().count());
+    assertTrue(printed.startsWith("coze-auth-mock journal of FailingFactory.factory: the last 3 of 3 requests to http://"), printed);
   }
 
   // --- where a world is not to be had ---
@@ -263,6 +281,12 @@ class RunTest {
     ended(base);
   }
 
+  /** The platform, as npm names it. */
+  private static String platform() {
+    String machine = System.getProperty("os.arch").equals("aarch64") ? "arm64" : "x64";
+    return (OS.MAC.isCurrentOs() ? "darwin-" : "linux-") + machine;
+  }
+
   private static Path program(Path file, String text) throws IOException {
     Files.createDirectories(file.getParent());
     Files.writeString(file, text);
@@ -296,7 +320,7 @@ class RunTest {
     for (String place :
         Arrays.asList(
             "home/.cargo/bin", "home/.local/bin", "path", "active/bin", "project/venv/bin", "project/.venv/bin",
-            "project/node_modules/.bin", "project/package/.venv/bin", "named")) {
+            "project/node_modules/.bin", "project/node_modules/coze-auth-mock-" + platform() + "/bin", "project/package/.venv/bin", "named")) {
       Path there = program(folder.resolve(place).resolve("coze-auth-mock"), "#!/bin/sh\n");
       if (place.equals("active/bin")) environment.put("VIRTUAL_ENV", folder.resolve("active").toString());
       if (place.equals("named")) environment.put("COZE_AUTH_MOCK_BIN", there.toString());
