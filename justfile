@@ -124,6 +124,7 @@ bench: tokens-before redis-installed
     [ ! -x target/tokens-e0d4b6f/target/release/pair ] || export PAIR_BEFORE="$PWD/target/tokens-e0d4b6f/target/release/pair"
     cargo bench --quiet --locked --package coze-auth-conformance --bench sessions || failed=1
     cargo bench --quiet --locked --package coze-auth-conformance --bench fleet || failed=1
+    "{{ just_executable() }}" --justfile "{{ justfile() }}" bridge-bench || failed=1
     exit $failed
 
 # The program of benches/sessions/pair.rs at commit e0d4b6f, in target/tokens-e0d4b6f.
@@ -205,6 +206,14 @@ mock-before:
 # A million refresh rotations and a million JWT grants: the mock's memory must stay flat. Takes some ten minutes.
 soak:
     cargo bench --quiet --locked --package coze-auth-mock --bench mock -- soak
+
+# Hostile requests to the command's bridge: no secret in its log, nothing slower than 2 s, no redirect to another host, no machine token for who has no secret.
+bridge-attack requests="100000":
+    BRIDGE_ATTACK={{ requests }} cargo test --release --quiet --locked --package coze-auth-cli --test cli bridge::attack -- --nocapture
+
+# What the bridge adds to a refresh beside the mock alone: processor time, wait, memory. `just bridge-bench soak`: over a million requests.
+bridge-bench *args:
+    cargo bench --quiet --locked --package coze-auth-cli --bench bridge -- {{ args }}
 
 # A million hostile requests over both planes of the mock: its memory must stay below what its README says, and other clients be answered.
 hostile requests="1000000":
@@ -305,7 +314,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "deny" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "wheel" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

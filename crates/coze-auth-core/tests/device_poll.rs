@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::*;
 use coze_auth_core::device::DevicePoll;
 use coze_auth_core::error::{ErrorCode, Oddity, TransportFailure};
+use coze_auth_core::secret::DeviceCode;
 use coze_auth_core::{Error, Flow, Now, Response, SteadyTime, Step, TokenGrant, UnixTime};
 use proptest::prelude::*;
 
@@ -52,6 +53,20 @@ fn polls_at_the_servers_interval_from_the_first_on() {
     let (result, polls) = drive(poll, vec![pending(), pending(), token()]);
     assert_eq!(result.unwrap().access_token.expose(), "czu_access");
     assert_eq!(polls, [9000, 18000, 27000]);
+}
+
+/// A server between a device and Coze hands each answer on.
+#[test]
+fn one_poll_is_one_answer() {
+    let once = || device().poll_once(&DeviceCode::new("device-1").unwrap());
+    let granted = answered(once(), token().unwrap()).unwrap();
+    assert_eq!(granted.access_token.expose(), "czu_access");
+    for (reply, code) in [
+        (pending(), ErrorCode::AuthorizationPending),
+        (slow_down(), ErrorCode::SlowDown),
+    ] {
+        assert_eq!(error_of(once(), reply.unwrap()).code(), Some(&code));
+    }
 }
 
 #[test]

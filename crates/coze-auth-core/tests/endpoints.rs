@@ -51,6 +51,25 @@ fn the_www_host_follows_from_the_first_label_only() {
 }
 
 #[test]
+fn the_authorize_page_is_that_of_every_login() {
+    let workspace = WorkspaceId::new("ws_a").unwrap();
+    let endpoints = Endpoints::custom("http://localhost:9777/t/a/").unwrap();
+    let page = |workspace| endpoints.authorize_page(workspace).unwrap();
+    let base = "http://localhost:9777/t/a/api/permission/oauth2";
+    assert_eq!(page(None), format!("{base}/authorize"));
+    assert_eq!(
+        page(Some(&workspace)),
+        format!("{base}/workspace_id/ws_a/authorize")
+    );
+    let app = PkceApp::new(endpoints.clone(), "id").unwrap();
+    let (url, _) = app.authorize(&redirect(), entropy()).unwrap();
+    assert_eq!(url.as_str().split('?').next(), Some(&*page(None)));
+    let unknown = Endpoints::custom("https://gateway.corp").unwrap();
+    let error = unknown.authorize_page(None).unwrap_err();
+    assert_eq!(*error.problem(), Problem::NoWww);
+}
+
+#[test]
 fn the_audience_is_the_host_and_its_port() {
     for (api, expected) in [
         ("https://api.coze.cn", "api.coze.cn"),

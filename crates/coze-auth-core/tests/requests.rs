@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use coze_auth_core::endpoint::WorkspaceId;
+use coze_auth_core::secret::DeviceCode;
 use coze_auth_core::{AccessToken, Endpoints, Flow, RefreshToken, Step, whoami};
 
 const TOKEN: &str = "POST https://api.example:8080/api/permission/oauth2/token";
@@ -93,9 +94,13 @@ fn device_start_and_poll() {
     assert_eq!(shape(&start).0, line);
 
     let poll = request_of(&mut device().poll(&started(300, Some(5))), at(5));
+    let code = DeviceCode::new("device-1").unwrap();
+    let once = request_of(&mut device().poll_once(&code), at(0));
     let body = r#"{"client_id":"device-id","grant_type":"urn:ietf:params:oauth:grant-type:device_code","device_code":"device-1"}"#;
-    assert_eq!(shape(&poll), (TOKEN.to_owned(), body.to_owned()));
-    assert!(poll.headers().get("authorization").is_none());
+    for poll in [poll, once] {
+        assert_eq!(shape(&poll), (TOKEN.to_owned(), body.to_owned()));
+        assert!(poll.headers().get("authorization").is_none());
+    }
 }
 
 #[test]

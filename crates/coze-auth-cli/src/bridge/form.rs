@@ -172,18 +172,65 @@ fn basic(header: &[u8]) -> Option<(Zeroizing<String>, Zeroizing<String>)> {
     Some((decoded(id), decoded(secret)))
 }
 
-/// A form-encoded text. Many libraries do not encode: a `%` that is none of an encoding shows it.
+/// A form-encoded text. Many libraries do not encode: a `%` that is none of an encoding shows it, and a `+` is itself, since none of
+/// our clients has a space in its id or secret.
 fn decoded(text: &str) -> Zeroizing<String> {
     let is_encoded = text.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
-    if !is_encoded || text.contains(['&', '=']) {
+    if !is_encoded {
         return Zeroizing::new(text.to_owned());
     }
-    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    let one = Zeroizing::new(
+        text.replace('+', "%2B")
+            .replace('&', "%26")
+            .replace('=', "%3D"),
+    );
+    let mut pairs = form_urlencoded::parse(one.as_bytes());
     let decoded = pairs
         .next()
         .map(|(name, _)| Zeroizing::new(name.into_owned()));
     decoded.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_read_however_a_library_encodes_it() {
+        for (written, id, secret) in [
+            ("1234.app.coze:secret", "1234.app.coze", "secret"),
+            ("a%3Ab:c%25d", "a:b", "c%d"),
+            // Not encoded.
+            ("a:b+c/d==", "a", "b+c/d=="),
+            ("a:100%", "a", "100%"),
+            ("a:%zz", "a", "%zz"),
+            ("a:b&c=d", "a", "b&c=d"),
+            ("a:b:c", "a", "b:c"),
+            ("a:", "a", ""),
+            (":b", "", "b"),
+        ] {
+            for scheme in ["Basic", "basic", "BASIC"] {
+                let header = format!("{scheme} {}", STANDARD.encode(written));
+                let pair = basic(header.as_bytes()).expect("a pair");
+                assert_eq!(
+                    (pair.0.as_str(), pair.1.as_str()),
+                    (id, secret),
+                    "{written}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_has_what_is_known_and_no_empty_value() {
+        let form = Form::parse(b"code=a%20b+c&state=&x=1&x=2&client_id=%E6%89%A3").expect("a form");
+        assert_eq!(form.get("code"), Some("a b c"));
+        assert_eq!((form.get("state"), form.get("scope")), (None, None));
+        assert_eq!(form.get("client_id"), Some("\u{6263}"));
+        assert!(form.need("state").is_err());
+        assert!(Form::parse(b"code=a&code=").is_err());
+    }
 }

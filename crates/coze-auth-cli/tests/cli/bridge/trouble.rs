@@ -297,6 +297,15 @@ fn a_client_has_limits_of_size_and_time() {
                 "POST /token HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: 99\r\n\r\ngrant"
             ))
         });
+        // One that is kept, after its first answer.
+        let mut kept = TcpStream::connect(host).expect("it listens");
+        kept.set_read_timeout(Some(Duration::from_secs(60)))
+            .expect("a socket");
+        let health = format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        kept.write_all(health.as_bytes()).expect("it is taken");
+        assert_eq!(Answer::read(&mut kept).status, 200);
+        let kept = scope.spawn(move || Answer::read(&mut kept));
+        assert_eq!(kept.join().expect("an end").status, 0);
         let answer = body.join().expect("an answer");
         answer.refused(408, "invalid_request");
         for silent in [silent, head] {
