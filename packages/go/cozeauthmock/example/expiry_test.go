@@ -7,8 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"coze-auth.example/cozeauthmock"
 	"github.com/coze-dev/coze-go"
+
+	"coze-auth.example/cozeauthmock"
 )
 
 func TestAServiceRenewsItsToken(t *testing.T) {

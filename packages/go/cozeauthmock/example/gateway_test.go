@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"coze-auth.example/cozeauthmock"
 	"github.com/coze-dev/coze-go"
+
+	"coze-auth.example/cozeauthmock"
 )
 
 func TestAPageOfAGateway(t *testing.T) {

@@ -5,8 +5,9 @@ import (
 	"context"
 	"testing"
 
-	"coze-auth.example/cozeauthmock"
 	"github.com/coze-dev/coze-go"
+
+	"coze-auth.example/cozeauthmock"
 )
 
 const callback = "https://app.example/callback"

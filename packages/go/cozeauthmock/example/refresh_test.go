@@ -5,8 +5,9 @@ import (
 	"context"
 	"testing"
 
-	"coze-auth.example/cozeauthmock"
 	"github.com/coze-dev/coze-go"
+
+	"coze-auth.example/cozeauthmock"
 )
 
 func TestARefreshTokenWorksOnce(t *testing.T) {
