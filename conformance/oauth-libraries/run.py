@@ -38,11 +38,11 @@ AT_ONCE = 2
 # --- the libraries ---------------------------------------------------------------------------------------
 
 
-def written(folder, language, *own):
-    """The page's files in a language, and these of this folder, where a program can find them."""
+def written(folder, language, *own, clock=("", "")):
+    """The page's files in a language, and these of this folder, where a program can find them. Where the page asks the system for the time, its file asks the driver."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in page_files(PAGE, language).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text.replace(*clock), encoding="utf-8")
     for name in own:
         shutil.copy(HERE / name, folder)
     return folder
@@ -73,6 +73,84 @@ def js(driver, *packages, built=()):
         builds = [[npm, "rebuild", "--prefix", str(folder), "--loglevel=error", *built]] if built else []
         install.install(folder, [], add, *builds, tools=packages)
         return [node, str(written(folder, "js", "driver.mjs", driver) / driver)]
+
+    return command
+
+
+def rust(driver):
+    """What starts a driver in Rust, a package of its own, which takes nothing from the workspace but its target folder."""
+
+    def command():
+        cargo = shutil.which("cargo")
+        if not cargo:
+            raise Missing("cargo is needed, for the crate oauth2")
+        name = Path(driver).stem
+        folder = written(BUILT / name, "rust", driver, clock=("SystemTime::now()", "crate::now()"))
+        for of, own in [("toml", "Cargo.toml"), ("lock", "Cargo.lock")]:
+            shutil.copy(HERE / f"{name}.{of}", folder / own)
+        build = [cargo, "build", "--quiet", "--locked", "--manifest-path", str(folder / "Cargo.toml"), "--target-dir", str(TARGET)]
+        if subprocess.run(build, stdout=sys.stderr).returncode:
+            raise Trouble(f"could not build {driver}")
+        return [str(TARGET / "debug" / f"{name.replace('_', '-')}{EXE}")]
+
+    return command
+
+
+# What a driver in Go asks in the place of time.Now, in the library and in the recipe.
+GO_CLOCK = """
+import (
+	"os"
+	"strconv"
+	"time"
+)
+
+func driversNow() time.Time {
+	ahead, _ := strconv.Atoi(os.Getenv("AHEAD_S"))
+	return time.Now().Add(time.Duration(ahead) * time.Second)
+}
+"""
+
+
+def go(driver, module):
+    """What starts a driver in Go. The module is what go.sum knows, in a copy whose calls of time.Now lead to the driver."""
+
+    def command():
+        tool, _, environment = install.go()
+        folder = written(BUILT / Path(driver).stem, "go", driver, "go.mod", "go.sum", clock=("time.Now()", "driversNow()"))
+        for name in page_files(PAGE, "go"):
+            text = (folder / name).read_text(encoding="utf-8")
+            (folder / name).write_text(text.replace('\t"time"\n', ""), encoding="utf-8")
+        (folder / "clock.go").write_text(f"package main\n{GO_CLOCK}", encoding="utf-8")
+        told = subprocess.run([tool, "mod", "download", "-json", module], cwd=folder, env=environment, stdout=subprocess.PIPE)
+        if told.returncode:
+            raise Trouble(f"could not install {module}")
+        copy = folder / "library"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(json.loads(told.stdout)["Dir"], copy, copy_function=shutil.copyfile)
+        for package, below in [("oauth2", copy), ("internal", copy / "internal")]:
+            (below / "drivers_clock.go").write_text(f"package {package}\n{GO_CLOCK}", encoding="utf-8")
+            text = (below / "token.go").read_text(encoding="utf-8")
+            if "time.Now" not in text:
+                raise Trouble(f"{module} does not ask for the time in {package}'s token.go: see where it does now")
+            (below / "token.go").write_text(text.replace("time.Now", "driversNow"), encoding="utf-8")
+        with (folder / "go.mod").open("a", encoding="utf-8") as text:
+            text.write(f"\nreplace {module} => ./library\n")
+        build = [tool, "build", "-o", f"driver{EXE}", "."]
+        if subprocess.run(build, cwd=folder, env=environment, stdout=sys.stderr).returncode:
+            raise Trouble(f"could not build {driver}")
+        return [str(folder / f"driver{EXE}")]
+
+    return command
+
+
+def java(driver, name):
+    """What starts a driver in Java, which has several libraries: `name` is the one."""
+
+    def command():
+        clock = ("System.currentTimeMillis()", "Driver.now()")
+        folder = written(BUILT / "java", "java", driver, clock=clock)
+        sources = [folder / driver, *(folder / file for file in page_files(PAGE, "java"))]
+        return [*install.java_program("oauth-libraries", sources, HERE / "pom.xml"), Path(driver).stem, name]
 
     return command
 
@@ -129,7 +207,34 @@ LIBRARIES = [
         "better-auth", "1.7.25", js("better_auth_driver.mjs", "better-auth@1.7.25", "better-sqlite3@12.11.1", built=["better-sqlite3"]), False
     ),
     Library("passport-oauth2", "1.8.0", js("passport_driver.mjs", "passport-oauth2@1.8.0"), False),
+    Library("oauth2 of crates.io", "5.0.0", rust("oauth2_driver.rs"), True),
+    Library("golang.org/x/oauth2", "0.38.0", go("x_oauth2_driver.go", "golang.org/x/oauth2"), True),
+    Library("ScribeJava", "8.3.3", java("Driver.java", "ScribeJava"), True),
+    Library("Nimbus oauth2-oidc-sdk", "11.39", java("Driver.java", "Nimbus"), False),
 ]
+
+
+NOTHING = "JSON object. For a program that cannot"  # of a library that sends no User-Agent
+# What `explain` has to tell of a library as it is: a setting of its own, as far as the User-Agent gives it away.
+EXPLAINED = {
+    "Authlib": "If it is Authlib, set token_endpoint_auth_method",
+    "requests-oauthlib": "for any other mount an adapter of requests",
+    "requests-oauth2client": "for any other mount an adapter of requests",
+    "httpx-oauth": "if it is httpx-oauth, do so in build_request",
+    "openid-client": "of openid-client: Give it a ClientAuth function",
+    "oauth4webapi": "of oauth4webapi, over which Auth.js sends, too: Give its [customFetch]",
+    "simple-oauth2": NOTHING,
+    "@badgateway/oauth2-client": "If it is @badgateway/oauth2-client, set `fetch`",
+    "arctic": "of arctic: It has no setting",
+    "@n8n/client-oauth2": "If it is @n8n/client-oauth2, override accessTokenRequest",
+    "@auth/core": "over which Auth.js sends, too: Give its [customFetch] (of Auth.js: the provider's)",
+    "better-auth": "if it is better-auth, `getToken`",
+    "passport-oauth2": "If it is passport-oauth2, give the strategy's _oauth2",
+    "oauth2 of crates.io": NOTHING,
+    "golang.org/x/oauth2": "If it is one over golang.org/x/oauth2, put an http.Client into the context",
+    "ScribeJava": "If it is ScribeJava, give it a service that overrides",
+    "Nimbus oauth2-oidc-sdk": "if it is Nimbus, change the HTTPRequest",
+}
 
 
 @contextmanager
@@ -235,10 +340,11 @@ class World:
         found = self.control(f"/requests?endpoint=token&grant={grant}")["requests"]
         return sorted(found, key=lambda entry: entry["seq"])
 
-    def last_rule(self):
-        """The rule by which the last token request was refused."""
+    def last_refusal(self):
+        """The rule by which the last token request was refused, and what `explain` tells about mending it."""
         found = sorted(self.control("/requests?endpoint=token")["requests"], key=lambda entry: entry["seq"])
-        return found and found[-1]["outcome"].get("rule")
+        rule = found and found[-1]["outcome"].get("rule")
+        return rule, rule and self.control(f"/explain/{found[-1]['outcome']['logid']}")["fix"]
 
     def direct(self):
         """What a library is told of Coze."""
@@ -272,7 +378,7 @@ def of_call(said):
     return "pass" if said["name"] in NAMES else f"names {said['name']}"
 
 
-def cells(driver, world, how, told):
+def cells(name, driver, world, how, told):
     """The five outcomes of a library, each `pass` or why not."""
     begin = {"how": how, **told, **world.client, "redirect_uri": REDIRECT}
 
@@ -289,8 +395,10 @@ def cells(driver, world, how, told):
         outcomes["login"] = "pass"
         outcomes.update(after_login(driver, world))
     else:
-        rule = world.last_rule()
+        rule, fix = world.last_refusal()
         outcomes["login"] = f"refused: {rule}" if rule else f"fails: {said.get('type')}"
+        if how == AS_IT_IS and rule and EXPLAINED[name] not in fix:
+            outcomes["login"] += f", and explain does not say {EXPLAINED[name]}: {fix}"
     refusal = json.dumps({"error_code": "invalid_grant", "error_message": WORDS, "error": "invalid_grant"})
     fault = {"kind": "status", "status": 400, "body": refusal}
     world.control("/faults", {"on": {"endpoint": "token"}, "fault": fault})
@@ -381,7 +489,7 @@ def main():
                 driver = Driver(ready[library], database if library.on_postgres else {})
                 try:
                     with bridge(through, world.base) if how == BRIDGE else nullcontext(world.direct()) as told:
-                        return [f"{library.name} {library.version}", how, *cells(driver, world, how, told)]
+                        return [f"{library.name} {library.version}", how, *cells(library.name, driver, world, how, told)]
                 except (Trouble, OSError, ValueError, LookupError) as why:
                     return [f"{library.name} {library.version}", how, *["no verdict"] * len(CELLS), f"{type(why).__name__}: {why}"]
                 finally:

@@ -114,14 +114,18 @@ def go_program(name, sources, *before, verb=("build",), flags=()):
     return folder / f"{name}{EXE}"
 
 
+def pom_of(which):
+    return which if isinstance(which, Path) else HERE / "java" / which / "pom.xml"
+
+
 def java(which):
-    """`java`, `javac`, and a class path with the SDK, `coze` or `loop`, or with what the shims need besides it, `shims`."""
+    """`java`, `javac`, and a class path with the SDK, `coze` or `loop`, or with what the shims need besides it, `shims`; or with what another pom names."""
     tools = [shutil.which(name) for name in ("java", "javac", "mvn")]
     if not all(tools):
         raise Missing("java, javac and mvn are needed, for the SDKs of Java, coze-api and cozeloop-core")
-    folder = SDKS / "java" / which
+    pom = pom_of(which)
+    folder = SDKS / "java" / pom.parent.name
     maven = [tools[2], "-q", "-B", f"-Dmaven.repo.local={SDKS / 'java' / 'repository'}"]
-    pom = HERE / "java" / which / "pom.xml"
     copy = [*maven, "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory=lib"]
     install(folder, [pom], copy)
     # What the pom does not name could be another one tomorrow.
@@ -137,7 +141,7 @@ def java_program(name, sources, *libraries, agent=None):
     path = os.pathsep.join(path for _, _, path in tools)
     tool, compiler, _ = tools[0]
     folder = SDKS / "java-programs" / name
-    versions = "".join((HERE / "java" / which / "pom.xml").read_text() for which in libraries)
+    versions = "".join(one.read_text() for one in map(pom_of, libraries))
     install(folder, sources, [compiler, "-cp", path, "-d", ".", *(source.name for source in sources)], tools=versions)
     # A short life is not worth the second compiler.
     line = [tool, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{folder}{os.pathsep}{path}"]

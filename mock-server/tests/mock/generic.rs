@@ -80,7 +80,7 @@ fn a_form_is_explained_to_the_library_that_its_user_agent_gives_away() {
             "any program in Go:",
             "AuthStyleInParams",
         ),
-        ("axios/1.18.0", "axios", "@n8n/client-oauth2 has no setting"),
+        ("axios/1.18.0", "axios", "n8n itself has no setting"),
         ("node", "fetch", "genericOAuth"),
         (
             "Java/17.0.15",
@@ -98,7 +98,7 @@ fn a_form_is_explained_to_the_library_that_its_user_agent_gives_away() {
             "if it is told to",
             "wrap",
         ),
-        ("Node-oauth", "passport-oauth2", "no setting"),
+        ("Node-oauth", "passport-oauth2", "_request"),
         ("PostmanRuntime/7.56.1", "Postman", "Bearer Token"),
         ("curl/7.88.1", "curl", "--json"),
     ] {
