@@ -21,6 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "released-sdks"), str(HERE.parents[1] / "mock-server" / "tests" / "sdks")]
+import board  # noqa: E402
 import install  # noqa: E402
 from install import EXE, TARGET, WORKSPACE, Missing, Trouble, page_files, without_proxy  # noqa: E402
 from running_mock import clean, find_mock, running_mock  # noqa: E402
@@ -452,12 +453,6 @@ def table(rows):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def held():
-    """The rows of outcomes.md by library and how."""
-    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in OUTCOMES.read_text(encoding="utf-8").splitlines()[2:]]
-    return {(row[0], row[1]): row for row in rows}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
@@ -503,11 +498,12 @@ def main():
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2
-    before = held() if OUTCOMES.exists() else {}
+    before = board.rows() if OUTCOMES.exists() else {}
     if os.environ.get("UPDATE"):
         order = [(f"{library.name} {library.version}", how) for library in LIBRARIES for how in HOWS]
         before = {key: {**before, **found}[key] for key in order if key in before or key in found}
         OUTCOMES.write_text(table(before.values()), encoding="utf-8")
+        board.write()
     print(table(found.values()))
     changed = 0
     for key, row in found.items():
@@ -518,6 +514,9 @@ def main():
         if how == BRIDGE and set(row[2:]) != {"pass"}:
             changed += 1
             print(f"{name} does not pass through the bridge")
+    if not board.is_held():
+        changed += 1
+        print("docs/scoreboard.md has another table of OAuth libraries than outcomes.md makes: UPDATE=1 just bridge writes it")
     print(*(f"skipped: {why}" for why in skipped), *(f"no verdict: {why}" for why in broken), sep="\n")
     print(f"{len(found)} rows, {changed} of them wrong; {installed - began:.0f} s to install, {time.monotonic() - installed:.0f} s to run")
     # CI skips nothing.

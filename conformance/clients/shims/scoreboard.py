@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "released-sdks"))
+sys.path[:0] = [str(HERE.parents[1] / "released-sdks"), str(HERE.parents[1] / "oauth-libraries")]
+import board  # noqa: E402
 from install import EXE, TARGET, WORKSPACE, Missing, Trouble, without_proxy  # noqa: E402
 from start import command  # noqa: E402
 
@@ -121,6 +122,8 @@ def main():
         page = PAGE if whole else TARGET / "scoreboard.md"
         run, environment = ours(adapters, page, "--html", str(TARGET / "scoreboard.html"))
         code = subprocess.run(run, env=environment).returncode
+        if page.exists():
+            board.write(page)
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2

@@ -87,6 +87,8 @@ pub(crate) enum Keeps {
     Herd,
     /// The first token, for ever.
     Forever,
+    /// The first token to its end, and what a refresh brings for ever.
+    FirstEnd,
     /// A minute longer than it lives.
     TooLong,
     /// Not in its last minute, even if there is no other.

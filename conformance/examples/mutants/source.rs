@@ -37,6 +37,8 @@ struct Kept {
     ends: Option<SteadyTime>,
     early: Duration,
     refresh_token: Option<RefreshToken>,
+    /// Whether the grant came by a renewal.
+    renewed: bool,
     failed: Option<Failed>,
 }
 
@@ -114,6 +116,7 @@ impl Source {
         };
         match self.wrong {
             Some(Keeps::Forever) => Duration::MAX,
+            Some(Keeps::FirstEnd) if kept.renewed => Duration::MAX,
             // Until a minute behind its end.
             Some(Keeps::TooLong) => now.unix.until(grant.expires_at.plus(2 * EARLY)),
             Some(Keeps::Nothing) => Duration::ZERO,
@@ -147,6 +150,7 @@ impl Source {
                 let token = grant.access_token.clone();
                 let old = kept.refresh_token.take();
                 kept.take(grant, now);
+                kept.renewed = true;
                 // The core puts the old one into a grant that names none.
                 let shown =
                     |token: &Option<RefreshToken>| Some(token.as_ref()?.expose().to_owned());

@@ -85,7 +85,7 @@ fn a_form_is_explained_to_the_library_that_its_user_agent_gives_away() {
         (
             "Java/17.0.15",
             "HttpURLConnection",
-            "ServiceBuilder.httpClient",
+            "sendAccessTokenRequestSync",
         ),
         ("Java-http-client/17.0.15", "HttpClient", "interceptor"),
         (
@@ -96,7 +96,7 @@ fn a_form_is_explained_to_the_library_that_its_user_agent_gives_away() {
         (
             "Apache-HttpAsyncClient/4.1.5 (Java/17.0.15)",
             "if it is told to",
-            "wrap",
+            "sendAccessTokenRequestSync",
         ),
         ("Node-oauth", "passport-oauth2", "_request"),
         ("PostmanRuntime/7.56.1", "Postman", "Bearer Token"),

@@ -8,6 +8,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         ("keeps-tells-others-an-error", Keeps::Impatient),
         ("keeps-each-caller-renews", Keeps::Herd),
         ("keeps-the-first-token", Keeps::Forever),
+        ("keeps-the-second-token", Keeps::FirstEnd),
         ("keeps-a-minute-too-long", Keeps::TooLong),
         ("keeps-not-in-the-last-minute", Keeps::TooShort),
         ("keeps-errors", Keeps::Errors),
