@@ -62,6 +62,11 @@ sdks *args:
     python3 conformance/tests/captures/record.py --check
     python3 mock-server/tests/sdks/run.py {{ args }}
 
+# The mock beside a service, here a second mock: each rule that it changes has to be named, and no other. `just test` has it, too.
+shadow *args:
+    cargo test --locked --package coze-auth-mock --test shadow {{ args }}
+    cargo test --locked --package coze-auth-conformance --test shadow {{ args }}
+
 # Records anew what coze-go, coze-java and Coze Loop's clients send, in conformance/tests/captures; `just sdks` compares.
 captures:
     python3 conformance/tests/captures/record.py

@@ -120,7 +120,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
             ("coze-auth", &["dev"]),
             ("coze-auth-core", &["normal"]),
             ("coze-auth-examples", &["dev"]),
-            ("coze-auth-mock", &["normal"]),
+            ("coze-auth-mock", &["normal", "dev"]),
             ("coze-auth-redis", &["dev"]),
             ("coze-auth-reqwest", &["dev"]),
             ("coze-auth-store", &["dev"]),
@@ -241,6 +241,14 @@ fn adapters_bring_one_tls_stack() {
     }
     let mock = tree("coze-auth-mock", &[]);
     must_not_have(&mock, "coze-auth-mock", &["ring", "rsa", "reqwest", "ureq"]);
+    // Who embeds the mock compiles nothing of the shadow, which the binary has.
+    const OF_SHADOW: [&str; 2] = ["flate2", "rustls-platform-verifier"];
+    let embedded = tree("coze-auth-mock", &["--no-default-features"]);
+    must_not_have(&embedded, "coze-auth-mock without features", &OF_SHADOW);
+    assert!(
+        OF_SHADOW.iter().all(|name| mock.contains(*name)),
+        "{mock:?}"
+    );
 }
 
 /// Who blocks compiles no runtime: neither over ureq, nor over a transport of one's own.
@@ -864,6 +872,7 @@ const ROOMS: &[&str] = &[
     "pages",
     "server",
     "api",
+    "shadow",
 ];
 /// The library's face, which shows what is in the rooms, and the binary, which knows the library alone.
 const OUTSIDE: &[&str] = &["lib", "main", "cli"];

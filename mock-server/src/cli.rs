@@ -10,6 +10,8 @@ pub(crate) mod openapi;
 mod output;
 mod reload;
 pub(crate) mod serve;
+#[cfg(feature = "shadow")]
+pub(crate) mod shadow;
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -52,6 +54,13 @@ impl Failure {
 impl From<String> for Failure {
     fn from(text: String) -> Self {
         Self::Reason(text)
+    }
+}
+
+#[cfg(feature = "shadow")]
+impl From<coze_auth_mock::ShadowError> for Failure {
+    fn from(error: coze_auth_mock::ShadowError) -> Self {
+        Self::Reason(error.to_string())
     }
 }
 

@@ -33,7 +33,7 @@
 //! A mock listens on loopback addresses unless [`Builder::allow_other_machines`] is called, and it redacts journals and logs.
 
 // The rooms from the ground up: limits, time, protocol, redact, error, intercept, journal, state, net, html, oauth,
-// world, web, openapi, config, control, pages, server, api. Each uses only rooms before it, by `crate::room::file`;
+// world, web, openapi, config, control, pages, server, api, shadow. Each uses only rooms before it, by `crate::room::file`;
 // docs/design.md says what each is for, and conformance/tests/house.rs holds it. The binary uses only what is exported here.
 mod api;
 mod config;
@@ -50,6 +50,8 @@ mod pages;
 mod protocol;
 mod redact;
 mod server;
+#[cfg(feature = "shadow")]
+mod shadow;
 mod state;
 mod time;
 mod web;
@@ -80,6 +82,8 @@ pub use protocol::api::Api;
 pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldError;
 pub use redact::without_keys;
+#[cfg(feature = "shadow")]
+pub use shadow::{Shadow, ShadowBuilder, ShadowError};
 pub use state::app::{AppKind, Consent};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;

@@ -182,3 +182,32 @@ pub(crate) const PACK: usize = 64 * 1_024;
 
 /// See [`JOURNAL_BYTES_PER_REQUEST`].
 pub(crate) const MIN_JOURNAL_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// Maximum time for a connection of the shadow to its upstream, with the TLS handshake.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Maximum time until the head of the upstream's answer, and between parts of its body.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_ANSWER_TIME: Duration = Duration::from_secs(120);
+
+/// Maximum number of bytes of a request or an answer that the shadow holds, to judge it. An answer that is longer is passed on
+/// while it arrives; a request to an OAuth endpoint that is longer is refused.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_BODY: usize = 1024 * 1024;
+
+/// Maximum number of connections to the shadow; above it, new ones wait.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_CONNECTIONS: usize = 512;
+
+/// Maximum number of bytes of the head of an upstream's answer.
+#[cfg(feature = "shadow")]
+pub(crate) const MAX_ANSWER_HEAD: usize = 256 * 1024;
+
+/// Maximum number of authorize requests whose codes the shadow has not seen yet.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_WAITING: usize = 1_000;
+
+/// How far the clocks of the shadow and of the upstream may differ before a verdict that rests on a time is not given.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_TOLERANCE: Duration = Duration::from_secs(2);

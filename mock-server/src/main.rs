@@ -33,6 +33,9 @@ enum Command {
     Openapi,
     /// Print what a program needs to use a running mock instead of Coze: variables, or a coze_oauth_config.json
     Env(env::Environment),
+    /// Stand between a program and the real service, pass everything on unchanged, and name what the mock would have answered otherwise
+    #[cfg(feature = "shadow")]
+    Shadow(cli::shadow::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         Some(Command::Ctl(ctl)) => ctl::run(&ctl),
         Some(Command::Openapi) => openapi::openapi(),
         Some(Command::Env(environment)) => env::run(&environment),
+        #[cfg(feature = "shadow")]
+        Some(Command::Shadow(options)) => cli::shadow::run(&options),
         None => serve::run(&cli.serve),
     };
     match done {

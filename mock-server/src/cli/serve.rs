@@ -114,7 +114,7 @@ enum Print {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Log {
+pub(crate) enum Log {
     /// One line of text per request
     Text,
     /// One JSON object per request
@@ -277,7 +277,7 @@ impl Serve {
     }
 }
 
-fn start_log(log: Log) {
+pub(crate) fn start_log(log: Log) {
     // `EnvFilter` reads spans and values of fields as well, for half a megabyte of resident memory.
     let wanted = std::env::var("RUST_LOG").ok();
     let wanted = wanted.and_then(|wanted| wanted.parse::<Targets>().ok());
@@ -291,7 +291,7 @@ fn start_log(log: Log) {
 }
 
 /// Waits until standard input ends. What it holds is of no interest.
-async fn stdin_closed() {
+pub(crate) async fn stdin_closed() {
     let (ended, wait) = oneshot::channel();
     // A read cannot be given up, so it has a thread that the process does not wait for.
     std::thread::spawn(move || {
@@ -302,7 +302,7 @@ async fn stdin_closed() {
 }
 
 /// Listens for signals from now on; the future ends with the first signal.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -101,6 +101,14 @@ impl Tls {
         Self::new(vec![certificate.der().clone()], key, Some(ca.pem()))
     }
 
+    /// The same certificate for a server that speaks HTTP/1.1 alone.
+    #[cfg(feature = "shadow")]
+    pub(crate) fn http1(&self) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(self.acceptor.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     /// Reads a certificate, followed by its intermediate certificates, and its key.
     pub(crate) fn of_files(certificate: &Path, key: &Path) -> Result<Self, Wrong> {
         let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);

@@ -194,6 +194,21 @@ impl RuleSet {
         Ok(())
     }
 
+    /// Turns any rule off, to ask what the others say.
+    #[cfg(feature = "shadow")]
+    pub(crate) fn without(&mut self, rule: Rule) {
+        self.on[rule as usize] = false;
+    }
+
+    /// All rules, those that are off by default as well.
+    #[cfg(feature = "shadow")]
+    pub(crate) fn strictest() -> Self {
+        Self {
+            on: vec![true; Rule::ALL.len()],
+            answers: Vec::new(),
+        }
+    }
+
     pub(crate) fn set_answer(
         &mut self,
         id: &str,

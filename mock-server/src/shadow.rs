@@ -1,0 +1,19 @@
+//! The shadow: stands on the loopback between a program and the real service, passes everything on unchanged, and compares.
+
+mod answer;
+mod app_file;
+mod builder;
+mod case;
+mod control;
+mod error;
+mod facts;
+mod judge;
+mod pass;
+mod refusal;
+mod report;
+mod serve;
+mod statements;
+mod upstream;
+
+pub use builder::{Shadow, ShadowBuilder};
+pub use error::ShadowError;

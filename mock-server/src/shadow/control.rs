@@ -1,0 +1,55 @@
+//! The one call of the shadow's own: its report, for programs and as a text.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+
+use super::pass::is_local;
+use super::refusal::Refusal;
+use super::serve::Shared;
+use crate::protocol::response::json_reply;
+
+const REPORT: &str = "/_mock/v1/shadow";
+
+/// Returns true for a path that is the shadow's own and is never passed on.
+pub(crate) fn is_at(path: &str) -> bool {
+    path == "/_mock" || path.starts_with("/_mock/")
+}
+
+/// Answers `GET /_mock/v1/shadow`; as a text with `?format=text`. No page of another origin is answered.
+pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes> {
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if !text(HOST.as_str()).is_some_and(is_local) {
+        return Refusal::Host.answer();
+    }
+    let site = text("sec-fetch-site").unwrap_or("none");
+    if headers.contains_key(ORIGIN) || !matches!(site, "none" | "same-origin") {
+        return Refusal::Origin.answer();
+    }
+    if request.uri().path() != REPORT {
+        return json_reply(
+            StatusCode::NOT_FOUND,
+            r#"{"error":"unknown path; the report is at /_mock/v1/shadow"}"#,
+        );
+    }
+    if request.method() != Method::GET {
+        let mut refused = json_reply(
+            StatusCode::METHOD_NOT_ALLOWED,
+            r#"{"error":"expected GET"}"#,
+        );
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET"));
+        return refused;
+    }
+    let upstream = shared.upstream.sites().map(|site| site.url());
+    let judge = shared.judge();
+    if request.uri().query() != Some("format=text") {
+        return json_reply(StatusCode::OK, judge.report.json(&upstream).to_string());
+    }
+    let mut page = json_reply(StatusCode::OK, judge.report.text(&upstream));
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    page.headers_mut().insert(CONTENT_TYPE, plain);
+    page
+}

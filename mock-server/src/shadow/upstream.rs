@@ -1,0 +1,269 @@
+//! The upstream: its two hosts, and connections to them, whose certificates are always checked.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::error::ShadowError;
+use super::pass::Outgoing;
+use crate::limits::{MAX_ANSWER_HEAD, SHADOW_CONNECT_TIME};
+
+/// A host of the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Site {
+    /// Parses the URL of a host. Plain http is for this machine alone.
+    fn parse(text: &str) -> Result<Self, ShadowError> {
+        let wrong = |why| ShadowError::Upstream(text.to_owned(), why);
+        let url = Url::parse(text).map_err(|_| wrong("it is not an absolute URL"))?;
+        let tls = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(wrong("it is not https")),
+        };
+        let host = url.host().ok_or_else(|| wrong("it has no host"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("it has user info"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("it has more than scheme, host and port"));
+        }
+        if !tls && !is_here(&host) {
+            return Err(wrong(
+                "it is plain http to another machine, where everybody on the way could read the secrets",
+            ));
+        }
+        Ok(Self {
+            tls,
+            host: host.to_string(),
+            port: url.port_or_known_default().unwrap_or(443),
+        })
+    }
+
+    /// The authority, as clients write it into `Host`: without the port of the scheme.
+    pub(crate) fn authority(&self) -> String {
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    pub(crate) const fn has_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Returns true if this text, host and port of a `CONNECT` or an `aud`, names the host. The port may be missing.
+    pub(crate) fn is(&self, authority: &str) -> bool {
+        let named = authority.to_ascii_lowercase();
+        named == self.host || named == format!("{}:{}", self.host, self.port)
+    }
+}
+
+fn is_here<T: AsRef<str>>(host: &Host<T>) -> bool {
+    match host {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+        Host::Domain(name) => is_local_name(name.as_ref()),
+    }
+}
+
+/// RFC 6761 §6.3.
+fn is_local_name(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The two hosts of the upstream, and how its certificates are checked.
+pub(crate) struct Upstream {
+    pub(crate) api: Site,
+    pub(crate) www: Site,
+    tls: TlsConnector,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream")
+            .field("api", &self.api)
+            .field("www", &self.www)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// `www` is the URL of the www host, if it is not the API host with `www` for `api` (protocol §1.2); `ca` a file with the CA to
+    /// trust instead of the system's.
+    pub(crate) fn new(
+        api: &str,
+        www: Option<&str>,
+        ca: Option<&Path>,
+    ) -> Result<Self, ShadowError> {
+        let api = Site::parse(api)?;
+        let www = match (www, api.host.strip_prefix("api.")) {
+            (Some(www), _) => Site::parse(www)?,
+            (None, Some(domain)) => Site {
+                host: format!("www.{domain}"),
+                ..api.clone()
+            },
+            (None, None) => api.clone(),
+        };
+        let tls = TlsConnector::from(Arc::new(client_config(ca)?));
+        Ok(Self { api, www, tls })
+    }
+
+    pub(crate) fn sites(&self) -> [&Site; 2] {
+        [&self.api, &self.www]
+    }
+
+    /// Connects to `site`. Nothing has been sent if it fails; the text is the reason.
+    pub(crate) async fn connect(&self, site: &Site) -> Result<SendRequest<Outgoing>, String> {
+        let connected = timeout(SHADOW_CONNECT_TIME, self.stream(site)).await;
+        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = connected.map_err(|error| error.to_string())?;
+        let (sender, connection) = http1::Builder::new()
+            .preserve_header_case(true)
+            .max_buf_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
+        // It ends with its sender. Its error is that of the request.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn stream(&self, site: &Site) -> io::Result<Pin<Box<dyn Io + Send>>> {
+        let host = site.host.trim_matches(['[', ']']);
+        let stream = match is_local_name(host) {
+            true => TcpStream::connect((IpAddr::V4(Ipv4Addr::LOCALHOST), site.port)).await?,
+            false => TcpStream::connect((host, site.port)).await?,
+        };
+        stream.set_nodelay(true)?;
+        if !site.tls {
+            return Ok(Box::pin(stream));
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        Ok(Box::pin(self.tls.connect(name, stream).await?))
+    }
+}
+
+trait Io: AsyncRead + AsyncWrite {}
+
+impl<T: AsyncRead + AsyncWrite> Io for T {}
+
+fn client_config(ca: Option<&Path>) -> Result<ClientConfig, ShadowError> {
+    let wrong = |error: String| ShadowError::Roots(error);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(error.to_string()))?;
+    let builder = match ca {
+        None => builder.with_platform_verifier().map_err(|error| {
+            wrong(format!(
+                "the certificates that the operating system trusts cannot be read ({error}); install them (ca-certificates)"
+            ))
+        })?,
+        Some(file) => {
+            let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+            // In our words: those of the reader quote the file, which may be a private key.
+            let certificates: Vec<_> = certificates
+                .map_err(|_| wrong(format!("{} is not a certificate in PEM", file.display())))?;
+            let mut roots = RootCertStore::empty();
+            if roots.add_parsable_certificates(certificates).0 == 0 {
+                return Err(wrong(format!("{} has no certificate", file.display())));
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_https_or_on_this_machine() {
+        for (url, host, port) in [
+            ("https://api.coze.cn", "api.coze.cn", 443),
+            ("https://api.coze.cn/", "api.coze.cn", 443),
+            ("https://API.coze.com:8443", "api.coze.com", 8443),
+            ("http://127.0.0.1:9777", "127.0.0.1", 9777),
+            ("http://[::1]:80", "[::1]", 80),
+            ("http://api.coze.localhost:1", "api.coze.localhost", 1),
+        ] {
+            let site = Site::parse(url).expect(url);
+            assert_eq!((&*site.host, site.port), (host, port));
+        }
+        for (url, why) in [
+            ("http://api.coze.cn", "plain http to another machine"),
+            (
+                "http://localhost.evil.example",
+                "plain http to another machine",
+            ),
+            ("ftp://api.coze.cn", "not https"),
+            ("api.coze.cn", "not an absolute URL"),
+            ("https://a:b@api.coze.cn", "user info"),
+            ("https://api.coze.cn/v1", "more than scheme"),
+            ("https://api.coze.cn?x", "more than scheme"),
+        ] {
+            let error = Site::parse(url).expect_err(url).to_string();
+            assert!(error.contains(why), "{url}: {error}");
+            assert!(!error.contains("a:b"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_www_host_is_beside_the_api_host() {
+        let www = |api: &str, www: Option<&str>| {
+            let upstream = Upstream::new(api, www, None);
+            upstream.map(|upstream| upstream.www.url())
+        };
+        let of = |api: &str| www(api, None).expect("an upstream");
+        assert_eq!(of("https://api.coze.cn"), "https://www.coze.cn");
+        assert_eq!(of("http://127.0.0.1:9777"), "http://127.0.0.1:9777");
+        let named = www("https://gateway.example", Some("https://pages.example"));
+        assert_eq!(named.expect("an upstream"), "https://pages.example");
+        assert!(www("https://api.coze.cn", Some("http://www.coze.cn")).is_err());
+    }
+
+    #[test]
+    fn a_site_is_named_with_or_without_its_port() {
+        let site = Site::parse("https://api.coze.cn").expect("a site");
+        for named in ["api.coze.cn", "API.coze.cn", "api.coze.cn:443"] {
+            assert!(site.is(named), "{named}");
+        }
+        for other in [
+            "api.coze.com",
+            "api.coze.cn:80",
+            "https://api.coze.cn",
+            "coze.cn",
+            "",
+        ] {
+            assert!(!site.is(other), "{other}");
+        }
+    }
+}
