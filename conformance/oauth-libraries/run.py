@@ -461,12 +461,11 @@ def main():
     parser.add_argument("--only", metavar="TEXT", default="", help="only libraries whose name has this text")
     given = parser.parse_args()
     chosen = [one for one in LIBRARIES if given.only.lower() in one.name.lower() and (one.is_quick or not given.quick)]
-    began = time.monotonic()
     skipped, broken, found = [], [], {}
     try:
         BUILT.mkdir(parents=True, exist_ok=True)
         mock, through = find_mock(given.mock), find_bridge(given.bridge)
-        ready = {}
+        ready, began = {}, time.monotonic()
         for library in chosen:
             try:
                 if library.on_postgres:
