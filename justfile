@@ -96,6 +96,10 @@ bridge *args:
 wheel *args:
     python3 packages/python/wheel.py {{ args }}
 
+# The npm packages of the mock and of the command, for this platform: sizes, tests on each Node that npm has, a sample project in a clean folder, the speed of a start and of a world. `just npm --quick` tests them with the debug binary.
+npm *args:
+    python3 packages/npm/npm.py {{ args }}
+
 # The Go module of the mock, and its sample project with coze-go, under `go test` with the debug binary.
 go-module *args:
     python3 packages/go/check.py {{ args }}
@@ -316,10 +320,10 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "go-module" "junit")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "deny" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

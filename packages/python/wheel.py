@@ -55,14 +55,20 @@ def python_of(venv):
     return scripts(venv) / ("python.exe" if os.name == "nt" else "python")
 
 
-def users(venv):
-    """The environment of a user: this venv, no cargo, no checkout, nothing of Coze's."""
-    kept = {name: value for name, value in without_proxy().items() if not name.startswith(("COZE", "PYTHON", "RUST", "CARGO"))}
-    rest = [folder for folder in os.environ["PATH"].split(os.pathsep) if not shutil.which("cargo", path=folder)]
-    path = os.pathsep.join([str(scripts(venv)), *rest])
+def without_cargo():
+    """The environment of a user: no cargo, no checkout, nothing of Coze's."""
+    ours = ("COZE", "PYTHON", "RUST", "CARGO", "NODE_", "npm_")
+    kept = {name: value for name, value in without_proxy().items() if not name.startswith(ours)}
+    path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if not shutil.which("cargo", path=folder))
     if shutil.which("cargo", path=path):
         raise Wrong("cargo is on the path")
-    return {**kept, "PATH": path, "VIRTUAL_ENV": str(venv)}
+    return {**kept, "PATH": path}
+
+
+def users(venv):
+    """The same with this venv."""
+    kept = without_cargo()
+    return {**kept, "PATH": f"{scripts(venv)}{os.pathsep}{kept['PATH']}", "VIRTUAL_ENV": str(venv)}
 
 
 def tools(*release):
