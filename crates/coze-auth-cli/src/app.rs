@@ -338,17 +338,39 @@ fn workload(environment: &Environment<'_>) -> Result<WorkloadApp, Failure> {
     }
 }
 
-/// The workload of the environment, if it is still that of the profile: another one is not used without a word, and does not get the
-/// token that is kept.
+/// Has a profile remember the lane of a workload, and where its secret and its tokens go.
+pub(crate) fn note_workload(app: &WorkloadApp, profile: &mut Profile) {
+    let endpoints = app.endpoints();
+    profile.lane = app.lane().as_str().map(str::to_owned);
+    profile.identity_endpoint = Some(endpoints.identity().to_owned());
+    profile.access_endpoint = Some(endpoints.access().to_owned());
+    profile.outbound_endpoint = endpoints.outbound().map(str::to_owned);
+}
+
+/// The workload of the environment, if it is still that of the profile: another one is not used without a word, and gets neither the secret
+/// nor the token that is kept.
 fn workload_of_profile(profile: &Profile) -> Result<App, Failure> {
     let app = workload(&Settings::default().environment())?;
-    let other = if app.client_id() != profile.client_id {
-        WORKLOAD_ID
-    } else if app.endpoints().api().api_base() != profile.api_base {
-        "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT"
-    } else if app.lane().as_str() != profile.lane.as_deref() {
-        "COZE_SERVER_ENV"
-    } else {
+    let mut same = profile.clone();
+    note_workload(&app, &mut same);
+    let changed = [
+        (WORKLOAD_ID, app.client_id() != profile.client_id),
+        (
+            "COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT",
+            same.identity_endpoint != profile.identity_endpoint,
+        ),
+        (
+            "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT",
+            same.access_endpoint != profile.access_endpoint,
+        ),
+        (
+            "COZE_OUTBOUND_AUTH_ENDPOINT",
+            // Who needs it is told if it is missing.
+            same.outbound_endpoint.is_some() && same.outbound_endpoint != profile.outbound_endpoint,
+        ),
+        ("COZE_SERVER_ENV", same.lane != profile.lane),
+    ];
+    let Some((other, _)) = changed.into_iter().find(|(_, is_other)| *is_other) else {
         return Ok(App::Workload(Box::new(app)));
     };
     Err(Failure::new(

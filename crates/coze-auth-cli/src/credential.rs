@@ -37,7 +37,7 @@ pub(crate) struct Credential {
 /// Which credential is meant.
 pub(crate) enum Chosen {
     /// A profile, and what it says, if it is there.
-    Profile(ProfileName, Option<Profile>),
+    Profile(ProfileName, Option<Box<Profile>>),
     /// `COZE_API_TOKEN`.
     Variable,
 }
@@ -56,7 +56,7 @@ impl Chosen {
         }
         let name = named.unwrap_or_default();
         let profile = Profile::load(&name)?;
-        Ok(Self::Profile(name, profile))
+        Ok(Self::Profile(name, profile.map(Box::new)))
     }
 }
 

@@ -15,7 +15,7 @@ use coze_auth::{AccessToken, TokenGrant, entropy, whoami};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::app::{App, AppFlags};
+use crate::app::{self, App, AppFlags};
 use crate::credential::{self, NEVER};
 use crate::failure::{Failure, Kind};
 use crate::profile::{AppKind, Profile, ProfileName};
@@ -141,7 +141,7 @@ impl Login {
             }
             App::Jwt(app) => client.run(app.grant(&JwtGrant::new(), entropy()?))?,
             App::Workload(app) => {
-                profile.lane = app.lane().as_str().map(str::to_owned);
+                app::note_workload(app, &mut profile);
                 client.run(app.grant())?
             }
         };

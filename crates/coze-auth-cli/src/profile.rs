@@ -126,6 +126,13 @@ pub(crate) struct Profile {
     /// The lane of a workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lane: Option<String>,
+    /// Where a workload's id and secret go, where its id token goes, and where its access token goes for integrations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outbound_endpoint: Option<String>,
     pub(crate) store: StoreKind,
 }
 
@@ -140,6 +147,9 @@ impl Profile {
             key_id: None,
             key_file: None,
             lane: None,
+            identity_endpoint: None,
+            access_endpoint: None,
+            outbound_endpoint: None,
             store,
         }
     }
@@ -188,13 +198,17 @@ impl Profile {
             let path = path.as_deref().map(Path::to_string_lossy);
             path.map_or_else(String::new, |path| path.into_owned())
         };
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let members = [
             ("client_id", self.client_id.clone()),
             ("api_base", self.api_base.clone()),
             ("config", shown(&self.config)),
-            ("key_id", self.key_id.clone().unwrap_or_default()),
+            ("key_id", text(&self.key_id)),
             ("key_file", shown(&self.key_file)),
-            ("lane", self.lane.clone().unwrap_or_default()),
+            ("lane", text(&self.lane)),
+            ("identity_endpoint", text(&self.identity_endpoint)),
+            ("access_endpoint", text(&self.access_endpoint)),
+            ("outbound_endpoint", text(&self.outbound_endpoint)),
         ];
         let found = members.into_iter().find(|(_, value)| holds_secret(value));
         found.map(|(name, _)| name)
@@ -292,7 +306,15 @@ fn why_not(text: &str, error: &serde_json::Error) -> String {
             serde_json::from_value::<Profile>(one).is_err()
         })
     };
-    let others = ["config", "key_id", "key_file", "lane"];
+    let others = [
+        "config",
+        "key_id",
+        "key_file",
+        "lane",
+        "identity_endpoint",
+        "access_endpoint",
+        "outbound_endpoint",
+    ];
     match REQUIRED
         .iter()
         .chain(&others)

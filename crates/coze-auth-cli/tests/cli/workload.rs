@@ -210,9 +210,15 @@ fn another_identity_than_the_profiles_is_refused_by_the_name_of_its_variable() {
     let id = home.app(AppKind::Workload);
     let other = home.mock.base_url().replace("127.0.0.1", "localhost");
     let other_endpoint = format!("{other}/.well-known/token");
+    // Of the same API, as far as its address tells.
+    let other_path = format!("{}/another/token", home.mock.base_url());
     for (variable, value) in [
         (WORKLOAD[0], "another0123456789"),
+        (WORKLOAD[2], &other_endpoint),
+        (WORKLOAD[2], &other_path),
         (WORKLOAD[3], &other_endpoint),
+        (WORKLOAD[3], &other_path),
+        (WORKLOAD[4], &other),
         (WORKLOAD[5], "ppe_another"),
     ] {
         for arguments in [
@@ -546,9 +552,12 @@ fn the_lane_of_the_environment_goes_with_all_requests() {
     let mut changed: Value = serde_json::from_str(&text).expect("JSON");
     changed["api_base"] = api.base.clone().into();
     changed["lane"] = "ppe_new".into();
+    let token = format!("{}/.well-known/token", api.base);
+    changed["identity_endpoint"] = token.clone().into();
+    changed["access_endpoint"] = token.clone().into();
+    changed["outbound_endpoint"] = api.base.clone().into();
     fs::write(&profile, changed.to_string()).expect("written");
     let mut command = home.in_project(&["integration", "i"]);
-    let token = format!("{}/.well-known/token", api.base);
     command
         .env(WORKLOAD[2], &token)
         .env(WORKLOAD[3], &token)
