@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use crate::connect::{ConnectError, Link, connect};
 use crate::options::RedisOptions;
 use crate::scripts::{Place, Save};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, is_unknown_command};
 
 /// How far two clocks may be apart before it is told.
 const APART: Duration = Duration::from_secs(5);
@@ -410,7 +410,7 @@ impl Looking<'_> {
             "NOPERM" => {}
             _ if text.contains("ACL failure in script")
                 || text.contains("The user executing the script") => {}
-            _ if text.contains("unknown command") => {
+            _ if is_unknown_command(&text) => {
                 self.tell(
                     Danger::Right,
                     format!("{command} is not a command of this server"),
@@ -604,7 +604,7 @@ impl Looking<'_> {
     fn not_looked(&mut self, command: &str, right: &str, error: &RedisError) {
         let mend = match error.code() {
             Some("NOPERM") => format!("ACL SETUSER {} {right}, or look yourself", self.user()),
-            _ => "A managed service may not have it: look into its console".to_owned(),
+            _ => "A managed service may not have it (look into its console), or rename-command has switched it off".to_owned(),
         };
         let code = error.code().unwrap_or("no code").to_owned();
         self.tell(

@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use crate::options::{Address, Login, Place, RedisOptions};
 use crate::settings::SettingsError;
 use crate::tls;
-use crate::trouble::{LONGEST, Said};
+use crate::trouble::{LONGEST, Said, is_unknown_command};
 
 /// How long to wait at least for what passes by itself.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -206,7 +206,9 @@ async fn open(
             .await;
         selected.map_err(
             |error| match ConnectError::of(address, options.tls, login, error) {
-                ConnectError::Answer { to, .. } => ConnectError::Database { to, database },
+                ConnectError::Answer { to, cause } if !is_unknown_command(&cause.to_string()) => {
+                    ConnectError::Database { to, database }
+                }
                 other => other,
             },
         )?;
@@ -247,11 +249,35 @@ fn to_a_login(login: &Login, error: &RedisError) -> Said {
     let password = login.password.as_ref().map(|password| password.as_str());
     let quotes = text.to_ascii_uppercase().contains("AUTH")
         || password.is_some_and(|password| text.contains(password));
-    let is_its_own = error.code().is_some() || error.kind() == redis::ErrorKind::RESP3NotSupported;
-    match is_its_own && !quotes {
-        true => Said(text.chars().take(LONGEST).collect()),
-        false => Said("its words are left out, since they may quote the login".to_owned()),
-    }
+    let own = match (error.code(), error.detail()) {
+        // Its words have a password in them, though not ours.
+        (Some("DENIED"), _) => {
+            let why = "it is in protected mode (DENIED), which takes nobody from another machine: give its default user a password \
+                       (requirepass), or users of their own";
+            return Said(why.to_owned());
+        }
+        _ if quotes => None,
+        // The rest of what the server said.
+        (Some("ERR"), Some(detail)) => Some(detail.to_owned()),
+        (Some(code), Some(detail)) => Some(format!("{code} {detail}")),
+        (Some(code), None) => Some(code.to_owned()),
+        (None, _) => None,
+    };
+    let said = match own {
+        Some(said) if is_unknown_command(&said) => {
+            format!("it is too old (Redis 6 or newer is needed), or rename-command has switched a command off: {said}")
+        }
+        Some(said) => said,
+        None => "it may be too old (Redis 6 or newer is needed), or another program than Redis; its words are left out, since they may \
+                 quote the login"
+            .to_owned(),
+    };
+    Said(said.chars().take(LONGEST).collect())
+}
+
+/// Whether what a server said at the login passes only by a hand.
+fn is_setting(said: &str) -> bool {
+    is_unknown_command(said) || said.contains("(DENIED)")
 }
 
 /// Why the primary was not reached. It never holds a password.
@@ -366,6 +392,7 @@ impl ConnectError {
                 let wait = failed.iter().find(passes).map(Self::kind);
                 wait.unwrap_or(ErrorKind::Settings)
             }
+            Self::Answer { cause, .. } if is_setting(&cause.to_string()) => ErrorKind::Settings,
             Self::Settings(_)
             | Self::Login { .. }
             | Self::Database { .. }
@@ -490,8 +517,13 @@ impl fmt::Display for ConnectError {
             Self::Login { to, code } => {
                 write!(f, "Redis at {to} refuses the login ({code}): ")?;
                 f.write_str(match code.as_str() {
-                    "NOAUTH" => "it asks for a password and none was given",
-                    "NOPERM" => "the user has no right to a database other than 0; give it +select",
+                    "NOAUTH" => {
+                        "it asks for a password and none was given (RedisOptions::login; for sentinels sentinel_login)"
+                    }
+                    "NOPERM" => {
+                        "the user lacks a right: +select for a database other than 0; at a sentinel \
+                         +sentinel|get-master-addr-by-name"
+                    }
                     _ => "user or password is wrong, or the user is disabled",
                 })
             }
@@ -499,10 +531,7 @@ impl fmt::Display for ConnectError {
                 f,
                 "Redis at {to} does not have a database {database}: take a lower number, or raise `databases` there"
             ),
-            Self::Answer { to, .. } => write!(
-                f,
-                "Redis at {to} does not let us in: it may be starting, too old (RESP3 needs Redis 6 or newer), or another program than Redis"
-            ),
+            Self::Answer { to, cause } => write!(f, "Redis at {to} does not let us in: {cause}"),
             Self::Replica { to } => write!(
                 f,
                 "Redis at {to} is a replica, and logins are kept at the primary alone: in a failover this passes; if it \
@@ -543,7 +572,6 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Network { cause, .. } => Some(&**cause),
-            Self::Answer { cause, .. } => Some(&**cause),
             // They have spoken in `Display`.
             Self::NoSentinel { failed } => failed.last()?.source(),
             _ => None,

@@ -105,10 +105,18 @@ impl Trouble {
         text.contains("ACL failure in script") || text.contains("The user executing the script")
     }
 
+    /// As `rename-command` and managed services leave it.
+    fn is_unknown_command(&self) -> bool {
+        let Self::Server(text) = self else {
+            return false;
+        };
+        is_unknown_command(text)
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Away(Some(error), _) => error.kind(),
-            _ if self.is_right_in_a_script() => ErrorKind::Settings,
+            _ if self.is_right_in_a_script() || self.is_unknown_command() => ErrorKind::Settings,
             _ => match self.code() {
                 "NOPERM" | "NOAUTH" | "WRONGPASS" | "WRONGTYPE" => ErrorKind::Settings,
                 _ => ErrorKind::Wait(PAUSE),
@@ -199,9 +207,18 @@ impl fmt::Display for Trouble {
                 "the user of Redis lacks a right to a command that a script of this store uses, so the script broke off in the \
                  middle: RedisOptions::check says which"
             }
+            _ if self.is_unknown_command() => {
+                "Redis does not have a command of this store: rename-command or a managed service has switched it off; \
+                 RedisOptions::check says which"
+            }
             _ => "Redis refused a step of this store; its own words are the cause",
         })
     }
+}
+
+/// Of a command by itself, and of one in a script.
+pub(crate) fn is_unknown_command(said: &str) -> bool {
+    said.contains("unknown command") || said.contains("Unknown Redis command called from script")
 }
 
 impl From<Trouble> for StoreError {

@@ -232,7 +232,7 @@ async fn a_login_that_is_refused_is_told_with_its_reason() {
         ),
         (
             at("narrow:s3cret@", "/3"),
-            "(NOPERM): the user has no right to a database other than 0",
+            "(NOPERM): the user lacks a right: +select for a database other than 0",
         ),
         (at("s3cret@", ""), "has a user and no password"),
     ] {
@@ -240,6 +240,36 @@ async fn a_login_that_is_refused_is_told_with_its_reason() {
     }
     let far = at(":s3cret@", "/99").check().await;
     refused(far, ErrorKind::Settings, "does not have a database 99");
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_is_told_with_its_reason() {
+    let test = "a_server_that_lets_nobody_in";
+    let Some(full) = Server::start(test, &["maxclients 1"]) else {
+        return;
+    };
+    let _only = std::net::TcpStream::connect(("127.0.0.1", full.port())).expect("it listens");
+    let told = "does not let us in: max number of clients reached";
+    refused(options(&full.url()).check().await, WAIT, told);
+    for command in ["HELLO", "SELECT"] {
+        let line = format!("rename-command {command} \"\"");
+        let server = Server::start(test, &[&line]).expect("a server");
+        let error = options(&server.url()).database(1).check().await;
+        let told = format!("has switched a command off: unknown command '{command}'");
+        refused(error, ErrorKind::Settings, &told);
+    }
+    // As Redis 7.0 says it.
+    let port = answering(
+        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. \
+         In this mode connections are only accepted from the loopback interface. 4) Set up an authentication password for the \
+         default user.\r\n",
+    );
+    let error = options(&format!("redis://127.0.0.1:{port}")).check().await;
+    refused(
+        error,
+        ErrorKind::Settings,
+        "it is in protected mode (DENIED)",
+    );
 }
 
 #[tokio::test]

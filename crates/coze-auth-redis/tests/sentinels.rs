@@ -190,6 +190,31 @@ async fn the_password_of_the_sentinels_is_their_own() {
 }
 
 #[tokio::test]
+async fn a_right_that_a_user_of_the_sentinels_lacks_is_told() {
+    let test = "a_right_that_a_user_of_the_sentinels_lacks";
+    let users = [
+        "user none on >s3cret -@all",
+        "user least on >s3cret -@all +sentinel|get-master-addr-by-name",
+    ];
+    let Some(trio) = trio(test, &users) else {
+        return;
+    };
+    let login = |user| {
+        let options = options(&[at(trio.sentinel.port())], "logins");
+        options.sentinel_login(user, "s3cret").expect("a login")
+    };
+    let error = login("none").check().await.expect_err("it has no right");
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    let told = error.to_string();
+    let right = "at a sentinel +sentinel|get-master-addr-by-name";
+    assert!(told.contains(right), "{told}");
+    login("least")
+        .check()
+        .await
+        .expect("nothing else is needed");
+}
+
+#[tokio::test]
 async fn the_primary_is_asked_for_anew_and_an_old_one_that_wakes_is_not_taken() {
     let test = "the_primary_is_asked_for_anew";
     let Some(trio) = trio(test, &[]) else { return };

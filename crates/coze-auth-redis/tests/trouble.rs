@@ -173,6 +173,28 @@ fn a_save_that_is_refused_after_all_loses_nothing_that_is_stored() {
     assert_eq!(access(&store, &key).unwrap(), "access-2");
 }
 
+/// `rename-command`, and some managed services.
+#[test]
+fn a_command_that_is_switched_off_is_told_as_that() {
+    let test = "a_command_that_is_switched_off_is_told_as_that";
+    for command in ["EVALSHA", "TIME", "HSET"] {
+        let line = format!("rename-command {command} \"\"");
+        let Some(server) = Server::start(test, &[&line]) else {
+            return;
+        };
+        let (store, key) = (store(&server), key("alice"));
+        let error = match GrantStore::lock(&store, &key, NOW) {
+            Ok(mut held) => held.save(&grant(1)).unwrap_err(),
+            Err(error) => error,
+        };
+        let words = "rename-command or a managed service has switched it off";
+        says(&error, ErrorKind::Settings, words);
+        let found = store.check_blocking().unwrap();
+        let told = format!("{command} is not a command of this server");
+        assert!(found.iter().any(|one| one.found() == told), "{found:?}");
+    }
+}
+
 #[test]
 fn a_server_that_became_a_replica_is_left_for_the_primary() {
     let Some(server) = Server::start(
