@@ -43,6 +43,10 @@ pub(crate) const ALL: &[Trouble] = &[
         failover,
     ),
     ("a right is taken away", right_taken_away),
+    (
+        "a right is taken away between the lease and the save",
+        right_taken_away_before_the_save,
+    ),
     ("Redis is restored from an older copy", restored),
     ("Redis starts empty", started_empty),
     ("the clock of Redis leaps an hour forward", clock_forward),
@@ -259,25 +263,37 @@ fn no_replicas() -> Row {
     })
 }
 
-fn right_taken_away() -> Row {
+/// A server whose user may do all, and a scene with that user.
+fn with_user() -> (Redis, Scene) {
     let user = "user coze on >secret ~coze:* &coze:* +@all";
     let redis = Redis::start_durable(&[user]);
     let options = RedisOptions::from_url(&redis.url()).expect("a URL");
     let scene = Scene::with(options.login("coze", "secret").expect("a login"));
+    (redis, scene)
+}
+
+fn change_right(redis: &Redis, right: &str) {
+    assert_eq!(redis.tell(&["ACL", "SETUSER", "coze", right]), "OK");
+}
+
+fn right_taken_away() -> Row {
+    let (redis, scene) = with_user();
     let expected = Expected {
         newcomer: "",
         ended: "lacks a right",
     };
-    let change = |redis: &mut Redis, right: &str| {
-        assert_eq!(redis.tell(&["ACL", "SETUSER", "coze", right]), "OK");
-    };
-    state(
-        redis,
-        &scene,
-        |redis| change(redis, "-hset"),
-        &expected,
-        |redis| change(redis, "+hset"),
-    )
+    let take = |redis: &mut Redis| change_right(redis, "-hset");
+    state(redis, &scene, take, &expected, |redis| {
+        change_right(redis, "+hset");
+    })
+}
+
+fn right_taken_away_before_the_save() -> Row {
+    let (redis, scene) = with_user();
+    let take = |redis: &mut Redis| change_right(redis, "-hset");
+    before_the_save(redis, &scene, false, take, |redis| {
+        change_right(redis, "+hset");
+    })
 }
 
 /// Something begins between the endpoint's answer and the save, and lasts for a while: it is stored all the same, or kept.
