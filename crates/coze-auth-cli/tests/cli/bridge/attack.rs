@@ -393,6 +393,8 @@ fn hostile_requests_get_neither_a_token_nor_a_secret_nor_another_host() {
         redirects > all / 100 && refused > all / 2,
         "{redirects} {refused}"
     );
+    #[cfg(target_os = "linux")]
+    assert!(bridge.memory() < 60_000_000, "{}", bridge.memory());
     let run = bridge.end();
     assert_eq!(
         run.code,

@@ -105,6 +105,16 @@ impl Bridge {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Resident memory in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kb.expect("a number") * 1024
+    }
+
     /// Ends it as a person does, and gives what it has printed since its first line.
     pub(crate) fn end(mut self) -> Run {
         self.signal("TERM");
