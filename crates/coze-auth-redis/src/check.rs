@@ -346,7 +346,7 @@ impl Looking<'_> {
         let save = Save {
             replaces: 1,
             revision: 2,
-            value: "check".to_owned(),
+            value: "check".to_owned().into(),
             life: KEY_LIVES,
             name: holder.to_owned(),
         };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use coze_auth_core::error::ErrorKind;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::check::Watch;
 use crate::connect::{ConnectError, Link, connect};
@@ -58,6 +58,8 @@ struct Signals {
 /// Those who wait for messages of a channel.
 struct Channel {
     waiters: usize,
+    /// Whose turn it is to ask for what the messages are about. The others wait for that.
+    turn: Arc<tokio::sync::Mutex<()>>,
     rounds: watch::Sender<()>,
     /// The connection by which it is subscribed to.
     line: u64,
@@ -224,6 +226,7 @@ impl Engine {
             .entry(channel.to_owned())
             .or_insert_with(|| Channel {
                 waiters: 0,
+                turn: Arc::default(),
                 rounds: watch::Sender::new(()),
                 line: 0,
             });
@@ -232,6 +235,8 @@ impl Engine {
             engine: self.clone(),
             channel: channel.to_owned(),
             rounds: place.rounds.subscribe(),
+            turn: Arc::clone(&place.turn),
+            has_turn: None,
         }
     }
 }
@@ -241,12 +246,31 @@ pub(crate) struct Waiting {
     engine: Arc<Engine>,
     channel: String,
     rounds: watch::Receiver<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    has_turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Waiting {
     /// From now on a message counts.
     pub(crate) fn mark(&mut self) {
         self.rounds.borrow_and_update();
+    }
+
+    /// Waits until it is this one's turn to ask, for at most so long: of all who wait for a channel in this process one asks. It stays its
+    /// turn. None: the time is over. True: it has waited.
+    pub(crate) async fn turn(&mut self, at_most: Duration) -> Option<bool> {
+        if self.has_turn.is_some() {
+            return Some(false);
+        }
+        if let Ok(turn) = self.turn.clone().try_lock_owned() {
+            self.has_turn = Some(turn);
+            return Some(false);
+        }
+        let turn = timeout(at_most, self.turn.clone().lock_owned())
+            .await
+            .ok()?;
+        self.has_turn = Some(turn);
+        Some(true)
     }
 
     /// Subscribes, if that is to be done. True: it was not subscribed until now, so a message may have been missed.

@@ -64,6 +64,8 @@ fn longest(busy: &Busy) -> Duration {
 pub(crate) struct Holder {
     /// Until when it is ours, by our clock: counted from before it was asked for.
     until: Option<Duration>,
+    /// It was over for a while, so another may have had it.
+    has_lapsed: bool,
     length: Duration,
     pub(crate) fence: u64,
     /// The revision that it has read last, or saved.
@@ -74,6 +76,7 @@ impl Holder {
     pub(crate) fn new(length: Duration, fence: u64, revision: u64, asked: Duration) -> Self {
         Self {
             until: Some(asked + length),
+            has_lapsed: false,
             length,
             fence,
             revision,
@@ -84,6 +87,7 @@ impl Holder {
     pub(crate) fn without(length: Duration, fence: u64, revision: u64) -> Self {
         Self {
             until: None,
+            has_lapsed: false,
             length,
             fence,
             revision,
@@ -95,6 +99,11 @@ impl Holder {
         self.until.is_some_and(|until| now < until)
     }
 
+    /// Whether another may have had it since.
+    pub(crate) fn is_late(&self, now: Duration) -> bool {
+        self.has_lapsed || !self.holds(now)
+    }
+
     /// How long to wait before it is extended: a third of the lease.
     pub(crate) fn pause(&self) -> Duration {
         self.length / 3
@@ -102,8 +111,9 @@ impl Holder {
 
     /// It was extended, asked for at this time.
     pub(crate) fn extended(&mut self, asked: Duration) {
-        if self.until.is_some() {
-            self.until = Some(asked + self.length);
+        if let Some(until) = &mut self.until {
+            self.has_lapsed |= asked >= *until;
+            *until = asked + self.length;
         }
     }
 
@@ -193,6 +203,9 @@ mod tests {
         assert!(holder.holds(at(109)) && !holder.holds(at(110)));
         holder.extended(at(103));
         assert!(holder.holds(at(112)) && !holder.holds(at(113)));
+        assert!(!holder.is_late(at(112)) && holder.is_late(at(113)));
+        holder.extended(at(113));
+        assert!(holder.holds(at(114)) && holder.is_late(at(114)));
         holder.ended();
         holder.extended(at(104));
         assert!(!holder.holds(at(104)), "given back");

@@ -8,7 +8,7 @@
 //! | `h` | who holds the lease. It stays when its holder dies |
 //! | `u`, `l` | when the lease ends by the server's clock, and how long it was granted for; milliseconds |
 //! | `s` | since when it is held: the holder may be spending the refresh token since then |
-//! | `d` | since when a holder that died, or could not save, may have spent it. A save removes it |
+//! | `d` | since when a holder that died, could not save, or ended in its request may have spent it. A save removes it |
 //! | `f` | the fence, which each lease raises |
 //!
 //! Redis looks at memory before the first write of a script and never again (seen on Redis 6.2, 7.0, 8.2 and Valkey 8, 9). So the script that takes the lease
@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use coze_auth_core::UnixTime;
 use redis::{Cmd, Script, Value};
+use zeroize::Zeroizing;
 
 use crate::lease::Busy;
 
@@ -100,7 +101,7 @@ redis.pcall('PUBLISH', ARGV[7], '')
 return {'saved'}
 ";
 
-/// Holder, channel, 1 if a save of its has failed: then the stored refresh token may be spent. A fence alone is not kept.
+/// Holder, channel, 1 if the stored refresh token may be spent. A fence alone is not kept.
 const RELEASE: &str = r"
 local h = redis.call('HMGET', k, 'h', 'r', 's', 'd')
 if h[1] ~= ARGV[1] then return {'lost'} end
@@ -245,7 +246,7 @@ impl Place {
             holder.to_owned(),
             save.replaces.to_string(),
             save.revision.to_string(),
-            save.value.clone(),
+            save.value.to_string(),
             millis(save.life),
             save.name.clone(),
             self.channel.clone(),
@@ -253,9 +254,9 @@ impl Place {
         self.step(save_script(), arguments)
     }
 
-    pub(crate) fn release(&self, holder: &str, save_failed: bool) -> Step {
-        let save_failed = u8::from(save_failed).to_string();
-        let arguments = vec![holder.to_owned(), self.channel.clone(), save_failed];
+    pub(crate) fn release(&self, holder: &str, may_be_spent: bool) -> Step {
+        let may_be_spent = u8::from(may_be_spent).to_string();
+        let arguments = vec![holder.to_owned(), self.channel.clone(), may_be_spent];
         self.step(release_script(), arguments)
     }
 
@@ -300,7 +301,7 @@ const LEAST_LIFE: Duration = Duration::from_secs(600);
 pub(crate) struct Save {
     pub(crate) replaces: u64,
     pub(crate) revision: u64,
-    pub(crate) value: String,
+    pub(crate) value: Zeroizing<String>,
     pub(crate) life: Duration,
     /// Known to the server when it is repeated.
     pub(crate) name: String,
@@ -339,6 +340,12 @@ pub(crate) struct Taken {
 pub(crate) struct Said {
     pub(crate) word: String,
     pub(crate) number: u64,
+}
+
+/// The answer to `TIME`, in milliseconds.
+pub(crate) fn time(answer: Value) -> Option<u64> {
+    let [seconds, micros] = <[String; 2]>::try_from(texts(answer)?).ok()?;
+    Some(number(&seconds) * 1000 + number(&micros) / 1000)
 }
 
 /// A number in a field, as the scripts read it.

@@ -1,5 +1,6 @@
 //! The store.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,27 +11,31 @@ use coze_auth_store::{
     StoreError,
 };
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::check::Finding;
 use crate::engine::{Engine, jittered};
-use crate::lease::{Holder, Waiter};
+use crate::lease::{Holder, LONGEST_LEASE, Waiter};
 use crate::options::RedisOptions;
-use crate::scripts::{Locked, Place, Said, Save, Stored, Taken};
+use crate::scripts::{self, Locked, Place, Said, Save, Stored, Taken};
 use crate::seal::{self, SealError};
 use crate::seen::Seen;
 use crate::settings::SettingsError;
 use crate::trouble::Trouble;
-use crate::worker::{Pending, Worker, wait_for};
+use crate::worker::{Begun, Pending, Worker, wait_for};
 
 /// How often a waiter asks who is not woken, because the message was lost.
 const POLL: Duration = Duration::from_secs(1);
 /// How often one asks that cannot be woken, for want of the right to subscribe.
 const POLL_ALONE: Duration = Duration::from_millis(200);
-/// How long to pause before a lease is given back once more that the server did not take.
-const RELEASE_AGAIN: Duration = Duration::from_millis(500);
+/// How long to pause at first before a lease is given back once more, and before a grant is saved once more; each pause doubles, up to
+/// the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a lease is kept at most by one who cannot save: as long as others may wait for it, or a person who logs in again.
+const KEPT_AT_MOST: Duration = LONGEST_LEASE;
 /// How long the last handle waits for leases to be given back.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// The least time that a grant without a refresh token is kept.
@@ -42,15 +47,17 @@ const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 ///
 /// It is a store for sources that block ([`GrantStore`]) and for those that are awaited ([`AsyncGrantStore`], which takes no thread of
 /// theirs while it waits). What it does runs on a thread of its own, with one connection, so a caller that goes away or a runtime that is
-/// shut down leaves nothing half done. Dropping the last clone waits for a quarter of a second at most, for leases that are being given back.
+/// shut down leaves nothing half done. Dropping the last clone waits for a quarter of a second at most, for leases that are being given back,
+/// and for a last try to save what could not be saved.
 /// That thread is not there in a process that forks after it used the store, without `exec`: such a process makes a store of its own.
 ///
 /// # Who renews
 ///
 /// One holder at a time has the *lease* of a grant: some seconds, which it extends while it lives. Others wait, are woken by a message
-/// when it is done, and ask by themselves now and then in case it was lost. When a holder dies, the next takes the lease when
-/// it ends, and knows that the refresh token may be spent ([`LockedGrant::doubt`]). Each save compares with the revision that
-/// was read, so one that is late cannot bring a spent refresh token back.
+/// when it is done, and ask by themselves now and then in case it was lost: of all that wait for a grant in one process, one at a
+/// time. When a holder dies, the next takes the lease when it ends, and knows that the refresh token may be spent
+/// ([`LockedGrant::doubt`]); so it does after one that said so ([`LockedGrant::may_be_spent`]). Each save compares with the
+/// revision that was read, so one that is late cannot bring a spent refresh token back.
 ///
 /// A renewal asks the server twice: for the lease with the grant, and to save and release; and once each third of a lease that it
 /// lasts.
@@ -66,15 +73,14 @@ const MOST_LIFE: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
 /// |---|---|
 /// | Redis is away or slow | a source that has a valid token goes on with it; another has an error within the time of the options |
 /// | it takes no writes: full, a save has failed, replicas are missing, a right is missing | what is stored is read and served; nothing is renewed, since the result could not be stored. The error says which it is |
-/// | the same, between the two steps of a renewal | where memory is full, the save happens all the same; else the source keeps the grant and tries again |
+/// | the same, between the two steps of a renewal | where memory is full, the save happens all the same; else the source serves the grant, and the store saves it later, without being called: it tries every two seconds, as long as the application has a clone of it, and keeps the lease for a minute at most. A grant without a refresh token is not saved later |
+/// | a request for the lease arrives when its caller has given up | it is given back within two seconds, for as long as a lease lasts |
 /// | the server starts anew, or another takes over | the connection is made anew, after pauses that no two processes share |
 /// | it went back: restored, emptied, taken over by a replica that lacks the last saves | the process that has seen a later grant writes that back before it renews, and knows that its refresh token may be spent |
 /// | its clock leaps | a lease ends early or late, but no later than its length by the waiter's own clock; the revisions keep the grant whole |
 ///
 /// What no store can do: the token endpoint knows nothing of leases. Two holders, after a leap of the clock or a failover, can both spend one
 /// refresh token, and a holder that dies between the endpoint's answer and the save takes the new one with it. Then a person has to log in again.
-/// Where the server goes back while a holder whose lease is over is about to save a login, another process may write back the earlier grant
-/// that it has seen.
 ///
 /// ```
 /// use coze_auth_redis::RedisStore;
@@ -90,20 +96,28 @@ pub struct RedisStore {
     _last: Arc<Last>,
 }
 
-/// Waits for what is being given back.
-struct Last(Arc<Pending>);
+/// Waits for what is being given back, and for the last try to save what could not be saved.
+struct Last {
+    pending: Arc<Pending>,
+    closing: watch::Sender<bool>,
+}
 
 impl Drop for Last {
     fn drop(&mut self) {
-        self.0.wait(FAREWELL);
+        self.closing.send_replace(true);
+        self.pending.wait(FAREWELL);
     }
 }
 
 struct Shared {
     engine: Arc<Engine>,
     seen: Mutex<Seen>,
+    /// Those who could not save, by the grant's id.
+    unsaved: Mutex<HashMap<String, Arc<Lease>>>,
     worker: Mutex<Option<Worker>>,
     pending: Arc<Pending>,
+    /// True when the application has no handle any more.
+    closing: watch::Receiver<bool>,
     began: Instant,
 }
 
@@ -129,15 +143,21 @@ impl RedisStore {
     pub fn with(options: RedisOptions) -> Result<Self, SettingsError> {
         options.validated()?;
         let pending = Arc::new(Pending::default());
+        let (close, closing) = watch::channel(false);
         Ok(Self {
             shared: Arc::new(Shared {
                 engine: Arc::new(Engine::new(options)),
                 seen: Mutex::default(),
+                unsaved: Mutex::default(),
                 worker: Mutex::default(),
                 pending: pending.clone(),
+                closing,
                 began: Instant::now(),
             }),
-            _last: Arc::new(Last(pending)),
+            _last: Arc::new(Last {
+                pending,
+                closing: close,
+            }),
         })
     }
 
@@ -323,7 +343,6 @@ impl Shared {
                 waiting.mark();
             }
             let asked = self.now();
-            lease.state().given_back = false;
             let busy = match lease.ask(waiter.overdue()).await? {
                 Locked::Busy(busy) => busy,
                 Locked::Taken(taken) => {
@@ -346,6 +365,12 @@ impl Shared {
                 continue;
             }
             let waiting = waiting.get_or_insert_with(|| self.engine.join(&lease.place.channel));
+            match waiting.turn(patience_left).await {
+                Some(false) => {}
+                // Much may have happened since it asked.
+                Some(true) => continue,
+                None => return Err(StoreError::Locked { waited: patience }),
+            }
             let poll = match waiting.subscribe().await {
                 // Its message may have come before.
                 Ok(true) => continue,
@@ -357,6 +382,18 @@ impl Shared {
             let pause = end.min(jittered(poll)).min(patience_left);
             waiting.wait(pause).await;
         }
+    }
+}
+
+/// Pauses between tries, each twice as long as the one before, up to the last.
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.0.min(8));
+        self.0 += 1;
+        jittered(pause.min(LAST_PAUSE))
     }
 }
 
@@ -419,8 +456,12 @@ struct State {
     refused: Option<StoreError>,
     doubt: Option<Doubt>,
     saves: u32,
-    /// The last save has no answer that counts: what it was to replace may be spent.
-    save_failed: bool,
+    /// What was read may be spent, and nothing is stored for it.
+    may_be_spent: bool,
+    /// What could not be saved.
+    unsaved: Option<Save>,
+    /// A request for the lease has no answer: it may be granted when nobody waits for it any more.
+    may_come_late: bool,
     keeper: Option<AbortHandle>,
     /// Nothing is to be given back.
     given_back: bool,
@@ -450,7 +491,9 @@ impl Lease {
                 refused: None,
                 doubt: None,
                 saves: 0,
-                save_failed: false,
+                may_be_spent: false,
+                unsaved: None,
+                may_come_late: false,
                 keeper: None,
                 given_back: true,
             }),
@@ -476,11 +519,31 @@ impl Lease {
     }
 
     async fn ask(&self, take_over: Option<u64>) -> Result<Locked, StoreError> {
+        let unsaved = locked(&self.shared.unsaved).get(&self.place.id).cloned();
+        if let Some(earlier) = unsaved
+            && let Err(trouble) = earlier.save_unsaved().await
+        {
+            let Trouble::Server(said) = trouble else {
+                return Err(trouble.into());
+            };
+            let taken = Taken {
+                fence: 0,
+                stored: self.shared.read(&self.place).await?,
+                doubt: None,
+            };
+            return Ok(Locked::Refused(taken, said));
+        }
         let known = locked(&self.shared.seen).fence(&self.place.id);
         let step = self
             .place
             .lock(&self.holder, self.length(), known, take_over);
+        let before = {
+            let mut state = self.state();
+            state.given_back = false;
+            std::mem::replace(&mut state.may_come_late, true)
+        };
         let answer = self.shared.engine.run(&step).await?;
+        self.state().may_come_late = before;
         Ok(Locked::of(answer).ok_or(Trouble::Answer)?)
     }
 
@@ -565,31 +628,103 @@ impl Lease {
         }
     }
 
-    /// Gives it back, if it is ours, when what is under way has ended.
+    /// Gives it back, if it is ours, when what is under way has ended. What could not be saved is saved before.
     fn give_back(self: &Arc<Self>) {
-        {
-            let mut state = self.state();
-            state.ended();
-            if std::mem::replace(&mut state.given_back, true) {
-                return;
-            }
+        if std::mem::replace(&mut self.state().given_back, true) {
+            self.state().ended();
+            return;
         }
         let Ok(handle) = self.shared.handle() else {
             return;
         };
         let (lease, begun) = (self.clone(), self.shared.pending.begin());
         handle.spawn(async move {
-            let _turn = lease.turn.lock().await;
-            // In the end the lease ends by itself, and looks as if its holder had died.
-            let until = lease.shared.now() + lease.length();
-            let release = lease
-                .place
-                .release(&lease.holder, lease.state().save_failed);
-            while lease.said(release.clone()).await.is_err() && lease.shared.now() < until {
-                tokio::time::sleep(jittered(RELEASE_AGAIN)).await;
+            drop(lease.turn.lock().await);
+            if lease.state().unsaved.is_none() {
+                lease.release(begun).await;
+                return;
             }
-            drop(begun);
+            let shared = lease.shared.clone();
+            locked(&shared.unsaved).insert(lease.place.id.clone(), lease.clone());
+            if !lease.save_later(KEPT_AT_MOST).await {
+                // Whoever comes next knows that it may be spent.
+                lease.release(shared.pending.begin()).await;
+                lease.save_later(Duration::MAX).await;
+            }
+            locked(&shared.unsaved).retain(|_, other| !Arc::ptr_eq(other, &lease));
+            lease.release(begun).await;
         });
+    }
+
+    /// Tells the server that it is not needed any more. In the end it ends by itself, and looks as if its holder had died.
+    async fn release(&self, begun: Begun) {
+        self.state().ended();
+        let mut begun = Some(begun);
+        let until = self.shared.now() + self.length();
+        let mut pauses = Pauses::default();
+        loop {
+            let (step, may_come_late) = {
+                let state = self.state();
+                let step = self.place.release(&self.holder, state.may_be_spent);
+                (step, state.may_come_late)
+            };
+            if let Ok(said) = self.said(step).await {
+                // A request that is under way still would take it for nobody.
+                if said.word == "released" || !may_come_late {
+                    return;
+                }
+                drop(begun.take());
+            }
+            if self.shared.now() >= until {
+                return;
+            }
+            tokio::time::sleep(pauses.next()).await;
+        }
+    }
+
+    /// Tries again and again to save what could not be saved, for at most so long, and keeps the lease meanwhile. True: it is over, since
+    /// it is saved, or need not be, or nobody has the store any more.
+    async fn save_later(self: &Arc<Self>, at_most: Duration) -> bool {
+        let began = self.shared.now();
+        let mut pauses = Pauses::default();
+        let mut closing = self.shared.closing.clone();
+        loop {
+            let closes = closing.wait_for(|closes| *closes);
+            let is_last = timeout(pauses.next(), closes).await.is_ok();
+            let is_replaced = !locked(&self.shared.unsaved)
+                .get(&self.place.id)
+                .is_some_and(|it| Arc::ptr_eq(it, self));
+            if is_replaced || self.save_unsaved().await.is_ok() || is_last {
+                return true;
+            }
+            if self.shared.now().saturating_sub(began) >= at_most {
+                return false;
+            }
+        }
+    }
+
+    /// Saves what could not be saved, if it still waits.
+    async fn save_unsaved(&self) -> Result<(), Trouble> {
+        let _turn = self.turn.lock().await;
+        let Some(save) = self.state().unsaved.clone() else {
+            return Ok(());
+        };
+        let said = self.write(&save).await?;
+        self.answered(save, &said);
+        Ok(())
+    }
+
+    /// What the lease was given with, the first time. It needs no server, nor the store's own thread.
+    fn read_at_once(&self) -> Option<Result<Option<TokenGrant>, StoreError>> {
+        let _turn = self.turn.try_lock().ok()?;
+        let stored = self.state().read.take()?;
+        Some(self.opened(&stored))
+    }
+
+    /// A grant that was read is what the next save replaces.
+    fn opened(&self, stored: &Stored) -> Result<Option<TokenGrant>, StoreError> {
+        self.state().holder.revision = stored.revision;
+        self.shared.grant(&self.place, stored)
     }
 
     async fn load(self: Arc<Self>) -> Result<Option<TokenGrant>, StoreError> {
@@ -599,8 +734,13 @@ impl Lease {
             Some(stored) => stored,
             None => self.shared.read(&self.place).await?,
         };
-        self.state().holder.revision = stored.revision;
-        self.shared.grant(&self.place, &stored)
+        self.opened(&stored)
+    }
+
+    /// Whether nobody else can have it now. It needs no server, nor the store's own thread.
+    fn is_prepared(&self) -> bool {
+        let holds = |_| self.state().holder.holds(self.shared.now());
+        self.turn.try_lock().is_ok_and(holds)
     }
 
     /// Makes sure that nobody else has it, before a refresh token is spent.
@@ -614,7 +754,6 @@ impl Lease {
             }
             state.holder.revision
         };
-        self.state().given_back = false;
         match self.ask(None).await? {
             Locked::Refused(_, said) => Err(Trouble::Server(said).into()),
             Locked::Busy(_) => Err(StoreError::Locked {
@@ -637,47 +776,71 @@ impl Lease {
 
     async fn save(self: Arc<Self>, grant: TokenGrant) -> Result<Saved, StoreError> {
         let _turn = self.turn.lock().await;
+        if let Some(error) = &self.state().refused {
+            return Err(error.clone());
+        }
+        let is_late = self.state().holder.is_late(self.shared.now());
+        let is_answered = !is_late || self.raise_fence().await.is_ok();
         let known = self.known_revision();
         let (replaces, revision, number) = {
             let mut state = self.state();
-            if let Some(error) = &state.refused {
-                return Err(error.clone());
-            }
             state.saves += 1;
-            state.save_failed = true;
+            state.may_be_spent = true;
             let revision = state.holder.next_revision(known);
             (state.holder.revision, revision, state.saves)
         };
         let save = Save {
             replaces,
             revision,
-            value: self.shared.sealed(&self.place, &grant, revision)?,
+            value: self.shared.sealed(&self.place, &grant, revision)?.into(),
             life: self.shared.life(&grant),
             name: format!("{}.{number}", self.holder),
         };
         let said = match self.write(&save).await {
             // A login is at stake: once more, which the server knows if it has done it.
-            Err(Trouble::Slow(_) | Trouble::Away(..) | Trouble::Broken(_)) => {
-                self.write(&save).await?
+            Err(Trouble::Slow(_) | Trouble::Away(..) | Trouble::Broken(_)) if is_answered => {
+                self.write(&save).await
             }
-            said => said?,
+            said => said,
         };
+        match said {
+            Ok(said) => Ok(self.answered(save, &said)),
+            Err(trouble) => {
+                // Another token that is shared can be had at any time.
+                self.state().unsaved = grant.refresh_token.is_some().then_some(save);
+                Err(trouble.into())
+            }
+        }
+    }
+
+    /// A holder whose lease was over asks for the server's time before it saves, for a revision above all that anybody can have seen: where
+    /// the server has gone back since, another would take what is saved for older than what it has seen, and write over it.
+    async fn raise_fence(&self) -> Result<(), Trouble> {
+        let answer = self.shared.engine.command(&redis::cmd("TIME")).await?;
+        let now = scripts::time(answer).ok_or(Trouble::Answer)?;
         let mut state = self.state();
-        (state.read, state.save_failed) = (None, false);
+        state.holder.fence = state.holder.fence.max(now);
+        Ok(())
+    }
+
+    /// A save has an answer.
+    fn answered(&self, save: Save, said: &Said) -> Saved {
+        let mut state = self.state();
+        (state.read, state.unsaved, state.may_be_spent) = (None, None, false);
         if said.word != "saved" {
-            return Ok(Saved::Superseded);
+            return Saved::Superseded;
         }
         state.ended();
-        (state.holder.revision, state.doubt) = (revision, None);
-        state.given_back = true;
+        (state.holder.revision, state.doubt) = (save.revision, None);
+        state.given_back = !state.may_come_late;
         let fence = state.holder.fence;
         drop(state);
         let stored = Stored {
-            revision,
-            value: Some(save.value),
+            revision: save.revision,
+            value: Some(save.value.to_string()),
         };
         self.shared.note(&self.place, &stored, fence);
-        Ok(Saved::Stored)
+        Saved::Stored
     }
 
     /// Saves. An error that comes from the middle of a script is none if it was saved.
@@ -711,8 +874,8 @@ impl Lease {
         let mut state = self.state();
         state.ended();
         state.holder.revision = said.number;
-        (state.read, state.doubt) = (None, None);
-        state.given_back = true;
+        (state.read, state.doubt, state.unsaved) = (None, None, None);
+        state.given_back = !state.may_come_late;
         let fence = state.holder.fence;
         drop(state);
         let stored = Stored {
@@ -772,15 +935,25 @@ impl AsyncGrantStore for RedisStore {
 
 impl AsyncLockedGrant for RedisLock {
     async fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
-        self.0.shared.done(self.0.clone().load()).await
+        match self.0.read_at_once() {
+            Some(read) => read,
+            None => self.0.shared.done(self.0.clone().load()).await,
+        }
     }
 
     async fn prepare(&mut self) -> Result<(), StoreError> {
-        self.0.shared.done(self.0.clone().prepare()).await
+        match self.0.is_prepared() {
+            true => Ok(()),
+            false => self.0.shared.done(self.0.clone().prepare()).await,
+        }
     }
 
     fn doubt(&self) -> Option<Doubt> {
         self.0.state().doubt
+    }
+
+    fn may_be_spent(&mut self) {
+        self.0.state().may_be_spent = true;
     }
 
     async fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
@@ -823,6 +996,10 @@ impl LockedGrant for RedisLock {
 
     fn doubt(&self) -> Option<Doubt> {
         AsyncLockedGrant::doubt(self)
+    }
+
+    fn may_be_spent(&mut self) {
+        AsyncLockedGrant::may_be_spent(self);
     }
 
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {

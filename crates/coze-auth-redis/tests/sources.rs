@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use coze_auth_redis::RedisStore;
+use coze_auth_store::core::error::TransportFailure;
 use coze_auth_store::core::{Now, Request, Response, SteadyTime, UnixTime};
-use coze_auth_store::{GrantStore, StoreError};
+use coze_auth_store::{Doubt, GrantStore, StoreError};
 use coze_auth_tokens::core::TokenGrant;
 use coze_auth_tokens::{Error, Event, EventKind, SendError, blocking, tokio as awaited};
 
@@ -34,6 +35,8 @@ struct Inner {
     takes: AtomicU64,
     /// The next answer never arrives.
     hangs: AtomicBool,
+    /// What becomes of the next requests, which do not arrive.
+    fails: Mutex<Option<TransportFailure>>,
     told: Mutex<Vec<String>>,
 }
 
@@ -47,6 +50,7 @@ impl Coze {
             refused: AtomicU64::new(0),
             takes: AtomicU64::new(0),
             hangs: AtomicBool::new(false),
+            fails: Mutex::default(),
             told: Mutex::default(),
         }))
     }
@@ -122,6 +126,9 @@ impl Coze {
 impl blocking::Transport for Coze {
     fn send(&self, request: Request) -> Result<Response, SendError> {
         thread::sleep(Duration::from_millis(self.0.takes.load(Ordering::SeqCst)));
+        if let Some(failure) = *self.0.fails.lock().unwrap() {
+            return Err(failure.into());
+        }
         Ok(self.answer(&request))
     }
 
@@ -427,6 +434,82 @@ fn a_runtime_that_is_shut_down_in_mid_renewal_loses_nothing() {
         &format!("access-{}", coze.0.good.load(Ordering::SeqCst) + 1),
     );
     assert_eq!(coze.0.refused.load(Ordering::SeqCst), 0);
+}
+
+/// Coze has acted, and its answer never arrives.
+#[test]
+fn a_runtime_that_is_shut_down_in_mid_request_leaves_the_mark() {
+    let Some(server) = Server::start(
+        "a_runtime_that_is_shut_down_in_mid_request_leaves_the_mark",
+        &[],
+    ) else {
+        return;
+    };
+    let (coze, store) = (Coze::new(), support::store(&server));
+    coze.source(&store).install(coze.login()).unwrap();
+    let source = coze.awaited(&store);
+    let runtime = runtime();
+    runtime.block_on(async {
+        let token = source.token().await.unwrap();
+        source.invalidate(&token);
+        coze.0.hangs.store(true, Ordering::SeqCst);
+        let asks = source.token();
+        let gone = tokio::time::timeout(Duration::from_millis(300), asks).await;
+        assert!(gone.is_err());
+    });
+    assert_eq!(coze.requests(), 1);
+    drop(runtime);
+    drop((source, store));
+    // Its lease is not waited for.
+    let began = Instant::now();
+    let other = support::store(&server);
+    let held = GrantStore::lock(&other, &key("alice"), Duration::from_secs(20)).unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        matches!(held.doubt(), Some(Doubt::Unfinished { .. })),
+        "{:?}",
+        held.doubt()
+    );
+}
+
+/// What the endpoint says, or does not say, and whether the next holder is told that the refresh token may be spent.
+#[test]
+fn a_request_leaves_the_mark_where_it_may_have_arrived() {
+    let Some(server) = Server::start("a_request_leaves_the_mark_where_it_may_have_arrived", &[])
+    else {
+        return;
+    };
+    for (failure, is_marked) in [
+        (Some(TransportFailure::NotSent), false),
+        (Some(TransportFailure::NoAnswer), true),
+        (Some(TransportFailure::Timeout), true),
+        // Refused.
+        (None, false),
+    ] {
+        let (coze, store) = (Coze::new(), support::store(&server));
+        let source = coze.source(&store);
+        source.install(coze.login()).unwrap();
+        coze.pass(LIFE);
+        match failure {
+            Some(_) => *coze.0.fails.lock().unwrap() = failure,
+            None => coze.0.good.store(7, Ordering::SeqCst),
+        }
+        source.token().unwrap_err();
+        let other = support::store(&server);
+        let held = GrantStore::lock(&other, &key("alice"), Duration::from_secs(20)).unwrap();
+        let doubt = held.doubt();
+        assert_eq!(doubt.is_some(), is_marked, "{failure:?}: {doubt:?}");
+        // The process that has sent it knows as well, and asks once more.
+        drop(held);
+        if is_marked {
+            *coze.0.fails.lock().unwrap() = None;
+            coze.pass(60);
+            let before = coze.requests();
+            assert_eq!(source.token().unwrap().expose(), "access-2");
+            assert_eq!(coze.requests(), before + 1);
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use coze_auth_redis::RedisStore;
 use coze_auth_store::core::TokenGrant;
 use coze_auth_store::{
     AsyncGrantStore, AsyncLockedGrant, Doubt, GrantStore, LockedGrant, Saved, StoreError,
@@ -103,22 +104,22 @@ fn a_renewal_is_two_scripts() {
     }
 }
 
-/// It has spent the refresh token, and goes away alive.
+/// It has spent the refresh token, and its process ends in good order.
 #[test]
 fn a_holder_that_could_not_save_leaves_a_mark_as_it_gives_the_lease_back() {
     let name = "a_holder_that_could_not_save_leaves_a_mark_as_it_gives_the_lease_back";
     let Some(server) = Server::start(name, &[]) else {
         return;
     };
-    let (store, key) = (store(&server), key("alice"));
+    let (ends, store, key) = (store(&server), store(&server), key("alice"));
     login(&store, &key, 1);
     let replicas = |least| server.tell(&["CONFIG", "SET", "min-replicas-to-write", least]);
-    let mut held = GrantStore::lock(&store, &key, NOW).unwrap();
+    let mut held = GrantStore::lock(&ends, &key, NOW).unwrap();
     held.prepare().unwrap();
     replicas("1");
     let error = held.save(&grant(2)).unwrap_err();
     assert!(error.to_string().contains("NOREPLICAS"), "{error}");
-    drop(held);
+    drop((held, ends));
     replicas("0");
     let mut next = GrantStore::lock(&store, &key, LONG).unwrap();
     assert!(
@@ -132,6 +133,166 @@ fn a_holder_that_could_not_save_leaves_a_mark_as_it_gives_the_lease_back() {
     drop(next);
     let last = GrantStore::lock(&store, &key, NOW).unwrap();
     assert_eq!(last.doubt(), None);
+}
+
+/// A request was sent, and what became of it is not known.
+#[test]
+fn a_holder_whose_request_has_no_answer_leaves_a_mark() {
+    let Some(server) = Server::start("a_holder_whose_request_has_no_answer_leaves_a_mark", &[])
+    else {
+        return;
+    };
+    let (one, other, key) = (store(&server), store(&server), key("alice"));
+    login(&one, &key, 1);
+    for is_known in [true, false] {
+        let mut held = GrantStore::lock(&one, &key, LONG).unwrap();
+        held.prepare().unwrap();
+        if !is_known {
+            held.may_be_spent();
+        }
+        drop(held);
+        let held = GrantStore::lock(&other, &key, LONG).unwrap();
+        let doubt = held.doubt();
+        assert_eq!(doubt.is_none(), is_known, "{doubt:?}");
+    }
+}
+
+#[test]
+fn a_grant_that_could_not_be_saved_is_saved_without_another_call() {
+    let name = "a_grant_that_could_not_be_saved_is_saved_without_another_call";
+    let Some(server) = Server::start(name, &[]) else {
+        return;
+    };
+    let (one, other, key) = (store(&server), store(&server), key("alice"));
+    let replicas = |least| server.tell(&["CONFIG", "SET", "min-replicas-to-write", least]);
+    let cannot_save = |store: &RedisStore, number| {
+        let mut held = GrantStore::lock(store, &key, LONG).unwrap();
+        held.prepare().unwrap();
+        replicas("1");
+        let error = held.save(&grant(number)).unwrap_err();
+        assert!(error.to_string().contains("NOREPLICAS"), "{error}");
+    };
+    login(&one, &key, 1);
+    cannot_save(&one, 2);
+    // The lease is kept: another would spend what is spent.
+    let error = GrantStore::lock(&other, &key, Duration::from_secs(1)).err();
+    assert!(
+        matches!(error, Some(StoreError::Locked { .. })),
+        "{error:?}"
+    );
+    // Its own process is told why, and reads what is stored.
+    let mut refused = GrantStore::lock(&one, &key, NOW).unwrap();
+    let stored = refused.load().unwrap().unwrap();
+    assert_eq!(stored.access_token.expose(), "access-1");
+    let error = refused.prepare().unwrap_err();
+    assert!(error.to_string().contains("NOREPLICAS"), "{error}");
+    drop(refused);
+    replicas("0");
+    support::until(|| access(&other, &key).as_deref() == Some("access-2"));
+    // With the save the lease was given back.
+    let held = GrantStore::lock(&other, &key, NOW).unwrap();
+    assert_eq!(held.doubt(), None);
+    drop(held);
+    // The next call of its process does not wait for that.
+    cannot_save(&one, 3);
+    replicas("0");
+    let mut held = GrantStore::lock(&one, &key, Duration::from_millis(200)).unwrap();
+    let stored = held.load().unwrap().unwrap();
+    assert_eq!(stored.access_token.expose(), "access-3");
+    drop(held);
+    // Nor does its end.
+    cannot_save(&one, 4);
+    replicas("0");
+    drop(one);
+    assert_eq!(access(&other, &key).unwrap(), "access-4");
+    // Who logs in or out elsewhere is later.
+    let one = store(&server);
+    cannot_save(&one, 5);
+    replicas("0");
+    server.tell(&["HSET", &one.key(&key), "h", "another", "u", "1"]);
+    GrantStore::lock(&other, &key, LONG)
+        .unwrap()
+        .remove()
+        .unwrap();
+    drop(GrantStore::lock(&one, &key, LONG).unwrap());
+    assert_eq!(access(&other, &key), None);
+}
+
+/// Another can be had at any time.
+#[test]
+fn a_token_that_is_shared_is_not_saved_again() {
+    let Some(server) = Server::start("a_token_that_is_shared_is_not_saved_again", &[]) else {
+        return;
+    };
+    let (one, other, key) = (store(&server), store(&server), key("alice"));
+    let mut held = GrantStore::lock(&one, &key, NOW).unwrap();
+    server.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert!(held.save(&grant_without_refresh(1, 900)).is_err());
+    drop(held);
+    server.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    // Whoever comes next may sign one at once.
+    drop(GrantStore::lock(&other, &key, Duration::from_secs(3)).unwrap());
+    assert_eq!(access(&other, &key), None);
+}
+
+#[test]
+fn a_late_login_on_a_server_that_went_back_is_not_written_over() {
+    let name = "a_late_login_on_a_server_that_went_back_is_not_written_over";
+    let Some(server) = Server::start(name, &[]) else {
+        return;
+    };
+    let lease = Duration::from_millis(300);
+    let (one, key) = (support::with(options(&server).lease(lease)), key("alice"));
+    let (other, third) = (store(&server), store(&server));
+    login(&other, &key, 1);
+    let name = one.key(&key);
+    for is_held in [false, true] {
+        let backup = ["v", "r"].map(|field| server.tell(&["HGET", &name, field]));
+        let mut late = GrantStore::lock(&one, &key, LONG).unwrap();
+        late.load().unwrap();
+        server.tell(&["HSET", &name, "h", "another", "u", "1"]);
+        // It learns so when it next extends its lease.
+        thread::sleep(2 * lease);
+        login(&other, &key, 2);
+        assert_eq!(access(&third, &key).unwrap(), "access-2");
+        // Restored from a copy of before.
+        server.tell(&["DEL", &name]);
+        server.ask(&["HSET", &name, "v", &backup[0], "r", &backup[1]]);
+        if is_held {
+            dead_holder(&server, &name, 1_000, 1_000);
+        }
+        assert_eq!(late.save(&grant(3)).unwrap(), Saved::Stored);
+        let mut held = GrantStore::lock(&third, &key, LONG).unwrap();
+        let stored = held.load().unwrap().unwrap();
+        assert_eq!(stored.access_token.expose(), "access-3", "{is_held}");
+        assert_eq!(held.save(&grant(1)).unwrap(), Saved::Stored);
+    }
+}
+
+/// Two processes of many tasks each.
+#[test]
+fn one_of_a_process_asks_for_all_of_its_who_wait() {
+    let Some(server) = Server::start("one_of_a_process_asks_for_all_of_its_who_wait", &[]) else {
+        return;
+    };
+    const TASKS: usize = 20;
+    let (stores, key) = ([store(&server), store(&server)], key("alice"));
+    let held = GrantStore::lock(&stores[0], &key, NOW).unwrap();
+    thread::scope(|scope| {
+        for store in &stores {
+            for _ in 0..TASKS {
+                scope.spawn(|| drop(GrantStore::lock(store, &key, LONG).unwrap()));
+            }
+        }
+        server.wait_for_calls("subscribe", 2);
+        thread::sleep(Duration::from_millis(500));
+        server.tell(&["CONFIG", "RESETSTAT"]);
+        drop(held);
+    });
+    // Taken and given back 40 times, and 40 times at most asked for by the other process and by the next of its own.
+    let asked = server.calls("evalsha");
+    let all = 2 * TASKS as u64;
+    assert!((2 * all..=6 * all).contains(&asked), "{asked}");
 }
 
 #[test]

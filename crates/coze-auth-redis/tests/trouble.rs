@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -337,6 +337,70 @@ fn cutting(to: u16) -> (u16, Arc<AtomicI64>) {
         }
     });
     (port, left)
+}
+
+/// Passes on what is sent. While the gate is shut it keeps what arrives by connections that are there, and passes that on when the gate is
+/// opened, though the client has gone meanwhile.
+fn holding(to: u16) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let shut = Arc::new(AtomicBool::new(false));
+    let gate = shut.clone();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).unwrap();
+            let (mut asks, mut takes) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let gate = gate.clone();
+            let is_of_before = !gate.load(Ordering::SeqCst);
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = asks.read(&mut buffer) {
+                    while is_of_before && gate.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                    if takes.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+                // What it has not read yet it does all the same.
+                thread::sleep(Duration::from_millis(100));
+                let _ = takes.shutdown(Shutdown::Both);
+            });
+            thread::spawn(move || {
+                let _ = io::copy(&mut server, &mut client);
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (port, shut)
+}
+
+#[test]
+fn a_request_for_the_lease_that_arrives_when_it_was_given_up_is_taken_back() {
+    let name = "a_request_for_the_lease_that_arrives_when_it_was_given_up_is_taken_back";
+    let Some(server) = Server::start(name, &[]) else {
+        return;
+    };
+    let (port, shut) = holding(server.port());
+    let url = format!("redis://127.0.0.1:{port}/");
+    let limits = RedisOptions::from_url(&url).unwrap();
+    let limits = limits.answer_within(Duration::from_millis(200));
+    let (store, other, key) = (with(limits), store(&server), key("alice"));
+    login(&store, &key, 1);
+    shut.store(true, Ordering::SeqCst);
+    let error = GrantStore::lock(&store, &key, NOW).err().unwrap();
+    says(&error, PASSES, "Redis has not answered in 200 ms");
+    // It was told that nobody wants it, by another connection, before it knows of the request.
+    thread::sleep(Duration::from_millis(800));
+    assert!(server.tell(&["HGET", &other.key(&key), "h"]).is_empty());
+    let began = Instant::now();
+    shut.store(false, Ordering::SeqCst);
+    until(|| !server.tell(&["HGET", &other.key(&key), "h"]).is_empty());
+    let held = GrantStore::lock(&other, &key, LONG).unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(7), "its whole lease: {took:?}");
+    assert_eq!(held.doubt(), None, "nothing was spent");
 }
 
 /// As by a server that is killed while it answers. A save that was done is known again.

@@ -144,6 +144,11 @@ pub trait LockedGrant: Send {
         None
     }
 
+    /// Notes that the refresh token of the stored grant may have been spent by this holder, whose request has no answer that is known. A token
+    /// source says so before it drops the lock without a save, such as when its runtime is shut down in mid-request. A store that can tell
+    /// the next holder by [`doubt`](Self::doubt) does. It neither waits nor panics.
+    fn may_be_spent(&mut self) {}
+
     /// Stores the grant in place of what the last [`load`](Self::load) of this holder gave; without a `load`
     /// before it (a login), in place of nothing. Where something else is stored by now, that stays, and this is
     /// [`Saved::Superseded`]: a holder whose lock has ended overwrites no later save, undoes no removal, and overwrites no login
@@ -291,6 +296,9 @@ pub trait AsyncLockedGrant: Send {
     fn doubt(&self) -> Option<Doubt> {
         None
     }
+
+    /// As [`LockedGrant::may_be_spent`].
+    fn may_be_spent(&mut self) {}
 
     /// As [`LockedGrant::save`].
     ///

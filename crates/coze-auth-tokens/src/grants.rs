@@ -25,6 +25,7 @@ pub(crate) trait Grants: Send + Sync {
 pub(crate) trait Held: Send {
     fn load(&mut self) -> Later<'_, Option<TokenGrant>>;
     fn doubt(&self) -> Option<Doubt>;
+    fn may_be_spent(&mut self);
     fn prepare(&mut self) -> Later<'_, ()>;
     fn save<'a>(&'a mut self, grant: &'a TokenGrant) -> Later<'a, Saved>;
     fn remove(&mut self) -> Later<'_, ()>;
@@ -94,6 +95,10 @@ impl Held for BlockingHeld {
 
     fn doubt(&self) -> Option<Doubt> {
         self.0.doubt()
+    }
+
+    fn may_be_spent(&mut self) {
+        self.0.may_be_spent();
     }
 
     fn prepare(&mut self) -> Later<'_, ()> {
@@ -197,6 +202,12 @@ mod on_threads {
             self.0.as_ref().and_then(|held| held.doubt())
         }
 
+        fn may_be_spent(&mut self) {
+            if let Some(held) = &mut self.0 {
+                held.may_be_spent();
+            }
+        }
+
         fn prepare(&mut self) -> Later<'_, ()> {
             self.with(|held| held.prepare())
         }
@@ -250,6 +261,10 @@ mod awaited {
 
         fn doubt(&self) -> Option<Doubt> {
             self.0.doubt()
+        }
+
+        fn may_be_spent(&mut self) {
+            self.0.may_be_spent();
         }
 
         fn prepare(&mut self) -> Later<'_, ()> {

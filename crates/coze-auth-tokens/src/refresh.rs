@@ -49,6 +49,8 @@ pub struct Refresh {
     sent: Option<RefreshToken>,
     /// Why what is sent may be spent.
     doubt: Option<Doubt>,
+    /// A request is under way, or has ended without an answer, or nothing is stored for it: it may have spent what is stored.
+    may_be_spent: bool,
     /// The key of a JWT app that signs.
     key: Option<JwtKey>,
     /// The one that failed before it.
@@ -103,6 +105,7 @@ impl Refresh {
             held: None,
             sent: None,
             doubt: None,
+            may_be_spent: false,
             key: None,
             failed_key: None,
             tries: 0,
@@ -150,6 +153,7 @@ impl Refresh {
             }
             Err(error) => error,
         };
+        self.may_be_spent = matches!(error.retry(), Retry::MaybeSpent(_));
         self.requests += requests_until(&error);
         if self.has_other_key(&error) {
             return self.again().await;
@@ -226,7 +230,10 @@ impl Refresh {
 
     fn go_on(mut self, before: Result<Before, Error>) -> Next {
         match before {
-            Ok(Before::Send(renewal)) => Next::Send(self, renewal),
+            Ok(Before::Send(renewal)) => {
+                self.may_be_spent = self.sent.is_some();
+                Next::Send(self, renewal)
+            }
             Ok(Before::Have(grant)) => {
                 self.taken = true;
                 self.end(Ok(grant))
@@ -375,6 +382,7 @@ impl Refresh {
             self.stored.extend(stored);
             grant
         });
+        self.may_be_spent = kept.is_err();
         self.end(kept)
     }
 
@@ -418,6 +426,9 @@ impl Refresh {
             turn.has_result(now);
         }
         let outlook = self.source.shared.complete(ticket, outcome, now);
+        if let Some(held) = self.held.as_mut().filter(|_| self.may_be_spent) {
+            held.may_be_spent();
+        }
         (self.held, self.turn) = (None, None);
         if let Some(skew) = self.clock_skew {
             self.tell(now, EventKind::ClockSkew(skew));

@@ -143,6 +143,12 @@ impl<D: Driver> Held for TimeLimitedHeld<D> {
         self.held.as_ref().and_then(|held| held.doubt())
     }
 
+    fn may_be_spent(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.may_be_spent();
+        }
+    }
+
     fn prepare(&mut self) -> Later<'_, ()> {
         self.with(|held| held.prepare())
     }

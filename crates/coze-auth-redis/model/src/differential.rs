@@ -38,7 +38,7 @@ fn step(dice: &mut Dice, place: &Place, hash: &Hash) -> Step {
             let save = Save {
                 replaces,
                 revision: replaces + dice.between(1, 4),
-                value: format!("value {}", dice.below(1000)),
+                value: format!("value {}", dice.below(1000)).into(),
                 life,
                 name: format!("{holder}.{}", dice.below(3)),
             };
@@ -151,7 +151,7 @@ fn a_removal_that_was_given_up_removes_no_login_that_came_after_it() {
         let save = Save {
             replaces: revision - 1,
             revision,
-            value: format!("login {revision}"),
+            value: format!("login {revision}").into(),
             life,
             name: format!("save {revision}"),
         };

@@ -30,6 +30,7 @@ mod differential;
 mod mirror;
 #[path = "../../tests/server/mod.rs"]
 mod real;
+mod schedules;
 mod server;
 mod walk;
 

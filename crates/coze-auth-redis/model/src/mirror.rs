@@ -32,7 +32,7 @@ pub(crate) fn hashes() -> BTreeMap<String, Script> {
     let save = Save {
         replaces: 0,
         revision: 0,
-        value: String::new(),
+        value: String::new().into(),
         life: time,
         name: String::new(),
     };

@@ -34,12 +34,15 @@ pub(crate) struct Trouble {
     pub(crate) restores: u64,
     pub(crate) deaths: u64,
     pub(crate) cuts: u64,
+    /// And a time in which the server takes no writes.
+    pub(crate) refusals: u64,
 }
 
 impl Trouble {
     /// Whether nothing is so bad that a refresh token may be spent twice.
     pub(crate) fn stores_can_help(&self) -> bool {
-        self.late + self.lost + self.leaps + self.restores + self.deaths + self.cuts == 0
+        self.late + self.lost + self.leaps + self.restores + self.deaths + self.cuts + self.refusals
+            == 0
     }
 }
 
@@ -65,6 +68,10 @@ pub(crate) struct Server {
     subscribed: Vec<(String, mpsc::UnboundedSender<String>)>,
     /// Processes that are dead, and those that are cut off until then.
     pub(crate) dead: BTreeSet<u32>,
+    /// It takes no writes until then.
+    pub(crate) refuses: Option<Instant>,
+    /// What becomes of the next script of a process, each once.
+    pub(crate) planned: Vec<(u32, Script, Fate)>,
     pub(crate) cut: BTreeMap<u32, Instant>,
     pub(crate) watched: Watched,
 }
@@ -73,8 +80,6 @@ pub(crate) struct Server {
 #[derive(Default)]
 pub(crate) struct Watched {
     pub(crate) steps: u64,
-    /// What a holder saved whose lease was over, or was of a server that has gone back since.
-    saved_late: Option<u64>,
     /// Who was told that it has the lease, and until when by a clock that does not leap.
     told: BTreeMap<String, Instant>,
     /// The fence of the lease that stands, and its holder.
@@ -111,6 +116,8 @@ impl Server {
             starts: watch::Sender::new(0),
             subscribed: Vec::new(),
             dead: BTreeSet::new(),
+            refuses: None,
+            planned: Vec::new(),
             cut: BTreeMap::new(),
             watched: Watched::default(),
         }
@@ -129,6 +136,28 @@ impl Server {
     pub(crate) fn wrong(&mut self, text: String) {
         self.note(format!("WRONG: {text}"));
         self.watched.wrong.push(text);
+    }
+
+    /// How many writes ago this was stored last, with or without somebody's lease.
+    pub(crate) fn back_to(&self, stored: u64, is_held: bool) -> usize {
+        let is_it = |keys: &Keys| {
+            let hash = keys.0.values().next();
+            let value = hash.and_then(|hash| hash.get("v")).map(generation);
+            let holder = hash.and_then(|hash| hash.get("h"));
+            value == Some(stored) && holder.is_some() == is_held
+        };
+        let at = self.copies.iter().rposition(is_it);
+        self.copies.len() - at.expect("it was so")
+    }
+
+    /// From now on it knows all scripts, so that none is sent twice.
+    pub(crate) fn learn(&mut self) {
+        self.known = self.hashes.keys().cloned().collect();
+    }
+
+    /// Who has the lease by its word.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        self.keys.0.values().next()?.get("h")
     }
 
     /// What is stored: its generation.
@@ -207,11 +236,6 @@ impl Server {
         let told = &done.answer[..done.answer.len().min(4)];
         self.note(format!("{script:?} of {short}: {told:?}"));
         let now = Instant::now();
-        let holds = self
-            .watched
-            .told
-            .get(holder)
-            .is_some_and(|until| *until > now);
         match (script, word) {
             (Script::Lock, "taken") | (Script::Extend, "extended") => {
                 let other = self
@@ -255,19 +279,33 @@ impl Server {
             old.as_deref().map(generation),
             new.as_deref().map(generation),
         );
-        if let (Script::Save, "saved") = (script, word) {
-            self.watched.saved_late = new.filter(|_| !holds);
-        }
-        // A process that has seen a higher revision cannot know of it (`RedisStore`, "What no store can do").
-        let is_over_late = matches!(script, Script::Restore) && old == self.watched.saved_late;
-        if is_over_late {
-            self.watched.saved = self.watched.saved.min(new.unwrap_or(0));
+        if let (Script::Remove, "removed") = (script, word) {
+            self.watched.saved = 0;
         } else if old != new && new < old {
             self.wrong(format!("{script:?} put {new:?} in the place of {old:?}"));
         }
         if new.unwrap_or(0) < self.watched.saved {
             let saved = self.watched.saved;
             self.wrong(format!("{saved} was saved, and {new:?} is stored"));
+        }
+    }
+
+    /// Its answer while it takes no writes. The lease script tells what it has read.
+    fn refusal(&self, script: Script, key: &str, args: &[String]) -> Option<String> {
+        const SAYS: &str = "NOREPLICAS Not enough good replicas to write.";
+        self.refuses.filter(|until| *until > Instant::now())?;
+        let mut done = self.keys.clone().run(script, key, args, self.now());
+        match (script, done.answer[0].as_str()) {
+            (Script::Lock, "taken") => {
+                done.answer[0] = "refused".to_owned();
+                done.answer.push(SAYS.to_owned());
+                let text = |part: &String| format!("${}\r\n{part}\r\n", part.len());
+                let parts: String = done.answer.iter().map(text).collect();
+                Some(format!("*{}\r\n{parts}", done.answer.len()))
+            }
+            // What only reads is done.
+            (_, "busy" | "lost" | "superseded" | "newer") => None,
+            _ => Some(format!("-{SAYS}\r\n")),
         }
     }
 
@@ -286,9 +324,17 @@ impl Server {
                 };
                 let script = self.hashes[&hash];
                 self.known.insert(hash);
+                if let Some(refused) = self.refusal(script, key, args) {
+                    return (refused, None);
+                }
                 let done = self.run(script, key, args);
                 let parts: String = done.answer.iter().map(|part| text(part)).collect();
                 format!("*{}\r\n{parts}", done.answer.len())
+            }
+            ("TIME", []) => {
+                let now = self.now();
+                let parts = [now / 1000, now % 1000 * 1000].map(|part| text(&part.to_string()));
+                format!("*2\r\n{}", parts.concat())
             }
             ("HMGET", [key, fields @ ..]) => {
                 let now = self.now();
@@ -314,30 +360,46 @@ impl Server {
     }
 }
 
-enum Fate {
+/// What becomes of a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
     Answered,
     Unanswered,
-    Late,
+    /// After so many milliseconds.
+    Late(u64),
     Lost,
     BrokenBefore,
     BrokenAfter,
-    Repeated,
+    /// Once more, after so many milliseconds.
+    Repeated(u64),
 }
 
 impl Server {
-    fn fate(&mut self, words: &[String]) -> Fate {
+    fn fate(&mut self, process: u32, words: &[String]) -> Fate {
         if matches!(words[0].as_str(), "HELLO" | "CLIENT") {
             return Fate::Answered;
         }
+        let script = match words[0].as_str() {
+            "EVALSHA" => self.hashes.get(&words[1]).copied(),
+            _ => None,
+        };
+        let is_it =
+            |(who, which, _): &(u32, Script, Fate)| *who == process && Some(*which) == script;
+        if let Some(at) = self.planned.iter().position(is_it) {
+            let (_, _, fate) = self.planned.remove(at);
+            self.note(format!("planned for {process}: {script:?} is {fate:?}"));
+            return fate;
+        }
         let trouble = self.trouble;
         let mut number = self.dice.below(1000);
+        let pause = self.dice.between(20, 25_000);
         for (cases, fate) in [
             (trouble.unanswered, Fate::Unanswered),
-            (trouble.late, Fate::Late),
+            (trouble.late, Fate::Late(pause)),
             (trouble.lost, Fate::Lost),
             (trouble.broken / 2, Fate::BrokenBefore),
             (trouble.broken / 2, Fate::BrokenAfter),
-            (trouble.repeated, Fate::Repeated),
+            (trouble.repeated, Fate::Repeated(pause)),
         ] {
             if number < cases {
                 return fate;
@@ -385,23 +447,23 @@ impl Network {
                     is_silent = true;
                     continue;
                 }
-                let fate = self.server().fate(&words);
+                let fate = self.server().fate(self.process, &words);
                 match fate {
                     Fate::BrokenBefore => return,
                     Fate::Lost => {}
-                    Fate::Late => self.later(start, words.clone()),
+                    Fate::Late(pause) => self.later(start, words.clone(), pause),
                     _ => {
                         let (answer, channel) = self.server().answer(&words);
                         if let Some(channel) = channel {
                             self.server().subscribed.push((channel, push.clone()));
                         }
-                        if matches!(fate, Fate::Repeated) {
-                            self.later(start, words.clone());
+                        if let Fate::Repeated(pause) = fate {
+                            self.later(start, words.clone(), pause);
                         }
                         if matches!(fate, Fate::BrokenAfter) {
                             return;
                         }
-                        if matches!(fate, Fate::Answered | Fate::Repeated) && !is_silent {
+                        if matches!(fate, Fate::Answered | Fate::Repeated(_)) && !is_silent {
                             self.acknowledge(&words, &answer);
                             if stream.write_all(answer.as_bytes()).await.is_err() {
                                 return;
@@ -410,7 +472,7 @@ impl Network {
                     }
                 }
                 // What is not answered holds up the answers to all that follows.
-                is_silent |= !matches!(fate, Fate::Answered | Fate::Repeated);
+                is_silent |= !matches!(fate, Fate::Answered | Fate::Repeated(_));
             }
             let mut bytes = [0; 4096];
             tokio::select! {
@@ -439,12 +501,11 @@ impl Network {
     }
 
     /// Has it done later, if the server is still the same.
-    fn later(&self, start: u32, words: Vec<String>) {
+    fn later(&self, start: u32, words: Vec<String>, pause: u64) {
         if !words[0].starts_with("EVAL") {
             return;
         }
         let network = self.clone();
-        let pause = self.server().dice.between(20, 25_000);
         tokio::spawn(async move {
             sleep(Duration::from_millis(pause)).await;
             let mut server = network.server();

@@ -48,14 +48,14 @@ impl Endpoint {
     }
 }
 
-fn grant(number: u64) -> TokenGrant {
+pub(crate) fn grant(number: u64) -> TokenGrant {
     TokenGrant::from_secret_json(&format!(
         r#"{{"access_token":"at_{number}","refresh_token":"rt_{number}","issued_at":1,"expires_at":2}}"#
     ))
     .unwrap()
 }
 
-fn number_of(grant: &TokenGrant) -> u64 {
+pub(crate) fn number_of(grant: &TokenGrant) -> u64 {
     let token = grant.refresh_token.as_ref().unwrap();
     token.expose()[3..].parse().unwrap()
 }
@@ -263,6 +263,11 @@ async fn walk(seed: u64, trouble: Trouble) -> Result<Sum, String> {
             server.cut.insert(process, until);
             server.note(format!("{process} is cut off"));
         }
+        if dice.of_thousand(trouble.refusals) {
+            let until = Instant::now() + Duration::from_millis(dice.between(500, 80_000));
+            server.refuses = Some(until);
+            server.note("it takes no writes".to_owned());
+        }
         if dice.of_thousand(trouble.deaths) {
             let place = usize::try_from(dice.below(u64::from(PROCESSES))).unwrap();
             let (dies, task) = &running[place];
@@ -279,6 +284,7 @@ async fn walk(seed: u64, trouble: Trouble) -> Result<Sum, String> {
         let mut server = world.server.lock().unwrap();
         server.trouble = Trouble::default();
         server.cut.clear();
+        server.refuses = None;
         server.note("all is well".to_owned());
     }
     let mut last = world.process(names, seed);
@@ -343,6 +349,7 @@ const UNCLEAR: Trouble = Trouble {
     restores: 0,
     deaths: 0,
     cuts: 0,
+    refusals: 0,
 };
 
 #[test]
@@ -359,6 +366,7 @@ fn calls_that_are_late_or_never_done_bring_nothing_back() {
         late: 40,
         lost: 30,
         cuts: 15,
+        refusals: 8,
         ..UNCLEAR
     });
     assert!(sum.renewals > sum.logins, "{sum:?}");

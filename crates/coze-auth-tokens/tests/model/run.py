@@ -200,6 +200,7 @@ UNCLEAR = "walk::answers_that_are_lost_and_calls_that_are_repeated_spend_nothing
 LATE = "walk::calls_that_are_late_or_never_done_bring_nothing_back"
 DEATHS = "walk::after_a_death_or_a_leap_the_second_knows"
 BACK = "walk::a_server_that_goes_back_gives_no_fence_again_and_keeps_what_it_answers"
+SCHEDULES = "schedules"
 BESIDE = "differential::the_scripts_of_the_model_answer_as_the_real_ones"
 
 # Name, the test that must turn red, and of each change: file, what is there, what is put in its place. A script is changed with its
@@ -265,7 +266,7 @@ REDIS_FAULTS = [
         [
             (
                 f"{REDIS}/store.rs",
-                "                self.write(&save).await?\n            }\n            said => said?,",
+                "                self.write(&save).await\n            }\n            said => said,",
                 """                let stored = self.shared.read(&self.place).await?;
                 let blind = Save {
                     replaces: stored.revision,
@@ -273,9 +274,9 @@ REDIS_FAULTS = [
                     name: format!("{}.again", self.holder),
                     ..save.clone()
                 };
-                self.write(&blind).await?
+                self.write(&blind).await
             }
-            said => said?,""",
+            said => said,""",
             )
         ],
     ),
@@ -311,7 +312,45 @@ REDIS_FAULTS = [
     (
         "a holder that could not save gives the lease back as if nothing was spent",
         LATE,
-        [(f"{REDIS}/store.rs", ".release(&lease.holder, lease.state().save_failed)", ".release(&lease.holder, false)")],
+        [(f"{REDIS}/store.rs", "self.place.release(&self.holder, state.may_be_spent)", "self.place.release(&self.holder, false)")],
+    ),
+    (
+        "a holder whose request has no answer gives the lease back as if nothing was spent",
+        f"{SCHEDULES}::a_mark_of_a_spent_token_is_left_though_its_release_is_lost",
+        [(f"{REDIS}/store.rs", "        self.0.state().may_be_spent = true;\n", "")],
+    ),
+    (
+        "a request for the lease that arrives late takes it for nobody",
+        f"{SCHEDULES}::a_late_request_for_the_lease_is_taken_back",
+        [(f"{REDIS}/store.rs", '== "released" || !may_come_late', '== "released" || !may_come_late || said.word == "lost"')],
+    ),
+    (
+        "what could not be saved waits for the next call of its process",
+        f"{SCHEDULES}::what_could_not_be_saved_is_saved_before_another_has_the_lease",
+        [(f"{REDIS}/store.rs", "if lease.state().unsaved.is_none() {", "if lease.state().unsaved.take().is_none_or(|_| true) {")],
+    ),
+    (
+        "a holder that cannot save keeps the lease for ever",
+        f"{SCHEDULES}::who_cannot_save_for_a_minute_lets_the_next_know",
+        [(f"{REDIS}/store.rs", "lease.save_later(KEPT_AT_MOST)", "lease.save_later(Duration::MAX)")],
+    ),
+    (
+        "a logout leaves what could not be saved",
+        f"{SCHEDULES}::what_could_not_be_saved_undoes_no_logout",
+        [
+            (f"{REDIS}/scripts.rs", "r = text(math.max(r + 1, tonumber(ARGV[1]) + 1, now))", "r = text(r)"),
+            (MIRROR, "(hash.number(\"r\") + 1).max(number(known) + 1).max(now)", "hash.number(\"r\") + 0 * now * number(known)"),
+        ],
+    ),
+    (
+        "a late holder saves under the fence that it had",
+        f"{SCHEDULES}::a_late_holder_s_login_outlives_whatever_others_have_seen",
+        [(f"{REDIS}/store.rs", "let is_late = self.state().holder.is_late(self.shared.now());", "let is_late = false;")],
+    ),
+    (
+        "nobody asks any more when the one who asked for all has gone",
+        f"{SCHEDULES}::those_who_wait_go_on_when_the_one_who_asks_for_them_goes_away",
+        [(f"{REDIS}/engine.rs", "        self.has_turn = Some(turn);\n        Some(true)", "        std::mem::forget(turn);\n        Some(true)")],
     ),
     (
         "a waiter waits for a lease that the clock has made endless",
