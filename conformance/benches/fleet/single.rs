@@ -84,7 +84,7 @@ fn source(coze: &Coze, store: impl GrantStore + 'static) -> TokenSource<Coze> {
     Tokens::stored(coze, app, "alice", store).expect("a subject")
 }
 
-fn median(mut all: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut all: Vec<Duration>) -> Duration {
     all.sort();
     all[all.len() / 2]
 }
