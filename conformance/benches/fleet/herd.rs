@@ -28,8 +28,9 @@ const REDIS: &str = "COZE_AUTH_BENCH_REDIS";
 const PROCESSES: usize = 8;
 const USERS: usize = 1_000;
 const LIFE: Duration = Duration::from_secs(900);
-/// Requests and renewals of a process at once.
-const AT_ONCE: usize = 16;
+/// Requests and renewals of a process at once: as many as a source has unless it is told. This variable sets another number.
+const AT_ONCE: usize = 64;
+const OTHER_AT_ONCE: &str = "COZE_AUTH_BENCH_AT_ONCE";
 const LEAST: f64 = 0.5;
 /// How often each figure is taken; the median counts.
 const ROUNDS: usize = 5;
@@ -62,7 +63,9 @@ pub(crate) fn work() {
     let options = options.connect_within(patience).answer_within(patience);
     let store = RedisStore::with(options).expect("options");
     let logins = Logins::new_async(&client, app(), store).kept(USERS * 2);
-    let logins = logins.renewals_at_once(AT_ONCE);
+    let at_once = std::env::var(OTHER_AT_ONCE);
+    let at_once = at_once.map_or(AT_ONCE, |number| number.parse().expect("a number"));
+    let logins = logins.renewals_at_once(at_once);
     let mut bare: Vec<RefreshToken> = Vec::new();
     println!("ready");
     for line in std::io::stdin().lines() {
@@ -93,7 +96,7 @@ pub(crate) fn work() {
                 }
                 // The bare requests, each with what the one before has brought.
                 ["refresh"] => {
-                    let free = Arc::new(Semaphore::new(AT_ONCE));
+                    let free = Arc::new(Semaphore::new(at_once));
                     for token in bare.drain(..) {
                         let (client, app, free) = (client.clone(), app(), free.clone());
                         tasks.spawn(async move {
