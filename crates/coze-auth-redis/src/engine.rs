@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coze_auth_core::error::ErrorKind;
+use coze_auth_store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{OwnedMutexGuard, watch};
@@ -58,8 +59,8 @@ struct Signals {
 /// Those who wait for messages of a channel.
 struct Channel {
     waiters: usize,
-    /// Whose turn it is to ask for what the messages are about. The others wait for that.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Whose turn it is to ask for what the messages are about, and why the one before had no answer.
+    turn: Arc<tokio::sync::Mutex<Option<StoreError>>>,
     rounds: watch::Sender<()>,
     /// The connection by which it is subscribed to.
     line: u64,
@@ -246,8 +247,8 @@ pub(crate) struct Waiting {
     engine: Arc<Engine>,
     channel: String,
     rounds: watch::Receiver<()>,
-    turn: Arc<tokio::sync::Mutex<()>>,
-    has_turn: Option<OwnedMutexGuard<()>>,
+    turn: Arc<tokio::sync::Mutex<Option<StoreError>>>,
+    has_turn: Option<OwnedMutexGuard<Option<StoreError>>>,
 }
 
 impl Waiting {
@@ -256,21 +257,38 @@ impl Waiting {
         self.rounds.borrow_and_update();
     }
 
-    /// Waits until it is this one's turn to ask, for at most so long: of all who wait for a channel in this process one asks. It stays its
-    /// turn. None: the time is over. True: it has waited.
-    pub(crate) async fn turn(&mut self, at_most: Duration) -> Option<bool> {
+    /// Waits until it is this one's turn to ask, for at most so long: of all who wait for a channel in this process one asks, until it
+    /// waits no more. None: the time is over. True: it has waited.
+    ///
+    /// # Errors
+    ///
+    /// Why the one that asked meanwhile had no answer: each would have none, one after another.
+    pub(crate) async fn turn(&mut self, at_most: Duration) -> Result<Option<bool>, StoreError> {
         if self.has_turn.is_some() {
-            return Some(false);
+            return Ok(Some(false));
         }
-        if let Ok(turn) = self.turn.clone().try_lock_owned() {
+        if let Ok(mut turn) = self.turn.clone().try_lock_owned() {
+            *turn = None;
             self.has_turn = Some(turn);
-            return Some(false);
+            return Ok(Some(false));
         }
-        let turn = timeout(at_most, self.turn.clone().lock_owned())
-            .await
-            .ok()?;
-        self.has_turn = Some(turn);
-        Some(true)
+        let Ok(turn) = timeout(at_most, self.turn.clone().lock_owned()).await else {
+            return Ok(None);
+        };
+        match &*turn {
+            Some(error) => Err(error.clone()),
+            None => {
+                self.has_turn = Some(turn);
+                Ok(Some(true))
+            }
+        }
+    }
+
+    /// It has no answer.
+    pub(crate) fn failed(&mut self, error: &StoreError) {
+        if let Some(turn) = &mut self.has_turn {
+            **turn = Some(error.clone());
+        }
     }
 
     /// Subscribes, if that is to be done. True: it was not subscribed until now, so a message may have been missed.

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::check::Finding;
-use crate::engine::{Engine, jittered};
+use crate::engine::{Engine, Waiting, jittered};
 use crate::lease::{Holder, LONGEST_LEASE, Waiter};
 use crate::options::RedisOptions;
 use crate::scripts::{self, Locked, Place, Said, Save, Stored, Taken};
@@ -335,23 +335,41 @@ impl Shared {
             lease: Arc::new(Lease::new(self.clone(), place)?),
             is_over: false,
         };
-        let lease = &attempt.lease;
+        let mut waiting = None;
+        let won = self.wait(&attempt.lease, began, patience, &mut waiting);
+        match won.await {
+            Ok(()) => Ok(attempt.succeeded()),
+            Err(error) => {
+                if let (Some(waiting), false) = (&mut waiting, is_locked(&error)) {
+                    waiting.failed(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks until the lease is ours, or refused.
+    async fn wait(
+        self: &Arc<Self>,
+        lease: &Arc<Lease>,
+        began: Duration,
+        patience: Duration,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<(), StoreError> {
         let mut waiter = Waiter::default();
-        let mut waiting: Option<crate::engine::Waiting> = None;
         loop {
-            if let Some(waiting) = &mut waiting {
+            if let Some(waiting) = waiting {
                 waiting.mark();
             }
             let asked = self.now();
             let busy = match lease.ask(waiter.overdue()).await? {
                 Locked::Busy(busy) => busy,
                 Locked::Taken(taken) => {
-                    lease.taken(taken, asked).await?;
-                    return Ok(attempt.succeeded());
+                    return lease.taken(taken, asked).await;
                 }
                 Locked::Refused(taken, said) => {
                     lease.refused(taken, Trouble::Server(said).into());
-                    return Ok(attempt.succeeded());
+                    return Ok(());
                 }
             };
             lease.state().given_back = true;
@@ -365,7 +383,7 @@ impl Shared {
                 continue;
             }
             let waiting = waiting.get_or_insert_with(|| self.engine.join(&lease.place.channel));
-            match waiting.turn(patience_left).await {
+            match waiting.turn(patience_left).await? {
                 Some(false) => {}
                 // Much may have happened since it asked.
                 Some(true) => continue,
@@ -383,6 +401,10 @@ impl Shared {
             waiting.wait(pause).await;
         }
     }
+}
+
+fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Locked { .. })
 }
 
 /// Pauses between tries, each twice as long as the one before, up to the last.

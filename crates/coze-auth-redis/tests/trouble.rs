@@ -255,6 +255,38 @@ fn without_a_server_each_call_fails_in_its_time() {
     assert!(began.elapsed() < 4 * limit, "{:?}", began.elapsed());
 }
 
+/// One of them asks for all, and what it hears is for all.
+#[test]
+fn those_who_wait_for_one_lease_fail_in_their_time_together() {
+    let name = "those_who_wait_for_one_lease_fail_in_their_time_together";
+    let Some(mut server) = Server::start(name, &[]) else {
+        return;
+    };
+    let limit = Duration::from_millis(500);
+    let (store, other) = (
+        with(options(&server).connect_within(limit)),
+        support::store(&server),
+    );
+    let key = key("alice");
+    let held = GrantStore::lock(&other, &key, NOW).unwrap();
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..10)
+            .map(|_| scope.spawn(|| (GrantStore::lock(&store, &key, LONG), Instant::now())))
+            .collect();
+        server.wait_for_calls("subscribe", 1);
+        thread::sleep(Duration::from_millis(300));
+        let killed = Instant::now();
+        server.kill();
+        for one in all {
+            let (result, ended) = one.join().unwrap();
+            says(&result.err().unwrap(), PASSES, "no connection to Redis");
+            let took = ended - killed;
+            assert!(took < 6 * limit, "{took:?}");
+        }
+    });
+    drop(held);
+}
+
 #[test]
 fn a_server_that_starts_anew_is_found_again_at_once() {
     let Some(mut server) = Server::start("a_server_that_starts_anew_is_found_again_at_once", &[])

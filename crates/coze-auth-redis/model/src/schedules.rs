@@ -367,3 +367,28 @@ fn those_who_wait_go_on_when_the_one_who_asks_for_them_goes_away() {
         }
     });
 }
+
+#[test]
+fn those_who_wait_have_no_answer_together() {
+    schedule(async |stage| {
+        let (one, other) = (stage.process(0), stage.process(1));
+        stage.log_in(&one, 1).await;
+        let held = stage.lock(&one).await;
+        let all: Vec<_> = (0..10)
+            .map(|_| {
+                let (other, key) = (other.clone(), stage.key.clone());
+                tokio::spawn(async move { other.lock(&key, PATIENCE).await.map(drop) })
+            })
+            .collect();
+        secs(2).await;
+        let until = Instant::now() + Duration::from_secs(60);
+        stage.with(|server| server.cut.insert(1, until));
+        let began = Instant::now();
+        for one in all {
+            let error = one.await.unwrap().unwrap_err();
+            assert!(!matches!(error, StoreError::Locked { .. }), "{error}");
+        }
+        assert!(began.elapsed() < at_most(9), "{:?}", began.elapsed());
+        drop(held);
+    });
+}

@@ -348,6 +348,11 @@ REDIS_FAULTS = [
         [(f"{REDIS}/store.rs", "let is_late = self.state().holder.is_late(self.shared.now());", "let is_late = false;")],
     ),
     (
+        "those who wait find out one after another that the server is away",
+        f"{SCHEDULES}::those_who_wait_have_no_answer_together",
+        [(f"{REDIS}/engine.rs", "            **turn = Some(error.clone());\n", "            let _ = (turn, error);\n")],
+    ),
+    (
         "nobody asks any more when the one who asked for all has gone",
         f"{SCHEDULES}::those_who_wait_go_on_when_the_one_who_asks_for_them_goes_away",
         [(f"{REDIS}/engine.rs", "        self.has_turn = Some(turn);\n        Some(true)", "        std::mem::forget(turn);\n        Some(true)")],
