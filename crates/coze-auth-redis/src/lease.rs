@@ -83,6 +83,12 @@ impl Holder {
         }
     }
 
+    /// After this one. A lease that was asked for anew and is the same may have been another's meanwhile, as it was before.
+    pub(crate) fn after(mut self, before: &Self, asked: Duration) -> Self {
+        self.has_lapsed = self.fence == before.fence && before.is_late(asked);
+        self
+    }
+
     /// Without the lease, which was refused.
     pub(crate) fn without(length: Duration, fence: u64, revision: u64) -> Self {
         Self {
@@ -206,6 +212,12 @@ mod tests {
         assert!(!holder.is_late(at(112)) && holder.is_late(at(113)));
         holder.extended(at(113));
         assert!(holder.holds(at(114)) && holder.is_late(at(114)));
+        let again = |fence, asked| {
+            let asked = at(asked);
+            let again = Holder::new(LEASE, fence, 5, asked).after(&holder, asked);
+            again.is_late(asked)
+        };
+        assert!(again(20, 114) && !again(21, 114), "late before");
         holder.ended();
         holder.extended(at(104));
         assert!(!holder.holds(at(104)), "given back");

@@ -584,7 +584,8 @@ impl Lease {
         let mut doubt = doubt.map(|since| Doubt::Unfinished { since });
         {
             let mut state = self.state();
-            state.holder = Holder::new(self.length(), fence, stored.revision, asked);
+            let taken = Holder::new(self.length(), fence, stored.revision, asked);
+            state.holder = taken.after(&state.holder, asked);
             state.given_back = false;
         }
         self.keep();
