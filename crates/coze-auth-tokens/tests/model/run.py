@@ -311,7 +311,7 @@ REDIS_FAULTS = [
     ),
     (
         "a holder that could not save gives the lease back as if nothing was spent",
-        LATE,
+        f"{SCHEDULES}::who_cannot_save_for_a_minute_lets_the_next_know",
         [(f"{REDIS}/store.rs", "self.place.release(&self.holder, state.may_be_spent)", "self.place.release(&self.holder, false)")],
     ),
     (
