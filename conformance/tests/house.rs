@@ -701,8 +701,18 @@ fn packages_of_other_languages_have_no_version_of_their_own() {
             && pom.contains("<revision>checkout</revision>"),
         "the version of the extension of JUnit is put in its place by `just junit`"
     );
+    for path in files(&["packages"], "package.json") {
+        let manifest: Value = serde_json::from_str(&read(&path)).expect("JSON");
+        assert!(
+            manifest["version"].is_null() && manifest["optionalDependencies"].is_null(),
+            "{}: pack.mjs writes the version, and the packages that have it",
+            path.display()
+        );
+    }
     let version = env!("CARGO_PKG_VERSION");
-    for ending in [".py", ".toml", ".go", ".mod", ".java", ".xml"] {
+    for ending in [
+        ".py", ".toml", ".go", ".mod", ".java", ".xml", ".json", ".mjs", ".js", ".ts",
+    ] {
         for path in files(&["packages"], ending) {
             let text = read(&path);
             assert!(
