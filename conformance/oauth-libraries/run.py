@@ -53,6 +53,8 @@ def python(driver, *packages):
     """What starts a driver in Python, in an environment of its own with these packages."""
 
     def command():
+        if sys.version_info < (3, 11):
+            raise Missing("Python 3.11 or newer is needed, for the libraries and for time-machine")
         folder = BUILT / Path(driver).stem / "venv"
         interpreter = folder / ("Scripts" if os.name == "nt" else "bin") / f"python{EXE}"
         pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "-q", "time-machine==3.6.0", *packages]
