@@ -211,3 +211,7 @@ pub(crate) const SHADOW_WAITING: usize = 1_000;
 /// How far the clocks of the shadow and of the upstream may differ before a verdict that rests on a time is not given.
 #[cfg(feature = "shadow")]
 pub(crate) const SHADOW_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// Maximum number of exchanges of a record.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_RECORD: usize = 1_000;

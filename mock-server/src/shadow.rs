@@ -9,11 +9,12 @@ mod error;
 mod facts;
 mod judge;
 mod pass;
+mod record;
 mod refusal;
 mod report;
 mod serve;
 mod statements;
 mod upstream;
 
-pub use builder::{Shadow, ShadowBuilder};
+pub use builder::{Shadow, ShadowBuilder, check_record};
 pub use error::ShadowError;

@@ -1,6 +1,8 @@
 //! `env`: what a program needs to use the mock instead of Coze, in the form that its client reads.
 
 mod key_file;
+#[cfg(feature = "shadow")]
+mod shadow;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,17 @@ pub(crate) struct Environment {
     /// Print the coze_oauth_config.json of the app of this kind, which Coze's quickstarts read
     #[arg(long, value_enum, value_name = "KIND")]
     config: Option<Kind>,
+    /// Print what a program needs to reach the real service through a running shadow, without its app [default: <http://127.0.0.1:9778>]
+    #[cfg(feature = "shadow")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "client",
+        conflicts_with = "key_file",
+        num_args = 0..=1,
+        default_missing_value = "http://127.0.0.1:9778"
+    )]
+    shadow: Option<Url>,
     /// File to write the private key to, for samples that read it from a file [default: one in the temporary folder]
     #[arg(long, value_name = "FILE", requires = "client")]
     key_file: Option<PathBuf>,
@@ -217,6 +230,11 @@ fn config(info: &Value, kind: Kind) -> Result<String, Failure> {
 }
 
 pub(crate) fn run(args: &Environment) -> Result<(), Failure> {
+    #[cfg(feature = "shadow")]
+    if let (Some(url), Some(client)) = (&args.shadow, args.client) {
+        print(shadow::lines(&args.target, client, url)?.trim_end());
+        return Ok(());
+    }
     let mut info = args.target.info()?;
     if args.target.is_named_world() {
         info["base_url"] = own_port(args)?.unwrap_or_else(|| info["base_url"].take());

@@ -91,6 +91,13 @@ impl Target {
         }
     }
 
+    /// The answer of a server at another URL. `path` is below `/_mock/v1`.
+    #[cfg(feature = "shadow")]
+    pub(crate) fn at(&self, url: &Url, path: &str) -> Result<Answer, Failure> {
+        send(url, &self.trust, "GET", path, None, None)
+            .map_err(|error| Failure::Reason(format!("{url} does not answer: {error}")))
+    }
+
     /// `path` is below `/_mock/v1`.
     pub(crate) fn send(
         &self,

@@ -5,17 +5,20 @@ use std::fs;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use coze_auth_mock::Shadow;
+use clap::{Args, Subcommand};
+use coze_auth_mock::{Shadow, check_record};
 
 use super::serve::{Log, start_log, stdin_closed, stop_signal};
 use super::{Failure, env, print};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    check: Option<Check>,
     /// Base of the API that the requests go to, such as <https://api.coze.cn>; plain http for this machine alone
-    #[arg(long, value_name = "URL")]
-    upstream: String,
+    #[arg(long, value_name = "URL", required = true)]
+    upstream: Option<String>,
     /// Base of the upstream's pages, if it is not that of the API with www in the place of api
     #[arg(long, value_name = "URL")]
     www: Option<String>,
@@ -40,6 +43,9 @@ pub(crate) struct Options {
     /// Write the report as JSON to this file at the end
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write a record of the exchanges to this file at the end, in which stand-ins replace all that is somebody's; shadow check reads it
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Stop when standard input ends
     #[arg(long)]
     until_stdin_closes: bool,
@@ -48,7 +54,27 @@ pub(crate) struct Options {
     log: Log,
 }
 
+#[derive(Debug, Subcommand)]
+enum Check {
+    /// Say what a record shows, without a network; the exit status is 1 if it cannot be read
+    Check {
+        /// The record that --record has written
+        file: PathBuf,
+    },
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let wrong = |why: String| Failure::Reason(format!("{}: {why}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let (report, _) = check_record(&text).map_err(wrong)?;
+    print(report.trim_end());
+    Ok(())
+}
+
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(Check::Check { file }) = &options.check {
+        return check(file);
+    }
     start_log(options.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -72,9 +98,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             () = closed => {}
         }
         print(&format!("\n{}", shadow.report_text().trim_end()));
-        match &options.report {
-            Some(file) => write(file, &format!("{:#}\n", shadow.report())),
-            None => Ok(()),
+        if let Some(file) = &options.report {
+            write(file, &format!("{:#}\n", shadow.report()))?;
+        }
+        match (&options.record, shadow.record()) {
+            (Some(file), Some(record)) => write(file, &record?),
+            _ => Ok(()),
         }
     })
 }
@@ -86,7 +115,8 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 
 impl Options {
     fn builder(&self) -> coze_auth_mock::ShadowBuilder {
-        let mut builder = Shadow::builder(&self.upstream).listen_on(&self.listen);
+        let mut builder =
+            Shadow::builder(self.upstream.as_deref().unwrap_or_default()).listen_on(&self.listen);
         if let Some(url) = &self.www {
             builder = builder.www(url);
         }
@@ -98,6 +128,9 @@ impl Options {
         }
         for file in &self.apps {
             builder = builder.app(file);
+        }
+        if self.record.is_some() {
+            builder = builder.records();
         }
         match self.mock_apps {
             true => builder.mock_apps(),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::app_file;
 use super::error::ShadowError;
 use super::facts::Facts;
+use super::record;
 use super::serve::{Shared, serve};
 use super::upstream::Upstream;
 use crate::config;
@@ -44,7 +45,6 @@ use crate::time::clock::ClockHandle;
 pub struct Shadow {
     shared: Arc<Shared>,
     base_url: String,
-    ca_pem: String,
     /// It ends the tasks when it is dropped.
     _stop: watch::Sender<()>,
 }
@@ -77,6 +77,7 @@ pub struct ShadowBuilder {
     config: Option<PathBuf>,
     app_files: Vec<PathBuf>,
     is_mock: bool,
+    records: bool,
     clock: ClockHandle,
 }
 
@@ -92,6 +93,7 @@ impl Shadow {
             config: None,
             app_files: Vec::new(),
             is_mock: false,
+            records: false,
             clock: ClockHandle::real(),
         }
     }
@@ -106,7 +108,7 @@ impl Shadow {
     /// key is gone, so that it vouches for the upstream's two hosts in this shadow and for nothing else.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.shared.ca_pem
     }
 
     /// The URLs of the upstream: of its API, and of its pages.
@@ -130,11 +132,34 @@ impl Shadow {
         self.shared.judge().report.text(&self.upstream())
     }
 
+    /// The record of the exchanges, in JSON: every code, token, secret, key, assertion, id, name and address is replaced by a stand-in, which is
+    /// the same throughout this text and in no other. None unless [`ShadowBuilder::records`] was called.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the record may not be shown: a value that was replaced stands somewhere else in it.
+    pub fn record(&self) -> Option<Result<String, String>> {
+        let recorder = self.shared.recorder()?;
+        let [api, _] = self.upstream();
+        Some(recorder.text(&self.shared.judge().facts, &api))
+    }
+
     /// The ids of the rules in which upstream and mock differ, in the order of the report.
     #[must_use]
     pub fn differing(&self) -> Vec<&'static str> {
         self.shared.judge().report.differing()
     }
+}
+
+/// Judges the exchanges of a record anew, without a network, and returns the report as a text and the ids of the rules in which both differ.
+///
+/// # Errors
+///
+/// What is wrong with the text, if it is not a record.
+pub fn check_record(text: &str) -> Result<(String, Vec<&'static str>), String> {
+    let (report, upstream) = record::check(text)?;
+    let upstream = [upstream.clone(), upstream];
+    Ok((report.text(&upstream), report.differing()))
 }
 
 impl ShadowBuilder {
@@ -189,6 +214,13 @@ impl ShadowBuilder {
         self
     }
 
+    /// Keeps the exchanges, at most 1,000, for [`Shadow::record`]. Until then they are in memory as they were.
+    #[must_use]
+    pub fn records(mut self) -> Self {
+        self.records = true;
+        self
+    }
+
     /// What is known of the upstream before the first request.
     fn facts(&self) -> Result<Facts, ShadowError> {
         let mut settings = Settings::standard([0; 32]);
@@ -227,13 +259,12 @@ impl ShadowBuilder {
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
         let facts = self.facts()?;
-        let shared = Arc::new(Shared::new(upstream, own.http1(), self.clock, facts));
+        let shared = Arc::new(Shared::new(upstream, &own, self.clock, facts, self.records));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(serve(listener, shared.clone(), stopped));
         Ok(Shadow {
             shared,
             base_url: format!("http://{bound}"),
-            ca_pem: own.ca_pem.unwrap_or_default(),
             _stop: stop,
         })
     }

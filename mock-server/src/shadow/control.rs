@@ -1,4 +1,4 @@
-//! The one call of the shadow's own: its report, for programs and as a text.
+//! The calls of the shadow's own: its report, for programs and as a text, and the certificate of its CA.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
@@ -10,13 +10,14 @@ use super::serve::Shared;
 use crate::protocol::response::json_reply;
 
 const REPORT: &str = "/_mock/v1/shadow";
+const CA: &str = "/_mock/v1/shadow/ca.pem";
 
 /// Returns true for a path that is the shadow's own and is never passed on.
 pub(crate) fn is_at(path: &str) -> bool {
     path == "/_mock" || path.starts_with("/_mock/")
 }
 
-/// Answers `GET /_mock/v1/shadow`; as a text with `?format=text`. No page of another origin is answered.
+/// Answers `GET /_mock/v1/shadow`, as a text with `?format=text`, and `GET /_mock/v1/shadow/ca.pem`. No page of another origin is answered.
 pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes> {
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -27,7 +28,8 @@ pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes
     if headers.contains_key(ORIGIN) || !matches!(site, "none" | "same-origin") {
         return Refusal::Origin.answer();
     }
-    if request.uri().path() != REPORT {
+    let is_ca = request.uri().path() == CA;
+    if request.uri().path() != REPORT && !is_ca {
         return json_reply(
             StatusCode::NOT_FOUND,
             r#"{"error":"unknown path; the report is at /_mock/v1/shadow"}"#,
@@ -43,13 +45,18 @@ pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes
             .insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    if is_ca {
+        let mut file = json_reply(StatusCode::OK, shared.ca_pem.clone());
+        file.headers_mut().insert(CONTENT_TYPE, plain);
+        return file;
+    }
     let upstream = shared.upstream.sites().map(|site| site.url());
     let judge = shared.judge();
     if request.uri().query() != Some("format=text") {
         return json_reply(StatusCode::OK, judge.report.json(&upstream).to_string());
     }
     let mut page = json_reply(StatusCode::OK, judge.report.text(&upstream));
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     page.headers_mut().insert(CONTENT_TYPE, plain);
     page
 }

@@ -84,7 +84,7 @@ struct UnderWay {
 /// Compares what the upstream answers with what the mock's rules say.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    facts: Facts,
+    pub(crate) facts: Facts,
     rules: RuleSet,
     strictest: RuleSet,
     /// The host of the upstream's API, which an `aud` names.

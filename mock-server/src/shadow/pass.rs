@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::answer::Answer;
+use super::record::Exchange;
 use super::refusal::Refusal;
 use super::serve::Shared;
 use super::upstream::{Site, Upstream};
@@ -260,6 +261,16 @@ async fn exchange(
                     Some(bytes) => {
                         let answer = Answer::new(head.status, head.headers.clone(), &bytes);
                         shared.judge().judge(&judged, times, &answer);
+                        if let Some(mut recorder) = shared.recorder() {
+                            recorder.add(Exchange {
+                                at_ms: times.0,
+                                steady: times.1,
+                                request: judged,
+                                status: head.status,
+                                headers: head.headers.clone(),
+                                body: bytes,
+                            });
+                        }
                     }
                     None => shared.judge().lost(&judged, true),
                 }

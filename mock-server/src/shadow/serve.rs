@@ -21,9 +21,11 @@ use super::control;
 use super::facts::Facts;
 use super::judge::Judge;
 use super::pass::{Lines, Outgoing, Way, pass, whole};
+use super::record::Recorder;
 use super::refusal::Refusal;
 use super::upstream::Upstream;
 use crate::limits::{MAX_HANDSHAKE_TIME, MAX_HEAD, MAX_IDLE_TIME, SHADOW_CONNECTIONS};
+use crate::net::tls::Tls;
 use crate::time::clock::ClockHandle;
 
 /// How long the listener waits after an error, such as too many open files.
@@ -33,24 +35,35 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
     pub(crate) tunnel_tls: TlsAcceptor,
+    pub(crate) ca_pem: String,
     pub(crate) clock: ClockHandle,
     judge: Mutex<Judge>,
+    /// None if no record is wanted: then nothing of an exchange is kept as it was.
+    recorder: Option<Mutex<Recorder>>,
 }
 
 impl Shared {
     pub(crate) fn new(
         upstream: Upstream,
-        tunnel_tls: TlsAcceptor,
+        tls: &Tls,
         clock: ClockHandle,
         facts: Facts,
+        records: bool,
     ) -> Self {
         let host = upstream.api.host.clone();
         Self {
             upstream,
-            tunnel_tls,
+            tunnel_tls: tls.http1(),
+            ca_pem: tls.ca_pem.clone().unwrap_or_default(),
             clock,
             judge: Mutex::new(Judge::new(facts, host)),
+            recorder: records.then(Mutex::default),
         }
+    }
+
+    pub(crate) fn recorder(&self) -> Option<MutexGuard<'_, Recorder>> {
+        let recorder = self.recorder.as_ref()?;
+        Some(recorder.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn judge(&self) -> MutexGuard<'_, Judge> {

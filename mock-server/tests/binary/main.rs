@@ -7,6 +7,8 @@ mod files;
 mod hostile;
 mod keys;
 mod serve;
+#[cfg(feature = "shadow")]
+mod shadow;
 mod silent;
 mod support;
 mod tls;

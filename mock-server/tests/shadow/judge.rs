@@ -9,7 +9,7 @@ use crate::pair::*;
 use crate::support::*;
 
 /// The rules of the table: id, whether it can be switched, whether it is on.
-fn rules() -> Vec<(String, bool, bool)> {
+pub(crate) fn rules() -> Vec<(String, bool, bool)> {
     let table: toml::Table = include_str!("../../rules.toml").parse().expect("TOML");
     let rules = table["rule"].as_array().expect("rules");
     let flag = |rule: &toml::Value, name: &str, usual| {
@@ -32,7 +32,7 @@ async fn pair(set: impl FnOnce(coze_auth_mock::Builder) -> coze_auth_mock::Build
 }
 
 /// Through the base every audience has to name the upstream.
-const THROUGH_A_TUNNEL: &str = "jwt.aud";
+pub(crate) const THROUGH_A_TUNNEL: &str = "jwt.aud";
 
 #[tokio::test]
 async fn each_rule_that_is_switched_is_named_and_no_other() {
@@ -69,7 +69,7 @@ async fn where_nothing_is_changed_nothing_differs() {
 }
 
 /// The rules that no request through the shadow can show, with the reason.
-const OUT_OF_REACH: &[(&str, &str)] = &[
+pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     (
         "path.known",
         "paths that the mock does not have are passed on and not judged",
@@ -143,7 +143,7 @@ async fn each_rule_that_is_answered_otherwise_is_named_and_no_other() {
 }
 
 /// Each flow from its begin to its end, with each API call.
-async fn all_flows(pair: &Pair) {
+pub(crate) async fn all_flows(pair: &Pair) {
     let (access, first) = pair.tokens().await;
     let second = pair.refresh(&first).await.member("refresh_token");
     assert_eq!(pair.refresh(&second).await.status, 200);

@@ -4,5 +4,6 @@ mod findings;
 mod judge;
 mod pair;
 mod passes;
+mod records;
 mod secrets;
 mod support;

@@ -1,5 +1,6 @@
 //! Nothing secret is in a log or a report, whatever happens.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{LazyLock, Mutex};
 
@@ -49,11 +50,14 @@ async fn nothing_secret_is_in_a_log_or_a_report() {
         secrets.push(sentinel(kind));
         sentinel(kind)
     };
-    let pair = Pair::with(|upstream| {
-        upstream
-            .rule("code.single_use", false)
-            .rule("jwt.jti", false)
-    })
+    let pair = Pair::of(
+        |upstream| {
+            upstream
+                .rule("code.single_use", false)
+                .rule("jwt.jti", false)
+        },
+        |shadow| shadow.mock_apps().records(),
+    )
     .await;
     // Everything that the upstream issues.
     let keep = |reply: &Reply, secrets: &mut Vec<String>| {
@@ -185,6 +189,49 @@ async fn nothing_secret_is_in_a_log_or_a_report() {
         ("debug", format!("{:?} {:?}", pair.shadow, odd)),
     ];
     assert!(secrets.len() > 35, "{}", secrets.len());
+    // A record has no id, name or address either, and shows the same as the exchanges did.
+    let record = || pair.shadow.record().expect("a record").expect("a text");
+    let (one, other) = (record(), record());
+    let of_people = [
+        "alice",
+        "Alice",
+        "7300000000000000001",
+        "ws_team",
+        "mock-db-secret",
+        "/callback",
+    ];
+    let ids = [
+        WEB,
+        PKCE,
+        DEVICE,
+        JWT,
+        WORKLOAD,
+        "mock-jwt-key-1",
+        "integration-feishu-base",
+    ];
+    let theirs = of_people
+        .into_iter()
+        .chain(ids)
+        .chain(secrets.iter().map(String::as_str));
+    for text in theirs {
+        assert!(!one.contains(text), "the record has {text}:\n{one}");
+    }
+    let (report, differs) = coze_auth_mock::check_record(&one).expect("a record");
+    assert_eq!(differs, pair.shadow.differing(), "{report}");
+    // Nothing that is somebody's has the same stand-in in both.
+    let values = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words
+            .filter(|word| word.len() >= 30)
+            .map(str::to_owned)
+            .collect()
+    };
+    let (one, other) = (values(&one), values(&other));
+    assert!(
+        one.len() > 20 && one.is_disjoint(&other),
+        "{:?}",
+        one.intersection(&other)
+    );
     for secret in &secrets {
         for (what, text) in &shown {
             assert!(!text.contains(secret), "{what} has {secret}:\n{text}");
