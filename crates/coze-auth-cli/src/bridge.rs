@@ -44,7 +44,7 @@ pub(crate) struct Bridge {
     /// Which Coze it is, unless COZE_API_BASE says where the API is
     #[arg(long, value_enum, conflicts_with = "config")]
     region: Option<RegionName>,
-    /// Address to listen on; one of another machine's reach needs --public-url
+    /// Address to listen on; one that other machines reach needs --public-url
     #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8555))]
     listen: SocketAddr,
     /// Address by which clients and browsers reach it, such as https://coze-oauth.example.com
