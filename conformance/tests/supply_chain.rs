@@ -42,14 +42,17 @@ fn numbers(version: &str) -> [u64; 3] {
     std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
-/// Whether `name`, `name@1.2.3` or `name@<1.2.3` of deny.toml means a crate.
+/// Whether `name`, `name@1.2.3` or `name:<1.2.3` of deny.toml means a crate.
 fn means(spec: &str, (name, version): &Locked) -> bool {
-    let (named, which) = spec.split_once('@').unwrap_or((spec, ""));
-    named == name
-        && match which.strip_prefix('<') {
-            Some(first_good) => numbers(version) < numbers(first_good),
-            None => which.is_empty() || which == version,
-        }
+    if let Some((named, first_good)) = spec.split_once(":<") {
+        return named == name && numbers(version) < numbers(first_good);
+    }
+    let (named, only) = spec.split_once('@').unwrap_or((spec, version));
+    assert!(
+        !only.starts_with('<') && !named.contains(':'),
+        "{spec}: cargo-deny reads it otherwise"
+    );
+    named == name && only == version
 }
 
 /// The crates that are banned, each with the reason.
