@@ -355,7 +355,7 @@ REDIS_FAULTS = [
     (
         "nobody asks any more when the one who asked for all has gone",
         f"{SCHEDULES}::those_who_wait_go_on_when_the_one_who_asks_for_them_goes_away",
-        [(f"{REDIS}/engine.rs", "        self.has_turn = Some(turn);\n        Some(true)", "        std::mem::forget(turn);\n        Some(true)")],
+        [(f"{REDIS}/engine.rs", "self.has_turn = Some(turn);\n                Ok(Some(true))", "std::mem::forget(turn);\n                Ok(Some(true))")],
     ),
     (
         "a waiter waits for a lease that the clock has made endless",
