@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: &[&str] = &[
     "login",
     "token",
     "whoami",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 11] = [
     "api",
     "integration",
     "project-env",
+    #[cfg(feature = "bridge")]
     "bridge",
     "completions",
 ];
