@@ -238,7 +238,7 @@ fn the_words_are_these() {
     let refused = format!("{:?}", refused());
     assert_eq!(
         refused,
-        "Coze refused: invalid_grant (HTTP 400): no ***; the code is spent or expired: log in again"
+        "Coze refused: invalid_grant (HTTP 400): no ***; the code is spent or expired, or was given for another redirect URI, client or code challenge: log in again"
     );
     assert_eq!(ErrorCode::InvalidGrant.to_string(), "invalid_grant");
 }

@@ -57,6 +57,9 @@ pub(crate) struct AppFlags {
     /// File with the private key of a JWT app, in PEM [env: COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH]
     #[arg(long, value_name = "FILE", requires = "jwt")]
     key_file: Option<PathBuf>,
+    /// True if the command has no flag for a value of the app but `--config`.
+    #[arg(skip)]
+    config_alone: bool,
 }
 
 /// An app that somebody logs in with.
@@ -157,6 +160,7 @@ const fn client_id_variable(kind: AppKind) -> &'static str {
 struct Settings {
     region: Option<Region>,
     said: Vec<(&'static str, String)>,
+    config_alone: bool,
 }
 
 impl Settings {
@@ -191,6 +195,9 @@ impl Settings {
         match flag {
             Some((name, flag)) if self.said.iter().any(|(said, _)| said == name) => {
                 failure.renamed(name, flag)
+            }
+            _ if *config.problem() == Problem::Missing && self.config_alone => {
+                failure.with_advice("or say --config with the file of the app")
             }
             Some((_, flag)) if *config.problem() == Problem::Missing => {
                 failure.with_advice(&format!("or say {flag}"))
@@ -236,13 +243,17 @@ impl AppFlags {
         Self {
             region,
             config: config.map(Path::to_owned),
+            config_alone: true,
             ..Self::default()
         }
     }
 
     /// Where Coze is: `--region`, else `COZE_API_BASE`. None is assumed, since credentials of one Coze mean nothing to the other.
     fn settings(&self) -> Result<Settings, Failure> {
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            config_alone: self.config_alone,
+            ..Settings::default()
+        };
         if let Some(region) = self.region {
             settings.region = Some(region.into());
             settings.say("COZE_API_BASE", "");

@@ -45,7 +45,7 @@ pub(crate) struct Bridge {
     #[arg(long, value_enum, conflicts_with = "config")]
     region: Option<RegionName>,
     /// Address to listen on; one that other machines reach needs --public-url
-    #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8555))]
+    #[arg(long, value_name = "IP:PORT", value_parser = address, default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8555))]
     listen: SocketAddr,
     /// Address by which clients and browsers reach it, such as https://coze-oauth.example.com
     #[arg(long, value_name = "URL")]
@@ -93,6 +93,11 @@ struct Listening<'a> {
 
 /// Longer than Coze's answer may take, so that no request under way is cut off: its refresh token would be lost.
 const DRAIN: Duration = Duration::from_secs(35);
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "say an IP address and a port, such as 127.0.0.1:8555; port 0 is a free one")
+}
 
 impl Bridge {
     pub(crate) fn run(&self, common: &Common) -> Result<(), Failure> {
@@ -184,7 +189,10 @@ impl Bridge {
             }));
         }
         let machines = match &shared.machines {
-            Some(machines) => format!("{} configured clients", machines.len()),
+            Some(machines) => match machines.len() {
+                1 => "1 configured client".to_owned(),
+                several => format!("{several} configured clients"),
+            },
             None => "nobody (no --machine-clients)".to_owned(),
         };
         output::line(format_args!(

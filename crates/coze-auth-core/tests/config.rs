@@ -143,7 +143,10 @@ fn the_region_is_the_callers_unless_a_base_is_set() {
     let error = environment(&[("COZE_API_BASE", "api.coze.cn")])
         .endpoints()
         .unwrap_err();
-    assert_eq!(error.to_string(), "COZE_API_BASE: has no https:// in front");
+    assert_eq!(
+        error.to_string(),
+        "COZE_API_BASE: has no https:// in front (http:// is for this machine alone)"
+    );
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn the_words_and_the_kind_agree() {
     }
     let shown = refused("code", "invalid_grant").to_string();
     assert!(
-        shown.contains("the code is spent or expired: log in again"),
+        shown.contains("the code is spent or expired, or was given for another redirect URI, client or code challenge: log in again"),
         "{shown}"
     );
     let shown = refused("refresh token", "invalid_grant").to_string();

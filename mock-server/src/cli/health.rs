@@ -8,7 +8,7 @@ use super::{Failure, http};
 #[derive(Debug, Args)]
 pub(crate) struct Health {
     /// Base URL of the mock
-    #[arg(default_value = "http://127.0.0.1:9777")]
+    #[arg(default_value = "http://127.0.0.1:9777", value_parser = http::base_url)]
     url: Url,
     #[command(flatten)]
     trust: http::Trust,

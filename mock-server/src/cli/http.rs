@@ -26,7 +26,7 @@ const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// Base URL of the mock
-    #[arg(long, default_value = "http://127.0.0.1:9777", global = true)]
+    #[arg(long, default_value = "http://127.0.0.1:9777", value_parser = base_url, global = true)]
     url: Url,
     /// Name of the world; without it, the first one
     #[arg(long, value_name = "NAME", global = true)]
@@ -128,13 +128,21 @@ impl Target {
             (401, true) if json.get("rule").is_none() => Err(Failure::Reason(format!(
                 "{base} requires its admin token: set --admin-token or COZE_AUTH_MOCK_ADMIN_TOKEN"
             ))),
-            (_, true) => Ok(answer),
+            // As an OAuth server answers: the mock tells in `error` what is wrong.
+            (_, true) if json.get("error_description").is_none() => Ok(answer),
             (..) => Err(no_mock(
                 &base,
                 &io::Error::other("the answer is not that of a mock"),
             )),
         }
     }
+}
+
+/// Parses the base URL of a server on the command line.
+pub(crate) fn base_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or("it begins with http:// or https://, such as http://127.0.0.1:9777")
 }
 
 pub(crate) fn no_mock(url: &Url, error: &io::Error) -> Failure {
@@ -152,9 +160,6 @@ pub(crate) fn send(
     body: Option<&Value>,
 ) -> io::Result<Answer> {
     let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
-    if !matches!(base.scheme(), "http" | "https") {
-        return Err(wrong("the scheme of the URL must be http or https"));
-    }
     let host = base
         .host_str()
         .ok_or_else(|| wrong("the URL has no host"))?;

@@ -146,6 +146,10 @@ impl Options {
             env::export("COZE_API_BASE", base)
         );
         match &self.ca {
+            // In a tunnel it speaks TLS, and so has a program that uses it as its proxy to expect https.
+            _ if api.starts_with("http:") => {
+                text += "  As a proxy      not before an upstream of plain http\n";
+            }
             Some(file) => {
                 let _ = write!(
                     text,

@@ -120,7 +120,12 @@ impl Upstream {
         www: Option<&str>,
         ca: Option<&Path>,
     ) -> Result<Self, ShadowError> {
-        let api = Site::parse(api)?;
+        let url = api;
+        let api = Site::parse(url)?;
+        if ["www.coze.cn", "www.coze.com"].contains(&&*api.host) {
+            let why = "it is the host of the pages, and not of the API";
+            return Err(ShadowError::Upstream(url.to_owned(), why));
+        }
         let www = match (www, api.host.strip_prefix("api.")) {
             (Some(www), _) => Site::parse(www)?,
             (None, Some(domain)) => Site {
@@ -248,6 +253,13 @@ mod tests {
         let named = www("https://gateway.example", Some("https://pages.example"));
         assert_eq!(named.expect("an upstream"), "https://pages.example");
         assert!(www("https://api.coze.cn", Some("http://www.coze.cn")).is_err());
+        for url in ["https://www.coze.cn", "https://www.coze.com:443"] {
+            let error = www(url, None).expect_err(url).to_string();
+            assert!(
+                error.contains("the host of the pages, and not of the API"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `ctl`, against a server.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+
 use serde_json::Value;
 
 use crate::support::*;
@@ -142,11 +144,13 @@ fn an_unreachable_mock_is_named_by_its_url() {
         assert!(said.starts_with(&start), "{said}");
         assert!(said.contains("is it running there?"), "{said}");
     }
-    let (_, said) = failure(&["ctl", "--url", "ftp://127.0.0.1:1", "clock"]);
-    assert!(
-        said.contains("the scheme of the URL must be http or https"),
-        "{said}"
-    );
+    for url in ["ftp://127.0.0.1:1", "127.0.0.1:9777", "localhost:9777"] {
+        for arguments in [&["ctl", "--url", url, "clock"][..], &["health", url]] {
+            let (status, said) = failure(arguments);
+            let words = "it begins with http:// or https://, such as http://127.0.0.1:9777";
+            assert!(status == 2 && said.contains(words), "{said}");
+        }
+    }
 }
 
 /// Longer than the three seconds that any other control has.
@@ -161,6 +165,31 @@ fn a_control_that_waits_is_waited_for() {
     out(&["ctl", "--url", &url, "call", "POST", "/gates/g1", gate]);
     let nobody = ctl("/gates/g1?arrived=1&timeout_ms=3200");
     assert!(nobody.contains(r#""reached":false"#), "{nobody}");
+}
+
+/// `coze-auth bridge`, say, whose port was taken for the mock's.
+#[test]
+fn an_oauth_server_is_not_taken_for_a_mock() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = BufReader::new(stream.try_clone().expect("a socket")).lines();
+        while head
+            .next()
+            .is_some_and(|line| !line.expect("a line").is_empty())
+        {}
+        let body = r#"{"error":"invalid_request","error_description":"nothing is here"}"#;
+        let answer = format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).expect("it is taken");
+    });
+    let (status, said) = failure(&["ctl", "--url", &url, "requests"]);
+    server.join().expect("it has answered");
+    let why = format!("{url} does not answer as a mock: the answer is not that of a mock");
+    assert!(status == 1 && said.contains(&why), "{said}");
 }
 
 #[test]

@@ -72,6 +72,19 @@ fn env_prints_what_a_program_needs() {
     // The upstream is plain, so the shadow is the base.
     let lines = out(&["env", "--for", "python", "--shadow", &base]);
     assert_eq!(lines.trim(), format!("export COZE_API_BASE='{base}'"));
+    let folder = Folder::new("shadow-plain");
+    let (mut server, mut printed, _) = shadow(
+        &base_url(&info),
+        &["--ca", &folder.path("ca.pem"), "--until-stdin-closes"],
+    );
+    drop(server.0.stdin.take());
+    let mut text = String::new();
+    printed.read_to_string(&mut text).expect("a text");
+    assert!(
+        text.contains("not before an upstream of plain http"),
+        "{text}"
+    );
+    assert!(!text.contains("HTTPS_PROXY"), "{text}");
     // No request is sent to the real service: it is named, and nothing more.
     let (_shadow, _out, base) = shadow("https://api.coze.cn", &[]);
     let lines = out(&["env", "--for", "js", "--shadow", &base]);

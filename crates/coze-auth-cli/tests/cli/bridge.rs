@@ -3,6 +3,6 @@
 mod attack;
 mod flows;
 mod guard;
-mod process;
+pub(crate) mod process;
 mod rules;
 mod trouble;

@@ -59,3 +59,47 @@ fn the_commands_of_the_guide_print_what_it_shows() {
         }
     }
 }
+
+/// The control plane stands in for the mock's own command, which this package does not build.
+#[cfg(all(unix, feature = "bridge"))]
+#[test]
+fn the_login_by_hand_of_the_bridges_page_gets_a_token() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if !root.join("docs/bridge.md").exists() {
+        println!("skipped: the guide is not in the package");
+        return;
+    }
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: curl is not there");
+        return;
+    }
+    let home = Home::new();
+    let bridge = crate::bridge::process::Bridge::start(&home);
+    let mock = home.mock.base_url();
+    let of_the_mock = format!(
+        r#"coze-auth-mock() {{
+            [ "$1 $2 $4" = "ctl authorize approve" ]
+            curl -s {mock}/_mock/v1/authorize -H content-type:application/json -d "{{\"url\":\"$3\",\"action\":\"$4\"}}" |
+                sed 's/.*"redirect":"\([^"]*\)".*/\1/'
+        }}"#
+    );
+    for page in ["docs/bridge.md", "docs/zh-CN/bridge.md"] {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        let block = text
+            .split("```sh\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next());
+        let block = block
+            .expect("a block")
+            .replace("http://127.0.0.1:8555", &bridge.issuer);
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-euc", &format!("{of_the_mock}\n{block}")])
+            .env("NO_PROXY", "127.0.0.1");
+        let run = Run::of(bash.output().expect("bash runs"));
+        assert_eq!(run.code, Some(0), "{page}: {run:?}");
+        let answer: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        assert_eq!(answer["token_type"], "Bearer", "{page}: {answer}");
+        assert!(answer["refresh_token"].is_string(), "{page}: {answer}");
+    }
+    assert_eq!(bridge.end().code, Some(0));
+}

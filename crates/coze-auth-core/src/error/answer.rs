@@ -118,7 +118,11 @@ impl ErrorCode {
             (Self::InvalidClient, _) => {
                 "check the client id and its secret or key, and the region (api.coze.cn and api.coze.com share none)"
             }
-            (Self::InvalidGrant | Self::ExpiredToken, Some(AuthorizationCode)) => {
+            // RFC 6749 §5.2 has one code for all of these.
+            (Self::InvalidGrant, Some(AuthorizationCode)) => {
+                "the code is spent or expired, or was given for another redirect URI, client or code challenge: log in again"
+            }
+            (Self::ExpiredToken, Some(AuthorizationCode)) => {
                 "the code is spent or expired: log in again"
             }
             (Self::InvalidGrant | Self::ExpiredToken, Some(RefreshToken)) => {

@@ -155,7 +155,7 @@ impl fmt::Display for ConfigError {
             Problem::VerifierLength(len) => write!(f, "has {len} characters; RFC 7636 asks for 43 to 128"),
             Problem::TooLong(max) => write!(f, "is longer than {max} bytes"),
             Problem::NotAUrl => f.write_str("is not an absolute http or https URL, such as https://host.example/path"),
-            Problem::NoScheme => f.write_str("has no https:// in front"),
+            Problem::NoScheme => f.write_str("has no https:// in front (http:// is for this machine alone)"),
             Problem::Host(why) => write!(f, "has a host that {why}"),
             Problem::Path(why) => write!(f, "has a path {why}"),
             Problem::Insecure => f.write_str(

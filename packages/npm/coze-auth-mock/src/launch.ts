@@ -33,8 +33,9 @@ export function binaryOf(of: string, command: string, variable: string): string 
   const other = PLATFORMS.find((one) => inPackage(of, command, one));
   const why = other
     ? `node_modules has that of ${other}, so it was installed on another platform: delete node_modules and install here`
-    : 'npm was told to leave out optional dependencies (--omit=optional, --no-optional), or took a lock file that lists them for'
-      + ' another platform alone: delete node_modules (and that lock file), and install again without the option';
+    : 'npm was told to leave out optional dependencies (--omit=optional, --no-optional), took a lock file that lists them for another'
+      + ' platform alone, or got one of the two archives of a checkout: delete node_modules (and that lock file), and install again'
+      + ' without the option, or with both archives';
   throw new Error(`${missing}: ${why}`);
 }
 

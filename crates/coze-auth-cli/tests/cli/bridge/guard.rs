@@ -310,6 +310,13 @@ fn other_machines_reach_it_by_name_alone() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         refused(&["--listen", listen], 2, "say --public-url");
     }
+    for listen in ["8555", "localhost:8555", "127.0.0.1"] {
+        refused(
+            &["--listen", listen],
+            2,
+            "say an IP address and a port, such as 127.0.0.1:8555",
+        );
+    }
     refused(
         &["--public-url", "http://bridge.example.com"],
         2,
@@ -375,6 +382,12 @@ fn other_machines_reach_it_by_name_alone() {
     let run = Run::of(without_key.output().expect("it ends"));
     assert_eq!(run.code, Some(7), "{run:?}");
     assert!(run.stderr.contains("COZE_JWT_OAUTH_CLIENT_ID"), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("or say --config with the file of the app"),
+        "{run:?}"
+    );
+    assert!(!run.stderr.contains("--client-id"), "{run:?}");
     let taken = Bridge::start(&home);
     refused(&["--listen", &taken.to.to_string()], 7, "cannot listen on");
     let mut nowhere = home.command(&["bridge", "--listen", "127.0.0.1:0"]);

@@ -269,7 +269,7 @@ public final class CozeAuthMock implements ParameterResolver, InvocationIntercep
         if (base == null) {
           stop();
           String said = new String(Files.readAllBytes(log.toPath()), StandardCharsets.UTF_8).trim();
-          throw new StartException(program + " did not start: " + (said.isEmpty() ? "it printed " + line : said));
+          throw new StartException(program + " did not start: " + (said.isEmpty() ? "it printed " + (line == null ? "nothing" : line) : said));
         }
         control = new Control(base);
       } catch (IOException error) {

@@ -300,6 +300,7 @@ class RunTest {
     Map<String, String> said = new HashMap<>();
     said.put("#!/bin/sh\necho hello\necho 'no mock here' >&2\n", "one did not start: no mock here");
     said.put("#!/bin/sh\necho '[]'\n", "one did not start: it printed []");
+    said.put("#!/bin/sh\n", "one did not start: it printed nothing");
     for (Map.Entry<String, String> one : said.entrySet()) {
       Path program = program(folder.resolve("one"), one.getKey());
       String told = line(child("waits", Map.of("COZE_AUTH_MOCK_BIN", program.toString())), "FAILED");
