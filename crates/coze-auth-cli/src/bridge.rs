@@ -1,6 +1,7 @@
 //! `bridge`: a server that speaks plain OAuth 2 to any library, and Coze to Coze. It keeps nothing, so that many of them are as one.
 
 mod authorize;
+mod client;
 mod form;
 mod guard;
 mod log;

@@ -57,6 +57,12 @@ pub(super) fn redirect(shared: &Shared, query: &str) -> Result<Reply, Refusal> {
     let mut query = Serializer::for_suffix(url, start);
     for name in CARRIED {
         if let Some(value) = form.get(name) {
+            // It would arrive as another one; none of them has this mark.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Refusal::invalid(format!(
+                    "the parameter {name} is not UTF-8 (RFC 6749 appendix B)"
+                )));
+            }
             query.append_pair(name, value);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use coze_auth::ClientSecret;
 use coze_auth::endpoint::identifier;
 use coze_auth::error::holds_secret;
 use coze_auth::jwt::JwtApp;
@@ -58,6 +59,12 @@ impl Machines {
                 return Err(settings(format!(
                     "{shown}: the secret of client {id} is not at least {SHORTEST_SECRET} visible characters of ASCII; \
                      openssl rand -hex 32 makes one"
+                )));
+            }
+            // What is refused as Coze's secret is none of ours, too: "your-…", "${…}".
+            if ClientSecret::new(secret.as_str()).is_err() {
+                return Err(settings(format!(
+                    "{shown}: the secret of client {id} is a placeholder, or was copied along with something; openssl rand -hex 32 makes one"
                 )));
             }
             if clients.iter().any(|(there, _)| *there == id) {

@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::client::Client;
 use super::log::Writer;
 use super::{Shared, routes};
 use crate::failure::Failure;
@@ -92,9 +93,11 @@ async fn one(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
+            // Who has said all waits for the answer still.
+            .half_close(true)
             .max_header_size(LONGEST_HEAD)
             .max_headers(MOST_HEADERS)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Client::new(stream)), service)
     );
     // An error is the client's, and nobody is left to be told.
     tokio::select! {

@@ -74,10 +74,10 @@ pub(super) async fn reply(
     let grant_type = form.need("grant_type")?;
     let grant = match grant_type {
         "authorization_code" => {
-            code(shared, upstream, &ClientAuth::of(headers, form)?, form).await?
+            code(shared, upstream, &person(shared, headers, form)?, form).await?
         }
-        "refresh_token" => refresh(shared, upstream, &ClientAuth::of(headers, form)?, form).await?,
-        DEVICE_CODE => device(shared, upstream, &ClientAuth::of(headers, form)?, form).await?,
+        "refresh_token" => refresh(shared, upstream, &person(shared, headers, form)?, form).await?,
+        DEVICE_CODE => device(shared, upstream, &person(shared, headers, form)?, form).await?,
         "client_credentials" => {
             machine(shared, upstream, &ClientAuth::of(headers, form)?, form).await?
         }
@@ -107,7 +107,7 @@ fn issued(grant: &TokenGrant, now: UnixTime) -> Reply {
 }
 
 /// How long the access token still lives, by Coze's clock where ours is known to be off. At least a second: some libraries take 0
-/// for "without an end".
+/// for "without an end". At most what 32 bits hold, which others read it into.
 fn seconds_left(grant: &TokenGrant, now: UnixTime) -> u64 {
     let ahead = grant.clock_skew.map_or(0, |skew| skew.as_secs());
     let by = Duration::from_secs(ahead.unsigned_abs());
@@ -116,7 +116,7 @@ fn seconds_left(grant: &TokenGrant, now: UnixTime) -> u64 {
     } else {
         now.minus(by)
     };
-    grant.remaining(now).as_secs().max(1)
+    grant.remaining(now).as_secs().clamp(1, i32::MAX as u64)
 }
 
 fn secret(client: &ClientAuth) -> Result<Option<ClientSecret>, Refusal> {
@@ -127,6 +127,21 @@ fn secret(client: &ClientAuth) -> Result<Option<ClientSecret>, Refusal> {
     secret
         .transpose()
         .map_err(|error| Refusal::client(error.to_string()))
+}
+
+/// The client of a person's login: an app of Coze's. The secret of a configured client is not Coze's to know.
+fn person(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<ClientAuth, Refusal> {
+    let client = ClientAuth::of(headers, form)?;
+    let secret = client.secret.as_ref().map(|secret| secret.as_str());
+    let machines = shared.machines.as_ref();
+    if machines.is_some_and(|machines| machines.app(&client.id, secret).is_ok()) {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "unauthorized_client",
+            "this client is one of the file --machine-clients, and has client_credentials alone",
+        ));
+    }
+    Ok(client)
 }
 
 /// A web app has a secret, a PKCE app has none. PKCE is allowed to both.

@@ -367,6 +367,19 @@ fn other_machines_reach_it_by_name_alone() {
             "is there twice",
         ),
         (format!("{{\"\": \"{secret}\"}}"), "client id"),
+        // Anybody knows these.
+        (
+            "{\"a\": \"${SENTINEL_OF_THE_VAULT_OF_GRAFANA}\"}".to_owned(),
+            "is a placeholder",
+        ),
+        (
+            "{\"a\": \"your-sentinel-client-secret-here\"}".to_owned(),
+            "is a placeholder",
+        ),
+        (
+            format!("{{\"a\": \"{}\"}}", "x".repeat(32)),
+            "is a placeholder",
+        ),
     ] {
         write(&text);
         refused(&["--machine-clients", machines], 7, says);

@@ -378,6 +378,25 @@ fn a_machine_token_is_for_nobody_else() {
             .refused(401, "invalid_client");
     }
     let own = basic(id, secret);
+    // With another grant its secret would go to Coze.
+    for more in [
+        &[("grant_type", "refresh_token"), ("refresh_token", "r")][..],
+        &[
+            ("grant_type", "authorization_code"),
+            ("code", "c"),
+            ("redirect_uri", REDIRECT),
+        ],
+        &[
+            ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+            ("device_code", "d"),
+        ],
+    ] {
+        let in_body = [more, &[("client_id", id), ("client_secret", secret)]].concat();
+        for answer in [bridge.token(&[&own], more), bridge.token(&[], &in_body)] {
+            let words = answer.refused(400, "unauthorized_client");
+            assert!(words.contains("client_credentials alone"), "{words}");
+        }
+    }
     for (name, value, says) in [
         ("session_name", "a\u{1b}", "session name"),
         ("duration_seconds", "0", "from 1 to 86399"),
@@ -444,6 +463,15 @@ fn a_browser_is_sent_to_the_configured_www_host_alone() {
         (
             "response_type=code&client_id=1&redirect_uri=a&workspace_id=..%2F..",
             "workspace id",
+        ),
+        // A state that comes back as another one is refused by the client, after the login.
+        (
+            "response_type=code&client_id=1&redirect_uri=a&state=%ff",
+            "the parameter state is not UTF-8",
+        ),
+        (
+            "response_type=code&client_id=1&redirect_uri=a%e6%89",
+            "the parameter redirect_uri is not UTF-8",
         ),
     ] {
         let refused = ask(query);

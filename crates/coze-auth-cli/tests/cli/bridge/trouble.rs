@@ -91,6 +91,10 @@ fn an_answer_without_a_refresh_token_keeps_the_old_one_and_one_that_has_ended_la
         (seconds_left(&ended), &*ended.text("refresh_token")),
         (1, "new")
     );
+    // Some libraries have 32 bits for it, and would lose the answer and with it the spent refresh token.
+    let body = r#"{"access_token":"a","expires_in":6000000000}"#;
+    let longest = answered(&json_answer("200 OK", body), &REFRESH);
+    assert_eq!(seconds_left(&longest), i32::MAX as u64);
     assert_eq!(ended.header("x-tt-logid"), "", "it has none");
 }
 
@@ -229,6 +233,37 @@ fn an_end_cuts_off_no_request() {
     );
 }
 
+/// A client may say that it sends nothing more (RFC 9112 §9.6), and has its answer still: its refresh token is spent.
+#[test]
+fn a_client_that_has_said_all_is_answered() {
+    use std::io::Write as _;
+
+    let home = Home::new();
+    let bridge = Bridge::start(&home);
+    let (own, granted) = login(&home, &bridge);
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        granted.text("refresh_token")
+    );
+    let mut stream = std::net::TcpStream::connect(bridge.to).expect("it listens");
+    stream.set_read_timeout(Some(GUARD)).expect("a socket");
+    let request = format!(
+        "POST /token HTTP/1.1\r\nHost: {}\r\n{own}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        bridge.to,
+        form.len()
+    );
+    stream.write_all(request.as_bytes()).expect("it is taken");
+    stream
+        .shutdown(std::net::Shutdown::Write)
+        .expect("it is open");
+    let answer = Answer::read(&mut stream);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        refresh(&bridge, &own, &answer.text("refresh_token")).status,
+        200
+    );
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let home = Home::new();
@@ -250,7 +285,33 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(bridge.wait().code, None, "by the signal");
 }
 
-/// A client that goes slowly, or sends without end, is left.
+/// Asks and asks, and reads no answer; true if the connection was ended in time.
+fn never_reads(host: std::net::SocketAddr) -> bool {
+    use std::io::{ErrorKind, Write as _};
+
+    let mut stream = std::net::TcpStream::connect(host).expect("it listens");
+    stream.set_nonblocking(true).expect("a socket");
+    let requests = format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n").repeat(1_000);
+    let (mut begun, mut rest) = (std::time::Instant::now(), requests.as_bytes());
+    while begun.elapsed() < GUARD {
+        match stream.write(rest) {
+            Ok(written) => {
+                begun = std::time::Instant::now();
+                rest = match &rest[written..] {
+                    [] => requests.as_bytes(),
+                    rest => rest,
+                };
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(_) => return true,
+        }
+    }
+    false
+}
+
+/// A client that goes slowly, sends without end, or does not read, is left.
 #[test]
 fn a_client_has_limits_of_size_and_time() {
     use std::io::Write as _;
@@ -297,6 +358,7 @@ fn a_client_has_limits_of_size_and_time() {
                 "POST /token HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: 99\r\n\r\ngrant"
             ))
         });
+        let unread = scope.spawn(|| never_reads(host));
         // One that is kept, after its first answer.
         let mut kept = TcpStream::connect(host).expect("it listens");
         kept.set_read_timeout(Some(Duration::from_secs(60)))
@@ -306,6 +368,7 @@ fn a_client_has_limits_of_size_and_time() {
         assert_eq!(Answer::read(&mut kept).status, 200);
         let kept = scope.spawn(move || Answer::read(&mut kept));
         assert_eq!(kept.join().expect("an end").status, 0);
+        assert!(unread.join().expect("an end"), "it has its place still");
         let answer = body.join().expect("an answer");
         answer.refused(408, "invalid_request");
         for silent in [silent, head] {
