@@ -54,11 +54,16 @@ impl Machines {
         for (id, secret) in pairs {
             let id = identifier("client id", id)
                 .map_err(|error| settings(format!("{shown}: {error}")))?;
-            let visible = secret.bytes().all(|byte| byte.is_ascii_graphic());
-            if secret.len() < SHORTEST_SECRET || !visible {
+            if !is_plain(&id) || id.contains(':') {
                 return Err(settings(format!(
-                    "{shown}: the secret of client {id} is not at least {SHORTEST_SECRET} visible characters of ASCII; \
-                     openssl rand -hex 32 makes one"
+                    "{shown}: the client id {id} is not made of visible characters of ASCII, without % and colon, which libraries \
+                     write in two ways"
+                )));
+            }
+            if secret.len() < SHORTEST_SECRET || !is_plain(&secret) {
+                return Err(settings(format!(
+                    "{shown}: the secret of client {id} is not at least {SHORTEST_SECRET} visible characters of ASCII, \
+                     without %; openssl rand -hex 32 makes one"
                 )));
             }
             // What is refused as Coze's secret is none of ours, too: "your-…", "${…}".
@@ -113,6 +118,12 @@ impl fmt::Debug for Machines {
             .field("clients", &self.clients.len())
             .finish()
     }
+}
+
+/// Returns true if a library that encodes it (RFC 6749 §2.3.1) and one that does not mean the same.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'%')
 }
 
 fn digest(text: &str) -> [u8; 32] {

@@ -367,6 +367,15 @@ fn other_machines_reach_it_by_name_alone() {
             "is there twice",
         ),
         (format!("{{\"\": \"{secret}\"}}"), "client id"),
+        // Libraries write these in two ways in a Basic header, with and without RFC 6749's encoding.
+        (format!("{{\"a:b\": \"{secret}\"}}"), "client id"),
+        (format!("{{\"a b\": \"{secret}\"}}"), "client id"),
+        (format!("{{\"a%41\": \"{secret}\"}}"), "client id"),
+        (format!("{{\"\u{e4}\": \"{secret}\"}}"), "client id"),
+        (
+            format!("{{\"a\": \"{secret}%41\"}}"),
+            "is not at least 24 visible characters of ASCII, without %",
+        ),
         // Anybody knows these.
         (
             "{\"a\": \"${SENTINEL_OF_THE_VAULT_OF_GRAFANA}\"}".to_owned(),
