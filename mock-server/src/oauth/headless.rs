@@ -8,6 +8,7 @@ use super::context::Decider;
 use super::dispatch;
 use crate::journal::entry::Explanation;
 use crate::protocol::request::{Body, Incoming};
+use crate::protocol::rules::Rule;
 use crate::state::State;
 
 /// The refusal of an authorize request.
@@ -48,6 +49,9 @@ impl std::fmt::Debug for AuthorizeError {
 
 impl std::error::Error for AuthorizeError {}
 
+/// The advice about an authorize URL whose path is not the mock's. A gateway or a bridge before the mock has one of its own.
+const NOT_OURS: &str = "Give the authorize URL of the mock itself, character for character. A server before the mock, such as a bridge, has another one, which redirects the browser to that of the mock.";
+
 /// Decides, and returns the redirect that the browser would follow.
 pub(crate) fn authorize(
     state: &mut State,
@@ -75,10 +79,14 @@ pub(crate) fn authorize(
         _ => {
             let newest = state.journal.iter().next_back();
             let newest = newest.expect("the request was just recorded");
+            let mut explanation = newest.explain();
+            if explanation.rule == Some(Rule::PathKnown.id()) {
+                explanation.fix = Some(NOT_OURS.to_owned());
+            }
             Err(AuthorizeError {
                 status: newest.outcome.status,
                 error: newest.outcome.error.clone().unwrap_or_default(),
-                explanation: Box::new(newest.explain()),
+                explanation: Box::new(explanation),
             })
         }
     }

@@ -106,6 +106,13 @@ fn authorize_without_a_browser() {
     assert_eq!(ask(&for_device, "approve").json["rule"], "client.kind");
     let slashes = authorize_url(&[]).replace("/api/", "//api/");
     assert_eq!(ask(&slashes, "approve").json["rule"], "path.known");
+    let of_a_bridge = ask("http://localhost:8555/authorize?client_id=1", "approve");
+    assert_eq!(of_a_bridge.json["rule"], "path.known");
+    let fix = of_a_bridge.member("fix");
+    assert!(
+        fix.contains("which redirects the browser to that of the mock"),
+        "{fix}"
+    );
     assert_eq!(
         ask("http://localhost/v1/users/me", "approve").json["rule"],
         "token.known"
