@@ -256,9 +256,9 @@ shims *args:
 scoreboard *args:
     python3 conformance/clients/shims/scoreboard.py {{ args }}
 
-# The shared state of the token sources under a model checker, the store on Redis over a model of the engine, and planted faults that both must find.
-model:
-    python3 crates/coze-auth-tokens/tests/model/run.py
+# The shared state of the token sources under a model checker, the store on Redis over a model of the engine, and planted faults that both must find. `just model --quick` plants none.
+model *args:
+    python3 crates/coze-auth-tokens/tests/model/run.py {{ args }}
 
 # `coze-auth login --store keyring` under a real Secret Service, unlocked, locked, with a dialog that nobody answers, and without one. Installs gnome-keyring and Xvfb on Debian and Ubuntu if it is missing.
 keyring:
@@ -320,10 +320,10 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "deny" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]
