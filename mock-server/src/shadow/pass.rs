@@ -120,7 +120,7 @@ fn checked(shared: &Shared, way: Way, request: &Request<Incoming>) -> Result<usi
         }
         One::Other => false,
     };
-    if !is_fine {
+    if !is_fine || (way == Way::Base && is_embedded(request)) {
         return Err(Refusal::Origin);
     }
     // Java's own client offers HTTP/2 in this way with every request, and takes it that nobody answers.
@@ -129,6 +129,21 @@ fn checked(shared: &Shared, way: Way, request: &Request<Incoming>) -> Result<usi
         true => Err(Refusal::Upgrade),
         false => Ok(site),
     }
+}
+
+/// Returns true if a browser has sent it for a page of another site, which is said without `Origin` of an image, a script or a frame.
+/// A link may lead to the authorize page.
+fn is_embedded<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let says = |name: &'static str, value: &str| headers.get(name).is_some_and(|own| own == value);
+    let is_opened = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    let is_page = matches!(
+        Endpoint::of(request.uri().path()),
+        Endpoint::Authorize { .. }
+    );
+    says("sec-fetch-site", "cross-site")
+        && !headers.contains_key(ORIGIN)
+        && !(is_page && is_opened && *request.method() == Method::GET)
 }
 
 enum One<'a> {
@@ -379,7 +394,21 @@ enum Then {
     End,
     /// The rest is passed on while it arrives, with a time limit for each part.
     Rest(Incoming, Pin<Box<Sleep>>),
-    Failed(Option<BoxError>),
+    /// What has arrived is passed on first: an answer that has begun is not asked for again by the program, as one without a
+    /// beginning is.
+    Failed {
+        error: Option<BoxError>,
+        is_flushed: bool,
+    },
+}
+
+impl Then {
+    fn failed(error: impl Into<BoxError>) -> Self {
+        Self::Failed {
+            error: Some(error.into()),
+            is_flushed: false,
+        }
+    }
 }
 
 impl Replayed {
@@ -397,8 +426,8 @@ impl Replayed {
                     length += frame.data_ref().map_or(0, Bytes::len);
                     frames.push_back(frame);
                 }
-                Ok(Some(Err(error))) => break Then::Failed(Some(error.into())),
-                Err(late) => break Then::Failed(Some(late.into())),
+                Ok(Some(Err(error))) => break Then::failed(error),
+                Err(late) => break Then::failed(late),
             }
         };
         Self { frames, then }
@@ -441,27 +470,38 @@ impl Body for Replayed {
         if let Some(frame) = self.frames.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        match &mut self.then {
-            Then::End => Poll::Ready(None),
-            Then::Failed(error) => Poll::Ready(error.take().map(Err)),
+        let failed = match &mut self.then {
+            Then::End => return Poll::Ready(None),
+            Then::Failed { error, is_flushed } => {
+                if *is_flushed {
+                    return Poll::Ready(error.take().map(Err));
+                }
+                // What waits makes the server send what it has.
+                *is_flushed = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Then::Rest(body, limit) => match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => Then::failed(error),
                 Poll::Ready(part) => {
                     limit.as_mut().reset(Instant::now() + SHADOW_ANSWER_TIME);
-                    Poll::Ready(part.map(|part| part.map_err(Into::into)))
+                    return Poll::Ready(part.map(|part| part.map_err(Into::into)));
                 }
                 Poll::Pending => {
                     ready!(limit.as_mut().poll(cx));
-                    Poll::Ready(Some(Err("the upstream sent nothing for too long".into())))
+                    Then::failed("the upstream sent nothing for too long")
                 }
             },
-        }
+        };
+        self.then = failed;
+        self.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
         self.frames.is_empty()
             && match &self.then {
                 Then::End => true,
-                Then::Failed(error) => error.is_none(),
+                Then::Failed { error, .. } => error.is_none(),
                 Then::Rest(body, _) => body.is_end_stream(),
             }
     }
@@ -472,7 +512,7 @@ impl Body for Replayed {
         match &self.then {
             Then::End => SizeHint::with_exact(held),
             Then::Rest(body, _) if self.frames.is_empty() => body.size_hint(),
-            Then::Rest(..) | Then::Failed(_) => SizeHint::default(),
+            Then::Rest(..) | Then::Failed { .. } => SizeHint::default(),
         }
     }
 }

@@ -97,6 +97,48 @@ async fn nothing_is_sent_twice() {
     }
 }
 
+/// A program sends anew what has no beginning of an answer, and then its refresh token is used twice.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_passed_on_as_far_as_it_came() {
+    let answer = "HTTP/1.1 200 OK\r\nx-then: close\r\ncontent-length: 99\r\n\r\n{\"a\"";
+    let upstream = Recorder::start(vec![answer, answer]).await;
+    let shadow = shadow(&upstream.base).await;
+    let own = authority(shadow.base_url());
+    for path in [TOKEN, "/v3/chat"] {
+        let sent = format!("POST {path} HTTP/1.1\r\nhost: {own}\r\ncontent-length: 2\r\n\r\n{{}}");
+        let arrived = raw(shadow.base_url(), &sent, "}").await;
+        assert_eq!(arrived, answer, "{path}");
+    }
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+/// A page of another site may lead to the authorize page by a link, and have nothing else.
+#[tokio::test]
+async fn a_page_of_another_site_leads_to_the_authorize_page_alone() {
+    let fine = "HTTP/1.1 200 OK\r\nx-then: close\r\ncontent-length: 2\r\n\r\n{}";
+    let upstream = Recorder::start(vec![fine]).await;
+    let shadow = shadow(&upstream.base).await;
+    let authorize = "/api/permission/oauth2/authorize?client_id=1";
+    for (path, mode, dest, status) in [
+        (authorize, "navigate", "document", 200),
+        (authorize, "navigate", "iframe", 403),
+        (authorize, "no-cors", "image", 403),
+        ("/v1/users/me", "navigate", "document", 403),
+        ("/v1/users/me", "no-cors", "script", 403),
+    ] {
+        let mut request = get(path, None);
+        for (name, value) in [("site", "cross-site"), ("mode", mode), ("dest", dest)] {
+            let name: http::HeaderName = format!("sec-fetch-{name}").parse().expect("a name");
+            request
+                .headers_mut()
+                .insert(name, value.parse().expect("a header"));
+        }
+        let reply = send(shadow.base_url(), request).await;
+        assert_eq!(reply.status, status, "{path} {mode} {dest}: {}", reply.text);
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_told_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -164,6 +206,7 @@ async fn what_cannot_be_passed_on_is_refused_by_name() {
         ("host", 403, twice),
         ("origin", 403, with("origin", "https://evil.example")),
         ("origin", 403, with("origin", "null")),
+        ("origin", 403, with("sec-fetch-site", "cross-site")),
         ("upgrade", 501, with("upgrade", "websocket")),
         ("body_too_long", 413, long),
     ] {
