@@ -77,7 +77,23 @@ impl Names {
         if listen.ip().is_loopback() {
             own.push(listen.to_string());
         }
-        own.extend(public.iter().map(|url| authority(&url.origin).to_owned()));
+        if let Some(url) = &public {
+            let host = authority(&url.origin);
+            // With its scheme's port it is the same name (RFC 9110 §4.2.3), which stands there if it is another one.
+            if !host
+                .rsplit(']')
+                .next()
+                .is_some_and(|rest| rest.contains(':'))
+            {
+                let port = if url.origin.starts_with("https") {
+                    443
+                } else {
+                    80
+                };
+                own.push(format!("{host}:{port}"));
+            }
+            own.push(host.to_owned());
+        }
         for host in hosts {
             let host = host.to_ascii_lowercase();
             let written = format!("http://{}", host.strip_suffix(":80").unwrap_or(&host));

@@ -248,6 +248,8 @@ fn behind_a_proxy_it_has_the_public_name() {
     for host in [
         "oauth.example.com",
         "OAUTH.example.com",
+        // Some clients write the port that the scheme has.
+        "oauth.example.com:443",
         "bridge:8555",
         &near,
     ] {
@@ -260,6 +262,7 @@ fn behind_a_proxy_it_has_the_public_name() {
     }
     for host in [
         "oauth.example.com:8443",
+        "oauth.example.com:80",
         "bridge",
         "0.0.0.0",
         &format!("0.0.0.0:{}", bridge.to.port()),
