@@ -6,6 +6,9 @@ mod away;
 #[allow(dead_code)] // of the two clocks one is used
 #[path = "../../tests/subjects/clocks.rs"]
 mod clocks;
+#[allow(dead_code)] // nobody shuffles here
+#[path = "../../tests/common/dice.rs"]
+mod dice;
 mod herd;
 #[path = "../../tests/common/redis.rs"]
 mod redis;
@@ -27,6 +30,11 @@ pub(crate) fn beside(what: &str, figure: String) -> Row {
         figure,
         goal: None,
     }
+}
+
+/// What the rows below it are about.
+pub(crate) fn title(what: &str) -> Row {
+    beside(what, String::new())
 }
 
 pub(crate) fn row(what: &str, figure: String, goal: &str, is_met: bool) -> Row {
@@ -57,7 +65,8 @@ fn main() -> ExitCode {
                 }
                 None => String::new(),
             };
-            println!("{what:<74} {figure:>16}  {goal}");
+            let line = format!("{what:<74} {figure:>16}  {goal}");
+            println!("{}", line.trim_end());
         }
     }
     ExitCode::from(u8::from(missed))
