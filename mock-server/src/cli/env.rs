@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use super::http::{Target, base_url};
+use super::http::Target;
 use super::{Failure, print};
 pub(crate) use key_file::line as key_file_line;
 
@@ -34,7 +34,7 @@ pub(crate) struct Environment {
         requires = "client",
         conflicts_with = "key_file",
         num_args = 0..=1,
-        value_parser = base_url,
+        value_parser = super::http::base_url,
         default_missing_value = "http://127.0.0.1:9778"
     )]
     shadow: Option<Url>,

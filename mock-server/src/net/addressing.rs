@@ -163,8 +163,14 @@ fn is_www_of(host: &str, name: &str) -> bool {
         && of.eq_ignore_ascii_case(domain)
 }
 
+/// Returns true if the host of an authority always leads to this machine.
+#[cfg(feature = "shadow")]
+pub(crate) fn is_loopback(authority: &str) -> bool {
+    host_of(authority).is_some_and(is_loopback_host)
+}
+
 /// Returns true if the host always leads to this machine (RFC 6761 §6.3).
-fn is_loopback_host(host: &str) -> bool {
+pub(crate) fn is_loopback_host(host: &str) -> bool {
     const NAME: &str = "localhost";
     if host.starts_with(|first: char| first.is_ascii_digit() || first == ':') {
         return host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());

@@ -1,9 +1,5 @@
 //! The authorization code grant, with PKCE (protocol §2.3).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
-
 use super::client_auth::{authenticate, issued_to};
 use super::context::Context;
 use crate::protocol::digest::same;
@@ -14,6 +10,7 @@ use crate::protocol::response::Answer;
 use crate::protocol::rules::Rule;
 use crate::redact;
 use crate::state::app::AppKind;
+use crate::state::challenges::s256;
 use crate::state::grants::{AppIndex, Challenge, Code};
 
 pub(super) fn exchange(ctx: &mut Context<'_>, body: &JsonObject<'_>) -> Result<Answer, Refusal> {
@@ -87,8 +84,7 @@ fn check_verifier(
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
         (Some(challenge), Some(verifier)) if challenge.s256 => {
-            let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-            same(&hash, &challenge.value)
+            same(&s256(verifier), &challenge.value)
         }
         (Some(challenge), Some(verifier)) => same(verifier, &challenge.value),
     };

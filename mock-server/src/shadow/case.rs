@@ -21,7 +21,8 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Credential, Incoming};
 use crate::protocol::rules::{Rule, RuleSet};
 use crate::state::State;
-use crate::state::app::{App, AppKind, Key};
+use crate::state::app::{App, AppKind, Integration, Key};
+use crate::state::challenges::s256;
 use crate::state::grants::{
     AccessToken, AppIndex, Challenge, Code, Decision, Device, IdToken, RefreshToken,
 };
@@ -407,7 +408,6 @@ impl<'a> Case<'a> {
                 origin: Origin::new(None, facts.mark(self.at_ms)),
             }
         });
-        // The grant of a device, whose requests look like those of a PKCE app.
         self.refresh = Some((key, token));
     }
 
@@ -519,7 +519,7 @@ impl<'a> Case<'a> {
         }
         if let Some(name) = body.and_then(|body| body.get("integration_name")?.as_str()) {
             self.assumed.push(Gap::Integrations);
-            self.apps[index].integrations = vec![crate::state::app::Integration {
+            self.apps[index].integrations = vec![Integration {
                 name: name.to_owned(),
                 credential: String::new(),
             }];
@@ -630,11 +630,8 @@ pub(crate) fn spends(request: &Incoming) -> Option<Digest> {
 
 /// The challenge that a verifier fits, without the verifier.
 fn of_verifier(verifier: &str) -> Challenge {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use sha2::{Digest as _, Sha256};
     Challenge {
-        value: URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)),
+        value: s256(verifier),
         s256: true,
     }
 }

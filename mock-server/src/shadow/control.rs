@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-use super::pass::is_local;
 use super::refusal::Refusal;
 use super::serve::Shared;
+use crate::net::addressing::is_loopback;
 use crate::protocol::response::json_reply;
 
 const REPORT: &str = "/_mock/v1/shadow";
@@ -21,7 +21,7 @@ pub(crate) fn is_at(path: &str) -> bool {
 pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes> {
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if !text(HOST.as_str()).is_some_and(is_local) {
+    if !text(HOST.as_str()).is_some_and(is_loopback) {
         return Refusal::Host.answer();
     }
     let site = text("sec-fetch-site").unwrap_or("none");

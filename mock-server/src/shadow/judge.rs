@@ -16,10 +16,11 @@ use super::facts::Facts;
 use super::report::Report;
 use super::statements::{About, Statement};
 use crate::limits::SHADOW_TOLERANCE;
-use crate::protocol::digest::Digest;
+use crate::protocol::assertion::Assertion;
+use crate::protocol::digest::{Digest, digest};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::json_body::kind_of;
-use crate::protocol::request::Incoming;
+use crate::protocol::request::{Credential, Incoming};
 use crate::protocol::response::LOGID;
 use crate::protocol::rules::{Rule, RuleSet};
 use crate::redact::json::member_name;
@@ -337,8 +338,6 @@ impl Judge {
     }
 
     fn names_upstream(&self, case: &Case<'_>) -> bool {
-        use crate::protocol::assertion::Assertion;
-        use crate::protocol::request::Credential;
         let Ok(Credential::Bearer(assertion)) = case.request.credential() else {
             return true;
         };
@@ -516,9 +515,7 @@ fn success(case: &Case<'_>, verdict: &Verdict, answer: &Answer, found: &mut Find
         found.agree(about);
     }
     if case.grant == Some("refresh_token") {
-        let new = answer
-            .text("refresh_token")
-            .map(crate::protocol::digest::digest);
+        let new = answer.text("refresh_token").map(digest);
         match new {
             Some(new) if Some(new) != case.presented => found.agree(Rule::RefreshRotate),
             Some(_) => found.differ(

@@ -19,6 +19,7 @@ use super::facts::Facts;
 use super::judge::Judge;
 use super::report::Report;
 use crate::limits::{MAX_BODY, SHADOW_RECORD};
+use crate::net::addressing::is_loopback;
 use crate::protocol::client_id::members;
 use crate::protocol::digest::digest;
 use crate::protocol::endpoint::Endpoint;
@@ -26,6 +27,7 @@ use crate::protocol::grant::{GRANTS, WORKLOAD_GRANTS};
 use crate::protocol::request::{Body, Credential, Incoming};
 use crate::protocol::rules::Rule;
 use crate::state::app::{App, AppKind};
+use crate::state::challenges::s256;
 use crate::state::settings::Settings;
 
 const FORMAT: &str = "coze-auth-record/1";
@@ -103,6 +105,7 @@ const NAMES: [&str; 65] = [
     "access_token",
     "account_id",
     "account_permission",
+    "alg",
     "assertion",
     "attribute_constraint",
     "aud",
@@ -164,7 +167,6 @@ const NAMES: [&str; 65] = [
     "verification_uri",
     "workspace_type",
     "workspaces",
-    "alg",
 ];
 
 /// Numbers that are times, counts or codes, and nobody's.
@@ -206,21 +208,18 @@ impl StandIns {
         let rest = &value[prefix.len()..];
         let suffix = if rest.ends_with(SUFFIX) { SUFFIX } else { "" };
         let rest = &rest[..rest.len() - suffix.len()];
-        let mut block = 0_u32;
+        let mut blocks = (1_u32..).flat_map(|block| {
+            let hash = Sha256::new()
+                .chain_update(self.key)
+                .chain_update(value)
+                .chain_update(block.to_be_bytes());
+            <[u8; 32]>::from(hash.finalize())
+        });
         let made = loop {
             let made: String = rest
                 .chars()
-                .enumerate()
-                .map(|(n, c)| {
-                    if n % 32 == 0 {
-                        block += 1;
-                    }
-                    let hash = Sha256::new()
-                        .chain_update(self.key)
-                        .chain_update(value)
-                        .chain_update(block.to_be_bytes())
-                        .finalize();
-                    let byte = hash[n % 32];
+                .zip(&mut blocks)
+                .map(|(c, byte)| {
                     let of = |first: u8, count: u8| char::from(first + byte % count);
                     match c {
                         'a'..='z' => of(b'a', 26),
@@ -269,7 +268,7 @@ impl StandIns {
             host.strip_suffix(domain)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
-        match is_coze || super::pass::is_local(host) {
+        match is_coze || is_loopback(host) {
             true => host.to_owned(),
             false => format!("{}.example", self.of(host).replace(['.', ':'], "-")),
         }
@@ -459,9 +458,8 @@ impl Recorder {
                 .as_ref()
                 .and_then(|body| body.get("code_verifier")?.as_str());
             if let Some(verifier) = verifier {
-                let hashed = |text: &str| URL_SAFE_NO_PAD.encode(Sha256::digest(text));
                 let made = stand_ins.of(verifier);
-                stand_ins.made.insert(hashed(verifier), hashed(&made));
+                stand_ins.made.insert(s256(verifier), s256(&made));
             }
         }
     }

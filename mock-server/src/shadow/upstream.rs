@@ -21,6 +21,7 @@ use url::{Host, Url};
 use super::error::ShadowError;
 use super::pass::Outgoing;
 use crate::limits::{MAX_ANSWER_HEAD, SHADOW_CONNECT_TIME};
+use crate::net::addressing::is_loopback_host;
 
 /// A host of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,13 +88,8 @@ fn is_here<T: AsRef<str>>(host: &Host<T>) -> bool {
     match host {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
-        Host::Domain(name) => is_local_name(name.as_ref()),
+        Host::Domain(name) => is_loopback_host(name.as_ref()),
     }
-}
-
-/// RFC 6761 §6.3.
-fn is_local_name(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The two hosts of the upstream, and how its certificates are checked.
@@ -160,8 +156,9 @@ impl Upstream {
 
     async fn stream(&self, site: &Site) -> io::Result<Pin<Box<dyn Io + Send>>> {
         let host = site.host.trim_matches(['[', ']']);
-        let stream = match is_local_name(host) {
-            true => TcpStream::connect((IpAddr::V4(Ipv4Addr::LOCALHOST), site.port)).await?,
+        let stream = match host.parse::<IpAddr>().is_err() && is_loopback_host(host) {
+            // A resolver need not know the names below localhost.
+            true => TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).await?,
             false => TcpStream::connect((host, site.port)).await?,
         };
         stream.set_nodelay(true)?;

@@ -15,5 +15,10 @@ pub(crate) fn challenge(challenge: &str, s256: bool) -> Digest {
 }
 
 pub(super) fn of_verifier(verifier: &str) -> Digest {
-    digest(&URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)))
+    digest(&s256(verifier))
+}
+
+/// The challenge of a verifier by the method `S256` (RFC 7636 §4.2).
+pub(crate) fn s256(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }

@@ -101,7 +101,20 @@ fn env_prints_what_a_program_needs() {
     assert_eq!(value("NODE_USE_ENV_PROXY"), "1");
     let ca = std::fs::read_to_string(value("NODE_EXTRA_CA_CERTS")).expect("a file");
     assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"), "{ca}");
-    let _ = std::fs::remove_file(value("SSL_CERT_FILE"));
+    let file = value("SSL_CERT_FILE");
+    #[cfg(unix)]
+    {
+        // Another user may have put it there.
+        let folder = Folder::new("shadow-ca");
+        let theirs = folder.write("theirs.pem", "theirs");
+        std::fs::remove_file(&file).expect("a file");
+        std::os::unix::fs::symlink(&theirs, &file).expect("a link");
+        out(&["env", "--for", "js", "--shadow", &base]);
+        assert!(!std::path::Path::new(&file).is_symlink(), "{file}");
+        assert_eq!(std::fs::read_to_string(&theirs).expect("a file"), "theirs");
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), ca);
+    }
+    let _ = std::fs::remove_file(file);
     let java = out(&["env", "--for", "loop-java", "--shadow", &base]);
     assert!(
         java.contains("COZELOOP_API_BASE_URL='https://api.coze.cn'"),

@@ -42,7 +42,7 @@ fn temporary(key: &str) -> io::Result<PathBuf> {
     write(&own, key, false).map(|()| own)
 }
 
-fn write(path: &Path, key: &str, replace: bool) -> io::Result<()> {
+pub(super) fn write(path: &Path, key: &str, replace: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     match replace {
         true => options.write(true).create(true).truncate(true),

@@ -1,10 +1,10 @@
 //! What a program needs to reach the real service through a running shadow.
 
-use std::fs;
+use std::{fs, io};
 
 use url::Url;
 
-use super::{Client, ca_lines, export};
+use super::{Client, ca_lines, export, key_file};
 use crate::cli::Failure;
 use crate::cli::http::Target;
 
@@ -29,7 +29,13 @@ pub(super) fn lines(target: &Target, client: Client, shadow: &Url) -> Result<Str
     let pem = target.at(shadow, "/shadow/ca.pem")?.text;
     let port = shadow.port().unwrap_or(80);
     let file = std::env::temp_dir().join(format!("coze-auth-mock-shadow-{port}.pem"));
-    fs::write(&file, pem).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    // A new file, since others may write to the folder: who owns the file decides whom the program trusts.
+    let removed = match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let written = removed.and_then(|()| key_file::write(&file, &pem, false));
+    written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let mut lines = export(name, upstream) + &export("HTTPS_PROXY", base);
     lines += &ca_lines(&file, "");
     match client {
