@@ -19,7 +19,8 @@ struct Metadata<'a> {
     code_challenge_methods_supported: [&'static str; 2],
 }
 
-const OF_PEOPLE: [&str; 4] = [
+/// The last is that of [configured clients](super::machines).
+const GRANT_TYPES: [&str; 4] = [
     "authorization_code",
     "refresh_token",
     DEVICE_CODE,
@@ -42,7 +43,7 @@ pub(super) fn reply(issuer: &str, machines: bool) -> Reply {
             userinfo_endpoint: at("/userinfo"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
-            grant_types_supported: &OF_PEOPLE[..if machines { 4 } else { 3 }],
+            grant_types_supported: &GRANT_TYPES[..if machines { 4 } else { 3 }],
             token_endpoint_auth_methods_supported: [
                 "client_secret_basic",
                 "client_secret_post",

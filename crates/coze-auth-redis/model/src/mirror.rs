@@ -225,14 +225,14 @@ fn save(hash: &mut Hash, args: &[String], now: u64) -> Done {
 }
 
 fn release(hash: &mut Hash, args: &[String]) -> Done {
-    let [holder, channel, save_failed] = args else {
+    let [holder, channel, may_be_spent] = args else {
         panic!("{args:?}");
     };
     if hash.get("h") != Some(holder) {
         return said("lost");
     }
     if hash.get("r").is_some() {
-        if save_failed == "1" && hash.get("d").is_none() {
+        if may_be_spent == "1" && hash.get("d").is_none() {
             let since = hash.get("s").unwrap().to_owned();
             hash.set("d", since);
         }

@@ -198,6 +198,14 @@ fn what_is_no_answer_of_coze_is_the_servers_trouble() {
     assert_eq!(refused.header("retry-after"), "1");
 }
 
+/// Waits until no new connection is taken.
+fn no_longer_listens(bridge: &Bridge) {
+    let begun = std::time::Instant::now();
+    while std::net::TcpStream::connect(bridge.to).is_ok() {
+        assert!(begun.elapsed() < GUARD, "it listens still");
+    }
+}
+
 /// A request under way is answered: the refresh token is spent by it, and the new one is in the answer.
 #[test]
 fn an_end_cuts_off_no_request() {
@@ -212,14 +220,7 @@ fn an_end_cuts_off_no_request() {
         let asking = scope.spawn(|| refresh(&bridge, &own, &token));
         assert!(gate.arrived_blocking(1, GUARD), "it is under way");
         bridge.signal("TERM");
-        // No new connection is taken soon after.
-        let begun = std::time::Instant::now();
-        while std::net::TcpStream::connect(bridge.to).is_ok() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(20),
-                "it listens still"
-            );
-        }
+        no_longer_listens(&bridge);
         gate.open();
         asking.join().expect("an answer")
     });
@@ -277,7 +278,7 @@ fn a_second_signal_ends_it_at_once() {
         let asking = scope.spawn(|| refresh(&bridge, &own, &token));
         assert!(gate.arrived_blocking(1, GUARD), "it is under way");
         bridge.signal("INT");
-        while std::net::TcpStream::connect(bridge.to).is_ok() {}
+        no_longer_listens(&bridge);
         bridge.signal("INT");
         assert_eq!(asking.join().expect("an end").status, 0);
     });
