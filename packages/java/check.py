@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "conformance" / "released-sdks"), str(ROOT / "mock-server" / "tests" / "sdks")]
 sys.path.insert(0, str(HERE.parent))
-from checks import Wrong, main, run, say, users  # noqa: E402
+from checks import ROOT, Wrong, main, run, say, users  # noqa: E402
 from install import SDKS, TARGET, Missing  # noqa: E402
 
 PACKAGE = HERE / "coze-auth-mock"

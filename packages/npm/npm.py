@@ -15,10 +15,11 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "python"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "python")]
 import wheel  # noqa: E402
-from wheel import TARGET, WORKSPACE, Trouble, Wrong, run, say, without_cargo, workspace_version  # noqa: E402
-from install import EXE, HERE as SDKS, Missing, coze_api, install  # noqa: E402
+from checks import Wrong, run, say, verdict, workspace_version  # noqa: E402
+from wheel import without_cargo  # noqa: E402
+from install import EXE, HERE as SDKS, TARGET, WORKSPACE, Missing, coze_api, install  # noqa: E402
 
 MOCK, CLI = "coze-auth-mock", "coze-auth-cli"
 EXAMPLE, TESTS = HERE / MOCK / "example", HERE / MOCK / "tests"
@@ -330,18 +331,10 @@ def main():
     parser.add_argument("--quick", action="store_true", help="only the tests, with a debug binary")
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="only makes the packages of the wheels in a folder")
     given = parser.parse_args()
-    try:
-        if given.wheels:
-            of_wheels(given.wheels)
-        else:
-            (quick if given.quick else whole)(workspace_version())
-    except Wrong as wrong:
-        print(wrong, file=sys.stderr)
-        return 1
-    except (Trouble, OSError) as why:
-        print(f"no verdict: {why}", file=sys.stderr)
-        return 2
-    return 0
+    if given.wheels:
+        return verdict(lambda: of_wheels(given.wheels))
+    form = quick if given.quick else whole
+    return verdict(lambda: form(workspace_version()))
 
 
 if __name__ == "__main__":

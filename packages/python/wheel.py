@@ -14,7 +14,8 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "conformance" / "released-sdks"))
+sys.path.insert(0, str(HERE.parent))
+from checks import Wrong, run, say, verdict, workspace_version  # noqa: E402
 from install import TARGET, WORKSPACE, Trouble, install, without_proxy  # noqa: E402
 
 MOCK, CLI = HERE / "coze-auth-mock", HERE / "coze-auth-cli"
@@ -28,23 +29,6 @@ WHEEL_AT_MOST, INSTALLED_AT_MOST = 5 * MIB, 12 * MIB  # of the mock
 FASTER_THAN_PEER, WORLD_MS = 30, 2.0
 SAMPLES = 22
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-
-
-class Wrong(Exception):
-    """A wheel is not what it should be."""
-
-
-def run(command, **options):
-    """What a command prints, which has to succeed."""
-    command = [str(part) for part in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    if done.returncode:
-        raise Wrong(f"exit status {done.returncode} of {' '.join(command)}:\n{done.stdout[-6000:]}")
-    return done.stdout
-
-
-def say(text):
-    print(text, flush=True)
 
 
 def scripts(venv):
@@ -248,11 +232,6 @@ def same(venv, command, version):
         raise Wrong(f"{command} is {said}, and the workspace {version}")
 
 
-def workspace_version():
-    text = (WORKSPACE / "Cargo.toml").read_text(encoding="utf-8")
-    return re.search(r'^\[workspace\.package\]\nversion = "([^"]+)"', text, re.M)[1]
-
-
 def names_of(wheel, version):
     if f"-{version}-py3-none-" not in wheel.name:
         raise Wrong(f"{wheel.name} is not of the version {version}")
@@ -358,17 +337,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only the tests, in a wheel of the debug binary")
     given = parser.parse_args()
-    try:
-        BUILT.mkdir(parents=True, exist_ok=True)
-        version = workspace_version()
-        quick(version) if given.quick else whole(version)
-    except Wrong as wrong:
-        print(wrong, file=sys.stderr)
-        return 1
-    except (Trouble, OSError) as why:
-        print(f"no verdict: {why}", file=sys.stderr)
-        return 2
-    return 0
+    BUILT.mkdir(parents=True, exist_ok=True)
+    form = quick if given.quick else whole
+    return verdict(lambda: form(workspace_version()))
 
 
 if __name__ == "__main__":
