@@ -1,6 +1,7 @@
 //! An answer of the upstream, as the judge reads it.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::bufread::{GzDecoder, ZlibDecoder};
@@ -20,10 +21,17 @@ pub(crate) struct Answer {
     pub(crate) members: Option<Map<String, Value>>,
     /// The code of a refusal (protocol §4.1, 3), whatever the status.
     pub(crate) code: Option<String>,
+    /// How long the upstream took for it.
+    pub(crate) took: Duration,
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: &Bytes) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        headers: HeaderMap,
+        body: &Bytes,
+        took: Duration,
+    ) -> Self {
         let members = unpacked(&headers, body)
             .and_then(|body| serde_json::from_slice::<Map<String, Value>>(&body).ok());
         let code = members.as_ref().and_then(code);
@@ -32,6 +40,7 @@ impl Answer {
             headers,
             members,
             code,
+            took,
         }
     }
 
@@ -116,7 +125,12 @@ mod tests {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
         let status = StatusCode::from_u16(status).expect("a status");
-        Answer::new(status, headers, &Bytes::copy_from_slice(body))
+        Answer::new(
+            status,
+            headers,
+            &Bytes::copy_from_slice(body),
+            Duration::ZERO,
+        )
     }
 
     #[test]

@@ -253,6 +253,7 @@ async fn exchange(
                 shared.judge().lost(judged, may_have_acted);
             }
         })?;
+        let took = shared.clock.steady().saturating_sub(times.1);
         let (mut head, body) = answer.into_parts();
         head.headers = passed_on(&head.headers, None);
         let body = match judged {
@@ -260,12 +261,13 @@ async fn exchange(
                 let body = Replayed::read(body, SHADOW_BODY).await;
                 match body.whole() {
                     Some(bytes) => {
-                        let answer = Answer::new(head.status, head.headers.clone(), &bytes);
+                        let answer = Answer::new(head.status, head.headers.clone(), &bytes, took);
                         shared.judge().judge(&judged, times, &answer);
                         if let Some(mut recorder) = shared.recorder() {
                             recorder.add(Exchange {
                                 at_ms: times.0,
                                 steady: times.1,
+                                took,
                                 request: judged,
                                 status: head.status,
                                 headers: head.headers.clone(),

@@ -37,6 +37,8 @@ const FORMAT: &str = "coze-auth-record/1";
 pub(crate) struct Exchange {
     pub(crate) at_ms: u64,
     pub(crate) steady: Duration,
+    /// How long the upstream took.
+    pub(crate) took: Duration,
     pub(crate) request: Incoming,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -533,7 +535,7 @@ fn written(stand_ins: &mut StandIns, one: &Exchange) -> Value {
         },
         _ => json!({ "too_long": true }),
     };
-    let answer = Answer::new(one.status, one.headers.clone(), &one.body);
+    let answer = Answer::new(one.status, one.headers.clone(), &one.body, one.took);
     let answered = match &answer.members {
         Some(members) => json!({ "json": stand_ins.members(members) }),
         None => json!({ "bytes": one.body.len() }),
@@ -541,6 +543,7 @@ fn written(stand_ins: &mut StandIns, one: &Exchange) -> Value {
     json!({
         "at_ms": one.at_ms,
         "steady_ms": u64::try_from(one.steady.as_millis()).unwrap_or(u64::MAX),
+        "took_ms": u64::try_from(one.took.as_millis()).unwrap_or(u64::MAX),
         "request": {
             "method": crate::redact::places::method(&request.method),
             "path": path,
@@ -701,7 +704,9 @@ fn read(one: &Value, upstream: &str) -> Option<(Incoming, (u64, Duration), Answe
     // The body of a record is not packed.
     answered.remove(http::header::CONTENT_ENCODING);
     let status = StatusCode::from_u16(u16::try_from(answer["status"].as_u64()?).ok()?).ok()?;
-    Some((incoming, times, Answer::new(status, answered, &body.into())))
+    let took = Duration::from_millis(one["took_ms"].as_u64().unwrap_or_default());
+    let answer = Answer::new(status, answered, &body.into(), took);
+    Some((incoming, times, answer))
 }
 
 fn headers(list: &Value) -> Option<HeaderMap> {

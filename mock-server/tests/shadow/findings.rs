@@ -456,6 +456,38 @@ async fn two_seconds_around_a_limit_are_not_judged() {
     }
 }
 
+/// When in this time a token was made, only the upstream knows; what is further off is told.
+#[tokio::test]
+async fn a_lifetime_within_the_time_of_a_slow_answer_is_not_judged() {
+    for (expires_in, differs) in [(NOW + 908, 0), (NOW + 900, 0), (NOW + 930, 1)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let clock = ClockHandle::frozen_at(Duration::from_secs(NOW));
+        let builder = Shadow::builder(&base).clock(clock.clone());
+        let shadow = builder.start().await.expect("a shadow");
+        let answers = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = request(&mut stream).await.expect("a request");
+            clock.advance(Duration::from_secs(8));
+            let answer = tokens(|body| body["expires_in"] = expires_in.into());
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+            stream
+        });
+        send(shadow.base_url(), refreshed("r")).await;
+        answers.await.expect("it answers");
+        let report = shadow.report();
+        let rows = report["rules"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["rule"] == "token.expiry");
+        let row = row.expect("its row");
+        assert_eq!(row["differs"], differs, "{expires_in}: {row}");
+        let slow = not_judged(&shadow)
+            .iter()
+            .filter(|(_, why)| why.contains("took"))
+            .count();
+        assert_eq!(slow, usize::from(expires_in == NOW + 908), "{row}");
+    }
+}
+
 /// The upstream acts on the first before the second, and its refusal of the second arrives first.
 #[tokio::test]
 async fn requests_at_once_with_one_token_are_not_judged_by_their_order() {
