@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::routes::{Reply, json};
+use super::routes::{Place, Reply, json};
 
 #[derive(Serialize)]
 struct Metadata<'a> {
@@ -32,15 +32,15 @@ pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_co
 
 /// `machines`: client_credentials is configured.
 pub(super) fn reply(issuer: &str, machines: bool) -> Reply {
-    let at = |path: &str| format!("{issuer}{path}");
+    let at = |place: Place| format!("{issuer}{}", place.name());
     json(
         StatusCode::OK,
         &Metadata {
             issuer,
-            authorization_endpoint: at("/authorize"),
-            token_endpoint: at("/token"),
-            device_authorization_endpoint: at("/device_authorization"),
-            userinfo_endpoint: at("/userinfo"),
+            authorization_endpoint: at(Place::Authorize),
+            token_endpoint: at(Place::Token),
+            device_authorization_endpoint: at(Place::DeviceAuthorization),
+            userinfo_endpoint: at(Place::Userinfo),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
             grant_types_supported: &GRANT_TYPES[..if machines { 4 } else { 3 }],

@@ -44,19 +44,21 @@ pub(super) enum Place {
 
 impl Place {
     fn of(path: &str) -> Self {
-        match path {
-            "/authorize" => Self::Authorize,
-            "/token" => Self::Token,
-            "/device_authorization" => Self::DeviceAuthorization,
-            "/userinfo" => Self::Userinfo,
-            "/.well-known/oauth-authorization-server" => Self::Metadata,
-            "/health" => Self::Health,
-            "/.well-known/openid-configuration" => Self::OpenId,
-            _ => Self::Unknown,
-        }
+        let known = [
+            Self::Authorize,
+            Self::Token,
+            Self::DeviceAuthorization,
+            Self::Userinfo,
+            Self::Metadata,
+            Self::Health,
+            Self::OpenId,
+        ];
+        let found = known.into_iter().find(|place| place.name() == path);
+        found.unwrap_or(Self::Unknown)
     }
 
-    const fn name(self) -> &'static str {
+    /// Its path.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Authorize => "/authorize",
             Self::Token => "/token",
