@@ -128,8 +128,9 @@ struct Tables {
     durable: HashMap<String, Row>,
     /// Rows that a holder has begun to change.
     begun: HashSet<String>,
+    /// Rows whose transaction is open.
+    busy: HashSet<String>,
     is_full: bool,
-    busy: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -823,12 +824,12 @@ impl AsyncLockedGrant for Holder {
             }
         }
         if self.engine().has(ASaveLeavesTheRowBusy) {
-            if self.engine().tables().busy {
+            let id = self.engine().row_id(&self.key);
+            if !self.engine().tables().busy.insert(id.clone()) {
                 return Err(failed("another transaction is open"));
             }
-            self.engine().tables().busy = true;
             on_its_way().await;
-            self.engine().tables().busy = false;
+            self.engine().tables().busy.remove(&id);
         }
         let saved = self.save_now(grant);
         on_its_way().await;
