@@ -96,7 +96,8 @@ fn is_here<T: AsRef<str>>(host: &Host<T>) -> bool {
 pub(crate) struct Upstream {
     pub(crate) api: Site,
     pub(crate) www: Site,
-    tls: TlsConnector,
+    /// None if both are plain http: a machine without CA certificates serves them, too.
+    tls: Option<TlsConnector>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -130,7 +131,9 @@ impl Upstream {
             },
             (None, None) => api.clone(),
         };
-        let tls = TlsConnector::from(Arc::new(client_config(ca)?));
+        let needs_tls = api.tls || www.tls || ca.is_some();
+        let tls = needs_tls.then(|| client_config(ca)).transpose()?;
+        let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
         Ok(Self { api, www, tls })
     }
 
@@ -162,11 +165,11 @@ impl Upstream {
             false => TcpStream::connect((host, site.port)).await?,
         };
         stream.set_nodelay(true)?;
-        if !site.tls {
+        let Some(tls) = self.tls.as_ref().filter(|_| site.tls) else {
             return Ok(Box::pin(stream));
-        }
+        };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        Ok(Box::pin(self.tls.connect(name, stream).await?))
+        Ok(Box::pin(tls.connect(name, stream).await?))
     }
 }
 
