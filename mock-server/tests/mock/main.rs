@@ -2,6 +2,8 @@
 
 mod again;
 mod api_calls;
+#[path = "../common/assertions.rs"]
+mod assertions;
 mod config;
 mod config_errors;
 mod control;

@@ -1,20 +1,17 @@
 //! What every test of the mock needs: a mock on a frozen clock, requests, signed assertions.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use coze_auth_mock::{Builder, ClockHandle, CozeAuthMock, Explanation};
 use http::{Request, Response};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+pub(crate) use crate::assertions::{assertion, assertion_by};
 
 pub(crate) const WEB: &str = "11111111111111111111111111111111.app.coze";
 pub(crate) const PKCE: &str = "22222222222222222222222222222222.app.coze";
@@ -309,49 +306,6 @@ pub(crate) fn query_value(url: &str, name: &str) -> Option<String> {
 
 pub(crate) fn s256(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
-}
-
-static KEY: LazyLock<RsaKeyPair> = LazyLock::new(|| {
-    let pem = include_bytes!("../../dev-key.pem");
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).expect("a PKCS#8 key");
-    RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key")
-});
-
-static JTI: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-/// A signed assertion; `change` gets header and claims before they are signed.
-pub(crate) fn assertion(now: u64, change: impl FnOnce(&mut Value, &mut Value)) -> String {
-    assertion_by(None, now, change)
-}
-
-/// The same, signed by another key than the development key.
-pub(crate) fn assertion_by(
-    key: Option<&RsaKeyPair>,
-    now: u64,
-    change: impl FnOnce(&mut Value, &mut Value),
-) -> String {
-    let key = key.unwrap_or_else(|| &*KEY);
-    let jti = JTI.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let mut header = json!({ "alg": "RS256", "typ": "JWT", "kid": "mock-jwt-key-1" });
-    let mut claims = json!({
-        "iss": JWT,
-        "aud": "api.coze.cn",
-        "iat": now,
-        "exp": now + 600,
-        "jti": format!("jti-{jti}"),
-    });
-    change(&mut header, &mut claims);
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        signed.as_bytes(),
-        &mut signature,
-    )
-    .expect("a signature");
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// The names of the members of a JSON answer.

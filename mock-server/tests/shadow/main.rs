@@ -1,5 +1,7 @@
 //! The shadow: what it passes on, what it refuses, and what it finds.
 
+#[path = "../common/assertions.rs"]
+mod assertions;
 mod findings;
 mod judge;
 mod pair;

@@ -1,20 +1,13 @@
 //! A mock as the upstream, a shadow before it, and for each rule requests that show it.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use coze_auth_mock::{Builder, ClockHandle, CozeAuthMock, DeviceAction, Shadow, ShadowBuilder};
 use http::Request;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
+use crate::assertions;
 use crate::support::*;
 
 pub(crate) const WEB: &str = "11111111111111111111111111111111.app.coze";
@@ -286,36 +279,12 @@ pub(crate) const fn token_exchange<'a>(
     ]
 }
 
-static KEY: LazyLock<RsaKeyPair> = LazyLock::new(|| {
-    let pem = include_bytes!("../../dev-key.pem");
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).expect("a PKCS#8 key");
-    RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key")
-});
-
 /// A signed assertion for the upstream; `change` gets header and claims before they are signed.
 pub(crate) fn assertion(now: u64, change: impl FnOnce(&mut Value, &mut Value)) -> String {
-    static JTI: AtomicU64 = AtomicU64::new(0);
-    let jti = JTI.fetch_add(1, Ordering::Relaxed);
-    let mut header = json!({ "alg": "RS256", "typ": "JWT", "kid": "mock-jwt-key-1" });
-    let mut claims = json!({
-        "iss": JWT,
-        "aud": "api.coze.localhost",
-        "iat": now,
-        "exp": now + 600,
-        "jti": format!("jti-{jti}"),
-    });
-    change(&mut header, &mut claims);
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
-    let mut signature = vec![0; KEY.public_modulus_len()];
-    KEY.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        signed.as_bytes(),
-        &mut signature,
-    )
-    .expect("a signature");
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    assertions::assertion(now, |header, claims| {
+        claims["aud"] = json!("api.coze.localhost");
+        change(header, claims);
+    })
 }
 
 fn of_page(mut request: Request<Bytes>) -> Request<Bytes> {
