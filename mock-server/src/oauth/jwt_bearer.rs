@@ -119,7 +119,7 @@ fn check_key(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<AppIndex, Ref
 }
 
 fn check_claims(ctx: &mut Context<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Result<(), Refusal> {
-    check_audience(ctx, jwt.claims.get("aud"))?;
+    check_audience(ctx, jwt)?;
     let (iat, exp) = (jwt.seconds("iat")?, jwt.seconds("exp")?);
     let now = i64::try_from(ctx.now_ms / 1000).unwrap_or(i64::MAX);
     ctx.require(Rule::JwtExpAfterIat, exp > iat, || {
@@ -156,7 +156,7 @@ fn check_claims(ctx: &mut Context<'_>, jwt: &Assertion<'_>, app: AppIndex) -> Re
 }
 
 /// Checks `aud`, with or without the port, since SDKs differ in that (protocol §1.3).
-fn check_audience(ctx: &mut Context<'_>, aud: Option<&Value>) -> Result<(), Refusal> {
+fn check_audience(ctx: &mut Context<'_>, jwt: &Assertion<'_>) -> Result<(), Refusal> {
     let own = ctx.request.host();
     let bare = host_without_port(own);
     // With a public URL or a proxy, nearer clients may use the mock's own address.
@@ -174,14 +174,9 @@ fn check_audience(ctx: &mut Context<'_>, aud: Option<&Value>) -> Result<(), Refu
             .chain(nearer);
         known.into_iter().any(|host| aud.eq_ignore_ascii_case(host))
     };
-    let holds = match aud {
-        Some(Value::String(aud)) => fits(aud),
-        // RFC 7519 §4.1.3 allows an array, and some JWT libraries always make one.
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(fits),
-        _ => false,
-    };
+    let holds = jwt.audiences().any(fits);
     ctx.require(Rule::JwtAud, holds, || {
-        let actual = match aud {
+        let actual = match jwt.claims.get("aud") {
             Some(Value::String(aud)) => format!("aud {}", redact::scrub(aud)),
             Some(other) => format!("aud: {}", kind_of(other)),
             None => "no aud".to_owned(),

@@ -36,6 +36,16 @@ impl<'a> Assertion<'a> {
         })
     }
 
+    /// The audiences: `aud` is a text, or an array of them, which some JWT libraries always make (RFC 7519 §4.1.3).
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+        let all = match self.claims.get("aud") {
+            Some(Value::Array(all)) => all,
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        all.iter().filter_map(Value::as_str)
+    }
+
     /// A claim that has to be a string that is not empty.
     pub(crate) fn text(&self, name: &str) -> Result<&str, Refusal> {
         match self.claims.get(name) {

@@ -105,15 +105,15 @@ impl Shadow {
     }
 
     /// The certificate, in PEM, of the CA that the shadow has made at its start: who uses the shadow as a proxy has to trust it. Its
-    /// key is gone, so that it vouches for the upstream's two hosts in this shadow and for nothing else.
+    /// key is gone, so that it vouches for the upstream's hosts in this shadow and for nothing else.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.shared.ca_pem
     }
 
-    /// The URLs of the upstream: of its API, and of its pages.
+    /// The URLs of the upstream: of its API, of its pages, and of what a workload's integrations and variables come from.
     #[must_use]
-    pub fn upstream(&self) -> [String; 2] {
+    pub fn upstream(&self) -> [String; 3] {
         self.shared.upstream.sites().map(|site| site.url())
     }
 }
@@ -129,7 +129,10 @@ impl Shadow {
     /// The same for people.
     #[must_use]
     pub fn report_text(&self) -> String {
-        self.shared.judge().report.text(&self.upstream())
+        self.shared
+            .judge()
+            .report
+            .text(&self.shared.upstream.api.url())
     }
 
     /// The record of the exchanges, in JSON: every code, token, secret, key, assertion, id, name and address is replaced by a stand-in, which is
@@ -140,7 +143,7 @@ impl Shadow {
     /// The reason, if the record may not be shown: a value that was replaced stands somewhere else in it.
     pub fn record(&self) -> Option<Result<String, String>> {
         let recorder = self.shared.recorder()?;
-        let [api, _] = self.upstream();
+        let [api, ..] = self.upstream();
         Some(recorder.text(&self.shared.judge().facts, &api))
     }
 
@@ -158,7 +161,6 @@ impl Shadow {
 /// What is wrong with the text, if it is not a record.
 pub fn check_record(text: &str) -> Result<(String, Vec<&'static str>), String> {
     let (report, upstream) = record::check(text)?;
-    let upstream = [upstream.clone(), upstream];
     Ok((report.text(&upstream), report.differing()))
 }
 

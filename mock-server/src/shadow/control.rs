@@ -56,7 +56,7 @@ pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes
     if request.uri().query() != Some("format=text") {
         return json_reply(StatusCode::OK, judge.report.json(&upstream).to_string());
     }
-    let mut page = json_reply(StatusCode::OK, judge.report.text(&upstream));
+    let mut page = json_reply(StatusCode::OK, judge.report.text(&upstream[0]));
     page.headers_mut().insert(CONTENT_TYPE, plain);
     page
 }

@@ -15,6 +15,7 @@ use super::case::{Case, Gap, Verdict, spends};
 use super::facts::Facts;
 use super::report::Report;
 use super::statements::{About, Statement};
+use super::upstream::{Audience, Site};
 use crate::limits::SHADOW_TOLERANCE;
 use crate::protocol::assertion::Assertion;
 use crate::protocol::digest::{Digest, digest};
@@ -88,8 +89,8 @@ pub(crate) struct Judge {
     pub(crate) facts: Facts,
     rules: RuleSet,
     strictest: RuleSet,
-    /// The host of the upstream's API, which an `aud` names.
-    host: String,
+    /// The upstream's API, whose host an `aud` names.
+    api: Site,
     under_way: HashMap<Digest, UnderWay>,
     pub(crate) report: Report,
 }
@@ -99,12 +100,12 @@ const NEAR: &str =
     "the clocks of both sides decide: the request was sent within two seconds of a limit";
 
 impl Judge {
-    pub(crate) fn new(facts: Facts, host: String) -> Self {
+    pub(crate) fn new(facts: Facts, api: Site) -> Self {
         Self {
             facts,
             rules: RuleSet::standard(),
             strictest: RuleSet::strictest(),
-            host,
+            api,
             under_way: HashMap::new(),
             report: Report::default(),
         }
@@ -321,7 +322,7 @@ impl Judge {
         match (case.grant, code) {
             (Some("device_code"), Some("expired_token")) => Rule::DeviceExpired.into(),
             (Some("device_code"), Some("slow_down")) => Rule::DeviceInterval.into(),
-            (Some("jwt_bearer"), _) if !self.names_upstream(case) => Rule::JwtAud.into(),
+            (Some("jwt_bearer"), _) if self.may_miss_audience(case) => Rule::JwtAud.into(),
             _ => {
                 let message = ["error_message", "error_description", "msg"];
                 let said = message.iter().find_map(|name| answer.text(name));
@@ -338,15 +339,12 @@ impl Judge {
         }
     }
 
-    fn names_upstream(&self, case: &Case<'_>) -> bool {
+    /// Returns true if `aud` is another than the documented one, so that the upstream may have refused it for that.
+    fn may_miss_audience(&self, case: &Case<'_>) -> bool {
         let Ok(Credential::Bearer(assertion)) = case.request.credential() else {
-            return true;
+            return false;
         };
-        let Ok(jwt) = Assertion::parse(assertion) else {
-            return true;
-        };
-        let aud = jwt.claims.get("aud").and_then(Value::as_str);
-        aud.is_some_and(|aud| aud.eq_ignore_ascii_case(&self.host))
+        Assertion::parse(assertion).is_ok_and(|jwt| self.api.named_in(&jwt) != Audience::Bare)
     }
 
     fn both_refused(

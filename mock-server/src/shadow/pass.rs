@@ -22,7 +22,7 @@ use super::answer::Answer;
 use super::record::Exchange;
 use super::refusal::Refusal;
 use super::serve::Shared;
-use super::upstream::{Site, Upstream};
+use super::upstream::{API, Audience, INTEGRATION, SITES, Site, Upstream, WWW};
 use crate::limits::{MAX_BODY, MAX_BODY_TIME, SHADOW_ANSWER_TIME, SHADOW_BODY};
 use crate::net::addressing::is_loopback;
 use crate::protocol::assertion::Assertion;
@@ -48,7 +48,7 @@ pub(crate) enum Way {
 
 /// The connections to the upstream's hosts that belong to one connection of a client. So the upstream sees the connections that it
 /// would see of the client.
-pub(crate) type Lines = Mutex<[Option<SendRequest<Outgoing>>; 2]>;
+pub(crate) type Lines = Mutex<[Option<SendRequest<Outgoing>>; SITES]>;
 
 /// The headers that belong to a connection and not to the message (RFC 9110 §7.6.1), beside those that `Connection` names.
 const OF_CONNECTION: [&str; 9] = [
@@ -105,9 +105,10 @@ fn checked(shared: &Shared, way: Way, request: &Request<Incoming>) -> Result<usi
         Way::Tunnel(site) if shared.upstream.sites()[site].is(host) => site,
         // A page of another site reaches the shadow by a name of its own.
         Way::Base if is_loopback(host) => match Endpoint::of(request.uri().path()) {
-            // The authorize page alone is on the www host (protocol §2.1).
-            Endpoint::Authorize { .. } => 1,
-            _ => 0,
+            // The authorize page alone is on the www host (protocol §2.1), integrations and variables on a third one (§15.1).
+            Endpoint::Authorize { .. } => WWW,
+            Endpoint::Integration | Endpoint::ProjectEnv => INTEGRATION,
+            _ => API,
         },
         Way::Tunnel(_) | Way::Base => return Err(Refusal::Host),
     };
@@ -326,15 +327,7 @@ fn is_for(upstream: &Site, path: &str, headers: &HeaderMap, body: &[u8]) -> bool
     let Ok(jwt) = Assertion::parse(assertion.trim()) else {
         return true;
     };
-    name(JWT_BEARER) != Some(grant)
-        || match jwt.claims.get("aud") {
-            Some(serde_json::Value::String(aud)) => upstream.is(aud),
-            Some(serde_json::Value::Array(all)) => {
-                let mut texts = all.iter().filter_map(serde_json::Value::as_str);
-                texts.any(|aud| upstream.is(aud))
-            }
-            _ => false,
-        }
+    name(JWT_BEARER) != Some(grant) || upstream.named_in(&jwt) != Audience::None
 }
 
 /// Sends a request by the connection that there is, or by a new one. A connection that has ended before anything was written to it

@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::facts::Facts;
 use super::judge::Judge;
 use super::report::Report;
+use super::upstream::Site;
 use crate::limits::{MAX_BODY, SHADOW_RECORD};
 use crate::net::addressing::is_loopback;
 use crate::protocol::client_id::members;
@@ -618,12 +619,7 @@ pub(crate) fn check(text: &str) -> Result<(Report, String), String> {
         ));
     }
     let upstream = record["upstream"].as_str().unwrap_or_default().to_owned();
-    let host = Url::parse(&upstream).ok();
-    let host = host
-        .as_ref()
-        .and_then(Url::host_str)
-        .unwrap_or_default()
-        .to_owned();
+    let api = Site::parse(&upstream).map_err(|error| error.to_string())?;
     let mut apps = Vec::new();
     for app in record["apps"].as_array().into_iter().flatten() {
         let kind = match app["kind"].as_str() {
@@ -654,7 +650,7 @@ pub(crate) fn check(text: &str) -> Result<(Report, String), String> {
     }
     let mut settings = Settings::standard([0; 32]);
     settings.tokens = Vec::new().into();
-    let mut judge = Judge::new(Facts::new(settings, apps, false), host);
+    let mut judge = Judge::new(Facts::new(settings, apps, false), api);
     for (n, one) in record["exchanges"]
         .as_array()
         .into_iter()

@@ -77,7 +77,7 @@ impl Refusal {
                 "the shadow is a proxy for https alone (CONNECT): let the program keep the https base{nothing_sent}"
             ),
             Self::Tunnel => format!(
-                "the shadow opens tunnels to the upstream's two hosts alone: name the others in NO_PROXY{nothing_sent}"
+                "the shadow opens tunnels to the upstream's hosts alone: name the others in NO_PROXY{nothing_sent}"
             ),
             Self::Upgrade => format!(
                 "the shadow cannot pass on a change of protocol (Upgrade), such as WebSocket: send this request straight to the upstream{nothing_sent}"

@@ -91,7 +91,7 @@ impl Report {
         differing.map(|(about, _)| about.id()).collect()
     }
 
-    pub(crate) fn json(&self, upstream: &[String; 2]) -> Value {
+    pub(crate) fn json(&self, upstream: &[String]) -> Value {
         let rows = self.rows().map(|(about, row)| {
             let differences = row.differences.iter().map(|(difference, place, times)| {
                 json!({
@@ -128,10 +128,10 @@ impl Report {
         })
     }
 
-    pub(crate) fn text(&self, upstream: &[String; 2]) -> String {
+    pub(crate) fn text(&self, upstream: &str) -> String {
         let mut text = format!(
             "Shadow of {}: {} exchanges judged, {} passed on that the mock does not have, {} without an answer, {} refused by the shadow\n",
-            upstream[0], self.exchanges, self.others, self.lost, self.refused
+            upstream, self.exchanges, self.others, self.lost, self.refused
         );
         let _ = writeln!(text, "\nDiffers from the mock");
         let mut is_same = true;

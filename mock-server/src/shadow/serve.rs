@@ -50,13 +50,13 @@ impl Shared {
         facts: Facts,
         records: bool,
     ) -> Self {
-        let host = upstream.api.host.clone();
+        let api = upstream.api.clone();
         Self {
             upstream,
             tunnel_tls: tls.http1(),
             ca_pem: tls.ca_pem.clone().unwrap_or_default(),
             clock,
-            judge: Mutex::new(Judge::new(facts, host)),
+            judge: Mutex::new(Judge::new(facts, api)),
             recorder: records.then(Mutex::default),
         }
     }

@@ -1,4 +1,4 @@
-//! The upstream: its two hosts, and connections to them, whose certificates are always checked.
+//! The upstream: its hosts, and connections to them, whose certificates are always checked.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +23,17 @@ use super::error::ShadowError;
 use super::pass::Outgoing;
 use crate::limits::{MAX_ANSWER_HEAD, SHADOW_CONNECT_TIME};
 use crate::net::addressing::is_loopback_host;
+use crate::protocol::assertion::Assertion;
+
+/// How the `aud` of an assertion names a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The bare host in a text, which is what is documented (protocol §1.3).
+    Bare,
+    /// With its port, or in an array (RFC 7519 §4.1.3).
+    Other,
+    None,
+}
 
 /// A host of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +45,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Parses the URL of a host. Plain http is for this machine alone.
-    fn parse(text: &str) -> Result<Self, ShadowError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ShadowError> {
         let wrong = |why| ShadowError::Upstream(text.to_owned(), why);
         let url = Url::parse(text).map_err(|_| wrong("it is not an absolute URL"))?;
         let tls = match url.scheme() {
@@ -77,6 +89,16 @@ impl Site {
         self.tls
     }
 
+    /// How an assertion names the host.
+    pub(crate) fn named_in(&self, jwt: &Assertion<'_>) -> Audience {
+        let text = jwt.claims.get("aud").and_then(Value::as_str);
+        match text.is_some_and(|aud| aud.eq_ignore_ascii_case(&self.host)) {
+            true => Audience::Bare,
+            false if jwt.audiences().any(|aud| self.is(aud)) => Audience::Other,
+            false => Audience::None,
+        }
+    }
+
     /// Returns true if this text, host and port of a `CONNECT` or an `aud`, names the host. The port may be missing.
     pub(crate) fn is(&self, authority: &str) -> bool {
         let named = authority.to_ascii_lowercase();
@@ -92,26 +114,34 @@ fn is_here<T: AsRef<str>>(host: &Host<T>) -> bool {
     }
 }
 
-/// The two hosts of the upstream, and how its certificates are checked.
+/// The hosts of the upstream, and how its certificates are checked.
 pub(crate) struct Upstream {
     pub(crate) api: Site,
     pub(crate) www: Site,
-    /// None if both are plain http: a machine without CA certificates serves them, too.
+    /// Where a workload gets credentials and variables (protocol §15.1).
+    integration: Site,
+    /// None if all are plain http: a machine without CA certificates serves them, too.
     tls: Option<TlsConnector>,
 }
+
+pub(crate) const SITES: usize = 3;
+pub(crate) const API: usize = 0;
+pub(crate) const WWW: usize = 1;
+pub(crate) const INTEGRATION: usize = 2;
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upstream")
             .field("api", &self.api)
             .field("www", &self.www)
+            .field("integration", &self.integration)
             .finish_non_exhaustive()
     }
 }
 
 impl Upstream {
-    /// `www` is the URL of the www host, if it is not the API host with `www` for `api` (protocol §1.2); `ca` a file with the CA to
-    /// trust instead of the system's.
+    /// `www` is the URL of the www host, if it is not the API host with `www` for `api` (protocol §1.2); that of the integrations has
+    /// `integration` in its place, as on .cn. `ca` is a file with the CA to trust instead of the system's.
     pub(crate) fn new(
         api: &str,
         www: Option<&str>,
@@ -123,22 +153,32 @@ impl Upstream {
             let why = "it is the host of the pages, and not of the API";
             return Err(ShadowError::Upstream(url.to_owned(), why));
         }
-        let www = match (www, api.host.strip_prefix("api.")) {
-            (Some(www), _) => Site::parse(www)?,
-            (None, Some(domain)) => Site {
-                host: format!("www.{domain}"),
+        let beside = |label: &str| match api.host.strip_prefix("api.") {
+            Some(domain) => Site {
+                host: format!("{label}.{domain}"),
                 ..api.clone()
             },
-            (None, None) => api.clone(),
+            None => api.clone(),
+        };
+        let integration = beside("integration");
+        let www = match www {
+            Some(www) => Site::parse(www)?,
+            None => beside("www"),
         };
         let needs_tls = api.tls || www.tls || ca.is_some();
         let tls = needs_tls.then(|| client_config(ca)).transpose()?;
         let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
-        Ok(Self { api, www, tls })
+        Ok(Self {
+            api,
+            www,
+            integration,
+            tls,
+        })
     }
 
-    pub(crate) fn sites(&self) -> [&Site; 2] {
-        [&self.api, &self.www]
+    /// The hosts, in the order of `API`, `WWW` and `INTEGRATION`.
+    pub(crate) const fn sites(&self) -> [&Site; SITES] {
+        [&self.api, &self.www, &self.integration]
     }
 
     /// Connects to `site`. Nothing has been sent if it fails; the text is the reason.
@@ -208,6 +248,8 @@ fn client_config(ca: Option<&Path>) -> Result<ClientConfig, ShadowError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -238,6 +280,56 @@ mod tests {
             let error = Site::parse(url).expect_err(url).to_string();
             assert!(error.contains(why), "{url}: {error}");
             assert!(!error.contains("a:b"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_integrations_are_beside_the_api_host() {
+        let of = |api: &str| {
+            let upstream = Upstream::new(api, Some("http://127.0.0.1:1"), None);
+            upstream.expect("an upstream").sites()[INTEGRATION].url()
+        };
+        assert_eq!(
+            of("http://api.coze.localhost:1"),
+            "http://integration.coze.localhost:1"
+        );
+        assert_eq!(of("http://127.0.0.1:9777"), "http://127.0.0.1:9777");
+    }
+
+    /// Which host an audience is for, whoever asks.
+    #[test]
+    fn an_audience_names_the_api_host() {
+        let site = Site::parse("https://api.coze.cn").expect("a site");
+        let gateway = Site::parse("https://gateway.example:8443").expect("a site");
+        let named = |site: &Site, aud: Value| {
+            use base64::Engine as _;
+            use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+            let claims = match aud {
+                Value::Null => json!({ "iss": "1" }),
+                aud => json!({ "iss": "1", "aud": aud }),
+            };
+            let text = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+            site.named_in(&Assertion::parse(&text).expect("an assertion"))
+        };
+        for (site, aud, expected) in [
+            (&site, json!("api.coze.cn"), Audience::Bare),
+            (&site, json!("API.coze.cn"), Audience::Bare),
+            (&site, json!("api.coze.cn:443"), Audience::Other),
+            (&site, json!(["api.coze.cn"]), Audience::Other),
+            (&site, json!(["a", 7, "api.coze.cn"]), Audience::Other),
+            (&site, json!("api.coze.cn:80"), Audience::None),
+            (&site, json!("www.coze.cn"), Audience::None),
+            (&site, json!("api.coze.com"), Audience::None),
+            (&site, json!("https://api.coze.cn"), Audience::None),
+            (&site, json!([]), Audience::None),
+            (&site, json!(7), Audience::None),
+            (&site, json!({ "a": "api.coze.cn" }), Audience::None),
+            (&site, Value::Null, Audience::None),
+            (&gateway, json!("gateway.example"), Audience::Bare),
+            (&gateway, json!("gateway.example:8443"), Audience::Other),
+            (&gateway, json!("gateway.example:443"), Audience::None),
+        ] {
+            assert_eq!(named(site, aud.clone()), expected, "{aud}");
         }
     }
 

@@ -72,6 +72,15 @@ fn env_prints_what_a_program_needs() {
     // The upstream is plain, so the shadow is the base.
     let lines = out(&["env", "--for", "python", "--shadow", &base]);
     assert_eq!(lines.trim(), format!("export COZE_API_BASE='{base}'"));
+    let lines = out(&["env", "--for", "workload-python", "--shadow", &base]);
+    let token = format!("'{base}/.well-known/token'");
+    assert_eq!(
+        lines.trim(),
+        format!(
+            "export COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT={token}\nexport COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT={token}\n\
+             export COZE_OUTBOUND_AUTH_ENDPOINT='{base}/api/v1/secret'"
+        )
+    );
     let folder = Folder::new("shadow-plain");
     let (mut server, mut printed, _) = shadow(
         &base_url(&info),
@@ -123,6 +132,14 @@ fn env_prints_what_a_program_needs() {
         "{java}"
     );
     assert!(java.contains("-Dhttps.proxyHost=127.0.0.1"), "{java}");
+    let workload = out(&["env", "--for", "workload-python", "--shadow", &base]);
+    for line in [
+        "COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT='https://api.coze.cn/.well-known/token'",
+        "COZE_OUTBOUND_AUTH_ENDPOINT='https://integration.coze.cn/api/v1/secret'",
+        "HTTPS_PROXY=",
+    ] {
+        assert!(workload.contains(line), "{line}: {workload}");
+    }
     let (_mock, info) = serve(&[]);
     let (status, error) = failure(&["env", "--for", "js", "--shadow", &base_url(&info)]);
     assert!(status == 1 && error.contains("is not a shadow"), "{error}");

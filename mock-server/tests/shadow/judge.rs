@@ -221,6 +221,75 @@ async fn every_flow_agrees_whether_the_apps_are_known_or_not() {
     );
 }
 
+/// A workload's requests have a host of their own (protocol §15.1), and a program that keeps its settings reaches it by a tunnel.
+#[tokio::test]
+async fn a_workload_is_judged_in_tunnels_to_both_of_its_hosts() {
+    for (off, differs) in [(false, &[][..]), (true, &["workload.access"])] {
+        let mut builder = coze_auth_mock::CozeAuthMock::builder().tls();
+        if off {
+            builder = builder.answer("workload.access", 418, None);
+        }
+        let upstream = builder.start().await.expect("a mock");
+        let port = upstream.base_url().rsplit(':').next().expect("a port");
+        let ca = File::new("ca.pem", upstream.ca_pem().expect("a CA"));
+        let [api, integration] =
+            ["api", "integration"].map(|label| format!("{label}.coze.localhost:{port}"));
+        let shadow = coze_auth_mock::Shadow::builder(&format!("https://{api}"))
+            .upstream_ca(&ca.0)
+            .mock_apps()
+            .start()
+            .await
+            .expect("a shadow");
+        let ask = |host: &str, request| {
+            let host = host.to_owned();
+            let shadow = &shadow;
+            async move { through(shadow.base_url(), shadow.ca_pem(), &host, request).await }
+        };
+        let id_token = ask(&api, form(&credentials(WORKLOAD, WORKLOAD_SECRET))).await;
+        let id_token = id_token.member("access_token");
+        let token = ask(&api, form(&token_exchange(WORKLOAD, &id_token))).await;
+        let token = token.member("access_token");
+        let wanted = json!({ "integration_name": "integration-feishu-base" });
+        let credential = post("/api/v1/secret/integration", Some(&token), &wanted);
+        for request in [credential, get("/api/v1/secret/env", Some(&token))] {
+            let reply = ask(&integration, request).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+        }
+        // A token that is not a workload's is refused there; the API takes both.
+        let jwt = assertion(
+            coze_auth_mock::ClockHandle::real().unix().as_secs(),
+            |_, claims| {
+                claims["aud"] = json!(api);
+            },
+        );
+        let jwt = ask(
+            &api,
+            post(TOKEN, Some(&jwt), &json!({ "grant_type": JWT_GRANT })),
+        )
+        .await;
+        let jwt = jwt.member("access_token");
+        let refused = ask(&integration, get("/api/v1/secret/env", Some(&jwt))).await;
+        assert!(refused.status >= 400, "{}", refused.text);
+        for token in [&token, &jwt] {
+            let reply = ask(&api, get("/v1/users/me", Some(token))).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+        }
+        assert_eq!(shadow.differing(), differs, "{}", shadow.report_text());
+        let report = shadow.report();
+        let rows = report["rules"].as_array().expect("rows");
+        for (id, times) in [
+            ("answer.workload_token", 2),
+            ("answer.outbound", 2),
+            ("answer.users_me", 2),
+            ("workload.access", u64::from(!off)),
+        ] {
+            let row = rows.iter().find(|row| row["rule"] == id);
+            let agrees = row.map_or(&json!(null), |row| &row["agrees"]);
+            assert_eq!(*agrees, times, "{id}: {}", shadow.report_text());
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_audience_that_is_not_the_upstreams_is_judged_in_a_tunnel() {
     for (off, differs) in [(true, &["jwt.aud"][..]), (false, &[])] {

@@ -218,13 +218,7 @@ impl Pair {
     }
 
     pub(crate) async fn form(&self, pairs: &[(&str, &str)]) -> Reply {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(pairs)
-            .finish();
-        let request = Request::post(WORKLOAD_TOKEN)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(Bytes::from(body));
-        self.send(request.expect("a request")).await
+        self.send(form(pairs)).await
     }
 
     pub(crate) async fn id_token(&self) -> String {
@@ -248,6 +242,17 @@ pub(crate) fn exchange(client_id: &str, code: &str) -> Value {
 
 pub(crate) fn refresh(client_id: &str, token: &str) -> Value {
     json!({ "grant_type": "refresh_token", "client_id": client_id, "refresh_token": token })
+}
+
+/// A token request of a workload.
+pub(crate) fn form(pairs: &[(&str, &str)]) -> Request<Bytes> {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    let request = Request::post(WORKLOAD_TOKEN)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Bytes::from(body));
+    request.expect("a request")
 }
 
 pub(crate) const fn credentials<'a>(

@@ -48,6 +48,34 @@ async fn requests_and_answers_are_passed_on_byte_by_byte() {
     assert_eq!(upstream.requests().len(), 2);
 }
 
+/// The authorize page is on the www host, integrations and variables are on a third one (protocol §2.1, §15.1).
+#[tokio::test]
+async fn each_request_through_the_base_goes_to_its_host() {
+    let fine = "HTTP/1.1 200 OK\r\nx-then: close\r\ncontent-length: 2\r\n\r\n{}";
+    let upstream = Recorder::start(vec![fine; 7]).await;
+    let port = upstream.base.rsplit(':').next().expect("a port");
+    let shadow = shadow(&format!("http://api.coze.localhost:{port}")).await;
+    for (request, host) in [
+        (post(TOKEN, None, &json!({})), "api"),
+        (get("/api/permission/oauth2/authorize", None), "www"),
+        (post("/.well-known/token", None, &json!({})), "api"),
+        (
+            post("/api/v1/secret/integration", None, &json!({})),
+            "integration",
+        ),
+        (get("/api/v1/secret/env", None), "integration"),
+        (get("/v1/users/me", None), "api"),
+        (get("/v3/chat", None), "api"),
+    ] {
+        let path = request.uri().path().to_owned();
+        let reply = send(shadow.base_url(), request).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let passed = upstream.requests().pop().expect("a request");
+        let named = format!("host: {host}.coze.localhost:{port}\r\n");
+        assert!(passed.contains(&named), "{path}: {passed}");
+    }
+}
+
 #[tokio::test]
 async fn what_belongs_to_a_connection_stays_there() {
     let answer = "HTTP/1.1 200 OK\r\nconnection: keep-alive, x-hop\r\nkeep-alive: timeout=1\r\nx-hop: 1\r\nproxy-authenticate: Basic\r\ncontent-length: 2\r\n\r\n{}";
@@ -296,11 +324,12 @@ async fn a_program_keeps_its_base_and_uses_the_shadow_as_its_proxy() {
         .await
         .expect("a shadow");
     let www = host.replace("api.", "www.");
+    let integration = host.replace("api.", "integration.");
     assert_eq!(
         shadow.upstream(),
-        [format!("https://{host}"), format!("https://{www}")]
+        [&host, &www, &integration].map(|host| format!("https://{host}"))
     );
-    for to in [&host, &www] {
+    for to in [&host, &www, &integration] {
         let request = get("/v1/users/me", Some("pat_mock_alice"));
         let reply = through(shadow.base_url(), shadow.ca_pem(), to, request).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
@@ -313,7 +342,7 @@ async fn a_program_keeps_its_base_and_uses_the_shadow_as_its_proxy() {
     let reply = through(shadow.base_url(), shadow.ca_pem(), &host, request).await;
     assert_eq!(refused(&reply), "host");
     // The base that the client sees is the upstream's, so its audience fits.
-    assert_eq!(mock.requests().len(), 2);
+    assert_eq!(mock.requests().len(), 3);
     let seen = mock.requests()[0]
         .headers
         .iter()
@@ -322,7 +351,7 @@ async fn a_program_keeps_its_base_and_uses_the_shadow_as_its_proxy() {
 }
 
 #[tokio::test]
-async fn tunnels_lead_to_the_two_hosts_alone() {
+async fn tunnels_lead_to_the_upstreams_hosts_alone() {
     let (mock, host, ca) = secure().await;
     let shadow = Shadow::builder(&format!("https://{host}"))
         .upstream_ca(&ca.0)

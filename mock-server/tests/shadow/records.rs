@@ -81,12 +81,16 @@ fn what_is_not_a_record_is_told() {
         ("{", "not JSON at line 1"),
         ("{}", "not a record"),
         (
-            r#"{"format":"coze-auth-record/1","exchanges":[{}]}"#,
+            r#"{"format":"coze-auth-record/1","upstream":"https://api.coze.cn","exchanges":[{}]}"#,
             "exchange 0 cannot be read",
         ),
         (
-            r#"{"format":"coze-auth-record/1","apps":[{}]}"#,
+            r#"{"format":"coze-auth-record/1","upstream":"https://api.coze.cn","apps":[{}]}"#,
             "unknown kind",
+        ),
+        (
+            r#"{"format":"coze-auth-record/1","upstream":"api.coze.cn"}"#,
+            "cannot be the upstream",
         ),
     ] {
         let error = check_record(text).expect_err(why);

@@ -12,19 +12,30 @@ use crate::cli::http::Target;
 /// the shadow is the base.
 pub(super) fn lines(target: &Target, client: Client, shadow: &Url) -> Result<String, Failure> {
     let report = target.at(shadow, "/shadow")?.json();
-    let Some(upstream) = report["upstream"][0].as_str() else {
+    let hosts = &report["upstream"];
+    let (Some(upstream), Some(integration)) = (hosts[0].as_str(), hosts[2].as_str()) else {
         let text = format!(
             "{shadow} is not a shadow: start one with coze-auth-mock shadow --upstream URL"
         );
         return Err(Failure::Reason(text));
     };
     let base = shadow.as_str().trim_end_matches('/');
-    let name = match client.is_of_loop() {
-        true => "COZELOOP_API_BASE_URL",
-        false => "COZE_API_BASE",
+    let bases = |api: &str, integration: &str| match client {
+        // Its settings are whole URLs (protocol §15.1).
+        Client::WorkloadPython => {
+            let token = format!("{api}/.well-known/token");
+            export("COZE_WORKLOAD_IDENTITY_TOKEN_ENDPOINT", &token)
+                + &export("COZE_WORKLOAD_ACCESS_TOKEN_ENDPOINT", &token)
+                + &export(
+                    "COZE_OUTBOUND_AUTH_ENDPOINT",
+                    &format!("{integration}/api/v1/secret"),
+                )
+        }
+        client if client.is_of_loop() => export("COZELOOP_API_BASE_URL", api),
+        _ => export("COZE_API_BASE", api),
     };
     if upstream.starts_with("http://") {
-        return Ok(export(name, base));
+        return Ok(bases(base, base));
     }
     let pem = target.at(shadow, "/shadow/ca.pem")?.text;
     let port = shadow.port().unwrap_or(80);
@@ -36,7 +47,7 @@ pub(super) fn lines(target: &Target, client: Client, shadow: &Url) -> Result<Str
     };
     let written = removed.and_then(|()| key_file::write(&file, &pem, false));
     written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    let mut lines = export(name, upstream) + &export("HTTPS_PROXY", base);
+    let mut lines = bases(upstream, integration) + &export("HTTPS_PROXY", base);
     lines += &ca_lines(&file, "");
     match client {
         // Node reads the variable of the proxy from version 24 on, and if it is told to.
