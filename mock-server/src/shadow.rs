@@ -8,6 +8,7 @@ mod control;
 mod error;
 mod facts;
 mod judge;
+mod page;
 mod pass;
 mod record;
 mod refusal;

@@ -142,7 +142,7 @@ impl Options {
         let base = shadow.base_url();
         let [api, www, integration] = shadow.upstream();
         let mut text = format!(
-            "coze-auth-mock shadow of {api}, {www} and {integration}\n  Report          {base}/_mock/v1/shadow?format=text\n  As a base       for all but JWT apps\n    {}",
+            "coze-auth-mock shadow of {api}, {www} and {integration}\n  Report          {base}/_mock/ and, as a text, {base}/_mock/v1/shadow?format=text\n  As a base       for all but JWT apps\n    {}",
             env::export("COZE_API_BASE", base)
         );
         match &self.ca {

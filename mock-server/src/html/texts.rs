@@ -4,6 +4,7 @@ macro_rules! texts {
     ($($name:ident: $en:literal, $zh:literal;)*) => {
         /// The texts of one language.
         #[derive(Debug)]
+        #[cfg_attr(not(feature = "shadow"), expect(dead_code, reason = "those of the shadow's page"))]
         pub(crate) struct Texts {
             $(pub(crate) $name: &'static str,)*
         }
@@ -208,4 +209,27 @@ texts! {
     wrong_host: "Wrong address", "地址不正确";
     wrong_host_text: "The control plane answers only requests to names of this machine and to the public URL's host.",
         "控制面只响应本机名称和公开地址的主机名。";
+
+    // the shadow
+    shadow: "Shadow", "影子";
+    shadow_note: "It passes on what a program and the upstream send each other, and compares the answers with the mock's rules.",
+        "它转发程序与上游之间的请求和应答，并与模拟服务的规则比较。";
+    exchanges: "Exchanges", "请求与应答";
+    text: "Text", "文本";
+    judged: "judged", "已判断";
+    not_of_the_mock: "passed on, and nothing that the mock has", "已转发，模拟服务没有此调用";
+    without_answer: "without an answer", "没有应答";
+    refused_by_shadow: "refused by the shadow", "被影子拒绝";
+    differs: "Differs", "不同";
+    no_difference: "No difference was seen.", "没有看到不同。";
+    agrees: "Agrees", "一致";
+    no_agreement: "No rule was seen.", "还没有规则被展示。";
+    not_judged: "Not judged", "未判断";
+    all_judged: "Everything was judged.", "全部已判断。";
+    where_seen: "Seen in", "所在";
+    what_differs: "What", "内容";
+    by_mock: "The mock", "模拟服务";
+    by_upstream: "The upstream", "上游";
+    reason: "Reason", "原因";
+    times: "Times", "次数";
 }

@@ -1,14 +1,16 @@
-//! The calls of the shadow's own: its report, for programs and as a text, and the certificate of its CA.
+//! The calls of the shadow's own: its report, as a page, for programs and as a text, and the certificate of its CA.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
+use super::page;
 use super::refusal::Refusal;
 use super::serve::Shared;
 use crate::net::addressing::is_loopback;
-use crate::protocol::response::json_reply;
+use crate::protocol::response::{json_reply, redirect};
 
+const PAGE: &str = "/_mock/";
 const REPORT: &str = "/_mock/v1/shadow";
 const CA: &str = "/_mock/v1/shadow/ca.pem";
 
@@ -17,7 +19,8 @@ pub(crate) fn is_at(path: &str) -> bool {
     path == "/_mock" || path.starts_with("/_mock/")
 }
 
-/// Answers `GET /_mock/v1/shadow`, as a text with `?format=text`, and `GET /_mock/v1/shadow/ca.pem`. No page of another origin is answered.
+/// Answers `GET /_mock/`, the page, `GET /_mock/v1/shadow`, as a text with `?format=text`, and `GET /_mock/v1/shadow/ca.pem`. No page of
+/// another origin is answered.
 pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes> {
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -28,11 +31,11 @@ pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes
     if headers.contains_key(ORIGIN) || !matches!(site, "none" | "same-origin") {
         return Refusal::Origin.answer();
     }
-    let is_ca = request.uri().path() == CA;
-    if request.uri().path() != REPORT && !is_ca {
+    let path = request.uri().path();
+    if !["/_mock", PAGE, REPORT, CA].contains(&path) {
         return json_reply(
             StatusCode::NOT_FOUND,
-            r#"{"error":"unknown path; the report is at /_mock/v1/shadow"}"#,
+            r#"{"error":"unknown path; the report is at /_mock/v1/shadow, as a page at /_mock/"}"#,
         );
     }
     if request.method() != Method::GET {
@@ -45,18 +48,21 @@ pub(crate) fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Bytes
             .insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    if is_ca {
-        let mut file = json_reply(StatusCode::OK, shared.ca_pem.clone());
-        file.headers_mut().insert(CONTENT_TYPE, plain);
-        return file;
-    }
     let upstream = shared.upstream.sites().map(|site| site.url());
-    let judge = shared.judge();
-    if request.uri().query() != Some("format=text") {
-        return json_reply(StatusCode::OK, judge.report.json(&upstream).to_string());
-    }
-    let mut page = json_reply(StatusCode::OK, judge.report.text(&upstream[0]));
-    page.headers_mut().insert(CONTENT_TYPE, plain);
-    page
+    let text = match path {
+        "/_mock" => return redirect(PAGE),
+        PAGE => return page::report(&shared.judge().report, &upstream[0], headers),
+        CA => shared.ca_pem.clone(),
+        _ if request.uri().query() == Some("format=text") => {
+            shared.judge().report.text(&upstream[0])
+        }
+        _ => {
+            let report = shared.judge().report.json(&upstream);
+            return json_reply(StatusCode::OK, report.to_string());
+        }
+    };
+    let mut reply = json_reply(StatusCode::OK, text);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    reply.headers_mut().insert(CONTENT_TYPE, plain);
+    reply
 }

@@ -14,13 +14,13 @@ const MAX_KINDS: usize = 16;
 
 /// What was found about one rule or sentence.
 #[derive(Debug, Default)]
-struct Row {
-    agrees: u64,
-    differs: u64,
-    not_judged: u64,
+pub(crate) struct Row {
+    pub(crate) agrees: u64,
+    pub(crate) differs: u64,
+    pub(crate) not_judged: u64,
     /// Each kind of difference once, with where it was seen and how often.
-    differences: Vec<(Difference, String, u64)>,
-    reasons: BTreeMap<&'static str, u64>,
+    pub(crate) differences: Vec<(Difference, String, u64)>,
+    pub(crate) reasons: BTreeMap<&'static str, u64>,
 }
 
 /// What the exchanges have shown so far.
@@ -81,7 +81,7 @@ impl Report {
     }
 
     /// The rows in the order of the rules.
-    fn rows(&self) -> impl Iterator<Item = (About, &Row)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (About, &Row)> {
         About::all().filter_map(|about| Some((about, self.rows.get(about.id())?)))
     }
 

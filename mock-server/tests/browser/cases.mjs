@@ -5,6 +5,7 @@ import callbacks from './callbacks.mjs'
 import foreign from './foreign.mjs'
 import loopback from './loopback.mjs'
 import sdk from './sdk.mjs'
+import shadow from './shadow.mjs'
 
 const cases = []
 const test = (name, run) => cases.push({ name, run })
@@ -391,6 +392,7 @@ test('front', async ({ browser, base }) => {
 
 callbacks(test)
 loopback(test)
+shadow(test)
 /** What they print in the end. */
 const print = [sdk(test), foreign(test)]
 

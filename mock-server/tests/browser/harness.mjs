@@ -52,6 +52,19 @@ export async function startMock(config, ...options) {
   return { base, refused, stop: () => child.kill() }
 }
 
+/** A shadow before a mock. It tells its address in the second line. */
+export async function startShadow(upstream, ...options) {
+  const child = spawn(process.env.MOCK, ['shadow', '--upstream', upstream, '--listen', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const base = await new Promise((good, bad) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const found = /Report +(.*?)\/_mock\//.exec(line)
+      if (found) good(found[1])
+    })
+    child.once('exit', () => bad(new Error('the shadow did not start')))
+  })
+  return { base, stop: () => child.kill() }
+}
+
 const LAUNCH = {
   executablePath: process.env.CHROMIUM,
   chromiumSandbox: false,

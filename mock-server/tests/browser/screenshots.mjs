@@ -1,6 +1,7 @@
 // Pictures of the pages: light and dark, English and Chinese, desktop and phone.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { startPair, traffic } from './shadow.mjs'
 import { TWO_USERS, WEB, authorizeUrl, login, me, open, post, startBrowser, startDevice, startMock } from './harness.mjs'
 
 const folder = process.env.SCREENSHOTS
@@ -21,6 +22,8 @@ await fetch(`${base}/t/alpha/v1/users/me`)
 const device = await startDevice(base)
 const { requests } = await (await fetch(`${base}/_mock/v1/requests`)).json()
 const refused = requests.find((entry) => entry.outcome.status === 400).outcome.logid
+const pair = await startPair()
+await traffic(pair.base)
 const activation = `${base}/oauth/device-activation`
 
 const pages = {
@@ -30,6 +33,7 @@ const pages = {
   'device-confirm': `${activation}?user_code=${device.user_code}`,
   dashboard: `${base}/_mock/`,
   request: `${base}/_mock/request?logid=${refused}`,
+  shadow: `${pair.base}/_mock/`,
 }
 const looks = {
   'light-en': { colorScheme: 'light', locale: 'en-US', viewport: { width: 1100, height: 900 } },
@@ -50,3 +54,4 @@ for (const [look, options] of Object.entries(looks)) {
 await browser.close()
 one.stop()
 two.stop()
+pair.stop()
