@@ -242,7 +242,7 @@ fn adapters_bring_one_tls_stack() {
     let mock = tree("coze-auth-mock", &[]);
     must_not_have(&mock, "coze-auth-mock", &["ring", "rsa", "reqwest", "ureq"]);
     // Who embeds the mock compiles nothing of the shadow, which the binary has.
-    const OF_SHADOW: [&str; 2] = ["flate2", "rustls-platform-verifier"];
+    const OF_SHADOW: [&str; 3] = ["aho-corasick", "flate2", "rustls-platform-verifier"];
     let embedded = tree("coze-auth-mock", &["--no-default-features"]);
     must_not_have(&embedded, "coze-auth-mock without features", &OF_SHADOW);
     assert!(

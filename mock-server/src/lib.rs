@@ -83,7 +83,7 @@ pub use protocol::digest::fingerprint;
 pub use protocol::world_name::WorldError;
 pub use redact::without_keys;
 #[cfg(feature = "shadow")]
-pub use shadow::{Shadow, ShadowBuilder, ShadowError, check_record};
+pub use shadow::{CheckedRecord, Shadow, ShadowBuilder, ShadowError, check_record};
 pub use state::app::{AppKind, Consent};
 pub use state::devices::{DeviceAction, UserCodeError};
 pub use time::clock::ClockHandle;

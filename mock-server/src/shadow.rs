@@ -14,8 +14,10 @@ mod record;
 mod refusal;
 mod report;
 mod serve;
+mod stand_ins;
 mod statements;
 mod upstream;
 
-pub use builder::{Shadow, ShadowBuilder, check_record};
+pub use builder::{Shadow, ShadowBuilder};
 pub use error::ShadowError;
+pub use record::{CheckedRecord, check_record};

@@ -66,8 +66,8 @@ enum Check {
 fn check(file: &Path) -> Result<(), Failure> {
     let wrong = |why: String| Failure::Reason(format!("{}: {why}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let (report, _) = check_record(&text).map_err(wrong)?;
-    print(report.trim_end());
+    let checked = check_record(&text).map_err(wrong)?;
+    print(checked.report_text().trim_end());
     Ok(())
 }
 

@@ -27,6 +27,7 @@ pub(super) async fn fidelity(InWorld(world): InWorld) -> Json {
             "on": set.is_on(*rule),
             "status": status,
             "error": error,
+            "record": row.record,
         })
     });
     let count = |evidence: Evidence| {

@@ -133,6 +133,8 @@ pub(crate) struct RuleText {
     pub(crate) error: String,
     pub(crate) message: String,
     pub(crate) fix: String,
+    /// The file of `mock-server/records` that shows it.
+    pub(crate) record: Option<String>,
 }
 
 const fn on() -> bool {

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use super::app_file;
 use super::error::ShadowError;
 use super::facts::Facts;
-use super::record;
 use super::serve::{Shared, serve};
 use super::upstream::Upstream;
 use crate::config;
@@ -152,16 +151,6 @@ impl Shadow {
     pub fn differing(&self) -> Vec<&'static str> {
         self.shared.judge().report.differing()
     }
-}
-
-/// Judges the exchanges of a record anew, without a network, and returns the report as a text and the ids of the rules in which both differ.
-///
-/// # Errors
-///
-/// What is wrong with the text, if it is not a record.
-pub fn check_record(text: &str) -> Result<(String, Vec<&'static str>), String> {
-    let (report, upstream) = record::check(text)?;
-    Ok((report.text(&upstream), report.differing()))
 }
 
 impl ShadowBuilder {

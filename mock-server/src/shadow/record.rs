@@ -1,37 +1,37 @@
-//! A record of exchanges that can be attached to a public report: every value that is somebody's is replaced by a stand-in.
-//!
-//! What is kept is listed here; all else is replaced. A stand-in has the length, the alphabet and the prefix of what it stands for, is
-//! the same throughout one record, and tells nothing across records, since it is made with a key that is thrown away.
+//! A record of exchanges that can be attached to a public report: every value that is somebody's is replaced by a stand-in. Its format
+//! is described in `mock-server/records/README.md`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use url::{Url, form_urlencoded};
 
 use super::answer::Answer;
 use super::facts::Facts;
 use super::judge::Judge;
 use super::report::Report;
+use super::stand_ins::StandIns;
 use super::upstream::Site;
 use crate::limits::{MAX_BODY, SHADOW_RECORD};
-use crate::net::addressing::is_loopback;
 use crate::protocol::client_id::members;
-use crate::protocol::digest::digest;
+use crate::protocol::digest::{Digest, digest};
 use crate::protocol::endpoint::Endpoint;
-use crate::protocol::grant::{GRANTS, WORKLOAD_GRANTS};
+use crate::protocol::json_body::{JsonObject, Part};
 use crate::protocol::request::{Body, Credential, Incoming};
-use crate::protocol::rules::Rule;
 use crate::state::app::{App, AppKind};
-use crate::state::challenges::s256;
 use crate::state::settings::Settings;
 
+/// Name and version of the format.
 const FORMAT: &str = "coze-auth-record/1";
+
+/// The member that tells whether a record is as it was written.
+const SHA256: &str = "sha256";
 
 /// An exchange as it was, until the record is written.
 #[derive(Debug)]
@@ -52,15 +52,6 @@ pub(crate) struct Recorder {
     exchanges: Vec<Exchange>,
     left_out: u64,
 }
-
-/// Shorter values are not searched for: they stand in any text.
-const SHORTEST: usize = 6;
-
-/// What begins a value, and tells its kind.
-const PREFIXES: [&str; 7] = [
-    "czu_", "czs_", "cztei_", "pat_", "sat_", "code_", "volcano_",
-];
-const SUFFIX: &str = ".app.coze";
 
 /// The headers that rules depend on.
 const OF_REQUEST: [&str; 7] = [
@@ -83,346 +74,6 @@ const OF_ANSWER: [&str; 8] = [
     "access-control-expose-headers",
 ];
 
-/// Texts that mean the same for everybody.
-const WORDS: [&str; 16] = [
-    "code",
-    "plain",
-    "S256",
-    "Bearer",
-    "bearer",
-    "RS256",
-    "JWT",
-    "GET",
-    "POST",
-    "ok",
-    "success",
-    "personal",
-    "team",
-    "owner",
-    "urn:ietf:params:oauth:token-type:id_token",
-    "urn:ietf:params:oauth:token-type:access_token",
-];
-
-/// Names of members and parameters that mean the same for everybody.
-const NAMES: [&str; 65] = [
-    "access_token",
-    "account_id",
-    "account_permission",
-    "alg",
-    "assertion",
-    "attribute_constraint",
-    "aud",
-    "authorize_key",
-    "avatar_url",
-    "bot_id_list",
-    "client_id",
-    "client_secret",
-    "code",
-    "code_challenge",
-    "code_challenge_method",
-    "code_verifier",
-    "connector_bot_chat_attribute",
-    "credential",
-    "data",
-    "detail",
-    "device_code",
-    "duration_seconds",
-    "enterprise_id",
-    "error",
-    "error_code",
-    "error_description",
-    "error_message",
-    "exp",
-    "expires_in",
-    "grant_type",
-    "iat",
-    "icon_url",
-    "id",
-    "integration_name",
-    "interval",
-    "iss",
-    "issued_token_type",
-    "jti",
-    "key",
-    "kid",
-    "logid",
-    "msg",
-    "name",
-    "nick_name",
-    "page_num",
-    "page_size",
-    "permission_list",
-    "redirect_uri",
-    "refresh_token",
-    "response_type",
-    "role_type",
-    "scope",
-    "secrets",
-    "state",
-    "subject_token",
-    "subject_token_type",
-    "token_type",
-    "total_count",
-    "user_code",
-    "user_id",
-    "user_name",
-    "value",
-    "verification_uri",
-    "workspace_type",
-    "workspaces",
-];
-
-/// Numbers that are times, counts or codes, and nobody's.
-const NUMBERS: [&str; 9] = [
-    "expires_in",
-    "interval",
-    "duration_seconds",
-    "exp",
-    "iat",
-    "code",
-    "page_num",
-    "page_size",
-    "total_count",
-];
-
-/// The stand-ins of one record.
-struct StandIns {
-    key: [u8; 32],
-    made: BTreeMap<String, String>,
-}
-
-impl StandIns {
-    fn new() -> Result<Self, String> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| format!("no randomness: {error}"))?;
-        Ok(Self {
-            key,
-            made: BTreeMap::new(),
-        })
-    }
-
-    /// The stand-in of a value: letters for letters, digits for digits, all else as it is; its prefix stays.
-    fn of(&mut self, value: &str) -> String {
-        if let Some(made) = self.made.get(value) {
-            return made.clone();
-        }
-        let prefix = PREFIXES.iter().find(|prefix| value.starts_with(**prefix));
-        let prefix = prefix.copied().unwrap_or_default();
-        let rest = &value[prefix.len()..];
-        let suffix = if rest.ends_with(SUFFIX) { SUFFIX } else { "" };
-        let rest = &rest[..rest.len() - suffix.len()];
-        let mut blocks = (1_u32..).flat_map(|block| {
-            let hash = Sha256::new()
-                .chain_update(self.key)
-                .chain_update(value)
-                .chain_update(block.to_be_bytes());
-            <[u8; 32]>::from(hash.finalize())
-        });
-        let made = loop {
-            let made: String = rest
-                .chars()
-                .zip(&mut blocks)
-                .map(|(c, byte)| {
-                    let of = |first: u8, count: u8| char::from(first + byte % count);
-                    match c {
-                        'a'..='z' => of(b'a', 26),
-                        'A'..='Z' => of(b'A', 26),
-                        '0'..='9' => of(b'0', 10),
-                        c if c.is_ascii() => c,
-                        _ => of(b'a', 26),
-                    }
-                })
-                .collect();
-            let same = made == rest && rest.chars().any(|c| c.is_ascii_alphanumeric());
-            if !same {
-                break made;
-            }
-        };
-        let made = format!("{prefix}{made}{suffix}");
-        self.made.insert(value.to_owned(), made.clone());
-        made
-    }
-
-    /// Keeps a text that means the same for everybody.
-    fn word(&mut self, text: &str) -> String {
-        let grants = GRANTS.iter().chain(&WORKLOAD_GRANTS);
-        let is_known = WORDS.contains(&text)
-            || text.is_empty()
-            || grants.clone().any(|(grant, _)| *grant == text)
-            || Rule::ALL.iter().any(|rule| {
-                let row = rule.text();
-                row.error == text || row.message == text && !text.contains("{}")
-            });
-        match is_known {
-            true => text.to_owned(),
-            false => self.of(text),
-        }
-    }
-
-    fn name(&mut self, name: &str) -> String {
-        match NAMES.contains(&name) {
-            true => name.to_owned(),
-            false => self.of(name),
-        }
-    }
-
-    fn host(&mut self, host: &str) -> String {
-        let is_coze = ["coze.cn", "coze.com"].iter().any(|domain| {
-            host.strip_suffix(domain)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        });
-        match is_coze || is_loopback(host) {
-            true => host.to_owned(),
-            false => format!("{}.example", self.of(host).replace(['.', ':'], "-")),
-        }
-    }
-
-    fn url(&mut self, text: &str) -> String {
-        let Ok(url) = Url::parse(text) else {
-            return self.of(text);
-        };
-        let Some(host) = url.host_str().map(str::to_owned) else {
-            return self.of(text);
-        };
-        let mut made = format!("{}://{}", url.scheme(), self.host(&host));
-        if let Some(port) = url.port() {
-            made += &format!(":{port}");
-        }
-        // Without the slash that a parser adds.
-        let bare = text.split(['?', '#']).next().unwrap_or_default();
-        if bare.matches('/').count() > 2 {
-            let path = url.path().to_owned();
-            made += &match path.as_str() {
-                "/" => path,
-                _ => self.of(&path),
-            };
-        }
-        if let Some(query) = url.query() {
-            made += "?";
-            made += &self.pairs(query);
-        }
-        made
-    }
-
-    /// A query or a form.
-    fn pairs(&mut self, text: &str) -> String {
-        let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes())
-            .map(|(name, value)| (self.name(&name), self.text(&name, &value)))
-            .collect();
-        let mut made = form_urlencoded::Serializer::new(String::new());
-        made.extend_pairs(pairs).finish()
-    }
-
-    /// The value of a member or parameter.
-    fn text(&mut self, name: &str, value: &str) -> String {
-        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        match name {
-            "redirect_uri" | "verification_uri" | "avatar_url" | "icon_url" => self.url(value),
-            "aud" => self.host(value),
-            _ if NUMBERS.contains(&name) && is_number => value.to_owned(),
-            _ => self.word(value),
-        }
-    }
-
-    fn value(&mut self, name: &str, value: &Value) -> Value {
-        match value {
-            Value::String(text) => self.text(name, text).into(),
-            Value::Number(number) if !NUMBERS.contains(&name) => {
-                let made = self.of(&number.to_string());
-                serde_json::from_str(&made).unwrap_or_else(|_| json!(7))
-            }
-            Value::Array(items) => items.iter().map(|item| self.value(name, item)).collect(),
-            Value::Object(members) => Value::Object(self.members(members)),
-            other => other.clone(),
-        }
-    }
-
-    fn members(&mut self, members: &Map<String, Value>) -> Map<String, Value> {
-        let members = members.iter();
-        members
-            .map(|(name, value)| (self.name(name), self.value(name, value)))
-            .collect()
-    }
-
-    fn headers(&mut self, headers: &HeaderMap, kept: &[&str]) -> Value {
-        let mut made = Vec::new();
-        for (name, value) in headers {
-            let Some(name) = kept.iter().find(|kept| **kept == name.as_str()) else {
-                continue;
-            };
-            let Ok(text) = value.to_str() else { continue };
-            let text = match *name {
-                "authorization" => self.authorization(text),
-                "location" => self.url(text).into(),
-                "origin" | "access-control-allow-origin" => match text {
-                    "*" => text.into(),
-                    _ => self.url(text).into(),
-                },
-                "host" => self.host(text).into(),
-                "x-tt-logid" | "x-tt-env" => self.of(text).into(),
-                // The rest is read by rules as it is, if it is nobody's.
-                _ => match text.len() <= 64
-                    && text
-                        .bytes()
-                        .all(|byte| byte.is_ascii_graphic() || byte == b' ')
-                {
-                    true if is_plain(name, text) => text.into(),
-                    _ => self.of(text).into(),
-                },
-            };
-            made.push(json!([name, text]));
-        }
-        made.into()
-    }
-
-    /// An assertion by its parts, which rules depend on; any other credential as a stand-in.
-    fn authorization(&mut self, text: &str) -> Value {
-        let Some((scheme, credential)) = text.split_once(' ') else {
-            return self.word(text).into();
-        };
-        let parts: Vec<_> = credential.trim().split('.').collect();
-        let read = |part: &str| {
-            let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
-            serde_json::from_slice::<Map<String, Value>>(&bytes).ok()
-        };
-        if let [header, claims, signature] = parts[..]
-            && let (Some(header), Some(claims)) = (read(header), read(claims))
-            && claims.contains_key("jti")
-            && claims.contains_key("iss")
-        {
-            // The whole is somebody's as well.
-            self.of(credential.trim());
-            let header = self.members(&header);
-            let claims = self.members(&claims);
-            return json!({ "header": header, "claims": claims, "signature": signature.len() });
-        }
-        format!("{} {}", self.word(scheme), self.of(credential)).into()
-    }
-}
-
-/// Media types, dates, numbers and names of headers.
-fn is_plain(name: &str, text: &str) -> bool {
-    let words = [
-        "application/json",
-        "application/x-www-form-urlencoded",
-        "text/html",
-        "text/plain",
-        "charset=utf-8",
-        "charset=UTF-8",
-    ];
-    match name {
-        "content-type" => text.split(';').all(|part| words.contains(&part.trim())),
-        "date" => text.ends_with("GMT"),
-        "retry-after" | "x-use-ppe" => text.bytes().all(|byte| byte.is_ascii_digit()),
-        "access-control-request-method" => text.parse::<Method>().is_ok_and(|method| {
-            matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE")
-        }),
-        "access-control-expose-headers" => text.eq_ignore_ascii_case("x-tt-logid"),
-        "content-encoding" => matches!(text, "gzip" | "deflate" | "identity"),
-        _ => false,
-    }
-}
-
 impl Recorder {
     pub(crate) fn add(&mut self, exchange: Exchange) {
         match self.exchanges.len() < SHADOW_RECORD {
@@ -434,74 +85,73 @@ impl Recorder {
     /// The text of the record. None of the values that were replaced is in it, or the error says of which kind one is.
     pub(crate) fn text(&self, facts: &Facts, upstream: &str) -> Result<String, String> {
         let mut stand_ins = StandIns::new()?;
-        self.pair_challenges(&mut stand_ins);
+        // Before a challenge is met.
+        for one in &self.exchanges {
+            let body = members(&one.request);
+            let verifier = body.as_ref().and_then(|body| body.get("code_verifier"));
+            if let Some(verifier) = verifier.and_then(Part::as_str) {
+                stand_ins.pair(verifier);
+            }
+        }
         let exchanges: Vec<_> = self
             .exchanges
             .iter()
             .map(|one| written(&mut stand_ins, one))
             .collect();
         let apps = self.apps(facts, &mut stand_ins);
-        let record = json!({
+        let mut record = json!({
             "format": FORMAT,
             "upstream": stand_ins.url(upstream),
             "left_out": self.left_out,
             "apps": apps,
             "exchanges": exchanges,
         });
+        record[SHA256] = sum(&record).into();
         let text = format!("{record:#}\n");
-        searched(&text, &stand_ins)?;
+        stand_ins.search(&text)?;
         Ok(text)
-    }
-
-    /// A verifier and its challenge belong together, so the stand-in of the challenge is that of the verifier, hashed.
-    fn pair_challenges(&self, stand_ins: &mut StandIns) {
-        for one in &self.exchanges {
-            let body = members(&one.request);
-            let verifier = body
-                .as_ref()
-                .and_then(|body| body.get("code_verifier")?.as_str());
-            if let Some(verifier) = verifier {
-                let made = stand_ins.of(verifier);
-                stand_ins.made.insert(s256(verifier), s256(&made));
-            }
-        }
     }
 
     /// The apps of the configuration, with what the exchanges have of their secrets.
     fn apps(&self, facts: &Facts, stand_ins: &mut StandIns) -> Vec<Value> {
-        let configured = facts
-            .apps
-            .iter()
-            .zip(&facts.known)
-            .filter(|(_, known)| known.configured);
-        let apps: Vec<_> = configured.collect();
-        apps.into_iter()
+        let sent = self.exchanges.iter().flat_map(|one| secrets(&one.request));
+        let sent: HashMap<Digest, String> = sent.map(|sent| (digest(&sent), sent)).collect();
+        let apps = facts.apps.iter().zip(&facts.known);
+        apps.filter(|(_, known)| known.configured)
             .map(|(app, known)| {
-                let sent = self.exchanges.iter().flat_map(|one| secrets(&one.request));
-                let secret = known
-                    .secret
-                    .and_then(|key| sent.into_iter().find(|sent| digest(sent) == key));
-                let uris: Vec<_> = match known.redirect_uris {
-                    true => app
-                        .redirect_uris
-                        .iter()
-                        .map(|uri| match uri.ends_with(":*/*") {
-                            true => uri.clone(),
-                            false => stand_ins.url(uri),
-                        })
-                        .collect(),
-                    false => Vec::new(),
-                };
+                let secret = known.secret.and_then(|key| sent.get(&key));
+                let mut uris = Vec::new();
+                if known.redirect_uris {
+                    uris.extend(
+                        app.redirect_uris
+                            .iter()
+                            .map(|uri| match uri.ends_with(":*/*") {
+                                true => uri.clone(),
+                                false => stand_ins.url(uri),
+                            }),
+                    );
+                }
                 json!({
                     "kind": app.kind.name(),
                     "client_id": stand_ins.of(&app.client_id),
-                    "client_secret": secret.map(|secret| stand_ins.of(&secret)),
+                    "client_secret": secret.map(|secret| stand_ins.of(secret)),
                     "has_secret": known.secret.is_some(),
                     "redirect_uris": uris,
                 })
             })
             .collect()
     }
+}
+
+/// The digest of a record, whatever the order of its members and its white space.
+fn sum(record: &Value) -> String {
+    let mut record = record.clone();
+    if let Some(members) = record.as_object_mut() {
+        members.remove(SHA256);
+    }
+    record.sort_all_objects();
+    let sum = Sha256::digest(record.to_string());
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a request has where a client secret stands.
@@ -527,7 +177,15 @@ fn written(stand_ins: &mut StandIns, one: &Exchange) -> Value {
             request.endpoint(),
             serde_json::from_slice::<Map<String, Value>>(body),
         ) {
-            (_, Ok(members)) => json!({ "json": stand_ins.members(&members) }),
+            (_, Ok(members)) => {
+                let twice = serde_json::from_slice::<JsonObject<'_>>(body).ok();
+                let twice = twice.as_ref().and_then(JsonObject::twice);
+                let mut read = json!({ "json": stand_ins.members(&members) });
+                if let Some(twice) = twice {
+                    read["twice"] = stand_ins.name(twice).into();
+                }
+                read
+            }
             (Endpoint::WorkloadToken { .. }, Err(_)) => {
                 let text = String::from_utf8_lossy(body).into_owned();
                 json!({ "form": stand_ins.pairs(&text) })
@@ -577,45 +235,73 @@ fn path(stand_ins: &mut StandIns, path: &str) -> String {
     parts.join("/")
 }
 
-/// Looks through the finished text for everything that was replaced, as it is and in the spellings that requests have.
-fn searched(text: &str, stand_ins: &StandIns) -> Result<(), String> {
-    let long = stand_ins
-        .made
-        .iter()
-        .filter(|(value, made)| value.len() >= SHORTEST && value != made);
-    for (value, _) in long {
-        let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let quoted = serde_json::to_string(value).unwrap_or_default();
-        let quoted = quoted.trim_matches('"');
-        let spellings = [
-            value.as_str(),
-            &encoded,
-            quoted,
-            &STANDARD_NO_PAD.encode(value),
-            &URL_SAFE_NO_PAD.encode(value),
-        ];
-        if spellings.iter().any(|spelling| text.contains(spelling)) {
-            return Err(format!(
-                "the record is not written: a value of {} characters that was replaced stands somewhere else in it, too",
-                value.chars().count()
-            ));
-        }
-    }
-    Ok(())
+/// What a record shows, without a network.
+///
+/// ```
+/// use coze_auth_mock::{CozeAuthMock, Shadow, check_record};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let upstream = CozeAuthMock::builder().start().await?;
+/// let shadow = Shadow::builder(upstream.base_url()).records().start().await?;
+/// // A program sends its requests to the shadow, and then:
+/// let record = shadow.record().expect("records() was called")?;
+/// let checked = check_record(&record)?;
+/// assert!(checked.differing().is_empty(), "{}", checked.report_text());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CheckedRecord {
+    report: Report,
+    upstream: String,
 }
 
-/// Judges the exchanges of a record anew, without a network. The error says what is wrong with the text.
-pub(crate) fn check(text: &str) -> Result<(Report, String), String> {
+impl CheckedRecord {
+    /// What the exchanges have shown, in the form of [`Shadow::report`](super::Shadow::report).
+    #[must_use]
+    pub fn report(&self) -> Value {
+        self.report.json(std::slice::from_ref(&self.upstream))
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn report_text(&self) -> String {
+        self.report.text(&self.upstream)
+    }
+
+    /// The ids of the rules in which upstream and mock differ, in the order of the report.
+    #[must_use]
+    pub fn differing(&self) -> Vec<&'static str> {
+        self.report.differing()
+    }
+}
+
+/// Judges the exchanges of a record anew, without a network: asks the rules of this release about each.
+///
+/// # Errors
+///
+/// What is wrong with the text, if it is not a record, or not as it was written. Nothing of it is quoted.
+pub fn check_record(text: &str) -> Result<CheckedRecord, String> {
     let record: Value = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "not JSON at line {}, column {}",
-            error.line(),
-            error.column()
-        )
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            Category::Eof => format!("the record is truncated: it ends in line {line}"),
+            _ => format!("not JSON at line {line}, column {column}"),
+        }
     })?;
-    if record["format"] != FORMAT {
+    let format = record["format"].as_str().unwrap_or_default();
+    if format != FORMAT {
+        return Err(match format.starts_with("coze-auth-record/") {
+            true => format!(
+                "a record of another version: \"format\" is not {FORMAT:?}, which this release reads"
+            ),
+            false => format!("this is not a record: \"format\" is not {FORMAT:?}"),
+        });
+    }
+    if record[SHA256] != sum(&record) {
         return Err(format!(
-            "this is not a record: \"format\" is not {FORMAT:?}"
+            "the record was changed after it was written: {SHA256:?} is not the digest of the rest"
         ));
     }
     let upstream = record["upstream"].as_str().unwrap_or_default().to_owned();
@@ -662,7 +348,10 @@ pub(crate) fn check(text: &str) -> Result<(Report, String), String> {
         judge.begin(&request);
         judge.judge(&request, times, &answer);
     }
-    Ok((judge.report, upstream))
+    Ok(CheckedRecord {
+        report: judge.report,
+        upstream,
+    })
 }
 
 fn read(one: &Value, upstream: &str) -> Option<(Incoming, (u64, Duration), Answer)> {
@@ -670,7 +359,14 @@ fn read(one: &Value, upstream: &str) -> Option<(Incoming, (u64, Duration), Answe
     let body = &request["body"];
     let body = match body {
         Value::Null => Body::Whole(Bytes::new()),
-        body if body.get("json").is_some() => Body::Whole(body["json"].to_string().into()),
+        body if body.get("json").is_some() => {
+            let mut text = body["json"].to_string();
+            if let Some(twice) = body["twice"].as_str() {
+                text.truncate(text.len() - 1);
+                text += &format!(",{}:null}}", json!(twice));
+            }
+            Body::Whole(text.into())
+        }
         body if body.get("form").is_some() => Body::Whole(body["form"].as_str()?.to_owned().into()),
         body if body.get("too_long").is_some() => Body::TooLong,
         body => {
@@ -727,4 +423,72 @@ fn headers(list: &Value) -> Option<HeaderMap> {
         headers.append(name, HeaderValue::from_str(&text).ok()?);
     }
     Some(headers)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::*;
+
+    /// A record of `n` refreshes, each with tokens of its own.
+    fn recorder(n: u64) -> Recorder {
+        let mut recorder = Recorder::default();
+        for n in 0..n {
+            let token =
+                |kind: &str| format!("{kind}{:0>60}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let body = json!({ "grant_type": "refresh_token", "client_id": "a", "refresh_token": token("r") });
+            let answer =
+                json!({ "access_token": token("a"), "refresh_token": token("n"), "expires_in": n });
+            let mut headers = HeaderMap::new();
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", token("s")));
+            headers.insert("authorization", bearer.expect("a header"));
+            recorder.add(Exchange {
+                at_ms: n,
+                steady: Duration::from_millis(n),
+                took: Duration::ZERO,
+                request: Incoming {
+                    method: Method::POST,
+                    path: "/api/permission/oauth2/token".to_owned(),
+                    query: None,
+                    headers,
+                    body: Body::Whole(body.to_string().into()),
+                    base: "https://api.coze.cn".to_owned(),
+                    call: None,
+                },
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+                body: answer.to_string().into(),
+            });
+        }
+        recorder
+    }
+
+    /// Seconds of this thread's own processor time.
+    fn cost(n: u64) -> f64 {
+        let mut settings = Settings::standard([0; 32]);
+        settings.tokens = Vec::new().into();
+        let (recorder, facts) = (recorder(n), Facts::new(settings, Vec::new(), false));
+        let now = || {
+            let time = clock_gettime(ClockId::ThreadCPUTime);
+            Duration::new(
+                time.tv_sec.unsigned_abs(),
+                u32::try_from(time.tv_nsec).unwrap_or_default(),
+            )
+        };
+        let before = now();
+        let text = recorder
+            .text(&facts, "https://api.coze.cn")
+            .expect("a record");
+        let cost = (now() - before).as_secs_f64();
+        assert!(text.len() > 800 * recorder.exchanges.len());
+        cost
+    }
+
+    /// 64 times the work for 8 times the exchanges would be a search of the text for each value.
+    #[test]
+    fn a_record_is_written_in_a_time_that_grows_as_it_does() {
+        let (one, eight) = (cost(60), cost(480));
+        assert!(eight < 24.0 * one, "{one} s and {eight} s");
+    }
 }
