@@ -48,10 +48,14 @@ impl Rule {
             (true, false) => "`off`",
             (false, _) => "—",
         };
+        let mut evidence = self.text("evidence").to_owned();
+        if let Some(record) = self.0.get("record") {
+            let _ = write!(evidence, ", `{}`", record.as_str().expect("a file"));
+        }
         let cells = [
             &format!("`{}`", self.id()),
             self.text("text"),
-            self.text("evidence"),
+            &evidence,
             &self.text("reference").replace("protocol §", "§"),
             switch,
         ];
@@ -78,6 +82,21 @@ fn rendered() -> String {
         text += &rule.row();
     }
     text + "\n"
+}
+
+#[test]
+fn a_rule_that_a_record_shows_names_it() {
+    let row = r#"
+        id = "area.name"
+        text = "A sentence."
+        evidence = "report"
+        reference = "protocol §1.1"
+        switch = true
+        record = "made.json"
+    "#;
+    let rule = Rule(row.parse().expect("TOML"));
+    let expected = "| `area.name` | A sentence. | report, `made.json` | §1.1 | `off` |\n";
+    assert_eq!(rule.row(), expected);
 }
 
 /// Before, between and after the markers.

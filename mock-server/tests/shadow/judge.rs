@@ -8,9 +8,13 @@ use serde_json::json;
 use crate::pair::*;
 use crate::support::*;
 
+pub(crate) fn rule_table() -> toml::Table {
+    include_str!("../../rules.toml").parse().expect("TOML")
+}
+
 /// The rules of the table: id, whether it can be switched, whether it is on.
 pub(crate) fn rules() -> Vec<(String, bool, bool)> {
-    let table: toml::Table = include_str!("../../rules.toml").parse().expect("TOML");
+    let table = rule_table();
     let rules = table["rule"].as_array().expect("rules");
     let flag = |rule: &toml::Value, name: &str, usual| {
         rule.get(name)

@@ -3,6 +3,7 @@
 #[path = "../common/assertions.rs"]
 mod assertions;
 mod findings;
+mod fixtures;
 mod judge;
 mod pair;
 mod passes;

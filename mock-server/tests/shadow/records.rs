@@ -1,5 +1,7 @@
 //! A record: it shows without a network what the exchanges have shown, and is not written if something of somebody's is left in it.
 
+use std::collections::BTreeSet;
+
 use coze_auth_mock::{CheckedRecord, check_record};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -87,6 +89,48 @@ async fn a_member_that_was_sent_twice_is_in_the_record() {
     let checked = check_record(&record).expect("a record");
     assert_eq!(checked.differing(), [""; 0], "{}", checked.report_text());
     assert_eq!(agrees(&checked, "param.once"), 1, "{record}");
+}
+
+/// Whoever reads a record finds each of its members in the description of the format.
+#[tokio::test]
+async fn the_format_is_described() {
+    let readme = include_str!("../../records/README.md");
+    let pair = Pair::of(|upstream| upstream, |shadow| shadow.mock_apps().records()).await;
+    all_flows(&pair).await;
+    violate("body.json", &pair).await;
+    violate("param.once", &pair).await;
+    violate("body.limit", &pair).await;
+    pair.send(get("/api/permission/oauth2/token", None)).await;
+    let record = pair.shadow.record().expect("a record").expect("a text");
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    let mut names = BTreeSet::new();
+    let mut of = |value: &Value| {
+        let members = value.as_object().into_iter().flatten();
+        names.extend(members.map(|(name, _)| name.clone()));
+    };
+    of(&record);
+    of(&record["apps"][0]);
+    for one in record["exchanges"].as_array().expect("exchanges") {
+        of(one);
+        for side in [&one["request"], &one["answer"]] {
+            of(side);
+            of(&side["body"]);
+            for header in side["headers"].as_array().expect("pairs") {
+                of(&json!({ header[0].as_str().expect("a name"): null }));
+                of(&header[1]);
+            }
+        }
+    }
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let cell = format!("`{name}`");
+        let in_json = format!("\"{name}\":");
+        let is_there = readme.contains(&cell) || readme.contains(&in_json);
+        assert!(
+            is_there,
+            "mock-server/records/README.md does not tell {name}"
+        );
+    }
 }
 
 /// How often both agree about a rule.
