@@ -62,10 +62,15 @@ sdks *args:
     python3 conformance/tests/captures/record.py --check
     python3 mock-server/tests/sdks/run.py {{ args }}
 
-# The mock beside a service, here a second mock: each rule that it changes has to be named, and no other. `just test` has it, too.
+# The mock beside a service, here a second mock: each rule that it changes has to be named, and no other. `just test` has the tests, and CI the SDKs.
 shadow *args:
     cargo test --locked --package coze-auth-mock --test shadow {{ args }}
     cargo test --locked --package coze-auth-conformance --test shadow {{ args }}
+    "{{ just_executable() }}" --justfile "{{ justfile() }}" shadow-sdks
+
+# Every case of the four official SDKs through a shadow, as their base and as their proxy: a table. No difference may be named; with `--break RULE` this one alone.
+shadow-sdks *args:
+    python3 mock-server/tests/sdks/run.py --shadow {{ args }}
 
 # Records anew what coze-go, coze-java and Coze Loop's clients send, in conformance/tests/captures; `just sdks` compares.
 captures:
@@ -320,7 +325,7 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
+ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
 nightly: (minutes "deny" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")

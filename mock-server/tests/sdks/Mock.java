@@ -63,6 +63,7 @@ final class Mock {
   // --- the world ---
 
   private final String controls;
+  private final String browser;
   /** The world's own port: coze-java drops the path of a base. */
   final String base;
   final String host;
@@ -74,6 +75,8 @@ final class Mock {
   private Mock(JsonNode info, JsonNode made) {
     controls = made.get("base_url").asText() + "/_mock/v1";
     base = made.get("port_url").asText();
+    // With a shadow in between, the browser has a base of its own.
+    browser = made.path("browser_url").asText(base);
     host = URI.create(base).getAuthority();
     name = URI.create(base).getHost();
     for (JsonNode app : info.get("apps")) {
@@ -172,7 +175,7 @@ final class Mock {
   }
 
   HttpResponse<String> openAsBrowser(String url) throws Exception {
-    return HTTP.send(HttpRequest.newBuilder(URI.create(url)).build(), HttpResponse.BodyHandlers.ofString());
+    return HTTP.send(HttpRequest.newBuilder(URI.create(url.replace(base, browser))).build(), HttpResponse.BodyHandlers.ofString());
   }
 
   // --- the journal ---

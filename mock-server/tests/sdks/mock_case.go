@@ -3,6 +3,7 @@ package judge
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -89,7 +90,9 @@ type Info struct {
 
 // Mock is a world of the mock as a case sees it: the control plane and the journal.
 type Mock struct {
+	controls string
 	base     string
+	browser  string
 	host     string
 	apps     map[string]App
 	tokens   map[string]string
@@ -123,8 +126,13 @@ func control(base, method, path string, body any) map[string]any {
 	return answer
 }
 
-func newMock(test *testing.T, info *Info, base string) *Mock {
-	mock := &Mock{test: test, base: base, host: must(url.Parse(base)).Host, apps: map[string]App{}, tokens: map[string]string{}}
+func newMock(test *testing.T, info *Info, made map[string]any) *Mock {
+	controls := made["base_url"].(string)
+	// With a shadow in between, the SDK and the browser have bases of their own.
+	base := cmp.Or(text(made["port_url"]), controls)
+	browser := cmp.Or(text(made["browser_url"]), base)
+	mock := &Mock{test: test, controls: controls, base: base, browser: browser, apps: map[string]App{}, tokens: map[string]string{}}
+	mock.host = must(url.Parse(base)).Host
 	for _, app := range info.Apps {
 		kind := app.Kind
 		if _, known := mock.apps[kind]; known {
@@ -139,7 +147,7 @@ func newMock(test *testing.T, info *Info, base string) *Mock {
 }
 
 func (m *Mock) control(method, path string, body any) map[string]any {
-	return control(m.base, method, path, body)
+	return control(m.controls, method, path, body)
 }
 
 // configFile is what Coze's console gives for this app as `coze_oauth_config.json` (protocol §9).
@@ -197,7 +205,7 @@ func (m *Mock) approve(authorize, state string) string {
 
 // openAsBrowser gives the status, the log id, and where the browser would be sent.
 func (m *Mock) openAsBrowser(address string) (int, string, string) {
-	reply := must(stay.Get(address))
+	reply := must(stay.Get(strings.Replace(address, m.base, m.browser, 1)))
 	reply.Body.Close()
 	return reply.StatusCode, reply.Header.Get("x-tt-logid"), reply.Header.Get("location")
 }
@@ -433,7 +441,7 @@ func inWorld(test *testing.T, info *Info, name, config string, body func(*Mock))
 	defer func() { wrong = recover() }() // a case may fail in any way; the run goes on
 	made := control(info.Base, "POST", "/worlds", map[string]any{"name": name, "config": config})
 	defer control(info.Base, "DELETE", "/worlds/"+name, nil)
-	mock := newMock(test, info, made["base_url"].(string))
+	mock := newMock(test, info, made)
 	body(mock)
 	expect("journal entries that the case does not account for", []entry{}, mock.newEntries())
 	return nil

@@ -49,7 +49,7 @@ async function control(base, method, path, body) {
 async function inWorld(info, name, config, body) {
   const made = await control(info.base_url, 'POST', '/worlds', { name, config });
   try {
-    await body(new Mock(info, made.base_url));
+    await body(new Mock(info, made));
   } finally {
     await control(info.base_url, 'DELETE', `/worlds/${name}`);
   }
@@ -57,9 +57,12 @@ async function inWorld(info, name, config, body) {
 
 /** A world of the mock as a case sees it: the control plane and the journal. */
 export class Mock {
-  constructor(info, base) {
-    this.base = base;
-    this.host = new URL(base).host;
+  constructor(info, made) {
+    this.controls = made.base_url;
+    // With a shadow in between, the SDK and the browser have bases of their own.
+    this.base = made.port_url ?? made.base_url;
+    this.browser = made.browser_url ?? this.base;
+    this.host = new URL(this.base).host;
     // The first of its kind; the second device app is another one.
     this.apps = Object.fromEntries([...info.apps].reverse().map((app) => [app.kind, app]));
     this.apps.other_device = info.apps.filter((app) => app.kind === 'device')[1];
@@ -68,7 +71,7 @@ export class Mock {
   }
 
   control(method, path, body) {
-    return control(this.base, method, path, body);
+    return control(this.controls, method, path, body);
   }
 
   advance(seconds) {
@@ -104,7 +107,8 @@ export class Mock {
   }
 
   openAsBrowser(url) {
-    return send('GET', url);
+    const { pathname, search } = new URL(url); // @coze/api has the www host here
+    return send('GET', new URL(pathname + search, this.browser));
   }
 
   // --- the journal ---

@@ -49,7 +49,7 @@ def world_of(info, name, config):
     """A new world of the mock for one case. Its clock stands still until it is told to move."""
     made = _control(info["base_url"], "POST", "/worlds", {"name": name, "config": config})
     try:
-        yield Mock(info, made["base_url"])
+        yield Mock(info, made)
     finally:
         _control(info["base_url"], "DELETE", f"/worlds/{name}")
 
@@ -57,9 +57,12 @@ def world_of(info, name, config):
 class Mock:
     """A world of the mock as a case sees it: the control plane and the journal."""
 
-    def __init__(self, info, base):
-        self.base = base
-        self.host = urlsplit(base).netloc
+    def __init__(self, info, made):
+        self._controls = made["base_url"]
+        # With a shadow in between, the SDK and the browser have bases of their own.
+        self.base = made.get("port_url") or self._controls
+        self._browser = made.get("browser_url") or self.base
+        self.host = urlsplit(self.base).netloc
         # The first of its kind; the second device app is another one, and so is the second workload.
         self.apps = {app["kind"]: SimpleNamespace(**app) for app in reversed(info["apps"])}
         for kind in ("device", "workload"):
@@ -69,7 +72,7 @@ class Mock:
         self._looked_at = 0
 
     def control(self, method, path, body=None):
-        return _control(self.base, method, path, body)
+        return _control(self._controls, method, path, body)
 
     def config_file(self, kind):
         """What Coze's console gives for this app as `coze_oauth_config.json` (protocol §9)."""
@@ -116,7 +119,7 @@ class Mock:
 
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay)
         try:
-            with opener.open(url, timeout=30) as reply:
+            with opener.open(url.replace(self.base, self._browser, 1), timeout=30) as reply:
                 return reply.status, reply.headers.get("x-tt-logid")
         except urllib.error.HTTPError as reply:
             with reply:

@@ -8,10 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-from running_mock import HERE, WORKSPACE, clean, find_mock, running_mock  # first: it says where `install` is
+from running_mock import HERE, WORKSPACE, clean, find_mock, running, running_mock  # first: it says where `install` is
 import install
 from install import Missing, Trouble
 
@@ -184,6 +185,90 @@ def judge_all(sdks, binary, rules):
             raise
 
 
+# --- through a shadow ----------------------------------------------------------------------------
+
+OFFICIAL = ["cozepy", "js", "go", "java"]
+WAYS = ["base", "proxy"]
+
+
+def find_shadowed():
+    """The program that is a mock with a shadow before it."""
+    if subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "coze-auth-mock", "--example", "shadowed"], cwd=WORKSPACE).returncode:
+        raise Trouble("the shadow does not build")
+    return install.TARGET / "debug" / "examples" / f"shadowed{install.EXE}"
+
+
+def by_proxy(sdk, info):
+    """The SDK, whose program has the shadow as its proxy for https and trusts its certificate."""
+    folder = install.SDKS / "shadowed"
+    folder.mkdir(parents=True, exist_ok=True)
+    ca = folder / f"{worlds_name(sdk)}.pem"
+    ca.write_text(info["shadow_ca"])
+    more = {"HTTPS_PROXY": info["shadow"], "NO_PROXY": "", "no_proxy": "", "SSL_CERT_FILE": str(ca), "NODE_EXTRA_CA_CERTS": str(ca)}
+    command = sdk.command
+    if "java" in sdk.name:
+        store = folder / "shadow.jks"
+        store.unlink(missing_ok=True)
+        password = ["-storepass", "changeit"]
+        importing = ["keytool", "-importcert", "-noprompt", "-alias", "shadow", "-file", str(ca), "-keystore", str(store), *password]
+        subprocess.run(importing, check=True, capture_output=True)
+        host, port = info["shadow"].split("://")[1].split(":")
+        options = [f"-Dhttps.proxyHost={host}", f"-Dhttps.proxyPort={port}", f"-Djavax.net.ssl.trustStore={store}"]
+        command = [command[0], *options, "-Djavax.net.ssl.trustStorePassword=changeit", *command[1:]]
+    return sdk._replace(command=command, environment={**sdk.environment, **more})
+
+
+def shadowed(sdk, program, way, rule):
+    """The verdict of an SDK whose requests go through a shadow, and the shadow's report."""
+    command = [str(program), str(HERE / "mock.toml"), *(["--proxy"] if way == "proxy" else [])]
+    with running(f"shadowed-{worlds_name(sdk)}-{way}", command) as line:
+        info = json.loads(line)
+        verdict = judge(by_proxy(sdk, info) if way == "proxy" else sdk, info, [rule])[0]
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"{info['shadow']}/_mock/v1/shadow", timeout=30) as reply:
+            return verdict, json.load(reply)
+
+
+def run_shadowed(sdks, rule):
+    """Every case through a shadow, both ways: nothing may differ, or exactly the rule that is off in the mock behind it."""
+    program = find_shadowed()
+    runs = [(sdk, way) for sdk in sdks for way in WAYS]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        came = list(pool.map(lambda run: shadowed(run[0], program, run[1], rule), runs))
+    rows, wrong, reasons, named = [], [], {}, set()
+    for (sdk, way), (verdict, report) in zip(runs, came):
+        differing = {row["rule"]: row for row in report["rules"] if row["differs"]}
+        named.update(differing)
+        # Through the base the shadow itself refuses what a JWT app sends, since its audience is the shadow's.
+        refused = [name for name in verdict.red if way == "base" and "jwt" in name]
+        red = [name for name in verdict.red if name not in refused]
+        if rule is None:
+            if report["refused_by_the_shadow"] < len(refused):
+                wrong.append(f"{sdk.name}, {way}: {len(refused)} cases of JWT are red, and the shadow has refused {report['refused_by_the_shadow']} requests")
+            wrong += [f"{sdk.name}, {way}: {verdict.cases[name]}" for name in red]
+        for row in differing.values():
+            for one in row["differences"] if row["rule"] != rule else []:
+                wrong.append(f"{sdk.name}, {way}: {row['rule']}: {one['place']}: {one['what']}: the mock {one['expected']}, the upstream {one['actual']}")
+        for row in report["rules"]:
+            for one in row["reasons"]:
+                of = reasons.setdefault((row["rule"], one["reason"]), {})
+                of[sdk.name] = of.get(sdk.name, 0) + one["times"]
+        agrees = sum(row["agrees"] for row in report["rules"])
+        unjudged = sum(row["not_judged"] for row in report["rules"])
+        passed = len(verdict.cases) - len(verdict.red)
+        numbers = [passed, len(refused), report["exchanges"], agrees, len(differing), unjudged]
+        rows.append([sdk.name, way, *map(str, numbers)])
+    print_table(["SDK", "way in", "cases passed", "JWT, refused by the shadow", "exchanges", "agree", "rules that differ", "not judged"], rows)
+    print("Not judged:")
+    for (about, reason), of in sorted(reasons.items()):
+        print(f"  {about}: {reason} ({', '.join(f'{name} {times}' for name, times in of.items())})")
+    print(*wrong, sep="\n")
+    if rule:
+        print(f"off in the mock: {rule}; named by the shadow: {', '.join(sorted(named)) or 'nothing'}")
+        return named == {rule}
+    return not wrong
+
+
 def print_table(heads, rows):
     print("|", " | ".join(heads), "|")
     print("|" + "---|" * len(heads))
@@ -252,17 +337,21 @@ def main():
         metavar="RULE",
         help="switch this rule of the mock off: the run must turn red; `all`: each in turn, as a table",
     )
+    parser.add_argument("--shadow", action="store_true", help="the four official SDKs through a shadow, as their base and as their proxy: nothing may differ, with --break RULE this rule alone")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the mock is stopped
     try:
-        binary = find_mock(given.mock)
-        sdks, skipped = prepared(given.only or JUDGES)
+        if given.shadow and given.broken == "all":
+            raise Trouble("--shadow takes one rule at a time")
+        sdks, skipped = prepared(given.only or (OFFICIAL if given.shadow else JUDGES))
         if not sdks or (given.only and skipped):
             raise Trouble("; ".join(skipped))
-        if given.broken == "all":
-            good = break_all(sdks, binary, not skipped)
+        if given.shadow:
+            good = run_shadowed(sdks, given.broken)
+        elif given.broken == "all":
+            good = break_all(sdks, find_mock(given.mock), not skipped)
         else:
-            good = run_once(sdks, binary, given.broken)
+            good = run_once(sdks, find_mock(given.mock), given.broken)
     except (Trouble, OSError) as why:
         print(f"no verdict: {why}", file=sys.stderr)
         return 2

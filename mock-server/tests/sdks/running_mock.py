@@ -27,20 +27,24 @@ def find_mock(given):
     return TARGET / "debug" / f"coze-auth-mock{EXE}"
 
 
-@contextmanager
 def running_mock(binary, *options, listen="127.0.0.1:0"):
-    """The mock, by default on a free port; always stopped, also when this process is killed. Gives its first line."""
-    command = [str(binary), "--listen", listen, "--print", "json", "--until-stdin-closes", *options]
+    """The mock, by default on a free port. Gives its first line."""
+    return running("mock", [str(binary), "--listen", listen, "--print", "json", "--until-stdin-closes", *options])
+
+
+@contextmanager
+def running(name, command):
+    """A server that prints a line of JSON with its address; always stopped, also when this process is killed. Gives that line."""
     SDKS.mkdir(parents=True, exist_ok=True)
-    log = SDKS / "mock.log"
+    log = SDKS / f"{name}.log"
     with log.open("wb") as stderr:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        mock = subprocess.Popen(command, **pipes, stderr=stderr, env=without_proxy())
-        # A mock that says nothing must not hang the run.
-        alarm = threading.Timer(START_SECONDS, mock.kill)
+        server = subprocess.Popen(command, **pipes, stderr=stderr, env=without_proxy())
+        # One that says nothing must not hang the run.
+        alarm = threading.Timer(START_SECONDS, server.kill)
         alarm.start()
         try:
-            line = mock.stdout.readline().decode()
+            line = server.stdout.readline().decode()
             alarm.cancel()
             if '"base_url"' not in line:
                 said = log.read_text(errors="replace").strip()
@@ -48,11 +52,11 @@ def running_mock(binary, *options, listen="127.0.0.1:0"):
             yield line
         finally:
             alarm.cancel()
-            mock.stdin.close()
-            mock.terminate()
+            server.stdin.close()
+            server.terminate()
             try:
-                mock.wait(10)
+                server.wait(10)
             except subprocess.TimeoutExpired:
-                mock.kill()
-                mock.wait()
-            mock.stdout.close()
+                server.kill()
+                server.wait()
+            server.stdout.close()
