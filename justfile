@@ -139,6 +139,7 @@ bench: tokens-before redis-installed
     cargo bench --quiet --locked --package coze-auth-conformance --bench sessions || failed=1
     cargo bench --quiet --locked --package coze-auth-conformance --bench fleet || failed=1
     "{{ just_executable() }}" --justfile "{{ justfile() }}" bridge-bench || failed=1
+    "{{ just_executable() }}" --justfile "{{ justfile() }}" shadow-bench || failed=1
     exit $failed
 
 # The program of benches/sessions/pair.rs at commit e0d4b6f, in target/tokens-e0d4b6f.
@@ -228,6 +229,10 @@ bridge-attack requests="100000":
 # What the bridge adds to a refresh beside the mock alone: processor time, wait, memory. `just bridge-bench soak`: over a million requests.
 bridge-bench *args:
     cargo bench --quiet --locked --package coze-auth-cli --bench bridge -- {{ args }}
+
+# What the shadow adds to a refresh beside the mock alone: processor time, wait, memory. `just shadow-bench soak`: over a million requests.
+shadow-bench *args:
+    cargo bench --quiet --locked --package coze-auth-mock --bench mock -- shadow {{ args }}
 
 # A million hostile requests over both planes of the mock: its memory must stay below what its README says, and other clients be answered.
 hostile requests="1000000":
@@ -328,7 +333,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "deny" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -196,9 +196,10 @@ pub(crate) const SHADOW_ANSWER_TIME: Duration = Duration::from_secs(120);
 #[cfg(feature = "shadow")]
 pub(crate) const SHADOW_BODY: usize = 1024 * 1024;
 
-/// Maximum number of connections to the shadow; above it, new ones wait.
+/// Maximum number of connections to the shadow, which has another one to the upstream for each: a process often has 1,024 files.
+/// Above it, as with those of a mock.
 #[cfg(feature = "shadow")]
-pub(crate) const SHADOW_CONNECTIONS: usize = 512;
+pub(crate) const SHADOW_CONNECTIONS: usize = 480;
 
 /// Maximum number of bytes of the head of an upstream's answer.
 #[cfg(feature = "shadow")]
@@ -215,3 +216,7 @@ pub(crate) const SHADOW_TOLERANCE: Duration = Duration::from_secs(2);
 /// Maximum number of exchanges of a record.
 #[cfg(feature = "shadow")]
 pub(crate) const SHADOW_RECORD: usize = 1_000;
+
+/// Maximum number of bytes of the bodies of a record.
+#[cfg(feature = "shadow")]
+pub(crate) const SHADOW_RECORD_BYTES: usize = 32 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! What the mock costs beside a bare route of axum, beside itself at commit `e0d4b6f` and beside `oauth2-mock-server`, in
 //! one run: `just mock-bench`.
-//! `just soak` lets it run for long: its memory must not grow.
+//! `just soak` lets it run for long: its memory must not grow. `just shadow-bench` has what the shadow adds to a mock.
 
 #![allow(missing_docs)]
 
@@ -8,6 +8,7 @@ mod bare;
 mod http;
 mod load;
 mod process;
+mod shadow;
 mod soak;
 
 use std::process::{Command, ExitCode};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["soak"] => soak::run(),
+        ["shadow"] => shadow::figures(),
+        ["shadow", "soak"] => shadow::soak(),
         _ => figures(),
     }
 }
@@ -55,6 +58,13 @@ impl Verdicts {
         println!("{what:<44} {figure:<46} goal {goal:<10} {verdict}");
         self.0 &= met;
     }
+
+    fn exit(&self) -> ExitCode {
+        match self.0 {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
 }
 
 fn figures() -> ExitCode {
@@ -72,10 +82,7 @@ fn figures() -> ExitCode {
     starts(&mut verdicts, peer);
     memory(&mut verdicts, peer);
     ports(&mut verdicts);
-    match verdicts.0 {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    verdicts.exit()
 }
 
 /// This process, so that it takes nothing from the server. On a machine with one core nothing is pinned.

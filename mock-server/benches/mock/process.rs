@@ -47,8 +47,10 @@ pub(crate) const PEER: Kind = Kind {
     first: "/.well-known/openid-configuration",
 };
 
+const MOCK_BINARY: &str = env!("CARGO_BIN_EXE_coze-auth-mock");
+
 fn mock(to: SocketAddr) -> Command {
-    serve(Path::new(env!("CARGO_BIN_EXE_coze-auth-mock")), to)
+    serve(Path::new(MOCK_BINARY), to)
 }
 
 fn serve(program: &Path, to: SocketAddr) -> Command {
@@ -89,9 +91,29 @@ pub(crate) fn peer_modules() -> PathBuf {
 impl Process {
     /// `core`: the only one that it may use.
     pub(crate) fn start(kind: &Kind, core: Option<usize>) -> Self {
+        Self::of(kind.command, kind.first, core)
+    }
+
+    /// The shadow of a mock.
+    pub(crate) fn shadow(of: SocketAddr) -> Self {
+        let command = |to: SocketAddr| {
+            let mut command = Command::new(MOCK_BINARY);
+            command.args(["shadow", "--mock-apps", "--upstream"]);
+            command.args([&format!("http://{of}"), "--listen", &to.to_string()]);
+            command.env("RUST_LOG", "off");
+            command
+        };
+        Self::of(command, MOCK.first, None)
+    }
+
+    fn of(
+        command: impl FnOnce(SocketAddr) -> Command,
+        first: &'static str,
+        core: Option<usize>,
+    ) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let to = free.expect("a free port");
-        let plain = (kind.command)(to);
+        let plain = command(to);
         let mut command = match core {
             None => plain,
             Some(core) => {
@@ -109,7 +131,7 @@ impl Process {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let begun = Instant::now();
         let child = command.spawn().expect("the server starts");
-        let request = post(kind.first, "none", "text/plain", "");
+        let request = post(first, "none", "text/plain", "");
         let request = String::from_utf8(request)
             .expect("text")
             .replacen("POST", "GET", 1);

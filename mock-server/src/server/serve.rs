@@ -71,10 +71,10 @@ pub(crate) async fn serve(
 
 /// Why connections are ended to accept others, told once a minute.
 #[derive(Debug, Default)]
-struct Trouble(Option<Instant>);
+pub(crate) struct Trouble(Option<Instant>);
 
 impl Trouble {
-    fn tell(&mut self, why: &str) {
+    pub(crate) fn tell(&mut self, why: &str) {
         let recently = |told: &Instant| told.elapsed() < Duration::from_secs(60);
         if self.0.as_ref().is_some_and(recently) {
             return;

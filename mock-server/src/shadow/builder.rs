@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::app_file;
 use super::error::ShadowError;
 use super::facts::Facts;
-use super::serve::{Shared, serve};
+use super::serve::{Limits, Shared, serve};
 use super::upstream::Upstream;
 use crate::config;
 use crate::config::options::Options;
@@ -78,6 +78,7 @@ pub struct ShadowBuilder {
     is_mock: bool,
     records: bool,
     clock: ClockHandle,
+    pub(crate) limits: Limits,
 }
 
 impl Shadow {
@@ -94,6 +95,7 @@ impl Shadow {
             is_mock: false,
             records: false,
             clock: ClockHandle::real(),
+            limits: Limits::default(),
         }
     }
 
@@ -240,7 +242,7 @@ impl ShadowBuilder {
     ///
     /// [`ShadowError`] if the upstream cannot be one, if its certificates could not be checked, or if the shadow cannot listen.
     pub async fn start(self) -> Result<Shadow, ShadowError> {
-        let upstream = Upstream::new(&self.upstream, self.www.as_deref(), self.ca.as_deref())?;
+        let mut upstream = Upstream::new(&self.upstream, self.www.as_deref(), self.ca.as_deref())?;
         let address = addressing::resolve(&self.listen, false)?;
         let tls = |why: String| ShadowError::Setup(SetupError::Tls(why));
         let hosts = upstream.sites().map(|site| site.host.clone());
@@ -249,8 +251,15 @@ impl ShadowBuilder {
         let bind = |source| ShadowError::Setup(SetupError::Bind { address, source });
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
+        upstream.check_proxies(bound)?;
         let facts = self.facts()?;
-        let shared = Arc::new(Shared::new(upstream, &own, self.clock, facts, self.records));
+        let shared = Arc::new(Shared::new(
+            upstream,
+            &own,
+            self.clock,
+            facts,
+            (self.records, self.limits),
+        ));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(serve(listener, shared.clone(), stopped));
         Ok(Shadow {

@@ -143,7 +143,8 @@ pub(crate) struct Case<'a> {
     pub(crate) grant: Option<&'static str>,
     pub(crate) at_ms: u64,
     steady: Duration,
-    pub(crate) apps: Vec<App>,
+    /// Those of the facts, until one has to be completed for this request.
+    pub(crate) apps: Arc<Vec<App>>,
     /// The app of the request, if it names one.
     pub(crate) app: Option<AppIndex>,
     pub(crate) sent_secret: Option<Digest>,
@@ -300,13 +301,21 @@ impl<'a> Case<'a> {
         })
     }
 
+    fn app_mut(&mut self, index: usize) -> &mut App {
+        &mut Arc::make_mut(&mut self.apps)[index]
+    }
+
+    fn add_app(&mut self, app: App) -> usize {
+        let apps = Arc::make_mut(&mut self.apps);
+        apps.push(app);
+        apps.len() - 1
+    }
+
     fn take_app(&mut self, facts: &Facts, kind: AppKind, client_id: &str) {
         let found = facts.app_named(client_id);
         let index = found.unwrap_or_else(|| {
             self.assumed.push(Gap::App);
-            self.apps
-                .push(App::named(kind, "an app of the upstream", client_id));
-            self.apps.len() - 1
+            self.add_app(App::named(kind, "an app of the upstream", client_id))
         });
         if found.is_some_and(|index| !facts.known[index].configured) {
             self.assumed.push(Gap::Kind);
@@ -336,7 +345,7 @@ impl<'a> Case<'a> {
                 "a secret that the shadow does not know".to_owned()
             }
         };
-        self.apps[index].client_secret = Some(own);
+        self.app_mut(index).client_secret = Some(own);
     }
 
     fn take_redirect_uri(&mut self, facts: &Facts) {
@@ -354,7 +363,7 @@ impl<'a> Case<'a> {
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
         if let Some((_, uri)) = pairs.find(|(name, _)| name == "redirect_uri") {
             self.assumed.push(Gap::RedirectUris);
-            self.apps[index].redirect_uris = vec![uri.into_owned()];
+            self.app_mut(index).redirect_uris = vec![uri.into_owned()];
         }
     }
 
@@ -495,12 +504,11 @@ impl<'a> Case<'a> {
         let mut apps = self.apps.iter();
         let found = apps.position(|app| app.kind == AppKind::Workload);
         let index = found.unwrap_or_else(|| {
-            self.apps.push(App::named(
+            self.add_app(App::named(
                 AppKind::Workload,
                 "a workload of the upstream",
                 "",
-            ));
-            self.apps.len() - 1
+            ))
         });
         AppIndex::try_from(index).unwrap_or_default()
     }
@@ -519,7 +527,7 @@ impl<'a> Case<'a> {
         }
         if let Some(name) = body.and_then(|body| body.get("integration_name")?.as_str()) {
             self.assumed.push(Gap::Integrations);
-            self.apps[index].integrations = vec![Integration {
+            self.app_mut(index).integrations = vec![Integration {
                 name: name.to_owned(),
                 credential: String::new(),
             }];
@@ -541,14 +549,14 @@ impl<'a> Case<'a> {
             self.jti_is_seen = facts.jtis.look_up(&key, self.at_ms / 1000) == Jti::Replayed;
         }
         let kid = jwt.header.get("kid").and_then(Value::as_str);
-        let row = &mut self.apps[usize::from(app)];
+        let row = &self.apps[usize::from(app)];
         let Some(kid) = kid.filter(|kid| row.key(kid).is_none()) else {
             return;
         };
         // Of an app that a configuration has, all keys are known.
         if row.keys.is_empty() {
             self.assumed.push(Gap::Key);
-            row.keys.push(Key {
+            self.app_mut(usize::from(app)).keys.push(Key {
                 kid: kid.to_owned(),
                 public: ready_made::public_key(),
                 development: false,
@@ -569,7 +577,7 @@ impl<'a> Case<'a> {
         let mut settings = Settings {
             clock,
             rules: Arc::new(rules),
-            apps: Arc::new(self.apps.clone()),
+            apps: self.apps.clone(),
             ..facts.settings.clone()
         };
         settings.ttl.device_interval = self.interval_s;

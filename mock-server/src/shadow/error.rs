@@ -11,6 +11,8 @@ use crate::redact::without_keys;
 pub enum ShadowError {
     /// This cannot be the upstream; the second text is the reason.
     Upstream(String, &'static str),
+    /// The environment names a proxy of another kind than the shadow can use; the text is its scheme.
+    Proxy(String),
     /// The upstream's certificates cannot be checked; the text is the reason.
     Roots(String),
     /// The shadow cannot listen, or cannot make its CA.
@@ -33,6 +35,11 @@ impl fmt::Display for ShadowError {
                     "{shown:?} cannot be the upstream: {why}; expected one such as https://api.coze.cn"
                 )
             }
+            Self::Proxy(scheme) => write!(
+                f,
+                "the environment names a proxy of {scheme} for the upstream, and the shadow can use one of http alone (HTTPS_PROXY=http://HOST:PORT); \
+                 start the shadow with another one, or with NO_PROXY=* to reach the upstream without a proxy"
+            ),
             Self::Roots(why) => write!(f, "the upstream's certificates cannot be checked: {why}"),
             Self::Setup(error) => error.fmt(f),
             Self::App(why) => write!(
@@ -56,7 +63,7 @@ impl std::error::Error for ShadowError {
         match self {
             Self::Setup(error) => Some(error),
             Self::Config(errors) => Some(errors),
-            Self::Upstream(..) | Self::Roots(_) | Self::App(_) => None,
+            Self::Upstream(..) | Self::Proxy(_) | Self::Roots(_) | Self::App(_) => None,
         }
     }
 }

@@ -51,7 +51,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) settings: Settings,
-    pub(crate) apps: Vec<App>,
+    pub(crate) apps: Arc<Vec<App>>,
     pub(crate) known: Vec<Known>,
     pub(crate) codes: CappedMap<Code>,
     pub(crate) devices: CappedMap<Device>,
@@ -86,14 +86,15 @@ impl Facts {
         let known = known.collect();
         let user = settings.users[0].clone();
         Self {
-            apps: apps
-                .into_iter()
-                .map(|app| App {
-                    client_secret: None,
-                    api_key: None,
-                    ..app
-                })
-                .collect(),
+            apps: Arc::new(
+                apps.into_iter()
+                    .map(|app| App {
+                        client_secret: None,
+                        api_key: None,
+                        ..app
+                    })
+                    .collect(),
+            ),
             known,
             codes: CappedMap::new(DEFAULT_GRANTS),
             devices: CappedMap::new(DEFAULT_GRANTS),
@@ -222,20 +223,18 @@ impl Facts {
             return Some(0);
         };
         let index = usize::from(app);
-        let row = App {
-            client_secret: None,
-            api_key: None,
-            ..case.apps[index].clone()
-        };
         // What was assumed of its keys and redirect URIs stays an assumption.
         if index >= self.apps.len() {
             if index >= MAX_APPS {
                 return None;
             }
-            self.apps.push(App {
+            let apps = Arc::make_mut(&mut self.apps);
+            apps.push(App {
+                client_secret: None,
+                api_key: None,
                 redirect_uris: Vec::new(),
                 keys: Vec::new(),
-                ..row
+                ..case.apps[index].clone()
             });
             self.known.push(Known::default());
         }

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Mutex;
@@ -21,10 +21,11 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::answer::Answer;
 use super::record::Exchange;
 use super::refusal::Refusal;
-use super::serve::Shared;
-use super::upstream::{API, Audience, INTEGRATION, SITES, Site, Upstream, WWW};
-use crate::limits::{MAX_BODY, MAX_BODY_TIME, SHADOW_ANSWER_TIME, SHADOW_BODY};
+use super::serve::{Held, Shared};
+use super::upstream::{API, Audience, INTEGRATION, SITES, Site, WWW};
+use crate::limits::{MAX_BODY, SHADOW_BODY};
 use crate::net::addressing::is_loopback;
+use crate::net::received_body::ReceivedBody;
 use crate::protocol::assertion::Assertion;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::grant::{JWT_BEARER, grant_of, name};
@@ -35,7 +36,7 @@ use crate::redact::places;
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body that is passed on.
-pub(crate) type Outgoing = UnsyncBoxBody<Bytes, BoxError>;
+pub(crate) type Outgoing = axum::body::Body;
 
 /// How a request has reached the shadow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +66,16 @@ const OF_CONNECTION: [&str; 9] = [
 
 /// Answers a request with the upstream's answer, or says why it cannot.
 pub(crate) async fn pass(
-    shared: Arc<Shared>,
+    held: Held,
     lines: Arc<Lines>,
     way: Way,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
     let method = places::method(request.method());
     let path = places::path(request.uri().path(), None).into_owned();
-    let judged_by = shared.clone();
+    let shared = held.shared.clone();
     let answered = match checked(&shared, way, &request) {
-        Ok(site) => exchange(shared, lines, way, site, request).await,
+        Ok(site) => exchange(held, lines, way, site, request).await,
         Err(refusal) => Err(refusal),
     };
     match answered {
@@ -84,7 +85,7 @@ pub(crate) async fn pass(
         }
         Err(refusal) => {
             let refused = refusal.name();
-            judged_by.judge().report.refused += 1;
+            shared.judge().report.refused += 1;
             tracing::warn!(method, path, refused, "{}", refusal.text());
             refusal.answer().map(whole)
         }
@@ -191,19 +192,18 @@ pub(crate) fn passed_on(headers: &HeaderMap, host: Option<&HeaderValue>) -> Head
 }
 
 pub(crate) fn whole(body: Bytes) -> Outgoing {
-    Full::new(body)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Outgoing::from(body)
 }
 
 async fn exchange(
-    shared: Arc<Shared>,
+    held: Held,
     lines: Arc<Lines>,
     way: Way,
     site: usize,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Refusal> {
     let (mut parts, body) = request.into_parts();
+    let shared = held.shared.clone();
     let looks = !matches!(
         Endpoint::of(parts.uri.path()),
         Endpoint::Api | Endpoint::Unknown
@@ -213,7 +213,7 @@ async fn exchange(
     parts.headers = passed_on(&parts.headers, Some(&host));
     let (body, judged) = match looks {
         true => {
-            let body = read(body).await?;
+            let body = read(ReceivedBody::new(body, held.entry.connection.clone())).await?;
             let jwt_host = &shared.upstream.api;
             if way == Way::Base && !is_for(jwt_host, parts.uri.path(), &parts.headers, &body) {
                 return Err(Refusal::Audience(jwt_host.authority()));
@@ -234,20 +234,22 @@ async fn exchange(
         }
         false => {
             shared.judge().report.others += 1;
-            (body.map_err(Into::into).boxed_unsync(), None)
+            (streamed(body, shared.body_time), None)
         }
     };
     parts.version = Version::HTTP_11;
     parts.uri = origin_form(&parts.uri, &parts.method);
     let request = Request::from_parts(parts, body);
-    // In a task of its own, since the upstream acts whether the client waits for the answer or not.
+    // In a task of its own, since the upstream acts whether the client waits for the answer or not. The connection counts as open
+    // until then: its client cannot go and come again without end.
     let asked = tokio::spawn(async move {
+        let _under_way = held.entry.connection.begin();
         let mut lines = lines.lock().await;
         let times = (shared.clock.unix_ms(), shared.clock.steady());
         if let Some(judged) = &judged {
             shared.judge().begin(judged);
         }
-        let sent = send(&shared.upstream, site, &mut lines[site], request).await;
+        let sent = send(&shared, site, &mut lines[site], request).await;
         let answer = sent.inspect_err(|refusal| {
             if let Some(judged) = &judged {
                 let may_have_acted = !matches!(refusal, Refusal::Unreachable(_));
@@ -259,7 +261,7 @@ async fn exchange(
         head.headers = passed_on(&head.headers, None);
         let body = match judged {
             Some(judged) => {
-                let body = Replayed::read(body, SHADOW_BODY).await;
+                let body = Replayed::read(body, shared.answer_time).await;
                 match body.whole() {
                     Some(bytes) => {
                         let answer = Answer::new(head.status, head.headers.clone(), &bytes, took);
@@ -278,11 +280,11 @@ async fn exchange(
                     }
                     None => shared.judge().lost(&judged, true),
                 }
-                body
+                Outgoing::new(body)
             }
-            None => Replayed::streamed(body),
+            None => streamed(body, shared.answer_time),
         };
-        Ok(Response::from_parts(head, body.boxed_unsync()))
+        Ok(Response::from_parts(head, body))
     });
     asked
         .await
@@ -299,14 +301,12 @@ fn origin_form(uri: &Uri, method: &Method) -> Uri {
 }
 
 /// Reads the body of a request to an OAuth endpoint.
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(body: ReceivedBody) -> Result<Bytes, Refusal> {
     let limited = http_body_util::Limited::new(body, SHADOW_BODY);
-    match timeout(MAX_BODY_TIME, limited.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::BodyTooLong)
-        }
-        _ => Err(Refusal::Body),
+    match limited.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::BodyTooLong),
+        Err(_) => Err(Refusal::Body),
     }
 }
 
@@ -333,7 +333,7 @@ fn is_for(upstream: &Site, path: &str, headers: &HeaderMap, body: &[u8]) -> bool
 /// Sends a request by the connection that there is, or by a new one. A connection that has ended before anything was written to it
 /// has taken nothing of the request, which then goes by a new one; what may have been sent is not sent again.
 async fn send(
-    upstream: &Upstream,
+    shared: &Shared,
     site: usize,
     line: &mut Option<SendRequest<Outgoing>>,
     mut request: Request<Outgoing>,
@@ -346,11 +346,12 @@ async fn send(
         let (mut sender, is_new) = match kept {
             Some(kept) => (kept, false),
             None => {
+                let upstream = &shared.upstream;
                 let made = upstream.connect(upstream.sites()[site]).await;
                 (made.map_err(Refusal::Unreachable)?, true)
             }
         };
-        let sent = timeout(SHADOW_ANSWER_TIME, sender.try_send_request(request)).await;
+        let sent = timeout(shared.answer_time, sender.try_send_request(request)).await;
         match sent {
             Err(_) => return Err(Refusal::Late),
             Ok(Ok(answer)) => {
@@ -359,13 +360,22 @@ async fn send(
             }
             Ok(Err(mut error)) => match error.take_message() {
                 Some(unsent) if !is_new => request = unsent,
+                _ if error.error().is_user() => return Err(Refusal::PartOfBody),
                 _ => return Err(Refusal::NoAnswer(error.error().to_string())),
             },
         }
     }
 }
 
-/// An answer's body: the parts that were read, and what follows them.
+/// A body that is passed on while it arrives.
+fn streamed(body: Incoming, time: Duration) -> Outgoing {
+    Outgoing::new(Replayed {
+        frames: VecDeque::new(),
+        then: Then::rest(body, time),
+    })
+}
+
+/// A body: the parts that were read, and what follows them.
 pub(crate) struct Replayed {
     frames: VecDeque<Frame<Bytes>>,
     then: Then,
@@ -374,7 +384,11 @@ pub(crate) struct Replayed {
 enum Then {
     End,
     /// The rest is passed on while it arrives, with a time limit for each part.
-    Rest(Incoming, Pin<Box<Sleep>>),
+    Rest {
+        body: Incoming,
+        limit: Pin<Box<Sleep>>,
+        time: Duration,
+    },
     /// What has arrived is passed on first: an answer that has begun is not asked for again by the program, as one without a
     /// beginning is.
     Failed {
@@ -384,6 +398,14 @@ enum Then {
 }
 
 impl Then {
+    fn rest(body: Incoming, time: Duration) -> Self {
+        Self::Rest {
+            body,
+            limit: Box::pin(sleep(time)),
+            time,
+        }
+    }
+
     fn failed(error: impl Into<BoxError>) -> Self {
         Self::Failed {
             error: Some(error.into()),
@@ -393,15 +415,15 @@ impl Then {
 }
 
 impl Replayed {
-    /// Reads up to `most` bytes, and leaves the rest to be passed on while it arrives.
-    async fn read(mut body: Incoming, most: usize) -> Self {
+    /// Reads up to [`SHADOW_BODY`] bytes, and leaves the rest to be passed on while it arrives.
+    async fn read(mut body: Incoming, time: Duration) -> Self {
         let mut frames = VecDeque::new();
         let mut length = 0;
         let then = loop {
-            if length > most {
-                break Self::streamed(body).then;
+            if length > SHADOW_BODY {
+                break Then::rest(body, time);
             }
-            match timeout(SHADOW_ANSWER_TIME, body.frame()).await {
+            match timeout(time, body.frame()).await {
                 Ok(None) => break Then::End,
                 Ok(Some(Ok(frame))) => {
                     length += frame.data_ref().map_or(0, Bytes::len);
@@ -431,13 +453,6 @@ impl Replayed {
             _ => None,
         }
     }
-
-    fn streamed(body: Incoming) -> Self {
-        Self {
-            frames: VecDeque::new(),
-            then: Then::Rest(body, Box::pin(sleep(SHADOW_ANSWER_TIME))),
-        }
-    }
 }
 
 impl Body for Replayed {
@@ -462,15 +477,15 @@ impl Body for Replayed {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Then::Rest(body, limit) => match Pin::new(body).poll_frame(cx) {
+            Then::Rest { body, limit, time } => match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(Some(Err(error))) => Then::failed(error),
                 Poll::Ready(part) => {
-                    limit.as_mut().reset(Instant::now() + SHADOW_ANSWER_TIME);
+                    limit.as_mut().reset(Instant::now() + *time);
                     return Poll::Ready(part.map(|part| part.map_err(Into::into)));
                 }
                 Poll::Pending => {
                     ready!(limit.as_mut().poll(cx));
-                    Then::failed("the upstream sent nothing for too long")
+                    Then::failed("nothing arrived for too long")
                 }
             },
         };
@@ -483,7 +498,7 @@ impl Body for Replayed {
             && match &self.then {
                 Then::End => true,
                 Then::Failed { error, .. } => error.is_none(),
-                Then::Rest(body, _) => body.is_end_stream(),
+                Then::Rest { body, .. } => body.is_end_stream(),
             }
     }
 
@@ -492,8 +507,8 @@ impl Body for Replayed {
         let held: u64 = held.map(|part| part.len() as u64).sum();
         match &self.then {
             Then::End => SizeHint::with_exact(held),
-            Then::Rest(body, _) if self.frames.is_empty() => body.size_hint(),
-            Then::Rest(..) | Then::Failed { .. } => SizeHint::default(),
+            Then::Rest { body, .. } if self.frames.is_empty() => body.size_hint(),
+            Then::Rest { .. } | Then::Failed { .. } => SizeHint::default(),
         }
     }
 }

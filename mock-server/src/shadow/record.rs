@@ -18,7 +18,7 @@ use super::judge::Judge;
 use super::report::Report;
 use super::stand_ins::StandIns;
 use super::upstream::Site;
-use crate::limits::{MAX_BODY, SHADOW_RECORD};
+use crate::limits::{MAX_BODY, SHADOW_RECORD, SHADOW_RECORD_BYTES};
 use crate::protocol::client_id::members;
 use crate::protocol::digest::{Digest, digest};
 use crate::protocol::endpoint::Endpoint;
@@ -50,6 +50,8 @@ pub(crate) struct Exchange {
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     exchanges: Vec<Exchange>,
+    /// Number of bytes of their bodies.
+    bytes: usize,
     left_out: u64,
 }
 
@@ -76,10 +78,17 @@ const OF_ANSWER: [&str; 8] = [
 
 impl Recorder {
     pub(crate) fn add(&mut self, exchange: Exchange) {
-        match self.exchanges.len() < SHADOW_RECORD {
-            true => self.exchanges.push(exchange),
-            false => self.left_out += 1,
+        let request = match &exchange.request.body {
+            Body::Whole(body) => body.len(),
+            _ => 0,
+        };
+        let bytes = self.bytes + request + exchange.body.len();
+        if self.exchanges.len() >= SHADOW_RECORD || bytes > SHADOW_RECORD_BYTES {
+            self.left_out += 1;
+            return;
         }
+        self.bytes = bytes;
+        self.exchanges.push(exchange);
     }
 
     /// The text of the record. None of the values that were replaced is in it, or the error says of which kind one is.

@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     BodyTooLong,
     /// The body did not arrive whole.
     Body,
+    /// A body that is passed on while it arrives did not arrive whole.
+    PartOfBody,
     /// An assertion that is not for the upstream, through a base that is not the upstream's.
     Audience(String),
     /// The upstream was not reached; the text is the reason.
@@ -44,7 +46,7 @@ impl Refusal {
             Self::Tunnel => "tunnel",
             Self::Upgrade => "upgrade",
             Self::BodyTooLong => "body_too_long",
-            Self::Body => "body",
+            Self::Body | Self::PartOfBody => "body",
             Self::Audience(_) => "aud",
             Self::Unreachable(_) => "unreachable",
             Self::NoAnswer(_) => "no_answer",
@@ -56,7 +58,9 @@ impl Refusal {
         match self {
             Self::Host | Self::Origin | Self::Tunnel => StatusCode::FORBIDDEN,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::WholeUrl | Self::Body | Self::Audience(_) => StatusCode::BAD_REQUEST,
+            Self::WholeUrl | Self::Body | Self::PartOfBody | Self::Audience(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::Unreachable(_) | Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -86,6 +90,7 @@ impl Refusal {
                 "the body of a token request is longer than the shadow reads (1 MiB){nothing_sent}"
             ),
             Self::Body => format!("the body of the request did not arrive whole{nothing_sent}"),
+            Self::PartOfBody => "the body of the request did not arrive whole; what had arrived was sent to the upstream, and the connection to it was closed".to_owned(),
             Self::Audience(upstream) => format!(
                 "the aud of the assertion does not name {upstream}, which would refuse it: the audience is made from the client's base, and \
                  nobody between can change it (protocol 1.3). Use the shadow as a proxy, so that the base stays, or set the audience by hand{nothing_sent}"

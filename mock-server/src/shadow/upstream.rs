@@ -1,12 +1,16 @@
 //! The upstream: its hosts, and connections to them, whose certificates are always checked.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use http::Request;
+use http::header::{HOST, PROXY_AUTHORIZATION};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::upgrade::Upgraded;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -114,7 +118,7 @@ fn is_here<T: AsRef<str>>(host: &Host<T>) -> bool {
     }
 }
 
-/// The hosts of the upstream, and how its certificates are checked.
+/// The hosts of the upstream, the way to them, and how its certificates are checked.
 pub(crate) struct Upstream {
     pub(crate) api: Site,
     pub(crate) www: Site,
@@ -122,6 +126,8 @@ pub(crate) struct Upstream {
     integration: Site,
     /// None if all are plain http: a machine without CA certificates serves them, too.
     tls: Option<TlsConnector>,
+    /// What the environment says about proxies.
+    proxies: Matcher,
 }
 
 pub(crate) const SITES: usize = 3;
@@ -173,7 +179,40 @@ impl Upstream {
             www,
             integration,
             tls,
+            proxies: Matcher::from_env(),
         })
+    }
+
+    /// Checks the proxies of the environment, and says which is used. `own` is the address of the shadow, which may stand there for
+    /// the programs that it serves.
+    pub(crate) fn check_proxies(&mut self, own: SocketAddr) -> Result<(), ShadowError> {
+        for site in self.sites().map(Site::clone) {
+            let Some(proxy) = self.proxy(&site) else {
+                continue;
+            };
+            let uri = proxy.uri();
+            let host = uri.host().unwrap_or_default();
+            if is_loopback_host(host) && uri.port_u16() == Some(own.port()) {
+                tracing::warn!(
+                    "the proxy of the environment is the shadow itself, which goes to the upstream without one"
+                );
+                self.proxies = Matcher::builder().build();
+                return Ok(());
+            }
+            if uri.scheme_str() != Some("http") {
+                let scheme = uri.scheme_str().unwrap_or_default();
+                return Err(ShadowError::Proxy(scheme.to_owned()));
+            }
+            tracing::info!("{} is reached by the proxy {host}", site.url());
+        }
+        Ok(())
+    }
+
+    /// The proxy for a host. There is none for this machine, whose names mean another one there.
+    fn proxy(&self, site: &Site) -> Option<Intercept> {
+        let is_here = is_loopback_host(site.host.trim_matches(['[', ']']));
+        let url = site.url().parse().ok().filter(|_| !is_here)?;
+        self.proxies.intercept(&url)
     }
 
     /// The hosts, in the order of `API`, `WWW` and `INTEGRATION`.
@@ -197,25 +236,66 @@ impl Upstream {
         Ok(sender)
     }
 
-    async fn stream(&self, site: &Site) -> io::Result<Pin<Box<dyn Io + Send>>> {
+    async fn stream(&self, site: &Site) -> io::Result<Pin<Box<dyn Io>>> {
         let host = site.host.trim_matches(['[', ']']);
-        let stream = match host.parse::<IpAddr>().is_err() && is_loopback_host(host) {
-            // A resolver need not know the names below localhost.
-            true => TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).await?,
-            false => TcpStream::connect((host, site.port)).await?,
+        let stream: Pin<Box<dyn Io>> = match self.proxy(site) {
+            Some(proxy) => Box::pin(TokioIo::new(tunnel(&proxy, host, site.port).await?)),
+            None => Box::pin(tcp(host, site.port).await?),
         };
-        stream.set_nodelay(true)?;
         let Some(tls) = self.tls.as_ref().filter(|_| site.tls) else {
-            return Ok(Box::pin(stream));
+            return Ok(stream);
         };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok(Box::pin(tls.connect(name, stream).await?))
     }
 }
 
-trait Io: AsyncRead + AsyncWrite {}
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = match host.parse::<IpAddr>().is_err() && is_loopback_host(host) {
+        // A resolver need not know the names below localhost.
+        true => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?,
+        false => TcpStream::connect((host, port)).await?,
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
 
-impl<T: AsyncRead + AsyncWrite> Io for T {}
+/// Opens a tunnel to a host by a proxy (RFC 9110 §9.3.6).
+async fn tunnel(proxy: &Intercept, host: &str, port: u16) -> io::Result<Upgraded> {
+    let uri = proxy.uri();
+    let wrong = |why: String| {
+        let name = uri.host().unwrap_or_default();
+        io::Error::other(format!("by the proxy {name} of the environment: {why}"))
+    };
+    let name = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let stream = tcp(name, uri.port_u16().unwrap_or(80)).await;
+    let stream = stream.map_err(|error| wrong(error.to_string()))?;
+    let host = match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    };
+    let to = format!("{host}:{port}");
+    let mut request = Request::connect(&to).header(HOST, &to);
+    if let Some(credential) = proxy.basic_auth() {
+        request = request.header(PROXY_AUTHORIZATION, credential);
+    }
+    let asked = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let request = request.body(Outgoing::empty()).expect("it is well-formed");
+        sender.send_request(request).await
+    };
+    let answer = asked.await.map_err(|error| wrong(error.to_string()))?;
+    if !answer.status().is_success() {
+        return Err(wrong(format!("it answered {}", answer.status().as_u16())));
+    }
+    let upgraded = hyper::upgrade::on(answer).await;
+    upgraded.map_err(|error| wrong(error.to_string()))
+}
+
+trait Io: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
 
 fn client_config(ca: Option<&Path>) -> Result<ClientConfig, ShadowError> {
     let wrong = |error: String| ShadowError::Roots(error);

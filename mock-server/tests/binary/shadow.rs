@@ -1,15 +1,24 @@
 //! `shadow`, and what `env` prints for it, before a mock as the upstream.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 use crate::support::*;
 
+type Started = (Server, BufReader<std::process::ChildStdout>, String);
+
 /// A shadow that listens: the process, the rest of its output, and its base URL.
-fn shadow(upstream: &str, more: &[&str]) -> (Server, BufReader<std::process::ChildStdout>, String) {
+fn shadow(upstream: &str, more: &[&str]) -> Started {
+    shadow_with(upstream, more, &[])
+}
+
+/// The same with these variables.
+fn shadow_with(upstream: &str, more: &[&str], environment: &[(&str, &str)]) -> Started {
     let mut arguments = vec!["shadow", "--upstream", upstream, "--listen", "127.0.0.1:0"];
     arguments.extend(more);
     let mut child = command(&arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .spawn()
         .expect("the command starts");
@@ -154,4 +163,112 @@ fn an_upstream_that_cannot_be_one_is_told() {
     );
     let (status, error) = failure(&["shadow"]);
     assert!(status == 2 && error.contains("--upstream"), "{error}");
+}
+
+/// A proxy for one tunnel, which it leads to this port, whatever was asked for; it gives the head of the request.
+fn proxy(to: String) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let own = listener.local_addr().expect("an address").to_string();
+    let serving = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("the shadow");
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).expect("a head");
+            head.push(byte[0]);
+        }
+        let mut server = TcpStream::connect(to).expect("the mock");
+        let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
+        client.write_all(answer).expect("sent");
+        let (mut from, mut back) = (
+            client.try_clone().expect("a socket"),
+            server.try_clone().expect("a socket"),
+        );
+        std::thread::spawn(move || std::io::copy(&mut back, &mut client));
+        let _ = std::io::copy(&mut from, &mut server);
+        String::from_utf8(head).expect("a text")
+    });
+    (own, serving)
+}
+
+/// The usual way out of a company.
+#[test]
+fn the_upstream_is_reached_by_the_proxy_of_the_environment() {
+    let folder = Folder::new("shadow-proxy");
+    let ca = folder.path("ca.pem");
+    let tls = [
+        "--tls",
+        "self",
+        "--tls-name",
+        "api.upstream.example",
+        "--tls-ca",
+        &ca,
+    ];
+    let (_mock, info) = serve(&tls);
+    let mock = base_url(&info).replace("https://", "");
+    let (own, serving) = proxy(mock);
+    let variable = format!("http://user:p%40ss@{own}");
+    let upstream = "https://api.upstream.example";
+    let more = ["--upstream-ca", &*ca, "--until-stdin-closes"];
+    let environment = [("HTTPS_PROXY", &*variable), ("NO_PROXY", "")];
+    let (mut server, _out, base) = shadow_with(upstream, &more, &environment);
+    let host = format!("Host: {}", base.trim_start_matches("http://"));
+    let token = "Authorization: Bearer pat_mock_alice";
+    let answer = ask(&base, "/v1/users/me", &[&host, token]);
+    assert!(answer.contains("alice"), "{answer}");
+    drop(server.0.stdin.take());
+    assert!(server.0.wait().expect("an end").success());
+    let asked = serving.join().expect("a request").to_lowercase();
+    assert!(
+        asked.starts_with("connect api.upstream.example:443 http/1.1\r\n"),
+        "{asked}"
+    );
+    // The credential is base64, which has its own letters.
+    assert!(
+        asked.contains("proxy-authorization: basic dxnlcjpwqhnz\r\n"),
+        "{asked}"
+    );
+    let mut log = String::new();
+    let errors = server.0.stderr.take().expect("its standard error");
+    BufReader::new(errors)
+        .read_to_string(&mut log)
+        .expect("a text");
+    assert!(log.contains("is reached by the proxy 127.0.0.1"), "{log}");
+    assert!(!log.contains("p@ss") && !log.contains("p%40ss"), "{log}");
+}
+
+#[test]
+fn a_proxy_that_the_shadow_cannot_use_is_told() {
+    let folder = Folder::new("shadow-other-proxy");
+    let trusted = rcgen::generate_simple_self_signed(["ca".to_owned()]).expect("a certificate");
+    let trusted = folder.write("trusted.pem", &trusted.cert.pem());
+    let arguments = ["shadow", "--upstream", "https://api.coze.cn"];
+    let more = ["--listen", "127.0.0.1:0", "--upstream-ca", &trusted];
+    let started = command(&[&arguments[..], &more[..]].concat())
+        .env("HTTPS_PROXY", "socks5://user:secret@127.0.0.1:9")
+        .env("NO_PROXY", "")
+        .output()
+        .expect("the command runs");
+    let error = String::from_utf8(started.stderr).expect("a text");
+    assert_eq!(started.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("a proxy of socks5") && !error.contains("secret"),
+        "{error}"
+    );
+    // One that answers no, as a mock does, and one that is not there.
+    let (_mock, info) = serve(&[]);
+    for (proxy, why) in [
+        (&*base_url(&info), "it answered 4"),
+        ("http://127.0.0.1:9", "refused"),
+    ] {
+        let more = ["--upstream-ca", &*trusted];
+        let environment = [("HTTPS_PROXY", proxy), ("NO_PROXY", "")];
+        let (_shadow, _out, base) = shadow_with("https://api.coze.cn", &more, &environment);
+        let host = format!("Host: {}", base.trim_start_matches("http://"));
+        let answer = ask(&base, "/v1/users/me", &[&host]);
+        assert!(
+            answer.contains("shadow_unreachable") && answer.contains("by the proxy 127.0.0.1"),
+            "{answer}"
+        );
+        assert!(answer.contains(why), "{answer}");
+    }
 }
