@@ -317,6 +317,14 @@ deny:
         echo "advisories: the database cannot be had from here; deny.toml's first good versions were checked"
     fi
 
+# Each fuzz target over its corpus, then under libFuzzer for some seconds: a row each, with what it has run and covered. Installs cargo-fuzz below target/.
+fuzz-smoke seconds="5":
+    python3 fuzz/run.py smoke {{ seconds }}
+
+# One fuzz target for so many seconds: `just fuzz envelope 600`. `just fuzz minimize` writes the corpus of the repository anew with what was found since.
+fuzz target *rest:
+    python3 fuzz/run.py {{ target }} {{ rest }}
+
 # Tables that are made from their one source.
 rules:
     UPDATE_DOCS=1 cargo test --quiet --locked --package coze-auth-conformance --test protocol_doc
@@ -332,8 +340,8 @@ guide:
 # All that must hold before a change lands, and the minutes that each recipe took.
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
-# What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, memory.
-nightly: (minutes "deny" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+# What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
+nightly: (minutes "deny" "fuzz-smoke 20" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

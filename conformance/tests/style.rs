@@ -16,7 +16,7 @@ fn packages() -> Vec<PathBuf> {
     let mut packages: Vec<_> = crates
         .map(|entry| entry.expect("an entry").path())
         .collect();
-    packages.extend(["mock-server", "conformance", "examples"].map(|name| root.join(name)));
+    packages.extend(["mock-server", "conformance", "examples", "fuzz"].map(|name| root.join(name)));
     packages
         .iter()
         .map(|package| package.join("src"))

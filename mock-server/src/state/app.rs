@@ -1,5 +1,7 @@
 //! An app, and how its requests are decided.
 
+use std::fmt;
+
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -36,7 +38,7 @@ impl AppKind {
 }
 
 /// An app, as its owner has registered it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct App {
     pub(crate) kind: AppKind,
     #[serde(skip)]
@@ -74,17 +76,43 @@ pub(crate) struct App {
 }
 
 /// An integration of a workload, and its credential.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Integration {
     pub(crate) name: String,
     pub(crate) credential: String,
 }
 
 /// A variable of a workload's project.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Variable {
     pub(crate) key: String,
     pub(crate) value: String,
+}
+
+// A test that fails prints its mock: secrets that it was configured with are not in `Debug`.
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("kind", &self.kind)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Integration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Integration")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variable")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A key that a JWT app has registered.

@@ -1,5 +1,7 @@
 //! Users, and tokens that they make in the console.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// A person with a Coze account.
@@ -16,11 +18,19 @@ pub(crate) struct User {
 }
 
 /// A token that was made in the console, not by a flow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct ConsoleToken {
     pub(crate) kind: &'static str,
     pub(crate) value: String,
     /// The name of its user; none means the first user.
     #[serde(skip)]
     pub(crate) user: Option<String>,
+}
+
+impl fmt::Debug for ConsoleToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsoleToken")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,7 +1,7 @@
 //! No secret leaves the mock through its journal, explanations, control plane, pages or log.
 
 use bytes::Bytes;
-use coze_auth_mock::{At, Fault, On};
+use coze_auth_mock::{AppKind, At, CozeAuthMock, Fault, On};
 use http::Request;
 use serde_json::json;
 
@@ -479,4 +479,41 @@ fn the_path_of_a_request_that_waits_is_masked_in_the_log() {
     let log = crate::logs::of_this_thread();
     assert!(log.contains("path=\"/v1/bots/***\" waits=true"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// A test that fails prints what it holds.
+#[test]
+fn no_secret_of_the_configuration_is_in_debug() {
+    let toml = format!(
+        r#"
+        [[app]]
+        kind = "web"
+        client_id = "w"
+        client_secret = "{SENTINEL}"
+        [[app]]
+        kind = "workload"
+        client_id = "55555555555555555555555555555555"
+        client_secret = "{SENTINEL}"
+        integrations = [{{ name = "integration-a", credential = "{SENTINEL}" }}]
+        variables = [{{ key = "PGDATABASE_URL", value = "{SENTINEL}" }}]
+        [[token]]
+        kind = "pat"
+        value = "{SENTINEL}"
+        "#
+    );
+    let builder = || {
+        let builder = CozeAuthMock::builder().admin_token(SENTINEL);
+        builder.toml(&toml).expect("a configuration")
+    };
+    let mock = builder().build().expect("a mock");
+    let app = mock.app(AppKind::Workload).expect("an app");
+    assert_eq!(app.client_secret(), Some(SENTINEL));
+    for shown in [
+        format!("{:?}", builder()),
+        format!("{mock:?}"),
+        format!("{app:?}"),
+    ] {
+        assert!(shown.contains("55555555"), "{shown}");
+        assert!(!shown.contains(SENTINEL), "{shown}");
+    }
 }
