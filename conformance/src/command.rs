@@ -1,5 +1,7 @@
 //! The runner as a command. [`main`] is the whole of it; a program of one's own adds its clients.
 
+#[cfg(feature = "evidence")]
+mod evidence;
 mod plans;
 
 use std::fs;
@@ -41,6 +43,12 @@ enum What {
         #[arg(long = "case", value_name = "ID")]
         cases: Vec<String>,
     },
+    /// Asks the real service, with an app of yours, what the mock only guesses: the open questions of docs/protocol.md §14.
+    ///
+    /// Before each step it says what it sends and what that spends, and asks you. It sends nothing twice, and ends at the first 429.
+    /// Exit code: 0 the run reached its end; 3 it ended early, by you, a 429 or a lost answer; 4 wrong arguments, or no service.
+    #[cfg(feature = "evidence")]
+    Evidence(Box<evidence::Args>),
     /// Prints the JSON Schema of the cases.
     Schema,
     /// Runs every case over one shim and tells where it breaks the protocol; it does not judge the library.
@@ -119,6 +127,8 @@ pub fn main(subjects: Vec<Plan<'static>>) -> ExitCode {
     let done = match cli.what {
         What::Run(args) => run(subjects, &args),
         What::List { cases } => list(&cases),
+        #[cfg(feature = "evidence")]
+        What::Evidence(args) => evidence::run(&args),
         What::Schema => {
             say(suite::CASE_SCHEMA);
             Ok(0)

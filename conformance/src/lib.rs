@@ -48,7 +48,7 @@
 //! A whole client of one's own implements [`Client`]. A library in any language is driven through a shim that
 //! speaks `coze-auth-shim/1` ([`Shim`]). A program that has neither is judged by what it sends ([`UrlMode`]).
 //! [`command::main`] is the runner over any of them, with reports. [`Harness::live`] runs the few cases that are safe
-//! for it against the real service.
+//! for it against the real service, and its subcommand `evidence` asks that what nobody here can know.
 
 pub mod baseline;
 pub mod case;
@@ -56,6 +56,8 @@ mod check;
 pub mod client;
 mod clock;
 pub mod command;
+#[cfg(feature = "evidence")]
+pub mod evidence;
 mod fixture;
 mod folder;
 mod harness;

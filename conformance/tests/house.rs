@@ -117,7 +117,7 @@ const MAY_KNOW: &[(&str, &[Known])] = &[
     (
         "coze-auth-conformance",
         &[
-            ("coze-auth", &["dev"]),
+            ("coze-auth", &["normal", "dev"]),
             ("coze-auth-core", &["normal"]),
             ("coze-auth-examples", &["dev"]),
             ("coze-auth-mock", &["normal", "dev"]),

@@ -77,6 +77,7 @@ pub struct ShadowBuilder {
     app_files: Vec<PathBuf>,
     is_mock: bool,
     records: bool,
+    any_audience: bool,
     clock: ClockHandle,
     pub(crate) limits: Limits,
 }
@@ -94,6 +95,7 @@ impl Shadow {
             app_files: Vec::new(),
             is_mock: false,
             records: false,
+            any_audience: false,
             clock: ClockHandle::real(),
             limits: Limits::default(),
         }
@@ -214,6 +216,14 @@ impl ShadowBuilder {
         self
     }
 
+    /// Passes on assertions for another host than the upstream, too, which are otherwise refused by name: for a client that
+    /// sends them on purpose.
+    #[must_use]
+    pub fn any_audience(mut self) -> Self {
+        self.any_audience = true;
+        self
+    }
+
     /// What is known of the upstream before the first request.
     fn facts(&self) -> Result<Facts, ShadowError> {
         let mut settings = Settings::standard([0; 32]);
@@ -259,6 +269,7 @@ impl ShadowBuilder {
             self.clock,
             facts,
             (self.records, self.limits),
+            self.any_audience,
         ));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(serve(listener, shared.clone(), stopped));

@@ -215,7 +215,8 @@ async fn exchange(
         true => {
             let body = read(ReceivedBody::new(body, held.entry.connection.clone())).await?;
             let jwt_host = &shared.upstream.api;
-            if way == Way::Base && !is_for(jwt_host, parts.uri.path(), &parts.headers, &body) {
+            let is_free = way != Way::Base || shared.any_audience;
+            if !is_free && !is_for(jwt_host, parts.uri.path(), &parts.headers, &body) {
                 return Err(Refusal::Audience(jwt_host.authority()));
             }
             let incoming = Judged {

@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) body_time: Duration,
     /// For the upstream's answer, and for each part of its body.
     pub(crate) answer_time: Duration,
+    /// Assertions for another host are passed on.
+    pub(crate) any_audience: bool,
     judge: Mutex<Judge>,
     /// None if no record is wanted: then nothing of an exchange is kept as it was.
     recorder: Option<Mutex<Recorder>>,
@@ -76,6 +78,7 @@ impl Shared {
         clock: ClockHandle,
         facts: Facts,
         (records, limits): (bool, Limits),
+        any_audience: bool,
     ) -> Self {
         let api = upstream.api.clone();
         Self {
@@ -86,6 +89,7 @@ impl Shared {
             connections: Connections::new(limits.connections),
             body_time: limits.connections.body,
             answer_time: limits.answer,
+            any_audience,
             judge: Mutex::new(Judge::new(facts, api)),
             recorder: records.then(Mutex::default),
         }

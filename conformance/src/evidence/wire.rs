@@ -1,0 +1,270 @@
+//! What the run sends: each request once, through the shadow, within the budget of its question, and none after the first 429.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use url::Url;
+
+use super::questions::QUESTIONS;
+use super::words;
+
+/// How long an answer may take. The shadow gives up before that.
+const ANSWER: Duration = Duration::from_secs(90);
+/// Codes of rate limits (protocol §4.4).
+const LIMITS: [&str; 3] = ["4008", "4009", "4020"];
+/// Maximum number of bytes of an answer that are read.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Why a question goes no further.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The whole run is over; `Wire` has the reason.
+    Run,
+    /// This question alone, with what is missing.
+    Question(String),
+}
+
+/// A request.
+pub(super) struct Sent<'a> {
+    pub(super) method: &'static str,
+    /// Path, or a whole URL of a workload.
+    pub(super) to: &'a str,
+    pub(super) authorization: Option<String>,
+    pub(super) body: Body,
+}
+
+pub(super) enum Body {
+    None,
+    /// The text of a JSON body.
+    Json(String),
+    /// The text of a form.
+    Form(String),
+}
+
+impl Body {
+    pub(super) fn json(members: &Value) -> Self {
+        Self::Json(members.to_string())
+    }
+
+    pub(super) fn form(members: &[(&str, &str)]) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        Self::Form(form.extend_pairs(members).finish())
+    }
+}
+
+/// An answer, as far as questions ask about it.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// `error_code`, `error` or `code`, in the order of protocol §4.1.
+    pub(super) code: Option<String>,
+    message: Option<String>,
+    pub(super) body: Value,
+    /// A redirect leads somewhere.
+    pub(super) is_redirect: bool,
+}
+
+impl Answer {
+    pub(super) fn granted(&self) -> bool {
+        (200..300).contains(&self.status) && self.code.is_none()
+    }
+
+    /// A refusal of the same kind: status and code.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.status, &self.code) == (other.status, &other.code)
+    }
+
+    /// Status, code and message, in words that mean the same for everybody.
+    pub(super) fn told(&self) -> Value {
+        json!({
+            "status": self.status,
+            "code": self.code.as_deref().map(words::code),
+            "message": self.message.as_deref().map(words::message),
+            "granted": self.granted(),
+        })
+    }
+
+    /// The text of a member.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let text = self.body[name].as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.body[name].as_u64()
+    }
+}
+
+/// The one way out.
+pub(super) struct Wire {
+    agent: Agent,
+    /// Origins of the service, each with the shadow before it. The first is that of the base.
+    ways: Vec<(String, String)>,
+    /// Requests so far, by question.
+    sent: BTreeMap<u8, u32>,
+    /// Why the run is over.
+    pub(super) ended: Option<String>,
+    /// What no text may show.
+    secrets: Vec<String>,
+}
+
+impl Wire {
+    pub(super) fn new(ways: Vec<(String, String)>) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // A connection that was kept could have ended, and a request on it would be sent a second time.
+            .max_idle_connections(0)
+            .proxy(None)
+            .timeout_global(Some(ANSWER))
+            .user_agent(concat!(
+                "coze-auth-conformance/",
+                env!("CARGO_PKG_VERSION"),
+                " evidence"
+            ))
+            .build();
+        Self {
+            agent: config.into(),
+            ways,
+            sent: BTreeMap::new(),
+            ended: None,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// Notes a value that no text may show.
+    pub(super) fn hide(&mut self, value: &str) {
+        if value.len() >= words::SHORTEST && !self.secrets.iter().any(|own| own == value) {
+            self.secrets.push(value.to_owned());
+        }
+    }
+
+    /// A text without the values that were hidden.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let mut secrets: Vec<&String> = self.secrets.iter().collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret.as_str(), "***")
+        })
+    }
+
+    pub(super) fn sent(&self, question: u8) -> u32 {
+        self.sent.get(&question).copied().unwrap_or_default()
+    }
+
+    pub(super) fn end(&mut self, why: impl Into<String>) -> Halt {
+        self.ended.get_or_insert_with(|| why.into());
+        Halt::Run
+    }
+
+    /// The URL by which a request reaches the shadow.
+    fn local(&self, to: &str) -> Option<String> {
+        if to.starts_with('/') {
+            return Some(format!("{}{to}", self.ways.first()?.1));
+        }
+        let origin = Url::parse(to).ok()?.origin().ascii_serialization();
+        let (_, shadow) = self.ways.iter().find(|(own, _)| *own == origin)?;
+        Some(format!("{shadow}{}", to.get(origin.len()..)?))
+    }
+
+    /// Sends a request, once.
+    pub(super) fn send(&mut self, question: u8, request: Sent<'_>) -> Result<Answer, Halt> {
+        if self.ended.is_some() {
+            return Err(Halt::Run);
+        }
+        let budget = QUESTIONS.iter().find(|own| own.number == question);
+        let budget = budget.map_or(0, |own| own.budget);
+        let count = self.sent.entry(question).or_default();
+        if *count >= budget {
+            let why = format!("its budget of {budget} requests is used");
+            return Err(Halt::Question(why));
+        }
+        let url = self.local(request.to);
+        let url = url.ok_or_else(|| Halt::Question("its URL cannot be read".to_owned()))?;
+        *self.sent.entry(question).or_default() += 1;
+        let mut head = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(url)
+            .header("accept", "application/json");
+        if let Some(authorization) = request.authorization {
+            head = head.header("authorization", authorization);
+        }
+        let reply = match request.body {
+            Body::None => head.body(()).map_err(|_| ()).map(|own| self.agent.run(own)),
+            Body::Json(text) => {
+                let own = head.header("content-type", "application/json").body(text);
+                own.map_err(|_| ()).map(|own| self.agent.run(own))
+            }
+            Body::Form(text) => {
+                let form = "application/x-www-form-urlencoded";
+                let own = head.header("content-type", form).body(text);
+                own.map_err(|_| ()).map(|own| self.agent.run(own))
+            }
+        };
+        let lost = "no answer arrived, and nothing is sent a second time";
+        let Ok(Ok(mut reply)) = reply else {
+            return Err(self.end(lost));
+        };
+        if let Some(refused) = reply.headers().get("x-mock-shadow") {
+            let name = refused.to_str().unwrap_or_default().to_owned();
+            return Err(self.end(format!("the shadow could not pass a request on ({name})")));
+        }
+        let status = reply.status().as_u16();
+        let is_redirect =
+            reply.status().is_redirection() && reply.headers().contains_key("location");
+        let body = reply
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .read_to_vec();
+        let Ok(body) = body else {
+            return Err(self.end(lost));
+        };
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        self.hide_all(&body);
+        let answer = Answer {
+            status,
+            code: code(&body),
+            message: ["error_message", "error_description", "msg"]
+                .iter()
+                .find_map(|name| Some(body[*name].as_str()?.to_owned())),
+            body,
+            is_redirect,
+        };
+        let is_limit = answer
+            .code
+            .as_deref()
+            .is_some_and(|code| LIMITS.contains(&code));
+        if status == 429 || is_limit {
+            self.end("the service asked for fewer requests (429, or a code of a rate limit)");
+        }
+        Ok(answer)
+    }
+
+    /// The values of an answer that are somebody's.
+    fn hide_all(&mut self, value: &Value) {
+        let Value::Object(members) = value else {
+            return;
+        };
+        for (name, value) in members {
+            match value {
+                Value::String(text) if !words::is_told(name) => self.hide(text),
+                Value::Array(items) => items.iter().for_each(|item| self.hide_all(item)),
+                value => self.hide_all(value),
+            }
+        }
+    }
+}
+
+fn code(body: &Value) -> Option<String> {
+    ["error_code", "error", "code"]
+        .iter()
+        .find_map(|name| match &body[*name] {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) if number.as_i64() != Some(0) => Some(number.to_string()),
+            _ => None,
+        })
+}

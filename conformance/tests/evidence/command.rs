@@ -1,0 +1,128 @@
+//! The command, as a person and a script start it.
+
+use std::process::{Command, Stdio};
+
+use coze_auth_mock::AppKind::{Jwt, Web};
+use coze_auth_mock::Consent;
+
+use crate::service::{REDIRECT, Service};
+
+fn evidence(service: &Service, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth-conformance"));
+    command.arg("evidence").stdin(Stdio::null());
+    for file in service.files() {
+        command.arg("--app").arg(file);
+    }
+    // What this machine has set is not the run's.
+    for name in [
+        "COZE_API_TOKEN",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "BROWSER",
+    ] {
+        command.env_remove(name);
+    }
+    for (name, value) in service.variables() {
+        command.env(name, value);
+    }
+    let output = command.args(arguments).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn where_nobody_can_be_asked_nothing_is_sent() {
+    let service = Service::new(&[Jwt], |mock| mock);
+    let (code, told, why) = evidence(&service, &[]);
+    assert_eq!((code, &*told), (Some(4), ""));
+    assert!(
+        why.contains("nothing was sent") && why.contains("--yes-to-every-request"),
+        "{why}"
+    );
+    // The word that people type without reading is not the one.
+    let (code, ..) = evidence(&service, &["--yes"]);
+    assert_eq!(code, Some(4));
+    assert!(service.mock.requests().is_empty());
+}
+
+#[test]
+fn who_has_agreed_beforehand_gets_the_files() {
+    let service = Service::new(&[Jwt], |mock| mock);
+    let folder = service.files()[0].with_file_name("out");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let [record, json] = ["record.json", "evidence.json"].map(|name| folder.join(name));
+    let [record_at, json_at] = [&record, &json].map(|path| path.to_str().expect("UTF-8"));
+    let arguments = [
+        "--yes-to-every-request",
+        "--record",
+        record_at,
+        "--json",
+        json_at,
+    ];
+    // The mock's clock stands still, and the command's does not.
+    service.mock.clock().run_real();
+    let (code, told, why) = evidence(&service, &arguments);
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(
+        told.contains("aud of another host is refused with 401 invalid_client"),
+        "{told}"
+    );
+    assert!(
+        why.contains("Question 7:") && why.contains("spends:"),
+        "{why}"
+    );
+    let read = |path| std::fs::read_to_string(path).expect("a file");
+    let json: serde_json::Value = serde_json::from_str(&read(&json)).expect("JSON");
+    assert_eq!(json["format"], "coze-auth-evidence/1");
+    assert_eq!(json["questions"].as_array().map(Vec::len), Some(22));
+    let report = coze_auth_mock::check_record(&read(&record))
+        .expect("a record")
+        .report_text();
+    assert!(report.contains("jwt.aud"), "{report}");
+    for text in [&told, &why, &json.to_string()] {
+        assert!(
+            service.mock.leaks_in(text).is_empty() && !text.contains("sentinel"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_login_without_a_terminal_is_by_the_loopback_or_not_asked() {
+    let service = Service::new(&[Web], |mock| mock.consent(Consent::Approve));
+    let elsewhere = [
+        "--yes-to-every-request",
+        "--redirect-uri",
+        "https://app.example/callback",
+    ];
+    let (code, told, why) = evidence(&service, &elsewhere);
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(
+        told.contains("standard input is not a terminal into which its address could be pasted"),
+        "{told}"
+    );
+    assert_ne!(REDIRECT, elsewhere[2]);
+}
+
+#[test]
+fn what_cannot_be_a_run_is_told_before_anything_is_sent() {
+    let service = Service::new(&[], |mock| mock);
+    let (code, _, why) = evidence(&service, &["--yes-to-every-request"]);
+    assert_eq!(code, Some(4));
+    assert_eq!(
+        why.trim(),
+        "name the service: an app with --app, or its address with --base"
+    );
+    let (code, _, why) = evidence(
+        &service,
+        &["--yes-to-every-request", "--base", "http://api.coze.cn"],
+    );
+    assert_eq!(code, Some(4));
+    assert!(why.contains("plain http to another machine"), "{why}");
+}

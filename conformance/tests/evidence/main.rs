@@ -1,0 +1,8 @@
+//! The guided run beside a mock that is the service: what it was configured to do, the run has to tell.
+
+mod answers;
+mod command;
+mod limits;
+mod page;
+mod person;
+mod service;
