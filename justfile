@@ -250,6 +250,13 @@ outages:
 fleet *args: redis-installed
     cargo run --quiet --locked --package coze-auth-conformance --example fleet -- {{ args }}
 
+# What a caller gets of each fault of the mock, in each flow, over each adapter and over transports of one's own, beside docs/faults.md; UPDATE_DOCS=1 writes the page.
+faults:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo test --quiet --locked --package coze-auth-conformance --test faults -- --nocapture | tee target/faults.log
+    grep ' cells, ' target/faults.log
+
 # What a caller sees when Redis is in trouble, beside docs/fleet.md; UPDATE_DOCS=1 writes the page.
 trouble: redis-installed
     cargo test --quiet --locked --package coze-auth-conformance --test trouble -- --nocapture

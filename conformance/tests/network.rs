@@ -187,7 +187,7 @@ fn both_say(trial: &Trial<'_>, base: &str, expected: Obstacle, words: &str, kind
 }
 
 const UNSENT: &str = "could not be reached, and nothing was sent";
-const BROKE: &str = "the connection broke before the whole answer arrived";
+const BROKE: &str = "no whole answer arrived";
 const PASSES: ErrorKind = ErrorKind::Wait(SECOND);
 
 #[test]
@@ -258,8 +258,8 @@ fn a_connection_says_how_far_it_came() {
     let http = saying(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
     let alert = saying(&[21, 3, 3, 0, 2, 2, 40]);
     let dropped = listening(|mut stream| drop(stream.read(&mut [0; 4096])));
-    let closed = "the connection was closed before its time, by the server or by a firewall or proxy on the way; is it \
-                  the right port?";
+    let closed = "the connection was closed before its time, by the server or by a firewall or proxy on the way; if it \
+                  always is, check host and port";
     for (port, obstacle, words, kind) in [
         (
             closed_port(),
@@ -270,7 +270,7 @@ fn a_connection_says_how_far_it_came() {
         (
             http,
             Obstacle::NotTls,
-            "what answers does not speak TLS: is the port one for http?",
+            "what answers does not speak TLS: the port may be one for http",
             ErrorKind::Settings,
         ),
         (
@@ -358,8 +358,8 @@ fn an_answer_that_breaks_off() {
         drop(stream.peek(&mut [0; 1]));
     });
     let tls = over_tls(&authority, &localhost());
-    let closed = "the connection was closed before its time, by the server or by a firewall or proxy on the way; is it \
-                  the right port?";
+    let closed = "the connection was closed before its time, by the server or by a firewall or proxy on the way; if it \
+                  always is, check host and port";
     for (port, obstacle, words, kind) in [
         (half, Obstacle::Closed, format!("{BROKE}: {closed}"), PASSES),
         (nothing, Obstacle::Closed, format!("{BROKE}: {closed}"), PASSES),
@@ -372,7 +372,7 @@ fn an_answer_that_breaks_off() {
         (
             tls,
             Obstacle::NotHttp,
-            format!("{BROKE}: the answer is not HTTP: is the port one for https, or of another service?"),
+            format!("{BROKE}: the answer is not HTTP: the port may be one for https, or of another service"),
             ErrorKind::Settings,
         ),
         (

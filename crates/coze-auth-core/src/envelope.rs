@@ -64,14 +64,18 @@ impl<'a> Answer<'a> {
             return Err(blank.odd(Oddity::TooLong));
         }
         if json::stripped(body).is_empty() {
-            return Err(blank.odd(Oddity::Empty));
+            return Err(blank.unreadable(Oddity::Empty));
         }
-        let decoded = coding::decoded(blank.coding(), body).map_err(|oddity| blank.odd(oddity))?;
+        let decoded =
+            coding::decoded(blank.coding(), body).map_err(|oddity| blank.unreadable(oddity))?;
         let body = decoded.as_ref().map_or(body, Body::as_bytes);
         Object::read(body, |object| {
             // The parser's own message quotes values, so it goes no further.
-            let members = object.ok_or_else(|| blank.odd(Oddity::NotJson))?;
+            let members = object.ok_or_else(|| blank.unreadable(Oddity::NotJson))?;
             let is_damaged = members.is_damaged;
+            if is_damaged && blank.is_cut_off() {
+                return Err(sent.failed(TransportFailure::NoAnswer));
+            }
             let answer = Answer { members, ..blank };
             if !(is_damaged && response.status().is_success()) {
                 answer.refusal()?;
@@ -84,6 +88,22 @@ impl<'a> Answer<'a> {
             }
             then(answer)
         })
+    }
+
+    /// The error for a body that is not a JSON object: where less of it arrived than was promised, it is the network's.
+    fn unreadable(&self, oddity: Oddity) -> Error {
+        match self.is_cut_off() {
+            true => self.sent.failed(TransportFailure::NoAnswer),
+            false => self.odd(oddity),
+        }
+    }
+
+    /// Whether the body is shorter than its length in the headers (RFC 9112 §8), which not every HTTP client tells. A body that
+    /// the client has unpacked may be shorter, too, so what can be read is not judged by it.
+    fn is_cut_off(&self) -> bool {
+        let promised = self.header("content-length").map(str::parse);
+        let arrived = self.response.body().len();
+        matches!(promised, Some(Ok(promised)) if arrived < promised)
     }
 
     /// Looks for an error in any of the spellings of protocol §4.1.

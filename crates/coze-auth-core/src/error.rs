@@ -281,7 +281,7 @@ impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSent => "could not be reached, and nothing was sent",
-            Self::NoAnswer => "the connection broke before the whole answer arrived",
+            Self::NoAnswer => "no whole answer arrived",
             Self::Timeout => "the whole answer did not arrive in time",
         })
     }

@@ -321,9 +321,47 @@ fn a_code_that_may_be_spent_needs_another_login() {
 #[test]
 fn an_answer_of_something_else_is_of_the_settings() {
     for sent in SENT {
-        assert_eq!(ended(sent, Ok(reply(302, ""))).kind(), Settings);
+        for answer in [reply(302, ""), reply(404, "<html>"), reply(405, "")] {
+            let error = ended(sent, Ok(answer));
+            assert_eq!(error.kind(), Settings, "{error}");
+            let url = "check the base URL, or that of the endpoint";
+            assert!(error.to_string().contains(url), "{error}");
+        }
     }
-    assert_eq!(ended("assertion", Ok(reply(404, "<html>"))).kind(), Other);
+    assert_eq!(ended("assertion", Ok(reply(400, "<html>"))).kind(), Other);
+}
+
+/// Not every HTTP client tells it: attohttpc takes the end of the connection for the end of the body.
+#[test]
+fn an_answer_that_was_cut_off_is_the_networks() {
+    let whole = r#"{"error_code":"invalid_grant","error_message":"no"}"#;
+    let cut = |status, arrived: &str, promised: usize| {
+        let mut answer = reply(status, arrived);
+        answer
+            .headers_mut()
+            .insert("content-length", promised.into());
+        ended("refresh token", Ok(answer))
+    };
+    for (status, arrived) in [
+        (200, ""),
+        (200, &whole[..9]),
+        (400, &whole[..40]),
+        (502, "<ht"),
+    ] {
+        let error = cut(status, arrived, whole.len());
+        let failure = TransportFailure::NoAnswer;
+        assert!(
+            matches!(&error, Error::Transport { failure: found, .. } if *found == failure),
+            "{status} {arrived}: {error}"
+        );
+        assert_eq!(error.kind(), Wait(SECOND));
+    }
+    // What can be read is whole, whatever the headers say: the client may have unpacked it.
+    let unpacked = cut(400, whole, 2 * whole.len());
+    assert!(matches!(unpacked, Error::Refused(_)), "{unpacked}");
+    // As long as it was promised: then it is the server's.
+    let odd = cut(200, "<html>", 6);
+    assert!(matches!(odd, Error::Unexpected(_)), "{odd}");
 }
 
 #[test]

@@ -23,13 +23,13 @@ use coze_auth_store::GrantStore;
 
 use crate::answer::{PeekableBody, looks_at, refuses};
 use crate::delivery::Refused;
-use crate::driver::{Driver, SendError, renew};
+use crate::driver::{Driver, Known, SendError, renew};
 use crate::grants::Store;
 use crate::refresh::Refresh;
 use crate::source::{Source, Timeouts};
 use crate::token_source::{ApiRequest, AuthorizeRequest};
 use crate::wait::{Signal, Waiting};
-use crate::{Error, NetworkError, sync, system_now};
+use crate::{Error, sync, system_now};
 
 /// How much longer than its patience a store may take before it counts as hanging.
 const GRACE: Duration = Duration::from_secs(1);
@@ -288,29 +288,14 @@ fn drive<F: Flow>(
     cancel: Option<&Signal>,
 ) -> Result<F::Output, Error> {
     let time = transport.time();
-    let mut known: Option<NetworkError> = None;
+    let mut known = Known::default();
     loop {
         match flow.step(time.now()) {
             // First: what has been granted is given, and not called off.
-            Step::Done(result) => {
-                return result.map_err(|error| Error::Core {
-                    error,
-                    cause: known,
-                });
-            }
+            Step::Done(result) => return result.map_err(|error| known.of(error)),
             _ if cancel.is_some_and(Signal::is_set) => return Err(Error::Cancelled),
             Step::Send(request) => {
-                let reply = match transport.send(request) {
-                    Ok(response) => {
-                        known = None;
-                        Ok(response)
-                    }
-                    Err(SendError::Failed { failure, cause }) => {
-                        known = cause;
-                        Err(failure)
-                    }
-                    Err(SendError::Ends(error)) => return Err(*error),
-                };
+                let reply = known.reply(transport.send(request))?;
                 flow.receive(reply, time.now());
             }
             Step::Wait(pause) => match cancel {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coze_auth_core::{Flow, Now, TransportFailure, UnixTime};
+use coze_auth_core::{self as core, Flow, Now, Response, TransportFailure, UnixTime};
 use coze_auth_store::GrantStore;
 
 use crate::grants::Store;
@@ -121,9 +121,47 @@ impl SendError {
 
 impl From<TransportFailure> for SendError {
     fn from(failure: TransportFailure) -> Self {
+        let is_timeout = failure == TransportFailure::Timeout;
         Self::Failed {
             failure,
-            cause: None,
+            cause: is_timeout.then(|| NetworkError::of_io(io::ErrorKind::TimedOut)),
+        }
+    }
+}
+
+/// What is known of the last request of a flow.
+#[derive(Default)]
+pub(crate) struct Known {
+    is_answered: bool,
+    cause: Option<NetworkError>,
+}
+
+impl Known {
+    /// Takes what a transport gave for the flow, which ends here if any request would.
+    pub(crate) fn reply(
+        &mut self,
+        reply: Result<Response, SendError>,
+    ) -> Result<Result<Response, TransportFailure>, Error> {
+        self.is_answered = reply.is_ok();
+        self.cause = None;
+        match reply {
+            Ok(response) => Ok(Ok(response)),
+            Err(SendError::Failed { failure, cause }) => {
+                self.cause = cause;
+                Ok(Err(failure))
+            }
+            Err(SendError::Ends(error)) => Err(*error),
+        }
+    }
+
+    /// The error that ended the flow.
+    pub(crate) fn of(self, error: core::Error) -> Error {
+        // Not every HTTP client tells that an answer was cut off: then the core finds it.
+        let is_cut_off = self.is_answered && matches!(error, core::Error::Transport { .. });
+        let closed = || NetworkError::of_io(io::ErrorKind::UnexpectedEof);
+        Error::Core {
+            error,
+            cause: self.cause.or_else(|| is_cut_off.then(closed)),
         }
     }
 }

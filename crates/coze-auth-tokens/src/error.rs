@@ -376,7 +376,7 @@ impl fmt::Display for Error {
             }
             Self::NoCallback { waited } => write!(
                 f,
-                "nobody finished the login in {} s, so it is over: log in again; a tab of it that is still open will say that it cannot \
+                "no callback of the login arrived in {} s, so it is over: log in again; a tab of it that is still open will say that it cannot \
                  connect, and can be closed",
                 waited.as_secs()
             ),

@@ -74,7 +74,8 @@ impl Obstacle {
             match error.downcast_ref::<io::Error>() {
                 Some(io) => found = of_io(io),
                 None => {
-                    if let Some(told) = of_proxy(&error.to_string()) {
+                    let words = error.to_string();
+                    if let Some(told) = of_proxy(&words).or_else(|| of_http(&words)) {
                         return told;
                     }
                 }
@@ -174,6 +175,19 @@ fn of_proxy(words: &str) -> Option<Obstacle> {
     }
 }
 
+/// What hyper and attohttpc tell of an answer in words alone, or in types that would have to be theirs.
+fn of_http(words: &str) -> Option<Obstacle> {
+    match words {
+        "connection closed before message completed" => Some(Obstacle::Closed),
+        _ if words.starts_with("invalid HTTP ") && words.contains(" parsed") => {
+            Some(Obstacle::NotHttp)
+        }
+        _ => words
+            .starts_with("InvalidResponse: ")
+            .then_some(Obstacle::NotHttp),
+    }
+}
+
 /// Whether the error shows that a proxy was on the way.
 fn is_proxied(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(|error| {
@@ -257,6 +271,11 @@ impl NetworkError {
             proxy: is_proxied(&*cause).then(String::new),
             cause,
         }
+    }
+
+    /// Of a failure that has no error of its own.
+    pub(crate) fn of_io(kind: io::ErrorKind) -> Self {
+        Self::of(Arc::new(io::Error::from(kind)))
     }
 
     /// What stood in the way.
@@ -348,7 +367,7 @@ impl fmt::Display for NetworkError {
                 "the connection was reset, by the server or by a firewall or proxy on the way"
             }
             Obstacle::Closed => {
-                "the connection was closed before its time, by the server or by a firewall or proxy on the way; is it the right port?"
+                "the connection was closed before its time, by the server or by a firewall or proxy on the way; if it always is, check host and port"
             }
             Obstacle::CertificateExpired => {
                 "the certificate has expired: it must be renewed there, unless this machine's clock is wrong"
@@ -366,9 +385,9 @@ impl fmt::Display for NetworkError {
                 "the certificate was revoked: it must be replaced there"
             }
             Obstacle::BadCertificate => "the certificate cannot be used: it must be replaced there",
-            Obstacle::NotTls => "what answers does not speak TLS: is the port one for http?",
+            Obstacle::NotTls => "what answers does not speak TLS: the port may be one for http",
             Obstacle::NotHttp => {
-                "the answer is not HTTP: is the port one for https, or of another service?"
+                "the answer is not HTTP: the port may be one for https, or of another service"
             }
             Obstacle::Handshake => {
                 "the TLS handshake failed: the server does not take what this client offers, or is none for https"
@@ -419,6 +438,7 @@ mod tests {
     use rustls::{AlertDescription, OtherError};
 
     use super::*;
+    use crate::SendError;
 
     /// As the HTTP clients wrap it: twice, and in an `io::Error`, which hides what it wraps from `source()`.
     fn wrapped(error: impl StdError + Send + Sync + 'static) -> io::Error {
@@ -466,6 +486,17 @@ mod tests {
             error.to_string(),
             "the connection failed: permission denied"
         );
+    }
+
+    #[test]
+    fn a_limit_of_a_transport_of_ones_own_has_its_reason() {
+        let SendError::Failed { failure, cause } = TransportFailure::Timeout.into() else {
+            panic!("it ends no other request");
+        };
+        assert_eq!(failure, TransportFailure::Timeout);
+        assert_eq!(cause.expect("a cause").obstacle(), Obstacle::Timeout);
+        let unknown = SendError::from(TransportFailure::NoAnswer);
+        assert!(matches!(unknown, SendError::Failed { cause: None, .. }));
     }
 
     #[test]

@@ -30,14 +30,14 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::answer::{PeekableBody, looks_at, refuses};
 use crate::delivery::Refused;
-use crate::driver::{Driver, SendError, renew};
+use crate::driver::{Driver, Known, SendError, renew};
 use crate::grants::Store;
 use crate::refresh::Refresh;
 pub use crate::signing::{AsyncJwtApp, AsyncSigner};
 use crate::source::{Source, Timeouts};
 use crate::token_source::AuthorizeRequest;
 use crate::wait::Waiting;
-use crate::{Error, JwtKeys, NetworkError, system_now};
+use crate::{Error, JwtKeys, system_now};
 
 /// Tells the time and lets it pass. [`SystemClock`] is the machine's; write your own for tests that must
 /// not wait. HTTP timeouts are always real time.
@@ -312,19 +312,14 @@ pub async fn run<F: Flow>(
     mut flow: F,
 ) -> Result<F::Output, Error> {
     let time = transport.time();
-    let mut known: Option<NetworkError> = None;
+    let mut known = Known::default();
     loop {
         // Taken apart before anything is awaited: a run can move between threads if its flow can,
         // whatever the flow gives in the end.
         let todo = match flow.step(time.now()) {
             Step::Send(request) => Ok(request),
             Step::Wait(pause) => Err(pause),
-            Step::Done(result) => {
-                return result.map_err(|error| Error::Core {
-                    error,
-                    cause: known,
-                });
-            }
+            Step::Done(result) => return result.map_err(|error| known.of(error)),
         };
         let reply = match todo {
             Ok(request) => transport.send(request).await,
@@ -333,18 +328,7 @@ pub async fn run<F: Flow>(
                 continue;
             }
         };
-        let reply = match reply {
-            Ok(response) => {
-                known = None;
-                Ok(response)
-            }
-            Err(SendError::Failed { failure, cause }) => {
-                known = cause;
-                Err(failure)
-            }
-            Err(SendError::Ends(error)) => return Err(*error),
-        };
-        flow.receive(reply, time.now());
+        flow.receive(known.reply(reply)?, time.now());
     }
 }
 

@@ -206,16 +206,8 @@ impl DevicePoll {
     }
 
     fn after(&mut self, reply: Result<Response, TransportFailure>, now: Now) -> State {
-        let outcome = match &reply {
-            Ok(response) => Answer::read(&self.request, response, now, |answer| {
-                TokenGrant::read(&answer, now)
-            }),
-            Err(failure) => {
-                let error = self.request.failed(*failure);
-                return self.back_off(now.steady, None, error);
-            }
-        };
-        let error = match outcome {
+        let read = |answer: Answer<'_>| TokenGrant::read(&answer, now);
+        let error = match Answer::of(&self.request, reply, now, read) {
             Ok(grant) => return State::over(Ok(grant)),
             Err(error) => error,
         };
@@ -242,6 +234,7 @@ impl DevicePoll {
             Error::Unexpected(odd) if !has_granted(odd.oddity()) => {
                 self.back_off(now.steady, odd.retry_after(), error)
             }
+            Error::Transport { .. } => self.back_off(now.steady, None, error),
             _ => State::over(Err(error)),
         }
     }

@@ -475,6 +475,7 @@ impl Unexpected {
         kind.unwrap_or_else(|| match self.oddity {
             _ if self.origin.is_of_disabled_integration() => ErrorKind::Settings,
             Oddity::Redirect | Oddity::TooLong => ErrorKind::Settings,
+            _ if self.is_of_unknown_path() => ErrorKind::Settings,
             _ => ErrorKind::Other,
         })
     }
@@ -482,6 +483,34 @@ impl Unexpected {
     /// Whether this speaks of trouble that passes, for one who may repeat.
     pub(crate) fn passes(&self) -> bool {
         self.origin.passes()
+    }
+
+    /// Whether what answers does not have what was asked for, in words that are not Coze's.
+    fn is_of_unknown_path(&self) -> bool {
+        matches!(self.status(), 404 | 405)
+    }
+
+    /// Writes who may have sent this, and what to do about it.
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CHECK_URL: &str = "check the base URL, or that of the endpoint";
+        match self.oddity {
+            Oddity::Redirect | Oddity::TooLong => return write!(f, "; {CHECK_URL}"),
+            Oddity::Missing(_)
+            | Oddity::Repeated(_)
+            | Oddity::WrongType(_)
+            | Oddity::BadValue(_) => {
+                return f.write_str(
+                    "; Coze is not known to send that: tell its support the log id, unless another server answered",
+                );
+            }
+            Oddity::Empty | Oddity::Coding | Oddity::NotJson | Oddity::Unexplained => {}
+        }
+        f.write_str("; a proxy or gateway may have answered")?;
+        match self.status() {
+            429 => f.write_str(": too many requests, pause"),
+            _ if self.is_of_unknown_path() => write!(f, ": {CHECK_URL}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -498,11 +527,9 @@ impl fmt::Display for Unexpected {
             self.status()
         )?;
         match oddity {
-            Oddity::Redirect => {
-                f.write_str("it is a redirect, which is never followed; check the base URL, or that of the endpoint")
-            }
-            Oddity::TooLong => f.write_str("it is too long to be Coze's; check the base URL, or that of the endpoint"),
-            Oddity::Empty => f.write_str("it is empty; a proxy or gateway may have answered"),
+            Oddity::Redirect => f.write_str("it is a redirect, which is never followed"),
+            Oddity::TooLong => f.write_str("it is too long to be Coze's"),
+            Oddity::Empty => f.write_str("it is empty"),
             Oddity::Coding => {
                 let coding = self.coding().unwrap_or("gzip");
                 let is_read = |name: &str| {
@@ -514,20 +541,16 @@ impl fmt::Display for Unexpected {
                     true => "and damaged or cut off",
                     false => "which was not asked for and cannot be read",
                 };
-                write!(
-                    f,
-                    "it is in the coding {coding}, {why}; a proxy or gateway may have answered"
-                )
+                write!(f, "it is in the coding {coding}, {why}")
             }
-            Oddity::NotJson => {
-                f.write_str("it is not a JSON object; a proxy or gateway may have answered")
-            }
+            Oddity::NotJson => f.write_str("it is not a JSON object"),
             Oddity::Unexplained => f.write_str("it is not a success and has no error code"),
             Oddity::Missing(member) => write!(f, "it has no {member}"),
             Oddity::Repeated(member) => write!(f, "it has {member} twice"),
             Oddity::WrongType(member) => write!(f, "its {member} is of the wrong type"),
             Oddity::BadValue(member) => write!(f, "its {member} has a value that cannot be meant"),
         }?;
+        self.write_advice(f)?;
         self.origin.write_integration(f)?;
         write_maybe_spent(f, self.retry(), self.origin.grant)?;
         write_log_id(f, self.log_id())

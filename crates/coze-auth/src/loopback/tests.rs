@@ -594,7 +594,7 @@ fn the_time_is_over() {
     assert_eq!(error.kind(), ErrorKind::LoginNeeded);
     assert_eq!(
         error.to_string(),
-        "nobody finished the login in 0 s, so it is over: log in again; a tab of it that is still open will say that it cannot connect, \
+        "no callback of the login arrived in 0 s, so it is over: log in again; a tab of it that is still open will say that it cannot connect, \
          and can be closed"
     );
     TcpStream::connect(login.at).expect_err("the port is free");
