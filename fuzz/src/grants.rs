@@ -110,13 +110,14 @@ fn keys() -> SealKeys {
     SealKeys::new(key)
 }
 
-/// A value out of Redis. `{sealed}` in it is one that the library has sealed, and the rest a change of it.
+/// A value out of Redis. `{sealed}` in it is one that the library has sealed, `{head}` what that begins with, and the rest a change of it.
 fn sealed(text: &str) {
     const GRANT: &str = "a-grant";
     const PLAIN: &str = r#"{"access_token":"Sentinel-plain"}"#;
     let keys = keys();
     let own = keys.seal(PLAIN, GRANT, 5).expect("random numbers");
-    let stored = text.replace("{sealed}", &own);
+    let head = own.rfind(':').map_or("", |at| &own[..=at]);
+    let stored = text.replace("{sealed}", &own).replace("{head}", head);
     for (keys, revision) in [(Some(&keys), 5), (Some(&keys), 6), (None, 5)] {
         match seal::open(keys, &stored, GRANT, revision) {
             Ok(plain) if stored.starts_with("sealed") => {
