@@ -230,11 +230,14 @@ fn a_shell_block_is_run_or_says_that_it_is_not() {
             .iter()
             .flat_map(|of| [(*of).to_owned(), format!("zh-CN/{of}")])
             .any(|of| page == format!("docs/{of}.md"));
+        // `evidence/help.rs` runs that of this page.
+        let of_the_help = ["docs/evidence.md", "docs/zh-CN/evidence.md"].contains(&page);
         // `just shims` runs those of these pages.
         let of_the_shims = page.starts_with("conformance/clients/shims/a-shim-in-");
         commands.iter().all(of_ci)
             || of_the_command
             || of_the_shims
+            || of_the_help
             || page == "docs/test-your-transport.md" && commands.iter().all(of_the_page)
     };
     let (mut blocks, mut wrong) = (0, Vec::new());

@@ -2,6 +2,7 @@
 
 mod answers;
 mod command;
+mod help;
 mod limits;
 mod page;
 mod person;
