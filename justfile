@@ -56,6 +56,14 @@ conformance *args:
 mutants *args:
     cargo run --quiet --locked --package coze-auth-conformance --example mutants -- {{ args }}
 
+# cargo-mutants changes one place at a time of the envelope, callback, origins, refresh, token cache and file store, and the tests of their crates must notice: what they let by has to be explained in conformance/tests/mutants-code/survivors.toml. Goes on where it stopped. `just mutants-code --file core/src/cache`, `--minutes 20`; `--help` tells the rest. Not `just mutants`, which is about the cases.
+mutants-code *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    tool=target/cargo-mutants/bin/cargo-mutants
+    [ -x "$tool" ] || cargo install --quiet --locked --root target/cargo-mutants --target-dir target/cargo-mutants/build --version 27.1.0 cargo-mutants
+    python3 conformance/tests/mutants-code/run.py {{ args }}
+
 # Coze's released SDKs for Python, JavaScript, Go and Java, and Coze Loop's three clients, judge the mock: a table. `just sdks --break RULE` must turn red; `--break all` tries each.
 sdks *args:
     python3 conformance/released-sdks/check_page.py
@@ -348,7 +356,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
-nightly: (minutes "deny" "fuzz-smoke 20" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

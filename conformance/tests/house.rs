@@ -1004,6 +1004,30 @@ fn rooms_of_the_mock_know_only_the_rooms_below() {
     println!("{} arrows, all down", arrows.len());
 }
 
+/// `just mutants-code` finds out whether a survivor is one still; whether its place is there can be told at once.
+#[test]
+fn explained_survivors_stand_where_they_are_said_to() {
+    let list = read(&root().join("conformance/tests/mutants-code/survivors.toml"));
+    let list: toml::Table = list.parse().expect("TOML");
+    let survivors = list
+        .get("survivor")
+        .map(|all| all.as_array().expect("a list"));
+    for survivor in survivors.into_iter().flatten() {
+        let text = |name: &str| survivor[name].as_str().expect(name);
+        let (file, at, mutant) = (text("file"), text("at"), text("mutant"));
+        assert!(
+            read(&root().join(file))
+                .lines()
+                .any(|line| line.trim() == at),
+            "survivors.toml explains `{mutant}` at `{at}`, and {file} has no such line"
+        );
+        assert!(
+            !text("why").is_empty(),
+            "no reason for `{mutant}` in {file}"
+        );
+    }
+}
+
 /// Whoever follows a page to a file finds it.
 #[test]
 fn the_pages_for_contributors_name_files_that_exist() {

@@ -23,9 +23,15 @@ fn the_url_of_a_web_login() {
         )
     );
     assert_eq!(state.len(), 43);
-    assert!(
-        !format!("{url:?}").contains(&state),
-        "Debug must leave the state out"
+    assert_eq!(
+        url.to_string(),
+        url.as_str(),
+        "what a person is told to open"
+    );
+    // It is for one person, so a log has it without its state.
+    assert_eq!(
+        format!("{url:?}"),
+        "AuthorizeUrl(https://www.example:8080/api/permission/oauth2/authorize?…)"
     );
 }
 
@@ -409,6 +415,64 @@ fn a_redirect_uri_with_a_parameter_of_a_callback_is_refused_by_name() {
              which does not belong there",
             "for {uri}"
         );
+    }
+}
+
+/// RFC 8252 §7.3: the browser asks the address, port and path of the redirect URI, so the program has to listen there.
+#[test]
+fn a_program_on_this_machine_listens_where_its_redirect_uri_says() {
+    let (four, six) = ("127.0.0.1", "::1");
+    for (uri, hosts, port, path) in [
+        ("http://127.0.0.1:8414/cb", vec![four], 8414, "/cb"),
+        ("http://127.0.0.2/cb?a=1", vec!["127.0.0.2"], 80, "/cb"),
+        ("http://[::1]:8414", vec![six], 8414, "/"),
+        ("http://localhost:8414/a/b", vec![four, six], 8414, "/a/b"),
+    ] {
+        let place = RedirectUri::new(uri).unwrap().loopback().expect(uri);
+        let heard: Vec<_> = place.hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (heard, place.port, &*place.path),
+            (
+                hosts.iter().map(|host| (*host).to_owned()).collect(),
+                port,
+                path
+            )
+        );
+    }
+    for (uri, why) in [
+        (
+            "http://app.example:8414/cb",
+            "is not 127.0.0.1, [::1] or localhost",
+        ),
+        (
+            "http://192.168.0.1/cb",
+            "is not 127.0.0.1, [::1] or localhost",
+        ),
+        (
+            "https://app.example/cb",
+            "is not 127.0.0.1, [::1] or localhost",
+        ),
+        ("https://127.0.0.1:8414/cb", "is https"),
+        ("http://127.0.0.1:8414/cb#part", "has a #"),
+    ] {
+        let error = RedirectUri::new(uri).unwrap().loopback().expect_err(uri);
+        assert!(error.to_string().contains(why), "{uri}: {error}");
+    }
+}
+
+#[test]
+fn another_port_changes_nothing_else_of_a_redirect_uri() {
+    for (uri, moved) in [
+        (
+            "http://127.0.0.1:8414/cb?a=1",
+            "http://127.0.0.1:9999/cb?a=1",
+        ),
+        ("http://localhost/cb", "http://localhost:9999/cb"),
+        ("http://[::1]:1/", "http://[::1]:9999/"),
+    ] {
+        let redirect = RedirectUri::new(uri).unwrap();
+        assert_eq!(redirect.with_port(9999).unwrap().as_str(), moved);
+        assert_eq!(redirect.as_str(), uri, "it is another value");
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use coze_auth_core::endpoint::WorkspaceId;
 use coze_auth_core::secret::DeviceCode;
-use coze_auth_core::{AccessToken, Endpoints, Flow, RefreshToken, Step, whoami};
+use coze_auth_core::{AccessToken, Endpoints, Flow, RefreshApp, RefreshToken, Step, whoami};
 
 const TOKEN: &str = "POST https://api.example:8080/api/permission/oauth2/token";
 
@@ -75,6 +75,22 @@ fn refresh_is_the_same_for_three_kinds_of_app() {
         );
         assert_eq!(shape(&request), (TOKEN.to_owned(), body));
         assert_eq!(bearer(&request), secret);
+    }
+}
+
+/// What keeps a login's tokens by app and base asks `RefreshApp` for both.
+#[test]
+fn any_app_that_refreshes_says_which_it_is() {
+    for (id, app) in [
+        ("web-id", RefreshApp::from(web())),
+        ("pkce-id", pkce().into()),
+        ("device-id", device().into()),
+    ] {
+        assert_eq!(app.client_id(), id);
+        assert_eq!(app.endpoints().api_base(), base().api_base());
+        let token = RefreshToken::new("refresh-1").unwrap();
+        let request = request_of(&mut app.refresh(&token), at(0));
+        assert!(shape(&request).1.contains(id), "the request is another's");
     }
 }
 
