@@ -183,11 +183,23 @@ fn a_refusal_ends_the_login() {
         }
     );
     assert!(rejected.pending.is_none());
+    // What `unwrap` and `main` print.
+    assert_eq!(format!("{rejected:?}"), rejected.to_string());
     assert_eq!(
         Error::from(rejected).to_string(),
         "the authorization was refused: access_denied: no\\u{a}thanks; the person said no: start again only if they \
          wish to"
     );
+}
+
+/// A request line has three words, and so may a callback that somebody has copied out of a browser that shows spaces.
+#[test]
+fn words_of_a_refusal_are_not_a_request_line() {
+    let text = "/cb?error=access_denied&error_description=I say no&state=s";
+    let callback = Callback::parse(text).unwrap();
+    assert_eq!(callback.state().map(|state| state.expose()), Some("s"));
+    let rejected = web().exchange(login().1, &callback).unwrap_err();
+    assert_eq!(rejected.error, CallbackError::StateMismatch);
 }
 
 #[test]
@@ -482,6 +494,8 @@ fn a_callback_may_come_as_url_path_or_query() {
     let query = format!("code=code_1&state={}", query(&url, "state"));
     let whole = [
         format!("http://localhost:8080/cb?{query}#fragment"),
+        // A fragment is the page's own, unless the query has nothing.
+        format!("/cb?{query}#code=evil&state=other"),
         format!("/cb?{query}"),
         format!("?{query}"),
         format!("{query}&next=/a?b=c"),

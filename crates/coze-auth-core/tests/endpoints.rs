@@ -86,6 +86,50 @@ fn the_audience_is_the_host_and_its_port() {
     }
 }
 
+/// The one origin that tokens are for: without the base's path, and without a port that the scheme implies.
+#[test]
+fn the_origin_of_a_base() {
+    for (api, expected) in [
+        ("https://api.coze.cn", "https://api.coze.cn"),
+        ("https://API.Coze.CN:443/", "https://api.coze.cn"),
+        ("https://api.corp:8443/coze", "https://api.corp:8443"),
+        ("http://127.0.0.1:9777/t/a", "http://127.0.0.1:9777"),
+    ] {
+        let endpoints = Endpoints::custom(api).unwrap();
+        assert_eq!(endpoints.api_origin(), expected, "for {api}");
+        assert_eq!(origin(api).as_deref(), Some(expected), "for {api}");
+    }
+}
+
+#[test]
+fn a_log_shows_both_bases() {
+    let endpoints = Endpoints::custom("https://gateway.corp/coze/").unwrap();
+    assert_eq!(
+        format!("{endpoints:?}"),
+        r#"Endpoints { api: "https://gateway.corp/coze", www: None }"#
+    );
+    let with_pages = endpoints.with_www("https://login.corp/").unwrap();
+    let shown = format!("{with_pages:?}");
+    assert!(
+        shown.contains(r#"www: Some("https://login.corp")"#),
+        "{shown}"
+    );
+}
+
+/// As long as it may be, and a byte longer.
+#[test]
+fn a_base_and_an_id_have_a_longest() {
+    let base = |length: usize| {
+        let start = "https://gateway.corp/";
+        Endpoints::custom(&format!("{start}{}", "x".repeat(length - start.len())))
+    };
+    base(2048).expect("it fits");
+    assert_eq!(*base(2049).unwrap_err().problem(), Problem::TooLong(2048));
+    let id = |length| WorkspaceId::new("x".repeat(length));
+    id(256).expect("it fits");
+    assert_eq!(*id(257).unwrap_err().problem(), Problem::TooLong(256));
+}
+
 #[test]
 fn bases_that_cannot_work() {
     for (api, problem) in [

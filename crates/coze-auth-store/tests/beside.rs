@@ -27,6 +27,34 @@ fn no_token_is_left_beside() {
     assert!(!beside.exists(), "after a failure");
 }
 
+/// A renewal that comes to nothing has made room for a grant and needs none.
+#[test]
+fn room_that_was_not_needed_goes_with_the_lock() {
+    let folder = Folder::new("room");
+    let store = folder.store();
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    held.prepare().unwrap();
+    assert_eq!(folder.files().len(), 1, "the room");
+    drop(held);
+    assert!(folder.files().is_empty());
+}
+
+/// Of a file that is longer than what is read there is no whole copy, so it is not replaced by one.
+#[test]
+fn a_file_that_is_too_long_is_left_whole_until_there_is_another_grant() {
+    let folder = Folder::new("too-long");
+    let store = folder.store();
+    let path = store.path(&key("alice"));
+    let long = vec![b'x'; 8 * 1024 * 1024 + 1];
+    fs::write(&path, &long).unwrap();
+    let mut held = store.lock(&key("alice"), PATIENCE).unwrap();
+    held.prepare().unwrap();
+    assert!(fs::read(&path).unwrap() == long, "cut off");
+    held.save(&grant(1)).unwrap();
+    let aside = path.with_extension("corrupt-1");
+    assert!(fs::read(aside).unwrap() == long, "cut off");
+}
+
 /// A file that something else has filled is not read into memory. The one here takes no room on a disk.
 #[test]
 fn a_file_without_end_is_damaged() {
@@ -62,6 +90,12 @@ fn a_folder_that_was_removed_is_named() {
         text.starts_with("cannot open ") && text.contains(folder.0.to_str().unwrap()),
         "{text}"
     );
+    // Nobody would think of a full disk if he were asked to log in.
+    fs::write(&folder.0, "a file").unwrap();
+    let error = store.load(&key("alice")).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("cannot read "), "{text}");
+    fs::remove_file(&folder.0).unwrap();
 }
 
 /// A cleaner removes the lock file while it is held and waited for. Who waited has the old file; who comes then

@@ -223,6 +223,9 @@ fn a_grant_that_others_can_read_is_closed_to_them_and_told() {
         drop(store.lock(&key("alice"), PATIENCE).unwrap());
         assert_eq!(mode(&lock), 0o600, "{open:o}");
         let notices = store.notices();
+        // What the observers of token sources are told.
+        let heard = coze_auth_store::GrantStore::notices(&store);
+        assert_eq!(heard.map(|heard| heard.all()), Some(notices.clone()));
         assert_eq!(notices.len(), 2, "{notices:?}");
         for (notice, path) in notices.iter().zip([&path, &lock]) {
             assert!(notice.starts_with(path.to_str().unwrap()), "{notice}");
@@ -423,4 +426,24 @@ fn a_folder_of_root_that_all_may_write_to_is_taken_when_it_is_said_to_be_shared(
         &["--reuid", &somebody, "--regid", &somebody],
     ];
     run_there(&by.concat(), &own, name);
+}
+
+/// Whoever may write to the folder above can put something else in the place of this one while the store is in use.
+#[test]
+fn a_folder_that_was_exchanged_is_neither_followed_nor_waited_for() {
+    for kind in ["symbolic link", "FIFO"] {
+        let (folder, elsewhere) = (Folder::new("exchanged"), Folder::new("exchanged-for"));
+        let store = folder.store();
+        elsewhere.store();
+        fs::remove_dir_all(&folder.0).unwrap();
+        plant(kind, &elsewhere.0, &folder.0);
+        let (told, tell) = mpsc::channel();
+        thread::spawn(move || told.send(store.lock(&key("alice"), PATIENCE).map(drop)));
+        let locked = tell.recv_timeout(PATIENCE);
+        let error = locked.expect("it waits for somebody").expect_err(kind);
+        let text = error.to_string();
+        assert!(text.starts_with("cannot open "), "{kind}: {text}");
+        assert!(fs::read_dir(&elsewhere.0).unwrap().next().is_none());
+        fs::remove_file(&folder.0).unwrap();
+    }
 }

@@ -147,3 +147,39 @@ fn set_mode(file: &File, to: u32) -> io::Result<u32> {
     file.set_permissions(Permissions::from_mode(to))?;
     Ok(mode(&file.metadata()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// What is put there between the look at a file and its opening finds these flags alone.
+    #[test]
+    fn what_is_opened_is_neither_followed_nor_waited_for() {
+        let name = format!("coze-auth-store-{}-flags", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).expect("a folder");
+        let (link, fifo) = (folder.join("link"), folder.join("fifo"));
+        std::os::unix::fs::symlink(folder.join("file"), &link).expect("a link");
+        fs::write(folder.join("file"), "").expect("a file");
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.expect("mkfifo").success());
+
+        let mut options = OpenOptions::new();
+        for_the_owner(&mut options);
+        options.read(true);
+        let followed = options.open(&link).expect_err("a link");
+        assert_eq!(followed.raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        let (told, tell) = mpsc::channel();
+        thread::spawn(move || told.send(options.open(&fifo).is_ok()));
+        let opened = tell.recv_timeout(Duration::from_secs(10));
+        assert_eq!(opened, Ok(true), "it waits for somebody who writes");
+        fs::remove_dir_all(&folder).expect("the folder");
+    }
+}
