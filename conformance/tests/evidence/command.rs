@@ -1,5 +1,7 @@
 //! The command, as a person and a script start it.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use coze_auth_mock::AppKind::{Jwt, Web};
@@ -7,7 +9,8 @@ use coze_auth_mock::Consent;
 
 use crate::service::{REDIRECT, Service};
 
-fn evidence(service: &Service, arguments: &[&str]) -> (Option<i32>, String, String) {
+/// The command with the service's apps, and nothing of this machine's.
+pub(crate) fn command(service: &Service, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coze-auth-conformance"));
     command.arg("evidence").stdin(Stdio::null());
     for file in service.files() {
@@ -27,13 +30,80 @@ fn evidence(service: &Service, arguments: &[&str]) -> (Option<i32>, String, Stri
     for (name, value) in service.variables() {
         command.env(name, value);
     }
-    let output = command.args(arguments).output().expect("it runs");
+    command.args(arguments);
+    command
+}
+
+fn evidence(service: &Service, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = command(service, arguments).output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (
         output.status.code(),
         text(output.stdout),
         text(output.stderr),
     )
+}
+
+/// What a browser does with an address: it follows up to the loopback, and asks for the page there.
+fn browse(url: &str) {
+    let mut url = url.to_owned();
+    for _ in 0..4 {
+        let rest = url.strip_prefix("http://").expect("loopback").to_owned();
+        let (authority, path) = rest.split_once('/').expect("a path");
+        let mut stream = TcpStream::connect(authority).expect("it listens");
+        let request =
+            format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let to = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("location").then_some(value)
+        });
+        match to {
+            Some(to) if to.starts_with('/') => url = format!("http://{authority}{to}"),
+            Some(to) => url = to.to_owned(),
+            None => return,
+        }
+    }
+}
+
+#[test]
+fn a_login_comes_back_to_the_loopback_without_a_terminal() {
+    let service = Service::new(&[Web], |mock| mock.consent(Consent::Approve));
+    service.mock.clock().run_real();
+    // A port that is free.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr());
+    let uri = format!("http://localhost:{}/callback", port.expect("a port").port());
+    let mut running = command(
+        &service,
+        &["--yes-to-every-request", "--redirect-uri", &uri],
+    );
+    let mut running = running
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let lines = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let mut logins = 0;
+    for line in lines {
+        let line = line.expect("UTF-8");
+        if line.trim().starts_with("http://") && line.contains("/authorize?") {
+            logins += 1;
+            browse(line.trim());
+        }
+    }
+    let output = running.wait_with_output().expect("it ends");
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!((output.status.code(), logins), (Some(0), 2), "{told}");
+    assert!(
+        told.contains("a code that is spent is refused with 400 invalid_grant"),
+        "{told}"
+    );
+    assert!(
+        told.contains("a refusal on the page: the login was approved"),
+        "{told}"
+    );
 }
 
 #[test]

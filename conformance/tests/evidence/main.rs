@@ -7,3 +7,5 @@ mod limits;
 mod page;
 mod person;
 mod service;
+#[cfg(unix)]
+mod terminal;

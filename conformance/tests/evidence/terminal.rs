@@ -1,0 +1,114 @@
+//! A person at a terminal: what is asked, and what the answers do.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+use coze_auth_mock::AppKind::Device;
+use coze_auth_mock::DeviceAction;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::command::command;
+use crate::service::Service;
+
+/// Starts a command with a terminal as all of its streams, and gives the other end.
+fn at_terminal(command: &mut Command) -> (Child, File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    // It is not for what other tests start meanwhile.
+    #[cfg(target_os = "linux")]
+    let flags = flags | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let name = ptsname(&master, Vec::new()).expect("a name");
+    let name = name.to_str().expect("UTF-8").to_owned();
+    let open = || -> OwnedFd {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        options.open(&name).expect("it opens").into()
+    };
+    command.stdin(open()).stdout(open()).stderr(open());
+    let child = command.spawn().expect("it runs");
+    // So that the end of the child is the end of what is read: nobody else has the terminal.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    (child, File::from(master))
+}
+
+/// Reads until this is there, or to the end; what was read since the last time.
+fn read_until(terminal: &mut File, wanted: &str) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        if !wanted.is_empty() && said.contains(wanted) {
+            return said;
+        }
+        // A terminal whose other end is closed is an error on Linux.
+        match terminal.read(&mut piece) {
+            Ok(0) | Err(_) => return said,
+            Ok(read) => bytes.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+#[test]
+fn each_step_is_asked_and_the_answer_counts() {
+    const ASKED: &str = "q = end the run: ";
+    let service = Service::new(&[Device], |mock| {
+        mock.toml("[ttl]\ndevice_interval = 1")
+            .expect("a configuration")
+    });
+    service.mock.clock().run_real();
+    let mut command = command(&service, &[]);
+    let (mut child, mut terminal) = at_terminal(&mut command);
+    let answer = |terminal: &mut File, text: &str| {
+        terminal.write_all(text.as_bytes()).expect("typed");
+    };
+    // Nothing is sent before the first answer, and another word is asked about again.
+    let said = read_until(&mut terminal, ASKED);
+    assert!(
+        said.contains("refresh token") || said.contains("Question 13:"),
+        "{said}"
+    );
+    assert!(
+        said.contains("sends:") && said.contains("spends:"),
+        "{said}"
+    );
+    assert!(service.mock.requests().is_empty());
+    answer(&mut terminal, "perhaps\n");
+    read_until(&mut terminal, ASKED);
+    assert!(service.mock.requests().is_empty());
+    answer(&mut terminal, "y\n");
+    let said = read_until(&mut terminal, "Enter when it is done");
+    let code = said
+        .split("type ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let code = code.expect("a user code").to_owned();
+    service
+        .mock
+        .decide_device(&code, DeviceAction::Approve)
+        .expect("it waits");
+    answer(&mut terminal, "\n");
+    let said = read_until(&mut terminal, ASKED);
+    assert!(said.contains("left: the pause between polls"), "{said}");
+    assert_eq!(service.mock.requests().len(), 2);
+    answer(&mut terminal, "n\n");
+    read_until(&mut terminal, ASKED);
+    answer(&mut terminal, "q\n");
+    let told = read_until(&mut terminal, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3), "{told}");
+    assert_eq!(service.mock.requests().len(), 2);
+    for line in [
+        "2 requests of at most",
+        "The run ended early: who was asked has ended it",
+        "left out by who was asked",
+        "the run was ended by who was asked",
+        "of the device flow: always with token_type Bearer",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+}
