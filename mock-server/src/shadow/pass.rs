@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::answer::Answer;
-use super::record::Exchange;
+use super::record::{Exchange, without_ids};
 use super::refusal::Refusal;
 use super::serve::{Held, Shared};
 use super::upstream::{API, Audience, INTEGRATION, SITES, Site, WWW};
@@ -72,7 +72,8 @@ pub(crate) async fn pass(
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
     let method = places::method(request.method());
-    let path = places::path(request.uri().path(), None).into_owned();
+    let path = without_ids(request.uri().path(), |_| "***".to_owned());
+    let path = places::path(&path, None).into_owned();
     let shared = held.shared.clone();
     let answered = match checked(&shared, way, &request) {
         Ok(site) => exchange(held, lines, way, site, request).await,

@@ -179,7 +179,7 @@ fn secrets(request: &Incoming) -> Vec<String> {
 
 fn written(stand_ins: &mut StandIns, one: &Exchange) -> Value {
     let request = &one.request;
-    let path = path(stand_ins, &request.path);
+    let path = without_ids(&request.path, |id| stand_ins.of(id));
     let body = match &request.body {
         Body::Whole(body) if body.is_empty() => Value::Null,
         Body::Whole(body) => match (
@@ -227,16 +227,17 @@ fn written(stand_ins: &mut StandIns, one: &Exchange) -> Value {
     })
 }
 
-/// The path, whose ids are somebody's.
-fn path(stand_ins: &mut StandIns, path: &str) -> String {
+/// The path with what stands for its ids, which are somebody's.
+pub(crate) fn without_ids(path: &str, mut stand_in: impl FnMut(&str) -> String) -> String {
     let mut before = "";
     let parts: Vec<_> = path
         .split('/')
         .map(|part| {
+            let is_number = part.len() >= 6 && part.bytes().all(|byte| byte.is_ascii_digit());
             let is_id = matches!(before, "workspace_id" | "account" | "enterprise_id");
             before = part;
-            match is_id {
-                true => stand_ins.of(part),
+            match is_id || is_number {
+                true => stand_in(part),
                 false => part.to_owned(),
             }
         })
@@ -314,7 +315,9 @@ pub fn check_record(text: &str) -> Result<CheckedRecord, String> {
         ));
     }
     let upstream = record["upstream"].as_str().unwrap_or_default().to_owned();
-    let api = Site::parse(&upstream).map_err(|error| error.to_string())?;
+    // In our words: those of the error quote the URL.
+    let api = Site::parse(&upstream)
+        .map_err(|_| "\"upstream\" cannot be the upstream: it is not the URL of a service")?;
     let mut apps = Vec::new();
     for app in record["apps"].as_array().into_iter().flatten() {
         let kind = match app["kind"].as_str() {

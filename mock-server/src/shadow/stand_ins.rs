@@ -9,6 +9,7 @@ use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, Method};
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use url::{Url, form_urlencoded};
@@ -20,6 +21,9 @@ use crate::state::challenges::s256;
 
 /// Shorter values are not searched for: they stand in any text.
 const SHORTEST: usize = 6;
+
+/// That of a time in milliseconds.
+const LONGEST_NUMBER: usize = 13;
 
 /// What begins a value, and tells its kind.
 const PREFIXES: [&str; 7] = [
@@ -266,7 +270,9 @@ impl StandIns {
 
     /// The value of a member or parameter.
     fn text(&mut self, name: &str, value: &str) -> String {
-        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        // An authorization code may be one as well, and is longer than a time is.
+        let is_number = (1..=LONGEST_NUMBER).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_digit());
         match name {
             "redirect_uri" | "verification_uri" | "avatar_url" | "icon_url" => self.url(value),
             "aud" => self.host(value),
@@ -402,7 +408,10 @@ fn is_plain(name: &str, text: &str) -> bool {
     ];
     match name {
         "content-type" => text.split(';').all(|part| words.contains(&part.trim())),
-        "date" => text.ends_with("GMT"),
+        "date" => {
+            let date = DateTimeParser::new().parse_timestamp(text);
+            date.is_ok() && text.ends_with("GMT") && !text.contains('(')
+        }
         "retry-after" | "x-use-ppe" => text.bytes().all(|byte| byte.is_ascii_digit()),
         "access-control-request-method" => text.parse::<Method>().is_ok_and(|method| {
             matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE")

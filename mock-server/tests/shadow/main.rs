@@ -9,4 +9,5 @@ mod pair;
 mod passes;
 mod records;
 mod secrets;
+mod sentinels;
 mod support;
