@@ -255,9 +255,9 @@ pub(crate) fn run(data: &[u8]) {
     if is_of_client && !told.contains("\nlocation: ") {
         assert!(!told.contains(SENTINEL), "it repeats a secret: {told}");
     }
-    // Where nothing is left over, in which pieces it arrives is all the same.
-    let in_pieces = ask(&bytes, bytes.len() / 3 + 1);
-    if !said.is_empty() && !in_pieces.is_empty() {
-        assert_eq!(without_date(&in_pieces), told);
-    }
+    // Whether a further request of the same connection is looked at may depend on it: a body that nobody reads is passed over only if it is
+    // there already. What is answered is the same.
+    let in_pieces = without_date(&ask(&bytes, bytes.len() / 3 + 1));
+    let is_same = told.starts_with(&in_pieces) || in_pieces.starts_with(&told);
+    assert!(is_same, "in pieces it is another: {told}\n{in_pieces}");
 }

@@ -105,10 +105,13 @@ pub(crate) fn run(data: &[u8]) {
             keeps("an answer", line, &[SENTINEL]);
         }
     }
-    // A port of the system's choice and a clock that runs differ; and what tells of real time, in the control plane.
-    if !["port", "clock", "worlds"]
-        .iter()
-        .any(|name| text.contains(name))
+    // Now and then, since a second mock costs as much as the first. A port of the system's choice and a clock that runs differ; and what
+    // tells of real time, in the control plane.
+    let is_due = data.len().is_multiple_of(4);
+    if is_due
+        && !["port", "clock", "worlds"]
+            .iter()
+            .any(|name| text.contains(name))
     {
         let again = play(&requests).0;
         for (line, other) in told.iter().zip(&again) {

@@ -16,7 +16,7 @@ fn judge(error: &ConfigError) {
     let told = shown(error);
     keeps("an error", &told, &[SENTINEL]);
     is_plain("an error", &told);
-    let named = error.what().split(", ");
+    let named = error.what().split(", ").flat_map(|some| some.split(" or "));
     let is_name = |name: &str| {
         name.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -21,6 +21,14 @@ static SCRIPT: LazyLock<PathBuf> = LazyLock::new(|| {
     below.join(format!("coze-auth-fuzz-shim-{}", std::process::id()))
 });
 
+/// A shim may have ended before it is asked. Rust's own `main` ignores that signal; under libFuzzer there is none.
+#[cfg(unix)]
+static SURVIVES: LazyLock<()> = LazyLock::new(|| {
+    let seen = std::sync::Arc::default();
+    let registered = signal_hook::flag::register(signal_hook::consts::SIGPIPE, seen);
+    registered.expect("a handler");
+});
+
 fn blames_itself(broken: &Broken) -> bool {
     is_plain("a reason", &broken.to_string());
     matches!(broken, Broken::Harness(_))
@@ -31,6 +39,8 @@ pub(crate) fn run(data: &[u8]) {
     if cfg!(not(unix)) {
         return;
     }
+    #[cfg(unix)]
+    LazyLock::force(&SURVIVES);
     let end = data.iter().position(|byte| *byte == b'\n');
     let Some(end) = end else { return };
     let (asked, said) = (&data[..end], &data[end + 1..]);
