@@ -311,7 +311,7 @@ pub fn check_record(text: &str) -> Result<CheckedRecord, String> {
     }
     if record[SHA256] != sum(&record) {
         return Err(format!(
-            "the record was changed after it was written: {SHA256:?} is not the digest of the rest"
+            "the record was changed after it was written: {SHA256:?} is not there, or is not the digest of the rest"
         ));
     }
     let upstream = record["upstream"].as_str().unwrap_or_default().to_owned();
