@@ -28,6 +28,7 @@ struct Front {
     mock: CozeAuthMock,
     shadow: Shadow,
     clock: ClockHandle,
+    is_proxy: bool,
     config: PathBuf,
     /// Of the world that the shadow leads to.
     port: u16,
@@ -73,6 +74,12 @@ impl Front {
         let text = |name: &str| request[name].as_str().ok_or_else(|| format!("no {name}"));
         let (url, action) = (url::Url::parse(text("url")?)?, text("action")?);
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        // Apps that are approved without the page cannot be denied there.
+        if self.is_proxy && action == "deny" {
+            let world = self.mock.world(world)?;
+            let url = format!("{}{target}", world.base_url());
+            return Ok(world.authorize(&url, false)?);
+        }
         let shadow = self.shadow.base_url().trim_start_matches("http://");
         let mut stream = TcpStream::connect(shadow).await?;
         let asked = format!("GET {target} HTTP/1.1\r\nHost: {shadow}\r\nConnection: close\r\n\r\n");
@@ -196,6 +203,7 @@ async fn main() -> Result<(), Fault> {
         mock,
         shadow,
         clock,
+        is_proxy,
         config,
         port,
         sdk_base,

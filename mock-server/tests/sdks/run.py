@@ -201,7 +201,6 @@ def find_shadowed():
 def by_proxy(sdk, info):
     """The SDK, whose program has the shadow as its proxy for https and trusts its certificate."""
     folder = install.SDKS / "shadowed"
-    folder.mkdir(parents=True, exist_ok=True)
     ca = folder / f"{worlds_name(sdk)}.pem"
     ca.write_text(info["shadow_ca"])
     more = {"HTTPS_PROXY": info["shadow"], "NO_PROXY": "", "no_proxy": "", "SSL_CERT_FILE": str(ca), "NODE_EXTRA_CA_CERTS": str(ca)}
@@ -220,7 +219,15 @@ def by_proxy(sdk, info):
 
 def shadowed(sdk, program, way, rule):
     """The verdict of an SDK whose requests go through a shadow, and the shadow's report."""
-    command = [str(program), str(HERE / "mock.toml"), *(["--proxy"] if way == "proxy" else [])]
+    command = [str(program), str(HERE / "mock.toml")]
+    if way == "proxy":
+        # The one way has the consent page, behind which the shadow sees no code, and the other redirects at once.
+        folder = install.SDKS / "shadowed"
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / f"{worlds_name(sdk)}.toml"
+        mock = (HERE / "mock.toml").read_text(encoding="utf-8")
+        config.write_text(re.sub(r'kind = "(web|pkce)"', r'\g<0>\nconsent = "approve"', mock), encoding="utf-8")
+        command = [str(program), str(config), "--proxy"]
     with running(f"shadowed-{worlds_name(sdk)}-{way}", command) as line:
         info = json.loads(line)
         verdict = judge(by_proxy(sdk, info) if way == "proxy" else sdk, info, [rule])[0]
