@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
         let record = record.map_err(|why| format!("the record is not written: {why}"))?;
         super::write(path, record)?;
         super::say(&format!(
-            "\nThe record is in {}; coze-auth-mock shadow check tells what it shows.\n",
+            "\nThe record is in {}; coze-auth-mock shadow check tells what it shows. A rule whose evidence changes names it (`record`, mock-server/records).\n",
             path.display()
         ));
     }

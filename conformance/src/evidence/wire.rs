@@ -268,3 +268,74 @@ fn code(body: &Value) -> Option<String> {
             _ => None,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A service that answers every request with this, and how many it has had.
+    fn service(answer: &'static str) -> (Wire, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let count = Arc::<AtomicUsize>::default();
+        let own = count.clone();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                own.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (
+            Wire::new(vec![("https://api.coze.cn".to_owned(), url)]),
+            count,
+        )
+    }
+
+    fn request() -> Sent<'static> {
+        Sent {
+            method: "GET",
+            to: "/v1/users/me",
+            authorization: None,
+            body: Body::None,
+        }
+    }
+
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+
+    #[test]
+    fn what_is_beyond_the_budget_of_a_question_is_not_sent() {
+        let (mut wire, count) = service(GOOD);
+        // Question 10 may cost one request, question 5 none.
+        wire.send(10, request()).expect("within its budget");
+        for question in [10, 5, 99] {
+            let refused = wire.send(question, request());
+            let Err(Halt::Question(why)) = refused else {
+                panic!("question {question}: {refused:?}");
+            };
+            assert!(why.contains("its budget of"), "{why}");
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        assert_eq!((wire.sent(10), wire.sent(5)), (1, 0));
+        assert!(wire.ended.is_none());
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_ends_the_run_and_is_not_asked_for_again() {
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+            "HTTP/1.1 429 x\r\ncontent-length: 0\r\n\r\n",
+        ] {
+            let (mut wire, count) = service(answer);
+            let _ = wire.send(12, request());
+            assert!(matches!(wire.send(12, request()), Err(Halt::Run)));
+            assert_eq!(count.load(Ordering::SeqCst), 1, "{answer:?}");
+        }
+    }
+}

@@ -47,7 +47,7 @@ pub(super) fn code(code: &str) -> String {
 /// A message, with `…` for each word that is not known.
 pub(super) fn message(message: &str) -> String {
     let known = |word: &str| {
-        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '_');
         let lower = word.to_ascii_lowercase();
         word.is_empty() || WORDS.split_whitespace().any(|own| own == lower)
     };
@@ -85,6 +85,7 @@ mod tests {
             "invalid jwt: kid not been registred"
         );
         assert_eq!(message("用户 张三 token=czu_abc"), "…");
+        assert_eq!(message("张三code：the，code"), "…");
         assert_eq!(code("invalid_grant"), "invalid_grant");
         assert_eq!(code("4100"), "4100");
         assert_eq!(code("czu_0123456789"), "(a text of 14 characters)");

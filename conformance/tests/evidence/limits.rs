@@ -129,7 +129,7 @@ fn nothing_that_is_somebodys_stands_in_text_json_or_record() {
     service.token = Some("pat_sentinel_of_the_console".to_owned());
     let mut found = vec![service.run()];
     // A service that says in its errors what it was sent, and more.
-    let echo = r#"{"error_code":"sentinel-secret-of-the-web-app","error_message":"client_secret sentinel-secret-of-the-web-app of sentinel-user, app 71717171717171717171717171717171.app.coze","error":"x"}"#;
+    let echo = r#"{"error_code":"sentinel-secret-of-the-web-app","error_message":"client_secret sentinel-secret-of-the-web-app of sentinel-user 哨兵 哨兵code, app 71717171717171717171717171717171.app.coze","error":"x"}"#;
     service.fault(
         On::grant("authorization_code"),
         Fault::status(400).body(echo).skip(1),
@@ -150,6 +150,7 @@ fn nothing_that_is_somebodys_stands_in_text_json_or_record() {
             assert!(leaks.is_empty(), "{name}: {leaks:?}");
             for sentinel in [
                 "sentinel",
+                "哨兵",
                 "7171717171",
                 "7373737373",
                 "7474747474",
