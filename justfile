@@ -265,6 +265,10 @@ faults:
     cargo test --quiet --locked --package coze-auth-conformance --test faults -- --nocapture | tee target/faults.log
     grep ' cells, ' target/faults.log
 
+# A day's life of the clients in virtual time: 1,000 users for 24 hours, and what a seed makes go wrong: the endpoint, the stores, clocks, restarts. `just day 7` is always the same day, `just day 7 --users 40 --hours 4` a short one; `just day 7 --break spent` must fail.
+day *args:
+    cargo run --quiet --locked --package coze-auth-conformance --example day -- {{ args }}
+
 # What a caller sees when Redis is in trouble, beside docs/fleet.md; UPDATE_DOCS=1 writes the page.
 trouble: redis-installed
     cargo test --quiet --locked --package coze-auth-conformance --test trouble -- --nocapture
@@ -356,7 +360,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
-nightly: (minutes "deny" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]
