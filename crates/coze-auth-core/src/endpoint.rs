@@ -375,21 +375,14 @@ fn begins_with_localhost(text: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
 }
 
-/// The host as it is written, without user and port.
+/// The host as it is written, without user and port; of an address in brackets, which no one compares, its beginning.
 fn written_host(url: &str) -> &str {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if !host.ends_with(']') && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            name
-        }
-        _ => host,
-    }
+    host.split(':').next().unwrap_or_default()
 }
 
 /// Characters that do not show, or not as something.

@@ -220,6 +220,7 @@ fn every_spelling_of_a_refusal_under_any_status() {
         r#"{"error":"invalid_client","error_message":"why"}"#,
         r#"{"error_code":"invalid_client","error":"another","error_message":"why","msg":"other"}"#,
         r#"{"error_code":"","error":"invalid_client","msg":"why"}"#,
+        r#"{"error_code":"invalid_client","error_message":"","error_description":7,"msg":"why"}"#,
         r#"{"code":0,"error":"invalid_client","msg":"why","access_token":"czu_a","expires_in":1750003600}"#,
     ] {
         for status in [200, 400, 401, 403, 428, 500] {
@@ -357,7 +358,13 @@ fn the_log_id_comes_from_the_header_else_from_the_body() {
         error_of(users_me(), reply(401, body)).log_id(),
         Some("from-body")
     );
-    for detail in [r#""text""#, "null", "{}", r#"{"logid":7}"#] {
+    for detail in [
+        r#""text""#,
+        "null",
+        "{}",
+        r#"{"logid":7}"#,
+        r#"{"logid":""}"#,
+    ] {
         let body = format!(r#"{{"code":4100,"detail":{detail}}}"#);
         assert_eq!(
             error_of(users_me(), reply(401, &body)).log_id(),
@@ -541,6 +548,14 @@ fn device_codes_and_durations() {
             .unwrap()
             .user_code,
         "123456"
+    );
+    // More digits than a number of ours has.
+    let long = "98765432109876543210987654321098765432109876543210";
+    assert_eq!(
+        start(&format!(r#""user_code":{long},"expires_in":300"#))
+            .unwrap()
+            .user_code,
+        long
     );
     assert_eq!(
         start(r#""user_code":"A","expires_in":300,"interval":0"#)

@@ -248,6 +248,7 @@ fn origins_that_tokens_may_go_to() {
             Problem::UrlPart("user name or password"),
         ),
         ("https://gateway.example/v1", Problem::UrlPart("path")),
+        ("https://api.coze.cn/v1/chat", Problem::UrlPart("path")),
         ("https://gateway.example//v1", Problem::UrlPart("path")),
         ("https://gateway.example?x=1", Problem::UrlPart("query")),
         ("https://gateway.example#x", Problem::UrlPart("fragment")),
@@ -437,11 +438,15 @@ fn bases_that_mislead_are_refused_by_name() {
     ] {
         Endpoints::custom(base).unwrap_or_else(|error| panic!("{base}: {error}"));
     }
-    let api = Endpoints::cn().with_www("https://api.coze.cn").unwrap_err();
-    assert_eq!(
-        api.to_string(),
-        "www base: has a host that is Coze's API, where no page is; people log in at https://www.coze.cn"
-    );
+    for (endpoints, region) in [(Endpoints::cn(), "cn"), (Endpoints::com(), "com")] {
+        let api = endpoints.with_www(&format!("https://api.coze.{region}"));
+        assert_eq!(
+            api.unwrap_err().to_string(),
+            format!(
+                "www base: has a host that is Coze's API, where no page is; people log in at https://www.coze.{region}"
+            )
+        );
+    }
     let page = Endpoints::cn()
         .with_www("https://www.coze.cn/open")
         .unwrap_err();

@@ -301,6 +301,13 @@ fn the_endpoints_of_cn_are_as_reported() {
         Some("https://integration.coze.cn/api/v1/secret")
     );
     assert_eq!(cn.api().api_base(), "https://api.coze.cn");
+    // And as the platform sets them, one by one.
+    let set = WorkloadEndpoints::custom(cn.identity(), cn.access()).unwrap();
+    let set = set.with_outbound(cn.outbound().unwrap()).unwrap();
+    assert_eq!(
+        (set.identity(), set.access(), set.outbound()),
+        (cn.identity(), cn.access(), cn.outbound())
+    );
     let app = WorkloadApp::new(cn, ID, ClientSecret::new(SECRET).unwrap()).unwrap();
     let request = request_of(&mut app.project_env(&token()).unwrap(), at(0));
     assert_eq!(

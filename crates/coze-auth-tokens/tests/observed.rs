@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use coze_auth_store::{GrantKey, GrantStore, LockedGrant, MemoryStore, StoreError};
-use coze_auth_tokens::blocking::Logins;
+use coze_auth_tokens::blocking::{Logins, TokenSource};
 use coze_auth_tokens::core::device::DeviceApp;
-use coze_auth_tokens::core::error::GrantType;
+use coze_auth_tokens::core::error::{GrantType, SigningError};
 use coze_auth_tokens::core::http::HeaderValue;
+use coze_auth_tokens::core::jwt::{JwtApp, JwtGrant, Signer};
 use coze_auth_tokens::core::{Endpoints, TokenGrant};
 use coze_auth_tokens::{Error, Event, EventKind, Next, Sessions, Source};
 
@@ -595,4 +596,30 @@ fn all_users_of_an_app_tell_the_observers_of_its_logins() {
             "alice evicted with a fresh token"
         ]
     );
+}
+
+/// A key in a KMS that cannot be reached.
+struct NoKey;
+
+impl Signer for NoKey {
+    fn sign_rs256(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
+        Err(SigningError::new("locked"))
+    }
+}
+
+/// Who counts requests, as Coze does, counts what was sent.
+#[test]
+fn a_key_that_does_not_sign_costs_no_request() {
+    let unplugged = Unplugged {
+        timeout: steps::TIMEOUT,
+        ..Unplugged::default()
+    };
+    let app = JwtApp::new(Endpoints::cn(), "1000000001", "key", NoKey).unwrap();
+    let told = Told::default();
+    let notes = told.clone();
+    let tokens = TokenSource::jwt(&unplugged, app, JwtGrant::new());
+    let tokens = tokens.observe(move |event| notes.note(event));
+    tokens.token().unwrap_err();
+    let lines = told.wait_for(2);
+    assert!(lines[1].contains(" after 0 requests, "), "{lines:?}");
 }

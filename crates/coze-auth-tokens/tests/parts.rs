@@ -94,6 +94,15 @@ fn the_way_of_a_token() {
         "https://api.example/a",
         "https://api.example/b"
     ])));
+    // Where somebody has allowed http, https is as good, and http no worse than it was.
+    let plain = origins.and("http://api.example", true).unwrap();
+    for way in [
+        ["http://api.example/a", "https://api.example/b"],
+        ["http://api.example/a", "http://api.example/b"],
+    ] {
+        let ended = plain.ended_without(&uris(way), true).unwrap();
+        assert_eq!(ended, None, "the token came along: {way:?}");
+    }
     let gone = |way: &[Uri]| match origins.ended_without(way, true) {
         Err(Error::Redirected { to }) => to,
         other => panic!("{other:?}"),
@@ -118,6 +127,20 @@ fn the_way_of_a_token() {
     // A client that drops it at once.
     let ended = origins.ended_without(&[a, back.clone()], false);
     assert_eq!(ended.unwrap().as_ref(), Some(&back));
+}
+
+/// By an HTTP client that tells where a request ended, and nothing of the way.
+#[test]
+fn what_a_refusal_is_about_is_told_by_where_the_request_ended() {
+    let origins = Origins::of(&Endpoints::custom("https://api.example").unwrap());
+    let asked = "https://api.example/a";
+    let refused = |ended| origins.refused_at(asked, ended);
+    assert_eq!(refused(asked).unwrap(), Refused::Token);
+    let elsewhere = "https://api.example/b";
+    let without = Refused::Without(elsewhere.to_owned());
+    assert_eq!(refused(elsewhere).unwrap(), without);
+    let astray = refused("https://cdn.example/a").unwrap_err();
+    assert!(matches!(&astray, Error::Redirected { to } if to == "https://cdn.example"));
 }
 
 #[test]

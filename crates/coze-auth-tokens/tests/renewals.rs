@@ -182,3 +182,65 @@ fn a_grant_that_came_and_was_noted_is_stored_by_the_next() {
     let stored = store.load(&world.key).unwrap().unwrap();
     assert!(stored.access_token.matches(&grant(1).access_token));
 }
+
+/// What is wrong with the app is not wrong with the login: once the settings are mended, it goes on without a person.
+#[test]
+fn a_refusal_of_the_app_leaves_the_login_as_it_was() {
+    let world = World::over(MemoryStore::new());
+    world.install(0);
+    world.pass(LIFE);
+    let refused = || answer(401, r#"{"error_code":"invalid_client"}"#);
+    assert!(matches!(world.send(|_| refused()), Next::Done));
+    let text = world.failure().to_string();
+    assert!(text.contains("check client id and secret"), "{text}");
+    world.pass(61);
+    let next = world.send(|body| {
+        assert!(body.contains("refresh-0"), "{body}");
+        granted(1)
+    });
+    assert!(matches!(next, Next::Done));
+    assert_eq!(world.token().expose(), "access-1");
+}
+
+/// Another has written something, and it cannot be read: it may be a new login.
+#[test]
+fn what_cannot_be_compared_is_not_written_over() {
+    let store = Failing {
+        supersedes: true,
+        ..Failing::default()
+    };
+    let world = World::over(store.clone());
+    world.install(0);
+    world.pass(LIFE);
+    store.failures.store(1, Ordering::SeqCst);
+    let unreadable = store.is_unreadable.clone();
+    store.while_saving(move || unreadable.store(true, Ordering::SeqCst));
+    assert!(matches!(world.send(|_| granted(1)), Next::Done));
+    assert_eq!(world.token().expose(), "access-1", "it is served");
+    let stored = || store.load(&world.key).unwrap().unwrap();
+    assert_eq!(stored().access_token.expose(), "access-0");
+    // It can be read again, and is what this grant was made from.
+    store.is_unreadable.store(false, Ordering::SeqCst);
+    world.pass(1);
+    assert!(matches!(ready(world.behind().begin()), Next::Done));
+    assert_eq!(stored().access_token.expose(), "access-1");
+}
+
+#[test]
+fn a_log_shows_what_a_renewal_does_next_and_no_token() {
+    let world = World::over(MemoryStore::new());
+    world.install(0);
+    world.pass(LIFE);
+    let refresh = world.first();
+    let shown = format!("{refresh:?}");
+    assert!(shown.starts_with("Refresh { source: "), "{shown}");
+    let next = ready(refresh.begin());
+    assert_eq!(format!("{next:?}"), "Send");
+    let next = world.go_on(next, |_| answer(429, r#"{"error_code":"4008"}"#));
+    assert_eq!(format!("{next:?}"), "Wait(1s)");
+    let shown = format!("{shown} {next:?} {:?}", Next::Done);
+    assert!(shown.ends_with(" Done"), "{shown}");
+    for secret in ["access-", "refresh-0"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

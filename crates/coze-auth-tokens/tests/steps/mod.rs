@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -281,6 +281,8 @@ pub(crate) struct Failing {
     pub(crate) store: MemoryStore,
     pub(crate) failures: Arc<AtomicUsize>,
     pub(crate) supersedes: bool,
+    /// Whether the holder of its lock cannot read now.
+    pub(crate) is_unreadable: Arc<AtomicBool>,
     pub(crate) locked: Arc<std::sync::Mutex<Vec<Duration>>>,
     pub(crate) meanwhile: Arc<std::sync::Mutex<Option<Meanwhile>>>,
 }
@@ -315,6 +317,9 @@ struct FailingLock {
 
 impl LockedGrant for FailingLock {
     fn load(&mut self) -> Result<Option<TokenGrant>, StoreError> {
+        if self.store.is_unreadable.load(Ordering::SeqCst) {
+            return Err(StoreError::Other(Arc::new(std::io::Error::other("away"))));
+        }
         self.held.load()
     }
 
