@@ -230,6 +230,15 @@ mock-before:
 soak:
     cargo bench --quiet --locked --package coze-auth-mock --bench mock -- soak
 
+# Secrets of every kind through every flow and failure: all that is seen afterwards, and the memory of a process, is searched for them. The table is in target/leaks.txt, the figure is printed last. CI has a short form among the tests.
+leaks:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --quiet --locked --package coze-auth-cli
+    LEAKS=all cargo test --quiet --locked --package coze-auth-conformance --test leaks -- --nocapture --test-threads 1 > target/leaks.txt 2>&1 || { tail -n 60 target/leaks.txt; exit 1; }
+    grep --invert-match ' | ' target/leaks.txt
+    grep '^leaks: ' target/leaks.txt
+
 # Hostile requests to the command's bridge: no secret in its log, nothing slower than 2 s, no redirect to another host, no machine token for who has no secret.
 bridge-attack requests="100000":
     BRIDGE_ATTACK={{ requests }} cargo test --release --quiet --locked --package coze-auth-cli --test cli bridge::attack -- --nocapture
@@ -360,7 +369,7 @@ guide:
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
-nightly: (minutes "deny" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+nightly: (minutes "deny" "leaks" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 use crate::endpoint::{
     Endpoints, WorkspaceId, absolute, another_site, identifier, is_loopback, not_a_url,
@@ -18,7 +19,7 @@ use crate::flow::Call;
 use crate::pasted::{self, Setting};
 use crate::secret::{AuthorizationCode, ClientSecret, CodeVerifier, SecretJson, State};
 use crate::token::TokenGrant;
-use crate::wire::Outgoing;
+use crate::wire::{Outgoing, form_room};
 
 /// Where Coze sends the person back: one of the URLs registered with the app, to the letter.
 ///
@@ -174,14 +175,14 @@ pub struct LoopbackPlace {
 }
 
 /// The page where a person approves, for their browser. It holds the `state`, so it is for that
-/// person only; `Debug` leaves the query out.
+/// person only; `Debug` leaves the query out. It is wiped when it is dropped.
 #[derive(Clone, Eq, PartialEq)]
-pub struct AuthorizeUrl(Url);
+pub struct AuthorizeUrl(Zeroizing<String>);
 
 impl AuthorizeUrl {
     /// The URL.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 }
 
@@ -196,7 +197,7 @@ impl fmt::Debug for AuthorizeUrl {
         write!(
             f,
             "AuthorizeUrl({}?…)",
-            self.0.as_str().split('?').next().unwrap_or_default()
+            self.as_str().split('?').next().unwrap_or_default()
         )
     }
 }
@@ -421,14 +422,15 @@ impl Callback {
                     description: text.clean(&description.unwrap_or_default()),
                 })
             }
-            (None, Some(code)) => {
-                Ok(AuthorizationCode::new(code).map_err(|_| CallbackError::BadCode)?)
+            (None, Some(mut code)) => {
+                let code = AuthorizationCode::new(std::mem::take(&mut *code));
+                Ok(code.map_err(|_| CallbackError::BadCode)?)
             }
             (None, None) => Err(CallbackError::NoCode),
         };
         // A state that none of ours can be is no state.
         Ok(Self {
-            state: state.and_then(|state| State::new(state).ok()),
+            state: state.and_then(|mut state| State::new(std::mem::take(&mut *state)).ok()),
             outcome,
         })
     }
@@ -474,18 +476,50 @@ fn query(text: &str) -> &str {
 }
 
 /// The parameters of a callback that mean something and are not empty, in their order.
-fn parameters(query: &str) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
-    form_urlencoded::parse(query.as_bytes()).filter_map(|(name, value)| {
+fn parameters(query: &str) -> impl Iterator<Item = (&'static str, Zeroizing<String>)> {
+    query.split('&').filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let (name, value) = (decoded(name), decoded(value));
         let name = ["code", "state", "error", "error_description"]
             .into_iter()
-            .find(|known| *known == name)?;
+            .find(|known| *known == *name)?;
         (!value.trim().is_empty()).then_some((name, value))
+    })
+}
+
+/// What a name or a value of a form says (`application/x-www-form-urlencoded`, as the URL Standard §5.1 reads it), in one copy, which is wiped.
+fn decoded(text: &str) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        let hex = behind.get(..2).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
+        });
+        let (byte, taken) = match (byte, hex) {
+            (b'%', Some(byte)) => (byte, 3),
+            (b'+', _) => (b' ', 1),
+            (byte, _) => (*byte, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[taken..];
+    }
+    Zeroizing::new(match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => text,
+        // It is none of ours then.
+        Err(odd) => String::from_utf8_lossy(odd.as_bytes()).into_owned(),
     })
 }
 
 /// Whether a callback is read as the code and state that [`RedirectUri::callbacks`] gave it, and nothing else.
 fn comes_back(callback: &str) -> bool {
-    parameters(callback_query(callback)).eq([("code", "c".into()), ("state", "s".into())])
+    let read: Vec<_> = parameters(callback_query(callback)).collect();
+    let read: Vec<_> = read
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    read == [("code", "c"), ("state", "s")]
 }
 
 /// Starts a login: the page to open and the attempt to keep (protocol §2.2).
@@ -497,26 +531,35 @@ pub(crate) fn start(
     challenge: Option<ChallengeMethod>,
     entropy: &Entropy,
 ) -> Result<(AuthorizeUrl, PendingAuthorization), ConfigError> {
-    let mut url = endpoints.authorize(workspace)?;
+    let page = endpoints.authorize(workspace)?;
     let state = State::from_entropy(entropy);
     let verifier = challenge.map(|_| CodeVerifier::from_entropy(entropy));
-    {
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", client_id)
-            .append_pair("redirect_uri", redirect.as_str())
-            .append_pair("state", state.expose());
-        if let (Some(method), Some(verifier)) = (challenge, &verifier) {
-            let (challenge, name) = match method {
-                ChallengeMethod::S256 => (verifier.s256_challenge(), "S256"),
-                ChallengeMethod::Plain => (verifier.expose().to_owned(), "plain"),
-            };
-            query
-                .append_pair("code_challenge", &challenge)
-                .append_pair("code_challenge_method", name);
-        }
+    let mut members = vec![
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", redirect.as_str()),
+        ("state", state.expose()),
+    ];
+    let hashed;
+    if let (Some(method), Some(verifier)) = (challenge, &verifier) {
+        hashed = verifier.s256_challenge();
+        members.extend(match method {
+            ChallengeMethod::S256 => [
+                ("code_challenge", &*hashed),
+                ("code_challenge_method", "S256"),
+            ],
+            ChallengeMethod::Plain => [
+                ("code_challenge", verifier.expose()),
+                ("code_challenge_method", "plain"),
+            ],
+        });
     }
+    let room = page.as_str().len() + form_room(&members);
+    let mut url = Zeroizing::new(String::with_capacity(room));
+    url.push_str(page.as_str());
+    url.push('?');
+    let start = url.len();
+    form_urlencoded::Serializer::for_suffix(&mut *url, start).extend_pairs(members);
     Ok((
         AuthorizeUrl(url),
         PendingAuthorization {

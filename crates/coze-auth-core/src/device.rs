@@ -3,6 +3,7 @@
 
 pub mod poll;
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -129,8 +130,8 @@ impl DeviceApp {
 }
 
 /// A device authorization under way: show [`user_code`](Self::user_code) and
-/// [`verification_uri`](Self::verification_uri), then poll.
-#[derive(Clone, Debug)]
+/// [`verification_uri`](Self::verification_uri), then poll. `Debug` shows neither code: who has the user code can answer in the person's place.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct DeviceAuthorization {
     /// What the program polls with.
@@ -153,6 +154,17 @@ pub struct DeviceAuthorization {
 const DEFAULT_INTERVAL: f64 = 5.0;
 /// `expires_in` of a device code is a duration (protocol §3.2); what is longer than this is a moment.
 const LONGEST: f64 = 1e9;
+
+impl fmt::Debug for DeviceAuthorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceAuthorization")
+            .field("verification_uri", &self.verification_uri)
+            .field("expires_in", &self.expires_in)
+            .field("interval", &self.interval)
+            .field("received_at", &self.received_at)
+            .finish_non_exhaustive()
+    }
+}
 
 impl DeviceAuthorization {
     fn read(answer: &Answer<'_>, now: Now) -> Result<Self, Error> {

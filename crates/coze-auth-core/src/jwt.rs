@@ -415,6 +415,7 @@ impl Flow for JwtCall {
                 let (app, grant, entropy) = *parts;
                 let unsigned = app.issuer.assertion(&grant, entropy, now);
                 let signature = app.signer.sign_rs256(unsigned.signing_input());
+                let signature = signature.map(Zeroizing::new);
                 match signature.and_then(|signature| unsigned.signed(&signature, now)) {
                     Ok(call) => self.go_on(Box::new(call), now),
                     Err(error) => Step::Done(Err(error.into())),

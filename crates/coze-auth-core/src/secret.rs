@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -37,10 +38,15 @@ impl Hidden {
         &self.0
     }
 
-    /// `Bearer …` of a secret that was checked to fit a header; hidden from `Debug` and from HTTP/2 tables.
+    /// `Bearer …` of a secret that was checked to fit a header; hidden from `Debug` and from HTTP/2 tables, and wiped with its last clone.
     pub(crate) fn bearer(&self) -> HeaderValue {
-        let text = Zeroizing::new(format!("Bearer {}", self.expose()));
-        let mut value = HeaderValue::from_str(&text).expect("checked when the secret was made");
+        const SCHEME: &str = "Bearer ";
+        let mut text = Zeroizing::new(String::with_capacity(SCHEME.len() + self.expose().len()));
+        text.push_str(SCHEME);
+        text.push_str(self.expose());
+        let shared = Bytes::from_owner(text);
+        let value = HeaderValue::from_maybe_shared(shared);
+        let mut value = value.expect("checked when the secret was made");
         value.set_sensitive(true);
         value
     }

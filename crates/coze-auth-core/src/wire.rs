@@ -98,6 +98,14 @@ const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlen
 /// Without it any coding of the body would do (RFC 9110 §12.5.3), and HTTP clients add those that they know.
 const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
 
+/// Room for a form or query of these: with three characters for a byte, no half-written copy is left behind.
+pub(crate) fn form_room(members: &[(&str, &str)]) -> usize {
+    let room = members
+        .iter()
+        .map(|(name, value)| 3 * value.len() + name.len() + 2);
+    room.sum()
+}
+
 /// A request of ours, before it is dressed as an HTTP message.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
@@ -127,11 +135,8 @@ impl Outgoing {
 
     /// A `POST` of a form, as the token endpoint of workloads alone has it (protocol §15.2).
     pub(crate) fn form(uri: Uri, members: &[(&str, &str)]) -> Self {
-        // Three characters for a byte at most: with room for all of them, no half-written copy is left behind.
-        let room = members
-            .iter()
-            .map(|(name, value)| 3 * value.len() + name.len() + 2);
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room.sum()));
+        let room = String::with_capacity(form_room(members));
+        let mut form = form_urlencoded::Serializer::new(room);
         form.extend_pairs(members);
         let body = Body::new(form.finish().into_bytes());
         Self::new(Method::POST, uri, None, body).with(CONTENT_TYPE, FORM)

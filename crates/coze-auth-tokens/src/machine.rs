@@ -21,9 +21,9 @@ use crate::Error;
 ///
 /// [`Error::Entropy`] if the system has none to give.
 pub fn entropy() -> Result<Entropy, Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Entropy(Arc::new(error.into())))?;
-    Ok(Entropy::from_bytes(bytes))
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(|error| Error::Entropy(Arc::new(error.into())))?;
+    Ok(Entropy::from_bytes(*bytes))
 }
 
 /// Where the steady clock starts: one for the process, because steady times travel between its clients, as in

@@ -9,6 +9,7 @@ use coze_auth_core::jwt::JwtGrant;
 #[cfg(feature = "tokio")]
 use coze_auth_core::jwt::{JwtIssuer, UnsignedAssertion};
 use coze_auth_core::{Call, Entropy, Now, TokenGrant};
+use zeroize::Zeroizing;
 
 use crate::driver::Driver;
 use crate::keys::{JwtKey, Signs};
@@ -43,7 +44,7 @@ impl Signing {
             Signs::Awaited(signer) => driver.at_most(limit, signer.sign(unsigned, limit)).await,
         };
         let (unsigned, signature) = signed.map_err(|why| not_signed(limit, &why))?;
-        unsigned.signed(&signature?, driver.now())
+        unsigned.signed(&signature.map(Zeroizing::new)?, driver.now())
     }
 
     /// Has it signed here, for as long as that takes.
@@ -56,7 +57,7 @@ impl Signing {
                 "its signer has to be awaited, by a token source on tokio",
             )),
         };
-        unsigned.signed(&signature?, now)
+        unsigned.signed(&signature.map(Zeroizing::new)?, now)
     }
 }
 

@@ -21,6 +21,7 @@ use super::DeviceAuthorization;
 use crate::envelope::Answer;
 use crate::error::{Error, ErrorCode, Oddity, TransportFailure};
 use crate::flow::{Flow, Step};
+use crate::secret::Hidden;
 use crate::time::{Now, SteadyTime};
 use crate::token::TokenGrant;
 use crate::wire::{Outgoing, Response};
@@ -45,7 +46,7 @@ pub struct DevicePoll {
     interval: Duration,
     deadline: SteadyTime,
     doublings: u32,
-    user_code: String,
+    user_code: Hidden,
     last_poll: LastPoll,
     /// This pause has been reported.
     reported: bool,
@@ -53,8 +54,8 @@ pub struct DevicePoll {
     state: State,
 }
 
-/// How a device authorization stands, for the person who waits. See [`DevicePoll::on_progress`].
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// How a device authorization stands, for the person who waits. See [`DevicePoll::on_progress`]. `Debug` leaves the user code out.
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
     /// What the person types.
@@ -65,6 +66,16 @@ pub struct Progress {
     pub next_poll: Duration,
     /// What the last poll brought, which is why the pause is as long as it is.
     pub last_poll: LastPoll,
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("time_left", &self.time_left)
+            .field("next_poll", &self.next_poll)
+            .field("last_poll", &self.last_poll)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a poll brought that did not end the wait.
@@ -111,7 +122,7 @@ impl DevicePoll {
             interval: started.interval,
             deadline: started.received_at.plus(started.expires_in),
             doublings: 0,
-            user_code: started.user_code.clone(),
+            user_code: Hidden::new(started.user_code.as_str()),
             last_poll: LastPoll::Pending,
             reported: false,
             report: Report::default(),
@@ -167,7 +178,7 @@ impl DevicePoll {
     fn tell(&mut self, now: SteadyTime, next_poll: Duration) {
         if let Some(report) = &mut self.report.0 {
             report(&Progress {
-                user_code: self.user_code.clone(),
+                user_code: self.user_code.expose().to_owned(),
                 time_left: now.until(self.deadline),
                 next_poll,
                 last_poll: self.last_poll.clone(),

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use url::form_urlencoded;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 /// What stands for a secret.
@@ -12,6 +13,8 @@ pub(super) const MASK: &str = "***";
 const LIMIT: usize = 200;
 /// How far a text is looked through, in bytes: a server that repeats a long secret must not keep us busy.
 const LOOKED_AT: usize = 16 * 1024;
+/// So many bytes in a row of a secret are masked, if it has as many.
+const PIECE: usize = 12;
 
 /// Cleans what a server said, knowing which secrets it was sent.
 pub(crate) struct ServerText {
@@ -26,45 +29,119 @@ impl ServerText {
 
     /// At most 200 characters, control characters escaped, the secrets that were sent masked.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let sent = self.sent.iter().map(|secret| secret.as_str());
-        // As it was sent, and as it stands in a URL.
-        let forms: Vec<Zeroizing<String>> = sent
-            .filter(|secret| !secret.is_empty())
-            .flat_map(|secret| {
-                let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-                [secret.to_owned(), encoded].map(Zeroizing::new)
-            })
-            .collect();
+        let secret = self.secret_bytes(text);
         let mut shown = String::new();
         let mut count = 0;
         // Masked before it is cut: half a secret is still half a secret.
-        let mut masked_to = 0;
+        let mut in_secret = false;
         for (at, character) in text.char_indices() {
             if at >= LOOKED_AT {
                 shown.push('…');
                 break;
             }
-            let rest = &text[at..];
-            let found = forms.iter().filter(|form| rest.starts_with(&***form));
-            let end = found.map(|form| at + form.len()).max().unwrap_or_default();
-            if at < masked_to {
-                masked_to = masked_to.max(end);
+            let goes_on = in_secret && secret[at];
+            in_secret = secret[at];
+            if goes_on {
                 continue;
             }
             if count >= LIMIT {
                 shown.push('…');
                 break;
             }
-            masked_to = end;
             match character {
-                _ if at < end => shown.push_str(MASK),
+                _ if in_secret => shown.push_str(MASK),
                 odd if is_invisible(odd) => shown.extend(odd.escape_unicode()),
                 other => shown.push(other),
             }
-            count += if at < end { MASK.len() } else { 1 };
+            count += if in_secret { MASK.len() } else { 1 };
         }
         shown
     }
+
+    /// Of each byte that is looked at, whether it belongs to a secret, or to a piece of one: a server may have cut or damaged it.
+    fn secret_bytes(&self, text: &str) -> Vec<bool> {
+        let looked_at = &text.as_bytes()[..text.len().min(LOOKED_AT + PIECE)];
+        let mut secret = vec![false; looked_at.len()];
+        let forms: Vec<_> = self.sent.iter().flat_map(|sent| spellings(sent)).collect();
+        // Where the pieces of the text begin, in the order of the pieces, so that each of a secret is looked up and not searched for.
+        let piece = |at: u16| &looked_at[at.into()..][..PIECE];
+        let count = (looked_at.len() + 1).saturating_sub(PIECE);
+        let mut pieces: Vec<u16> = (0..count as u16).collect();
+        pieces.sort_unstable_by_key(|at| piece(*at));
+        let mut done = vec![false; count];
+        for form in forms.iter().map(|form| form.as_bytes()) {
+            for part in form.windows(PIECE) {
+                let first = pieces.partition_point(|at| piece(*at) < part);
+                let same = pieces[first..].iter().take_while(|at| piece(**at) == part);
+                // A text or a secret that repeats itself is looked through once.
+                if same.clone().next().is_some() && !std::mem::replace(&mut done[first], true) {
+                    for at in same.map(|at| usize::from(*at)) {
+                        secret[at..at + PIECE].fill(true);
+                    }
+                }
+            }
+            // A short one as a whole.
+            if (1..PIECE).contains(&form.len()) {
+                for at in 0..looked_at.len() {
+                    if looked_at[at..].starts_with(form) {
+                        secret[at..at + form.len()].fill(true);
+                    }
+                }
+            }
+        }
+        secret
+    }
+}
+
+/// How a server may write a secret that it was sent. JSON's escapes are read before.
+fn spellings(secret: &str) -> Vec<Zeroizing<String>> {
+    let mut spellings = vec![Zeroizing::new(secret.to_owned())];
+    let hex = |bytes: &[u8], digit: fn(u32) -> char| -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+        for byte in bytes {
+            text.extend([digit(u32::from(byte >> 4)), digit(u32::from(byte & 15))]);
+        }
+        text
+    };
+    let lower = |digit| char::from_digit(digit, 16).unwrap_or_default();
+    let upper = |digit| char::from_digit(digit, 16).map_or('0', |digit| digit.to_ascii_uppercase());
+    for digit in [lower as fn(u32) -> char, upper] {
+        // In a URL, whose digits are of either case (RFC 3986 §2.1).
+        let mut encoded = Zeroizing::new(String::with_capacity(3 * secret.len()));
+        for byte in secret.bytes() {
+            match byte {
+                b' ' => encoded.push('+'),
+                b'*' | b'-' | b'.' | b'_' => encoded.push(byte.into()),
+                _ if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
+                _ => {
+                    encoded.push('%');
+                    encoded.push_str(&hex(&[byte], digit));
+                }
+            }
+        }
+        spellings.push(encoded);
+        if secret.len() >= PIECE {
+            spellings.push(hex(secret.as_bytes(), digit));
+        }
+    }
+    if secret.len() < PIECE {
+        return spellings;
+    }
+    // In base64, behind none, one or two bytes of something else.
+    for before in 0..3 {
+        let mut whole = Zeroizing::new(Vec::with_capacity(before + secret.len()));
+        whole.resize(before, 0);
+        whole.extend_from_slice(secret.as_bytes());
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let mut encoded = Zeroizing::new(engine.encode(&*whole));
+            // What hangs on the neighbours, too, is left out.
+            encoded.truncate(whole.len() / 3 * 4);
+            spellings.push(Zeroizing::new(
+                encoded[(4 * before).div_ceil(3)..].to_owned(),
+            ));
+        }
+    }
+    spellings
 }
 
 /// Returns true for control characters, and for those that reorder or hide what stands beside them in a terminal or log.
@@ -136,6 +213,40 @@ mod tests {
         let text = ServerText::knowing(vec![Zeroizing::new(secret.clone())]);
         let shown = text.clean(&format!("{}{secret} tail", "x".repeat(190)));
         assert_eq!(shown, format!("{}*** tail", "x".repeat(190)));
+    }
+
+    /// A secret of each request may stand in a message as a gateway writes, encodes, cuts or damages it.
+    #[test]
+    fn a_secret_is_masked_in_each_spelling_and_in_pieces() {
+        let secret = "0123/456+789=abcdefghijklm ABCDEF";
+        let text = ServerText::knowing(vec![Zeroizing::new(secret.to_owned())]);
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let url = "0123%2F456%2B789%3Dabcdefghijklm+ABCDEF";
+        for spelled in [
+            secret,
+            url,
+            &url.replace("%2F", "%2f")
+                .replace("%2B", "%2b")
+                .replace("%3D", "%3d"),
+            &hex,
+            &hex.to_ascii_uppercase(),
+            &secret[..20],
+            &secret[9..],
+            &STANDARD_NO_PAD.encode(secret)[..40],
+        ] {
+            assert_eq!(text.clean(&format!("<{spelled}>")), "<***>", "{spelled}");
+        }
+        for before in ["", "a", "ab", "abc"] {
+            let pair = STANDARD_NO_PAD.encode(format!("{before}{secret}:"));
+            let shown = text.clean(&pair);
+            assert!(
+                shown.len() <= 12 && shown.contains("***"),
+                "{pair}: {shown}"
+            );
+        }
+        let damaged = secret.replace('h', "\u{fffd}");
+        assert_eq!(text.clean(&damaged), "***\u{fffd}***");
+        assert_eq!(text.clean(&secret[..11]), secret[..11]);
     }
 
     #[test]
