@@ -601,14 +601,14 @@ fn play(over: &Over, flow: Name, base: &str, texts: &mut Texts) {
             texts.debug(&pending);
             texts.debug(&pending.to_secret_json());
             let query = scenes::form(&[
-                ("code", &sentinel("authorization code")),
+                ("code", &scenes::secret("authorization code")),
                 ("state", pending.state().expose()),
             ]);
             let callback = Callback::parse(&query).expect("a callback");
             texts.debug(&callback);
             // Another's, which gives the attempt back.
             let stray = Callback::parse(&scenes::form(&[
-                ("code", &sentinel("authorization code")),
+                ("code", &scenes::secret("authorization code")),
                 ("state", "x"),
             ]));
             let rejected = web
@@ -684,6 +684,18 @@ fn play(over: &Over, flow: Name, base: &str, texts: &mut Texts) {
             }
         }
         _ => over.source(flow, base, texts),
+    }
+}
+
+/// Each flow over this client, for a scene: but for that which has answers of its own in memory.
+pub(crate) fn scene(who: Name, base: &str) {
+    let over = Over::new(who, "", Does::Serve, None);
+    for (flow, _) in PART
+        .flows
+        .iter()
+        .filter(|(flow, _)| *flow != "device: poll")
+    {
+        play(&over, flow, base, &mut Texts::default());
     }
 }
 

@@ -41,9 +41,10 @@ fn no_secret_is_seen_anywhere() {
         wrong.len(),
         wrong.join("\n")
     );
+    let memory = memory::figure();
     let flows: usize = parts.iter().map(texts::Part::played).sum();
     println!(
-        "leaks: {} secrets, {flows} flows, {} texts searched ({} kB), 0 found",
+        "leaks: {} secrets, {flows} flows, {} texts searched ({} kB), 0 found; memory: {memory}",
         texts.needles.secrets(),
         texts.count(),
         texts.bytes() / 1000,

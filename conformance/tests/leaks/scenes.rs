@@ -14,6 +14,9 @@ use coze_auth_core::{
     AccessToken, ClientSecret, Endpoints, Entropy, Error, Flow, Now, RefreshToken, Region, Request,
     Response, SteadyTime, Step, TokenGrant, TransportFailure, UnixTime, whoami,
 };
+use coze_auth_store::{FileStore, GrantStore, MemoryStore};
+use coze_auth_tokens::SendError;
+use coze_auth_tokens::blocking::{TokenSource, Transport};
 use zeroize::Zeroizing;
 
 use crate::secrets::{Kind, sentinel};
@@ -220,7 +223,6 @@ pub(crate) fn assertions_of(head: &str, tell: &mut Tell<'_>) {
         if word.len() > 300 && word.matches('.').count() == 2 && word.starts_with("ey") {
             let signature = word.rsplit('.').next().expect("a part");
             tell("assertion", signature.as_bytes());
-            tell("assertion", &raw(signature));
         }
     }
 }
@@ -436,4 +438,64 @@ const KINDS: [Kind; 20] = [
 /// It is there until here.
 fn keep<T, E>(what: Result<T, E>) {
     drop(std::hint::black_box(what));
+}
+
+/// The server in memory, for token sources.
+#[derive(Clone)]
+struct Wire(Server, fn(Kind, &[u8]));
+
+impl Transport for Wire {
+    fn send(&self, request: Request) -> Result<Response, SendError> {
+        let bearer = request.headers().get("authorization");
+        let bearer = bearer.and_then(|value| value.to_str().ok());
+        assertions_of(bearer.unwrap_or_default(), &mut |kind, secret| {
+            (self.1)(kind, secret)
+        });
+        self.0.answer(&request).map_err(Into::into)
+    }
+}
+
+/// Token sources over the server in memory and a store, from a login that has ended to its removal.
+fn sources(wire: &Wire, store: impl GrantStore + Clone + 'static) {
+    let endpoints = || Endpoints::custom("https://api.coze.cn").expect("a base");
+    let secret = ClientSecret::new(sentinel("client secret")).expect("a secret");
+    let app = WebApp::new(endpoints(), "1.app.coze", secret).expect("an app");
+    let tokens = TokenSource::stored(wire, app, "alice", store.clone()).expect("a subject");
+    let grant = TokenGrant::from_secret_json(&saved(1_700_000_000)).expect("a grant");
+    keep(tokens.install(grant));
+    keep(tokens.token());
+    keep(tokens.whoami());
+    keep(tokens.forget());
+    keep(tokens.close());
+    let key = RsaKey::from_pem(&key()).expect("a key");
+    let app = JwtApp::new(endpoints(), "4", "key-1", key).expect("an app");
+    let tokens = TokenSource::jwt(wire, app, JwtGrant::new()).shared(store);
+    let tokens = tokens.expect("it can be shared");
+    keep(tokens.session("user-42").expect("a name").token());
+    keep(tokens.token());
+    keep(tokens.close());
+    let places = WorkloadEndpoints::custom("https://id.example/id", "https://id.example/access");
+    let places = places.and_then(|places| places.with_outbound("https://id.example/out"));
+    let secret = ClientSecret::new(sentinel("workload client secret")).expect("a secret");
+    let app = WorkloadApp::new(places.expect("endpoints"), "workload", secret);
+    let tokens = TokenSource::workload(wire, app.expect("an app"));
+    keep(tokens.token());
+    keep(tokens.integration("feishu"));
+    keep(tokens.project_env());
+    keep(tokens.close());
+    let pat = AccessToken::new(sentinel("PAT")).expect("a token");
+    keep(TokenSource::fixed(wire, &endpoints(), pat).whoami());
+}
+
+/// Token sources over both stores of this machine.
+pub(crate) fn stores(tell: fn(Kind, &[u8])) {
+    let folder = std::env::temp_dir().join(format!("coze-auth-leaks-{}", std::process::id()));
+    for server in [Server::Good, Server::Quotes] {
+        sources(&Wire(server, tell), MemoryStore::new());
+        sources(
+            &Wire(server, tell),
+            FileStore::new(&folder).expect("a folder"),
+        );
+    }
+    std::fs::remove_dir_all(folder).expect("it is there");
 }
