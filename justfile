@@ -234,9 +234,14 @@ soak:
 leaks:
     #!/usr/bin/env bash
     set -euo pipefail
-    cargo build --quiet --locked --package coze-auth-cli
     LEAKS=all cargo test --quiet --locked --package coze-auth-conformance --test leaks -- --nocapture --test-threads 1 > target/leaks.txt 2>&1 || { tail -n 60 target/leaks.txt; exit 1; }
     grep --invert-match ' | ' target/leaks.txt
+    # What is seen elsewhere has its tests: the terminal and the files of the command, the log and the answers of the bridge; journal, HAR, explanations, pages and log of the mock; words of `main`, of observers, of a workload, of Redis.
+    cargo test --quiet --locked --package coze-auth-cli --test cli -- secrets:: bridge::attack
+    cargo test --quiet --locked --package coze-auth-mock --test mock -- redaction:: leaks::
+    cargo test --quiet --locked --package coze-auth-conformance --test printed_errors --test traced --test workload_secrets
+    cargo test --quiet --locked --package coze-auth-core --test secrets
+    cargo test --quiet --locked --package coze-auth-redis --lib
     grep '^leaks: ' target/leaks.txt
 
 # Hostile requests to the command's bridge: no secret in its log, nothing slower than 2 s, no redirect to another host, no machine token for who has no secret.
