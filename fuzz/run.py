@@ -24,7 +24,7 @@ LONGEST = {"record": 32_768, "control": 16_384}
 # Seconds for one input, far more than any takes beside a busy machine, and megabytes.
 LIMITS = ["-timeout=60", "-rss_limit_mb=3072", "-malloc_limit_mb=512", "-detect_leaks=0"]
 # All of the corpus in the repository, and of one target.
-MOST_BYTES, MOST_OF_ONE = 950_000, 90_000
+MOST_BYTES, MOST_OF_ONE = 950_000, 80_000
 
 
 def replay():
@@ -124,7 +124,7 @@ def minimize(program, targets):
         merged = folder("merged", target)
         shutil.rmtree(merged)
         merged.mkdir()
-        code, told = drive(program, target, ["-merge=1"], [merged, CORPUS / target, folder("corpus", target), seeded(target)])
+        code, told = drive(program, target, ["-set_cover_merge=1"], [merged, CORPUS / target, folder("corpus", target), seeded(target)])
         if code:
             sys.exit(f"{told[-4_000:]}\n{target}: the merge has failed")
         own = CORPUS / target
