@@ -2,7 +2,6 @@
 //! IO, the slot that is read without it, and the queue of those who wait.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
@@ -64,6 +63,7 @@ pub(crate) struct Rounds {
 }
 
 /// A caller that waits for its source's turn to renew. With the last of them the source leaves the queue.
+#[derive(Debug)]
 struct Queued(Arc<Source>);
 
 impl Drop for Queued {
@@ -79,12 +79,6 @@ impl Drop for Queued {
             shared.turns.leave(place);
         }
         drop(queue);
-    }
-}
-
-impl fmt::Debug for Queued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queued").finish_non_exhaustive()
     }
 }
 

@@ -261,10 +261,12 @@ fn those_that_are_refused_evict_one_another() {
 fn where_all_are_fresh_the_one_goes_that_was_asked_for_the_longest_ago() {
     let world = World::keeping(Sessions::with_capacity(3));
     world.ask_all(0..3);
-    for name in ["0", "2"] {
-        world.clock.pass(10);
-        world.ask(name);
-    }
+    // By a call that does not look for a fresh one first, and by one that does.
+    world.clock.pass(10);
+    let asked = world.of("0").caller().ask();
+    assert!(matches!(asked, Ask::Token(_)), "{asked:?}");
+    world.clock.pass(10);
+    world.ask("2");
     let before = world.requests();
     world.ask("new");
     world.ask_all([0, 2]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use coze_auth_store::MemoryStore;
-use coze_auth_tokens::{Ask, Next, Refresh, Source, Waiting};
+use coze_auth_tokens::{Ask, Error, Next, Refresh, Source, Waiting};
 
 use steps::{LIFE, World, granted, invalid_grant, ready};
 
@@ -120,4 +120,26 @@ fn a_waker_that_calls_back_when_it_is_dropped_does_not_hang() {
     let ended = is_done.recv_timeout(std::time::Duration::from_secs(10));
     assert!(ended.is_ok(), "it hangs");
     thread.join().unwrap();
+}
+
+/// A renewal that does not come to its end is given up for all who have waited for it, whenever they come to look.
+#[test]
+fn whoever_waited_for_a_renewal_that_hangs_is_told_so() {
+    let (world, hangs) = busy();
+    let mut callers = [world.source.caller(), world.source.caller()];
+    for caller in &mut callers {
+        let asked = caller.ask();
+        assert!(matches!(asked, Ask::Wait(..)), "{asked:?}");
+    }
+    // Two leases, and then more than a pause.
+    world.pass(1_000);
+    for caller in &mut callers {
+        let asked = caller.ask();
+        assert!(
+            matches!(asked, Ask::Failed(Error::TimedOut { .. })),
+            "{asked:?}"
+        );
+        world.pass(61);
+    }
+    drop(hangs);
 }
