@@ -344,11 +344,53 @@ deny:
     deny=target/cargo-deny/bin/cargo-deny
     [ -x "$deny" ] || cargo install --quiet --locked --root target/cargo-deny --target-dir target/cargo-deny/build --version 0.20.2 cargo-deny
     "$deny" --locked check bans licenses sources
+    advisories="deny.toml's first good versions stand alone: the database cannot be had from here"
     if git ls-remote https://github.com/rustsec/advisory-db HEAD > /dev/null 2>&1; then
         "$deny" --locked check advisories
-    else
-        echo "advisories: the database cannot be had from here; deny.toml's first good versions were checked"
+        advisories="the database was asked, too"
     fi
+    count() { grep --count "$1" "$2"; }
+    echo "$(count '^\[\[package\]\]' Cargo.lock) packages: licences, sources and bans hold; $(count '^\[\[bans.skip\]\]' deny.toml) second versions with a reason, $(count ':<' deny.toml) first good versions; $advisories"
+
+# Each package without features, with each feature alone, and with all of them, linted. cargo-hack is installed below target/.
+features:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    hack=target/cargo-hack/bin/cargo-hack
+    [ -x "$hack" ] || cargo install --quiet --locked --root target/cargo-hack --target-dir target/cargo-hack/build --version 0.6.45 cargo-hack
+    each=(hack clippy --workspace --each-feature --locked --quiet)
+    "$hack" "${each[@]}" -- -D warnings
+    echo "$("$hack" "${each[@]}" --print-command-list | grep --count .) sets of features: each builds without a warning"
+
+# The oldest versions that the manifests allow, in a copy below target/: resolved, built whole, and the tests of the libraries run with them.
+minimal-versions:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    copy=target/minimal-versions
+    mkdir -p "$copy"
+    find "$copy" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
+    git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from - | tar --extract --directory "$copy"
+    cd "$copy"
+    # It is an option of nightly cargo's, and all that is asked of it is to write Cargo.lock.
+    RUSTC_BOOTSTRAP=1 cargo update --quiet -Z direct-minimal-versions
+    export CARGO_TARGET_DIR="$PWD/target"
+    cargo check --quiet --locked --workspace --all-targets
+    cargo test --quiet --locked --package coze-auth-core --package coze-auth-store --package coze-auth-tokens --package coze-auth-reqwest --package coze-auth-ureq --lib --tests
+    older=$(diff <(grep -A1 '^name = ' Cargo.lock) <(grep -A1 '^name = ' "$OLDPWD/Cargo.lock") | grep --count '^< version' || true)
+    echo "$older packages older than those of Cargo.lock: all builds, and the tests of the libraries pass"
+
+# The workspace with the oldest compiler that its manifest names, which rustup installs. Where it cannot, that is said, but not where `CI` is set.
+msrv:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    if ! cargo "+$version" --version > /dev/null 2>&1 && ! rustup toolchain install --profile minimal --no-self-update "$version"; then
+        [ -z "${CI:-}" ] || exit 1
+        echo "Rust $version is missing and could not be installed: skipped"
+        exit 0
+    fi
+    cargo "+$version" check --quiet --locked --workspace --all-features --target-dir target/msrv
+    echo "Rust $version builds $(cargo metadata --format-version 1 --no-deps | grep --only-matching '"manifest_path"' | wc -l) packages"
 
 # Each fuzz target over its corpus, then under libFuzzer for some seconds: a row each, with what it has run and covered. Installs cargo-fuzz below target/.
 fuzz-smoke seconds="5":
@@ -373,8 +415,8 @@ guide:
 # All that must hold before a change lands, and the minutes that each recipe took.
 ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
-# What takes longer than a change may wait for: every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
-nightly: (minutes "deny" "leaks" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
+# What takes longer than a change may wait for: every set of features, the oldest dependencies, every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
+nightly: (minutes "deny" "features" "minimal-versions" "leaks" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")
 
 # Runs recipes in this order up to the first that fails, and tells the minutes of each.
 [private]

@@ -150,6 +150,67 @@ fn a_second_version_has_a_reason() {
     assert_eq!(doubled(&read("deny.toml"), &locked), Vec::<String>::new());
 }
 
+/// A second version that a reason of deny.toml gives to tests must not have come to those who take a crate.
+#[test]
+fn what_is_there_twice_for_tests_is_in_no_package() {
+    let deny = read("deny.toml");
+    let output = cargo(&[
+        "tree",
+        "--workspace",
+        "--exclude=coze-auth-examples",
+        "--edges=normal,build",
+        "--prefix=none",
+        "--format={p}",
+    ]);
+    let tree = String::from_utf8(output).expect("UTF-8");
+    let packages: BTreeSet<Locked> = tree
+        .lines()
+        .filter_map(|line| {
+            let (name, version) = line.split_once(" v")?;
+            let version = version.split(' ').next()?;
+            Some((name.to_owned(), version.to_owned()))
+        })
+        .collect();
+    assert!(packages.len() > 100, "only {} packages", packages.len());
+    assert_eq!(shipped(&deny, &packages), Vec::<String>::new());
+}
+
+/// Those of the second versions that are tests' alone, as their reason says, and yet among these packages.
+fn shipped(deny: &toml::Table, packages: &BTreeSet<Locked>) -> Vec<String> {
+    let skips = deny["bans"]["skip"].as_array().expect("second versions");
+    let of_tests = skips
+        .iter()
+        .filter(|skip| text(skip, "reason").starts_with("tests"));
+    let specs: Vec<&str> = of_tests.map(|skip| text(skip, "crate")).collect();
+    assert!(specs.len() > 10, "{specs:?}");
+    let found = specs
+        .iter()
+        .filter(|spec| packages.iter().any(|package| means(spec, package)));
+    found.map(|spec| (*spec).to_owned()).collect()
+}
+
+/// What our own compiler version promises, no dependency may break. `just msrv` builds with it.
+#[test]
+fn no_dependency_needs_a_newer_compiler_than_ours() {
+    let ours = read("Cargo.toml")["workspace"]["package"]["rust-version"].clone();
+    let ours = numbers(ours.as_str().expect("a version"));
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let mut said = 0;
+    for package in packages {
+        let Some(needed) = package["rust_version"].as_str() else {
+            continue;
+        };
+        said += 1;
+        let (name, version) = (&package["name"], &package["version"]);
+        assert!(
+            numbers(needed) <= ours,
+            "{name} {version} needs Rust {needed}"
+        );
+    }
+    assert!(said > 200, "only {said} packages say it");
+}
+
 #[test]
 fn all_comes_from_the_registry() {
     for ((name, version), source) in locked() {
@@ -179,22 +240,7 @@ fn every_licence_may_be_taken() {
     let exceptions = deny["licenses"]["exceptions"]
         .as_array()
         .expect("exceptions");
-    let metadata = |more: &[&str]| {
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-            .args(more)
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .output()
-            .expect("cargo runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
-    };
-    // What other platforms need is not on this machine; cargo-deny looks at that.
-    let metadata = metadata(&["--filter-platform", &host()]);
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages");
     assert!(packages.len() > 200, "only {} packages", packages.len());
     for package in packages {
@@ -213,6 +259,28 @@ fn every_licence_may_be_taken() {
             "{name} has the licence {expression:?}"
         );
     }
+}
+
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--offline", "--locked"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+/// What other platforms need is not on this machine; cargo-deny looks at that.
+fn metadata() -> Value {
+    let host = host();
+    let arguments = ["metadata", "--format-version=1", "--filter-platform", &host];
+    serde_json::from_slice(&cargo(&arguments)).expect("JSON")
 }
 
 fn host() -> String {
@@ -246,6 +314,10 @@ fn planted_faults_are_found() {
     let doubles = doubled(&deny, &set);
     assert_eq!(doubles.len(), 2, "{doubles:?}");
     assert!(doubles[0].starts_with("rustls is there as 0.23.17 and "));
+
+    let package = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+    let packages = BTreeSet::from([package("base64", "0.22.1"), package("sha2", "0.11.1")]);
+    assert_eq!(shipped(&deny, &packages), ["base64@0.22.1"]);
 
     let only_mit = |licence: &str| licence == "MIT";
     assert!(is_met("Apache-2.0 OR MIT AND (MIT/ISC)", &only_mit));
