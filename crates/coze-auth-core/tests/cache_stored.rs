@@ -58,6 +58,11 @@ fn a_stored_token_takes_the_place_of_one_that_is_worse() {
         let shown = format!("{stored:?}, refused: {rejected}, at {now}");
         assert_eq!(says(&mut cache, at(now)), said, "{shown}");
     }
+    // What has ended is no gain, and what is known of the current grant would be lost.
+    let mut cache = filled();
+    let renewal = ticket(&mut cache, at(900));
+    cache.adopt(&renewal, &grant(2, 0, 900), at(900));
+    assert_eq!(kept(&cache), Some("refresh-1"));
 }
 
 #[test]
