@@ -67,6 +67,8 @@ pub(crate) struct Book {
     pub(crate) now: u64,
     /// Requests for a token since it was set to 0.
     pub(crate) requests: usize,
+    /// The API has refused a token since then.
+    pub(crate) was_refused: bool,
     pub(crate) grants: usize,
     pub(crate) all_requests: usize,
     pub(crate) calls: usize,
@@ -193,10 +195,13 @@ impl Book {
 
     pub(crate) fn was_used(&mut self, from: From, bearer: &str, is_refused: bool) {
         if is_refused {
+            self.was_refused = true;
             let entry = (from.machine, print(bearer));
             let user = self.this();
             user.refused.push_back(entry);
-            user.refused.truncate(TOKENS);
+            if user.refused.len() > TOKENS {
+                user.refused.pop_front();
+            }
         }
     }
 

@@ -478,10 +478,14 @@ impl World {
                 let mut book = self.book();
                 book.user = user;
                 book.requests = 0;
+                book.was_refused = false;
                 (book.needs_one(machine), self.now())
             };
             let called = self.machines[machine].call(self.kinds[user], &user.to_string());
-            let asked = self.book().requests;
+            let (asked, was_refused) = {
+                let book = self.book();
+                (book.requests, book.was_refused)
+            };
             requests += asked;
             let outcome = match &called {
                 Ok(()) => "ok",
@@ -492,7 +496,7 @@ impl World {
             // A wrong clock may renew more often, and its end be noticed late.
             let is_right = self.clocks[machine].off.load(Ordering::Relaxed) == 0
                 && before > self.set_at[machine] + HOUR;
-            if asked > 0 && !needs_one && is_right {
+            if asked > 0 && !needs_one && !was_refused && is_right {
                 self.book()
                     .blame("a request, though a good token could be had", outcome);
             }
