@@ -155,6 +155,7 @@ impl<'a> Message<'a> {
             let coding = HeaderValue::from_static(coding);
             let name = http::header::CONTENT_ENCODING;
             response.headers_mut().insert(name, coding);
+            response.headers_mut().remove(http::header::CONTENT_LENGTH);
         }
         response
     }
@@ -163,6 +164,14 @@ impl<'a> Message<'a> {
         self.headers
             .iter()
             .any(|(name, _)| *name == http::header::CONTENT_ENCODING)
+    }
+
+    fn is_cut(&self) -> bool {
+        let mut lengths = self.headers.iter();
+        lengths.any(|(name, value)| {
+            *name == http::header::CONTENT_LENGTH
+                && value.as_bytes() != self.body.len().to_string().as_bytes()
+        })
     }
 
     /// Why this cannot be a success, by a second reader of JSON (protocol §4.1).
@@ -220,8 +229,8 @@ fn read_of<F: Flow<Output: Debug>>(
         }
         Err(error) => judge(error, secrets),
     }
-    // What is packed already is another text when it is packed again.
-    if message.is_packed() {
+    // What is packed already is another text when it is packed again, and what was cut off is whole.
+    if message.is_packed() || message.is_cut() {
         return;
     }
     let packing = message.packing();
