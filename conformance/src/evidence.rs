@@ -12,7 +12,7 @@ mod table;
 mod wire;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,16 +101,33 @@ struct Issued {
     flow: &'static str,
     token_type: Option<String>,
     seconds: Option<i64>,
+    /// The seconds are by the service's own clock.
+    is_timed: bool,
     has_refresh: bool,
 }
+
+/// What follows from an answer, if something of this run shows that the cause is what the question changed.
+struct Claim {
+    question: u8,
+    /// Name of the app, or "workload", whose right request has to succeed in this run.
+    who: &'static str,
+    what: String,
+    means: Option<String>,
+    change: Option<String>,
+}
+
+/// Maximum number of seconds between this machine's clock and the service's, so that an assertion's times say something.
+const CLOCK: i64 = 10;
 
 /// A run that is under way.
 struct Run<'a> {
     wire: Wire,
     person: &'a mut dyn Person,
     apps: Vec<App>,
-    /// The shadow as a base.
+    /// The base of the API.
     base: String,
+    /// The base of the pages, if it was named.
+    www: Option<String>,
     /// Host and port of the API, as an assertion names it.
     audience: String,
     long: bool,
@@ -125,6 +142,14 @@ struct Run<'a> {
     /// An access token of the JWT app.
     service_token: Option<String>,
     issued: Vec<Issued>,
+    /// Whose right requests have succeeded.
+    proven: BTreeSet<&'static str>,
+    /// What waits for such a success.
+    claims: Vec<Claim>,
+    /// What an app's refresh with a made-up token gets.
+    unknown_refresh: BTreeMap<Kind, Answer>,
+    /// Seconds by which this machine's clock is ahead of the service's. None without a `Date` in its answers.
+    ahead: Option<i64>,
     workload: ask::Workload,
 }
 
@@ -225,7 +250,8 @@ pub fn run(settings: Settings, person: &mut dyn Person) -> Result<Findings, Stri
     let mut run = Run {
         wire,
         person,
-        base: shadow.base_url().to_owned(),
+        base: base.clone(),
+        www: www.clone(),
         audience: match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
@@ -246,6 +272,10 @@ pub fn run(settings: Settings, person: &mut dyn Person) -> Result<Findings, Stri
         grants: BTreeMap::new(),
         service_token: None,
         issued: Vec::new(),
+        proven: BTreeSet::new(),
+        claims: Vec::new(),
+        unknown_refresh: BTreeMap::new(),
+        ahead: None,
         workload: ask::Workload::default(),
         apps,
     };
@@ -288,8 +318,84 @@ impl Run<'_> {
                 }
             }
         }
+        self.settle();
         self.now = 0;
         ask::after_all(self);
+    }
+
+    /// Concludes what waited for a success, or says that there was none.
+    fn settle(&mut self) {
+        for claim in std::mem::take(&mut self.claims) {
+            self.now = claim.question;
+            if self.proven.contains(claim.who) {
+                self.conclude(claim);
+                continue;
+            }
+            let Claim { who, what, .. } = claim;
+            let clock = match self.ahead {
+                Some(ahead) if ahead.abs() > CLOCK => format!(
+                    "; this machine's clock is {} s {} that of the service, which is enough to be refused: set it",
+                    ahead.abs(),
+                    if ahead > 0 { "ahead of" } else { "behind" }
+                ),
+                _ => String::new(),
+            };
+            let why = match who {
+                "workload" => "no right request of the workload succeeded in this run; see that its variables are of one project, and run it again".to_owned(),
+                "/v1/users/me" => "no token was accepted at /v1/users/me in this run, so the address, the region or a permission may be what is refused; run it again with a login, or with COZE_API_TOKEN".to_owned(),
+                kind => format!("no right request of the {kind} app succeeded in this run, so the app itself may be what is refused; see that its file names the right kind, secret, key, region and redirect URI and that the app is not deactivated, and run it again with a login or a device that you approve"),
+            };
+            self.not_concluded(&what, &format!("{why}{clock}"));
+        }
+    }
+
+    fn conclude(&mut self, claim: Claim) {
+        if let Some(means) = claim.means {
+            self.means(means);
+        }
+        if let Some(change) = claim.change {
+            self.changes(change);
+        }
+    }
+
+    fn not_concluded(&mut self, what: &str, why: &str) {
+        let line = format!("{what}: not concluded: {why}");
+        if !self.finding().not_asked.contains(&line) {
+            self.not_asked(line);
+        }
+    }
+
+    /// Concludes now or, if no right request of `who` has succeeded yet, at the end of the run.
+    fn claim(
+        &mut self,
+        who: &'static str,
+        what: &str,
+        means: Option<String>,
+        change: Option<String>,
+    ) {
+        let claim = Claim {
+            question: self.now,
+            who,
+            what: what.to_owned(),
+            means,
+            change,
+        };
+        match self.proven.contains(who) {
+            true => self.conclude(claim),
+            false => self.claims.push(claim),
+        }
+    }
+
+    /// True if the answer, to a request that breaks `rule`, says something; else it is noted why it does not.
+    fn speaks(&mut self, rule: &str, what: &str, answer: &Answer) -> bool {
+        match answer.says_nothing(rule) {
+            Some(_) if self.table.is_as_it_stands(rule, answer) => true,
+            Some(why) => {
+                self.not_concluded(what, &why);
+                false
+            }
+            None => true,
+        }
     }
 
     fn finished(self, service: String, record: Result<String, String>) -> Findings {
@@ -380,18 +486,37 @@ impl Run<'_> {
     }
 
     fn send(&mut self, request: Sent<'_>) -> Result<Answer, Halt> {
-        self.wire.send(self.now, request)
-    }
-
-    /// Sends a request that breaks a rule of the mock, and notes what the answer means for it.
-    fn probe(&mut self, rule: &str, what: &str, request: Sent<'_>) -> Result<Answer, Halt> {
-        let answer = self.send(request)?;
-        self.compare(rule, what, &answer);
+        let answer = self.wire.send(self.now, request)?;
+        if let Some(date) = answer.date {
+            self.ahead = Some(self.seconds() - date);
+        }
         Ok(answer)
     }
 
-    fn compare(&mut self, rule: &str, what: &str, answer: &Answer) {
+    /// This machine's time.
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.clock.unix().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Sends a request that breaks a rule of the mock, and notes what the answer means for it. `who` is whose right request has to
+    /// succeed in this run.
+    fn probe(
+        &mut self,
+        rule: &str,
+        what: &str,
+        request: Sent<'_>,
+        who: &'static str,
+    ) -> Result<Answer, Halt> {
+        let answer = self.send(request)?;
+        self.compare(rule, what, &answer, who);
+        Ok(answer)
+    }
+
+    fn compare(&mut self, rule: &str, what: &str, answer: &Answer, who: &'static str) {
         self.seen(what, answer);
+        if !self.speaks(rule, what, answer) {
+            return;
+        }
         let told = match (answer.granted() || answer.is_redirect, &answer.code) {
             (true, _) => format!("{what} is accepted"),
             (false, Some(code)) => {
@@ -406,22 +531,27 @@ impl Run<'_> {
                 answer.status
             ),
         };
-        self.means(told);
-        if let Some(change) = self.table.change(rule, answer) {
-            self.changes(change);
-        }
+        let change = self.table.change(rule, answer);
+        self.claim(who, what, Some(told), change);
     }
 
-    /// The same for a page, which has no code.
+    /// The same for a page, which has no code. The control is a right request, which was answered with a redirect.
     fn compare_page(&mut self, rule: &str, what: &str, answer: &Answer) {
         self.seen(what, answer);
         let status = answer.status;
         match answer.is_redirect {
+            // The page behind it may refuse it all the same.
             true => self.means(format!("{what} is not refused at once")),
-            false => self.means(format!("{what} is refused with a page and {status}")),
-        }
-        if let Some(change) = self.table.change_of_page(rule, answer) {
-            self.changes(change);
+            false if !(400..500).contains(&status) || status == 429 => self.not_concluded(
+                what,
+                &format!("{status} is not a refusal; run it again later"),
+            ),
+            false => {
+                self.means(format!("{what} is refused with a page and {status}"));
+                if let Some(change) = self.table.change_of_page(rule, answer) {
+                    self.changes(change);
+                }
+            }
         }
     }
 
@@ -444,12 +574,15 @@ impl Run<'_> {
 
     /// Notes the tokens of an answer.
     fn keep(&mut self, flow: &'static str, kind: Kind, answer: &Answer) -> Option<Grant> {
-        let access = answer.text("access_token")?;
-        let now = i64::try_from(self.clock.unix().as_secs()).unwrap_or(i64::MAX);
+        let access = answer.text("access_token").filter(|_| answer.granted())?;
+        self.proven.insert(kind.told());
+        // The service's own clock, since this machine's may be wrong.
+        let now = answer.date.unwrap_or_else(|| self.seconds());
         self.issued.push(Issued {
             flow,
             token_type: answer.text("token_type"),
             seconds: answer.body["expires_in"].as_i64().map(|at| at - now),
+            is_timed: answer.date.is_some(),
             has_refresh: answer.text("refresh_token").is_some(),
         });
         let grant = Grant {

@@ -54,6 +54,9 @@ const AUTHORIZE_PATH: &str = "/api/permission/oauth2/authorize";
 const USERS_ME: &str = "/v1/users/me";
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// Whose right request is one of `/v1/users/me`, with any token.
+const ROUTE: &str = "/v1/users/me";
+const WORKLOAD: &str = "workload";
 const LONG: &str = "is asked with --long alone";
 
 /// What no server has issued: letters and digits.
@@ -110,7 +113,14 @@ impl Run<'_> {
             wrong("needs a redirect URI that is registered with the app: --redirect-uri".to_owned())
         })?;
         let redirect = RedirectUri::new(uri).map_err(|error| wrong(error.to_string()))?;
-        let endpoints = Endpoints::custom(&self.base).map_err(|error| wrong(error.to_string()))?;
+        // The page itself, and not the shadow's: a page with scripts and cookies works on its own origin alone. The shadow learns of the
+        // code by its exchange.
+        let endpoints = Endpoints::custom(&self.base);
+        let endpoints = match &self.www {
+            Some(www) => endpoints.and_then(|own| own.with_www(www)),
+            None => endpoints,
+        };
+        let endpoints = endpoints.map_err(|error| wrong(error.to_string()))?;
         let id = app.client_id.as_str();
         let app = match app.secret.clone() {
             Some(secret) => ClientSecret::new(secret)

@@ -30,7 +30,7 @@ pub const QUESTIONS: [Question; 22] = [
     question(
         3,
         "Which statuses have `slow_down`, `access_denied`, `expired_token`, and is pending still 428?",
-        6,
+        7,
     ),
     question(
         4,
@@ -76,7 +76,7 @@ pub const QUESTIONS: [Question; 22] = [
     question(
         13,
         "Is `token_type` always there, and is a device flow's token good for 15 minutes and its refresh token for 30 days?",
-        2,
+        3,
     ),
     question(14, "Does .com differ from .cn?", 0),
     question(

@@ -51,12 +51,16 @@ impl Table {
         ))
     }
 
-    /// The same for a page, of which the status alone is compared.
+    /// True if the answer is the rule's own, as it stands: status and code.
+    pub(super) fn is_as_it_stands(&self, rule: &str, answer: &Answer) -> bool {
+        self.0.get(rule).is_some_and(|row| {
+            row["status"] == answer.status && row["error"].as_str() == answer.code.as_deref()
+        })
+    }
+
+    /// The same for a refusal with a page, of which the status alone is compared.
     pub(super) fn change_of_page(&self, rule: &str, answer: &Answer) -> Option<String> {
         let row = self.0.get(rule)?;
-        if answer.is_redirect {
-            return Some(not_held(rule, row));
-        }
         let now = &row["status"];
         let status = answer.status;
         (*now != status)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::{Value, json};
 use ureq::Agent;
 use url::Url;
@@ -64,11 +66,69 @@ pub(super) struct Answer {
     pub(super) body: Value,
     /// A redirect leads somewhere.
     pub(super) is_redirect: bool,
+    /// The service asks for fewer requests.
+    is_limit: bool,
+    /// The service's own time, in seconds since the epoch. None if the answer has no `Date`.
+    pub(super) date: Option<i64>,
 }
 
 impl Answer {
+    /// What was asked for was given. A 200 alone is not enough: a gateway's page has it, too.
     pub(super) fn granted(&self) -> bool {
-        (200..300).contains(&self.status) && self.code.is_none()
+        let is_given = |name: &str| !self.body[name].is_null();
+        let given = ["access_token", "device_code", "data"];
+        (200..300).contains(&self.status)
+            && self.code.is_none()
+            && (given.iter().any(|name| is_given(name)) || self.body["code"] == 0)
+    }
+
+    /// Why this answer to a request that breaks `rule` says nothing about the rule, with what to do.
+    pub(super) fn says_nothing(&self, rule: &str) -> Option<String> {
+        let code = self.code.as_deref().unwrap_or_default();
+        let of_device = [
+            "device.pending",
+            "device.interval",
+            "device.denied",
+            "device.expired",
+        ];
+        let is_poll = of_device.contains(&rule);
+        let why = match code {
+            _ if self.is_limit && rule != "device.interval" => {
+                "the service asked for fewer requests; run it again an hour later"
+            }
+            _ if self.status >= 500 => {
+                return Some(format!(
+                    "{} is a fault of the service, or of a gateway before it; run it again later",
+                    self.status
+                ));
+            }
+            "server_error" | "temporarily_unavailable" | "internal_error" => {
+                "the service failed; run it again later"
+            }
+            _ if is_poll && self.granted() => {
+                "the device was approved; run it again, and decide as the step says"
+            }
+            "" if !self.granted() => {
+                return Some(format!(
+                    "{} without a code of Coze's is not an answer of its API: a proxy or a gateway may have given it; see that nothing stands between, and run it again",
+                    self.status
+                ));
+            }
+            "authorization_pending" if rule != "device.pending" => {
+                "nobody has decided about this device code yet; run it again, type the code of this very step, and press Enter after you have decided"
+            }
+            "slow_down" if rule != "device.interval" => {
+                "the poll was too fast; run it again, with no other program that polls for this app"
+            }
+            "access_denied" if is_poll && rule != "device.denied" => {
+                "the device was refused; run it again, and decide as the step says"
+            }
+            "expired_token" if is_poll && rule != "device.expired" => {
+                "the device code had expired; run it again, and decide within its five minutes"
+            }
+            _ => return None,
+        };
+        Some(why.to_owned())
     }
 
     /// A refusal of the same kind: status and code.
@@ -215,6 +275,10 @@ impl Wire {
         let status = reply.status().as_u16();
         let is_redirect =
             reply.status().is_redirection() && reply.headers().contains_key("location");
+        let header = |name: &str| reply.headers().get(name)?.to_str().ok();
+        let date = header("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
+        let date = date.map(Timestamp::as_second);
+        let is_later = status >= 400 && reply.headers().contains_key("retry-after");
         let body = reply
             .body_mut()
             .with_config()
@@ -225,21 +289,22 @@ impl Wire {
         };
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         self.hide_all(&body);
+        let code = code(&body);
+        let message = ["error_message", "error_description", "msg"]
+            .iter()
+            .find_map(|name| Some(body[*name].as_str()?.to_owned()));
+        let is_limit = is_later || status == 429 || names_a_limit(&code, &message);
         let answer = Answer {
             status,
-            code: code(&body),
-            message: ["error_message", "error_description", "msg"]
-                .iter()
-                .find_map(|name| Some(body[*name].as_str()?.to_owned())),
+            code,
+            message,
             body,
             is_redirect,
+            is_limit,
+            date,
         };
-        let is_limit = answer
-            .code
-            .as_deref()
-            .is_some_and(|code| LIMITS.contains(&code));
-        if status == 429 || is_limit {
-            self.end("the service asked for fewer requests (429, or a code of a rate limit)");
+        if is_limit {
+            self.end("the service asked for fewer requests (429, Retry-After, or a code or words of a rate limit)");
         }
         Ok(answer)
     }
@@ -257,6 +322,20 @@ impl Wire {
             }
         }
     }
+}
+
+fn names_a_limit(code: &Option<String>, message: &Option<String>) -> bool {
+    let code = code.as_deref().unwrap_or_default();
+    let message = message.as_deref().unwrap_or_default().to_ascii_lowercase();
+    LIMITS.contains(&code)
+        || [
+            "rate limit",
+            "rate_limit",
+            "too many requests",
+            "too_many_requests",
+        ]
+        .iter()
+        .any(|words| code.contains(words) || message.contains(words))
 }
 
 fn code(body: &Value) -> Option<String> {

@@ -4,6 +4,7 @@ mod answers;
 mod command;
 mod help;
 mod limits;
+mod other_reasons;
 mod page;
 mod person;
 mod service;

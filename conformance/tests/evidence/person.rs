@@ -18,6 +18,19 @@ pub(crate) struct Scripted {
     pub(crate) reply: fn(&Step) -> Reply,
     /// The browser is led back by a refusal.
     pub(crate) is_led_back: bool,
+    /// What the person does about device codes in the place of what the step says; as it says if it is not set.
+    pub(crate) decision: Decision,
+}
+
+/// What a person does about a device code.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Decision {
+    AsTold,
+    /// Presses Enter without having decided.
+    Never,
+    /// The same at first, and decides when asked again.
+    Late,
+    Otherwise,
 }
 
 impl Scripted {
@@ -28,6 +41,7 @@ impl Scripted {
             steps: Vec::new(),
             reply: |_| Reply::Yes,
             is_led_back: true,
+            decision: Decision::AsTold,
         }
     }
 }
@@ -72,7 +86,17 @@ impl Person for Scripted {
             self.mock.decide_device(code, action).expect("it waits");
             true
         };
+        let is_again = what.starts_with("Nobody has decided");
         match what {
+            _ if what.starts_with("No callback arrived") => true,
+            _ if what.contains("type ") && self.decision == Decision::Never => true,
+            _ if what.contains("type ") && self.decision == Decision::Late && !is_again => true,
+            _ if what.contains("REFUSE") && self.decision == Decision::Otherwise => {
+                decides(DeviceAction::Approve)
+            }
+            _ if what.contains("APPROVE") && self.decision == Decision::Otherwise => {
+                decides(DeviceAction::Deny)
+            }
             _ if what.starts_with("Deactivate") => enables(false),
             _ if what.starts_with("Activate") => enables(true),
             _ if what.contains("REFUSE") => decides(DeviceAction::Deny),

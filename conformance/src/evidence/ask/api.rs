@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{AUTHORIZE_PATH, DEVICE_PATH, JWT_GRANT, LONG, TOKEN_PATH, USERS_ME, get, made_up};
+use super::{
+    AUTHORIZE_PATH, DEVICE_PATH, JWT_GRANT, LONG, ROUTE, TOKEN_PATH, USERS_ME, get, made_up,
+};
 use crate::evidence::Run;
 use crate::evidence::app::Kind;
 use crate::evidence::wire::{Answer, Body, Halt, Sent};
@@ -34,6 +36,18 @@ fn form(pairs: &[(&'static str, String)]) -> Body {
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     Body::form(&pairs)
+}
+
+/// Why a right request, or one that is right but for a made-up token, is not a control.
+fn excuse(control: &Answer) -> Option<String> {
+    let is_of_app = matches!(
+        control.code.as_deref(),
+        Some("invalid_client" | "unauthorized_client" | "access_deny" | "unsupported_grant_type")
+    );
+    let why = "the request was refused as it should be, too, for its app; see that the app's file is right, that the app is not deactivated, and that this machine's clock is right";
+    control
+        .says_nothing("")
+        .or_else(|| is_of_app.then(|| why.to_owned()))
 }
 
 /// Question 6.
@@ -80,8 +94,6 @@ pub(super) fn forms(run: &mut Run<'_>) -> Result<(), Halt> {
             run.send(sent)?
         }
     };
-    run.compare("body.json", "a token request as a form", &answer);
-
     let pad = ("pad", "x".repeat(BIG));
     let (control, long) = match is_jwt {
         true => {
@@ -102,13 +114,36 @@ pub(super) fn forms(run: &mut Run<'_>) -> Result<(), Halt> {
         }
     };
     run.seen("a short body", &control);
+    let who = run.apps[at].kind.told();
+    let form = "a token request as a form";
+    if control.granted() {
+        run.proven.insert(who);
+    }
+    if let Some(reason) = &excuse(&control) {
+        run.seen(form, &answer);
+        run.seen("a body of 70,000 bytes", &long);
+        run.not_concluded("forms and long bodies", reason);
+        return Ok(());
+    }
+    if !answer.granted() && answer.is_like(&control) {
+        run.seen(form, &answer);
+        run.not_concluded(form, "it got what the same request got in JSON, so its form is not what was refused; run it again with a login or a device that you approve");
+    } else {
+        run.compare("body.json", form, &answer, who);
+    }
+    let what = "a body of 70,000 bytes";
     match long.is_like(&control) {
         true => {
-            run.seen("the same with 70,000 bytes", &long);
-            run.means("a body of 70,000 bytes is read");
-            run.changes("body.limit: remove the rule, or raise its limit (70,000 bytes are read)");
+            run.seen(what, &long);
+            let change = "body.limit: remove the rule, or raise its limit (70,000 bytes are read)";
+            run.claim(
+                who,
+                what,
+                Some(format!("{what} is read")),
+                Some(change.to_owned()),
+            );
         }
-        false => run.compare("body.limit", "a body of 70,000 bytes", &long),
+        false => run.compare("body.limit", what, &long, who),
     }
     Ok(())
 }
@@ -145,13 +180,29 @@ pub(super) fn repeated(run: &mut Run<'_>) -> Result<(), Halt> {
             }
         };
         run.seen("each member once", &control);
-        match twice.is_like(&control) {
-            true => {
+        let (what, kind) = ("a repeated member", run.apps[at].kind);
+        if control.granted() {
+            run.proven.insert(kind.told());
+        }
+        match (excuse(&control), twice.is_like(&control)) {
+            (Some(why), _) => {
                 run.seen("a member twice", &twice);
-                run.means("a repeated member is accepted");
-                run.changes("param.once: remove the rule, or let it be switched (the service does not hold it)");
+                run.not_concluded(what, &why);
             }
-            false => run.compare("param.once", "a repeated member", &twice),
+            (None, true) => {
+                run.seen("a member twice", &twice);
+                let change = "param.once: remove the rule, or let it be switched (the service does not hold it)";
+                run.claim(
+                    kind.told(),
+                    what,
+                    Some(format!("{what} is accepted")),
+                    Some(change.to_owned()),
+                );
+            }
+            (None, false) => run.compare("param.once", what, &twice, kind.told()),
+        }
+        if kind != Kind::Jwt {
+            run.unknown_refresh.insert(kind, control);
         }
     }
     authorize(run)
@@ -231,6 +282,10 @@ fn authorize(run: &mut Run<'_>) -> Result<(), Halt> {
         run.seen("a PKCE challenge of a web app", &answer);
         match answer.is_redirect {
             true => run.means("a PKCE challenge of a web app is not refused at once"),
+            false if !(400..500).contains(&answer.status) => run.not_concluded(
+                "a PKCE challenge of a web app",
+                "the answer is not a refusal; run it again later",
+            ),
             false => {
                 run.means("a PKCE challenge of a web app is refused");
                 run.changes(
@@ -284,19 +339,38 @@ pub(super) fn users_me(run: &mut Run<'_>) -> Result<(), Halt> {
         return Ok(());
     }
     let rubbish = made_up("czu_", 65);
-    run.probe(
-        "token.known",
-        "a made-up token at /v1/users/me",
-        get(USERS_ME, &rubbish),
-    )?;
+    let made_up = run.send(get(USERS_ME, &rubbish))?;
+    let mut of_service = None;
     for (what, token) in &tokens {
         let answer = run.send(get(USERS_ME, token))?;
         run.seen(&format!("{what} at /v1/users/me"), &answer);
         run.means(format!("{what} {}", opens(&answer)));
-        if !answer.granted() && *what == "a token of the JWT grant" {
-            run.changes(
-                "protocol §10: tokens of the JWT grant are refused (the mock accepts them)",
+        if answer.granted() {
+            run.proven.insert(ROUTE);
+        }
+        if *what == "a token of the JWT grant" {
+            of_service = Some(answer);
+        }
+    }
+    let what = "a made-up token at /v1/users/me";
+    match made_up.code.as_deref() {
+        Some("4101") => {
+            run.seen(what, &made_up);
+            run.not_concluded(
+                what,
+                "4101 is about permissions, and a made-up token has none",
             );
+        }
+        _ => run.compare("token.known", what, &made_up, ROUTE),
+    }
+    if let Some(answer) = of_service.filter(|answer| !answer.granted()) {
+        let what = "tokens of the JWT grant";
+        if answer.code.as_deref() == Some("4101") {
+            run.not_concluded(what, "4101 says that the app lacks a permission: give the JWT app that of users in the console, and run it again");
+        } else if run.speaks("", what, &answer) {
+            let change =
+                "protocol §10: tokens of the JWT grant are refused (the mock accepts them)";
+            run.claim(ROUTE, what, None, Some(change.to_owned()));
         }
     }
     if run.service_token.is_none() {
@@ -324,6 +398,7 @@ pub(super) fn routes(run: &mut Run<'_>) -> Result<(), Halt> {
     }
     tokens.insert(0, ("a made-up token", made_up("czu_", 65)));
     let mut is_forbidden = false;
+    let mut answers = Vec::new();
     for (what, token) in &tokens {
         for (method, path) in ROUTES {
             let answer = run.send(Sent {
@@ -336,17 +411,46 @@ pub(super) fn routes(run: &mut Run<'_>) -> Result<(), Halt> {
                 },
             })?;
             let route = path.split('?').next().unwrap_or_default();
-            run.seen(&format!("{what} at {route}"), &answer);
-            run.means(format!("{what} at {route} {}", opens(&answer)));
-            let rule = match answer.code.as_deref() {
-                Some("4101") => "token.permission",
-                Some("4100" | "700012006") => "token.known",
-                _ => continue,
-            };
-            is_forbidden |= rule == "token.permission";
-            if let Some(change) = run.table.change(rule, &answer) {
-                run.changes(change);
+            let what = format!("{what} at {route}");
+            run.seen(&what, &answer);
+            run.means(format!("{what} {}", opens(&answer)));
+            answers.push((route, what, answer));
+        }
+    }
+    // A code says what it is about if the other tokens get another answer at the same route.
+    let (of_made_up, of_others) = answers.split_at(ROUTES.len());
+    for (route, what, answer) in of_made_up {
+        let mut others = of_others.iter().filter(|(own, ..)| own == route);
+        let is_about_token = matches!(answer.code.as_deref(), Some("4100" | "700012006"));
+        if !is_about_token || !run.speaks("token.known", what, answer) {
+            continue;
+        }
+        match others.any(|(.., other)| other.says_nothing("").is_none() && !other.is_like(answer)) {
+            true => {
+                if let Some(change) = run.table.change("token.known", answer) {
+                    run.changes(change);
+                }
             }
+            false => run.not_concluded(what, "no token of this run got another answer there, so the address or the region may be what is refused; run it again with a login, or with COZE_API_TOKEN"),
+        }
+    }
+    for (route, what, answer) in of_others {
+        if answer.code.as_deref() != Some("4101") || !run.speaks("token.permission", what, answer) {
+            continue;
+        }
+        let mut made_up = of_made_up.iter().filter(|(own, ..)| own == route);
+        match made_up.any(|(.., other)| other.says_nothing("").is_none() && !other.is_like(answer))
+        {
+            true => {
+                is_forbidden = true;
+                if let Some(change) = run.table.change("token.permission", answer) {
+                    run.changes(change);
+                }
+            }
+            false => run.not_concluded(
+                what,
+                "a made-up token gets the same there, so the permission may not be the reason",
+            ),
         }
     }
     if !is_forbidden {
@@ -369,7 +473,12 @@ pub(super) fn denied(run: &mut Run<'_>) -> Result<(), Halt> {
     if run.step(part, 2, sends, "nothing")? {
         let body = json!({ "grant_type": "password", "client_id": id });
         let sent = run.apps[at].token(Body::json(&body));
-        run.probe("grant.supported", "an unknown grant type", sent)?;
+        run.probe(
+            "grant.supported",
+            "an unknown grant type",
+            sent,
+            kind.told(),
+        )?;
         let sent = match kind {
             Kind::Device => run.apps[at].token(Body::json(&json!({
                 "grant_type": "authorization_code",
@@ -384,7 +493,7 @@ pub(super) fn denied(run: &mut Run<'_>) -> Result<(), Halt> {
                 body: Body::json(&json!({ "client_id": id })),
             },
         };
-        run.probe("client.kind", "an app of another kind", sent)?;
+        run.probe("client.kind", "an app of another kind", sent, kind.told())?;
     }
     run.not_asked("internal_error: nobody can provoke it");
     let part = "a deactivated app";
@@ -419,7 +528,26 @@ pub(super) fn denied(run: &mut Run<'_>) -> Result<(), Halt> {
             }
         }
     };
-    let answer = run.probe("client.enabled", "a deactivated app", sent);
+    let answer = run.send(sent);
     let _ = run.person.does(&format!("Activate the {name} app again."));
-    answer.map(drop)
+    let (what, answer) = ("a deactivated app", answer?);
+    let usual = run.unknown_refresh.get(&kind);
+    let why = match (kind, usual) {
+        _ if answer.granted() => {
+            "the app still worked: it was not deactivated, or not yet; run it again, and wait for longer"
+        }
+        (Kind::Web | Kind::Pkce, None) => {
+            "what the active app gets for the same request was not asked; run it again with questions 2 and 11"
+        }
+        (Kind::Web | Kind::Pkce, Some(usual)) if usual.is_like(&answer) => {
+            "it got what the active app gets: it was not deactivated, or not yet; run it again, and wait for longer"
+        }
+        _ => {
+            run.compare("client.enabled", what, &answer, kind.told());
+            return Ok(());
+        }
+    };
+    run.seen(what, &answer);
+    run.not_concluded(what, why);
+    Ok(())
 }

@@ -83,6 +83,14 @@ pub(super) fn lifetime(run: &mut Run<'_>) -> Result<(), Halt> {
         let kind = run.apps[at].kind;
         run.seen(&format!("a code {after} after its callback"), &answer);
         if !answer.granted() {
+            let what = "the life of a code";
+            if !run.speaks("code.expiry", what, &answer) {
+                return Ok(());
+            }
+            if !run.proven.contains(kind.told()) {
+                run.not_concluded(what, "no right exchange of this app succeeded in this run; see that client_secret and redirect URI are right and that the app is not deactivated, and run it again with question 2");
+                return Ok(());
+            }
             dead = Some((minutes, answer));
             break;
         }
@@ -147,7 +155,9 @@ fn codes(run: &mut Run<'_>, at: usize, part: &str) -> Result<(), Halt> {
     match other {
         Some(other) => {
             let sent = run.apps[other].exchange(&exchange);
-            let answer = run.probe("code.client", "a code of another app", sent)?;
+            let what = "a code of another app";
+            let answer = run.send(sent)?;
+            foreign(run, "code.client", what, &answer, at, other);
             granted = answer.granted().then_some(answer);
         }
         None => run.not_asked("a foreign code: needs a web and a PKCE app (--app twice)"),
@@ -161,7 +171,7 @@ fn codes(run: &mut Run<'_>, at: usize, part: &str) -> Result<(), Halt> {
     }
     if is_spent {
         let sent = run.apps[at].exchange(&exchange);
-        let again = run.probe("code.single_use", "a code that is spent", sent)?;
+        let again = run.probe("code.single_use", "a code that is spent", sent, kind.told())?;
         if again.granted() {
             run.keep(kind.name(), kind, &again);
         }
@@ -171,7 +181,8 @@ fn codes(run: &mut Run<'_>, at: usize, part: &str) -> Result<(), Halt> {
         ..exchange
     };
     let sent = run.apps[at].exchange(&unknown);
-    run.probe("code.known", "a code that nobody has issued", sent)?;
+    let what = "a code that nobody has issued";
+    run.probe("code.known", what, sent, kind.told())?;
     run.not_asked("an expired code: question 1 shows it, with --long");
     Ok(())
 }
@@ -199,7 +210,8 @@ fn after_wrong(
             ("pkce.verifier", app.exchange(&other))
         }
     };
-    let first = run.probe(rule, &format!("an exchange with {wrong}"), sent)?;
+    let who = run.apps[at].kind.told();
+    let first = run.probe(rule, &format!("an exchange with {wrong}"), sent, who)?;
     if first.granted() {
         run.not_asked("whether a refused exchange spends the code: none was refused");
         return Ok(Some(first));
@@ -211,9 +223,43 @@ fn after_wrong(
         run.means("a refused exchange does not spend the code");
         return Ok(Some(second));
     }
-    run.means("a refused exchange spends the code");
-    run.changes("code.single_use: text (a refused exchange uses the code up as well)");
+    let what = "whether a refused exchange spends the code";
+    if !run.speaks("", what, &second) {
+        return Ok(None);
+    }
+    // Without a right exchange that succeeds, secret, redirect URI or app may be what is refused.
+    run.person.hears("The right exchange was refused. One more login shows whether the app is the reason: approve again.");
+    let control = log_in(run, at)?;
+    let sent = run.apps[at].exchange(&control);
+    let control = run.send(sent)?;
+    run.seen("a right exchange of another code", &control);
+    match control.granted() {
+        true => {
+            run.means("a refused exchange spends the code");
+            run.changes("code.single_use: text (a refused exchange uses the code up as well)");
+            let kind = run.apps[at].kind;
+            run.keep(kind.name(), kind, &control);
+        }
+        false => run.not_concluded(what, "a right exchange without a wrong one before it was refused, too; see that client_secret and redirect URI of the app's file are right and that the app is not deactivated, and run it again"),
+    }
     Ok(None)
+}
+
+/// What another app gets for what is not its own. `invalid_grant` is about the grant and not the app (RFC 6749 §5.2); any other refusal
+/// says something if the other app works.
+fn foreign(run: &mut Run<'_>, rule: &str, what: &str, answer: &Answer, at: usize, other: usize) {
+    let own = run.apps[at].kind.told();
+    let who = match answer.code.as_deref() {
+        Some("invalid_grant") => own,
+        None if answer.granted() => own,
+        _ => run.apps[other].kind.told(),
+    };
+    if answer.code.as_deref() == Some("invalid_request") {
+        run.seen(what, answer);
+        run.not_concluded(what, "invalid_request may be about what the other app's request does not have, such as a code_verifier");
+        return;
+    }
+    run.compare(rule, what, answer, who);
 }
 
 fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
@@ -248,7 +294,9 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
     match other {
         Some(other) => {
             let sent = run.apps[other].refresh(&old);
-            let answer = run.probe("refresh.client", "a refresh token of another app", sent)?;
+            let answer = run.send(sent)?;
+            let what = "a refresh token of another app";
+            foreign(run, "refresh.client", what, &answer, at, other);
             if answer.granted()
                 && let Some(newer) = answer.text("refresh_token")
             {
@@ -262,7 +310,7 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
     let first = run.send(sent)?;
     run.seen("the login's refresh token", &first);
     if !first.granted() {
-        run.means("the login's refresh token is refused at its first use");
+        run.not_concluded(part, "the login's refresh token was refused at its first use; the second use of its code may have ended the login, or the app was deactivated meanwhile");
         return Ok(());
     }
     let mut newest = run
@@ -278,6 +326,7 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
         "refresh.rotate",
         "a refresh token that is spent, within seconds",
         sent,
+        kind.told(),
     )?;
     match again.granted() {
         true => {
@@ -286,6 +335,7 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
                 .keep(kind.name(), kind, &again)
                 .and_then(|grant| grant.refresh);
         }
+        false if again.says_nothing("refresh.rotate").is_some() => {}
         false => run.means("a spent refresh token has no time of grace"),
     }
     if let Some(newest) = newest.filter(|_| rotated) {
@@ -300,6 +350,7 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
                 run.keep(kind.name(), kind, &after);
                 run.means("a refresh with a spent token does not end the grant");
             }
+            false if !run.speaks("", "the newest refresh token", &after) => {}
             false => {
                 run.grants.remove(&kind);
                 run.means("a refresh with a spent token ends the grant");
@@ -308,11 +359,13 @@ fn refresh_tokens(run: &mut Run<'_>) -> Result<(), Halt> {
         }
     }
     let sent = run.apps[at].refresh(&made_up("", 72));
-    run.probe(
+    let answer = run.probe(
         "refresh.known",
         "a refresh token that nobody has issued",
         sent,
+        kind.told(),
     )?;
+    run.unknown_refresh.insert(kind, answer);
     run.not_asked("an expired refresh token: needs 30 days");
     Ok(())
 }
@@ -327,24 +380,29 @@ pub(super) fn denied(run: &mut Run<'_>) -> Result<(), Halt> {
     if !run.step(part, 0, sends, "nothing")? {
         return Ok(());
     }
+    let who = run.apps[at].kind.told();
     match run.visit(at, false)? {
         Visited::Code(_) => run.not_asked(format!("{part}: the login was approved")),
+        Visited::Other(told) if !told.starts_with("error=") => {
+            run.saw(format!("the callback of a refusal: {told}"));
+            run.not_concluded(part, "the address is not the callback of this login, or has no error; run it again, and paste the address at which the browser ends after this very refusal");
+        }
         Visited::Other(told) => {
             run.saw(format!("the callback of a refusal: {told}"));
-            run.means(match told.starts_with("error=") {
-                true => "a refusal comes back as a redirect with an error, as the mock has it",
-                false => "a refusal comes back as a redirect without an error",
-            });
-            if !told.starts_with("error=access_denied") {
-                run.changes(format!(
-                    "protocol §4.5 and the mock's callback of a refusal: {told}"
-                ));
-            }
+            let change = (!told.starts_with("error=access_denied"))
+                .then(|| format!("protocol §4.5 and the mock's callback of a refusal: {told}"));
+            let means = "a refusal comes back as a redirect with an error, as the mock has it";
+            run.claim(who, part, Some(means.to_owned()), change);
         }
         Visited::Nothing(why) => {
             run.saw(format!("no callback of a refusal: {why}"));
-            run.means("a refusal redirects nowhere, as far as was seen");
-            run.changes("protocol §4.5: a refusal does not come back to the redirect URI");
+            if !run.person.does("No callback arrived. Press Enter only if you refused on the page itself and the browser stayed there; n if the page did not open, showed an error, or was closed.") {
+                run.not_concluded(part, "nobody refused on the page; run it again, and refuse there");
+                return Ok(());
+            }
+            let means = "a refusal redirects nowhere, as far as was seen";
+            let change = "protocol §4.5: a refusal does not come back to the redirect URI";
+            run.claim(who, part, Some(means.to_owned()), Some(change.to_owned()));
         }
     }
     Ok(())

@@ -31,6 +31,8 @@ impl App {
     }
 }
 
+const DEVICE: &str = Kind::Device.told();
+
 /// A device that waits for a person.
 struct Waiting {
     device_code: String,
@@ -48,17 +50,21 @@ fn start(run: &mut Run<'_>, at: usize) -> Result<Waiting, Halt> {
         .text("user_code")
         .or_else(|| Some(answer.number("user_code")?.to_string()));
     match (answer.text("device_code"), user_code) {
-        (Some(device_code), Some(user_code)) => Ok(Waiting {
-            device_code,
-            user_code,
-            page: answer.text("verification_uri").unwrap_or_default(),
-            interval: Duration::from_secs(answer.number("interval").unwrap_or(5).clamp(1, 60)),
-            expires_in: Duration::from_secs(answer.number("expires_in").unwrap_or(300)),
-        }),
+        (Some(device_code), Some(user_code)) => {
+            run.proven.insert(DEVICE);
+            Ok(Waiting {
+                device_code,
+                user_code,
+                page: answer.text("verification_uri").unwrap_or_default(),
+                interval: Duration::from_secs(answer.number("interval").unwrap_or(5).clamp(1, 60)),
+                expires_in: Duration::from_secs(answer.number("expires_in").unwrap_or(300)),
+            })
+        }
         _ => {
             run.seen("the request for a device code", &answer);
             Err(Halt::Question(
-                "the app was given no device code".to_owned(),
+                "the app was given no device code, so nothing follows about polls: see that it is a device app, that it is not deactivated, and that client_id and region are right"
+                    .to_owned(),
             ))
         }
     }
@@ -67,6 +73,35 @@ fn start(run: &mut Run<'_>, at: usize) -> Result<Waiting, Halt> {
 fn poll(run: &mut Run<'_>, at: usize, waiting: &Waiting) -> Result<Answer, Halt> {
     let sent = run.apps[at].poll(&waiting.device_code);
     run.send(sent)
+}
+
+/// Asks the person to decide, and polls. If nobody has decided then, asks once more.
+fn decided(
+    run: &mut Run<'_>,
+    at: usize,
+    waiting: &Waiting,
+    decision: &str,
+) -> Result<Option<Answer>, Halt> {
+    let mut what = format!(
+        "Open {}, type {} and {decision}.",
+        waiting.page, waiting.user_code
+    );
+    for _ in 0..2 {
+        if run.wire.ended.is_some() || !run.person.does(&what) {
+            return Ok(None);
+        }
+        run.wait(waiting.interval, "the pause between polls");
+        let answer = poll(run, at, waiting)?;
+        if !is(&answer, "authorization_pending") {
+            return Ok(Some(answer));
+        }
+        run.seen("a poll before anybody has decided", &answer);
+        what = format!(
+            "Nobody has decided about this code yet. Open {}, type {} (no other code) and {decision}; then press Enter.",
+            waiting.page, waiting.user_code
+        );
+    }
+    Ok(None)
 }
 
 fn is(answer: &Answer, code: &str) -> bool {
@@ -79,35 +114,41 @@ pub(super) fn statuses(run: &mut Run<'_>) -> Result<(), Halt> {
         return Ok(());
     };
     let part = "pending, slow_down and access_denied";
-    let sends = "a device code is asked for and polled twice at once; then you REFUSE it on its page, and it is polled once more";
+    let sends = "a device code is asked for and polled twice at once; then you REFUSE it on its page, and it is polled once more, or twice if nobody had decided";
     if run.step(
         part,
-        4,
+        5,
         sends,
         "nothing: the device code ends with your refusal",
     )? {
         let waiting = start(run, at)?;
+        let since = run.clock.handle().steady();
         let first = poll(run, at, &waiting)?;
-        run.compare("device.pending", "the first poll, at once", &first);
+        run.compare("device.pending", "the first poll, at once", &first, DEVICE);
         let second = poll(run, at, &waiting)?;
+        let passed = run.clock.handle().steady().saturating_sub(since);
         match is(&second, "authorization_pending") {
+            true if passed >= waiting.interval => {
+                run.seen("a second poll at once", &second);
+                run.not_concluded(
+                    "a second poll at once",
+                    "the answers took as long as the interval; run it again with a better connection",
+                );
+            }
             true => {
                 run.seen("a second poll at once", &second);
                 run.means("a second poll at once is not too fast");
                 run.changes("device.interval: default = false, evidence = \"report\" (the service does not hold it)");
             }
-            false => run.compare("device.interval", "a second poll at once", &second),
+            false => run.compare("device.interval", "a second poll at once", &second, DEVICE),
         }
-        let what = format!(
-            "Open {}, type {} and REFUSE.",
-            waiting.page, waiting.user_code
-        );
-        if run.wire.ended.is_none() && run.person.does(&what) {
-            run.wait(waiting.interval, "the pause between polls");
-            let denied = poll(run, at, &waiting)?;
-            run.compare("device.denied", "a device code that was refused", &denied);
-        } else {
-            run.not_asked("access_denied: nobody refused the device");
+        match decided(run, at, &waiting, "REFUSE")? {
+            Some(denied) => {
+                let what = "a device code that was refused";
+                run.compare("device.denied", what, &denied, DEVICE);
+                run.keep("device", Kind::Device, &denied);
+            }
+            None => run.not_asked("access_denied: nobody has refused the device yet; run it again, type the code of this step, refuse, and press Enter after that"),
         }
     }
     let part = "expired_token";
@@ -117,9 +158,31 @@ pub(super) fn statuses(run: &mut Run<'_>) -> Result<(), Halt> {
         let left = waiting.expires_in + Duration::from_secs(5);
         run.wait(left, "the device code expires");
         let expired = poll(run, at, &waiting)?;
-        run.compare("device.expired", "a device code that has expired", &expired);
+        let what = "a device code that has expired";
+        match is(&expired, "authorization_pending") {
+            true => {
+                run.seen("a device code after its expires_in", &expired);
+                run.not_concluded(
+                    what,
+                    "it had not expired five seconds after its expires_in; leave another one alone for longer",
+                );
+            }
+            false => run.compare("device.expired", what, &expired, DEVICE),
+        }
     }
     Ok(())
+}
+
+/// A poll of which slow_down or pending alone says something.
+fn paused(run: &mut Run<'_>, at: usize, waiting: &Waiting, what: &str) -> Result<Answer, Halt> {
+    let answer = poll(run, at, waiting)?;
+    run.seen(what, &answer);
+    match is(&answer, "slow_down") || is(&answer, "authorization_pending") {
+        true => Ok(answer),
+        false => Err(Halt::Question(format!(
+            "{what}: not concluded: it is neither pending nor too fast, so nothing follows about pauses; run it again, and leave this code alone"
+        ))),
+    }
 }
 
 /// Question 4.
@@ -139,8 +202,7 @@ pub(super) fn pauses(run: &mut Run<'_>) -> Result<(), Halt> {
     }
     let waiting = start(run, at)?;
     let seconds = |pause: Duration| format!("{} s", pause.as_secs_f64());
-    let mut last = poll(run, at, &waiting)?;
-    run.seen("the first poll, at once", &last);
+    let mut last = paused(run, at, &waiting, "the first poll, at once")?;
     if is(&last, "slow_down") {
         run.means("a first poll at once is too fast");
         run.changes("device.interval: text (the first poll may not come at once)");
@@ -149,8 +211,8 @@ pub(super) fn pauses(run: &mut Run<'_>) -> Result<(), Halt> {
     for tenths in TENTHS {
         let pause = waiting.interval * tenths / 10;
         run.wait(pause, "a pause between polls");
-        last = poll(run, at, &waiting)?;
-        run.seen(&format!("a poll {} after the last", seconds(pause)), &last);
+        let what = format!("a poll {} after the last", seconds(pause));
+        last = paused(run, at, &waiting, &what)?;
         if is(&last, "slow_down") {
             early = Some(pause);
             break;
@@ -186,8 +248,7 @@ pub(super) fn pauses(run: &mut Run<'_>) -> Result<(), Halt> {
         )),
     }
     run.wait(waiting.interval, "the interval after slow_down");
-    last = poll(run, at, &waiting)?;
-    run.seen("a poll one interval after slow_down", &last);
+    last = paused(run, at, &waiting, "a poll one interval after slow_down")?;
     if !is(&last, "slow_down") {
         run.means("slow_down does not lengthen the server's interval");
         return Ok(());
@@ -195,11 +256,8 @@ pub(super) fn pauses(run: &mut Run<'_>) -> Result<(), Halt> {
     // Two slow_downs: RFC 8628 §3.5 adds five seconds for each.
     let longer = waiting.interval + Duration::from_secs(10);
     run.wait(longer, "the interval and ten seconds");
-    last = poll(run, at, &waiting)?;
-    run.seen(
-        "a poll ten seconds later than the interval, after two slow_down",
-        &last,
-    );
+    let what = "a poll ten seconds later than the interval, after two slow_down";
+    last = paused(run, at, &waiting, what)?;
     run.means(match is(&last, "slow_down") {
         true => "slow_down lengthens the server's interval, by more than five seconds each",
         false => "slow_down lengthens the server's interval, by at most five seconds each",
@@ -216,28 +274,30 @@ pub(super) fn tokens(run: &mut Run<'_>) -> Result<(), Halt> {
     let Some(at) = run.app(&[Kind::Device], part) else {
         return Ok(());
     };
-    let sends = "a device code is asked for; you APPROVE it on its page, and it is polled once";
+    let sends = "a device code is asked for; you APPROVE it on its page, and it is polled once, or twice if nobody had decided";
     if !run.step(
         part,
-        2,
+        3,
         sends,
         "the device code, and it makes a pair of tokens",
     )? {
         return Ok(());
     }
     let waiting = start(run, at)?;
-    let what = format!(
-        "Open {}, type {} and APPROVE.",
-        waiting.page, waiting.user_code
-    );
-    if !run.person.does(&what) {
-        run.not_asked(format!("{part}: nobody approved the device"));
+    let Some(answer) = decided(run, at, &waiting, "APPROVE")? else {
+        run.not_asked(format!("{part}: nobody has approved the device yet; run it again, type the code of this step, approve, and press Enter after that"));
         return Ok(());
-    }
-    run.wait(waiting.interval, "the pause between polls");
-    let answer = poll(run, at, &waiting)?;
+    };
     run.seen("a poll after the approval", &answer);
-    run.keep("device", Kind::Device, &answer);
+    if run.keep("device", Kind::Device, &answer).is_none() {
+        let why = match answer.code.as_deref() {
+            Some("access_denied") => "the device was refused; run it again, and APPROVE".to_owned(),
+            _ => answer.says_nothing("").unwrap_or_else(|| {
+                "the poll was refused; see that you approved the code of this very step".to_owned()
+            }),
+        };
+        run.not_concluded(part, &why);
+    }
     Ok(())
 }
 
@@ -281,8 +341,13 @@ pub(super) fn after_all(run: &mut Run<'_>) {
         // A second may pass on the way.
         let is_usual = first
             .seconds
-            .is_some_and(|seconds| (895..=900).contains(&seconds));
-        if !is_usual {
+            .is_some_and(|seconds| (895..=901).contains(&seconds));
+        if !is_usual && !first.is_timed {
+            run.not_concluded(
+                &format!("the life of the {flow} flow's tokens"),
+                "the answer has no Date, and this machine's clock may be wrong",
+            );
+        } else if !is_usual {
             run.changes(format!(
                 "[ttl] access: the {flow} flow's tokens live {life} (now 900)"
             ));

@@ -6,9 +6,9 @@ use coze_auth_core::jwt::Signer as _;
 use serde_json::{Value, json};
 
 use super::{JWT_GRANT, TOKEN_PATH, made_up};
-use crate::evidence::Run;
 use crate::evidence::app::{App, Kind};
 use crate::evidence::wire::{Answer, Body, Halt, Sent};
+use crate::evidence::{CLOCK, Run};
 
 const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 const DAY: i64 = 24 * 3600;
@@ -25,6 +25,8 @@ impl App {
         Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
+
+const JWT: &str = Kind::Jwt.told();
 
 /// What an assertion may differ in from a right one.
 struct Claims {
@@ -103,80 +105,33 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
     run.keep("jwt", Kind::Jwt, &control);
     run.seen("a right assertion", &control);
     if !control.granted() {
-        let why = "the app's right assertion was refused, so nothing follows from others: check key, region and clock";
-        return Err(Halt::Question(why.to_owned()));
+        let why = "the app's right assertion was refused, so nothing follows from others: see that key, key id, client id and region are right, that the app is not deactivated, and that this machine's clock is";
+        let clock = match run.ahead {
+            Some(ahead) if ahead.abs() > CLOCK => {
+                format!(" (it is {} s off the service's)", ahead.abs())
+            }
+            _ => String::new(),
+        };
+        return Err(Halt::Question(format!("{why}{clock}")));
     }
     let sent = granted_by(&assertion, usual());
-    let again = run.probe("jwt.jti", "the same assertion again", sent)?;
+    let again = run.probe("jwt.jti", "the same assertion again", sent, JWT)?;
     run.keep("jwt", Kind::Jwt, &again);
 
-    let long = Claims {
-        exp: TEN_YEARS,
-        ..run.claims()
-    };
-    let answer = run.asks(at, &long)?;
-    run.seen("an assertion that lives ten years", &answer);
-    if answer.granted() {
-        run.means("exp may lie ten years ahead: no limit was met");
-    } else {
-        let day = Claims {
-            exp: DAY,
-            ..run.claims()
-        };
-        let answer = run.asks(at, &day)?;
-        run.seen("an assertion that lives a day", &answer);
-        run.means(match answer.granted() {
-            true => "the longest exp lies between a day and ten years",
-            false => "the longest exp is less than a day",
-        });
-        run.changes(
-            "jwt.exp: a rule of the longest exp is missing in rules.toml (the mock has no limit)",
-        );
+    match run.ahead {
+        Some(ahead) if ahead.abs() <= CLOCK => times(run, at)?,
+        Some(ahead) => run.not_concluded(
+            "exp and iat",
+            &format!(
+                "this machine's clock is {} s off the service's; set it, and run it again",
+                ahead.abs()
+            ),
+        ),
+        None => run.not_concluded(
+            "exp and iat",
+            "the answers have no Date, so this machine's clock cannot be compared with the service's",
+        ),
     }
-
-    let ahead = Claims {
-        iat: 60,
-        exp: 660,
-        ..run.claims()
-    };
-    let answer = run.asks(at, &ahead)?;
-    run.seen("iat a minute ahead", &answer);
-    match answer.granted() {
-        true => run.means("iat may lie a minute ahead"),
-        false => {
-            run.means("iat may not lie a minute ahead");
-            run.changes(
-                "protocol §5 and rules.toml: a rule that iat does not lie ahead is missing",
-            );
-        }
-    }
-
-    let just = Claims {
-        iat: -630,
-        exp: -30,
-        ..run.claims()
-    };
-    let answer = run.asks(at, &just)?;
-    run.compare("jwt.exp", "an assertion that expired 30 s ago", &answer);
-    run.means(match answer.granted() {
-        true => "skew is allowed for, of at least 30 s",
-        false => "skew of 30 s is not allowed for",
-    });
-    let expired = Claims {
-        iat: -7200,
-        exp: -3600,
-        ..run.claims()
-    };
-    let answer = run.asks(at, &expired)?;
-    run.compare("jwt.exp", "an assertion that expired an hour ago", &answer);
-
-    let before = Claims {
-        iat: 700,
-        exp: 600,
-        ..run.claims()
-    };
-    let answer = run.asks(at, &before)?;
-    run.compare("jwt.exp_after_iat", "exp before iat", &answer);
 
     let other = match run.audience.rsplit_once(':') {
         Some((host, _)) => host.to_owned(),
@@ -196,6 +151,7 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
     run.seen(what, &answer);
     match answer.granted() {
         true => run.means(format!("{what} is accepted, too")),
+        false if !run.speaks("", what, &answer) => {}
         false => {
             run.means(format!("{what} is refused"));
             run.changes(format!(
@@ -211,7 +167,7 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
             ..run.claims()
         },
     )?;
-    run.compare("jwt.aud", "aud of another host", &answer);
+    run.compare("jwt.aud", "aud of another host", &answer, JWT);
 
     let assertion = run.assertion(at, &right)?;
     let (input, signature) = assertion.rsplit_once('.').unwrap_or_default();
@@ -222,8 +178,94 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
         "jwt.signature",
         "another signature",
         granted_by(&assertion, usual()),
+        JWT,
     )?;
     run.keep("jwt", Kind::Jwt, &answer);
+    Ok(())
+}
+
+/// The claims that rest on this machine's clock.
+fn times(run: &mut Run<'_>, at: usize) -> Result<(), Halt> {
+    let long = Claims {
+        exp: TEN_YEARS,
+        ..run.claims()
+    };
+    let answer = run.asks(at, &long)?;
+    let what = "an assertion that lives ten years";
+    run.seen(what, &answer);
+    if answer.granted() {
+        run.means("exp may lie ten years ahead: no limit was met");
+    } else if run.speaks("", what, &answer) {
+        let day = Claims {
+            exp: DAY,
+            ..run.claims()
+        };
+        let answer = run.asks(at, &day)?;
+        let what = "an assertion that lives a day";
+        run.seen(what, &answer);
+        if run.speaks("", what, &answer) {
+            run.means(match answer.granted() {
+                true => "the longest exp lies between a day and ten years",
+                false => "the longest exp is less than a day",
+            });
+            run.changes(
+                "jwt.exp: a rule of the longest exp is missing in rules.toml (the mock has no limit)",
+            );
+        }
+    }
+
+    let ahead = Claims {
+        iat: 60,
+        exp: 660,
+        ..run.claims()
+    };
+    let answer = run.asks(at, &ahead)?;
+    run.seen("iat a minute ahead", &answer);
+    match answer.granted() {
+        true => run.means("iat may lie a minute ahead"),
+        false if !run.speaks("", "iat a minute ahead", &answer) => {}
+        false => {
+            run.means("iat may not lie a minute ahead");
+            run.changes(
+                "protocol §5 and rules.toml: a rule that iat does not lie ahead is missing",
+            );
+        }
+    }
+
+    let just = Claims {
+        iat: -630,
+        exp: -30,
+        ..run.claims()
+    };
+    let answer = run.asks(at, &just)?;
+    let what = "an assertion that expired 30 s ago";
+    run.compare("jwt.exp", what, &answer, JWT);
+    if answer.says_nothing("jwt.exp").is_none() {
+        run.means(match answer.granted() {
+            true => "skew is allowed for, of at least 30 s",
+            false => "skew of 30 s is not allowed for",
+        });
+    }
+    let expired = Claims {
+        iat: -7200,
+        exp: -3600,
+        ..run.claims()
+    };
+    let answer = run.asks(at, &expired)?;
+    run.compare(
+        "jwt.exp",
+        "an assertion that expired an hour ago",
+        &answer,
+        JWT,
+    );
+
+    let before = Claims {
+        iat: 700,
+        exp: 600,
+        ..run.claims()
+    };
+    let answer = run.asks(at, &before)?;
+    run.compare("jwt.exp_after_iat", "exp before iat", &answer, JWT);
     Ok(())
 }
 
@@ -257,10 +299,13 @@ pub(super) fn scope(run: &mut Run<'_>) -> Result<(), Halt> {
         true => {
             run.means("a scope is not refused for this app (whether it is heeded was not asked)")
         }
-        false => {
-            run.means("a scope is refused for this app");
-            run.changes("protocol §6, and a rule about an app that is not a channel is missing in rules.toml: status and code as seen");
-        }
+        false if !run.speaks("", "a JWT grant with a scope", &answer) => {}
+        false => run.claim(
+            JWT,
+            "a JWT grant with a scope",
+            Some("a scope is refused for this app".to_owned()),
+            Some("protocol §6, and a rule about an app that is not a channel is missing in rules.toml: status and code as seen".to_owned()),
+        ),
     }
     Ok(())
 }

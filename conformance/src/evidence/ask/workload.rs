@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{LONG, USERS_ME, get, made_up};
+use super::{LONG, ROUTE, USERS_ME, WORKLOAD, get, made_up};
 use crate::evidence::Run;
 use crate::evidence::wire::{Answer, Body, Halt, Sent};
 
@@ -136,7 +136,8 @@ fn known(members: Option<&Map<String, Value>>, known: &[&str]) -> String {
 
 /// What `expires_in` is.
 fn life(run: &Run<'_>, answer: &Answer) -> String {
-    let now = run.clock.unix().as_secs();
+    let now = answer.date.and_then(|date| u64::try_from(date).ok());
+    let now = now.unwrap_or_else(|| run.clock.unix().as_secs());
     match &answer.body["expires_in"] {
         Value::Null => "absent or null".to_owned(),
         Value::String(_) => "a text".to_owned(),
@@ -148,6 +149,21 @@ fn life(run: &Run<'_>, answer: &Answer) -> String {
             None => "not a whole number".to_owned(),
         },
     }
+}
+
+/// A refusal of the workload or of its access token.
+fn is_of_client(answer: &Answer) -> bool {
+    matches!(
+        answer.code.as_deref(),
+        Some(
+            "invalid_client"
+                | "unauthorized_client"
+                | "access_deny"
+                | "4100"
+                | "4101"
+                | "700012006"
+        )
+    )
 }
 
 /// Question 15.
@@ -185,6 +201,7 @@ pub(super) fn answers(run: &mut Run<'_>) -> Result<(), Halt> {
         run.changes(format!("protocol §15.3, §15.8 and [ttl] access: expires_in of W2 is {told} (now a duration of 900 s)"));
     }
     run.workload.access_token = Some(access_token);
+    run.proven.insert(WORKLOAD);
     Ok(())
 }
 
@@ -244,7 +261,7 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
     let Some(origin) = origin else {
         return Err(Halt::Question("the endpoint of W1 is not a URL".to_owned()));
     };
-    let mut is_there = false;
+    let (mut is_there, mut is_failing) = (false, false);
     for path in [
         "/.well-known/openid-configuration",
         "/.well-known/jwks.json",
@@ -256,12 +273,17 @@ pub(super) fn claims(run: &mut Run<'_>) -> Result<(), Halt> {
             body: Body::None,
         })?;
         run.seen(path, &answer);
+        is_failing |= answer.status >= 500;
         is_there |= answer.body.get("keys").is_some() || answer.body.get("jwks_uri").is_some();
     }
-    run.means(match is_there {
-        true => "there is a key set",
-        false => "a key set is not at the two usual places",
-    });
+    match is_there {
+        true => run.means("there is a key set"),
+        false if is_failing => run.not_concluded(
+            "a key set",
+            "the service or a gateway failed; run it again later",
+        ),
+        false => run.means("a key set is not at the two usual places"),
+    }
     Ok(())
 }
 
@@ -278,17 +300,20 @@ pub(super) fn refused(run: &mut Run<'_>) -> Result<(), Halt> {
         "workload.client",
         "W1 with a made-up id",
         w1_of(&own, &made_up("", 32), &own.secret),
+        WORKLOAD,
     )?;
     run.probe(
         "workload.secret",
         "W1 with a made-up secret",
         w1_of(&own, &own.id, &made_up("", 64)),
+        WORKLOAD,
     )?;
     let members = json!({ "client_id": own.id, "client_secret": own.secret, "grant_type": "client_credentials" });
     run.probe(
         "workload.form",
         "W1 as JSON",
         post(&own.identity, Body::json(&members)),
+        WORKLOAD,
     )?;
     let pair = STANDARD.encode(format!("{}:{}", own.id, own.secret));
     run.wire.hide(&pair);
@@ -317,6 +342,7 @@ pub(super) fn refused(run: &mut Run<'_>) -> Result<(), Halt> {
         "workload.subject_known",
         "W2 with a made-up id token",
         w2(&own, &made_up("", 60)),
+        WORKLOAD,
     )?;
     run.not_asked("a foreign id token: needs a second project; an expired one: question 18 shows it, with --long");
     Ok(())
@@ -352,6 +378,7 @@ pub(super) fn lifetime(run: &mut Run<'_>) -> Result<(), Halt> {
             (false, "the id token") => {
                 return Err(Halt::Question("W2 gave no access token".to_owned()));
             }
+            (false, what) if !run.speaks("", what, &answer) => return Ok(()),
             (false, _) => {
                 run.means("an id token is good once");
                 run.changes("workload.subject_expiry: text, and a rule that an id token is exchanged once is missing in rules.toml");
@@ -385,6 +412,14 @@ pub(super) fn lifetime(run: &mut Run<'_>) -> Result<(), Halt> {
         if answer.granted() {
             alive = minutes;
             continue;
+        }
+        let what = "the life of an id token";
+        if !run.speaks("workload.subject_expiry", what, &answer) {
+            return Ok(());
+        }
+        if is_of_client(&answer) {
+            run.not_concluded(what, "the refusal is about the workload and not about its token; see that the project still runs, and run it again");
+            return Ok(());
         }
         run.means(format!(
             "an id token lives longer than {alive} and at most {minutes} minutes"
@@ -432,9 +467,17 @@ pub(super) fn users_me(run: &mut Run<'_>) -> Result<(), Halt> {
     run.seen("a workload's access token at /v1/users/me", &answer);
     match answer.granted() {
         true => run.means("a workload's access token is taken at /v1/users/me, as the mock does"),
+        false if answer.code.as_deref() == Some("4101") => run.not_concluded(
+            "a workload's access token at /v1/users/me",
+            "4101 says that it lacks a permission: give the project that of users, and run it again",
+        ),
         false => {
-            run.means("a workload's access token is refused at /v1/users/me");
-            run.changes("protocol §15.1: a workload's access token is refused at other API calls (the mock takes it)");
+            let what = "a workload's access token at /v1/users/me";
+            if run.speaks("", what, &answer) {
+                let means = "a workload's access token is refused at /v1/users/me";
+                let change = "protocol §15.1: a workload's access token is refused at other API calls (the mock takes it)";
+                run.claim(ROUTE, what, Some(means.to_owned()), Some(change.to_owned()));
+            }
         }
     }
     Ok(())
@@ -460,11 +503,18 @@ pub(super) fn outbound(run: &mut Run<'_>) -> Result<(), Halt> {
         authorization: super::bearer(&token),
         ..post(&integration, Body::json(&name))
     };
-    run.probe(
-        "workload.integration",
-        "W3 for an integration that is not there",
-        sent,
-    )?;
+    let what = "W3 for an integration that is not there";
+    let answer = run.send(sent)?;
+    match is_of_client(&answer) {
+        true => {
+            run.seen(what, &answer);
+            run.not_concluded(
+                what,
+                "the workload's access token is what was refused; run it again in the project",
+            );
+        }
+        false => run.compare("workload.integration", what, &answer, WORKLOAD),
+    }
     let answer = run.send(get(&format!("{outbound}/env"), &token))?;
     run.seen("W4", &answer);
     run.means(match (&answer.body["data"]["secrets"], &answer.code) {
@@ -507,7 +557,8 @@ pub(super) fn regions(run: &mut Run<'_>) -> Result<(), Halt> {
         true => {
             run.saw(format!("W1 is {}, W2 is {}", own.identity, own.access));
             run.means("there is workload identity on .com");
-            run.changes("protocol §15.1 and WorkloadEndpoints: the URLs of .com");
+            let change = "protocol §15.1 and WorkloadEndpoints: the URLs of .com";
+            run.claim(WORKLOAD, "the URLs of .com", None, Some(change.to_owned()));
         }
         false => run.not_asked("needs the environment of a project on .com; this one is not"),
     }
