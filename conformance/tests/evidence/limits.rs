@@ -65,7 +65,12 @@ fn ends_at(fault: Fault) -> (Service, coze_auth_conformance::evidence::Findings)
 #[test]
 fn the_first_429_ends_the_run() {
     let limit = r#"{"code":4020,"msg":"requests per minute exceeded"}"#;
-    for fault in [Fault::status(429), Fault::status(200).body(limit)] {
+    let words = r#"{"error_code":"access_deny","error_message":"Too many requests"}"#;
+    for fault in [
+        Fault::status(429),
+        Fault::status(200).body(limit),
+        Fault::status(403).body(words),
+    ] {
         let (service, findings) = ends_at(fault);
         let why = findings.ended.as_deref().expect("it ended");
         assert!(why.contains("429"), "{why}");
