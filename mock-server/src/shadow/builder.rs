@@ -147,7 +147,8 @@ impl Shadow {
     pub fn record(&self) -> Option<Result<String, String>> {
         let recorder = self.shared.recorder()?;
         let [api, ..] = self.upstream();
-        Some(recorder.text(&self.shared.judge().facts, &api))
+        let judge = self.shared.judge();
+        Some(recorder.text(&judge.facts, &judge.report, &api))
     }
 
     /// The ids of the rules in which upstream and mock differ, in the order of the report.

@@ -41,7 +41,6 @@ pub(crate) enum Gap {
     Key,
     RedirectUris,
     Code,
-    CodeAge,
     RefreshToken,
     DeviceCode,
     AccessToken,
@@ -63,33 +62,50 @@ impl Gap {
             | Self::Overlap => true,
             Self::Kind => is_of_client || code == "invalid_request",
             Self::Secret | Self::Key => is_of_client,
-            Self::Code
-            | Self::CodeAge
-            | Self::RefreshToken
-            | Self::DeviceCode
-            | Self::IdToken
-            | Self::Lost => !is_of_client && code != "unsupported_grant_type",
+            Self::Code | Self::RefreshToken | Self::DeviceCode | Self::IdToken | Self::Lost => {
+                !is_of_client && code != "unsupported_grant_type"
+            }
         }
     }
 
-    /// The rule that is not judged for it, and why.
-    pub(crate) const fn tells(self) -> (Rule, &'static str) {
+    /// The rule that is not judged for it, and why; of a record, who reads it can no longer name anything to the shadow.
+    pub(crate) const fn tells(self, of_record: bool) -> (Rule, &'static str) {
         match self {
+            Self::App if of_record => (
+                Rule::ClientKnown,
+                "the record names no app of this client id: the shadow that wrote it was not told of one",
+            ),
             Self::App => (
                 Rule::ClientKnown,
                 "the shadow knows no app of this client id: name it with --app",
+            ),
+            Self::Kind if of_record => (
+                Rule::ClientKind,
+                "whether the app is a web or a PKCE app is only known by its requests: the shadow that wrote the record was not told of the app",
             ),
             Self::Kind => (
                 Rule::ClientKind,
                 "whether the app is a web or a PKCE app is only known by its requests: name it with --app",
             ),
+            Self::Secret if of_record => (
+                Rule::ClientSecret,
+                "the record does not say which secret of the app is the right one: the shadow that wrote it was not told",
+            ),
             Self::Secret => (
                 Rule::ClientSecret,
                 "the shadow does not know the secret of the app: name the app with --app",
             ),
+            Self::Key if of_record => (
+                Rule::JwtSignature,
+                "a record has no key and no signature, so whether one verifies is not in it",
+            ),
             Self::Key => (
                 Rule::JwtSignature,
                 "the shadow does not know the public key of the app: name the app with --app",
+            ),
+            Self::RedirectUris if of_record => (
+                Rule::AuthorizeRedirectUri,
+                "the record does not say which redirect URIs the app has registered: the shadow that wrote it was not told",
             ),
             Self::RedirectUris => (
                 Rule::AuthorizeRedirectUri,
@@ -97,11 +113,7 @@ impl Gap {
             ),
             Self::Code => (
                 Rule::CodeKnown,
-                "the shadow did not see the authorize request of this code",
-            ),
-            Self::CodeAge => (
-                Rule::CodeExpiry,
-                "the shadow did not see when the person approved, and so when the code was issued",
+                "the shadow did not see how this code was issued",
             ),
             Self::RefreshToken => (
                 Rule::RefreshKnown,
@@ -374,33 +386,20 @@ impl<'a> Case<'a> {
         (app, redirect_uri, verifier): (AppIndex, &str, Option<&str>),
     ) {
         let client_id = &self.apps[usize::from(app)].client_id;
-        let code = match facts.codes.get(&key) {
-            Some(code) => code.clone(),
-            None => {
-                let waiting =
-                    facts.waiting_code((client_id, app), redirect_uri, verifier, self.at_ms);
-                match waiting {
-                    Some((code, is_old)) => {
-                        if is_old {
-                            self.assumed.push(Gap::CodeAge);
-                        }
-                        code
-                    }
-                    None => {
-                        self.assumed.push(Gap::Code);
-                        Code {
-                            app,
-                            user: facts.user(),
-                            redirect_uri: redirect_uri.into(),
-                            challenge: verifier.map(|verifier| Box::new(of_verifier(verifier))),
-                            expires_ms: u64::MAX,
-                            made: facts.mark(self.at_ms),
-                            used: None,
-                        }
-                    }
-                }
-            }
-        };
+        let code = facts.codes.get(&key).cloned().unwrap_or_else(|| {
+            // Even if a login is waiting for its code: whether this is the one is not known, since it was not seen.
+            self.assumed.push(Gap::Code);
+            let waiting = facts.waiting_code((client_id, app), redirect_uri, verifier, self.at_ms);
+            waiting.unwrap_or_else(|| Code {
+                app,
+                user: facts.user(),
+                redirect_uri: redirect_uri.into(),
+                challenge: verifier.map(|verifier| Box::new(of_verifier(verifier))),
+                expires_ms: u64::MAX,
+                made: facts.mark(self.at_ms),
+                used: None,
+            })
+        });
         self.code = Some((key, code));
     }
 

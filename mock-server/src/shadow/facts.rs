@@ -44,7 +44,6 @@ struct Waiting {
     client_id: String,
     redirect_uri: String,
     challenge: Option<Challenge>,
-    at_ms: u64,
 }
 
 /// What the shadow knows of the upstream.
@@ -53,6 +52,8 @@ pub(crate) struct Facts {
     pub(crate) settings: Settings,
     pub(crate) apps: Arc<Vec<App>>,
     pub(crate) known: Vec<Known>,
+    /// They come from a record, whose reader can name nothing to the shadow.
+    pub(crate) of_record: bool,
     pub(crate) codes: CappedMap<Code>,
     pub(crate) devices: CappedMap<Device>,
     /// Seconds between polls that the answer of a device code has said.
@@ -96,6 +97,7 @@ impl Facts {
                     .collect(),
             ),
             known,
+            of_record: false,
             codes: CappedMap::new(DEFAULT_GRANTS),
             devices: CappedMap::new(DEFAULT_GRANTS),
             intervals: CappedMap::new(DEFAULT_GRANTS),
@@ -144,7 +146,7 @@ impl Facts {
         redirect_uri: &str,
         verifier: Option<&str>,
         at_ms: u64,
-    ) -> Option<(Code, bool)> {
+    ) -> Option<Code> {
         let fits = |one: &&Waiting| {
             let proves = match (&one.challenge, verifier) {
                 (None, _) | (Some(_), None) => true,
@@ -158,8 +160,7 @@ impl Facts {
         };
         let found = self.waiting.iter().rev().find(fits)?;
         let life_ms = self.ttl().code * 1000;
-        let is_old = at_ms >= found.at_ms + life_ms;
-        let code = Code {
+        Some(Code {
             app,
             user: self.user(),
             redirect_uri: found.redirect_uri.as_str().into(),
@@ -168,8 +169,7 @@ impl Facts {
             expires_ms: at_ms + life_ms,
             made: self.mark(at_ms),
             used: None,
-        };
-        Some((code, is_old))
+        })
     }
 
     /// Notes that nobody knows what the upstream has made of this code or token.
@@ -286,7 +286,6 @@ impl Facts {
             client_id: self.apps[usize::from(app)].client_id.clone(),
             redirect_uri,
             challenge,
-            at_ms: case.at_ms,
         });
     }
 

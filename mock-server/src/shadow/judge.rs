@@ -74,6 +74,20 @@ impl Findings {
     fn leave(&mut self, about: impl Into<About>, why: &'static str) {
         self.not_judged.push((about.into(), why));
     }
+
+    /// Returns false if something was left unjudged, and all that was said is about headers that every answer has.
+    pub(crate) fn has_outcome(&self) -> bool {
+        let differs = self.differs.iter().map(|(about, _)| about);
+        let mut said = self.agrees.iter().chain(differs);
+        self.not_judged.is_empty()
+            || said.any(|about| {
+                !matches!(
+                    about,
+                    About::Statement(Statement::LogId | Statement::ContentType)
+                        | About::Rule(Rule::CorsAnswered | Rule::CorsExposed)
+                )
+            })
+    }
 }
 
 /// Requests under way that present the same secret.
@@ -231,11 +245,11 @@ impl Judge {
             Rule::ClientSecret | Rule::ClientSecretMissing | Rule::ClientKind
         );
         if is_of_kind && case.assumed.contains(&Gap::Kind) {
-            let (_, why) = Gap::Kind.tells();
+            let (_, why) = Gap::Kind.tells(self.facts.of_record);
             return found.leave(rule, why);
         }
         if case.assumed.contains(&Gap::Overlap) {
-            return found.leave(rule, Gap::Overlap.tells().1);
+            return found.leave(rule, Gap::Overlap.tells(self.facts.of_record).1);
         }
         if self.near(case).any(|verdict| verdict.refusal.is_none()) {
             return found.leave(rule, NEAR);
@@ -269,7 +283,7 @@ impl Judge {
         let code = answer.code.as_deref().unwrap_or_default();
         let mut gaps = case.assumed.iter().filter(|gap| gap.explains(code));
         if let Some(gap) = gaps.next() {
-            let (rule, why) = gap.tells();
+            let (rule, why) = gap.tells(self.facts.of_record);
             return found.leave(rule, why);
         }
         match code {
@@ -361,7 +375,7 @@ impl Judge {
         let code = answer.code.as_deref().unwrap_or_default();
         let mut gaps = case.assumed.iter().filter(|gap| gap.explains(code));
         if let Some(gap) = gaps.next() {
-            let (rule, why) = gap.tells();
+            let (rule, why) = gap.tells(self.facts.of_record);
             return found.leave(rule, why);
         }
         let is_near = self.near(case).any(|verdict| match verdict.refusal {

@@ -92,7 +92,12 @@ impl Recorder {
     }
 
     /// The text of the record. None of the values that were replaced is in it, or the error says of which kind one is.
-    pub(crate) fn text(&self, facts: &Facts, upstream: &str) -> Result<String, String> {
+    pub(crate) fn text(
+        &self,
+        facts: &Facts,
+        report: &Report,
+        upstream: &str,
+    ) -> Result<String, String> {
         let mut stand_ins = StandIns::new()?;
         // Before a challenge is met.
         for one in &self.exchanges {
@@ -112,6 +117,9 @@ impl Recorder {
             "format": FORMAT,
             "upstream": stand_ins.url(upstream),
             "left_out": self.left_out,
+            "not_of_the_mock": report.others,
+            "without_answer": report.lost,
+            "refused_by_the_shadow": report.refused,
             "apps": apps,
             "exchanges": exchanges,
         });
@@ -348,7 +356,18 @@ pub fn check_record(text: &str) -> Result<CheckedRecord, String> {
     }
     let mut settings = Settings::standard([0; 32]);
     settings.tokens = Vec::new().into();
-    let mut judge = Judge::new(Facts::new(settings, apps, false), api);
+    let mut facts = Facts::new(settings, apps, false);
+    facts.of_record = true;
+    for (known, app) in facts.known.iter_mut().zip(&*facts.apps) {
+        // A record has them if the shadow knew them, even where they are those of a mock.
+        known.redirect_uris = !app.redirect_uris.is_empty();
+    }
+    let mut judge = Judge::new(facts, api);
+    let total = |name: &str| record[name].as_u64().unwrap_or_default();
+    judge.report.left_out = total("left_out");
+    judge.report.others = total("not_of_the_mock");
+    judge.report.lost = total("without_answer");
+    judge.report.refused = total("refused_by_the_shadow");
     for (n, one) in record["exchanges"]
         .as_array()
         .into_iter()
@@ -490,7 +509,7 @@ mod tests {
         };
         let before = now();
         let text = recorder
-            .text(&facts, "https://api.coze.cn")
+            .text(&facts, &Report::default(), "https://api.coze.cn")
             .expect("a record");
         let cost = (now() - before).as_secs_f64();
         assert!(text.len() > 800 * recorder.exchanges.len());

@@ -29,17 +29,22 @@ pub(crate) struct Report {
     rows: BTreeMap<&'static str, Row>,
     /// Number of exchanges that were looked at.
     pub(crate) exchanges: u64,
+    /// Number of those whose outcome was not judged.
+    not_judged: u64,
     /// Number of requests that were passed on, and are nothing that the mock has.
     pub(crate) others: u64,
     /// Number of requests without an answer.
     pub(crate) lost: u64,
     /// Number of requests that the shadow has refused.
     pub(crate) refused: u64,
+    /// Number of exchanges that a record does not have, since it was full.
+    pub(crate) left_out: u64,
 }
 
 impl Report {
     pub(crate) fn add(&mut self, request: &Incoming, grant: Option<&str>, found: Findings) {
         self.exchanges += 1;
+        self.not_judged += u64::from(!found.has_outcome());
         let place = match grant {
             Some(grant) => format!("{}: {grant}", request.endpoint().name()),
             None => request.endpoint().name().to_owned(),
@@ -130,9 +135,21 @@ impl Report {
 
     pub(crate) fn text(&self, upstream: &str) -> String {
         let mut text = format!(
-            "Shadow of {}: {} exchanges judged, {} passed on that the mock does not have, {} without an answer, {} refused by the shadow\n",
-            upstream, self.exchanges, self.others, self.lost, self.refused
+            "Shadow of {}: {} exchanges judged, {} not judged, {} passed on that the mock does not have, {} without an answer, {} refused by the shadow\n",
+            upstream,
+            self.exchanges - self.not_judged,
+            self.not_judged,
+            self.others,
+            self.lost,
+            self.refused
         );
+        if self.left_out > 0 {
+            let _ = writeln!(
+                text,
+                "{} more are not in the record, which was full",
+                self.left_out
+            );
+        }
         let _ = writeln!(text, "\nDiffers from the mock");
         let mut is_same = true;
         for (about, row) in self.rows().filter(|(_, row)| row.differs > 0) {

@@ -263,7 +263,7 @@ async fn what_was_not_seen_is_not_judged() {
             vec![token(), dead()],
             vec![exchanged("c"), exchanged("another")],
             "code.known",
-            "did not see the authorize request",
+            "did not see how this code was issued",
         ),
         (
             vec![bad],

@@ -6,6 +6,7 @@ use coze_auth_mock::DeviceAction;
 use serde_json::json;
 
 use crate::pair::*;
+use crate::records::apart;
 use crate::support::*;
 
 pub(crate) fn rule_table() -> toml::Table {
@@ -32,7 +33,7 @@ pub(crate) fn rules() -> Vec<(String, bool, bool)> {
 /// Both sides know these apps.
 async fn pair(set: impl FnOnce(coze_auth_mock::Builder) -> coze_auth_mock::Builder) -> Pair {
     let file = File::new("apps.toml", APPS);
-    Pair::of(set, |shadow| shadow.config(&file.0)).await
+    Pair::of(set, |shadow| shadow.config(&file.0).records()).await
 }
 
 /// Through the base every audience has to name the upstream.
@@ -69,8 +70,22 @@ async fn where_nothing_is_changed_nothing_differs() {
             let (agrees, ..) = pair.row(&id);
             assert!(agrees > 0, "{id}: {}", pair.shadow.report_text());
         }
+        // What its record shows is the same.
+        let apart = apart(&id, &pair);
+        match OF_KEYS.contains(&&*id) {
+            true => assert!(
+                apart.contains(
+                    "only its record: \"jwt.signature\": agrees 0, differs 0, not judged 1"
+                ),
+                "{id}: {apart}"
+            ),
+            false => assert_eq!(apart, ""),
+        }
     }
 }
+
+/// The rules that need the keys of an app, which no record has.
+pub(crate) const OF_KEYS: [&str; 3] = ["jwt.kid", "jwt.iss", "jwt.signature"];
 
 /// The rules that no request through the shadow can show, with the reason.
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[

@@ -6,7 +6,7 @@ use coze_auth_mock::{CheckedRecord, check_record};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::judge::{OUT_OF_REACH, THROUGH_A_TUNNEL, all_flows, rules};
+use crate::judge::{OF_KEYS, OUT_OF_REACH, THROUGH_A_TUNNEL, all_flows, rules};
 use crate::pair::*;
 use crate::support::*;
 
@@ -38,6 +38,134 @@ async fn a_record_of_every_flow_shows_no_difference() {
     assert_eq!(read["format"], "coze-auth-record/1");
 }
 
+/// A login whose callback comes to the program behind the shadow's back: it sees that the person is asked, and not which code
+/// is issued.
+async fn unseen_code(pair: &Pair, client_id: &str, verifier: &str) -> String {
+    let mut parameters = vec![("client_id", client_id)];
+    if !verifier.is_empty() {
+        parameters.extend([
+            ("code_challenge", verifier),
+            ("code_challenge_method", "plain"),
+        ]);
+    }
+    let asked = pair.authorize(&parameters).await;
+    let page = asked.header("location").to_owned();
+    let (_, key) = page.split_once("authorize_key=").expect("a consent page");
+    let decision = http::Request::post("/oauth/consent")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("authorize_key={key}&action=approve").into());
+    let back = send(pair.upstream.base_url(), decision.expect("a request")).await;
+    let back = url::Url::parse(back.header("location")).expect("a redirect");
+    let code = back.query_pairs().find(|(name, _)| name == "code");
+    code.expect("a code").1.into_owned()
+}
+
+/// What nobody has issued, as code, refresh token, device code, access token and id token: before and after the right ones.
+async fn made_up(pair: &Pair, n: u32) {
+    let verifier = "0123456789012345678901234567890123456789012";
+    let of = |what: &str| format!("{what}{n}MadeUpMadeUpMadeUpMadeUp");
+    for reply in [
+        pair.exchange(&of("code_")).await,
+        pair.exchange_pkce(&of("code_pkce"), verifier).await,
+        pair.refresh(&of("refresh")).await,
+        pair.token(None, &refresh(PKCE, &of("pkce"))).await,
+        pair.poll(DEVICE, &of("device")).await,
+        pair.me(&of("czu_")).await,
+        pair.me(&of("pat_")).await,
+        pair.send(get("/api/v1/secret/env", Some(&of("czs_"))))
+            .await,
+        pair.form(&token_exchange(WORKLOAD, &of("cztei_"))).await,
+    ] {
+        assert!(reply.status >= 400, "{}", reply.text);
+    }
+}
+
+/// The counts and differences of each rule, and the totals.
+fn shown(report: &Value) -> Vec<String> {
+    let rows = report["rules"].as_array().expect("rows").iter();
+    let rows = rows.map(|row| {
+        format!(
+            "{}: agrees {}, differs {}, not judged {}: {}",
+            row["rule"], row["agrees"], row["differs"], row["not_judged"], row["differences"]
+        )
+    });
+    let totals = [
+        "exchanges",
+        "not_of_the_mock",
+        "without_answer",
+        "refused_by_the_shadow",
+    ];
+    let totals = totals.map(|name| format!("{name}: {}", report[name]));
+    rows.chain(totals).collect()
+}
+
+/// In what the report of the shadow and that of its record are two; empty if they say the same.
+pub(crate) fn apart(what: &str, pair: &Pair) -> String {
+    let record = pair.shadow.record().expect("a record");
+    let record = record.unwrap_or_else(|why| panic!("{what}: {why}"));
+    let checked = check_record(&record).expect("a record");
+    let told = checked.report_text();
+    // Options that `shadow check` does not have.
+    assert!(!told.contains("--"), "{what}: {told}");
+    let (live, replayed) = (shown(&pair.shadow.report()), shown(&checked.report()));
+    let lost = live.iter().filter(|row| !replayed.contains(row));
+    let new = replayed.iter().filter(|row| !live.contains(row));
+    let rows = lost.map(|row| format!("  only the shadow: {row}\n"));
+    let rows: String = rows
+        .chain(new.map(|row| format!("  only its record: {row}\n")))
+        .collect();
+    match &*rows {
+        "" => rows,
+        _ => format!("{what}\n{rows}"),
+    }
+}
+
+/// A code that nobody has issued is refused by every service: while a login waits for its code, too, that shows no difference.
+#[tokio::test]
+async fn what_is_made_up_shows_no_difference_in_the_shadow_and_in_its_record() {
+    let asks = APPS.replace("consent = \"approve\"\n", "");
+    let file = File::new("apps.toml", &asks);
+    let verifier = "0123456789012345678901234567890123456789012";
+    for named in [false, true] {
+        let pair = Pair::of(
+            |upstream| upstream.toml(&asks).expect("a configuration"),
+            |shadow| match named {
+                true => shadow.config(&file.0).records(),
+                false => shadow.records(),
+            },
+        )
+        .await;
+        let web = unseen_code(&pair, WEB, "").await;
+        let pkce = unseen_code(&pair, PKCE, verifier).await;
+        made_up(&pair, 1).await;
+        assert_eq!(pair.exchange(&web).await.status, 200);
+        assert_eq!(pair.exchange_pkce(&pkce, verifier).await.status, 200);
+        assert_eq!(pair.exchange(&web).await.status, 400);
+        made_up(&pair, 2).await;
+        pair.assert_differs(&[]);
+        assert_eq!(pair.row("code.known").2, 4, "{}", pair.shadow.report_text());
+        assert_eq!(apart(&format!("named: {named}"), &pair), "");
+        let text = pair.shadow.report_text();
+        assert!(!text.contains(" 0 not judged"), "{text}");
+    }
+}
+
+/// Each rule alone is in `where_nothing_is_changed_nothing_differs` and in `a_record_shows_each_rule_that_was_switched`.
+#[tokio::test]
+async fn a_record_of_every_flow_shows_what_the_shadow_has_said() {
+    for named in [false, true] {
+        let shadow = |shadow: coze_auth_mock::ShadowBuilder| match named {
+            true => shadow.mock_apps().records(),
+            false => shadow.records(),
+        };
+        let pair = Pair::of(|upstream| upstream, shadow).await;
+        all_flows(&pair).await;
+        made_up(&pair, 1).await;
+        pair.send(get("/v1/bots", None)).await;
+        assert_eq!(apart(&format!("named: {named}"), &pair), "");
+    }
+}
+
 /// Each difference but that of a signature, whose key no record has, is in the record as well.
 #[tokio::test]
 async fn a_record_shows_each_rule_that_was_switched() {
@@ -59,6 +187,9 @@ async fn a_record_shows_each_rule_that_was_switched() {
         let expected: &[&str] = if id == "jwt.signature" { &[] } else { &[&id] };
         let report = checked.report_text();
         assert_eq!(checked.differing(), expected, "{report}\n{record}");
+        if !OF_KEYS.contains(&&*id) {
+            assert_eq!(apart(&id, &pair), "");
+        }
     }
 }
 
