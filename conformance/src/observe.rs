@@ -1,5 +1,7 @@
 //! What was seen of a case, as one JSON document, and how checks and arguments find their way in it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 /// What a path leads to: one value, or with a `*` in it one for each item of a list.
@@ -144,7 +146,14 @@ pub(crate) fn masked(text: &str, secrets: &[String]) -> String {
     ];
     let mut shown = text.to_owned();
     for secret in secrets {
-        shown = shown.replace(secret.as_str(), "***");
+        let bytes = secret.as_bytes();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let [plain, url] = [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(bytes));
+        let query: String = url::form_urlencoded::byte_serialize(bytes).collect();
+        // A short one is masked by no other rule, however it is written.
+        for spelling in [secret, &hex, &plain, &url, &query] {
+            shown = shown.replace(spelling.as_str(), "***");
+        }
     }
     let in_word = |c: char| c.is_ascii_alphanumeric() || "-_~".contains(c);
     let mut masked = String::with_capacity(shown.len());
@@ -196,9 +205,9 @@ mod tests {
     #[test]
     fn reports_show_no_credential() {
         let shown = masked(
-            "token czu_mock_0123456789, own-secret",
+            "token czu_mock_0123456789, own-secret, 6f776e2d736563726574, b3duLXNlY3JldA==",
             &["own-secret".into()],
         );
-        assert_eq!(shown, "token ***, ***");
+        assert_eq!(shown, "token ***, ***, ***, ***==");
     }
 }

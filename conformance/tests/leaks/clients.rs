@@ -19,6 +19,7 @@ use coze_auth_core::{
 };
 use coze_auth_examples::custom_transport::HyperTransport;
 use coze_auth_examples::custom_transport_blocking::AttohttpcTransport;
+use coze_auth_mock::CozeAuthMock;
 use coze_auth_store::MemoryStore;
 use coze_auth_tokens::{Error, SendError, blocking, tokio as awaited, trace};
 use tokio::runtime::Runtime;
@@ -60,12 +61,14 @@ const FAILURES: &[(Name, Does)] = &[
     (NO_NAME, Does::Serve),
     (ASKS, Does::AskForPassword),
     (FORBIDS, Does::Forbid),
+    (UNKNOWN_CA, Does::Serve),
     (PANICS, Does::Serve),
 ];
 const NO_TLS: Name = "no TLS";
 const NO_NAME: Name = "an unknown name";
 const ASKS: Name = "a proxy asks for a password";
 const FORBIDS: Name = "a proxy refuses";
+const UNKNOWN_CA: Name = "a certificate of an unknown CA";
 const PANICS: Name = "the transport panics";
 
 const NEW: [Kind; 2] = ["access token", "new refresh token"];
@@ -122,6 +125,7 @@ const PART: Part = Part {
                 "private key",
                 "loaded key",
                 "assertion",
+                scenes::OF_AWS_LC,
                 "entropy",
                 "access token of a JWT app",
                 "proxy password",
@@ -173,6 +177,7 @@ const PART: Part = Part {
                 "private key",
                 "loaded key",
                 "assertion",
+                scenes::OF_AWS_LC,
                 "access token of a JWT app",
                 "proxy password",
             ],
@@ -211,13 +216,14 @@ const PART: Part = Part {
         FAILURES[17].0,
         FAILURES[18].0,
         FAILURES[19].0,
+        FAILURES[20].0,
     ],
     places: &["Debug", "Display", "causes", "log (ours)", "panic"],
     cannot: &[
         (
             &[IN_MEMORY],
             &[],
-            &[NO_TLS, NO_NAME, ASKS, FORBIDS],
+            &[NO_TLS, NO_NAME, UNKNOWN_CA, ASKS, FORBIDS],
             &[],
             "it has no network",
         ),
@@ -229,11 +235,11 @@ const PART: Part = Part {
             "its client goes through no proxy",
         ),
         (
-            &["reqwest", "ureq", "hyper", "attohttpc"],
+            &["hyper", "attohttpc"],
             &[],
             &[PANICS],
             &[],
-            "its client does not panic; the transport in memory does",
+            "its client takes no part of one's own that could; that of both adapters does",
         ),
         (
             &[],
@@ -294,10 +300,10 @@ const CALLS: &[Name] = &[
     "workload: integration",
     "workload: variables",
 ];
-const FAIL: [Name; 19] = {
-    let mut names = [""; 19];
+const FAIL: [Name; 20] = {
+    let mut names = [""; 20];
     let mut at = 0;
-    while at < 19 {
+    while at < 20 {
         names[at] = FAILURES[at].0;
         at += 1;
     }
@@ -404,6 +410,27 @@ impl blocking::Transport for Own<InMemory, BlockingClock> {
     }
 }
 
+/// What an adapter's client is given to find addresses with.
+#[derive(Debug)]
+struct Panics;
+
+impl reqwest::dns::Resolve for Panics {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        panic!("cannot send to {}", name.as_str())
+    }
+}
+
+impl ureq::unversioned::resolver::Resolver for Panics {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: ureq::unversioned::transport::NextTimeout,
+    ) -> Result<ureq::unversioned::resolver::ResolvedSocketAddrs, ureq::Error> {
+        panic!("cannot send to {uri}")
+    }
+}
+
 /// One of the clients.
 enum Over {
     Memory(Own<InMemory, BlockingClock>),
@@ -430,7 +457,10 @@ impl Over {
             "reqwest" => {
                 let proxy = proxy.map(str::to_owned);
                 let client = coze_auth_reqwest::Client::with_builder(move || {
-                    let builder = reqwest::Client::builder().tls_certs_only([]);
+                    let mut builder = reqwest::Client::builder().tls_certs_only([]);
+                    if failure == PANICS {
+                        builder = builder.dns_resolver(Panics);
+                    }
                     match &proxy {
                         Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).expect("a proxy")),
                         None => builder.no_proxy(),
@@ -450,7 +480,15 @@ impl Over {
                 let config = ureq::Agent::config_builder()
                     .tls_config(tls.build())
                     .proxy(proxy);
-                let client = coze_auth_ureq::Client::with_agent(config.build().new_agent());
+                let agent = match failure {
+                    PANICS => ureq::Agent::with_parts(
+                        config.build(),
+                        ureq::unversioned::transport::DefaultConnector::new(),
+                        Panics,
+                    ),
+                    _ => config.build().new_agent(),
+                };
+                let client = coze_auth_ureq::Client::with_agent(agent);
                 Self::Ureq(client.with_timeout(timeout).with_time(blocking))
             }
             "hyper" => Self::Hyper(Own {
@@ -566,7 +604,7 @@ fn endpoints(base: &str) -> Endpoints {
         .expect("a base")
 }
 
-fn web(base: &str) -> WebApp {
+pub(crate) fn web(base: &str) -> WebApp {
     let secret = ClientSecret::new(sentinel("client secret")).expect("a secret");
     WebApp::new(endpoints(base), "1.app.coze", secret).expect("an app")
 }
@@ -599,7 +637,16 @@ fn play(over: &Over, flow: Name, base: &str, texts: &mut Texts) {
             let (url, pending) = started.expect("a URL");
             texts.debug(&url);
             texts.debug(&pending);
-            texts.debug(&pending.to_secret_json());
+            let saved = pending.to_secret_json();
+            texts.debug(&saved);
+            texts
+                .needles
+                .add("state", pending.state().expose().as_bytes());
+            if let Some((_, verifier)) = saved.expose().split_once("\"code_verifier\":\"") {
+                texts
+                    .needles
+                    .add("code verifier", &verifier.as_bytes()[..43]);
+            }
             let query = scenes::form(&[
                 ("code", &scenes::secret("authorization code")),
                 ("state", pending.state().expose()),
@@ -702,6 +749,8 @@ pub(crate) fn scene(who: Name, base: &str) {
 /// Plays all.
 pub(crate) fn all(texts: &mut Texts) {
     let server = Server::start();
+    let of_unknown_ca = CozeAuthMock::builder().tls().start_blocking();
+    let of_unknown_ca = of_unknown_ca.expect("a server");
     let password = sentinel("proxy password");
     let mut renews = None;
     let proxy = format!("http://user:{password}@127.0.0.1:{}", server.port());
@@ -712,8 +761,9 @@ pub(crate) fn all(texts: &mut Texts) {
             server.now(*does);
             let base = match *failure {
                 NO_TLS => format!("https://127.0.0.1:{}", server.port()),
+                UNKNOWN_CA => of_unknown_ca.base_url().to_owned(),
                 // Reserved (RFC 2606 §2).
-                NO_NAME | ASKS | FORBIDS => "https://api.invalid".to_owned(),
+                NO_NAME | ASKS | FORBIDS | PANICS => "https://api.invalid".to_owned(),
                 _ => server.base(),
             };
             for (flow, _) in part.flows {

@@ -1,6 +1,6 @@
 //! The sentinel secrets, the spellings in which one may be written, and the search for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -56,7 +56,7 @@ pub(crate) struct Needles {
     pieces: HashMap<[u8; PIECE], (Kind, Spelling)>,
     /// A bit for each start of a piece, so that most places are passed over at once.
     starts: Vec<u64>,
-    kinds: BTreeMap<Kind, usize>,
+    secrets: BTreeSet<(Kind, Vec<u8>)>,
 }
 
 const STARTS: usize = 1 << 20;
@@ -77,9 +77,13 @@ pub(crate) struct Found {
 }
 
 impl Needles {
-    /// The number of secrets.
+    /// The number of secrets, each once.
     pub(crate) fn secrets(&self) -> usize {
-        self.kinds.values().sum()
+        self.secrets.len()
+    }
+
+    pub(crate) fn kinds(&self) -> BTreeSet<Kind> {
+        self.secrets.iter().map(|(kind, _)| *kind).collect()
     }
 
     /// Adds a secret. JSON and URLs write some of its characters otherwise, and leave pieces between those as they are.
@@ -88,7 +92,9 @@ impl Needles {
             secret.len() >= PIECE,
             "{kind} is too short to be searched for"
         );
-        *self.kinds.entry(kind).or_default() += 1;
+        if !self.secrets.insert((kind, secret.to_vec())) {
+            return;
+        }
         self.pieces_of(kind, "as it is", secret);
         let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         self.pieces_of(kind, "in hex", hex.as_bytes());

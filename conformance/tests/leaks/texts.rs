@@ -62,6 +62,13 @@ impl Texts {
         }
     }
 
+    /// What was seen, by place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Name, &str)> {
+        self.seen
+            .iter()
+            .map(|((.., place), text)| (*place, &**text))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.seen.iter().map(|(_, text)| text.len()).sum()
     }

@@ -414,9 +414,12 @@ impl Callback {
             }
         }
         let outcome = match (error, code) {
-            // Someone else's words: the state is not checked yet, and it may be in the text.
-            (Some(error), _) => {
-                let text = ServerText::knowing(Vec::new());
+            // Someone else's words, which may quote what stands beside them.
+            (Some(error), code) => {
+                let beside = [code, state.clone()].into_iter().flatten();
+                // Ours are longer, and a short word may be anything.
+                let secrets = beside.filter(|secret| secret.len() > 16);
+                let text = ServerText::knowing(secrets.collect());
                 Err(CallbackError::Refused {
                     code: ErrorCode::of_server(&error, &text),
                     description: text.clean(&description.unwrap_or_default()),

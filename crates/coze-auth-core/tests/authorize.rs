@@ -192,6 +192,21 @@ fn a_refusal_ends_the_login() {
     );
 }
 
+/// A server may quote what stands beside its words.
+#[test]
+fn words_of_a_refusal_show_neither_state_nor_code() {
+    let (url, pending) = login();
+    let state = query(&url, "state");
+    let code = "a-code-of-more-than-a-few-words";
+    let text = format!(
+        "/cb?error=no-{code}&error_description={state}+for+{code}&code={code}&state={state}"
+    );
+    let rejected = web().exchange(pending, &Callback::parse(&text).unwrap());
+    let said = format!("{0} {0:?}", rejected.expect_err("refused"));
+    assert!(said.contains("*** for ***"), "{said}");
+    assert!(!said.contains(&*state) && !said.contains(code), "{said}");
+}
+
 /// A request line has three words, and so may a callback that somebody has copied out of a browser that shows spaces.
 #[test]
 fn words_of_a_refusal_are_not_a_request_line() {

@@ -361,6 +361,8 @@ impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let user = match &self.login.username {
+            // One without a password may be the password itself: `redis://PASSWORD@HOST`.
+            Some(_) if self.login.password.is_none() => "***@".to_owned(),
             Some(user) => format!("{user}@"),
             None => String::new(),
         };

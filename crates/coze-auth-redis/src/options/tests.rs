@@ -379,6 +379,11 @@ fn nothing_shows_a_password() {
         shown,
         r#"RedisOptions("rediss://coze@m of s1:26379/0", prefix "coze:")"#
     );
+    let alone = RedisOptions::from_url("redis://s3cret@host").expect("its password may follow");
+    assert_eq!(
+        format!("{alone:?}"),
+        r#"RedisOptions("redis://***@host:6379/0", prefix "coze:")"#
+    );
     let error = RedisOptions::from_url("redis://:s3cret@host/x").unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret"));
 }

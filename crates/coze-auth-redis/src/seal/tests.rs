@@ -101,6 +101,15 @@ fn a_wrong_key_and_an_unknown_one_are_told_apart_from_damage() {
     let told = |keys: Option<&SealKeys>| {
         let error = open(keys, &stored, ALICE, 7).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Settings);
+        // Neither what is sealed nor what it is sealed as, nor a key.
+        let said = format!("{error} {error:?} {keys:?}");
+        let sealed = &stored["sealed1:a:".len()..][..12];
+        assert!(
+            ![sealed, "secret", "[1, 2,", "010203", "AQID"]
+                .iter()
+                .any(|part| said.contains(part)),
+            "{said}"
+        );
         (error.to_string(), error)
     };
     let (text, error) = told(Some(&one("a", 2)));
