@@ -19,7 +19,7 @@ fn the_librarys_own_error_is_the_source_and_only_there() {
     let error = failed(Client::new().unwrap().run(exchange(&server.base())));
     let source = error.source().unwrap();
     assert!(source.is::<ureq::Error>(), "{source:?}");
-    let broke = format!("{}: the connection broke", server.base());
+    let broke = format!("{}: no whole answer arrived", server.base());
     assert!(error.to_string().starts_with(&broke), "{error}");
     assert!(!error.to_string().contains(&source.to_string()));
     let copy = error.clone();

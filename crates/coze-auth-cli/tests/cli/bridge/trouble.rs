@@ -171,9 +171,9 @@ fn what_is_no_answer_of_coze_is_the_servers_trouble() {
             "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{",
             502,
             "server_error",
-            "the connection broke",
+            "no whole answer arrived",
         ),
-        ("", 502, "server_error", "the connection broke"),
+        ("", 502, "server_error", "no whole answer arrived"),
     ] {
         let refused = answered(answer, &REFRESH);
         let words = refused.refused(status, error);
