@@ -45,8 +45,8 @@ enum What {
     },
     /// Asks the real service, with an app of yours, what the mock only guesses: the open questions of docs/protocol.md §14.
     ///
-    /// Before each step it says what it sends and what that spends, and asks you. It sends nothing twice, and ends at the first 429.
-    /// Exit code: 0 the run reached its end; 3 it ended early, by you, a 429 or a lost answer; 4 wrong arguments, or no service.
+    /// Before each step it says what it sends and what that spends, and asks you. It sends no request again by itself, and ends at the first 429.
+    /// Exit code: 0 the run reached its end; 3 it ended early, by you, a 429, a lost answer or a service that was not reached; 4 wrong arguments, and nothing was sent.
     #[cfg(feature = "evidence")]
     Evidence(Box<evidence::Args>),
     /// Prints the JSON Schema of the cases.

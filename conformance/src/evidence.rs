@@ -279,11 +279,21 @@ pub fn run(settings: Settings, person: &mut dyn Person) -> Result<Findings, Stri
         workload: ask::Workload::default(),
         apps,
     };
-    run.all();
     let is_known = ["coze.cn", "coze.com"]
         .iter()
         .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
+    // The shadow takes plain http to this machine alone.
     let is_here = url.scheme() == "http";
+    run.introduces(&base);
+    if !is_known && !is_here {
+        let what = format!(
+            "{host} is not a host of Coze's. The logins, codes and secrets of your apps go to it."
+        );
+        if !run.person.agrees(&what) {
+            return Err("nothing was sent".to_owned());
+        }
+    }
+    run.all();
     let service = match is_known || is_here {
         true => base.clone(),
         false => "another host".to_owned(),
@@ -296,13 +306,32 @@ pub fn run(settings: Settings, person: &mut dyn Person) -> Result<Findings, Stri
 }
 
 impl Run<'_> {
-    fn all(&mut self) {
+    /// Says who is asked, and as whom.
+    fn introduces(&mut self, base: &str) {
+        let mut whom: Vec<&str> = self.apps.iter().map(|app| app.kind.told()).collect();
+        if self.variables.keys().any(|name| *name != "token") {
+            whom.push("workload");
+        }
+        let whom = match whom.is_empty() {
+            true => "without an app".to_owned(),
+            false => format!("as {}", whom.join(", ")),
+        };
+        let token = match self.variables.contains_key("token") {
+            true => format!(
+                "\nThe token of {TOKEN} is sent, too: to /v1/users/me, /v1/workspaces and /v3/chat (without a bot, so that nothing begins)."
+            ),
+            false => String::new(),
+        };
         let about = format!(
-            "At most {} requests in {} questions, none of them twice; the run ends at the first 429. Answer q to end it: what was found until then is told.",
+            "Asks {base} {whom}.{token}\nAt most {} requests in {} questions if there is an app of every kind, and fewer with some. No request is sent again by itself; \
+            a code and a refresh token are used twice on purpose, and their steps say so. The run ends at the first 429. Answer q to end it: what was found until then is told.",
             budget(),
             QUESTIONS.len()
         );
         self.person.hears(&about);
+    }
+
+    fn all(&mut self) {
         for (number, ask) in ask::ORDER {
             self.now = number;
             match ask(self) {
@@ -342,7 +371,7 @@ impl Run<'_> {
             };
             let why = match who {
                 "workload" => "no right request of the workload succeeded in this run; see that its variables are of one project, and run it again".to_owned(),
-                "/v1/users/me" => "no token was accepted at /v1/users/me in this run, so the address, the region or a permission may be what is refused; run it again with a login, or with COZE_API_TOKEN".to_owned(),
+                "/v1/users/me" => "no token was accepted at /v1/users/me in this run, so the address, the region or a permission may be what is refused; run it again with a login, or with COZE_API_TOKEN and --api-token".to_owned(),
                 kind => format!("no right request of the {kind} app succeeded in this run, so the app itself may be what is refused; see that its file names the right kind, secret, key, region and redirect URI and that the app is not deactivated, and run it again with a login or a device that you approve"),
             };
             self.not_concluded(&what, &format!("{why}{clock}"));
@@ -451,6 +480,8 @@ impl Run<'_> {
     fn seen(&mut self, what: &str, answer: &Answer) {
         let mut seen = answer.told();
         seen["what"] = what.into();
+        let line = self.wire.masked(&report::line(&seen));
+        self.person.hears(&format!("  seen:   {line}"));
         self.finding().seen.push(seen);
     }
 
@@ -486,7 +517,12 @@ impl Run<'_> {
     }
 
     fn send(&mut self, request: Sent<'_>) -> Result<Answer, Halt> {
-        let answer = self.wire.send(self.now, request)?;
+        let answer = self.wire.send(self.now, request);
+        if let Some(cause) = self.wire.cause.take() {
+            let cause = self.wire.masked(&cause);
+            self.person.hears(&format!("  {cause}"));
+        }
+        let answer = answer?;
         if let Some(date) = answer.date {
             self.ahead = Some(self.seconds() - date);
         }

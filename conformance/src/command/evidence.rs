@@ -1,8 +1,11 @@
 //! The guided run beside the real service, as a command.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::evidence::{self, Settings, Terminal};
+use crate::variables::TOKEN;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -28,10 +31,13 @@ pub(super) struct Args {
     /// The JSON of a run in the other region, to compare with.
     #[arg(long, value_name = "FILE")]
     beside: Option<PathBuf>,
-    /// Write the record of the exchanges, which is safe to attach to a public report.
+    /// Use also the token in COZE_API_TOKEN, which is not sent otherwise: one without a permission answers question 12.
+    #[arg(long)]
+    api_token: bool,
+    /// Write the record of the exchanges to a new file, which is safe to attach to a public report.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Write the findings as JSON.
+    /// Write the findings as JSON, to a new file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Agree to every request beforehand, after reading in docs/shadow.md what is sent. Pages are opened all the same.
@@ -41,7 +47,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<u8, String> {
     let mut person = Terminal::new(args.yes_to_every_request)?;
+    are_free(&[("--record", &args.record), ("--json", &args.json)])?;
     let mut settings = Settings::of_this_machine(args.apps.clone());
+    if !args.api_token {
+        let all = settings.variable;
+        settings.variable = Box::new(move |name| all(name).filter(|_| name != TOKEN));
+    }
     settings.base.clone_from(&args.base);
     settings.www.clone_from(&args.www);
     settings.redirect_uri.clone_from(&args.redirect_uri);
@@ -55,12 +66,12 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
     super::say(&findings.text());
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&findings.json());
-        super::write(path, &format!("{}\n", text.unwrap_or_default()))?;
+        write(path, &format!("{}\n", text.unwrap_or_default()))?;
     }
     if let Some(path) = &args.record {
         let record = findings.record.as_ref();
         let record = record.map_err(|why| format!("the record is not written: {why}"))?;
-        super::write(path, record)?;
+        write(path, record)?;
         super::say(&format!(
             "\nThe record is in {}; coze-auth-mock shadow check tells what it shows. A rule whose evidence changes names it (`record`, mock-server/records).\n",
             path.display()
@@ -70,4 +81,47 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
         None => 0,
         Some(_) => 3,
     })
+}
+
+/// Refuses before the run a file that is there or that cannot be written: an app's file has its key.
+fn are_free(outputs: &[(&str, &Option<PathBuf>)]) -> Result<(), String> {
+    let mut made: Vec<(&str, &Path)> = Vec::new();
+    let mut found = Ok(());
+    for (option, path) in outputs {
+        let Some(path) = path else { continue };
+        match File::create_new(path) {
+            Ok(_) => made.push((option, path)),
+            Err(error) => {
+                let same = made
+                    .iter()
+                    .find(|(_, own)| fs::canonicalize(own).ok() == fs::canonicalize(path).ok());
+                let why = match same {
+                    Some((other, _)) => format!("{other} and {option} name the same file"),
+                    None => told(option, path, &error),
+                };
+                found = Err(format!("{why}; nothing was sent"));
+                break;
+            }
+        }
+    }
+    // Not left behind: who ends the run with Ctrl-C may start it again.
+    for (_, path) in made {
+        let _ = fs::remove_file(path);
+    }
+    found
+}
+
+fn told(option: &str, path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{option} {path}: the file exists and is not overwritten; choose another name")
+        }
+        _ => format!("{option} {path}: cannot be written: {error}"),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -54,6 +54,10 @@ impl App {
     pub(super) fn read(file: &Path) -> Result<Self, String> {
         let wrong = |why: String| format!("{}: {why}", file.display());
         let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        if text.starts_with('\u{feff}') {
+            let why = "begins with a byte order mark (BOM); save it as UTF-8 without one";
+            return Err(wrong(why.to_owned()));
+        }
         let config = OAuthConfig::from_json(&text).map_err(|error| wrong(error.to_string()))?;
         let members: Value = serde_json::from_str(&text).map_err(|error| {
             let (line, column) = (error.line(), error.column());

@@ -181,6 +181,12 @@ pub trait Person {
     /// Decides on a page of the service.
     fn visits(&mut self, visit: &Visit, clock: &SharedClock) -> Visited;
 
+    /// Is told something unusual before the first step, and says whether to go on.
+    fn agrees(&mut self, what: &str) -> bool {
+        self.hears(what);
+        true
+    }
+
     /// Does something that the run cannot do, such as typing a user code into a page, and says when it is done. Returns false if
     /// nobody does it.
     fn does(&mut self, what: &str) -> bool;
@@ -196,6 +202,8 @@ pub trait Person {
 #[derive(Debug)]
 pub struct Terminal {
     has_agreed: bool,
+    /// The person has ended the run between two steps.
+    has_ended: bool,
 }
 
 impl Terminal {
@@ -206,7 +214,10 @@ impl Terminal {
     /// If standard input is not a terminal, so that nobody could be asked, and the person has not agreed beforehand.
     pub fn new(has_agreed: bool) -> Result<Self, String> {
         match has_agreed || io::stdin().is_terminal() {
-            true => Ok(Self { has_agreed }),
+            true => Ok(Self {
+                has_agreed,
+                has_ended: false,
+            }),
             false => Err(
                 "standard input is not a terminal, so nobody can be asked before each step; run this in a terminal, or say --yes-to-every-request if you have read what is sent (docs/shadow.md) and agree to all of it; nothing was sent"
                     .to_owned(),
@@ -219,12 +230,17 @@ impl Terminal {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    fn line() -> Option<String> {
-        if !io::stdin().is_terminal() {
+    /// Asks, and reads the answer. What was typed before the question does not answer it.
+    fn asks(question: &str) -> Option<String> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
             return None;
         }
+        #[cfg(unix)]
+        let _ = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush);
+        let _ = write!(io::stderr(), "{question}");
         let mut line = String::new();
-        match io::stdin().lock().read_line(&mut line) {
+        match stdin.lock().read_line(&mut line) {
             Ok(1..) => Some(line.trim().to_owned()),
             _ => None,
         }
@@ -237,6 +253,9 @@ impl Person for Terminal {
     }
 
     fn says(&mut self, step: &Step) -> Reply {
+        if self.has_ended {
+            return Reply::End;
+        }
         let (number, text) = step.question;
         Self::print(&format!(
             "\nQuestion {number}: {text}\n  sends:  {} (at most {} requests)\n  spends: {}",
@@ -246,11 +265,7 @@ impl Person for Terminal {
             return Reply::Yes;
         }
         loop {
-            let _ = write!(
-                io::stderr(),
-                "  Send it? y = yes, n = leave it out, q = end the run: "
-            );
-            match Self::line().as_deref() {
+            match Self::asks("  Send it? y = yes, n = leave it out, q = end the run: ").as_deref() {
                 Some("y" | "yes" | "Y") => return Reply::Yes,
                 Some("n" | "no" | "N") => return Reply::Skip,
                 Some("q" | "quit") | None => return Reply::End,
@@ -287,20 +302,41 @@ impl Person for Terminal {
             );
         }
         visit.by_hand(clock, |url| {
-            Self::print(&format!(
-                "  Open this address, {what}, and paste the address at which your browser ends (Enter alone: there is none).\n\n    {url}\n"
-            ));
-            Self::line().filter(|line| !line.is_empty())
+            let question = format!(
+                "  Open this address, {what}, and paste the address at which your browser ends (Enter alone: there is none).\n\n    {url}\n\n"
+            );
+            Self::asks(&question).filter(|line| !line.is_empty())
         })
+    }
+
+    fn agrees(&mut self, what: &str) -> bool {
+        Self::print(what);
+        if self.has_agreed {
+            return true;
+        }
+        loop {
+            match Self::asks("  Go on? y = yes, n = no: ").as_deref() {
+                Some("y" | "yes" | "Y") => return true,
+                Some("n" | "no" | "N" | "q" | "quit") | None => return false,
+                Some(_) => {}
+            }
+        }
     }
 
     fn does(&mut self, what: &str) -> bool {
         Self::print(&format!("  {what}"));
-        let _ = write!(
-            io::stderr(),
-            "  Enter when it is done, n if you do not want to: "
-        );
-        Self::line().is_some_and(|line| line.is_empty() || line == "y")
+        loop {
+            let question = "  Enter when it is done, n if you do not want to, q = end the run: ";
+            match Self::asks(question).as_deref() {
+                Some("" | "y" | "yes" | "Y") => return true,
+                Some("q" | "quit") => {
+                    self.has_ended = true;
+                    return false;
+                }
+                Some("n" | "no" | "N") | None => return false,
+                Some(_) => {}
+            }
+        }
     }
 
     fn waits(&mut self, clock: &SharedClock, pause: Duration, why: &str) {

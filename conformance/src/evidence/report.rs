@@ -107,7 +107,7 @@ impl Findings {
 }
 
 /// An answer in one line.
-fn line(seen: &Value) -> String {
+pub(super) fn line(seen: &Value) -> String {
     let mut line = seen["what"].as_str().unwrap_or_default().to_owned();
     let Some(status) = seen["status"].as_u64() else {
         return line;

@@ -166,6 +166,8 @@ pub(super) struct Wire {
     sent: BTreeMap<u8, u32>,
     /// Why the run is over.
     pub(super) ended: Option<String>,
+    /// Why a request did not reach the service, for the person alone: it may name a host or a proxy of theirs.
+    pub(super) cause: Option<String>,
     /// What no text may show.
     secrets: Vec<String>,
 }
@@ -191,6 +193,7 @@ impl Wire {
             ways,
             sent: BTreeMap::new(),
             ended: None,
+            cause: None,
             secrets: Vec::new(),
         }
     }
@@ -242,6 +245,13 @@ impl Wire {
             let why = format!("its budget of {budget} requests is used");
             return Err(Halt::Question(why));
         }
+        let origin = match Url::parse(request.to) {
+            Ok(url) => url.origin().ascii_serialization(),
+            Err(_) => self
+                .ways
+                .first()
+                .map_or_else(String::new, |way| way.0.clone()),
+        };
         let url = self.local(request.to);
         let url = url.ok_or_else(|| Halt::Question("its URL cannot be read".to_owned()))?;
         *self.sent.entry(question).or_default() += 1;
@@ -270,7 +280,18 @@ impl Wire {
         };
         if let Some(refused) = reply.headers().get("x-mock-shadow") {
             let name = refused.to_str().unwrap_or_default().to_owned();
-            return Err(self.end(format!("the shadow could not pass a request on ({name})")));
+            let body = reply
+                .body_mut()
+                .with_config()
+                .limit(MAX_ANSWER)
+                .read_to_vec();
+            let body: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+            let told = body["error_message"].as_str().unwrap_or_default();
+            let told = told.trim_start_matches("coze-auth-mock shadow: ");
+            self.cause = Some(told.replacen("the upstream", &origin, 1));
+            return Err(self.end(format!(
+                "a request could not be passed on to the service ({name})"
+            )));
         }
         let status = reply.status().as_u16();
         let is_redirect =

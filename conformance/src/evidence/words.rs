@@ -23,7 +23,7 @@ pub(super) fn is_told(member: &str) -> bool {
 /// The words of messages that are known or likely. An app's name is none of them.
 const WORDS: &str = "a access account after algorithm allowed already an and app are at aud audience authentication authorization bad be been \
     bearer before bind body by challenge channel claim claims client code code_challenge code_verifier connector content currently deactivated \
-    decode denied device device_code does duration empty error exceeded exchange exist exp expired expires failed field for form format found grant has header iat id \
+    decode denied device device_code does duration empty error exceeded exchange exist exp expired expires failed fast field for form format found grant has header iat id \
     in incorrect insufficient internal invalid is iss issued issuer json jti jwt key kid later length limit limited login long malformed match method \
     mismatch missing must no not number of on once only or owner parameter parse parsing pending permission permissions please poll polling polls rate \
     redirect redirect_uri refresh refresh_token registered registred repeated request required requests response response_type \
@@ -84,6 +84,7 @@ mod tests {
             message("invalid jwt: kid not been registred"),
             "invalid jwt: kid not been registred"
         );
+        assert_eq!(message("polling too fast"), "polling too fast");
         assert_eq!(message("用户 张三 token=czu_abc"), "…");
         assert_eq!(message("张三code：the，code"), "…");
         assert_eq!(code("invalid_grant"), "invalid_grant");

@@ -196,3 +196,88 @@ fn what_cannot_be_a_run_is_told_before_anything_is_sent() {
     assert_eq!(code, Some(4));
     assert!(why.contains("plain http to another machine"), "{why}");
 }
+
+#[test]
+fn a_file_that_is_there_is_never_overwritten() {
+    let service = Service::new(&[Jwt], |mock| mock);
+    let file = &service.files()[0];
+    let app = std::fs::read(file).expect("the app's file");
+    let app_at = file.to_str().expect("UTF-8");
+    let new = file.with_file_name("new.json");
+    let new_at = new.to_str().expect("UTF-8");
+    let folder = file.parent().expect("a folder");
+    let other_spelling = folder.join(".").join("new.json");
+    let other_at = other_spelling.to_str().expect("UTF-8");
+    let nowhere = folder.join("no-folder").join("record.json");
+    let nowhere_at = nowhere.to_str().expect("UTF-8");
+    for (record, json, why) in [
+        (app_at, new_at, "the file exists and is not overwritten"),
+        (new_at, app_at, "the file exists and is not overwritten"),
+        (new_at, other_at, "--record and --json name the same file"),
+        (new_at, nowhere_at, "cannot be written"),
+    ] {
+        let arguments = ["--yes-to-every-request", "--record", record, "--json", json];
+        let (code, _, told) = evidence(&service, &arguments);
+        assert_eq!(code, Some(4), "{told}");
+        assert!(
+            told.contains(why) && told.contains("nothing was sent"),
+            "{why}: {told}"
+        );
+        assert!(!new.exists());
+    }
+    assert_eq!(std::fs::read(file).expect("the app's file"), app);
+    assert!(service.mock.requests().is_empty());
+}
+
+#[test]
+fn the_token_of_the_shell_is_sent_if_the_option_says_so_alone() {
+    for option in [None, Some("--api-token")] {
+        let service = Service::new(&[Jwt], |mock| mock);
+        service.mock.clock().run_real();
+        let mut arguments = vec!["--yes-to-every-request"];
+        arguments.extend(option);
+        let mut command = command(&service, &arguments);
+        command.env("COZE_API_TOKEN", "pat_of_the_shell_that_nobody_named");
+        let output = command.output().expect("it runs");
+        let [told, why] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        let is_sent = why.contains("seen:   COZE_API_TOKEN");
+        let is_named = why
+            .find("The token of COZE_API_TOKEN is sent, too")
+            .is_some_and(|at| at < why.find("Question ").expect("a step"));
+        assert_eq!(
+            (is_sent, is_named),
+            (option.is_some(), option.is_some()),
+            "{told}{why}"
+        );
+    }
+}
+
+#[test]
+fn a_service_that_is_not_reached_is_named_with_the_cause() {
+    let service = Service::new(&[Jwt], |mock| mock);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}", free.local_addr().expect("an address"));
+    drop(free);
+    let (code, told, why) = evidence(&service, &["--yes-to-every-request", "--base", &base]);
+    assert_eq!(code, Some(3), "{told}{why}");
+    assert!(
+        why.contains(&format!("{base} was not reached: ")),
+        "{told}{why}"
+    );
+    assert!(!told.contains("shadow"), "{told}");
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let service = Service::new(&[Jwt], |mock| mock);
+    let file = &service.files()[0];
+    let app = std::fs::read_to_string(file).expect("the app's file");
+    let marked = file.with_file_name("marked.json");
+    std::fs::write(&marked, format!("\u{feff}{app}")).expect("written");
+    let marked = marked.to_str().expect("UTF-8");
+    let none = Service::new(&[], |mock| mock);
+    let (code, _, why) = evidence(&none, &["--yes-to-every-request", "--app", marked]);
+    assert_eq!(code, Some(4));
+    assert!(why.contains("byte order mark"), "{why}");
+}

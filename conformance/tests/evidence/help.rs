@@ -104,7 +104,8 @@ fn the_practice_run_ends_as_the_page_says() {
     let shorter = ["device.expired", "device.interval"];
     assert_eq!(checked.differing(), shorter, "{report}\n{told}");
     assert!(report.contains("\nDiffers from the mock\n"), "{report}");
-    let found: Value = serde_json::from_str(&read(folder.join("evidence.json"))).expect("JSON");
+    let found: Value =
+        serde_json::from_str(&read(folder.join("practice-evidence.json"))).expect("JSON");
     assert_eq!(found["ended"], Value::Null, "{told}");
     let requests = found["requests"].as_u64().expect("a number");
     // The page says "about 55".

@@ -93,8 +93,11 @@ fn each_step_is_asked_and_the_answer_counts() {
         .decide_device(&code, DeviceAction::Approve)
         .expect("it waits");
     answer(&mut terminal, "\n");
+    // What is typed before the question does not answer it.
+    read_until(&mut terminal, "left: the pause between polls");
+    answer(&mut terminal, "y\ny\n");
     let said = read_until(&mut terminal, ASKED);
-    assert!(said.contains("left: the pause between polls"), "{said}");
+    assert!(said.contains("  seen: "), "{said}");
     assert_eq!(service.mock.requests().len(), 2);
     answer(&mut terminal, "n\n");
     read_until(&mut terminal, ASKED);
@@ -111,4 +114,40 @@ fn each_step_is_asked_and_the_answer_counts() {
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+}
+
+#[test]
+fn what_is_no_answer_is_asked_again_and_q_ends_the_run_where_something_is_to_be_done() {
+    let service = Service::new(&[Device], |mock| mock);
+    let (mut child, mut terminal) = at_terminal(&mut command(&service, &[]));
+    let answer = |terminal: &mut File, text: &str| {
+        terminal.write_all(text.as_bytes()).expect("typed");
+    };
+    let said = read_until(&mut terminal, "q = end the run: ");
+    let asks = format!("Asks {} as device.", service.mock.base_url());
+    assert!(said.contains(&asks), "{asks}: {said}");
+    answer(&mut terminal, "y\n");
+    let done = "Enter when it is done, n if you do not want to, q = end the run: ";
+    read_until(&mut terminal, done);
+    answer(&mut terminal, "what?\n");
+    read_until(&mut terminal, done);
+    answer(&mut terminal, "q\n");
+    let told = read_until(&mut terminal, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3), "{told}");
+    assert!(!told.contains("Send it?"), "{told}");
+    assert_eq!(service.mock.requests().len(), 1);
+}
+
+#[test]
+fn a_host_that_is_not_coze_s_is_asked_about_first() {
+    let service = Service::new(&[], |mock| mock);
+    let arguments = ["--base", "https://api.coze.cn.example"];
+    let (mut child, mut terminal) = at_terminal(&mut command(&service, &arguments));
+    let said = read_until(&mut terminal, "Go on? y = yes, n = no: ");
+    let no_host = "api.coze.cn.example is not a host of Coze's";
+    assert!(said.contains(no_host), "{said}");
+    terminal.write_all(b"n\n").expect("typed");
+    let told = read_until(&mut terminal, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(4), "{told}");
+    assert!(told.contains("nothing was sent"), "{told}");
 }

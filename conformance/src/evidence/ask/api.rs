@@ -431,7 +431,7 @@ pub(super) fn routes(run: &mut Run<'_>) -> Result<(), Halt> {
                     run.changes(change);
                 }
             }
-            false => run.not_concluded(what, "no token of this run got another answer there, so the address or the region may be what is refused; run it again with a login, or with COZE_API_TOKEN"),
+            false => run.not_concluded(what, "no token of this run got another answer there, so the address or the region may be what is refused; run it again with a login, or with COZE_API_TOKEN and --api-token"),
         }
     }
     for (route, what, answer) in of_others {
@@ -455,7 +455,7 @@ pub(super) fn routes(run: &mut Run<'_>) -> Result<(), Halt> {
     }
     if !is_forbidden {
         run.not_asked(
-            "4101: no token of this run lacks a permission; set COZE_API_TOKEN to one without any",
+            "4101: no token of this run lacks a permission; set COZE_API_TOKEN to one without any, and say --api-token",
         );
     }
     Ok(())
