@@ -48,7 +48,7 @@ class CleanMock(Mock):
     """The whole mock, which a case has for itself."""
 
     def __init__(self, info):
-        super().__init__(info, info["base_url"].rstrip("/"))
+        super().__init__(info, {"base_url": info["base_url"].rstrip("/")})
 
     def reset(self):
         """Clean state, journal and clock: no case sees another's. The clock stands still until it is told to move."""
