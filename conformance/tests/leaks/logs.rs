@@ -93,7 +93,8 @@ pub(crate) fn catch() {
         panic::set_hook(Box::new(move |info| {
             let words = info.to_string();
             // What a transport says on purpose is told here alone.
-            if !words.contains("cannot send") {
+            let payload = info.payload().downcast_ref::<String>();
+            if !payload.is_some_and(|payload| payload.starts_with("cannot send")) {
                 before(info);
             }
             *locked(&PANICS) += &format!("{words}\n{info:?}\n");
