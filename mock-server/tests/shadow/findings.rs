@@ -630,11 +630,11 @@ async fn a_file_that_is_not_an_apps_is_told_without_its_text() {
         ),
     ] {
         let file = File::new("coze_oauth_config.json", &text);
-        let builder = Shadow::builder("https://api.coze.cn").app(&file.0);
+        let builder = Shadow::builder("http://127.0.0.1:9").app(&file.0);
         let error = builder.start().await.expect_err(why).to_string();
         assert!(error.contains(why) && !error.contains(secret), "{error}");
     }
-    let missing = Shadow::builder("https://api.coze.cn")
+    let missing = Shadow::builder("http://127.0.0.1:9")
         .app("no/such/file.json")
         .start()
         .await;
