@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use percent_encoding::percent_decode;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url, form_urlencoded};
 use zeroize::Zeroizing;
@@ -493,20 +494,9 @@ fn parameters(query: &str) -> impl Iterator<Item = (&'static str, Zeroizing<Stri
 /// What a name or a value of a form says (`application/x-www-form-urlencoded`, as the URL Standard §5.1 reads it), in one copy, which is wiped.
 fn decoded(text: &str) -> Zeroizing<String> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        let hex = behind.get(..2).and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
-        });
-        let (byte, taken) = match (byte, hex) {
-            (b'%', Some(byte)) => (byte, 3),
-            (b'+', _) => (b' ', 1),
-            (byte, _) => (*byte, 1),
-        };
-        bytes.push(byte);
-        rest = &rest[taken..];
+    for (n, word) in text.split('+').enumerate() {
+        bytes.extend((n > 0).then_some(b' '));
+        bytes.extend(percent_decode(word.as_bytes()));
     }
     Zeroizing::new(match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => text,

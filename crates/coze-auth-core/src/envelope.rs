@@ -118,7 +118,7 @@ impl<'a> Answer<'a> {
         let refused = Refused {
             code: ErrorCode::of_server(code.words().unwrap_or_default(), &text),
             message: message.map_or_else(String::new, |words| text.clean(&words)),
-            origin: self.origin(),
+            origin: self.origin(&text),
         };
         Err(Error::Refused(refused))
     }
@@ -160,8 +160,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The header's log id, else the body's.
-    fn log_id(&self) -> Option<String> {
-        let text = self.server_text();
+    fn log_id(&self, text: &ServerText) -> Option<String> {
         if let Some(id) = self.header("x-tt-logid") {
             return Some(text.clean(id));
         }
@@ -208,11 +207,11 @@ impl<'a> Answer<'a> {
         ClockSkew::between(self.now.unix, self.date()?)
     }
 
-    fn origin(&self) -> Box<Origin> {
+    fn origin(&self, text: &ServerText) -> Box<Origin> {
         Box::new(Origin {
             of: self.sent.origin(),
             status: self.response.status().as_u16(),
-            log_id: self.log_id(),
+            log_id: self.log_id(text),
             is_dated: self.date().is_some(),
             clock_skew: self.clock_skew(),
             retry_after: self.retry_after(),
@@ -353,10 +352,11 @@ impl<'a> Answer<'a> {
     /// The error for an answer that cannot be read.
     pub(crate) fn odd(&self, oddity: Oddity) -> Error {
         let body_len = self.response.body().len();
+        let text = self.server_text();
         Error::Unexpected(Unexpected {
-            origin: self.origin(),
+            origin: self.origin(&text),
             oddity,
-            coding: self.coding().map(|coding| self.server_text().clean(coding)),
+            coding: self.coding().map(|coding| text.clean(coding)),
             body_len,
         })
     }

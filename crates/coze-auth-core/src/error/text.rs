@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 /// What stands for a secret.
@@ -18,13 +19,15 @@ const PIECE: usize = 12;
 
 /// Cleans what a server said, knowing which secrets it was sent.
 pub(crate) struct ServerText {
-    sent: Vec<Zeroizing<String>>,
+    /// The secrets of the request, in each spelling.
+    forms: Vec<Zeroizing<String>>,
 }
 
 impl ServerText {
     /// `sent` are the secrets of the request that the server answered.
     pub(crate) fn knowing(sent: Vec<Zeroizing<String>>) -> Self {
-        Self { sent }
+        let forms = sent.iter().flat_map(|sent| spellings(sent)).collect();
+        Self { forms }
     }
 
     /// At most 200 characters, control characters escaped, the secrets that were sent masked.
@@ -62,14 +65,13 @@ impl ServerText {
     fn secret_bytes(&self, text: &str) -> Vec<bool> {
         let looked_at = &text.as_bytes()[..text.len().min(LOOKED_AT + PIECE)];
         let mut secret = vec![false; looked_at.len()];
-        let forms: Vec<_> = self.sent.iter().flat_map(|sent| spellings(sent)).collect();
         // Where the pieces of the text begin, in the order of the pieces, so that each of a secret is looked up and not searched for.
         let piece = |at: u16| &looked_at[at.into()..][..PIECE];
         let count = (looked_at.len() + 1).saturating_sub(PIECE);
         let mut pieces: Vec<u16> = (0..count as u16).collect();
         pieces.sort_unstable_by_key(|at| piece(*at));
         let mut done = vec![false; count];
-        for form in forms.iter().map(|form| form.as_bytes()) {
+        for form in self.forms.iter().map(|form| form.as_bytes()) {
             for part in form.windows(PIECE) {
                 let first = pieces.partition_point(|at| piece(*at) < part);
                 let same = pieces[first..].iter().take_while(|at| piece(**at) == part);
@@ -108,15 +110,14 @@ fn spellings(secret: &str) -> Vec<Zeroizing<String>> {
     for digit in [lower as fn(u32) -> char, upper] {
         // In a URL, whose digits are of either case (RFC 3986 §2.1).
         let mut encoded = Zeroizing::new(String::with_capacity(3 * secret.len()));
-        for byte in secret.bytes() {
-            match byte {
-                b' ' => encoded.push('+'),
-                b'*' | b'-' | b'.' | b'_' => encoded.push(byte.into()),
-                _ if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
-                _ => {
+        for piece in form_urlencoded::byte_serialize(secret.as_bytes()) {
+            match piece.as_bytes() {
+                [b'%', high, low] => {
+                    let digits = [high, low].map(|digit| char::from(*digit).to_digit(16));
                     encoded.push('%');
-                    encoded.push_str(&hex(&[byte], digit));
+                    encoded.extend(digits.into_iter().flatten().map(digit));
                 }
+                _ => encoded.push_str(piece),
             }
         }
         spellings.push(encoded);
