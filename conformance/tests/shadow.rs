@@ -1,12 +1,11 @@
 //! Every flow of both adapters through the shadow of a second mock: nothing differs, whether the shadow knows the apps or not.
 
+#[path = "common/browser.rs"]
+mod browser;
 #[path = "subjects/clocks.rs"]
 mod clocks;
 #[allow(dead_code, unused_imports)] // the transports of one's own are not needed
 mod subjects;
-
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use coze_auth_conformance::{Fixture, Subject};
 use coze_auth_core::authorize::{AuthorizeUrl, Callback};
@@ -15,6 +14,8 @@ use coze_auth_core::jwt::{JwtApp, JwtGrant};
 use coze_auth_core::{AccessToken, Endpoints, Region, whoami};
 use coze_auth_mock::{Consent, Shadow, ShadowBuilder};
 use tokio::runtime::Runtime;
+
+use self::browser::redirect_of;
 
 /// A fixture whose mock is the upstream of a shadow, which the clients use as their base.
 struct Shadowed<S> {
@@ -50,22 +51,8 @@ impl<S: Subject> Shadowed<S> {
 
     /// The person's browser, which the upstream sends back at once.
     fn browser(&self, url: &AuthorizeUrl) -> Callback {
-        let rest = url
-            .as_str()
-            .strip_prefix("http://")
-            .expect("a URL of the shadow");
-        let (authority, path) = rest.split_once('/').expect("a path");
-        let mut stream = TcpStream::connect(authority).expect("the shadow");
-        let request =
-            format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let to = answer.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("location").then_some(value)
-        });
-        Callback::parse(to.unwrap_or_else(|| panic!("{answer}"))).expect("a callback")
+        let to = redirect_of(url.as_str()).expect("it is sent back at once");
+        Callback::parse(&to).expect("a callback")
     }
 
     fn prove(&self, token: &AccessToken) {

@@ -1,12 +1,12 @@
 //! The command, as a person and a script start it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use coze_auth_mock::AppKind::{Jwt, Web};
 use coze_auth_mock::Consent;
 
+use crate::browser::redirect_of;
 use crate::service::{REDIRECT, Service};
 
 /// The command with the service's apps, and nothing of this machine's.
@@ -48,21 +48,12 @@ fn evidence(service: &Service, arguments: &[&str]) -> (Option<i32>, String, Stri
 fn browse(url: &str) {
     let mut url = url.to_owned();
     for _ in 0..4 {
-        let rest = url.strip_prefix("http://").expect("loopback").to_owned();
-        let (authority, path) = rest.split_once('/').expect("a path");
-        let mut stream = TcpStream::connect(authority).expect("it listens");
-        let request =
-            format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let to = answer.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("location").then_some(value)
-        });
-        match to {
-            Some(to) if to.starts_with('/') => url = format!("http://{authority}{to}"),
-            Some(to) => url = to.to_owned(),
+        match redirect_of(&url) {
+            Some(to) if to.starts_with('/') => {
+                let authority = url.split('/').nth(2).expect("an authority");
+                url = format!("http://{authority}{to}");
+            }
+            Some(to) => url = to,
             None => return,
         }
     }

@@ -5,34 +5,15 @@ use std::process::Command;
 
 use coze_auth_conformance::evidence::budget;
 use coze_auth_mock::{AppKind, Consent, CozeAuthMock, check_record};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::service::app_file;
 
 const PAGES: [&str; 2] = ["docs/evidence.md", "docs/zh-CN/evidence.md"];
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// What `coze-auth-mock env --config` prints, which this package does not build.
-fn app(mock: &CozeAuthMock, kind: AppKind) -> String {
-    let app = mock.app(kind).expect("an app");
-    let mut file = json!({
-        "client_type": crate::service::name(kind),
-        "client_id": app.client_id(),
-        "coze_api_base": mock.base_url(),
-        "coze_www_base": mock.base_url(),
-    });
-    for (member, value) in [
-        ("client_secret", app.client_secret()),
-        ("public_key_id", app.key_id()),
-        ("private_key", app.private_key()),
-    ] {
-        if let Some(value) = value {
-            file[member] = value.into();
-        }
-    }
-    file.to_string()
 }
 
 /// The same code stands on both pages (`languages.rs`), so one is run. The person is `--yes-to-every-request`, and curl the browser.
@@ -63,7 +44,7 @@ fn the_practice_run_ends_as_the_page_says() {
     std::fs::create_dir_all(&own).expect("a folder");
     for kind in [AppKind::Web, AppKind::Device, AppKind::Jwt] {
         let name = format!("{}.json", crate::service::name(kind));
-        std::fs::write(own.join(name), app(&mock, kind)).expect("a file");
+        std::fs::write(own.join(name), app_file(&mock, kind)).expect("a file");
     }
     let of_the_mock = r#"coze-auth-mock() {
         case "$1 $2" in

@@ -1,6 +1,8 @@
 //! The guided run beside a mock that is the service: what it was configured to do, the run has to tell.
 
 mod answers;
+#[path = "../common/browser.rs"]
+mod browser;
 mod command;
 mod help;
 mod limits;

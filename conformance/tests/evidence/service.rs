@@ -103,24 +103,8 @@ impl Service {
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let logins = self.kinds.iter().filter(|kind| **kind != AppKind::Workload);
         let files = logins.map(|kind| {
-            let app = self.mock.app(*kind).expect("an app");
-            let mut file = json!({
-                "client_type": name(*kind),
-                "client_id": app.client_id(),
-                "coze_api_base": self.mock.base_url(),
-                "coze_www_base": self.mock.base_url(),
-            });
-            for (member, value) in [
-                ("client_secret", app.client_secret()),
-                ("public_key_id", app.key_id()),
-                ("private_key", app.private_key()),
-            ] {
-                if let Some(value) = value {
-                    file[member] = value.into();
-                }
-            }
             let path = self.folder.join(format!("{}.json", name(*kind)));
-            std::fs::write(&path, file.to_string()).expect("a file");
+            std::fs::write(&path, app_file(&self.mock, *kind)).expect("a file");
             path
         });
         files.collect()
@@ -223,4 +207,25 @@ pub(crate) fn keeps(findings: &Findings, number: u8, what: &str) {
         !found.changes.iter().any(|line| line.starts_with(what)),
         "question {number} changes {what:?}: {found:#?}"
     );
+}
+
+/// What `coze-auth-mock env --config` prints, which this package does not build.
+pub(crate) fn app_file(mock: &CozeAuthMock, kind: AppKind) -> String {
+    let app = mock.app(kind).expect("an app");
+    let mut file = json!({
+        "client_type": name(kind),
+        "client_id": app.client_id(),
+        "coze_api_base": mock.base_url(),
+        "coze_www_base": mock.base_url(),
+    });
+    for (member, value) in [
+        ("client_secret", app.client_secret()),
+        ("public_key_id", app.key_id()),
+        ("private_key", app.private_key()),
+    ] {
+        if let Some(value) = value {
+            file[member] = value.into();
+        }
+    }
+    file.to_string()
 }
