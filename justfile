@@ -352,6 +352,10 @@ deny:
     count() { grep --count "$1" "$2"; }
     echo "$(count '^\[\[package\]\]' Cargo.lock) packages: licences, sources and bans hold; $(count '^\[\[bans.skip\]\]' deny.toml) second versions with a reason, $(count ':<' deny.toml) first good versions; $advisories"
 
+# The API of each library beside conformance/tests/api, and the types of other crates in it. UPDATE_DOCS=1 writes the files, for the review to see what changes.
+api:
+    cargo run --quiet --locked --package coze-auth-conformance --example api
+
 # Each package without features, with each feature alone, and with all of them, linted. cargo-hack is installed below target/.
 features:
     #!/usr/bin/env bash
@@ -413,7 +417,7 @@ guide:
     python3 docs/guide.py
 
 # All that must hold before a change lands, and the minutes that each recipe took.
-ci: (minutes "lint" "guide" "packages" "test" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
+ci: (minutes "lint" "guide" "packages" "test" "api" "instructions" "mutants" "model --quick" "fleet 20" "offline --workspace --exclude coze-auth-conformance --exclude coze-auth-redis" "sdks" "breaks" "shadow-sdks" "shims" "scoreboard" "openapi" "browser" "env" "living-with" "bridge --quick" "wheel --quick" "npm --quick" "go-module" "junit")
 
 # What takes longer than a change may wait for: every set of features, the oldest dependencies, every outage, every stopped process, a month, the cases ten times, the fuzz targets, memory.
 nightly: (minutes "deny" "features" "minimal-versions" "msrv" "leaks" "mutants-code --tonight" "fuzz-smoke 20" "model" "offline" "fleet" "day" "outages" "stopped" "month" "conformance --repeat 10" "keyring" "soak" "hostile" "bridge-attack" "bridge-bench soak" "shadow-bench soak" "wheel" "npm" "image" "valkey" "postgres" "bridge")

@@ -45,7 +45,7 @@ pub enum SetupError {
     /// The operating system could not start a thread.
     Thread(io::Error),
     /// The operating system could not supply a random seed.
-    Randomness(getrandom::Error),
+    Randomness(io::Error),
 }
 
 /// Why a key of a JWT app cannot be added or removed.

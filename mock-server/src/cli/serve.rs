@@ -72,7 +72,7 @@ pub(crate) struct Serve {
     admin_token: Option<String>,
     /// Who decides about authorize requests and device codes [default: page]
     #[arg(long, value_enum)]
-    consent: Option<Consent>,
+    consent: Option<ConsentChoice>,
     /// Turn a rule on or off, such as code.single_use=off; docs/protocol.md §13 lists them all
     #[arg(long = "rule", value_name = "ID=on|off", value_parser = parse_rule)]
     rules: Vec<(String, bool)>,
@@ -101,6 +101,16 @@ enum TlsChoice {
     #[value(name = "self")]
     Own,
     Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ConsentChoice {
+    /// A person decides on the consent page and the device page, or a test over the control plane
+    Page,
+    /// The mock approves at once
+    Approve,
+    /// The mock denies at once
+    Deny,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -216,7 +226,11 @@ impl Serve {
             builder = builder.admin_token(token);
         }
         if let Some(consent) = self.consent {
-            builder = builder.consent(consent);
+            builder = builder.consent(match consent {
+                ConsentChoice::Page => Consent::Page,
+                ConsentChoice::Approve => Consent::Approve,
+                ConsentChoice::Deny => Consent::Deny,
+            });
         }
         for (id, on) in &self.rules {
             builder = builder.rule(id, *on);

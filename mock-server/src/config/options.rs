@@ -96,7 +96,7 @@ impl Options {
 /// A seed from the operating system and not from aws-lc, whose generator takes 22 ms to start.
 fn random_seed() -> Result<[u8; 32], SetupError> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(SetupError::Randomness)?;
+    getrandom::fill(&mut seed).map_err(|error| SetupError::Randomness(error.into()))?;
     Ok(seed)
 }
 

@@ -188,7 +188,7 @@ impl App {
 }
 
 /// How authorize requests and device codes are decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Consent {
     /// A person decides on the consent page and the device page, or a test over the control plane.
