@@ -163,9 +163,11 @@ impl GrantStore for Faulty {
     fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
         self.store.load(key)
     }
-    fn lock(&self, key: &GrantKey, _: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
-        // Does not wait: who hangs in it holds it.
-        let held = self.store.lock(key, Duration::ZERO)?;
+    fn lock(&self, key: &GrantKey, patience: Duration) -> Result<Box<dyn LockedGrant>, StoreError> {
+        // A renewal may hold it a moment longer than its caller waits; who hangs in it holds it.
+        let is_hung = *self.hang.0.lock().unwrap();
+        let patience = if is_hung { Duration::ZERO } else { patience };
+        let held = self.store.lock(key, patience)?;
         Ok(Box::new(Held(held, self.clone())))
     }
 }
@@ -525,11 +527,8 @@ impl coze_auth_store::AsyncGrantStore for Awaited {
     async fn load(&self, key: &GrantKey) -> Result<Option<TokenGrant>, StoreError> {
         self.0.load(key)
     }
-    async fn lock(&self, key: &GrantKey, _: Duration) -> Result<AwaitedHeld, StoreError> {
-        Ok(AwaitedHeld(
-            self.0.lock(key, Duration::ZERO)?,
-            self.0.clone(),
-        ))
+    async fn lock(&self, key: &GrantKey, patience: Duration) -> Result<AwaitedHeld, StoreError> {
+        Ok(AwaitedHeld(self.0.lock(key, patience)?, self.0.clone()))
     }
 }
 
