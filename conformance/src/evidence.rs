@@ -119,6 +119,9 @@ struct Claim {
 /// Maximum number of seconds between this machine's clock and the service's, so that an assertion's times say something.
 const CLOCK: i64 = 10;
 
+/// Why a run is over.
+const BY_WHO_WAS_ASKED: &str = "who was asked has ended it";
+
 /// A run that is under way.
 struct Run<'a> {
     wire: Wire,
@@ -511,12 +514,15 @@ impl Run<'_> {
             }
             Reply::End => {
                 self.not_asked(format!("{part}: the run was ended by who was asked"));
-                Err(self.wire.end("who was asked has ended it"))
+                Err(self.wire.end(BY_WHO_WAS_ASKED))
             }
         }
     }
 
     fn send(&mut self, request: Sent<'_>) -> Result<Answer, Halt> {
+        if self.person.has_ended() {
+            return Err(self.wire.end(BY_WHO_WAS_ASKED));
+        }
         let answer = self.wire.send(self.now, request);
         if let Some(cause) = self.wire.cause.take() {
             let cause = self.wire.masked(&cause);

@@ -62,6 +62,8 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
         let read = serde_json::from_str(&super::read(path)?);
         settings.beside = Some(read.map_err(|_| format!("{}: not JSON", path.display()))?);
     }
+    #[cfg(unix)]
+    let _ = person.ends_at_interrupts();
     let findings = evidence::run(settings, &mut person)?;
     super::say(&findings.text());
     if let Some(path) = &args.json {
@@ -104,7 +106,7 @@ fn are_free(outputs: &[(&str, &Option<PathBuf>)]) -> Result<(), String> {
             }
         }
     }
-    // Not left behind: who ends the run with Ctrl-C may start it again.
+    // Not left behind: a run that fails may be started again.
     for (_, path) in made {
         let _ = fs::remove_file(path);
     }

@@ -1,6 +1,8 @@
 //! The person who is asked before each step, and who decides on the pages of the service.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coze_auth::core::authorize::{Callback, PendingAuthorization, RedirectUri};
@@ -8,6 +10,8 @@ use coze_auth::core::error::CallbackError;
 use coze_auth::core::{Call, Entropy, Flow as _, Step as FlowStep, TokenGrant};
 use coze_auth::loopback::{App, Login};
 use serde_json::Value;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
 use url::Url;
 
 use super::words;
@@ -191,6 +195,11 @@ pub trait Person {
     /// nobody does it.
     fn does(&mut self, what: &str) -> bool;
 
+    /// Returns true once the run is to end, wherever it is: nothing more is sent.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// Waits, and is told for what.
     fn waits(&mut self, clock: &SharedClock, pause: Duration, why: &str) {
         self.hears(&format!("waiting {} s: {why}", pause.as_secs()));
@@ -198,12 +207,15 @@ pub trait Person {
     }
 }
 
+/// How soon Ctrl-C is noticed.
+const SOON: Duration = Duration::from_millis(200);
+
 /// A person at a terminal: questions and answers on standard error and standard input.
 #[derive(Debug)]
 pub struct Terminal {
     has_agreed: bool,
-    /// The person has ended the run between two steps.
-    has_ended: bool,
+    /// The person has ended the run, between two steps or by Ctrl-C.
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -216,7 +228,7 @@ impl Terminal {
         match has_agreed || io::stdin().is_terminal() {
             true => Ok(Self {
                 has_agreed,
-                has_ended: false,
+                has_ended: Arc::default(),
             }),
             false => Err(
                 "standard input is not a terminal, so nobody can be asked before each step; run this in a terminal, or say --yes-to-every-request if you have read what is sent (docs/shadow.md) and agree to all of it; nothing was sent"
@@ -225,20 +237,67 @@ impl Terminal {
         }
     }
 
+    /// Ctrl-C ends the run as `q` does, once what is under way has ended: the findings are not lost. A second one ends the program.
+    ///
+    /// # Errors
+    ///
+    /// If the system takes no handler, so that Ctrl-C ends the program as it always does.
+    #[cfg(unix)]
+    pub fn ends_at_interrupts(&self) -> io::Result<()> {
+        use signal_hook::consts::SIGINT;
+        use signal_hook::flag::{register, register_conditional_default};
+        // In this order: the first one finds the flag as it was.
+        register_conditional_default(SIGINT, self.has_ended.clone())?;
+        register(SIGINT, self.has_ended.clone())?;
+        Ok(())
+    }
+
+    /// Waits for the callback of a login in the browser of this machine. None if the person has ended the run meanwhile.
+    fn callback(&self, visit: &Visit) -> Option<Result<Call<TokenGrant>, coze_auth::Error>> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let login = Login::new(visit.app.clone(), &visit.redirect);
+        let Ok(runtime) = runtime else {
+            return Some(login.wait_blocking());
+        };
+        runtime.block_on(async {
+            let mut login = std::pin::pin!(login.wait());
+            while !self.has_ended() {
+                if let Ok(told) = timeout(SOON, &mut login).await {
+                    return Some(told);
+                }
+            }
+            None
+        })
+    }
+
     fn print(text: &str) {
         // A reader that has gone is told by standard input.
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Asks, and reads the answer. What was typed before the question does not answer it.
-    fn asks(question: &str) -> Option<String> {
+    /// Asks, and reads the answer. What was typed before the question does not answer it. None if nobody answers.
+    fn asks(&self, question: &str) -> Option<String> {
         let stdin = io::stdin();
-        if !stdin.is_terminal() {
+        if !stdin.is_terminal() || self.has_ended() {
             return None;
         }
         #[cfg(unix)]
         let _ = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush);
         let _ = write!(io::stderr(), "{question}");
+        // A read begins anew after a signal, so it begins when there is something to read.
+        #[cfg(unix)]
+        loop {
+            use rustix::event::{PollFd, PollFlags, Timespec, poll};
+            let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+            let told = poll(&mut ready, Timespec::try_from(SOON).ok().as_ref());
+            if self.has_ended() {
+                Self::print("");
+                return None;
+            }
+            if !matches!(told, Ok(0) | Err(rustix::io::Errno::INTR)) {
+                break;
+            }
+        }
         let mut line = String::new();
         match stdin.lock().read_line(&mut line) {
             Ok(1..) => Some(line.trim().to_owned()),
@@ -248,12 +307,16 @@ impl Terminal {
 }
 
 impl Person for Terminal {
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
     fn hears(&mut self, line: &str) {
         Self::print(line);
     }
 
     fn says(&mut self, step: &Step) -> Reply {
-        if self.has_ended {
+        if self.has_ended() {
             return Reply::End;
         }
         let (number, text) = step.question;
@@ -265,7 +328,10 @@ impl Person for Terminal {
             return Reply::Yes;
         }
         loop {
-            match Self::asks("  Send it? y = yes, n = leave it out, q = end the run: ").as_deref() {
+            match self
+                .asks("  Send it? y = yes, n = leave it out, q = end the run: ")
+                .as_deref()
+            {
                 Some("y" | "yes" | "Y") => return Reply::Yes,
                 Some("n" | "no" | "N") => return Reply::Skip,
                 Some("q" | "quit") | None => return Reply::End,
@@ -281,18 +347,19 @@ impl Person for Terminal {
         };
         Self::print(&format!("  On the page that opens now, {what}."));
         if visit.is_on_this_machine() {
-            match Login::new(visit.app.clone(), &visit.redirect).wait_blocking() {
-                Ok(call) => {
+            match self.callback(visit) {
+                None => return Visited::Nothing("the run was ended by who was asked".to_owned()),
+                Some(Ok(call)) => {
                     return match Exchange::of(call, clock) {
                         Some(exchange) => Visited::Code(exchange),
                         None => Visited::Nothing("its code cannot be read".to_owned()),
                     };
                 }
-                Err(coze_auth::Error::Core {
+                Some(Err(coze_auth::Error::Core {
                     error: coze_auth::core::Error::Callback(error),
                     ..
-                }) => return Visited::Other(callback_told(&error, "not looked at")),
-                Err(error) => Self::print(&format!("  {error}")),
+                })) => return Visited::Other(callback_told(&error, "not looked at")),
+                Some(Err(error)) => Self::print(&format!("  {error}")),
             }
         }
         if !io::stdin().is_terminal() {
@@ -305,7 +372,7 @@ impl Person for Terminal {
             let question = format!(
                 "  Open this address, {what}, and paste the address at which your browser ends (Enter alone: there is none).\n\n    {url}\n\n"
             );
-            Self::asks(&question).filter(|line| !line.is_empty())
+            self.asks(&question).filter(|line| !line.is_empty())
         })
     }
 
@@ -315,7 +382,7 @@ impl Person for Terminal {
             return true;
         }
         loop {
-            match Self::asks("  Go on? y = yes, n = no: ").as_deref() {
+            match self.asks("  Go on? y = yes, n = no: ").as_deref() {
                 Some("y" | "yes" | "Y") => return true,
                 Some("n" | "no" | "N" | "q" | "quit") | None => return false,
                 Some(_) => {}
@@ -327,10 +394,10 @@ impl Person for Terminal {
         Self::print(&format!("  {what}"));
         loop {
             let question = "  Enter when it is done, n if you do not want to, q = end the run: ";
-            match Self::asks(question).as_deref() {
+            match self.asks(question).as_deref() {
                 Some("" | "y" | "yes" | "Y") => return true,
                 Some("q" | "quit") => {
-                    self.has_ended = true;
+                    self.has_ended.store(true, Ordering::Relaxed);
                     return false;
                 }
                 Some("n" | "no" | "N") | None => return false,
@@ -342,13 +409,18 @@ impl Person for Terminal {
     fn waits(&mut self, clock: &SharedClock, pause: Duration, why: &str) {
         let second = Duration::from_secs(1);
         let mut left = pause;
-        while !left.is_zero() {
+        while !left.is_zero() && !self.has_ended() {
             let (minutes, seconds) = (left.as_secs() / 60, left.as_secs() % 60);
             let _ = write!(io::stderr(), "\r  {minutes}:{seconds:02} left: {why}  ");
             let part = left.min(second);
             clock.sleep(part);
             left -= part;
         }
-        let _ = writeln!(io::stderr(), "\r  0:00 left: {why}  ");
+        let last = if self.has_ended() {
+            String::new()
+        } else {
+            format!("\r  0:00 left: {why}  ")
+        };
+        Self::print(&last);
     }
 }

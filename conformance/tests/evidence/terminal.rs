@@ -2,11 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-use coze_auth_mock::AppKind::Device;
+use coze_auth_mock::AppKind::{Device, Web};
 use coze_auth_mock::DeviceAction;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::command::command;
@@ -150,4 +152,68 @@ fn a_host_that_is_not_coze_s_is_asked_about_first() {
     let told = read_until(&mut terminal, "");
     assert_eq!(child.wait().expect("it ends").code(), Some(4), "{told}");
     assert!(told.contains("nothing was sent"), "{told}");
+}
+
+fn interrupt(child: &Child) {
+    let id = i32::try_from(child.id()).expect("an id");
+    let id = Pid::from_raw(id).expect("an id");
+    kill_process(id, Signal::INT).expect("it runs");
+}
+
+/// Ctrl-C, wherever the run is: what was found is told and written, and nothing more is sent.
+#[test]
+fn an_interrupt_ends_the_run_and_loses_nothing() {
+    for (asked, answers, requests) in [
+        ("q = end the run: ", "", 0),
+        ("Enter when it is done", "y\n", 1),
+        ("left: the pause between polls", "y\n\n", 1),
+    ] {
+        let service = Service::new(&[Device], |mock| {
+            mock.toml("[ttl]\ndevice_interval = 60")
+                .expect("a configuration")
+        });
+        let record = service.files()[0].with_file_name("record.json");
+        let mut command = command(&service, &[]);
+        // Where nothing was recorded, that is an error.
+        if requests > 0 {
+            command.arg("--record").arg(&record);
+        }
+        let (mut child, mut terminal) = at_terminal(&mut command);
+        for line in answers.split_inclusive('\n') {
+            read_until(&mut terminal, "q = end the run: ");
+            terminal.write_all(line.as_bytes()).expect("typed");
+        }
+        read_until(&mut terminal, asked);
+        interrupt(&child);
+        let told = read_until(&mut terminal, "");
+        let code = child.wait().expect("it ends").code();
+        assert_eq!(code, Some(3), "{asked}: {told}");
+        assert!(
+            told.contains("The run ended early: who was asked has ended it"),
+            "{asked}: {told}"
+        );
+        assert_eq!(service.mock.requests().len(), requests, "{asked}: {told}");
+        assert_eq!(record.exists(), requests > 0, "{asked}: {told}");
+    }
+}
+
+/// A login that never comes back is what people interrupt.
+#[test]
+fn an_interrupt_ends_the_wait_for_a_callback() {
+    let service = Service::new(&[Web], |mock| mock);
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr());
+    let uri = format!("http://localhost:{}/callback", port.expect("a port").port());
+    let mut command = command(
+        &service,
+        &["--yes-to-every-request", "--redirect-uri", &uri],
+    );
+    let (mut child, mut terminal) = at_terminal(&mut command);
+    let told = read_until(&mut terminal, "/authorize?");
+    interrupt(&child);
+    let told = told + &read_until(&mut terminal, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3), "{told}");
+    assert!(
+        told.contains("The run ended early: who was asked has ended it"),
+        "{told}"
+    );
 }
