@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use coze_auth::core::{Now, SteadyTime};
 use coze_auth::jwt::JwtApp;
-use coze_auth::{Client, Endpoints};
+use coze_auth::{Client, Endpoints, Sleep, UnixTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -102,6 +103,22 @@ static BRIDGE: LazyLock<SocketAddr> = LazyLock::new(|| {
     told.recv().expect("an address")
 });
 
+/// A clock that stands: the same request has the same answer a second later, too.
+struct Still;
+
+impl coze_auth::Time for Still {
+    fn now(&self) -> Now {
+        Now {
+            unix: UnixTime::from_secs(1_790_000_000),
+            steady: SteadyTime::from_duration(Duration::ZERO),
+        }
+    }
+
+    fn sleep(&self, _: Duration) -> Sleep<'_> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 fn shared(api: SocketAddr, address: SocketAddr, log: log::Log) -> Shared {
     let endpoints = Endpoints::custom(&format!("http://{api}"))
         .and_then(|endpoints| endpoints.with_www("https://www.coze.example"))
@@ -115,7 +132,7 @@ fn shared(api: SocketAddr, address: SocketAddr, log: log::Log) -> Shared {
     Shared {
         authorize_page: endpoints.authorize_page(None).expect("a www base"),
         endpoints,
-        client: Client::new().expect("a client"),
+        client: Client::new().expect("a client").with_time(Still),
         machines: Some(machines.unwrap_or_else(|_| panic!("the file of clients"))),
         names: names::Names::new(address, None, &[], &["https://page.example".to_owned()])
             .expect("names"),
