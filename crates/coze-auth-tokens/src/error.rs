@@ -127,6 +127,8 @@ pub enum Error {
     NoCallback {
         /// How long that was.
         waited: Duration,
+        /// What came instead and was refused, for the words. None if nothing came.
+        refused: Option<&'static str>,
     },
     /// The operating system gave no random bytes.
     Entropy(Arc<io::Error>),
@@ -374,12 +376,15 @@ impl fmt::Display for Error {
                     _ => write!(f, "{cause}"),
                 }
             }
-            Self::NoCallback { waited } => write!(
-                f,
-                "no callback of the login arrived in {} s, so it is over: log in again; a tab of it that is still open will say that it cannot \
-                 connect, and can be closed",
-                waited.as_secs()
-            ),
+            Self::NoCallback { waited, refused } => {
+                write!(f, "no callback of the login arrived in {} s", waited.as_secs())?;
+                if let Some(refused) = refused {
+                    write!(f, ", but {refused}")?;
+                }
+                f.write_str(
+                    "; it is over: log in again; a tab of it that is still open will say that it cannot connect, and can be closed",
+                )
+            }
             Self::Entropy(_) => f.write_str("the operating system gave no random bytes"),
             Self::Thread(_) => f.write_str("the system gave no thread"),
             Self::File { path, cause } => match holds_secret(&path.to_string_lossy()) {

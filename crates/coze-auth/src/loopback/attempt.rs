@@ -37,6 +37,8 @@ struct State {
     is_over: bool,
     is_abandoned: bool,
     has_told_stray: bool,
+    /// What came last to the address of the callback and was refused.
+    refused: Option<&'static str>,
     waker: Option<Waker>,
 }
 
@@ -98,16 +100,27 @@ impl Attempt {
         if path != self.path {
             return Page::NotFound;
         }
-        if request.method() != "GET" {
-            return Page::OnlyGet;
-        }
-        if !request.is_navigation() {
-            return Page::OnlyInATab;
-        }
-        match Callback::parse(request.target()) {
+        let page = match Callback::parse(request.target()) {
+            _ if request.method() != "GET" => Page::OnlyGet,
+            _ if !request.is_navigation() => Page::OnlyInATab,
             Ok(callback) => self.callback(&callback),
             Err(_) => Page::Unreadable,
-        }
+        };
+        let refused = match page {
+            Page::OnlyGet => {
+                "one that was not a GET: something on the way sent the browser back by another method than Coze, and it was refused"
+            }
+            Page::OnlyInATab => {
+                "one that a part of a page asked for, and not a tab: it was refused"
+            }
+            Page::Unreadable => "one that cannot be read as a callback: it was refused",
+            Page::OfAnotherLogin => {
+                "one without the state of this login, as an old tab has it: it was refused"
+            }
+            _ => return page,
+        };
+        self.state().refused = Some(refused);
+        page
     }
 
     fn callback(&self, callback: &Callback) -> Page {
@@ -158,6 +171,7 @@ impl Attempt {
             state.decision = Some(Decision {
                 outcome: Some(Err(Error::NoCallback {
                     waited: self.within,
+                    refused: state.refused,
                 })),
                 page: Page::TooLate,
                 closes_at: now,

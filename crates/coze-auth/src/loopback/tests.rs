@@ -590,14 +590,51 @@ fn the_time_is_over() {
         .recv_timeout(GUARD)
         .expect("an outcome")
         .expect_err("nobody came");
-    assert!(matches!(error, Error::NoCallback { waited } if waited == Duration::from_millis(300)));
+    assert!(
+        matches!(error, Error::NoCallback { waited, refused: None } if waited == Duration::from_millis(300))
+    );
     assert_eq!(error.kind(), ErrorKind::LoginNeeded);
     assert_eq!(
         error.to_string(),
-        "no callback of the login arrived in 0 s, so it is over: log in again; a tab of it that is still open will say that it cannot connect, \
+        "no callback of the login arrived in 0 s; it is over: log in again; a tab of it that is still open will say that it cannot connect, \
          and can be closed"
     );
     TcpStream::connect(login.at).expect_err("the port is free");
+}
+
+/// That nothing came would be false then, and would send the person after the wrong cause.
+#[test]
+fn what_came_and_was_refused_is_told_when_the_time_is_over() {
+    let post = "POST TARGET HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+    let part = "GET TARGET HTTP/1.1\r\nSec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
+    let other = "GET /callback?code=c&state=other HTTP/1.1\r\n\r\n";
+    let unreadable = "GET /callback?code=a&code=b HTTP/1.1\r\n\r\n";
+    for (request, told) in [
+        (post, Some("one that was not a GET")),
+        (part, Some("one that a part of a page asked for")),
+        (other, Some("one without the state of this login")),
+        (unreadable, Some("one that cannot be read as a callback")),
+        ("GET /favicon.ico HTTP/1.1\r\n\r\n", None),
+    ] {
+        let login = Running::of(Running::login().within(Duration::from_millis(600)));
+        let answer = ask(
+            login.at,
+            &request.replace("TARGET", &login.callback("code_1")),
+        );
+        assert!(answer.status >= 400, "{request}");
+        let error = login.outcome.recv_timeout(GUARD).expect("an outcome");
+        let error = error.expect_err("none was taken");
+        let Error::NoCallback { refused, .. } = &error else {
+            panic!("{error}");
+        };
+        let is_as_told = refused.map(|refused| told.is_some_and(|told| refused.starts_with(told)));
+        assert_eq!(is_as_told, told.map(|_| true), "{request}: {error}");
+        let words = match told {
+            Some(told) => format!("arrived in 0 s, but {told}"),
+            None => "arrived in 0 s; it is over".to_owned(),
+        };
+        assert!(error.to_string().contains(&words), "{error}");
+    }
 }
 
 #[test]
