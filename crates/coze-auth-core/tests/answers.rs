@@ -279,6 +279,17 @@ fn a_secret_within_a_code_does_not_hide_it() {
     }
 }
 
+/// A JWT is parts with a point between, and a server may quote one of them. What is short may be any word.
+#[test]
+fn a_part_of_a_token_is_hidden_if_it_can_be_a_secret() {
+    let (short, part) = ("p".repeat(11), "q".repeat(12));
+    let token = AccessToken::new(format!("{short}.{part}.r")).unwrap();
+    let body = format!(r#"{{"code":4100,"msg":"not {part}, nor {short}, nor r"}}"#);
+    let error = error_of(whoami(&base(), &token), reply(401, body));
+    let told = format!("not ***, nor {short}, nor r");
+    assert!(error.to_string().contains(&told), "{error}");
+}
+
 #[test]
 fn a_code_of_another_type_is_no_success() {
     for (member, value) in [

@@ -166,6 +166,28 @@ fn a_login_of_another_app_is_not_exchanged() {
     let _ = web().exchange(pending, &callback).expect("its own app");
 }
 
+/// What stands beside a refusal may be quoted in it. What is short may be any word.
+#[test]
+fn a_refusal_does_not_repeat_what_came_with_it() {
+    for (code, told) in [
+        ("p".repeat(16), "p".repeat(16)),
+        ("q".repeat(17), "***".to_owned()),
+    ] {
+        let (url, pending) = login();
+        let state = query(&url, "state");
+        let text = format!(
+            "/cb?error=access_denied&error_description=of+{code}&code={code}&state={state}"
+        );
+        let rejected = web()
+            .exchange(pending, &Callback::parse(&text).unwrap())
+            .expect_err("refused");
+        let CallbackError::Refused { description, .. } = rejected.error else {
+            panic!("{text}");
+        };
+        assert_eq!(description, format!("of {told}"));
+    }
+}
+
 #[test]
 fn a_refusal_ends_the_login() {
     let (url, pending) = login();
