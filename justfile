@@ -279,9 +279,9 @@ faults:
     cargo test --quiet --locked --package coze-auth-conformance --test faults -- --nocapture | tee target/faults.log
     grep ' cells, ' target/faults.log
 
-# A day's life of the clients in virtual time: 1,000 users for 24 hours, and what a seed makes go wrong: the endpoint, the stores, clocks, restarts. `just day 7` is always the same day, `just day 7 --users 40 --hours 4` a short one; `just day 7 --break spent` must fail.
+# A day's life of the clients in virtual time: 1,000 users for 24 hours, and what a seed makes go wrong: the endpoint, the stores, clocks, restarts. `just day 7` is always the same day, `just day 7 --users 40 --hours 4` a short one; `just day 7 --break spent` must fail. With one arena the allocator's own growth does not hide what a client keeps: `just day 7 --users 100 --break leak` must fail.
 day *args:
-    cargo run --quiet --locked --package coze-auth-conformance --example day -- {{ args }}
+    MALLOC_ARENA_MAX=1 cargo run --quiet --locked --package coze-auth-conformance --example day -- {{ args }}
 
 # What a caller sees when Redis is in trouble, beside docs/fleet.md; UPDATE_DOCS=1 writes the page.
 trouble: redis-installed

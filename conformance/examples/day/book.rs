@@ -1,9 +1,9 @@
 //! What the machines have sent and were answered, and what of it must never be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-/// So many tokens of a user are remembered.
+/// So many tokens of a user are remembered. There is room for them from the start, so that the book does not grow.
 const TOKENS: usize = 16;
 /// A token is renewed so many seconds before its end, at most.
 const EARLY: u64 = 61;
@@ -13,6 +13,14 @@ pub(crate) fn print(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Remembers one more, and forgets the oldest.
+fn remember<T>(known: &mut VecDeque<T>, new: T) {
+    if known.len() == TOKENS {
+        known.pop_front();
+    }
+    known.push_back(new);
 }
 
 /// A token that was issued.
@@ -47,8 +55,8 @@ pub(crate) struct User {
     refused: VecDeque<(usize, u64)>,
     /// An answer is lost, so its refresh token may be spent.
     pub(crate) in_doubt: bool,
-    /// The machine that could not store its newest grant.
-    pub(crate) unsaved: Option<usize>,
+    /// The machines that have a grant which they could not store.
+    pub(crate) unsaved: BTreeSet<usize>,
     /// Something has failed since the newest grant.
     pub(crate) in_trouble: bool,
     /// Requests for a token since the newest grant.
@@ -88,7 +96,10 @@ pub(crate) struct From {
 impl Book {
     pub(crate) fn new(shared: impl Iterator<Item = bool>) -> Self {
         let user = |is_shared| User {
+            tokens: VecDeque::with_capacity(TOKENS),
             is_shared,
+            sent: VecDeque::with_capacity(TOKENS),
+            refused: VecDeque::with_capacity(TOKENS),
             ..User::default()
         };
         Self {
@@ -119,7 +130,6 @@ impl Book {
         let user = self.this();
         user.in_trouble = false;
         user.in_doubt = false;
-        user.unsaved = None;
         user.requests = 0;
         user.newest = access.to_owned();
         user.tokens.clear();
@@ -134,11 +144,10 @@ impl Book {
     /// A machine has nothing in memory any more.
     pub(crate) fn restart(&mut self, machine: usize) {
         for user in &mut self.users {
-            if user.unsaved == Some(machine) {
+            if user.unsaved.remove(&machine) {
                 // Its newest token is nowhere any more.
                 user.in_doubt = true;
                 user.in_trouble = true;
-                user.unsaved = None;
             }
             if !user.is_shared {
                 user.tokens.retain(|token| token.machine != machine);
@@ -157,12 +166,11 @@ impl Book {
             return true;
         };
         let is_refused = user.refused.iter().any(|(_, print)| *print == newest.print);
-        // Another machine has the newest, and could not store it.
-        let is_elsewhere = user.unsaved.is_some_and(|other| other != machine);
         newest.end < self.now + EARLY
             || !newest.is_right
             || is_refused
-            || is_elsewhere
+            // It may be where this machine cannot find it, or be stored over a newer one.
+            || user.unsaved.iter().any(|at| (*at, newest.machine) != (machine, machine))
             || user.in_trouble
     }
 
@@ -197,11 +205,7 @@ impl Book {
         if is_refused {
             self.was_refused = true;
             let entry = (from.machine, print(bearer));
-            let user = self.this();
-            user.refused.push_back(entry);
-            if user.refused.len() > TOKENS {
-                user.refused.pop_front();
-            }
+            remember(&mut self.this().refused, entry);
         }
     }
 
@@ -215,7 +219,7 @@ impl Book {
         let Some(sent) = refresh_token.map(print) else {
             return;
         };
-        let is_lost = user.in_doubt || user.unsaved.is_some();
+        let is_lost = user.in_doubt || !user.unsaved.is_empty();
         let mut known = user.sent.iter().rev();
         let granted = user
             .sent
@@ -234,10 +238,7 @@ impl Book {
         user.sent.retain(|(at, print, fate)| {
             *fate == Fate::Granted || *at != from.machine || *print != sent
         });
-        user.sent.push_back((from.machine, sent, Fate::UnderWay));
-        if user.sent.len() > TOKENS {
-            user.sent.pop_front();
-        }
+        remember(&mut user.sent, (from.machine, sent, Fate::UnderWay));
         if let Some(wrong) = wrong {
             self.blame(wrong, "");
         }
@@ -281,15 +282,13 @@ impl Book {
         user.in_trouble = false;
         user.in_doubt = false;
         user.newest = access.to_owned();
-        user.tokens.push_back(Token {
+        let token = Token {
             print: print(access),
             end,
             machine: from.machine,
             is_right: from.now == now,
-        });
-        if user.tokens.len() > TOKENS {
-            user.tokens.pop_front();
-        }
+        };
+        remember(&mut user.tokens, token);
         if requests > 1 && !in_trouble {
             self.blame(
                 "several requests for one token, and nothing had failed",

@@ -2,19 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use coze_auth_conformance::SharedClock;
 use coze_auth_core::Region;
 use coze_auth_core::config::Environment;
 use coze_auth_core::device::DeviceApp;
-use coze_auth_core::http;
 use coze_auth_core::jwt::{JwtApp, RsaKey};
 use coze_auth_mock::{AppKind, At, CozeAuthMock, DeviceAction, Fault, FaultHandle, On};
 use coze_auth_store::{FileStore, GrantStore, MemoryStore};
@@ -41,16 +38,31 @@ const MOST_REQUESTS: usize = 8;
 const PAUSE: u64 = 61;
 /// What `Retry-After` asks for here.
 const RETRY_AFTER: u64 = 600;
-/// In a day of 1,000 users, of the memory after a quarter of it.
+/// In a whole day, of the memory after a quarter of it. Without `MALLOC_ARENA_MAX=1` the arenas of new threads grow by more.
 const GROWTH: f64 = 1.10;
+/// So many grants for each user are remembered by the mock, which has issued as many before a quarter of a day.
+const GRANTS: usize = 5;
 
 /// A gateway's page.
 const PAGE: &str = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>";
 
+/// A user wants to use the API.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Visit {
+    user: usize,
+    machine: usize,
+    began: u64,
+    tries: usize,
+    /// For a token.
+    requests: usize,
+}
+
 /// What comes to pass.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Event {
-    Visit(usize),
+    /// A user.
+    Comes(usize),
+    Again(Visit),
     /// Of the endpoint of tokens.
     TroubleBegins(Trouble),
     TroubleEnds(Trouble),
@@ -129,7 +141,8 @@ pub(crate) struct Day {
     logins: usize,
     most: usize,
     hidden_ends: usize,
-    memory: Option<(f64, f64)>,
+    /// In MB, after each hour.
+    memory: Vec<f64>,
 }
 
 impl Day {
@@ -137,9 +150,9 @@ impl Day {
         let Arguments {
             seed, users, hours, ..
         } = self.arguments;
-        let mut text = format!(
+        format!(
             "seed {seed}: {users} users, {hours} h: {} visits, {} calls of the API, {} tokens by {} requests (at most {} in a visit), \
-             {} visits without a token, {} logins lost, {} ended tokens hidden by a clock that was behind; {} kinds of things wrong",
+             {} visits without a token, {} logins lost, {} ended tokens hidden by a clock that was behind; {} kinds of things wrong; digest {:016x}",
             self.visits,
             self.calls,
             self.grants,
@@ -149,15 +162,13 @@ impl Day {
             self.logins,
             self.hidden_ends,
             self.wrong.len(),
-        );
-        if let Some((early, late)) = self.memory {
-            let _ = write!(
-                text,
-                "; resident {early:.1} MB without the mock's, {late:.1} MB at the end"
-            );
-        }
-        let _ = write!(text, "; digest {:016x}", self.digest);
-        text
+            self.digest,
+        )
+    }
+
+    pub(crate) fn memory(&self) -> String {
+        let hours = self.memory.iter().map(|mb| format!("{mb:.1}"));
+        hours.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -180,6 +191,8 @@ struct World {
     full_until: Vec<u64>,
     /// When the clock of a machine was set.
     set_at: Vec<u64>,
+    /// When a machine restarted.
+    restarted_at: Vec<u64>,
     plant: Option<Plant>,
     digest: DefaultHasher,
     day: Day,
@@ -204,18 +217,13 @@ pub(crate) fn live(arguments: Arguments) -> Day {
     world.end()
 }
 
-/// Resident, in MB, without what the mock holds of its tokens. None where the system is not Linux.
-fn resident(mock: &CozeAuthMock) -> Option<f64> {
+/// What the process has of memory for itself, in MB: the pages of its file come as they are used. None where the system is not Linux.
+fn own_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let mut lines = status.lines();
-    let kb = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kb = lines.find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kb: f64 = kb.trim().split(' ').next()?.parse().ok()?;
-    let metrics = http::Request::get("/_mock/v1/metrics").header("host", "localhost");
-    let metrics = mock.call_blocking(metrics.body(Bytes::new()).expect("a request"));
-    let metrics = String::from_utf8_lossy(metrics.body()).into_owned();
-    let mut lines = metrics.lines();
-    let held = lines.find_map(|line| line.split_once("_memory_bytes ")?.1.parse::<f64>().ok());
-    Some(kb / 1024.0 - held.expect("a number") / 1024.0 / 1024.0)
+    Some(kb / 1024.0)
 }
 
 fn scratch() -> PathBuf {
@@ -247,9 +255,12 @@ impl World {
         let mock = CozeAuthMock::builder()
             .seed(1)
             .clock(clock.handle())
-            .journal_capacity(100)
-            // Its own tables are full soon, and do not hide what a client keeps.
-            .max_memory_mb(16)
+            // Its tables are full soon, and do not hide what a client keeps.
+            .toml(&format!(
+                "[limits]\njournal = 100\ngrants = {}",
+                GRANTS * arguments.users
+            ))
+            .expect("TOML")
             .start_blocking()
             .expect("a free port on 127.0.0.1");
         let kinds: Vec<_> = (0..arguments.users).map(kind_of).collect();
@@ -337,6 +348,7 @@ impl World {
             troubled_until: 0,
             full_until: vec![0; MACHINES],
             set_at: vec![0; MACHINES],
+            restarted_at: vec![0; MACHINES],
             plant: arguments.fault,
             digest: DefaultHasher::new(),
             day: Day {
@@ -351,7 +363,7 @@ impl World {
                 logins: 0,
                 most: 0,
                 hidden_ends: 0,
-                memory: None,
+                memory: Vec::new(),
             },
             folder,
         }
@@ -379,7 +391,7 @@ impl World {
         let any = |dice: &mut Dice| start + dice.below(seconds as usize) as u64;
         for user in 0..users {
             let at = start + self.dice.below(BETWEEN) as u64;
-            self.add(at, Event::Visit(user));
+            self.add(at, Event::Comes(user));
         }
         let mut troubles = TROUBLES;
         self.dice.shuffle(&mut troubles);
@@ -416,7 +428,9 @@ impl World {
                 self.add(at, Event::Revoke(user));
             }
         }
-        self.add(start + seconds / 4, Event::Weighed);
+        for hour in 1..=self.day.arguments.hours {
+            self.add(start + hour * HOUR - 1, Event::Weighed);
+        }
     }
 
     fn tell(&mut self, what: &str) {
@@ -426,12 +440,18 @@ impl World {
     fn pass(&mut self, event: Event) {
         let now = self.now();
         match event {
-            Event::Visit(user) => {
-                self.visit(user);
-                let pause = 1 + self.dice.below(BETWEEN) as u64;
-                self.add(now + pause, Event::Visit(user));
-                return;
+            Event::Comes(user) => {
+                self.day.visits += 1;
+                let machine = machines_of(user)[self.dice.below(2)];
+                return self.ask(Visit {
+                    user,
+                    machine,
+                    began: now,
+                    tries: 0,
+                    requests: 0,
+                });
             }
+            Event::Again(visit) => return self.ask(visit),
             Event::TroubleBegins(trouble) => {
                 let on = ["refresh_token", "jwt_bearer"].map(On::grant);
                 let faults = on.map(|on| self.mock.fault(on, trouble.fault()));
@@ -453,12 +473,15 @@ impl World {
                 self.clocks[machine].off.store(off, Ordering::Relaxed);
                 self.set_at[machine] = now;
             }
-            Event::Restart(machine) => self.restart(machine),
+            Event::Restart(machine) => {
+                self.restart(machine);
+                self.restarted_at[machine] = now;
+            }
             Event::Revoke(user) => {
                 let token = self.book().users[user].newest.clone();
                 self.mock.revoke(&token);
             }
-            Event::Weighed => self.day.memory = resident(&self.mock).map(|mb| (mb, mb)),
+            Event::Weighed => self.day.memory.extend(own_memory()),
         }
         self.tell(&format!("{event:?}"));
     }
@@ -468,58 +491,70 @@ impl World {
         self.book().restart(machine);
     }
 
-    /// A user comes, and tries again for a while where there is no token.
-    fn visit(&mut self, user: usize) {
-        let machine = machines_of(user)[self.dice.below(2)];
-        self.day.visits += 1;
-        let mut requests = 0;
-        for attempt in 0..PATIENCE {
-            let (needs_one, before) = {
-                let mut book = self.book();
-                book.user = user;
-                book.requests = 0;
-                book.was_refused = false;
-                (book.needs_one(machine), self.now())
-            };
-            let called = self.machines[machine].call(self.kinds[user], &user.to_string());
-            let (asked, was_refused) = {
-                let book = self.book();
-                (book.requests, book.was_refused)
-            };
-            requests += asked;
-            let outcome = match &called {
-                Ok(()) => "ok",
-                Err(error) if error.needs_login() => "login",
-                Err(_) => "failed",
-            };
-            self.tell(&format!("user {user} at {machine}: {outcome}, {asked}"));
-            // A wrong clock may renew more often, and its end be noticed late.
-            let is_right = self.clocks[machine].off.load(Ordering::Relaxed) == 0
-                && before > self.set_at[machine] + HOUR;
-            if asked > 0 && !needs_one && !was_refused && is_right {
-                self.book()
-                    .blame("a request, though a good token could be had", outcome);
+    /// A user asks, and asks again a second later where there is no token. Others come meanwhile.
+    fn ask(&mut self, visit: Visit) {
+        let Visit { user, machine, .. } = visit;
+        let (needs_one, before) = {
+            let mut book = self.book();
+            book.user = user;
+            book.requests = 0;
+            book.was_refused = false;
+            (book.needs_one(machine), self.now())
+        };
+        let called = self.machines[machine].call(self.kinds[user], &user.to_string());
+        let (asked, was_refused) = {
+            let book = self.book();
+            (book.requests, book.was_refused)
+        };
+        let visit = Visit {
+            tries: visit.tries + 1,
+            requests: visit.requests + asked,
+            ..visit
+        };
+        let outcome = match &called {
+            Ok(()) => "ok",
+            Err(error) if error.needs_login() => "login",
+            Err(_) => "failed",
+        };
+        self.tell(&format!("user {user} at {machine}: {outcome}, {asked}"));
+        // A wrong clock may renew more often, and its end be noticed late.
+        let is_right = self.clocks[machine].off.load(Ordering::Relaxed) == 0
+            && before > self.set_at[machine] + HOUR;
+        if asked > 0 && !needs_one && !was_refused && is_right {
+            self.book()
+                .blame("a request, though a good token could be had", outcome);
+        }
+        let pause = match called {
+            Ok(()) => return self.leave(visit),
+            Err(error) if error.needs_login() => {
+                self.log_in(user, machine, &error);
+                0
             }
-            match called {
-                Ok(()) => break,
-                Err(error) if error.needs_login() => self.log_in(user, machine, &error),
-                Err(error) => {
-                    self.explain(machine, &error);
-                    if self.plant == Some(Plant::Pause) {
-                        self.restart(machine);
-                    }
-                    if attempt == PATIENCE - 1 {
-                        self.day.failed += 1;
-                    }
-                    self.clock.advance(Duration::from_secs(1));
+            Err(error) => {
+                self.explain(machine, &error);
+                if self.plant == Some(Plant::Pause) {
+                    self.restart(machine);
                 }
+                1
             }
+        };
+        if visit.tries == PATIENCE {
+            self.day.failed += 1;
+            return self.leave(visit);
         }
-        self.day.most = self.day.most.max(requests);
-        if requests > MOST_REQUESTS {
+        self.add(self.now() + pause, Event::Again(visit));
+    }
+
+    fn leave(&mut self, visit: Visit) {
+        self.day.most = self.day.most.max(visit.requests);
+        // A machine that restarts forgets its pauses.
+        let has_restarted = self.restarted_at[visit.machine] >= visit.began;
+        if visit.requests > MOST_REQUESTS && !has_restarted {
             let what = "too many requests for a token in one visit";
-            self.book().blame(what, &requests.to_string());
+            self.book().blame(what, &visit.requests.to_string());
         }
+        let pause = 1 + self.dice.below(BETWEEN) as u64;
+        self.add(self.now() + pause, Event::Comes(visit.user));
     }
 
     /// A failure has a cause that has not gone for long.
@@ -539,7 +574,7 @@ impl World {
         let mut book = self.book();
         let own = book.this();
         let is_first = own.newest.is_empty();
-        let is_explained = is_first || own.in_doubt || own.unsaved.is_some();
+        let is_explained = is_first || own.in_doubt || !own.unsaved.is_empty();
         if !is_explained {
             book.blame(
                 "a login is lost, and nothing explains it",
@@ -565,12 +600,12 @@ impl World {
     }
 
     fn end(mut self) -> Day {
-        let whole = self.day.arguments.hours >= 24;
-        if let Some((early, late)) = &mut self.day.memory {
-            *late = resident(&self.mock).unwrap_or(*early);
-            // A short day is mostly the allocator's.
-            if whole && *late > *early * GROWTH {
-                let what = format!("{early:.0} MB became {late:.0} MB");
+        let memory = &self.day.memory;
+        // A short day is mostly the allocator's.
+        if memory.len() >= 24 {
+            let (early, late) = (memory[memory.len() / 4 - 1], memory[memory.len() - 1]);
+            if late > early * GROWTH {
+                let what = format!("{early:.1} MB became {late:.1} MB");
                 self.book().blame("the memory grows", &what);
             }
         }

@@ -57,7 +57,11 @@ impl LockedGrant for Held {
     fn save(&mut self, grant: &TokenGrant) -> Result<Saved, StoreError> {
         let is_full = self.shelf.is_full.load(Ordering::Relaxed);
         let mut book = self.shelf.book.lock().expect("nobody panics");
-        book.this().unsaved = is_full.then_some(self.shelf.machine);
+        let unsaved = &mut book.this().unsaved;
+        match is_full {
+            true => unsaved.insert(self.shelf.machine),
+            false => unsaved.remove(&self.shelf.machine),
+        };
         drop(book);
         match is_full {
             true => Err(StoreError::Other(Arc::new(std::io::Error::other("full")))),
