@@ -234,6 +234,7 @@ soak:
 leaks:
     #!/usr/bin/env bash
     set -euo pipefail
+    mkdir -p target
     LEAKS=all cargo test --quiet --locked --package coze-auth-conformance --test leaks -- --nocapture --test-threads 1 > target/leaks.txt 2>&1 || { tail -n 60 target/leaks.txt; exit 1; }
     grep --invert-match ' | ' target/leaks.txt
     # What is seen elsewhere has its tests: the terminal and the files of the command, the log and the answers of the bridge; journal, HAR, explanations, pages and log of the mock; words of `main`, of observers, of a workload, of Redis.
@@ -276,6 +277,7 @@ fleet *args: redis-installed
 faults:
     #!/usr/bin/env bash
     set -euo pipefail
+    mkdir -p target
     cargo test --quiet --locked --package coze-auth-conformance --test faults -- --nocapture | tee target/faults.log
     grep ' cells, ' target/faults.log
 

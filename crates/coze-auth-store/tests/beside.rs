@@ -64,10 +64,10 @@ fn a_file_without_end_is_damaged() {
     let path = store.path(&key("alice"));
     let whole = fs::read_to_string(&path).unwrap();
     // White space in JSON, so that its length alone is what is wrong with it.
-    fs::write(&path, whole.clone() + &" ".repeat(1_000_000)).unwrap();
+    let padded = " ".repeat(8 * 1024 * 1024 - whole.len()) + whole.trim_end();
+    fs::write(&path, padded.clone() + " ").unwrap();
     assert!(store.load(&key("alice")).unwrap().is_some());
-    let padded = " ".repeat(8 * 1024 * 1024) + &whole;
-    fs::write(&path, padded).unwrap();
+    fs::write(&path, "  ".to_owned() + &padded).unwrap();
     let error = store.load(&key("alice")).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     let huge = fs::OpenOptions::new().write(true).open(&path).unwrap();
