@@ -51,10 +51,11 @@ const PAGE: &str = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gat
 struct Visit {
     user: usize,
     machine: usize,
-    began: u64,
     tries: usize,
-    /// For a token.
+    /// For a token, since the machine's last restart, which makes it forget its pauses.
     requests: usize,
+    /// How often the machine had restarted.
+    restarts: usize,
 }
 
 /// What comes to pass.
@@ -191,8 +192,8 @@ struct World {
     full_until: Vec<u64>,
     /// When the clock of a machine was set.
     set_at: Vec<u64>,
-    /// When a machine restarted.
-    restarted_at: Vec<u64>,
+    /// How often a machine has restarted.
+    restarts: Vec<usize>,
     plant: Option<Plant>,
     digest: DefaultHasher,
     day: Day,
@@ -348,7 +349,7 @@ impl World {
             troubled_until: 0,
             full_until: vec![0; MACHINES],
             set_at: vec![0; MACHINES],
-            restarted_at: vec![0; MACHINES],
+            restarts: vec![0; MACHINES],
             plant: arguments.fault,
             digest: DefaultHasher::new(),
             day: Day {
@@ -446,9 +447,9 @@ impl World {
                 return self.ask(Visit {
                     user,
                     machine,
-                    began: now,
                     tries: 0,
                     requests: 0,
+                    restarts: self.restarts[machine],
                 });
             }
             Event::Again(visit) => return self.ask(visit),
@@ -475,7 +476,7 @@ impl World {
             }
             Event::Restart(machine) => {
                 self.restart(machine);
-                self.restarted_at[machine] = now;
+                self.restarts[machine] += 1;
             }
             Event::Revoke(user) => {
                 let token = self.book().users[user].newest.clone();
@@ -506,11 +507,23 @@ impl World {
             let book = self.book();
             (book.requests, book.was_refused)
         };
+        let restarts = self.restarts[machine];
+        let before_this = if restarts == visit.restarts {
+            visit.requests
+        } else {
+            0
+        };
         let visit = Visit {
             tries: visit.tries + 1,
-            requests: visit.requests + asked,
+            requests: before_this + asked,
+            restarts,
             ..visit
         };
+        self.day.most = self.day.most.max(visit.requests);
+        if visit.requests > MOST_REQUESTS {
+            let what = "too many requests for a token in one visit";
+            self.book().blame(what, &visit.requests.to_string());
+        }
         let outcome = match &called {
             Ok(()) => "ok",
             Err(error) if error.needs_login() => "login",
@@ -525,7 +538,7 @@ impl World {
                 .blame("a request, though a good token could be had", outcome);
         }
         let pause = match called {
-            Ok(()) => return self.leave(visit),
+            Ok(()) => return self.leave(user),
             Err(error) if error.needs_login() => {
                 self.log_in(user, machine, &error);
                 0
@@ -540,21 +553,14 @@ impl World {
         };
         if visit.tries == PATIENCE {
             self.day.failed += 1;
-            return self.leave(visit);
+            return self.leave(user);
         }
         self.add(self.now() + pause, Event::Again(visit));
     }
 
-    fn leave(&mut self, visit: Visit) {
-        self.day.most = self.day.most.max(visit.requests);
-        // A machine that restarts forgets its pauses.
-        let has_restarted = self.restarted_at[visit.machine] >= visit.began;
-        if visit.requests > MOST_REQUESTS && !has_restarted {
-            let what = "too many requests for a token in one visit";
-            self.book().blame(what, &visit.requests.to_string());
-        }
+    fn leave(&mut self, user: usize) {
         let pause = 1 + self.dice.below(BETWEEN) as u64;
-        self.add(self.now() + pause, Event::Comes(visit.user));
+        self.add(self.now() + pause, Event::Comes(user));
     }
 
     /// A failure has a cause that has not gone for long.
