@@ -77,14 +77,16 @@ def digest(paths: list[Path]) -> str:
     return whole.hexdigest()[:16]
 
 
-def tests_digests(package: str) -> dict:
-    """Of the files of each test target, and of those that test targets share; of the whole crate for `all`, of its src for `lib`."""
+def tests_digest(package: str, asked: str) -> str:
+    """Of the files of these test targets and of those that test targets share; for `all` of the whole crate, as `lib` is among its src."""
     crate = ROOT / "crates" / package
     tests, src = crate / "tests", files_below(crate / "src")
+    if asked == "all":
+        return digest([crate / "Cargo.toml", *src, *files_below(tests)])
     targets = {path.stem: [path] for path in tests.glob("*.rs")} | {path.parent.name: files_below(path.parent) for path in tests.glob("*/main.rs")}
     shared = [path for folder in sorted(tests.iterdir()) if folder.is_dir() and folder.name not in targets for path in files_below(folder)]
-    own = {target: digest(paths + shared) for target, paths in targets.items()}
-    return own | {"lib": digest(src), "all": digest([crate / "Cargo.toml", *src, *files_below(tests)]), "": ""}
+    own = [path for target in asked.split() for path in (src if target == "lib" else targets[target])]
+    return digest(own + shared)
 
 
 def refresh_copy(tree: Path) -> None:
@@ -154,7 +156,7 @@ class Run:
                 sys.exit(f"there is nothing to change in {file}, which FILES of {Path(__file__).name} names")
         self.results = kept
         # Now, since the files may change while this runs; the copies do not.
-        self.digests = {package: tests_digests(package) for package in FILES}
+        self.digests = {package: {asked: tests_digest(package, asked) for asked in {"all", *files.values()}} for package, files in FILES.items()}
         self.timeouts = {}
 
     def listed(self, files: dict) -> list[dict]:
@@ -166,16 +168,18 @@ class Run:
         found, mutant = self.results.get(name), self.mutants[name]
         if not found or found["of"] != mutant["of"]:
             return None
-        return found if found["tests"] == self.digests[mutant["package"]].get(found["by"]) else None
+        # What does not compile needs no test.
+        stands = found["outcome"] == "unviable" or found["tests"] == self.digests[mutant["package"]].get(found["asked"])
+        return found if stands else None
 
-    def note(self, name: str, outcome: str, by: str, seconds: float) -> None:
+    def note(self, name: str, outcome: str, asked: str, seconds: float) -> None:
         mutant = self.mutants[name]
         with self.lock:
             self.results[name] = {
                 "outcome": outcome,
-                "by": by,
+                "asked": asked,
                 "of": mutant["of"],
-                "tests": self.digests[mutant["package"]][by],
+                "tests": self.digests[mutant["package"]][asked],
                 "seconds": round(seconds, 1),
             }
             RESULTS.with_suffix(".new").write_text(json.dumps(self.results, indent=1))
@@ -233,16 +237,10 @@ class Run:
             kind = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "timeout", "Unviable": "unviable"}[outcome["summary"]]
             if kind == "missed":
                 missed.append(name)
-                if tests == "all":
-                    self.note(name, kind, "all", seconds)
-            elif kind == "unviable":
-                self.note(name, kind, "", seconds)
-            else:
-                log = (out / outcome["log_path"]).read_text(errors="replace")
-                ran = re.findall(r"Running (?:unittests (src)/lib.rs|tests/(\w+)[./])", log)
-                by = "lib" if not ran or ran[-1][0] else ran[-1][1]
-                self.note(name, kind, by, seconds)
-            print(f"{kind:8} {seconds:5.1f} s  {name}", flush=True) if kind != "missed" or tests == "all" else None
+            # What the first tests let by is decided by the others.
+            if kind != "missed" or tests == "all":
+                self.note(name, kind, tests, seconds)
+                print(f"{kind:8} {seconds:5.1f} s  {name}", flush=True)
         return missed, decided
 
     def work(self, worker: int, batches: list[list[str]], failures: list) -> None:
