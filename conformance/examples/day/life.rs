@@ -30,9 +30,9 @@ const MACHINES: usize = 4;
 const HOUR: u64 = 60 * 60;
 /// Between the visits of a user, at most.
 const BETWEEN: usize = 40 * 60;
-/// How often a user tries again, once a second.
-const PATIENCE: usize = 30;
-/// Requests for a token in one visit: pauses of 1, 2, 4 … s leave no more of 30 tries, and the first asks twice.
+/// For so many seconds a user tries again, once a second if nobody else takes time.
+const PATIENCE: u64 = 30;
+/// Requests for a token in one visit: pauses of 1, 2, 4 … s leave no more of 30 s, and the first asks twice.
 const MOST_REQUESTS: usize = 8;
 /// A failure is told for so long after its cause has gone: the longest pause.
 const PAUSE: u64 = 61;
@@ -51,7 +51,7 @@ const PAGE: &str = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gat
 struct Visit {
     user: usize,
     machine: usize,
-    tries: usize,
+    began: u64,
     /// For a token, since the machine's last restart, which makes it forget its pauses.
     requests: usize,
     /// How often the machine had restarted.
@@ -447,7 +447,7 @@ impl World {
                 return self.ask(Visit {
                     user,
                     machine,
-                    tries: 0,
+                    began: now,
                     requests: 0,
                     restarts: self.restarts[machine],
                 });
@@ -514,7 +514,6 @@ impl World {
             0
         };
         let visit = Visit {
-            tries: visit.tries + 1,
             requests: before_this + asked,
             restarts,
             ..visit
@@ -551,7 +550,7 @@ impl World {
                 1
             }
         };
-        if visit.tries == PATIENCE {
+        if self.now() >= visit.began + PATIENCE {
             self.day.failed += 1;
             return self.leave(user);
         }
@@ -568,7 +567,9 @@ impl World {
         let now = self.now();
         let is_full = self.full[machine].load(Ordering::Relaxed) || now <= self.full_until[machine];
         let is_troubled = !self.faults.is_empty() || now <= self.troubled_until;
-        if !is_full && !is_troubled {
+        // A token that has ended by the server's clock looks good, also in the store, and is refused.
+        let is_behind = self.clocks[machine].off.load(Ordering::Relaxed) < 0;
+        if !is_full && !is_troubled && !is_behind {
             let how = error.to_string();
             self.book()
                 .blame("no token, though nothing was wrong", &how);

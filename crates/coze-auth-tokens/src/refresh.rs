@@ -309,18 +309,20 @@ impl Refresh {
     fn newer(&self, stored: Option<TokenGrant>) -> Option<TokenGrant> {
         let stored = stored?;
         let now = self.source.now();
-        let is_rejected =
-            |known: &Known| known.rejected && known.token.matches(&stored.access_token);
-        if self.known.as_ref().is_some_and(is_rejected) || self.is_older_than_refused(&stored) {
+        let refused = self.known.as_ref().filter(|known| known.rejected);
+        let is_refused = refused.is_some_and(|known| known.token.matches(&stored.access_token));
+        if is_refused || self.is_older_than_refused(&stored) {
             return None;
         }
         let validity = self.source.policy().validity(&stored);
         let ticket = self.ticket.as_ref()?;
-        if validity.is_fresh(now.unix) && validity.lasts(ticket.at_least(), now.unix) {
-            return Some(stored);
+        let is_fresh = validity.is_fresh(now.unix) && validity.lasts(ticket.at_least(), now.unix);
+        // In the place of a refused token it is not a new one, which would be left alone if it is refused as well: where this clock is
+        // behind, it may have ended long ago.
+        if !is_fresh || refused.is_some() {
+            self.source.shared.adopt(ticket, &stored, now);
         }
-        self.source.shared.adopt(ticket, &stored, now);
-        None
+        is_fresh.then_some(stored)
     }
 
     /// What a spent refresh token is refused with is not known (protocol §14): whatever the refusal, someone

@@ -375,7 +375,7 @@ impl<D: Driver> TokenSource<D> {
     }
 
     /// The API refused this token: it is not handed out again. The answer to an older token changes nothing, and for
-    /// half a minute neither does one to a token that replaced another that was refused: what is
+    /// half a minute neither does one to a new token that replaced another that was refused: what is
     /// wrong then is not the token. (A test moves the clock in between.)
     pub fn invalidate(&self, rejected: &AccessToken) {
         self.source().invalidate(rejected);

@@ -62,6 +62,33 @@ fn the_refresh_token_that_was_sent_is_the_one_that_is_dropped() {
     assert!(matches!(one.ask(), Ask::Failed(_)));
 }
 
+/// A token of the store may have ended long ago where this clock is behind. Of a new one the refusal has another reason than its age, so that
+/// one is left alone for half a minute.
+#[test]
+fn a_stored_token_that_the_api_refuses_is_renewed_at_once() {
+    let store = MemoryStore::new();
+    let world = World::over(store.clone());
+    world.install(0);
+    let refused = |number: u64| {
+        assert_eq!(world.token().expose(), format!("access-{number}"));
+        world.source.invalidate(&world.token());
+    };
+    // Another process renews it.
+    let mut held = store.lock(&world.key, steps::TIMEOUT).unwrap();
+    held.save(&grant(1)).unwrap();
+    drop(held);
+    refused(0);
+    assert!(matches!(world.begin(), Next::Done));
+    refused(1);
+    assert!(matches!(world.send(|_| granted(2)), Next::Done));
+    refused(2);
+    assert_eq!(world.token().expose(), "access-2", "it is new");
+    world.pass(30);
+    refused(2);
+    assert!(matches!(world.send(|_| granted(3)), Next::Done));
+    assert_eq!(world.token().expose(), "access-3");
+}
+
 /// The lease of a slow renewal ends, another begins, and then the slow one cannot store what it got: the other,
 /// which waited for the lock, stores that, and does not send what is spent.
 #[test]
