@@ -127,7 +127,7 @@ pub enum Error {
     NoCallback {
         /// How long that was.
         waited: Duration,
-        /// What came instead and was refused, for the words. None if nothing came.
+        /// What arrived instead and was refused, for the words. None if nothing arrived.
         refused: Option<&'static str>,
     },
     /// The operating system gave no random bytes.

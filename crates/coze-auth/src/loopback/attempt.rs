@@ -37,7 +37,7 @@ struct State {
     is_over: bool,
     is_abandoned: bool,
     has_told_stray: bool,
-    /// What came last to the address of the callback and was refused.
+    /// What arrived last at the address of the callback and was refused.
     refused: Option<&'static str>,
     waker: Option<Waker>,
 }
