@@ -567,9 +567,10 @@ impl World {
         let now = self.now();
         let is_full = self.full[machine].load(Ordering::Relaxed) || now <= self.full_until[machine];
         let is_troubled = !self.faults.is_empty() || now <= self.troubled_until;
-        // A token that has ended by the server's clock looks good, also in the store, and is refused.
+        // A token that has ended by the server's clock looks good, also in the store.
         let is_behind = self.clocks[machine].off.load(Ordering::Relaxed) < 0;
-        if !is_full && !is_troubled && !is_behind {
+        let is_refused = is_behind && self.book().was_refused;
+        if !is_full && !is_troubled && !is_refused {
             let how = error.to_string();
             self.book()
                 .blame("no token, though nothing was wrong", &how);

@@ -78,7 +78,7 @@ def digest(paths: list[Path]) -> str:
 
 
 def tests_digest(package: str, asked: str) -> str:
-    """Of the files of these test targets and of those that test targets share; for `all` of the whole crate, as `lib` is among its src."""
+    """Of the files of these test targets and of those that test targets share; for `all` of the whole crate, for `lib` of its src."""
     crate = ROOT / "crates" / package
     tests, src = crate / "tests", files_below(crate / "src")
     if asked == "all":
