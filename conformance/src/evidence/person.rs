@@ -416,11 +416,9 @@ impl Person for Terminal {
             clock.sleep(part);
             left -= part;
         }
-        let last = if self.has_ended() {
-            String::new()
-        } else {
-            format!("\r  0:00 left: {why}  ")
-        };
-        Self::print(&last);
+        if left.is_zero() {
+            let _ = write!(io::stderr(), "\r  0:00 left: {why}  ");
+        }
+        Self::print("");
     }
 }

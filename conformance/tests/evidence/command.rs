@@ -7,7 +7,7 @@ use coze_auth_mock::AppKind::{Jwt, Web};
 use coze_auth_mock::Consent;
 
 use crate::browser::redirect_of;
-use crate::service::{REDIRECT, Service};
+use crate::service::{REDIRECT, Service, free_redirect};
 
 /// The command with the service's apps, and nothing of this machine's.
 pub(crate) fn command(service: &Service, arguments: &[&str]) -> Command {
@@ -63,9 +63,7 @@ fn browse(url: &str) {
 fn a_login_comes_back_to_the_loopback_without_a_terminal() {
     let service = Service::new(&[Web], |mock| mock.consent(Consent::Approve));
     service.mock.clock().run_real();
-    // A port that is free.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr());
-    let uri = format!("http://localhost:{}/callback", port.expect("a port").port());
+    let uri = free_redirect();
     let mut running = command(
         &service,
         &["--yes-to-every-request", "--redirect-uri", &uri],

@@ -40,6 +40,12 @@ pub(crate) const APPS: &str = r#"
 
 pub(crate) const REDIRECT: &str = "http://localhost:8080/callback";
 
+/// A redirect URI of this machine whose port is free.
+pub(crate) fn free_redirect() -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr());
+    format!("http://localhost:{}/callback", port.expect("a port").port())
+}
+
 /// A service, and what of it the run is given.
 pub(crate) struct Service {
     pub(crate) mock: Arc<CozeAuthMock>,

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::command::command;
-use crate::service::Service;
+use crate::service::{Service, free_redirect};
 
 /// Starts a command with a terminal as all of its streams, and gives the other end.
 fn at_terminal(command: &mut Command) -> (Child, File) {
@@ -201,8 +200,7 @@ fn an_interrupt_ends_the_run_and_loses_nothing() {
 #[test]
 fn an_interrupt_ends_the_wait_for_a_callback() {
     let service = Service::new(&[Web], |mock| mock);
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr());
-    let uri = format!("http://localhost:{}/callback", port.expect("a port").port());
+    let uri = free_redirect();
     let mut command = command(
         &service,
         &["--yes-to-every-request", "--redirect-uri", &uri],
